@@ -1,0 +1,106 @@
+package agency
+
+import "time"
+
+// Ownership says who owns an account. It is fixed at creation.
+type Ownership string
+
+// The two kinds of ownership. Whoever owns an account also pays for it.
+const (
+	AgencyOwned Ownership = "agency"
+	ClientOwned Ownership = "client"
+)
+
+// SubscriptionState is where an account's subscription stands.
+type SubscriptionState string
+
+// The states of a subscription.
+const (
+	SubscriptionActive     SubscriptionState = "active"
+	SubscriptionPastDue    SubscriptionState = "past_due"
+	SubscriptionCancelling SubscriptionState = "cancelling"
+	SubscriptionFrozen     SubscriptionState = "frozen"
+)
+
+// Subscription is what an account's payer pays for.
+type Subscription struct {
+	Plan  string
+	State SubscriptionState
+}
+
+// PeriodEnd is the end of the period that holds the instant: periods are
+// calendar months, UTC.
+func (Subscription) PeriodEnd(now time.Time) time.Time {
+	y, m, _ := now.UTC().Date()
+	return time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// Account is one customer workspace of the platform.
+type Account struct {
+	ID        AccountID
+	Name      string
+	Ownership Ownership
+	// Owner is the agency that owns it; "" when ClientOwned.
+	Owner AccountID
+	// Hub tells whether its owner has switched its hub on: then it is an
+	// agency. Only a ClientOwned account can have one.
+	Hub bool
+	// Owners counts the active persons with the role owner: 0 when AgencyOwned.
+	Owners       int
+	Subscription Subscription
+	// Closed is when it was closed; zero while it is open.
+	Closed    time.Time
+	CreatedAt time.Time
+	// BodyHash is over what the call that made it asked for, to tell a repeat
+	// under an Idempotency-Key from a clash.
+	BodyHash string
+	// Version is 0 for an account that does not exist, and rises by each write.
+	Version int
+}
+
+// Exists tells whether there is such an account, closed or not.
+func (a Account) Exists() bool { return a.Version > 0 }
+
+// Open tells whether there is such an account and nobody has closed it.
+func (a Account) Open() bool { return a.Exists() && a.Closed.IsZero() }
+
+// Payer says whose subscription it is: as the ownership.
+func (a Account) Payer() Ownership { return a.Ownership }
+
+// Agency tells whether the account is an agency now.
+func (a Account) Agency() bool { return a.Open() && a.Ownership == ClientOwned && a.Hub }
+
+// Person is what the hub knows of a person apart from their profiles.
+type Person struct {
+	ID    PersonID
+	Email string
+	// Teams are the client-owned accounts in which the person is active, the
+	// newest last, at most MaxTeams.
+	Teams   []AccountID
+	Version int
+}
+
+// MaxTeams bounds how many agencies the access check looks through for a
+// caller who names none.
+const MaxTeams = 20
+
+func (p Person) joined(account AccountID) Person {
+	teams := p.without(account).Teams
+	teams = append(teams, account)
+	if len(teams) > MaxTeams {
+		teams = teams[len(teams)-MaxTeams:]
+	}
+	p.Teams = teams
+	return p
+}
+
+func (p Person) without(account AccountID) Person {
+	var teams []AccountID
+	for _, t := range p.Teams {
+		if t != account {
+			teams = append(teams, t)
+		}
+	}
+	p.Teams = teams
+	return p
+}

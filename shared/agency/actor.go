@@ -1,0 +1,25 @@
+package agency
+
+// Actor is the signed-in person behind a call. It is a parameter of every use
+// case, never something that a context carries.
+type Actor struct {
+	// Email is the verified address, normalised.
+	Email string
+	// Issuer and Subject are the token's, and bind a profile on first use.
+	Issuer, Subject string
+}
+
+// NewActor is the actor of a token's verified address, issuer and subject.
+func NewActor(email, issuer, subject string) Actor {
+	return Actor{Email: NormaliseEmail(email), Issuer: issuer, Subject: subject}
+}
+
+// ID is the person that the actor is.
+func (a Actor) ID() PersonID { return NewPersonID(a.Email) }
+
+// Caller is an actor and the hat it wears: As is the agency given by ?as=, or
+// "" when the actor acts for themselves.
+type Caller struct {
+	Actor
+	As AccountID
+}

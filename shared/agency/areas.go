@@ -1,0 +1,157 @@
+package agency
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Level says how far a profile reaches into an area.
+type Level string
+
+// The levels, from the lowest.
+const (
+	None Level = "none"
+	View Level = "view"
+	Edit Level = "edit"
+)
+
+func (l Level) rank() int {
+	switch l {
+	case View:
+		return 1
+	case Edit:
+		return 2
+	default:
+		return 0
+	}
+}
+
+// Valid tells whether the level is one of the three.
+func (l Level) Valid() bool { return l == None || l == View || l == Edit }
+
+// Areas is a level for each area. An area that is not named is None.
+type Areas map[string]Level
+
+// at is the level at an area, None where it is not named.
+func (a Areas) at(area string) Level {
+	if l := a[area]; l.Valid() {
+		return l
+	}
+	return None
+}
+
+// Any tells whether some area is not None.
+func (a Areas) Any() bool {
+	for _, l := range a {
+		if l.rank() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Equal compares level by level: an area not named is None.
+func (a Areas) Equal(b Areas) bool { return a.within(b) && b.within(a) }
+
+// within tells whether no level of a is above b's.
+func (a Areas) within(b Areas) bool {
+	for area, level := range a {
+		if level.rank() > b.at(area).rank() {
+			return false
+		}
+	}
+	return true
+}
+
+// lower is the lower of both, area by area.
+func (a Areas) lower(b Areas) Areas {
+	out := Areas{}
+	for area, level := range a {
+		if other := b.at(area); other.rank() < level.rank() {
+			level = other
+		}
+		out[area] = level
+	}
+	return out
+}
+
+// higher is the higher of both, area by area.
+func (a Areas) higher(b Areas) Areas {
+	out := maps.Clone(a)
+	if out == nil {
+		out = Areas{}
+	}
+	for area, level := range b {
+		if level.rank() > out.at(area).rank() {
+			out[area] = level
+		}
+	}
+	return out
+}
+
+// atMostView is what a frozen subscription leaves.
+func (a Areas) atMostView() Areas {
+	out := Areas{}
+	for area, level := range a {
+		if level.rank() > View.rank() {
+			level = View
+		}
+		out[area] = level
+	}
+	return out
+}
+
+// Area is one part of the platform's product.
+type Area struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// every is all the areas of the settings at one level.
+func (r Rules) every(level Level) Areas {
+	out := Areas{}
+	for _, area := range r.Areas {
+		out[area.ID] = level
+	}
+	return out
+}
+
+// whole names every area of the settings: what is not in a is None, and what
+// the settings no longer know falls away.
+func (r Rules) whole(a Areas) Areas {
+	out := Areas{}
+	for _, area := range r.Areas {
+		out[area.ID] = a.at(area.ID)
+	}
+	return out
+}
+
+// readAreas checks levels that a caller gave: known areas, known levels, and
+// something above None.
+func (r Rules) readAreas(field string, given Areas) (Areas, error) {
+	refusal := &Error{Code: Invalid, Message: "The areas are not all right."}
+	for _, id := range slices.Sorted(maps.Keys(given)) {
+		level := given[id]
+		if !slices.ContainsFunc(r.Areas, func(a Area) bool { return a.ID == id }) {
+			refusal.Fields = append(refusal.Fields, FieldError{Field: field + "." + id, Message: "There is no such area. The areas are: " + r.areaList() + "."})
+		} else if !level.Valid() {
+			refusal.Fields = append(refusal.Fields, FieldError{Field: field + "." + id, Message: "A level is none, view or edit."})
+		}
+	}
+	if len(refusal.Fields) > 0 {
+		return nil, refusal
+	}
+	if !given.Any() {
+		return nil, invalid(field, "Give at least one area the level view or edit.")
+	}
+	return r.whole(given), nil
+}
+
+func (r Rules) areaList() string {
+	ids := make([]string, len(r.Areas))
+	for i, a := range r.Areas {
+		ids[i] = a.ID
+	}
+	return strings.Join(ids, ", ")
+}

@@ -1,0 +1,90 @@
+package agency
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code is the stable name of a refusal. Callers may branch on it.
+type Code string
+
+// The codes of the HTTP contract.
+const (
+	Invalid             Code = "invalid"
+	Unauthenticated     Code = "unauthenticated"
+	Forbidden           Code = "forbidden"
+	NotFound            Code = "not_found"
+	PermanentlyOwned    Code = "permanently_owned"
+	AlreadyConnected    Code = "already_connected"
+	AlreadyRequested    Code = "already_requested"
+	NotPending          Code = "not_pending"
+	NotActive           Code = "not_active"
+	RequestExpired      Code = "request_expired"
+	Cooling             Code = "cooling"
+	LastOwner           Code = "last_owner"
+	NotPayer            Code = "not_payer"
+	HasClients          Code = "has_clients"
+	IdentityChanged     Code = "identity_changed"
+	IdempotencyMismatch Code = "idempotency_mismatch"
+	Conflict            Code = "conflict"
+	RateLimited         Code = "rate_limited"
+	Internal            Code = "internal"
+)
+
+// Error is a refusal: what kind, a sentence for the person who asked, and the
+// cause, which is for the log alone.
+type Error struct {
+	Code    Code
+	Message string
+	// State is the present state, where a state refused.
+	State Status
+	// Fields names what was wrong with an Invalid call.
+	Fields []FieldError
+	// RetryAfter is how long to wait where waiting helps; 0 elsewhere.
+	RetryAfter time.Duration
+	Cause      error
+}
+
+// FieldError is one thing wrong with one field of a call.
+type FieldError struct {
+	// Field is the path of it in the call, such as "body.areas.pages".
+	Field   string
+	Message string
+}
+
+func (e *Error) Error() string {
+	s := string(e.Code) + ": " + e.Message
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// CodeOf is the code of an error: Internal for one that is no refusal of ours,
+// "" for none.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return Internal
+}
+
+func refuse(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func invalid(field, format string, args ...any) *Error {
+	message := fmt.Sprintf(format, args...)
+	return &Error{Code: Invalid, Message: message, Fields: []FieldError{{Field: field, Message: message}}}
+}
+
+// ErrConflict is what a Store answers when something that a decision rested on
+// has changed since it was read. Nothing was written; the use case loads again
+// and decides again.
+var ErrConflict = errors.New("agency: what the decision rested on has changed")

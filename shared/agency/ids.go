@@ -1,0 +1,129 @@
+package agency
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// AccountID names an account, and the agency that an account is when its hub
+// is on: "acct_" and 26 characters.
+type AccountID string
+
+// PersonID names a person: "per_" and 26 characters, 128 bits of a hash of the
+// normalised verified address. It is a pseudonym, not anonymous: whoever knows
+// the address can compute it.
+type PersonID string
+
+// Party is whoever can stand on either side of a profile: an AccountID or a
+// PersonID.
+type Party string
+
+// EventID names an event: "evt_" and a ULID, so ids sort by time.
+type EventID string
+
+// ConnectionID names the profile of an agency at an addressee:
+// "con_<addressee>_<agency>".
+type ConnectionID string
+
+const (
+	accountPrefix    = "acct_"
+	personPrefix     = "per_"
+	eventPrefix      = "evt_"
+	connectionPrefix = "con_"
+	// suffixLength is the length of what follows an id's kind: 130 bits of
+	// Crockford's base 32, of which 128 carry something. A ULID has the same.
+	suffixLength = 26
+)
+
+// crockford is the ULID's alphabet in lower case: no i, l, o or u.
+var crockford = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// digest is the 26-character suffix made of 128 bits of a hash over the parts.
+// The parts are joined by a byte that occurs in none of them.
+func digest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return crockford.EncodeToString(sum[:16])
+}
+
+func wellFormed(id, prefix string) bool {
+	suffix, ok := strings.CutPrefix(id, prefix)
+	if !ok || len(suffix) != suffixLength {
+		return false
+	}
+	for i := range len(suffix) {
+		if !strings.ContainsRune("0123456789abcdefghjkmnpqrstvwxyz", rune(suffix[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// Valid tells whether the id has an account id's form; it says nothing of
+// whether such an account exists.
+func (id AccountID) Valid() bool { return wellFormed(string(id), accountPrefix) }
+
+// Valid tells whether the id has a person id's form.
+func (id PersonID) Valid() bool { return wellFormed(string(id), personPrefix) }
+
+// Valid tells whether the id has an event id's form.
+func (id EventID) Valid() bool { return wellFormed(string(id), eventPrefix) }
+
+// Account is the account that the party is, or "" when it is a person.
+func (p Party) Account() AccountID {
+	if id := AccountID(p); id.Valid() {
+		return id
+	}
+	return ""
+}
+
+// Person is the person that the party is, or "" when it is an account.
+func (p Party) Person() PersonID {
+	if id := PersonID(p); id.Valid() {
+		return id
+	}
+	return ""
+}
+
+// Valid tells whether the party has one of the two forms.
+func (p Party) Valid() bool { return AccountID(p).Valid() || PersonID(p).Valid() }
+
+// NewAccountID derives the id of an account made under an Idempotency-Key from
+// whoever makes it (a person, or the agency) and the key, so that a repeat of
+// the call names the same account.
+func NewAccountID(maker Party, key string) AccountID {
+	return AccountID(accountPrefix + digest("account", string(maker), key))
+}
+
+// NewPersonID derives the id of the person behind an address. The address is
+// normalised first, so every spelling of it gives the same person.
+func NewPersonID(email string) PersonID {
+	return PersonID(personPrefix + digest("person", NormaliseEmail(email)))
+}
+
+// NewEventID makes an event id of a ULID in either case.
+func NewEventID(ulid string) EventID { return EventID(eventPrefix + strings.ToLower(ulid)) }
+
+// NewConnectionID names the connection of an agency to an addressee.
+func NewConnectionID(addressee Party, agency AccountID) ConnectionID {
+	return ConnectionID(connectionPrefix + string(addressee) + "_" + string(agency))
+}
+
+// Split takes a connection id apart; ok is false when it is not of the form.
+func (id ConnectionID) Split() (addressee Party, agency AccountID, ok bool) {
+	rest, found := strings.CutPrefix(string(id), connectionPrefix)
+	at := len(rest) - len(accountPrefix) - suffixLength - 1
+	if !found || at < 1 || rest[at] != '_' {
+		return "", "", false
+	}
+	addressee, agency = Party(rest[:at]), AccountID(rest[at+1:])
+	return addressee, agency, addressee.Valid() && agency.Valid()
+}
+
+// NormaliseEmail is how addresses are compared: Unicode NFC, trimmed, and in
+// lower case as a whole, the part before the @ too.
+func NormaliseEmail(address string) string {
+	return strings.ToLower(strings.TrimSpace(norm.NFC.String(address)))
+}

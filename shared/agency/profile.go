@@ -1,0 +1,183 @@
+package agency
+
+import (
+	"slices"
+	"time"
+)
+
+// Status is where a profile stands in its life.
+type Status string
+
+// The states of a profile. A connection request is an agency's profile that is
+// pending. The zero value is a profile that does not exist.
+const (
+	Pending   Status = "pending"
+	Active    Status = "active"
+	Denied    Status = "denied"
+	Withdrawn Status = "withdrawn"
+	Expired   Status = "expired"
+	Revoked   Status = "revoked"
+	Left      Status = "left"
+	Lapsed    Status = "lapsed"
+	Ended     Status = "ended"
+	Moved     Status = "moved"
+)
+
+// Statuses are all states of a profile that exists.
+var Statuses = []Status{Pending, Active, Denied, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
+
+// Over tells whether a profile in this state has ended, so that it binds
+// nobody and may begin anew.
+func (s Status) Over() bool { return s != "" && s != Pending && s != Active }
+
+// Valid tells whether the status is one of the ten.
+func (s Status) Valid() bool { return slices.Contains(Statuses, s) }
+
+// Role is what a person is in an account. Agencies have none.
+type Role string
+
+// The roles of persons.
+const (
+	Owner  Role = "owner"
+	Admin  Role = "admin"
+	Member Role = "member"
+)
+
+// Valid tells whether the role is one of the three.
+func (r Role) Valid() bool { return r == Owner || r == Admin || r == Member }
+
+// Kind says what a profile's member is.
+type Kind string
+
+// The kinds of members.
+const (
+	PersonKind Kind = "person"
+	AgencyKind Kind = "agency"
+)
+
+// Delivery is what may be told of the fate of a request's email.
+type Delivery string
+
+// The fates as an agency sees them.
+const (
+	Waiting        Delivery = "waiting"
+	Sent           Delivery = "sent"
+	DeliveryFailed Delivery = "failed"
+)
+
+// ProfileKey names one profile: one member at one addressee.
+type ProfileKey struct {
+	// Addressee is the account that the profile is in. For a request that is
+	// addressed by email it is the person.
+	Addressee Party
+	Member    Party
+}
+
+// At is the key of a member's profile in an account.
+func At[M AccountID | PersonID](account AccountID, member M) ProfileKey {
+	return ProfileKey{Addressee: Party(account), Member: Party(member)}
+}
+
+// Profile is the team member profile: one member, a person or an agency, in
+// one account. The whole product is its life.
+type Profile struct {
+	ProfileKey
+	Status Status
+	// Role is a person's; "" for an agency.
+	Role Role
+	// Areas are what is granted, or asked for while pending. Owners, admins and
+	// an owning agency have every area at Edit whatever stands here.
+	Areas Areas
+	// Name is the agency's name; "" for a person, whom Email names.
+	Name string
+	// Email is a person's address.
+	Email string
+	// AccountName is the account's name as last copied; "" until an agency has
+	// been accepted for the first time.
+	AccountName string
+	Ownership   Ownership
+	Plan        string
+
+	// Request counts the requests of this pair: 1, 2, …; 0 for what was never
+	// asked for.
+	Request     int
+	Message     string
+	RequestedBy PersonID
+	RequestedAt time.Time
+	// ExpiresAt is when a pending request stops being one.
+	ExpiresAt time.Time
+	// Until is when an active profile ends by itself; zero for never.
+	Until time.Time
+	// Since is when the profile last changed its status.
+	Since    time.Time
+	Delivery Delivery
+	// MovedTo is the account that took up a request by email.
+	MovedTo AccountID
+
+	// Issuer and Subject are of the token with which the person first used the
+	// profile; both "" until then, and always for an agency.
+	Issuer, Subject string
+
+	// Version is 0 for a profile that does not exist, and rises by each write
+	// and by each event.
+	Version int
+}
+
+// Kind says what the member is.
+func (p Profile) Kind() Kind {
+	if p.Member.Account() != "" {
+		return AgencyKind
+	}
+	return PersonKind
+}
+
+// ID is how the connection that the profile is is named.
+func (p Profile) ID() ConnectionID { return NewConnectionID(p.Addressee, p.Member.Account()) }
+
+// Account is the account that the profile is in; "" while a request is
+// addressed by email.
+func (p Profile) Account() AccountID {
+	if p.MovedTo != "" {
+		return p.MovedTo
+	}
+	return p.Addressee.Account()
+}
+
+// Permanent tells whether the profile is the owning agency's, which never ends
+// but with the account.
+func (p Profile) Permanent() bool { return p.Kind() == AgencyKind && p.Ownership == AgencyOwned }
+
+// StatusAt is the status by the clock: an overdue request is expired and an
+// overdue end date has lapsed, whether or not anything has recorded it yet.
+func (p Profile) StatusAt(now time.Time) Status {
+	switch {
+	case p.Status == Pending && !now.Before(p.ExpiresAt):
+		return Expired
+	case p.Status == Active && !p.Until.IsZero() && !now.Before(p.Until):
+		return Lapsed
+	default:
+		return p.Status
+	}
+}
+
+// Due is the next moment at which the clock changes the profile; zero for
+// never.
+func (p Profile) Due() time.Time {
+	switch p.Status {
+	case Pending:
+		return p.ExpiresAt
+	case Active:
+		return p.Until
+	default:
+		return time.Time{}
+	}
+}
+
+// Areas of a profile as it grants them: what it says, or everything for those
+// who have everything.
+func (r Rules) granted(p Profile) Areas {
+	if p.Role == Owner || p.Role == Admin || p.Permanent() {
+		return r.every(Edit)
+	}
+	return r.whole(p.Areas)
+}
