@@ -1,6 +1,9 @@
 package agency
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Rules are what a deployment decides: its areas, plans, lifetimes and limits.
 type Rules struct {
@@ -31,4 +34,12 @@ func (r Rules) hasPlan(id string) bool {
 		}
 	}
 	return false
+}
+
+func (r Rules) planList() string {
+	ids := make([]string, len(r.Plans))
+	for i, p := range r.Plans {
+		ids[i] = p.ID
+	}
+	return strings.Join(ids, ", ")
 }

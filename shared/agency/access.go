@@ -1,0 +1,131 @@
+package agency
+
+import "time"
+
+// Reason says why access is refused, or cut. "" where it is neither.
+type Reason string
+
+// The reasons.
+const (
+	NoProfile       Reason = "none"
+	StillPending    Reason = "pending"
+	HasEnded        Reason = "ended"
+	HasLapsed       Reason = "lapsed"
+	AccountClosed   Reason = "closed"
+	NotAssigned     Reason = "not_assigned"
+	ChangedIdentity Reason = "identity_changed"
+	Frozen          Reason = "frozen"
+)
+
+// Access is the answer of the access check.
+type Access struct {
+	Allowed bool
+	// Areas names every area of the settings.
+	Areas Areas
+	// Via is "own", the agency through which access is had, or "" for none.
+	Via string
+	// Reason is "" where everything asked for is granted.
+	Reason Reason
+	// Ownership and Payer are "" for whom the account is none of their business.
+	Ownership, Payer Ownership
+}
+
+// ViaOwn is Access.Via for access by the actor's own profile.
+const ViaOwn = "own"
+
+// path is one way through an agency into an account.
+type path struct {
+	agency Account
+	// connection is the agency's profile in the account, staff the actor's in
+	// the agency.
+	connection, staff Profile
+}
+
+// decideAccess answers the access check from what was read: the account, the
+// actor's own profile in it, and the ways through agencies. One hop, never
+// further. The highest of all ways stands, area by area, and Via is the way
+// that grants the most; the own one where they are equal.
+func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []path, now time.Time) Access {
+	answer := Access{Areas: r.every(None)}
+	if !account.Exists() {
+		answer.Reason = NoProfile
+		return answer
+	}
+	reason, best := NoProfile, -1
+	consider := func(areas Areas, why Reason, via string) {
+		if why != "" {
+			if reason == NoProfile {
+				reason = why
+			}
+			return
+		}
+		answer.Areas = answer.Areas.higher(areas)
+		if n := areas.sum(); n > best {
+			best, answer.Via = n, via
+		}
+	}
+	consider(r.granted(own), own.standing(actor, now), ViaOwn)
+	for _, p := range paths {
+		why := p.connection.standing(Actor{}, now)
+		if staff := p.staff.standing(actor, now); staff == ChangedIdentity {
+			why = staff
+		} else if staff != "" || !p.agency.Agency() {
+			// Who does not work for an agency learns nothing of its clients.
+			why = NoProfile
+		}
+		consider(r.granted(p.connection).lower(r.granted(p.staff)), why, string(p.agency.ID))
+	}
+
+	answer.Allowed = answer.Areas.Any()
+	if answer.Allowed {
+		reason = ""
+	} else {
+		answer.Via = ""
+	}
+	if reason == NoProfile {
+		return answer
+	}
+	answer.Ownership, answer.Payer = account.Ownership, account.Payer()
+	switch {
+	case !account.Open():
+		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.every(None), AccountClosed
+	case answer.Allowed && account.Subscription.State == SubscriptionFrozen:
+		answer.Areas, answer.Reason = answer.Areas.atMostView(), Frozen
+	default:
+		answer.Reason = reason
+	}
+	return answer
+}
+
+// standing says why a profile grants nothing now; "" when it grants.
+func (p Profile) standing(actor Actor, now time.Time) Reason {
+	switch p.StatusAt(now) {
+	case none:
+		return NoProfile
+	case Pending:
+		return StillPending
+	case Active:
+		if p.Kind() == PersonKind && p.boundToAnother(actor) {
+			return ChangedIdentity
+		}
+		return ""
+	case Lapsed:
+		return HasLapsed
+	default:
+		return HasEnded
+	}
+}
+
+// boundToAnother tells whether the profile belongs to another identity than the
+// one that the actor's token names.
+func (p Profile) boundToAnother(actor Actor) bool {
+	return p.Subject != "" && (p.Subject != actor.Subject || p.Issuer != actor.Issuer)
+}
+
+func (a Areas) sum() int {
+	n := 0
+	for _, l := range a {
+		n += l.rank()
+	}
+	return n
+}

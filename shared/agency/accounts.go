@@ -1,0 +1,351 @@
+package agency
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// OpenAccount makes a client-owned account of which the actor is the owner. The
+// same key and name again answer the same account as it is now. Errors:
+// Invalid, IdempotencyMismatch.
+func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (Account, error) {
+	name, err := readName("body.name", name)
+	if err != nil {
+		return Account{}, err
+	}
+	id := NewAccountID(Party(actor.ID()), key)
+	own := At(id, actor.ID())
+	hash := bodyHash("open", name)
+	caller := Caller{Actor: actor}
+	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{own}, People: []PersonID{actor.ID()}}
+	var account Account
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		if account = d.read.Account(id); account.Exists() {
+			return repeated(account, hash)
+		}
+		account = d.newAccount(id, name, ClientOwned, d.rules.defaultPlan(), hash)
+		account.Owners = 1
+		d.Accounts = append(d.Accounts, account)
+
+		first := d.read.Profile(own)
+		first.Email, first.AccountName, first.Ownership, first.Plan = actor.Email, name, ClientOwned, account.Subscription.Plan
+		first, err := d.apply(first, Step{Do: Open, By: SelfSide, Role: Owner, Areas: d.rules.every(Edit)})
+		if err != nil {
+			return err
+		}
+		first.Issuer, first.Subject = actor.Issuer, actor.Subject
+		d.put(first)
+		d.Events[0].Now.Name = name
+		d.join(first)
+		return nil
+	})
+	return account, err
+}
+
+// NewClientAccount is what an agency says to create an account.
+type NewClientAccount struct {
+	Name string
+	Plan string
+	// ConfirmPermanentOwnership must be true: whoever asks knows that the
+	// agency will own the account, and pay for it, for good.
+	ConfirmPermanentOwnership bool
+	// Client is given access at once; nil for nobody.
+	Client *NewClient
+}
+
+// NewClient is the person whom an owned account is for.
+type NewClient struct {
+	Email string
+	Areas Areas
+}
+
+// CreateAccount makes an account that the agency owns and pays for. The same
+// key and call again answer the same account as it is now. Errors: Invalid,
+// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off),
+// IdempotencyMismatch.
+func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, key string, in NewClientAccount) (Account, error) {
+	name, client, err := h.Rules.readNewAccount(in)
+	if err != nil {
+		return Account{}, err
+	}
+	caller := Caller{Actor: actor}
+	id := NewAccountID(Party(agency), key)
+	hash := bodyHash("create", name, in.Plan, client)
+	want := wantStanding(caller, agency).and(Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{At(id, agency)}})
+	if client != nil {
+		person := NewPersonID(client.Email)
+		want = want.and(Want{Profiles: []ProfileKey{At(id, person)}, People: []PersonID{person}})
+	}
+	var account Account
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		s, err := d.standInAgency(WorkHub, agency)
+		if err != nil {
+			return err
+		}
+		if account = d.read.Account(id); account.Exists() {
+			return repeated(account, hash)
+		}
+		account = d.newAccount(id, name, AgencyOwned, in.Plan, hash)
+		account.Owner = agency
+		d.Accounts = append(d.Accounts, account)
+
+		owning := d.read.Profile(At(id, agency))
+		owning.Name, owning.AccountName, owning.Ownership, owning.Plan = s.account.Name, name, AgencyOwned, in.Plan
+		if _, err := d.apply(owning, Step{Do: Create, By: AgencySide, Areas: d.rules.every(Edit)}); err != nil {
+			return err
+		}
+		created := &d.Events[0]
+		created.Now.Name = name
+		if client == nil {
+			return nil
+		}
+		p, _, err := d.invite(account, client.Email, Member, client.Areas)
+		if err != nil {
+			return err
+		}
+		created.Client = p.Member.Person()
+		// One event tells of both: the client's own is not written.
+		d.Events = d.Events[:1]
+		return nil
+	})
+	return account, err
+}
+
+func (r Rules) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
+	if !in.ConfirmPermanentOwnership {
+		return "", nil, invalid("body.confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
+	}
+	if name, err = readName("body.name", in.Name); err != nil {
+		return "", nil, err
+	}
+	if !r.hasPlan(in.Plan) {
+		return "", nil, invalid("body.plan", "There is no such plan. The plans are: %s.", r.planList())
+	}
+	if in.Client == nil {
+		return name, nil, nil
+	}
+	client = &NewClient{}
+	if client.Email, err = readEmail("body.client.email", in.Client.Email); err != nil {
+		return "", nil, err
+	}
+	client.Areas, err = r.readAreas("body.client.areas", in.Client.Areas)
+	return name, client, err
+}
+
+func (d *decision) newAccount(id AccountID, name string, ownership Ownership, plan, hash string) Account {
+	return Account{
+		ID: id, Name: name, Ownership: ownership, CreatedAt: d.now, BodyHash: hash, Version: 1,
+		Subscription: Subscription{Plan: plan, State: SubscriptionActive},
+	}
+}
+
+// repeated is the answer to a call whose Idempotency-Key has already made an
+// account.
+func repeated(account Account, hash string) error {
+	if account.BodyHash != hash {
+		return refuse(IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new account.")
+	}
+	return nil
+}
+
+// bodyHash is over the decoded values of a call.
+func bodyHash(values ...any) string {
+	// Strings, levels and maps of them always marshal, with sorted keys.
+	text, err := json.Marshal(values)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// RenameAccount gives an account another name. Errors: Invalid,
+// IdentityChanged, NotFound, Forbidden.
+func (h *Hub) RenameAccount(ctx context.Context, caller Caller, id AccountID, name string) (AccountView, error) {
+	name, err := readName("body.name", name)
+	if err != nil {
+		return AccountView{}, err
+	}
+	var view AccountView
+	err = h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(Rename, id)
+		if err != nil {
+			return err
+		}
+		account := s.account
+		if account.Name != name {
+			was := account.Name
+			account.Name = name
+			account.Version++
+			d.Accounts = append(d.Accounts, account)
+			d.accountEvent(AccountRenamed, account, State{Name: was}, State{Name: name})
+		}
+		view = d.view(s, account)
+		return nil
+	})
+	return view, err
+}
+
+// SwitchHubOn makes the account an agency. It is one already: nothing changes.
+// Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
+func (h *Hub) SwitchHubOn(ctx context.Context, actor Actor, id AccountID) (AccountView, error) {
+	var view AccountView
+	caller := Caller{Actor: actor}
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.stand(id)
+		if err != nil {
+			return err
+		}
+		if s.account.Ownership == AgencyOwned {
+			return refuse(PermanentlyOwned, "An account that an agency owns can't be an agency itself.")
+		}
+		if err := s.may(SwitchHub).refusal(); err != nil {
+			return err
+		}
+		account := s.account
+		if !account.Hub {
+			account.Hub = true
+			account.Version++
+			d.Accounts = append(d.Accounts, account)
+			d.accountEvent(HubSwitchedOn, account, State{Name: account.Name}, State{Name: account.Name})
+		}
+		view = d.view(s, account)
+		return nil
+	})
+	return view, err
+}
+
+// accountEvent tells of a change to the account itself.
+func (d *decision) accountEvent(as EventType, a Account, was, now State) {
+	d.Events = append(d.Events, Event{
+		Type: as, At: d.now, Addressee: Party(a.ID), Agency: a.Owner, Ownership: a.Ownership, Version: a.Version, Was: was, Now: now,
+	})
+}
+
+// AccountView is an account as one caller sees it.
+type AccountView struct {
+	Account
+	// Role is the caller's own in the account; "" for who acts for an agency.
+	Role   Role
+	Access Access
+}
+
+// view is the account as the caller sees it by the way that they came.
+func (d *decision) view(s standing, a Account) AccountView {
+	v := AccountView{Account: a}
+	if d.caller.As == "" {
+		v.Role = s.profile.Role
+		v.Access = d.rules.decideAccess(d.caller.Actor, a, s.profile, nil, d.now)
+	} else {
+		v.Access = d.rules.decideAccess(d.caller.Actor, a, Profile{}, []path{d.path(a.ID, d.caller.As)}, d.now)
+	}
+	return v
+}
+
+// path is the way through an agency, as far as it was read.
+func (d *decision) path(account, agency AccountID) path {
+	return path{
+		agency:     d.read.Account(agency),
+		connection: d.profile(At(account, agency)),
+		staff:      d.profile(At(agency, d.caller.ID())),
+	}
+}
+
+// SeeAccount answers an account to whoever may see it, and binds the profile by
+// which they see it. Errors: IdentityChanged, NotFound.
+func (h *Hub) SeeAccount(ctx context.Context, caller Caller, id AccountID) (AccountView, error) {
+	var view AccountView
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(SeeAccount, id)
+		if err == nil {
+			view = d.view(s, s.account)
+		}
+		return err
+	})
+	return view, err
+}
+
+// MyAccounts lists the accounts that the actor can enter by a profile of their
+// own, ordered by name.
+func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[AccountView], error) {
+	mine, err := h.Store.Memberships(ctx, actor.ID(), page)
+	if err != nil {
+		return List[AccountView]{}, err
+	}
+	want := Want{}
+	for _, p := range mine.Items {
+		want = want.and(Want{Accounts: []AccountID{p.Account()}, Profiles: []ProfileKey{p.ProfileKey}})
+	}
+	list := List[AccountView]{Next: mine.Next}
+	if len(mine.Items) == 0 {
+		return list, nil
+	}
+	read, err := h.Store.Load(ctx, want)
+	if err != nil {
+		return List[AccountView]{}, err
+	}
+	now := h.Now()
+	for _, p := range mine.Items {
+		account, own := read.Account(p.Account()), read.Profile(p.ProfileKey)
+		if account.Open() && own.StatusAt(now) == Active && !own.boundToAnother(actor) {
+			list.Items = append(list.Items, AccountView{
+				Account: account, Role: own.Role, Access: h.Rules.decideAccess(actor, account, own, nil, now),
+			})
+		}
+	}
+	return list, nil
+}
+
+// Me is what the hub knows of the actor. Those of their profiles that nobody
+// has used yet are bound to the identity that the actor signed in with, 20 at a
+// time.
+func (h *Hub) Me(ctx context.Context, actor Actor) (Person, error) {
+	mine, err := h.Store.Memberships(ctx, actor.ID(), Page{Limit: MaxTeams})
+	if err != nil {
+		return Person{}, err
+	}
+	caller := Caller{Actor: actor}
+	want := Want{People: []PersonID{actor.ID()}}
+	for _, p := range mine.Items {
+		if p.Subject == "" {
+			want = want.and(Want{Profiles: []ProfileKey{p.ProfileKey}})
+		}
+	}
+	var me Person
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		me = d.read.Person(actor.ID())
+		for key := range d.read.Profiles {
+			d.bind(d.read.Profile(key))
+		}
+		return nil
+	})
+	me.Email = actor.Email
+	return me, err
+}
+
+// AccountActivity lists what happened in an account, newest first: all of it to
+// its owners and admins, and to a connected agency what concerns that agency.
+// Errors: Invalid (cursor), IdentityChanged, NotFound, Forbidden.
+func (h *Hub) AccountActivity(ctx context.Context, caller Caller, id AccountID, page Page) (List[Event], error) {
+	only, err := h.seeLines(ctx, caller, SeeActivity, id)
+	if err != nil {
+		return List[Event]{}, err
+	}
+	return h.Store.Activity(ctx, id, only, page)
+}
+
+// seeLines tells whether the caller may see a list of an account's: the agency
+// whose lines alone they see, "" for all.
+func (h *Hub) seeLines(ctx context.Context, caller Caller, op Operation, id AccountID) (AccountID, error) {
+	var only AccountID
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(op, id)
+		if err == nil && s.may(op) == OwnLines {
+			only = caller.As
+		}
+		return err
+	})
+	return only, err
+}

@@ -1,0 +1,130 @@
+package agency
+
+// standing is how a caller stands to an account in one decision.
+type standing struct {
+	Position
+	account Account
+	// profile is the profile by which the caller acts: their own in the
+	// account, or, with an agency's hat on, their own in the agency.
+	profile Profile
+}
+
+// wantStanding is what stand needs to be read.
+func wantStanding(c Caller, account AccountID) Want {
+	if c.As == "" {
+		return Want{Accounts: []AccountID{account}, Profiles: []ProfileKey{At(account, c.ID())}}
+	}
+	return Want{
+		Accounts: []AccountID{account, c.As},
+		Profiles: []ProfileKey{At(account, c.As), At(c.As, c.ID())},
+	}
+}
+
+// stand finds how the caller stands to an account, and binds the profile by
+// which they act to their identity when it is used for the first time. Errors:
+// IdentityChanged, and NotFound for whoever may not see the account.
+func (d *decision) stand(account AccountID) (standing, error) {
+	c := *d.caller
+	s := standing{account: d.read.Account(account), Position: Stranger}
+	own := At(account, c.ID())
+	if c.As != "" {
+		own = At(c.As, c.ID())
+	}
+	s.profile = d.profile(own)
+	active := s.profile.StatusAt(d.now) == Active
+	if active && s.profile.boundToAnother(c.Actor) {
+		return s, refuse(IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
+	}
+	if active && s.account.Open() {
+		role, through := s.profile.Role, Ownership("")
+		if c.As == "" {
+			s.Position = position(role, "", "")
+		} else if connection := d.read.Profile(At(account, c.As)); connection.StatusAt(d.now) == Active && d.read.Account(c.As).Agency() {
+			through = connection.Ownership
+			s.Position = position("", through, role)
+		}
+	}
+	if s.Position == Stranger {
+		return s, noSuchAccount()
+	}
+	s.profile = d.bind(s.profile)
+	return s, nil
+}
+
+// bind binds an active profile of the caller's to their identity when it is used
+// for the first time.
+func (d *decision) bind(p Profile) Profile {
+	if p.Status != Active || p.Subject != "" {
+		return p
+	}
+	p.Issuer, p.Subject = d.caller.Issuer, d.caller.Subject
+	p.Version++
+	d.put(p)
+	return p
+}
+
+// standAs is stand for a caller who must be allowed an operation.
+func (d *decision) standAs(op Operation, account AccountID) (standing, error) {
+	s, err := d.stand(account)
+	if err != nil {
+		return s, err
+	}
+	return s, s.may(op).refusal()
+}
+
+func (s standing) may(op Operation) Answer { return may(op, s.Position, s.account.Ownership) }
+
+// standInAgency is standAs in the caller's own agency, whose hub must be on.
+func (d *decision) standInAgency(op Operation, agency AccountID) (standing, error) {
+	s, err := d.standAs(op, agency)
+	if err == nil && !s.account.Agency() {
+		err = refuse(Conflict, "The agency hub of this account is off. An owner can switch it on.")
+	}
+	return s, err
+}
+
+func noSuchAccount() error {
+	return refuse(NotFound, "There is no such account, or you have no access to it.")
+}
+
+// and joins what two parts of a decision need; nothing is wanted twice.
+func (w Want) and(other Want) Want {
+	return Want{
+		Accounts: union(w.Accounts, other.Accounts),
+		Profiles: union(w.Profiles, other.Profiles),
+		People:   union(w.People, other.People),
+	}
+}
+
+// wellFormed tells whether every id is of its form. One that is not names
+// nothing, and must not reach the store's keys.
+func (w Want) wellFormed() bool {
+	for _, a := range w.Accounts {
+		if !a.Valid() {
+			return false
+		}
+	}
+	for _, p := range w.Profiles {
+		if !p.Addressee.Valid() || !p.Member.Valid() {
+			return false
+		}
+	}
+	for _, p := range w.People {
+		if !p.Valid() {
+			return false
+		}
+	}
+	return true
+}
+
+func union[K comparable](a, b []K) []K {
+	var out []K
+	seen := map[K]bool{}
+	for _, k := range append(append([]K{}, a...), b...) {
+		if !seen[k] {
+			seen[k] = true
+			out = append(out, k)
+		}
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package agency
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps what the use cases decide on and what they decide. Its errors are
+// ErrConflict, refusals of ours (Invalid for a cursor), or failures of the
+// store itself, which are never taken for an absence.
+type Store interface {
+	// Load reads everything wanted in one strongly consistent batch. What does
+	// not exist is in the Snapshot with Version 0.
+	Load(context.Context, Want) (Snapshot, error)
+	// Save writes the changes in one transaction, under the condition that
+	// everything in the snapshot is still as it was read: what is written and
+	// what was merely read alike. Otherwise it answers ErrConflict and nothing
+	// is written. Whatever is written must have been read, but for events.
+	Save(context.Context, Snapshot, Changes) error
+
+	// Team lists the profiles in an account, strongly consistent.
+	Team(context.Context, AccountID, Page) (List[Profile], error)
+	// Clients lists an agency's profiles, ordered by status, then name.
+	Clients(context.Context, AccountID, ClientFilter, Page) (List[Profile], error)
+	// Memberships lists a person's active profiles, ordered by account name.
+	Memberships(context.Context, PersonID, Page) (List[Profile], error)
+	// Activity lists an account's events, newest first; only those that concern
+	// one agency unless that is "".
+	Activity(ctx context.Context, account, agency AccountID, page Page) (List[Event], error)
+	// Counts reads an agency's counts of now.
+	Counts(context.Context, AccountID) (Counts, error)
+}
+
+// Want names what a decision needs.
+type Want struct {
+	Accounts []AccountID
+	Profiles []ProfileKey
+	People   []PersonID
+}
+
+// Snapshot is what Load read.
+type Snapshot struct {
+	Accounts map[AccountID]Account
+	Profiles map[ProfileKey]Profile
+	People   map[PersonID]Person
+}
+
+// Account answers what was read of an account; Version 0 when there is none.
+func (s Snapshot) Account(id AccountID) Account { return s.Accounts[id] }
+
+// Profile answers what was read of a profile; Version 0 when there is none.
+func (s Snapshot) Profile(key ProfileKey) Profile {
+	p := s.Profiles[key]
+	p.ProfileKey = key
+	return p
+}
+
+// Person answers what was read of a person; Version 0 when there is none.
+func (s Snapshot) Person(id PersonID) Person {
+	p := s.People[id]
+	p.ID = id
+	return p
+}
+
+// Changes is what a decision writes. Each item carries its new version.
+type Changes struct {
+	Accounts []Account
+	Profiles []Profile
+	People   []Person
+	Events   []Event
+	Counts   []CountChange
+}
+
+// Empty tells whether there is nothing to write.
+func (c Changes) Empty() bool {
+	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Counts) == 0
+}
+
+// Counts are an agency's clients by what they are now.
+type Counts struct {
+	Owned, Connected, Pending int
+}
+
+// CountChange moves an agency's counts of now, and its month's count of what
+// happened.
+type CountChange struct {
+	Agency                    AccountID
+	Owned, Connected, Pending int
+	// Month is the UTC month of the events.
+	Month time.Time
+	// Happened counts the events of the month by type.
+	Happened map[EventType]int
+}
+
+// ClientFilter narrows a list of clients. Prefix is of the account's name and
+// needs a Status.
+type ClientFilter struct {
+	Status Status
+	Prefix string
+}
+
+// Page asks for part of a list: at most Limit items, from where Cursor says.
+type Page struct {
+	Limit  int
+	Cursor string
+}
+
+// List is part of a list. Next is the cursor of what follows; "" at the end. A
+// page may be short of its limit, even empty, and have a Next all the same.
+type List[T any] struct {
+	Items []T
+	Next  string
+}

@@ -1,0 +1,252 @@
+package agency
+
+import "context"
+
+// Team lists the Team Members of an account, agencies first: all of them to its
+// owners and admins, and to a connected agency its own profile alone. Errors:
+// Invalid (cursor), IdentityChanged, NotFound, Forbidden.
+func (h *Hub) Team(ctx context.Context, caller Caller, id AccountID, page Page) (List[Profile], error) {
+	only, err := h.seeLines(ctx, caller, SeeTeam, id)
+	if err != nil {
+		return List[Profile]{}, err
+	}
+	if only == "" {
+		return h.Store.Team(ctx, id, page)
+	}
+	read, err := h.Store.Load(ctx, Want{Profiles: []ProfileKey{At(id, only)}})
+	if err != nil {
+		return List[Profile]{}, err
+	}
+	return List[Profile]{Items: []Profile{read.Profile(At(id, only))}}, nil
+}
+
+// Invitation is whom to let into an account, and how far.
+type Invitation struct {
+	Email string
+	// Role is Member in an owned account.
+	Role Role
+	// Areas are a Member's; nil for the other roles, which have all.
+	Areas Areas
+}
+
+// InvitePerson lets a person in at once. One who is in already gets the role
+// and areas of this invitation, and may sign in anew; added tells them apart.
+// Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner.
+func (h *Hub) InvitePerson(ctx context.Context, caller Caller, id AccountID, in Invitation) (p Profile, added bool, err error) {
+	email, err := readEmail("body.email", in.Email)
+	if err != nil {
+		return Profile{}, false, err
+	}
+	areas, err := h.Rules.readRole(in.Role, in.Areas, true)
+	if err != nil {
+		return Profile{}, false, err
+	}
+	person := NewPersonID(email)
+	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{At(id, person)}, People: []PersonID{person}})
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		s, err := d.standAs(ManagePersons, id)
+		if err != nil {
+			return err
+		}
+		if s.account.Ownership == AgencyOwned && in.Role != Member {
+			return invalid("body.role", "In an account that an agency owns, every person is a member.")
+		}
+		if err := s.mayTouch(d.profile(At(id, person)), in.Role); err != nil {
+			return err
+		}
+		p, added, err = d.invite(s.account, email, in.Role, areas)
+		return err
+	})
+	return p, added, err
+}
+
+// readRole checks a role and the areas given with it. A new member must be
+// given some.
+func (r Rules) readRole(role Role, areas Areas, beginning bool) (Areas, error) {
+	switch {
+	case !role.Valid() && (beginning || role != ""):
+		return nil, invalid("body.role", "A role is owner, admin or member.")
+	case role == Owner || role == Admin:
+		if areas != nil {
+			return nil, invalid("body.areas", "Owners and admins have every area. Leave the areas out.")
+		}
+		return r.every(Edit), nil
+	case areas == nil && !beginning:
+		return nil, nil
+	case areas == nil:
+		return nil, invalid("body.areas", "Say which areas the member may view or edit.")
+	default:
+		return r.readAreas("body.areas", areas)
+	}
+}
+
+// mayTouch holds an admin back from what is an owner's, and from making one.
+func (s standing) mayTouch(target Profile, role Role) error {
+	if s.may(ManagePersons) == NotOwners && (target.Status == Active && target.Role == Owner || role == Owner) {
+		return refuse(Forbidden, "Only an owner can make, change or remove an owner.")
+	}
+	return nil
+}
+
+// invite lets a person in; added tells whether they were not in before.
+func (d *decision) invite(account Account, email string, role Role, areas Areas) (p Profile, added bool, err error) {
+	was := d.profile(At(account.ID, NewPersonID(email)))
+	p = was
+	p.Email, p.AccountName, p.Ownership, p.Plan = email, account.Name, account.Ownership, account.Subscription.Plan
+	p, err = d.apply(p, Step{Do: Invite, By: AccountSide, Role: role, Areas: areas})
+	if err != nil {
+		return p, false, err
+	}
+	d.join(p)
+	return p, was.Status != Active, d.countOwners(account, was, p)
+}
+
+// join notes in which client-owned accounts the person of a profile is active.
+func (d *decision) join(p Profile) {
+	was := d.read.Person(p.Member.Person())
+	now := was
+	now.Email = p.Email
+	if p.Ownership == ClientOwned {
+		if p.Status == Active {
+			now = now.joined(p.Account())
+		} else {
+			now = now.without(p.Account())
+		}
+	}
+	now.Version++
+	d.People = append(d.People, now)
+}
+
+// countOwners keeps the account's count of its owners, and keeps the last one.
+func (d *decision) countOwners(account Account, was, now Profile) error {
+	count := func(p Profile) int {
+		if p.Status == Active && p.Role == Owner {
+			return 1
+		}
+		return 0
+	}
+	change := count(now) - count(was)
+	if change == 0 || account.Ownership == AgencyOwned {
+		return nil
+	}
+	account.Owners += change
+	if account.Owners < 1 {
+		return &Error{Code: LastOwner, State: was.Status, Message: "This is the account's last owner. Make somebody else an owner first."}
+	}
+	account.Version++
+	d.Accounts = append(d.Accounts, account)
+	return nil
+}
+
+// MemberChange is what shall hold of a member from now on. What is not given
+// stays as it is.
+type MemberChange struct {
+	Role  Role
+	Areas Areas
+}
+
+// ChangeMember changes a person's role or areas, or restricts an agency.
+// Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
+// NotActive, LastOwner.
+func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, member Party, in MemberChange) (Profile, error) {
+	if in.Role == "" && in.Areas == nil {
+		return Profile{}, invalid("body", "Say what to change.")
+	}
+	if member.Account() != "" {
+		return h.restrict(ctx, caller, id, member.Account(), in)
+	}
+	areas, err := h.Rules.readRole(in.Role, in.Areas, false)
+	if err != nil {
+		return Profile{}, err
+	}
+	key := ProfileKey{Addressee: Party(id), Member: member}
+	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}})
+	var p Profile
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		s, err := d.standAs(ManagePersons, id)
+		if err != nil {
+			return err
+		}
+		was := d.profile(key)
+		if was.Version == 0 {
+			return noSuchMember()
+		}
+		role := in.Role
+		if role == "" {
+			role = was.Role
+		}
+		switch {
+		case s.account.Ownership == AgencyOwned && role != Member:
+			return invalid("body.role", "In an account that an agency owns, every person is a member.")
+		case role != Member && in.Areas != nil:
+			return invalid("body.areas", "Owners and admins have every area. Leave the areas out.")
+		}
+		if err := s.mayTouch(was, role); err != nil {
+			return err
+		}
+		if p, err = d.apply(was, Step{Do: Change, By: AccountSide, Role: in.Role, Areas: areas}); err != nil {
+			return err
+		}
+		return d.countOwners(s.account, was, p)
+	})
+	return p, err
+}
+
+func (h *Hub) restrict(ctx context.Context, caller Caller, id, agency AccountID, in MemberChange) (Profile, error) {
+	if in.Role != "" {
+		return Profile{}, invalid("body.role", "An agency has no role. Give it areas.")
+	}
+	areas, err := h.Rules.readAreas("body.areas", in.Areas)
+	if err != nil {
+		return Profile{}, err
+	}
+	return h.decide(ctx, caller, id, agency, Step{Do: Restrict, By: AccountSide, Areas: areas})
+}
+
+// RemoveMember takes a member's access away: it revokes an agency's, removes a
+// person, or lets the actor leave. Errors: IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden, NotActive, LastOwner.
+func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, member Party) (Profile, error) {
+	if agency := member.Account(); agency != "" {
+		return h.decide(ctx, caller, id, agency, Step{Do: Revoke, By: AccountSide})
+	}
+	key := ProfileKey{Addressee: Party(id), Member: member}
+	self := caller.As == "" && member == Party(caller.ID())
+	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}, People: []PersonID{PersonID(member)}})
+	var p Profile
+	err := h.command(ctx, &caller, want, func(d *decision) error {
+		if p = d.profile(key); self && p.Status == Left && !p.boundToAnother(caller.Actor) {
+			return nil
+		}
+		s, err := d.stand(id)
+		if err != nil {
+			return err
+		}
+		step := Step{Do: Leave, By: SelfSide}
+		if !self {
+			step = Step{Do: Remove, By: AccountSide}
+			if err := s.may(ManagePersons).refusal(); err != nil {
+				return err
+			}
+		}
+		was := d.profile(key)
+		if was.Version == 0 {
+			return noSuchMember()
+		}
+		if !self {
+			if err := s.mayTouch(was, ""); err != nil {
+				return err
+			}
+		}
+		if p, err = d.apply(was, step); err != nil {
+			return err
+		}
+		if p.Version != was.Version {
+			d.join(p)
+		}
+		return d.countOwners(s.account, was, p)
+	})
+	return p, err
+}
+
+func noSuchMember() error { return refuse(NotFound, "There is no such member in this account.") }

@@ -1,0 +1,70 @@
+package agency
+
+import (
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// The bounds of what people type, in characters.
+const (
+	MaxName    = 80
+	MaxMessage = 500
+	MaxEmail   = 254
+)
+
+// readName checks the name of an account: plain text on one line that reads in
+// the order in which it is written.
+func readName(field, given string) (string, error) {
+	name := strings.Join(strings.Fields(norm.NFC.String(given)), " ")
+	switch {
+	case strings.ContainsFunc(given, unsafe):
+		return "", invalid(field, "A name is plain text on one line, without control characters.")
+	case !strings.ContainsFunc(name, visible):
+		return "", invalid(field, "Give it a name.")
+	case utf8.RuneCountInString(name) > MaxName:
+		return "", invalid(field, "A name has at most %d characters.", MaxName)
+	}
+	return name, nil
+}
+
+// readMessage checks the message of a request: plain text, whose line breaks
+// become blanks.
+func readMessage(field, given string) (string, error) {
+	message := strings.Join(strings.Fields(norm.NFC.String(given)), " ")
+	switch {
+	case strings.ContainsFunc(message, unsafe):
+		return "", invalid(field, "A message is plain text without control characters.")
+	case utf8.RuneCountInString(message) > MaxMessage:
+		return "", invalid(field, "A message has at most %d characters.", MaxMessage)
+	}
+	return message, nil
+}
+
+// readEmail checks an address and normalises it.
+func readEmail(field, given string) (string, error) {
+	email := NormaliseEmail(given)
+	parsed, err := mail.ParseAddress(email)
+	_, domain, _ := strings.Cut(email, "@")
+	if err != nil || parsed.Address != email || len(email) > MaxEmail || !strings.Contains(domain, ".") || strings.ContainsFunc(email, unsafe) {
+		return "", invalid(field, "Give an email address, such as ann@example.com.")
+	}
+	return email, nil
+}
+
+// unsafe tells of characters that do not stand for themselves where the text
+// is shown: controls, line separators, and what reorders or hides text.
+func unsafe(r rune) bool {
+	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) ||
+		unicode.Is(unicode.Cf, r) && r != zeroWidthJoiner
+}
+
+// zeroWidthJoiner holds emoji and some scripts together, and hides nothing.
+const zeroWidthJoiner = '\u200d'
+
+func visible(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Mn, r)
+}

@@ -1,0 +1,296 @@
+package agency
+
+import (
+	"slices"
+	"time"
+)
+
+// Action is what somebody, or the clock, does to a profile.
+type Action string
+
+// The actions on an agency's profile, then those on a person's, then those that
+// belong to both. Create and Open begin the first profile of a new account.
+const (
+	Create   Action = "create"
+	Request  Action = "request"
+	Accept   Action = "accept"
+	Deny     Action = "deny"
+	Withdraw Action = "withdraw"
+	Resend   Action = "resend"
+	Expire   Action = "expire"
+	Restrict Action = "restrict"
+	Revoke   Action = "revoke"
+	Lapse    Action = "lapse"
+	Move     Action = "move"
+
+	Open   Action = "open"
+	Invite Action = "invite"
+	Change Action = "change"
+	Remove Action = "remove"
+
+	Leave Action = "leave"
+	End   Action = "end"
+)
+
+// Side is on which side of a profile somebody acts.
+type Side string
+
+// The sides. AccountSide are the account's owners and admins (in an owned
+// account the owning agency's); AgencySide is the agency whose profile it is;
+// SelfSide is the person whose profile it is; ClockSide is time, and what
+// follows from something else having ended.
+const (
+	AccountSide Side = "account"
+	AgencySide  Side = "agency"
+	SelfSide    Side = "self"
+	ClockSide   Side = "clock"
+)
+
+// Step is one action with all that it brings.
+type Step struct {
+	Do Action
+	By Side
+	At time.Time
+	// Areas is what is asked for (Request) or what is to hold from now on
+	// (Accept, Restrict, Invite, Change). nil leaves them as they are.
+	Areas Areas
+	// Role is a person's; "" leaves it as it is.
+	Role Role
+	// Until is the end date to hold from now on; nil leaves it, zero removes it.
+	Until *time.Time
+	// Number is the request that an Accept names.
+	Number int
+	// Message comes with a Request, and Asker is who asks.
+	Message string
+	Asker   PersonID
+	// ExpiresAt is a Request's or a Resend's; a Resend never shortens.
+	ExpiresAt time.Time
+	// Into is the account of a Move.
+	Into AccountID
+}
+
+// transition is a row of the table: from any of these states, by this side, to
+// that state, told as that event.
+type transition struct {
+	from []Status
+	by   Side
+	to   Status
+	as   EventType
+}
+
+var none Status
+
+var over = []Status{Denied, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
+
+var begin = append([]Status{none}, over...)
+
+// connectionTable is PRODUCT.md's "The life of a connection", row by row, and
+// RULES.md's ends and moves. Ending a request that still waits expires it.
+var connectionTable = map[Action]transition{
+	Create:   {[]Status{none}, AgencySide, Active, AccountCreated},
+	Request:  {begin, AgencySide, Pending, ConnectionRequested},
+	Accept:   {[]Status{Pending}, AccountSide, Active, ConnectionAccepted},
+	Deny:     {[]Status{Pending, Expired}, AccountSide, Denied, ConnectionDenied},
+	Withdraw: {[]Status{Pending}, AgencySide, Withdrawn, ConnectionWithdrawn},
+	Resend:   {[]Status{Pending}, AgencySide, Pending, ConnectionResent},
+	Expire:   {[]Status{Pending}, ClockSide, Expired, ConnectionExpired},
+	Restrict: {[]Status{Active}, AccountSide, Active, ConnectionRestricted},
+	Revoke:   {[]Status{Active}, AccountSide, Revoked, ConnectionRevoked},
+	Leave:    {[]Status{Active}, AgencySide, Left, ConnectionLeft},
+	Lapse:    {[]Status{Active}, ClockSide, Lapsed, ConnectionLapsed},
+	End:      {[]Status{Active}, ClockSide, Ended, ConnectionEnded},
+	Move:     {[]Status{Pending}, ClockSide, Moved, ConnectionMoved},
+}
+
+// personTable is RULES.md's "Persons".
+var personTable = map[Action]transition{
+	Open:   {[]Status{none}, SelfSide, Active, AccountOpened},
+	Invite: {append([]Status{Active}, begin...), AccountSide, Active, PersonAdded},
+	Change: {[]Status{Active}, AccountSide, Active, PersonChanged},
+	Remove: {[]Status{Active}, AccountSide, Revoked, PersonRemoved},
+	Leave:  {[]Status{Active}, SelfSide, Left, PersonLeft},
+	End:    {[]Status{Active}, ClockSide, Ended, PersonEnded},
+}
+
+// Apply takes a profile one step along its life. It answers the profile as it
+// is then and the events that led there, oldest first, one for each version:
+// two when the clock had already ended the profile and nobody had recorded it.
+// No events and no error means that the step repeats what its side has already
+// done, or changes nothing.
+//
+// Errors are refusals that name the present state: PermanentlyOwned, Forbidden
+// (the wrong side), AlreadyRequested, AlreadyConnected, RequestExpired,
+// NotPending, NotActive, Conflict (another request than the one named) and
+// Invalid (more areas than asked for, an end date that is not ahead).
+func Apply(p Profile, s Step) (Profile, []Event, error) {
+	if p.Permanent() && s.By != ClockSide && s.Do != Create {
+		return p, nil, refuse(PermanentlyOwned, "The agency owns this account for good: its connection can't be requested, decided, limited or ended.")
+	}
+	table := personTable
+	if p.Kind() == AgencyKind {
+		table = connectionTable
+	}
+	row, ok := table[s.Do]
+	if !ok || row.by != s.By {
+		return p, nil, refuse(Forbidden, "That can't be done to this member from your side.")
+	}
+
+	settled, events := Settle(p, s.At)
+	switch {
+	case s.Do == Expire || s.Do == Lapse:
+		if len(events) > 0 && settled.Status == row.to {
+			return settled, events, nil
+		}
+		if p.Status != row.to {
+			return p, nil, &Error{Code: Conflict, State: p.Status, Message: "Its time has not come."}
+		}
+		return p, nil, nil
+	case s.Do == End && settled.Status == Pending:
+		row = connectionTable[Expire]
+	}
+	if !slices.Contains(row.from, settled.Status) {
+		if repeats(row, settled, s) {
+			return p, nil, nil
+		}
+		return p, nil, refuseState(s.Do, settled)
+	}
+	next, err := row.step(settled, s)
+	if err != nil {
+		return p, nil, err
+	}
+	if next.Status == settled.Status && unchanged(settled, next) {
+		return p, nil, nil
+	}
+	as := row.as
+	if s.Do == Invite && settled.Status == Active {
+		as = PersonChanged
+	}
+	next.Version = settled.Version + 1
+	return next, append(events, tell(as, settled, next, s.At)), nil
+}
+
+// Settle records what the clock has already decided: an overdue request is
+// expired, an overdue end date has lapsed. It answers one event, or none.
+func Settle(p Profile, now time.Time) (Profile, []Event) {
+	status := p.StatusAt(now)
+	if status == p.Status {
+		return p, nil
+	}
+	next, as, at := p, ConnectionExpired, p.ExpiresAt
+	if status == Lapsed {
+		as, at = ConnectionLapsed, p.Until
+	}
+	next.Status, next.Since, next.Version = status, at, p.Version+1
+	return next, []Event{tell(as, p, next, now)}
+}
+
+// step makes the row's change to a profile that is in one of its from states.
+func (row transition) step(p Profile, s Step) (Profile, error) {
+	next := p
+	next.Status = row.to
+	if row.to != p.Status {
+		next.Since = s.At
+	}
+	switch s.Do {
+	case Request:
+		next.Request++
+		next.Areas, next.Message, next.RequestedBy = s.Areas, s.Message, s.Asker
+		next.RequestedAt, next.ExpiresAt, next.Until = s.At, s.ExpiresAt, time.Time{}
+		next.Delivery, next.MovedTo = Waiting, ""
+	case Resend:
+		if s.ExpiresAt.After(p.ExpiresAt) {
+			next.ExpiresAt = s.ExpiresAt
+		}
+		next.RequestedBy = s.Asker
+		next.Delivery = Waiting
+	case Accept:
+		if s.Number != p.Request {
+			return p, &Error{Code: Conflict, State: p.Status, Message: "The request has changed since you looked at it. Look at it again before you accept."}
+		}
+		if s.Areas != nil && !s.Areas.within(p.Areas) {
+			return p, invalid("body.areas", "You can grant less than what was asked for, not more.")
+		}
+		fallthrough
+	case Restrict, Change:
+		if s.Areas != nil {
+			next.Areas = s.Areas
+		}
+		if s.Role != "" {
+			next.Role = s.Role
+		}
+		if s.Until != nil {
+			if !s.Until.IsZero() && !s.Until.After(s.At) {
+				return p, invalid("body.until", "The end date must lie ahead.")
+			}
+			next.Until = *s.Until
+		}
+	case Open, Create, Invite:
+		next.Role, next.Areas = s.Role, s.Areas
+		next.Issuer, next.Subject = "", ""
+	case Move:
+		next.MovedTo = s.Into
+	}
+	return next, nil
+}
+
+// repeats tells whether a refused step is one that its side has already done.
+func repeats(row transition, p Profile, s Step) bool {
+	switch {
+	case s.Do == Request || p.Status != row.to:
+		return false
+	case s.Do == Accept:
+		return s.Number == p.Request
+	default:
+		return true
+	}
+}
+
+// unchanged tells whether an action that keeps the status kept everything else
+// too. A resend, and an invitation that clears a binding, always do something.
+func unchanged(p, next Profile) bool {
+	return p.Status == Active && p.Role == next.Role && p.Areas.Equal(next.Areas) && p.Until.Equal(next.Until) &&
+		p.Issuer == next.Issuer && p.Subject == next.Subject
+}
+
+func refuseState(do Action, p Profile) error {
+	refusal := &Error{Code: NotActive, State: p.Status}
+	switch {
+	case do == Request && p.Status == Pending:
+		refusal.Code, refusal.Message = AlreadyRequested, "There is already a request that waits for an answer. Resend or withdraw that one."
+	case do == Request:
+		refusal.Code, refusal.Message = AlreadyConnected, "The agency is already connected to this account."
+	case p.Status == Expired && slices.Contains([]Action{Accept, Resend, Withdraw}, do):
+		refusal.Code, refusal.Message = RequestExpired, "The request has expired. The agency can ask again."
+	case slices.Contains([]Action{Accept, Deny, Withdraw, Resend, Move}, do):
+		refusal.Code, refusal.Message = NotPending, "There is no request that waits for an answer: it is "+p.Status.sentence()+"."
+	case p.Status == Pending:
+		refusal.Message = "The request has not been accepted yet. Decide it first."
+	default:
+		refusal.Message = "The member is not active: it is " + p.Status.sentence() + "."
+	}
+	return refusal
+}
+
+// sentence is the status as a person says it.
+func (s Status) sentence() string {
+	switch s {
+	case none:
+		return "not there"
+	case Left:
+		return "left"
+	case Moved:
+		return "taken up by another account"
+	default:
+		return string(s)
+	}
+}
+
+// tell is the event of one profile's change. Who did it is filled in by the use
+// case, as is the event's id.
+func tell(as EventType, was, now Profile, at time.Time) Event {
+	return Event{
+		Type: as, At: at, Addressee: now.Addressee, Agency: now.Member.Account(), Member: now.Member,
+		Ownership: now.Ownership, Request: now.Request, Version: now.Version,
+		Was: was.state(), Now: now.state(),
+	}
+}
