@@ -1,0 +1,70 @@
+package rest
+
+import (
+	_ "embed"
+	"net/http"
+	"slices"
+	"strings"
+
+	"agencyhub/shared/agency"
+)
+
+// routes.txt lists the contract's operations over all functions, one
+// "METHOD /path" a line. `make openapi` writes it.
+//
+//go:embed routes.txt
+var routesFile string
+
+var contract = readRoutes(routesFile)
+
+func readRoutes(file string) []pattern {
+	var routes []pattern
+	for line := range strings.Lines(file) {
+		if method, path, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			routes = append(routes, newPattern(method, path))
+		}
+	}
+	return routes
+}
+
+// methodsAt are the methods that the contract has at a path, sorted.
+func methodsAt(routes []pattern, segments []string) []string {
+	var methods []string
+	for _, route := range routes {
+		if route.matches(segments) {
+			methods = append(methods, route.method)
+		}
+	}
+	slices.Sort(methods)
+	return slices.Compact(methods)
+}
+
+// notInContract answers whatever no operation answers: 401 to whom no token
+// names, 405 where the contract has the path with other methods, else 404.
+func notInContract(w http.ResponseWriter, r *http.Request, segments []string) {
+	ctx := r.Context()
+	if _, err := callOf(ctx).claims.actor(); err != nil {
+		writeProblem(w, problemOf(ctx, err))
+		return
+	}
+	methods := methodsAt(contract, segments)
+	if len(methods) == 0 || slices.Contains(methods, r.Method) {
+		writeProblem(w, problemOf(ctx, &agency.Error{Code: agency.NotFound, Message: "There is nothing at this address. See the API's description for what there is."}))
+		return
+	}
+	p := problemOf(ctx, &agency.Error{Code: agency.Invalid, Message: "This address does not take " + spelled(r.Method) + ", but " + strings.Join(methods, ", ") + "."})
+	p.become(http.StatusMethodNotAllowed)
+	p.header("Allow", strings.Join(methods, ", "))
+	writeProblem(w, p)
+}
+
+// spelled is a method as it may be repeated to whoever sent it: what is not a
+// known method is not repeated.
+func spelled(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	default:
+		return "this method"
+	}
+}

@@ -1,0 +1,151 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+)
+
+// Problem is how every refusal looks: RFC 9457, with a stable code.
+type Problem struct {
+	Type      string         `json:"type" doc:"Always about:blank: code tells what kind of problem it is."`
+	Title     string         `json:"title" doc:"The status in words."`
+	Status    int            `json:"status" doc:"The HTTP status again."`
+	Detail    string         `json:"detail" doc:"What is wrong, for a person."`
+	Code      agency.Code    `json:"code" doc:"What kind of problem it is. Programs branch on this."`
+	State     agency.Status  `json:"state,omitempty" doc:"The present state, where it is the state that refused."`
+	RequestID string         `json:"requestId" doc:"Names this call in our logs."`
+	Errors    []FieldProblem `json:"errors,omitempty" doc:"What is wrong with which part of the call."`
+
+	headers http.Header
+}
+
+// FieldProblem is one thing wrong with one part of a call.
+type FieldProblem struct {
+	Field   string `json:"field" doc:"The part, such as body.name, query.limit or header.Idempotency-Key."`
+	Message string `json:"message" doc:"What is wrong with it, for a person."`
+}
+
+// codes are all codes that a problem can have.
+var codes = []agency.Code{
+	agency.Invalid, agency.Unauthenticated, agency.Forbidden, agency.NotFound, agency.PermanentlyOwned,
+	agency.AlreadyConnected, agency.AlreadyRequested, agency.NotPending, agency.NotActive, agency.RequestExpired,
+	agency.Cooling, agency.LastOwner, agency.NotPayer, agency.HasClients, agency.IdentityChanged,
+	agency.IdempotencyMismatch, agency.Conflict, agency.RateLimited, agency.Internal,
+}
+
+// statuses is the table from codes to statuses. A code that is not in it says
+// that the state of things refused, which is 409.
+var statuses = map[agency.Code]int{
+	agency.Invalid:         http.StatusBadRequest,
+	agency.Unauthenticated: http.StatusUnauthorized,
+	agency.Forbidden:       http.StatusForbidden,
+	agency.NotPayer:        http.StatusForbidden,
+	agency.IdentityChanged: http.StatusForbidden,
+	agency.NotFound:        http.StatusNotFound,
+	agency.RequestExpired:  http.StatusGone,
+	agency.Cooling:         http.StatusTooManyRequests,
+	agency.RateLimited:     http.StatusTooManyRequests,
+	agency.Internal:        http.StatusInternalServerError,
+}
+
+func statusOf(code agency.Code) int {
+	if status, ok := statuses[code]; ok {
+		return status
+	}
+	return http.StatusConflict
+}
+
+// problemOf is the problem that an error is to the caller. What is no refusal
+// of the domain's is logged with its cause and told as `internal`, in a
+// sentence that tells nothing but the request's id.
+func problemOf(ctx context.Context, err error) *Problem {
+	c := callOf(ctx)
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	e, ok := errors.AsType[*agency.Error](err)
+	if !ok || e.Code == agency.Internal || !slices.Contains(codes, e.Code) {
+		slog.ErrorContext(ctx, "A call failed.", "requestId", c.requestID, "route", c.route, "error", err.Error())
+		e = &agency.Error{Code: agency.Internal, Message: "Something went wrong on our side. Try again; if it stays, tell us the request id " + c.requestID + "."}
+	} else {
+		c.cause = e.Cause
+	}
+	c.code = e.Code
+	p := &Problem{Type: "about:blank", Detail: e.Message, Code: e.Code, State: e.State, RequestID: c.requestID}
+	p.become(statusOf(e.Code))
+	for _, field := range e.Fields {
+		p.Errors = append(p.Errors, FieldProblem{Field: field.Field, Message: field.Message})
+	}
+	if e.Code == agency.Unauthenticated {
+		p.header("WWW-Authenticate", "Bearer")
+	}
+	if e.RetryAfter > 0 {
+		p.header("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+	return p
+}
+
+func (p *Problem) become(status int) { p.Status, p.Title = status, http.StatusText(status) }
+
+func (p *Problem) header(name, value string) {
+	if p.headers == nil {
+		p.headers = http.Header{}
+	}
+	p.headers.Set(name, value)
+}
+
+// Error makes a problem an error, so that huma takes it for an answer.
+func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
+
+// GetStatus tells huma the status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders tells huma the headers that go with it.
+func (p *Problem) GetHeaders() http.Header { return p.headers }
+
+// ContentType tells huma that a problem is not plain JSON.
+func (*Problem) ContentType(string) string { return "application/problem+json" }
+
+// TransformSchema lists the codes in the OpenAPI document.
+func (*Problem) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	for _, code := range codes {
+		s.Properties["code"].Enum = append(s.Properties["code"].Enum, string(code))
+	}
+	return s
+}
+
+// writeProblem writes a problem where huma does not.
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	maps.Copy(w.Header(), p.headers)
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	// A recorder takes every byte, and a problem is made of strings.
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// documentProblems says in the OpenAPI document that any other answer of the
+// operation is a Problem.
+func documentProblems(a *API, op *huma.Operation) {
+	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
+	op.Responses["default"] = &huma.Response{
+		Description: "A refusal. invalid 400 (a body too large 413, of another type 415), unauthenticated 401; " +
+			"forbidden, not_payer and identity_changed 403; not_found 404; request_expired 410; " +
+			"cooling and rate_limited 429 with Retry-After; internal 500; every other code 409.",
+		Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+	}
+}

@@ -1,0 +1,115 @@
+// Package rest is the JSON edge: it turns an API Gateway event into a call of
+// a typed operation and back, knows who is calling, refuses what is malformed,
+// and writes every refusal as one kind of problem. It knows the domain's
+// words, and no database, no mail and no AWS client.
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"agencyhub/shared/agency"
+)
+
+// API is what one function serves: typed operations and plain pages.
+type API struct {
+	huma huma.API
+	mux  *mux
+}
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 64 << 10
+
+// New is an API without operations. The title names it in its fragment of the
+// OpenAPI document.
+func New(title string) *API {
+	config := huma.DefaultConfig(title, "1")
+	// No documents are served from the functions, and no $schema links: each
+	// of these comes from a hook or from a path.
+	config.CreateHooks = nil
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.RejectUnknownQueryParameters = true
+	config.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"oidc": {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+			Description: "A token of the deployment's OIDC issuer that carries a verified email address."},
+	}
+	m := &mux{}
+	return &API{huma: humago.New(m, config), mux: m}
+}
+
+// Handle adds an operation. Its handler is called with a signed-in actor and
+// with input that has the form that I says; an error that it returns becomes
+// the problem of its code, and one that is no *agency.Error an `internal` that
+// tells nothing.
+//
+// I has fields with a path, query or header tag and may have a Body; shared
+// pieces (AsAgency, Paging, Idempotency) are embedded. O has a Body, or is
+// empty for 204.
+func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Actor, *I) (*O, error)) {
+	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
+	op.Security = []map[string][]string{{"oidc": {}}}
+	documentProblems(a, &op)
+	op.Middlewares = append(huma.Middlewares{strict(a)}, op.Middlewares...)
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handler(ctx, callOf(ctx).actor, in)
+		if err != nil {
+			return nil, problemOf(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// Page mounts a plain handler at a path such as "/requests/{id}" for every
+// method. It stands outside the contract: no actor is asked for and it is not
+// in the OpenAPI document. Path values are read with Request.PathValue.
+func Page(a *API, path string, handler http.Handler) {
+	a.mux.add("", path, handler.ServeHTTP)
+}
+
+// Serve is the main of a function. Called with the argument `openapi` it
+// prints the function's fragment of the OpenAPI document and returns, without
+// wiring anything: api must only close over what it is given. Otherwise wire
+// makes what the handlers need, and a function that warms its connections,
+// which runs while Lambda still counts the start; then calls are served until
+// Lambda ends the process. An error from wire ends the process at once with
+// its message.
+func Serve[Needs any](api func(Needs) *API, wire func() (Needs, func(context.Context), error)) {
+	if slices.Equal(os.Args[1:], []string{"openapi"}) {
+		var none Needs
+		if err := api(none).printOpenAPI(os.Stdout); err != nil {
+			exit(err)
+		}
+		return
+	}
+	needs, warm, err := wire()
+	if err != nil {
+		exit(err)
+	}
+	served := api(needs)
+	warm(context.Background())
+	lambda.Start(served.Invoke)
+}
+
+func exit(err error) {
+	slog.Error("The function cannot start.", "error", err.Error())
+	os.Exit(1)
+}
+
+func (a *API) printOpenAPI(w *os.File) error {
+	fragment, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("cannot write the OpenAPI fragment: %w", err)
+	}
+	_, err = fmt.Fprintf(w, "%s\n", fragment)
+	return err
+}

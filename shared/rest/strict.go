@@ -1,0 +1,246 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"agencyhub/shared/agency"
+)
+
+// strict stands before huma's own validation. It finds the actor first, since
+// who is not signed in learns nothing of the form, and then refuses what huma
+// or encoding/json would let pass: doubled keys and parameters, empty
+// parameters, null where it means nothing, more than one value, bytes that are
+// no text, other types of content, and bodies that nobody reads.
+func strict(a *API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(ctx)
+		c := callOf(r.Context())
+		actor, err := c.claims.actor()
+		if err == nil {
+			c.actor = actor
+			err = checkQuery(r.URL.RawQuery)
+		}
+		if err == nil {
+			err = checkBody(a, ctx.Operation(), r)
+		}
+		if err != nil {
+			writeProblem(w, problemOf(r.Context(), err))
+			return
+		}
+		next(ctx)
+	}
+}
+
+func malformed(field, message string) *agency.Error {
+	return &agency.Error{Code: agency.Invalid, Message: message, Fields: []agency.FieldError{{Field: field, Message: message}}}
+}
+
+// checkQuery refuses what cannot be read in one way only. An empty value would
+// else count as none, and `?as=` would silently act as oneself.
+func checkQuery(raw string) error {
+	values, err := url.ParseQuery(raw)
+	if err != nil || !utf8.ValidString(raw) {
+		return malformed("query", "The query string is not well formed.")
+	}
+	for name, given := range values {
+		switch {
+		case !utf8.ValidString(name) || !utf8.ValidString(given[0]):
+			return malformed("query", "The query string is not valid UTF-8.")
+		case len(given) > 1:
+			return malformed("query."+shown(name), "Give this parameter once.")
+		case given[0] == "":
+			return malformed("query."+shown(name), "Give this parameter a value, or leave it out.")
+		}
+	}
+	return nil
+}
+
+// checkBody reads the body, and leaves it to be read once more.
+func checkBody(a *API, op *huma.Operation, r *http.Request) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > maxBody {
+		p := problemOf(r.Context(), malformed("body", fmt.Sprintf("The body is too large: it may have %d bytes at most.", maxBody)))
+		p.become(http.StatusRequestEntityTooLarge)
+		return p
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if len(body) == 0 {
+		if op.RequestBody != nil && op.RequestBody.Required {
+			return malformed("body", "This call needs a body: a JSON object.")
+		}
+		return nil
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		p := problemOf(r.Context(), malformed("header.Content-Type", "The body must be JSON, and the header Content-Type say application/json."))
+		p.become(http.StatusUnsupportedMediaType)
+		return p
+	}
+	if !utf8.Valid(body) {
+		return malformed("body", "The body is not valid UTF-8.")
+	}
+	value, err := parseJSON(body)
+	if err != nil {
+		return err
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return malformed("body", "The body must be a JSON object.")
+	}
+	if op.RequestBody == nil {
+		if len(object) > 0 {
+			return malformed("body", "This call takes no body.")
+		}
+		return nil
+	}
+	return checkNulls(a.huma.OpenAPI().Components.Schemas, op.RequestBody.Content["application/json"].Schema, "body", object)
+}
+
+// maxDepth bounds how deep a body may nest.
+const maxDepth = 16
+
+// parseJSON reads exactly one value in which no object names a key twice.
+func parseJSON(body []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	value, err := parseValue(d, "body", 0)
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = malformed("body", "The body must be one JSON value, with nothing after it.")
+		}
+	}
+	return value, err
+}
+
+func parseValue(d *json.Decoder, path string, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, malformed("body", "The body is nested too deeply.")
+	}
+	token, err := d.Token()
+	if err != nil {
+		return nil, malformed("body", "The body is not well-formed JSON.")
+	}
+	switch token {
+	case json.Delim('{'):
+		return parseObject(d, path, depth)
+	case json.Delim('['):
+		return parseArray(d, path, depth)
+	default:
+		return token, nil
+	}
+}
+
+func parseObject(d *json.Decoder, path string, depth int) (any, error) {
+	object := map[string]any{}
+	for d.More() {
+		token, err := d.Token()
+		key, ok := token.(string)
+		if err != nil || !ok {
+			return nil, malformed("body", "The body is not well-formed JSON.")
+		}
+		field := path + "." + shown(key)
+		if _, doubled := object[key]; doubled {
+			return nil, malformed(field, "The body names this field twice.")
+		}
+		if object[key], err = parseValue(d, field, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return object, closed(d)
+}
+
+func parseArray(d *json.Decoder, path string, depth int) (any, error) {
+	var array []any
+	for d.More() {
+		value, err := parseValue(d, path+"["+strconv.Itoa(len(array))+"]", depth+1)
+		if err != nil {
+			return nil, err
+		}
+		array = append(array, value)
+	}
+	return array, closed(d)
+}
+
+func closed(d *json.Decoder) error {
+	if _, err := d.Token(); err != nil {
+		return malformed("body", "The body is not well-formed JSON.")
+	}
+	return nil
+}
+
+// shown is a caller's own name for something, short enough to give back.
+func shown(name string) string {
+	const most = 64
+	if utf8.RuneCountInString(name) <= most {
+		return name
+	}
+	return string([]rune(name)[:most]) + "…"
+}
+
+// checkNulls refuses null for a field that has no such value. huma takes it
+// for a field left out, which may mean something else than the caller meant.
+func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value any) error {
+	for schema != nil && schema.Ref != "" {
+		schema = schemas.SchemaFromRef(schema.Ref)
+	}
+	if schema == nil {
+		return nil
+	}
+	switch value := value.(type) {
+	case nil:
+		if schema.Type != "" && !schema.Nullable {
+			return malformed(path, "This field cannot be null: give it a value or leave it out.")
+		}
+	case []any:
+		for i, item := range value {
+			if err := checkNulls(schemas, schema.Items, path+"["+strconv.Itoa(i)+"]", item); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		others, _ := schema.AdditionalProperties.(*huma.Schema)
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			property, ok := schema.Properties[name]
+			if !ok {
+				property = others
+			}
+			if err := checkNulls(schemas, property, path+"."+shown(name), value[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// jsonFormat reads and writes bodies. What it says of a body that it cannot
+// read is for the caller: strict has seen to the syntax, so it is a value of
+// the wrong kind.
+var jsonFormat = huma.Format{
+	Marshal: huma.DefaultJSONFormat.Marshal,
+	Unmarshal: func(data []byte, v any) error {
+		err := json.Unmarshal(data, v)
+		if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && mistyped.Field != "" {
+			return errors.New(wrongKind + mistyped.Field)
+		}
+		if err != nil {
+			return errors.New(ours + "A value in the body is not of the right kind.")
+		}
+		return nil
+	},
+}
