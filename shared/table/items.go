@@ -1,0 +1,226 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"agencyhub/shared/agency"
+)
+
+// The items as they stand in the table. Empty attributes are left out, so the
+// indexes stay sparse; times are stamps of one width.
+
+// eventsKept is how long an event stays; DynamoDB collects it after that, days
+// late or never, and nothing relies on it.
+const eventsKept = 2 * 365 * 24 * time.Hour
+
+// mailsKept is how long a mail's claim and fate stay.
+const mailsKept = 90 * 24 * time.Hour
+
+type keys struct {
+	PK       string `dynamodbav:"pk"`
+	SK       string `dynamodbav:"sk"`
+	MemberPK string `dynamodbav:"memberPk,omitempty"`
+	MemberSK string `dynamodbav:"memberSk,omitempty"`
+	DuePK    string `dynamodbav:"duePk,omitempty"`
+	DueSK    string `dynamodbav:"dueSk,omitempty"`
+	TTL      int64  `dynamodbav:"ttl,omitempty"`
+}
+
+func (k key) keys() keys { return keys{PK: k.pk, SK: k.sk} }
+
+// due marks the item for the due index; a zero time leaves it out.
+func (k *keys) due(at time.Time) {
+	if !at.IsZero() {
+		k.DuePK, k.DueSK = dueShard(key{k.PK, k.SK}), stamp(at)
+	}
+}
+
+type accountItem struct {
+	keys
+	Name              string                   `dynamodbav:"name"`
+	Ownership         agency.Ownership         `dynamodbav:"ownership"`
+	Owner             agency.AccountID         `dynamodbav:"owner,omitempty"`
+	Hub               bool                     `dynamodbav:"hub"`
+	Owners            int                      `dynamodbav:"owners"`
+	Plan              string                   `dynamodbav:"plan"`
+	SubscriptionState agency.SubscriptionState `dynamodbav:"subscriptionState"`
+	Closed            string                   `dynamodbav:"closed,omitempty"`
+	CreatedAt         string                   `dynamodbav:"createdAt"`
+	BodyHash          string                   `dynamodbav:"bodyHash,omitempty"`
+	Version           int                      `dynamodbav:"version"`
+}
+
+func fromAccount(a agency.Account) accountItem {
+	return accountItem{
+		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, Hub: a.Hub, Owners: a.Owners,
+		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State,
+		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, Version: a.Version,
+	}
+}
+
+func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
+	closed, err1 := unstamp(i.Closed)
+	created, err2 := unstamp(i.CreatedAt)
+	return agency.Account{
+		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, Hub: i.Hub, Owners: i.Owners,
+		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState},
+		Closed:       closed, CreatedAt: created, BodyHash: i.BodyHash, Version: i.Version,
+	}, errors.Join(err1, err2)
+}
+
+type profileItem struct {
+	keys
+	Status      agency.Status    `dynamodbav:"status"`
+	Role        agency.Role      `dynamodbav:"role,omitempty"`
+	Areas       agency.Areas     `dynamodbav:"areas,omitempty"`
+	Name        string           `dynamodbav:"name,omitempty"`
+	Email       string           `dynamodbav:"email,omitempty"`
+	AccountName string           `dynamodbav:"accountName,omitempty"`
+	Ownership   agency.Ownership `dynamodbav:"ownership"`
+	Plan        string           `dynamodbav:"plan,omitempty"`
+	Request     int              `dynamodbav:"request,omitempty"`
+	Message     string           `dynamodbav:"message,omitempty"`
+	RequestedBy agency.PersonID  `dynamodbav:"requestedBy,omitempty"`
+	RequestedAt string           `dynamodbav:"requestedAt,omitempty"`
+	ExpiresAt   string           `dynamodbav:"expiresAt,omitempty"`
+	Until       string           `dynamodbav:"until,omitempty"`
+	Since       string           `dynamodbav:"since"`
+	Delivery    agency.Delivery  `dynamodbav:"delivery,omitempty"`
+	MovedTo     agency.AccountID `dynamodbav:"movedTo,omitempty"`
+	Issuer      string           `dynamodbav:"iss,omitempty"`
+	Subject     string           `dynamodbav:"sub,omitempty"`
+	Version     int              `dynamodbav:"version"`
+}
+
+func fromProfile(p agency.Profile) profileItem {
+	i := profileItem{
+		keys: profileKey(p.ProfileKey).keys(), Status: p.Status, Role: p.Role, Areas: p.Areas, Name: p.Name, Email: p.Email,
+		AccountName: p.AccountName, Ownership: p.Ownership, Plan: p.Plan,
+		Request: p.Request, Message: p.Message, RequestedBy: p.RequestedBy,
+		RequestedAt: stamp(p.RequestedAt), ExpiresAt: stamp(p.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
+		Delivery: p.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
+	}
+	// An agency sees its ended connections; a person lists what they can enter.
+	if p.Kind() == agency.AgencyKind || p.Status == agency.Active {
+		i.MemberPK, i.MemberSK = string(p.Member), memberSort(p)
+	}
+	i.due(p.Due())
+	return i
+}
+
+func (i profileItem) profile() (agency.Profile, error) {
+	k, err := parseProfileKey(i.PK, i.SK)
+	p := agency.Profile{
+		ProfileKey: k, Status: i.Status, Role: i.Role, Areas: i.Areas, Name: i.Name, Email: i.Email,
+		AccountName: i.AccountName, Ownership: i.Ownership, Plan: i.Plan,
+		Request: i.Request, Message: i.Message, RequestedBy: i.RequestedBy,
+		Delivery: i.Delivery, MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
+	}
+	err = errors.Join(err,
+		read(&p.RequestedAt, i.RequestedAt), read(&p.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since))
+	return p, err
+}
+
+func read(to *time.Time, from string) (err error) {
+	*to, err = unstamp(from)
+	return err
+}
+
+type personItem struct {
+	keys
+	Email   string             `dynamodbav:"email"`
+	Teams   []agency.AccountID `dynamodbav:"teams,omitempty"`
+	Version int                `dynamodbav:"version"`
+}
+
+func fromPerson(p agency.Person) personItem {
+	return personItem{keys: personKey(p.ID).keys(), Email: p.Email, Teams: p.Teams, Version: p.Version}
+}
+
+type stateItem struct {
+	Name    string        `dynamodbav:"name,omitempty"`
+	Status  agency.Status `dynamodbav:"status,omitempty"`
+	Role    agency.Role   `dynamodbav:"role,omitempty"`
+	Areas   agency.Areas  `dynamodbav:"areas,omitempty"`
+	Until   string        `dynamodbav:"until,omitempty"`
+	Expires string        `dynamodbav:"expires,omitempty"`
+	Message string        `dynamodbav:"message,omitempty"`
+}
+
+func fromState(s agency.State) stateItem {
+	return stateItem{
+		Name: s.Name, Status: s.Status, Role: s.Role, Areas: s.Areas,
+		Until: stamp(s.Until), Expires: stamp(s.Expires), Message: s.Message,
+	}
+}
+
+func (i stateItem) state() (agency.State, error) {
+	s := agency.State{Name: i.Name, Status: i.Status, Role: i.Role, Areas: i.Areas, Message: i.Message}
+	return s, errors.Join(read(&s.Until, i.Until), read(&s.Expires, i.Expires))
+}
+
+type eventItem struct {
+	keys
+	Type      agency.EventType `dynamodbav:"type"`
+	At        string           `dynamodbav:"at"`
+	Agency    agency.AccountID `dynamodbav:"agency,omitempty"`
+	Member    agency.Party     `dynamodbav:"member,omitempty"`
+	Actor     agency.PersonID  `dynamodbav:"actor,omitempty"`
+	As        agency.AccountID `dynamodbav:"as,omitempty"`
+	Ownership agency.Ownership `dynamodbav:"ownership"`
+	Request   int              `dynamodbav:"request,omitempty"`
+	Version   int              `dynamodbav:"version"`
+	Was       stateItem        `dynamodbav:"was"`
+	Now       stateItem        `dynamodbav:"now"`
+	Client    agency.PersonID  `dynamodbav:"client,omitempty"`
+	// Wake is set by cleanup, to bring the event through the stream once more.
+	Wake int64 `dynamodbav:"wake,omitempty"`
+}
+
+func fromEvent(e agency.Event) eventItem {
+	i := eventItem{
+		keys: eventKey(EventKey{e.Addressee, e.ID}).keys(), Type: e.Type, At: stamp(e.At), Agency: e.Agency, Member: e.Member,
+		Actor: e.Actor, As: e.As, Ownership: e.Ownership, Request: e.Request, Version: e.Version,
+		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client,
+	}
+	if e.Agency != "" {
+		i.MemberPK, i.MemberSK = string(e.Agency), i.SK
+	}
+	i.TTL = e.At.Add(eventsKept).Unix()
+	i.due(e.WakeAt)
+	return i
+}
+
+func (i eventItem) event() (agency.Event, error) {
+	k, err := ParseEventKey(i.PK, i.SK)
+	e := agency.Event{
+		ID: k.ID, Addressee: k.Addressee, Type: i.Type, Agency: i.Agency, Member: i.Member, Actor: i.Actor, As: i.As,
+		Ownership: i.Ownership, Request: i.Request, Version: i.Version, Client: i.Client,
+	}
+	var err1, err2 error
+	e.Was, err1 = i.Was.state()
+	e.Now, err2 = i.Now.state()
+	return e, errors.Join(err, err1, err2, read(&e.At, i.At), read(&e.WakeAt, i.DueSK))
+}
+
+// decode reads an item as one of the structs above.
+func decode[T any](item map[string]types.AttributeValue) (T, error) {
+	var out T
+	if err := attributevalue.UnmarshalMap(item, &out); err != nil {
+		return out, fmt.Errorf("table: an item can't be read: %w", err)
+	}
+	return out, nil
+}
+
+func encode(item any) (map[string]types.AttributeValue, error) {
+	out, err := attributevalue.MarshalMap(item)
+	if err != nil {
+		return nil, fmt.Errorf("table: an item can't be written: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,201 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"agencyhub/shared/agency"
+)
+
+// Keys are built and parsed here and nowhere else, and of ids alone: no address
+// and nothing that a caller typed stands in a primary key.
+const (
+	accountPrefix = "ACCT#"
+	personPrefix  = "PERSON#"
+	teamPrefix    = "TEAM#"
+	eventPrefix   = "EVENT#"
+	mailPrefix    = "MAIL#"
+	countPrefix   = "COUNT#"
+	duePrefix     = "DUE#"
+
+	accountSort = "ACCT"
+	personSort  = "PERSON"
+	nowSort     = "now"
+
+	eventIDPrefix = "evt_"
+)
+
+// dueShards spreads the due index, so that its one hot end is several.
+const dueShards = 4
+
+// unnamed begins the name part of the sort key of who has no name for the
+// agency yet. No name and no prefix can contain it.
+const unnamed = "\x7f"
+
+type key struct{ pk, sk string }
+
+func accountKey(id agency.AccountID) key {
+	return key{accountPrefix + string(id), accountSort}
+}
+
+func personKey(id agency.PersonID) key {
+	return key{personPrefix + string(id), personSort}
+}
+
+func profileKey(p agency.ProfileKey) key {
+	return key{partition(p.Addressee), teamPrefix + string(p.Member)}
+}
+
+// partition is where everything about an addressee stands.
+func partition(p agency.Party) string {
+	if id := p.Person(); id != "" {
+		return personPrefix + string(id)
+	}
+	return accountPrefix + string(p)
+}
+
+// EventKey names an event where it stands.
+type EventKey struct {
+	Addressee agency.Party
+	ID        agency.EventID
+}
+
+func eventKey(e EventKey) key {
+	return key{partition(e.Addressee), eventSort(e.ID)}
+}
+
+func eventSort(id agency.EventID) string {
+	return eventPrefix + strings.TrimPrefix(string(id), eventIDPrefix)
+}
+
+// MailKey names one email: that of an event, of a kind, to a person.
+type MailKey struct {
+	Event     agency.EventID
+	Kind      string
+	Recipient agency.PersonID
+}
+
+func mailKey(m MailKey) key {
+	return key{mailPrefix + string(m.Event), m.Kind + "#" + string(m.Recipient)}
+}
+
+// Tag is the key as a value that an SES email tag can hold: letters, digits,
+// underscores and dashes.
+func (m MailKey) Tag() string {
+	return string(m.Event) + "-" + m.Kind + "-" + string(m.Recipient)
+}
+
+// ParseMailTag is the reverse of Tag.
+func ParseMailTag(tag string) (MailKey, error) {
+	const id = 30 // an event's and a person's id alike
+	if len(tag) < 2*id+3 || tag[id] != '-' || tag[len(tag)-id-1] != '-' {
+		return MailKey{}, errors.New("table: not a mail's tag")
+	}
+	m := MailKey{
+		Event: agency.EventID(tag[:id]), Kind: tag[id+1 : len(tag)-id-1], Recipient: agency.PersonID(tag[len(tag)-id:]),
+	}
+	if !m.Event.Valid() || !m.Recipient.Valid() {
+		return MailKey{}, errors.New("table: not a mail's tag")
+	}
+	return m, nil
+}
+
+func countKey(id agency.AccountID, sort string) key {
+	return key{countPrefix + string(id), sort}
+}
+
+func monthSort(t time.Time) string { return t.UTC().Format("2006-01") }
+
+func parsePartition(pk string) (agency.Party, error) {
+	id, ok := strings.CutPrefix(pk, accountPrefix)
+	if ok && agency.AccountID(id).Valid() {
+		return agency.Party(id), nil
+	}
+	id, ok = strings.CutPrefix(pk, personPrefix)
+	if ok && agency.PersonID(id).Valid() {
+		return agency.Party(id), nil
+	}
+	return "", fmt.Errorf("table: no addressee's partition: %q", pk)
+}
+
+// ParseEventKey reads the primary key of an event.
+func ParseEventKey(pk, sk string) (EventKey, error) {
+	addressee, err := parsePartition(pk)
+	if err != nil {
+		return EventKey{}, err
+	}
+	ulid, ok := strings.CutPrefix(sk, eventPrefix)
+	id := agency.EventID(eventIDPrefix + ulid)
+	if !ok || !id.Valid() {
+		return EventKey{}, fmt.Errorf("table: no event's sort key: %q", sk)
+	}
+	return EventKey{Addressee: addressee, ID: id}, nil
+}
+
+func parseProfileKey(pk, sk string) (agency.ProfileKey, error) {
+	addressee, err := parsePartition(pk)
+	if err != nil {
+		return agency.ProfileKey{}, err
+	}
+	member, ok := strings.CutPrefix(sk, teamPrefix)
+	if !ok || !agency.Party(member).Valid() {
+		return agency.ProfileKey{}, fmt.Errorf("table: no profile's sort key: %q", sk)
+	}
+	return agency.ProfileKey{Addressee: addressee, Member: agency.Party(member)}, nil
+}
+
+// memberSort orders a member's profiles: an agency's by status and then name, a
+// person's by name.
+func memberSort(p agency.Profile) string {
+	name := fold(p.AccountName)
+	if p.Kind() == agency.PersonKind {
+		return name
+	}
+	if name == "" {
+		name = unnamed + string(p.Addressee)
+	}
+	return string(p.Status) + "#" + name
+}
+
+// fold is a name as it is ordered and searched: in composed form, lower case,
+// without control characters.
+func fold(name string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, norm.NFC.String(name)))
+}
+
+// dueShard spreads items over the due index by their own key, so that an item
+// never moves from one shard to another.
+func dueShard(k key) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(k.pk + k.sk)) // a hash never fails
+	return duePrefix + strconv.Itoa(int(h.Sum32()%dueShards))
+}
+
+// stampLayout has one width, so that stamps sort as their times do.
+const stampLayout = "2006-01-02T15:04:05.000Z"
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(stampLayout)
+}
+
+func unstamp(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(stampLayout, s)
+}

@@ -1,0 +1,203 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"agencyhub/shared/agency"
+)
+
+// Team lists the profiles in an account, agencies first.
+func (t *Table) Team(ctx context.Context, account agency.AccountID, page agency.Page) (agency.List[agency.Profile], error) {
+	return list(ctx, t, query{
+		pk: "pk", partition: accountKey(account).pk, sk: "sk", from: teamPrefix, consistent: true,
+	}, page, profileOf)
+}
+
+// Clients lists an agency's profiles by status and name.
+func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter agency.ClientFilter, page agency.Page) (agency.List[agency.Profile], error) {
+	q := query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}
+	if filter.Status == "" {
+		// Statuses are lower case; the agency's events, in upper case, sort before.
+		q.from, q.open = "a", true
+	} else {
+		q.from = string(filter.Status) + "#" + fold(filter.Prefix)
+	}
+	return list(ctx, t, q, page, profileOf)
+}
+
+// Memberships lists the profiles by which a person can enter accounts, by name.
+func (t *Table) Memberships(ctx context.Context, id agency.PersonID, page agency.Page) (agency.List[agency.Profile], error) {
+	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}, page, profileOf)
+}
+
+// Activity lists an account's events, newest first.
+func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page agency.Page) (agency.List[agency.Event], error) {
+	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
+	if of != "" {
+		q.only, q.equals = "agency", string(of)
+	}
+	return list(ctx, t, q, page, func(item map[string]types.AttributeValue) (agency.Event, error) {
+		i, err1 := decode[eventItem](item)
+		e, err2 := i.event()
+		return e, errors.Join(err1, err2)
+	})
+}
+
+// Counts reads an agency's counts of now.
+func (t *Table) Counts(ctx context.Context, id agency.AccountID) (agency.Counts, error) {
+	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &t.name, Key: countKey(id, nowSort).attributes(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return agency.Counts{}, fmt.Errorf("table: counts: %w", err)
+	}
+	i, err := decode[struct {
+		Owned     int `dynamodbav:"owned"`
+		Connected int `dynamodbav:"connected"`
+		Pending   int `dynamodbav:"pending"`
+	}](out.Item)
+	return agency.Counts(i), err
+}
+
+func profileOf(item map[string]types.AttributeValue) (agency.Profile, error) {
+	i, err1 := decode[profileItem](item)
+	p, err2 := i.profile()
+	return p, errors.Join(err1, err2)
+}
+
+// query is one partition of the table or an index, or a range of it.
+type query struct {
+	index         string
+	pk, partition string
+	// sk is the sort key's name, and from what it begins with; with open it is
+	// where the range begins instead, which then has no end.
+	sk, from string
+	open     bool
+	// only is an attribute that must equal something; "" for none.
+	only, equals         string
+	backward, consistent bool
+}
+
+// rounds bounds how often a list asks DynamoDB for one page when a filter
+// leaves most of what it read out.
+const rounds = 5
+
+// list reads one page of a query.
+func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read func(map[string]types.AttributeValue) (T, error)) (agency.List[T], error) {
+	var out agency.List[T]
+	start, err := q.start(page.Cursor)
+	if err != nil {
+		return out, err
+	}
+	for range rounds {
+		input := q.input(t.name)
+		input.ExclusiveStartKey = start
+		input.Limit = aws.Int32(int32(min(page.Limit, 1000) - len(out.Items))) //nolint:gosec // bounded just here
+		answer, err := t.db.Query(ctx, input)
+		if err != nil {
+			return agency.List[T]{}, fmt.Errorf("table: query: %w", err)
+		}
+		for _, item := range answer.Items {
+			one, err := read(item)
+			if err != nil {
+				return agency.List[T]{}, err
+			}
+			out.Items = append(out.Items, one)
+		}
+		if start = answer.LastEvaluatedKey; start == nil || len(out.Items) >= page.Limit {
+			break
+		}
+	}
+	out.Next, err = q.cursor(start)
+	return out, err
+}
+
+func (q query) input(table string) *dynamodb.QueryInput {
+	input := &dynamodb.QueryInput{
+		TableName: &table, ScanIndexForward: aws.Bool(!q.backward), ConsistentRead: aws.Bool(q.consistent),
+		KeyConditionExpression:    aws.String("#pk = :pk"),
+		ExpressionAttributeNames:  map[string]string{"#pk": q.pk},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": text(q.partition)},
+	}
+	if q.index != "" {
+		input.IndexName = &q.index
+	}
+	if q.from != "" {
+		input.ExpressionAttributeNames["#sk"], input.ExpressionAttributeValues[":sk"] = q.sk, text(q.from)
+		*input.KeyConditionExpression += " AND begins_with(#sk, :sk)"
+		if q.open {
+			*input.KeyConditionExpression = "#pk = :pk AND #sk >= :sk"
+		}
+	}
+	if q.only != "" {
+		input.FilterExpression = aws.String("#only = :only")
+		input.ExpressionAttributeNames["#only"], input.ExpressionAttributeValues[":only"] = q.only, text(q.equals)
+	}
+	return input
+}
+
+// A cursor is opaque: a checksum over the query and the position, then the
+// position. It carries no right, since the partition comes from the query; the
+// checksum tells a cursor of another query, or a damaged one, at once.
+const checksumSize = 10
+
+type position struct {
+	PK, SK string
+	Member string `json:",omitempty"`
+}
+
+func (q query) checksum(at []byte) []byte {
+	sum := sha256.New()
+	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.equals} {
+		_, _ = sum.Write([]byte(strconv.Quote(part))) // a hash never fails
+	}
+	_, _ = sum.Write(at)
+	return sum.Sum(nil)[:checksumSize]
+}
+
+func (q query) cursor(last map[string]types.AttributeValue) (string, error) {
+	if last == nil {
+		return "", nil
+	}
+	k := keyOf(last)
+	at, err := json.Marshal(position{PK: k.pk, SK: k.sk, Member: textOf(last["memberSk"])})
+	if err != nil {
+		return "", fmt.Errorf("table: cursor: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(append(q.checksum(at), at...)), nil
+}
+
+func (q query) start(cursor string) (map[string]types.AttributeValue, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	refusal := &agency.Error{
+		Code: agency.Invalid, Message: "This cursor is not of this list. Begin again without one.",
+		Fields: []agency.FieldError{{Field: "query.cursor", Message: "Not a cursor of this list."}},
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(raw) < checksumSize {
+		return nil, refusal
+	}
+	sum, at := raw[:checksumSize], raw[checksumSize:]
+	var p position
+	if !bytes.Equal(sum, q.checksum(at)) || json.Unmarshal(at, &p) != nil {
+		return nil, refusal
+	}
+	start := key{p.PK, p.SK}.attributes()
+	if q.index != "" {
+		start[q.pk], start[q.sk] = text(q.partition), text(p.Member)
+	}
+	return start, nil
+}

@@ -1,0 +1,222 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"agencyhub/shared/agency"
+)
+
+// Event reads an event, strongly consistent. Its WakeAt is zero once everyone
+// has been told.
+func (t *Table) Event(ctx context.Context, k EventKey) (e agency.Event, found bool, err error) {
+	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &t.name, Key: eventKey(k).attributes(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return e, false, fmt.Errorf("table: event: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return e, false, nil
+	}
+	i, err1 := decode[eventItem](out.Item)
+	e, err2 := i.event()
+	return e, true, errors.Join(err1, err2)
+}
+
+// MarkTold notes that everyone has been told of an event, so that nothing wakes
+// it any more. Done twice it changes nothing.
+func (t *Table) MarkTold(ctx context.Context, k EventKey) error {
+	_, err := t.update(ctx, eventKey(k), "REMOVE duePk, dueSk, wake", "attribute_exists(duePk)", nil)
+	return err
+}
+
+// Wake brings an event that nobody finished telling through the stream once
+// more, and moves its due mark to next. It answers false when the event has
+// been told meanwhile, or somebody else woke it.
+func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool, error) {
+	return t.update(ctx, eventKey(k), "SET wake = :wake, dueSk = :next", "attribute_exists(duePk) AND dueSk <= :now",
+		map[string]types.AttributeValue{
+			":wake": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.UnixMilli(), 10)},
+			":next": text(stamp(next)), ":now": text(stamp(now)),
+		})
+}
+
+// SetDelivery notes what became of a request's email, for the request of that
+// number alone. A request that is no more, or a fate already noted, is no error.
+func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery) error {
+	_, err := t.update(ctx, profileKey(k), "SET delivery = :d, version = version + :one", "request = :request AND delivery <> :d",
+		map[string]types.AttributeValue{":d": text(string(d)), ":request": number(request), ":one": number(1)})
+	return err
+}
+
+// update changes one item; false when its condition does not hold.
+func (t *Table) update(ctx context.Context, k key, expression, condition string, values map[string]types.AttributeValue) (bool, error) {
+	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &t.name, Key: k.attributes(), UpdateExpression: &expression, ConditionExpression: &condition,
+		ExpressionAttributeValues: values,
+	})
+	if _, failed := errors.AsType[*types.ConditionalCheckFailedException](err); failed {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("table: update: %w", err)
+	}
+	return true, nil
+}
+
+// Fate is what became of an email.
+type Fate string
+
+// The fates that notify knows by itself.
+const (
+	MailWaiting  Fate = "waiting"
+	MailSent     Fate = "sent"
+	MailObsolete Fate = "obsolete"
+	MailFailed   Fate = "failed"
+)
+
+// Claim is the answer to who may send an email.
+type Claim int
+
+// The answers. Held is a live claim of another: not yet, never done.
+const (
+	Claimed Claim = iota
+	Held
+	Done
+)
+
+// ClaimMail takes an email for the time of the lease. Whoever holds a claim must
+// have finished or given up before the lease ends, since another may claim the
+// email from then on.
+func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease time.Duration) (Claim, error) {
+	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &t.name, Key: mailKey(m).attributes(),
+		UpdateExpression:         aws.String("SET fate = :waiting, leaseUntil = :until, #ttl = :ttl, claimedAt = if_not_exists(claimedAt, :now) ADD attempts :one"),
+		ConditionExpression:      aws.String("attribute_not_exists(pk) OR (fate = :waiting AND leaseUntil <= :now)"),
+		ExpressionAttributeNames: map[string]string{"#ttl": "ttl"},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":waiting": text(string(MailWaiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
+			":one": number(1), ":ttl": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.Add(mailsKept).Unix(), 10)},
+		},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	failed, lost := errors.AsType[*types.ConditionalCheckFailedException](err)
+	switch {
+	case err == nil:
+		return Claimed, nil
+	case !lost:
+		return Held, fmt.Errorf("table: claim: %w", err)
+	case textOf(failed.Item["fate"]) == string(MailWaiting):
+		return Held, nil
+	default:
+		return Done, nil
+	}
+}
+
+// FinishMail notes what became of an email that the caller claimed. messageID
+// is SES's; "" for what was not sent.
+func (t *Table) FinishMail(ctx context.Context, m MailKey, fate Fate, messageID string, now time.Time) error {
+	_, err := t.update(ctx, mailKey(m), "SET fate = :fate, finishedAt = :now, messageId = :id REMOVE leaseUntil", "attribute_exists(pk)",
+		map[string]types.AttributeValue{":fate": text(string(fate)), ":now": text(stamp(now)), ":id": text(messageID)})
+	return err
+}
+
+// ReleaseMail gives a claim back, so that the next one need not wait for the
+// lease to end.
+func (t *Table) ReleaseMail(ctx context.Context, m MailKey) error {
+	_, err := t.update(ctx, mailKey(m), "SET leaseUntil = :never", "fate = :waiting",
+		map[string]types.AttributeValue{":never": text(""), ":waiting": text(string(MailWaiting))})
+	return err
+}
+
+// DueItem is what the clock has come for: a profile, or an event that waits to
+// be told.
+type DueItem struct {
+	Profile *agency.ProfileKey
+	Event   *EventKey
+	At      time.Time
+}
+
+// Shards is how many parts the due index has; Due reads one.
+const Shards = dueShards
+
+// Due reads what is due by now in one shard, the longest overdue first. The
+// index follows the table by a moment, so an item may be settled already.
+func (t *Table) Due(ctx context.Context, shard int, now time.Time) iter.Seq2[DueItem, error] {
+	return func(yield func(DueItem, error) bool) {
+		input := t.dueQuery(shard, now)
+		input.Limit = aws.Int32(100)
+		for {
+			out, err := t.db.Query(ctx, input)
+			if err != nil {
+				yield(DueItem{}, fmt.Errorf("table: due: %w", err))
+				return
+			}
+			for _, item := range out.Items {
+				if !yield(dueItem(item)) {
+					return
+				}
+			}
+			if input.ExclusiveStartKey = out.LastEvaluatedKey; input.ExclusiveStartKey == nil {
+				return
+			}
+		}
+	}
+}
+
+func dueItem(item map[string]types.AttributeValue) (DueItem, error) {
+	k := keyOf(item)
+	at, err := unstamp(textOf(item["dueSk"]))
+	if err != nil {
+		return DueItem{}, fmt.Errorf("table: due mark of %s %s: %w", k.pk, k.sk, err)
+	}
+	if e, err := ParseEventKey(k.pk, k.sk); err == nil {
+		return DueItem{Event: &e, At: at}, nil
+	}
+	p, err := parseProfileKey(k.pk, k.sk)
+	return DueItem{Profile: &p, At: at}, err
+}
+
+// Backlog counts what is due by now and not done, at most a page of the index a
+// shard: it is enough to tell a little from a lot. oldest is since when the
+// longest of them waits; zero for none.
+func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest time.Time, err error) {
+	for shard := range Shards {
+		input := t.dueQuery(shard, now)
+		input.Limit = aws.Int32(1000)
+		input.ProjectionExpression = aws.String("dueSk")
+		out, err := t.db.Query(ctx, input)
+		if err != nil {
+			return 0, time.Time{}, fmt.Errorf("table: backlog: %w", err)
+		}
+		count += len(out.Items)
+		if len(out.Items) > 0 {
+			first, err := unstamp(textOf(out.Items[0]["dueSk"]))
+			if err != nil {
+				return 0, time.Time{}, fmt.Errorf("table: backlog: %w", err)
+			}
+			if oldest.IsZero() || first.Before(oldest) {
+				oldest = first
+			}
+		}
+	}
+	return count, oldest, nil
+}
+
+func (t *Table) dueQuery(shard int, now time.Time) *dynamodb.QueryInput {
+	return &dynamodb.QueryInput{
+		TableName: &t.name, IndexName: aws.String("ByDue"), KeyConditionExpression: aws.String("duePk = :shard AND dueSk <= :now"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":shard": text(duePrefix + strconv.Itoa(shard)), ":now": text(stamp(now)),
+		},
+	}
+}
