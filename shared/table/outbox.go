@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -35,7 +36,7 @@ func (t *Table) Event(ctx context.Context, k EventKey) (e agency.Event, found bo
 // MarkTold notes that everyone has been told of an event, so that nothing wakes
 // it any more. Done twice it changes nothing.
 func (t *Table) MarkTold(ctx context.Context, k EventKey) error {
-	_, err := t.update(ctx, eventKey(k), "REMOVE duePk, dueSk, wake", "attribute_exists(duePk)", nil)
+	_, err := t.update(ctx, eventKey(k), "REMOVE #duePk, #dueSk, #wake", "attribute_exists(#duePk)", nil)
 	return err
 }
 
@@ -43,7 +44,7 @@ func (t *Table) MarkTold(ctx context.Context, k EventKey) error {
 // more, and moves its due mark to next. It answers false when the event has
 // been told meanwhile, or somebody else woke it.
 func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool, error) {
-	return t.update(ctx, eventKey(k), "SET wake = :wake, dueSk = :next", "attribute_exists(duePk) AND dueSk <= :now",
+	return t.update(ctx, eventKey(k), "SET #wake = :wake, #dueSk = :next", "attribute_exists(#duePk) AND #dueSk <= :now",
 		map[string]types.AttributeValue{
 			":wake": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.UnixMilli(), 10)},
 			":next": text(stamp(next)), ":now": text(stamp(now)),
@@ -53,7 +54,7 @@ func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool
 // SetDelivery notes what became of a request's email, for the request of that
 // number alone. A request that is no more, or a fate already noted, is no error.
 func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery) error {
-	_, err := t.update(ctx, profileKey(k), "SET delivery = :d, version = version + :one", "request = :request AND delivery <> :d",
+	_, err := t.update(ctx, profileKey(k), "SET #delivery = :d, #version = #version + :one", "#request = :request AND #delivery <> :d",
 		map[string]types.AttributeValue{":d": text(string(d)), ":request": number(request), ":one": number(1)})
 	return err
 }
@@ -62,7 +63,7 @@ func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request in
 func (t *Table) update(ctx context.Context, k key, expression, condition string, values map[string]types.AttributeValue) (bool, error) {
 	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &t.name, Key: k.attributes(), UpdateExpression: &expression, ConditionExpression: &condition,
-		ExpressionAttributeValues: values,
+		ExpressionAttributeNames: names(expression + condition), ExpressionAttributeValues: values,
 	})
 	if _, failed := errors.AsType[*types.ConditionalCheckFailedException](err); failed {
 		return false, nil
@@ -71,6 +72,19 @@ func (t *Table) update(ctx context.Context, k key, expression, condition string,
 		return false, fmt.Errorf("table: update: %w", err)
 	}
 	return true, nil
+}
+
+// placeholder is an attribute's name in an expression. Every one is written so,
+// since many plain words are reserved.
+var placeholder = regexp.MustCompile(`#(\w+)`)
+
+// names resolves the placeholders of expressions: "#x" is the attribute x.
+func names(expressions string) map[string]string {
+	out := map[string]string{}
+	for _, m := range placeholder.FindAllStringSubmatch(expressions, -1) {
+		out[m[0]] = m[1]
+	}
+	return out
 }
 
 // Fate is what became of an email.
@@ -98,11 +112,11 @@ const (
 // have finished or given up before the lease ends, since another may claim the
 // email from then on.
 func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease time.Duration) (Claim, error) {
+	expression := "SET #fate = :waiting, #leaseUntil = :until, #ttl = :ttl, #claimedAt = if_not_exists(#claimedAt, :now) ADD #attempts :one"
+	condition := "attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)"
 	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &t.name, Key: mailKey(m).attributes(),
-		UpdateExpression:         aws.String("SET fate = :waiting, leaseUntil = :until, #ttl = :ttl, claimedAt = if_not_exists(claimedAt, :now) ADD attempts :one"),
-		ConditionExpression:      aws.String("attribute_not_exists(pk) OR (fate = :waiting AND leaseUntil <= :now)"),
-		ExpressionAttributeNames: map[string]string{"#ttl": "ttl"},
+		TableName: &t.name, Key: mailKey(m).attributes(), UpdateExpression: &expression, ConditionExpression: &condition,
+		ExpressionAttributeNames: names(expression + condition),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
 			":waiting": text(string(MailWaiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
 			":one": number(1), ":ttl": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.Add(mailsKept).Unix(), 10)},
@@ -125,7 +139,7 @@ func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease t
 // FinishMail notes what became of an email that the caller claimed. messageID
 // is SES's; "" for what was not sent.
 func (t *Table) FinishMail(ctx context.Context, m MailKey, fate Fate, messageID string, now time.Time) error {
-	_, err := t.update(ctx, mailKey(m), "SET fate = :fate, finishedAt = :now, messageId = :id REMOVE leaseUntil", "attribute_exists(pk)",
+	_, err := t.update(ctx, mailKey(m), "SET #fate = :fate, #finishedAt = :now, #messageId = :id REMOVE #leaseUntil", "attribute_exists(#pk)",
 		map[string]types.AttributeValue{":fate": text(string(fate)), ":now": text(stamp(now)), ":id": text(messageID)})
 	return err
 }
@@ -133,7 +147,7 @@ func (t *Table) FinishMail(ctx context.Context, m MailKey, fate Fate, messageID 
 // ReleaseMail gives a claim back, so that the next one need not wait for the
 // lease to end.
 func (t *Table) ReleaseMail(ctx context.Context, m MailKey) error {
-	_, err := t.update(ctx, mailKey(m), "SET leaseUntil = :never", "fate = :waiting",
+	_, err := t.update(ctx, mailKey(m), "SET #leaseUntil = :never", "#fate = :waiting",
 		map[string]types.AttributeValue{":never": text(""), ":waiting": text(string(MailWaiting))})
 	return err
 }

@@ -1,0 +1,225 @@
+// Package testbed gives tests the real engines: a DynamoDB engine with the
+// table of template.yaml, and SES with an inbox. Only tests import it.
+package testbed
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"go.yaml.in/yaml/v3"
+)
+
+// Root is the project's folder.
+func Root() string {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		panic("testbed: no caller")
+	}
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Config is for AWS clients of the engines: any credentials will do.
+func Config() aws.Config {
+	return aws.Config{
+		Region: "eu-central-1",
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, nil
+		}),
+	}
+}
+
+var engine = sync.OnceValues(startEngine)
+
+// DynamoDB is a client of this test process's own engine, which is started on
+// first use and stopped with the process.
+func DynamoDB(t testing.TB) *dynamodb.Client {
+	t.Helper()
+	endpoint, err := engine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dynamodb.NewFromConfig(Config(), func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
+}
+
+// Table makes a new table as template.yaml describes it, without its stream,
+// and answers its name.
+func Table(t testing.TB) (*dynamodb.Client, string) {
+	t.Helper()
+	return makeTable(t, false)
+}
+
+// StreamedTable is Table with the stream. Each write to one costs the engine
+// more than the one before, so load tests use Table.
+func StreamedTable(t testing.TB) (*dynamodb.Client, string) {
+	t.Helper()
+	return makeTable(t, true)
+}
+
+var tables struct {
+	sync.Mutex
+	made int
+}
+
+func makeTable(t testing.TB, streamed bool) (*dynamodb.Client, string) {
+	t.Helper()
+	db := DynamoDB(t)
+	input, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !streamed {
+		input.StreamSpecification = nil
+	}
+	tables.Lock()
+	tables.made++
+	name := "Hub" + strconv.Itoa(tables.made)
+	tables.Unlock()
+	input.TableName = &name
+	if _, err := db.CreateTable(t.Context(), input); err != nil {
+		t.Fatal(err)
+	}
+	return db, name
+}
+
+// Schema is the table of template.yaml.
+func Schema() (*dynamodb.CreateTableInput, error) {
+	raw, err := os.ReadFile(filepath.Join(Root(), "template.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var template struct {
+		Resources map[string]struct {
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(raw, &template); err != nil {
+		return nil, err
+	}
+	properties := template.Resources["HubTable"].Properties
+	var plain map[string]any
+	if err := properties.Decode(&plain); err != nil {
+		return nil, fmt.Errorf("testbed: HubTable: %w", err)
+	}
+	text, err := json.Marshal(plain)
+	if err != nil {
+		return nil, err
+	}
+	// CloudFormation names the properties as the API does, but for the stream,
+	// which is enabled by being there.
+	input := &dynamodb.CreateTableInput{}
+	if err := json.Unmarshal(text, input); err != nil {
+		return nil, err
+	}
+	input.DeletionProtectionEnabled = nil
+	if input.StreamSpecification == nil || len(input.KeySchema) != 2 {
+		return nil, fmt.Errorf("testbed: HubTable has no stream or no keys")
+	}
+	input.StreamSpecification.StreamEnabled = aws.Bool(true)
+	input.StreamSpecification.StreamViewType = types.StreamViewTypeNewAndOldImages
+	return input, nil
+}
+
+// startEngine starts dynoxide in memory on a free port.
+func startEngine() (endpoint string, err error) {
+	found, err := filepath.Glob(filepath.Join(Root(), "infra", "local", "node_modules", "@dynoxide", "*", "dynoxide*"))
+	if err != nil || len(found) == 0 {
+		return "", fmt.Errorf("testbed: the DynamoDB engine is not installed; run: make setup")
+	}
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	endpoint = "http://127.0.0.1:" + port
+	return endpoint, start(endpoint, found[0], "serve", "--port", port)
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// guard runs a server until its standard input ends, which is when the test
+// process does, in whatever way.
+const guard = `"$@" & server=$!; read -r _; kill $server; sleep 2; kill -9 $server 2>/dev/null`
+
+// start runs a server for as long as this process lives, and waits until it
+// answers HTTP.
+func start(endpoint, program string, arguments ...string) error {
+	var output tail
+	cmd := exec.Command("sh", append([]string{"-c", guard, "sh", program}, arguments...)...) //nolint:gosec,noctx // our own tools, until we end
+	cmd.Stdout, cmd.Stderr = &output, &output
+	hold, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() {
+		err := cmd.Wait()
+		failed <- fmt.Errorf("testbed: %s: %w\n%s", filepath.Base(program), err, output.String())
+		runtime.KeepAlive(hold)
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			return resp.Body.Close()
+		}
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("testbed: %s does not answer\n%s", filepath.Base(program), output.String())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// tail keeps the last lines that a server printed.
+type tail struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := bufio.NewScanner(strings.NewReader(string(p))); s.Scan(); {
+		t.lines = append(t.lines, s.Text())
+	}
+	t.lines = t.lines[max(0, len(t.lines)-20):]
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.lines, "\n")
+}
