@@ -1,0 +1,156 @@
+// Command local runs the whole product on one machine: the production binaries
+// under the real Lambda Runtime API, wired as template.yaml says, with servers
+// in the place of DynamoDB, SES and the OIDC issuer.
+//
+//	local run            brings the stack up; Ctrl-C stops it
+//	local token EMAIL    prints an id token of the running stack's issuer
+//	local cleanup        runs the cleanup function now and prints its report
+//	local failures       prints what the on-failure queues hold
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if err := command(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "local:", err)
+		os.Exit(1)
+	}
+}
+
+func command(args []string) error {
+	name := ""
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	flags := flag.NewFlagSet(name, flag.ExitOnError)
+	data := flags.String("data", ".local", "folder of the stack's data, binaries and stack.json")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch name {
+	case "run":
+		o := options{set: map[string]string{}}
+		flags.StringVar(&o.template, "template", "template.yaml", "the template; functions/ lies beside it")
+		flags.StringVar(&o.bin, "bin", "", "folder of the functions' binaries (default DATA/bin)")
+		flags.IntVar(&o.http, "http", 8080, "port of the gateway; 0 takes a free one, here and below")
+		flags.IntVar(&o.ses, "ses", 8005, "port of the mailbox that stands for SES")
+		flags.IntVar(&o.oidc, "oidc", 8090, "port of the OIDC issuer and its sign-in page")
+		flags.IntVar(&o.dynamodb, "dynamodb", 8000, "port of the DynamoDB engine")
+		flags.BoolVar(&o.fresh, "fresh", false, "start empty: delete the data first")
+		flags.BoolVar(&o.schedules, "schedules", true, "run schedules on time; without, only on demand")
+		flags.Func("set", "a parameter of the template, as Name=Value; repeatable", func(s string) error {
+			name, value, ok := strings.Cut(s, "=")
+			if !ok {
+				return fmt.Errorf("%q is not Name=Value", s)
+			}
+			o.set[name] = value
+			return nil
+		})
+		if err := parse(flags, args, 0); err != nil {
+			return err
+		}
+		o.data = *data
+		return runStack(ctx, o, &terminal{out: os.Stdout})
+	case "token":
+		s := signIn{}
+		flags.StringVar(&s.subject, "subject", "", "sign in as this subject, in place of the one that belongs to the address")
+		flags.BoolVar(&s.unverified, "unverified", false, "the address is not verified")
+		flags.StringVar(&s.scope, "scope", "openid email", "the scopes to ask for; without email the token carries no address")
+		if err := parse(flags, args, 1); err != nil {
+			return err
+		}
+		s.email = flags.Arg(0)
+		r, err := readRunning(*data)
+		if err != nil {
+			return err
+		}
+		token, err := s.token(ctx, r)
+		if err != nil {
+			return err
+		}
+		fmt.Println(token)
+		return nil
+	case "cleanup":
+		if err := parse(flags, args, 0); err != nil {
+			return err
+		}
+		r, err := readRunning(*data)
+		if err != nil {
+			return err
+		}
+		return cleanup(ctx, r, os.Stdout)
+	case "failures":
+		if err := parse(flags, args, 0); err != nil {
+			return err
+		}
+		return failures(*data, os.Stdout)
+	}
+	return fmt.Errorf("usage: local run|token EMAIL|cleanup|failures [flags]; `local run -h` lists the flags")
+}
+
+// parse takes flags before and after exactly n other arguments.
+func parse(flags *flag.FlagSet, args []string, n int) error {
+	var others []string
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return err
+		}
+		if args = flags.Args(); len(args) > 0 {
+			others, args = append(others, args[0]), args[1:]
+		}
+	}
+	if len(others) != n {
+		return fmt.Errorf("%s takes %d arguments, not %d", flags.Name(), n, len(others))
+	}
+	return flags.Parse(others)
+}
+
+func cleanup(ctx context.Context, r *running, out io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+"/schedules/cleanup", nil)
+	if err != nil {
+		return err
+	}
+	res, err := (&http.Client{Timeout: 2 * time.Minute}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("cleanup failed: %s", strings.TrimSpace(string(body)))
+	}
+	_, err = fmt.Fprintf(out, "%s\n", body)
+	return err
+}
+
+// failures prints the messages of all on-failure queues, one a line, running stack or not.
+func failures(data string, out io.Writer) error {
+	files, err := filepath.Glob(filepath.Join(data, "data", "queues", "*.jsonl"))
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+// Echo answers with the event that it got, and misbehaves on request.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+func main() {
+	lambda.Start(func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
+		switch e.PathParameters["proxy"] {
+		case "panic":
+			panic("asked to")
+		case "exit":
+			os.Exit(3)
+		case "error":
+			return nil, errors.New("asked to")
+		case "hang":
+			time.Sleep(time.Minute)
+		case "wait":
+			time.Sleep(300 * time.Millisecond)
+		case "plain":
+			return map[string]string{"plain": "answer"}, nil
+		case "binary":
+			return events.APIGatewayV2HTTPResponse{StatusCode: 201, Headers: map[string]string{"Content-Type": "image/png"}, Cookies: []string{"a=1", "b=2"}, Body: "AP8=", IsBase64Encoded: true}, nil
+		case "broken":
+			return map[string]any{"statusCode": "many"}, nil
+		}
+		fmt.Println("echo of", e.RawPath)
+		body, err := json.Marshal(map[string]any{"event": e, "pid": os.Getpid(), "greeting": os.Getenv("GREETING")})
+		if err != nil {
+			return nil, err
+		}
+		return events.APIGatewayV2HTTPResponse{StatusCode: 200, Headers: map[string]string{"Content-Type": "application/json"}, Body: string(body)}, nil
+	})
+}
