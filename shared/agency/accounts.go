@@ -10,19 +10,21 @@ import (
 // OpenAccount makes a client-owned account of which the actor is the owner. The
 // same key and name again answer the same account as it is now. Errors:
 // Invalid, IdempotencyMismatch.
-func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (Account, error) {
+func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (AccountView, error) {
 	name, err := readName("body.name", name)
 	if err != nil {
-		return Account{}, err
+		return AccountView{}, err
 	}
 	id := NewAccountID(Party(actor.ID()), key)
 	own := At(id, actor.ID())
 	hash := bodyHash("open", name)
 	caller := Caller{Actor: actor}
 	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{own}, People: []PersonID{actor.ID()}}
-	var account Account
+	var view AccountView
 	err = h.command(ctx, &caller, want, func(d *decision) error {
-		if account = d.read.Account(id); account.Exists() {
+		account := d.read.Account(id)
+		if account.Exists() {
+			view = d.view(standing{profile: d.read.Profile(own)}, account)
 			return repeated(account, hash)
 		}
 		account = d.newAccount(id, name, ClientOwned, d.rules.defaultPlan(), hash)
@@ -39,9 +41,10 @@ func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (A
 		d.put(first)
 		d.Events[0].Now.Name = name
 		d.join(first)
+		view = d.view(standing{profile: first}, account)
 		return nil
 	})
-	return account, err
+	return view, err
 }
 
 // NewClientAccount is what an agency says to create an account.
@@ -65,10 +68,10 @@ type NewClient struct {
 // key and call again answer the same account as it is now. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden, Conflict (the hub is off),
 // IdempotencyMismatch.
-func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, key string, in NewClientAccount) (Account, error) {
+func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, key string, in NewClientAccount) (AccountView, error) {
 	name, client, err := h.Rules.readNewAccount(in)
 	if err != nil {
-		return Account{}, err
+		return AccountView{}, err
 	}
 	caller := Caller{Actor: actor}
 	id := NewAccountID(Party(agency), key)
@@ -78,13 +81,15 @@ func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, 
 		person := NewPersonID(client.Email)
 		want = want.and(Want{Profiles: []ProfileKey{At(id, person)}, People: []PersonID{person}})
 	}
-	var account Account
+	var view AccountView
 	err = h.command(ctx, &caller, want, func(d *decision) error {
 		s, err := d.standInAgency(WorkHub, agency)
 		if err != nil {
 			return err
 		}
-		if account = d.read.Account(id); account.Exists() {
+		account := d.read.Account(id)
+		if account.Exists() {
+			view = d.viewThrough(agency, account)
 			return repeated(account, hash)
 		}
 		account = d.newAccount(id, name, AgencyOwned, in.Plan, hash)
@@ -98,6 +103,7 @@ func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, 
 		}
 		created := &d.Events[0]
 		created.Now.Name = name
+		view = d.viewThrough(agency, account)
 		if client == nil {
 			return nil
 		}
@@ -110,7 +116,7 @@ func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, 
 		d.Events = d.Events[:1]
 		return nil
 	})
-	return account, err
+	return view, err
 }
 
 func (r Rules) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
@@ -234,14 +240,19 @@ type AccountView struct {
 
 // view is the account as the caller sees it by the way that they came.
 func (d *decision) view(s standing, a Account) AccountView {
-	v := AccountView{Account: a}
-	if d.caller.As == "" {
-		v.Role = s.profile.Role
-		v.Access = d.rules.decideAccess(d.caller.Actor, a, s.profile, nil, d.now)
-	} else {
-		v.Access = d.rules.decideAccess(d.caller.Actor, a, Profile{}, []path{d.path(a.ID, d.caller.As)}, d.now)
+	if d.caller.As != "" {
+		return d.viewThrough(d.caller.As, a)
 	}
-	return v
+	return AccountView{
+		Account: a, Role: s.profile.Role,
+		Access: d.rules.decideAccess(d.caller.Actor, a, s.profile, nil, d.now),
+	}
+}
+
+// viewThrough is the account as the caller sees it through an agency.
+func (d *decision) viewThrough(agency AccountID, a Account) AccountView {
+	ways := []path{d.path(a.ID, agency)}
+	return AccountView{Account: a, Access: d.rules.decideAccess(d.caller.Actor, a, Profile{}, ways, d.now)}
 }
 
 // path is the way through an agency, as far as it was read.

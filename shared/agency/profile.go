@@ -173,11 +173,15 @@ func (p Profile) Due() time.Time {
 	}
 }
 
-// Areas of a profile as it grants them: what it says, or everything for those
-// who have everything.
+// granted is what a profile grants, or asks for: what it says, or everything for
+// those who have everything.
 func (r Rules) granted(p Profile) Areas {
 	if p.Role == Owner || p.Role == Admin || p.Permanent() {
 		return r.every(Edit)
 	}
 	return r.whole(p.Areas)
 }
+
+// Areas is what a profile grants, or asks for while it is pending, with every
+// area named.
+func (h *Hub) Areas(p Profile) Areas { return h.Rules.granted(p) }
