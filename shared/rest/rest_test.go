@@ -505,3 +505,10 @@ func TestContractAnswersWhatNoOperationDoes(t *testing.T) {
 		})
 	}
 }
+
+// TestMain keeps request lines out of the tests' output; captureLog shows them
+// to those that look.
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	os.Exit(m.Run())
+}

@@ -1,0 +1,185 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+// lambdaEnvironment is what Lambda sets for a function.
+func lambdaEnvironment(t *testing.T, endpoint string) {
+	t.Helper()
+	t.Setenv("AWS_REGION", "eu-test-1")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDTEST")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_SESSION_TOKEN", "session")
+	t.Setenv("AWS_ENDPOINT_URL", "")
+	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+}
+
+func TestWarmReadsOneItemThatIsNotThere(t *testing.T) {
+	var got []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		scope := strings.Contains(r.Header.Get("Authorization"), "Credential=AKIDTEST/") && strings.Contains(r.Header.Get("Authorization"), "/eu-test-1/dynamodb/")
+		got = append(got, r.Header.Get("X-Amz-Target"), r.Header.Get("X-Amz-Security-Token"), string(body))
+		if !scope {
+			t.Errorf("signed for %q", r.Header.Get("Authorization"))
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	lambdaEnvironment(t, server.URL)
+	lines := captureLog(t)
+	Warm(t.Context(), DynamoDB(), "hub")
+	want := []string{"DynamoDB_20120810.GetItem", "session", `{"Key":{"pk":{"S":"WARM"},"sk":{"S":"WARM"}},"TableName":"hub"}`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if lines.Len() > 0 {
+		t.Errorf("a warm start is logged as a failure: %s", lines)
+	}
+}
+
+func TestColdStartGoesOn(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"}`)
+	}))
+	defer server.Close()
+	lambdaEnvironment(t, server.URL)
+	lines := captureLog(t)
+	Warm(t.Context(), DynamoDB(), "hub")
+	if !strings.Contains(lines.String(), "ResourceNotFoundException") {
+		t.Errorf("a failure to warm is not logged: %s", lines)
+	}
+}
+
+func TestRetries(t *testing.T) {
+	tests := map[string]struct {
+		status int
+		kind   string
+		calls  int32
+	}{
+		"the server's fault":   {500, "InternalServerError", 3},
+		"throttled":            {400, "ProvisionedThroughputExceededException", 3},
+		"a failed condition":   {400, "ConditionalCheckFailedException", 1},
+		"a cancelled decision": {400, "TransactionCanceledException", 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				calls.Add(1)
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#`+test.kind+`"}`)
+			}))
+			defer server.Close()
+			lambdaEnvironment(t, server.URL)
+			_, err := DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("hub"),
+				Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "x"}}})
+			if err == nil || calls.Load() != test.calls {
+				t.Errorf("%d calls, %v", calls.Load(), err)
+			}
+		})
+	}
+}
+
+func TestConnectionsAreShared(t *testing.T) {
+	var opened atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	lambdaEnvironment(t, server.URL)
+	captureLog(t)
+	for range 3 {
+		Warm(t.Context(), DynamoDB(), "hub")
+	}
+	if opened.Load() != 1 {
+		t.Errorf("%d connections for three calls in a row", opened.Load())
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	t.Setenv("AWS_ENDPOINT_URL", "")
+	t.Setenv("AWS_ENDPOINT_URL_SESV2", "")
+	if got := Endpoint("SESV2"); got != nil {
+		t.Errorf("nothing is named, but %s is used", *got)
+	}
+	t.Setenv("AWS_ENDPOINT_URL", "http://all.test")
+	if got := Endpoint("SESV2"); got == nil || *got != "http://all.test" {
+		t.Errorf("%v", got)
+	}
+	t.Setenv("AWS_ENDPOINT_URL_SESV2", "http://mail.test")
+	if got := Endpoint("SESV2"); got == nil || *got != "http://mail.test" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestMissingCredentialsAreNamed(t *testing.T) {
+	lambdaEnvironment(t, "http://127.0.0.1:1")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	_, err := DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("hub"), Key: map[string]types.AttributeValue{}})
+	if err == nil || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") {
+		t.Error(err)
+	}
+}
+
+func TestLines(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(newHandler(&out, "WARN")).With("function", "access")
+	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "id-1"})
+	log.InfoContext(ctx, "too low")
+	log.WarnContext(ctx, "in a call")
+	log.WarnContext(context.Background(), "outside")
+	var got []map[string]any
+	for line := range strings.Lines(out.String()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatal(err)
+		}
+		if entry["timestamp"] == nil {
+			t.Errorf("no timestamp in %s", line)
+		}
+		delete(entry, "timestamp")
+		got = append(got, entry)
+	}
+	want := []map[string]any{
+		{"level": "WARN", "message": "in a call", "function": "access", "lambdaRequestId": "id-1"},
+		{"level": "WARN", "message": "outside", "function": "access"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func captureLog(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	var lines bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(newHandler(&lines, "")))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return &lines
+}

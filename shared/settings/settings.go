@@ -1,0 +1,218 @@
+// Package settings is what a deployment decides: the product's name, its
+// areas, plans and lifetimes, from one embedded file with an override laid
+// over it, and the environment that a function is given. It reads and checks;
+// it decides nothing.
+package settings
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"agencyhub/shared/agency"
+)
+
+//go:embed settings.json
+var embedded []byte
+
+// Settings are what the settings file says.
+type Settings struct {
+	// Product is what the platform is called in emails and pages: plain text of
+	// 1 to 60 characters.
+	Product string
+	// openURL is a URL with {account} and {agency} in it.
+	openURL string
+	rules   agency.Rules
+}
+
+// Rules are the part of the settings that the domain goes by.
+func (s Settings) Rules() agency.Rules {
+	s.rules.Areas, s.rules.Plans = slices.Clone(s.rules.Areas), slices.Clone(s.rules.Plans)
+	return s.rules
+}
+
+// OpenURL is where an agency opens an account in the platform.
+func (s Settings) OpenURL(account, as agency.AccountID) string {
+	return strings.NewReplacer("{account}", url.QueryEscape(string(account)), "{agency}", url.QueryEscape(string(as))).Replace(s.openURL)
+}
+
+// Bounds of the durations, both inclusive.
+const (
+	minRequestLifetime = time.Second
+	maxRequestLifetime = 90 * day
+	minWakeAfter       = time.Second
+	maxWakeAfter       = time.Hour
+)
+
+// Load reads the embedded settings with an override laid over them: a JSON
+// object whose keys replace the file's, each as a whole. "" is none. What is
+// unknown, of the wrong kind or out of bounds is refused by an error that names
+// the key and says what it may be; all that is wrong is said at once.
+func Load(override string) (Settings, error) {
+	values, err := object(embedded)
+	if err != nil {
+		return Settings{}, fmt.Errorf("settings.json: %w", err)
+	}
+	if strings.TrimSpace(override) != "" {
+		over, err := object([]byte(override))
+		if err != nil {
+			return Settings{}, fmt.Errorf("settings override: %w", err)
+		}
+		maps.Copy(values, over)
+	}
+	return read(values)
+}
+
+func object(data []byte) (map[string]json.RawMessage, error) {
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(data, &values); err != nil || values == nil {
+		return nil, errors.New("it must be a JSON object, such as {\"requestLifetime\":\"7d\"}")
+	}
+	return values, nil
+}
+
+func read(values map[string]json.RawMessage) (Settings, error) {
+	var s Settings
+	readers := map[string]func(json.RawMessage) error{
+		"product":         func(raw json.RawMessage) (err error) { s.Product, err = readName(raw); return err },
+		"openUrl":         func(raw json.RawMessage) (err error) { s.openURL, err = readOpenURL(raw); return err },
+		"areas":           func(raw json.RawMessage) (err error) { s.rules.Areas, err = readAreas(raw); return err },
+		"plans":           func(raw json.RawMessage) (err error) { s.rules.Plans, err = readPlans(raw); return err },
+		"requestLifetime": duration(&s.rules.RequestLifetime, minRequestLifetime, maxRequestLifetime),
+		"wakeAfter":       duration(&s.rules.WakeAfter, minWakeAfter, maxWakeAfter),
+	}
+	names := slices.Sorted(maps.Keys(readers))
+	var wrong []error
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		reader, ok := readers[name]
+		if !ok {
+			wrong = append(wrong, fmt.Errorf("settings: there is no setting %q; the settings are %s", name, strings.Join(names, ", ")))
+			continue
+		}
+		if err := reader(values[name]); err != nil {
+			wrong = append(wrong, fmt.Errorf("settings: %s: %w", name, err))
+		}
+	}
+	for _, name := range names {
+		if _, ok := values[name]; !ok {
+			wrong = append(wrong, fmt.Errorf("settings: %s is missing", name))
+		}
+	}
+	return s, errors.Join(wrong...)
+}
+
+// decode reads one value strictly: no unknown fields, no null.
+func decode(raw json.RawMessage, into any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) || string(raw) == "null" {
+		return errors.New("it has no value")
+	}
+	return nil
+}
+
+func readName(raw json.RawMessage) (string, error) {
+	var name string
+	if decode(raw, &name) != nil || !plain(name) {
+		return "", errors.New("must be a text of 1 to 60 characters on one line")
+	}
+	return name, nil
+}
+
+// plain tells whether a name can stand in a subject, a page or an email as it
+// is.
+func plain(name string) bool {
+	return name != "" && strings.TrimSpace(name) == name && utf8.RuneCountInString(name) <= 60 &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
+}
+
+func readOpenURL(raw json.RawMessage) (string, error) {
+	wrong := errors.New("must be an http or https URL with {account}, and {agency} where it is wanted, such as https://app.example.com/accounts/{account}?agency={agency}")
+	var template string
+	if decode(raw, &template) != nil || len(template) > 500 || !strings.Contains(template, "{account}") {
+		return "", wrong
+	}
+	// An id may stand anywhere after the host.
+	origin, _, _ := strings.Cut(strings.Replace(template, "://", "", 1), "/")
+	sample := strings.NewReplacer("{account}", "a", "{agency}", "a").Replace(template)
+	u, err := url.Parse(sample)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil ||
+		strings.Contains(origin, "{") || strings.ContainsAny(sample, "{}<>\"' \\") {
+		return "", wrong
+	}
+	return template, nil
+}
+
+// maxEntries bounds areas and plans: a profile and a token carry all areas.
+const maxEntries = 20
+
+var idForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+
+func checkEntry(kind, id, name string, seen map[string]bool) error {
+	switch {
+	case !idForm.MatchString(id):
+		return fmt.Errorf("the id %q of a %s must begin with a letter a-z and go on in a-z, 0-9, - or _, 32 at most", id, kind)
+	case seen[id]:
+		return fmt.Errorf("the id %q is there twice", id)
+	case !plain(name):
+		return fmt.Errorf("the name of the %s %q must be a text of 1 to 60 characters on one line", kind, id)
+	}
+	seen[id] = true
+	return nil
+}
+
+func readAreas(raw json.RawMessage) ([]agency.Area, error) {
+	var areas []agency.Area
+	if err := decode(raw, &areas); err != nil || len(areas) < 1 || len(areas) > maxEntries {
+		return nil, fmt.Errorf("must be a list of 1 to %d areas {\"id\", \"name\"}", maxEntries)
+	}
+	seen := map[string]bool{}
+	for _, area := range areas {
+		if err := checkEntry("area", area.ID, area.Name, seen); err != nil {
+			return nil, err
+		}
+		if area.ID == "billing" {
+			return nil, errors.New("billing is no area: billing is the payer's alone")
+		}
+	}
+	return areas, nil
+}
+
+// maxPrice bounds a plan's monthly price, in minor units.
+const maxPrice = 100_000_000
+
+var currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
+
+func readPlans(raw json.RawMessage) ([]agency.Plan, error) {
+	var plans []agency.Plan
+	if err := decode(raw, &plans); err != nil || len(plans) < 1 || len(plans) > maxEntries {
+		return nil, fmt.Errorf("must be a list of 1 to %d plans {\"id\", \"name\", \"monthlyPrice\", \"currency\"}, the default first", maxEntries)
+	}
+	seen := map[string]bool{}
+	for _, plan := range plans {
+		if err := checkEntry("plan", plan.ID, plan.Name, seen); err != nil {
+			return nil, err
+		}
+		if plan.MonthlyPrice < 0 || plan.MonthlyPrice > maxPrice {
+			return nil, fmt.Errorf("the monthlyPrice of %q must be a whole number of minor units (cents) from 0 to %d", plan.ID, maxPrice)
+		}
+		if !currencyForm.MatchString(plan.Currency) || plan.Currency != plans[0].Currency {
+			return nil, fmt.Errorf("the currency of %q must be three capital letters such as EUR, the same for all plans", plan.ID)
+		}
+	}
+	return plans, nil
+}

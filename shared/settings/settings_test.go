@@ -1,0 +1,153 @@
+package settings
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+)
+
+func TestEmbeddedSettings(t *testing.T) {
+	s, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := agency.Rules{
+		Areas: []agency.Area{{ID: "pages", Name: "Pages"}, {ID: "funnels", Name: "Funnels"}, {ID: "mail", Name: "Mail"}, {ID: "contacts", Name: "Contacts"}, {ID: "analytics", Name: "Analytics"}},
+		Plans: []agency.Plan{
+			{ID: "starter", Name: "Starter", MonthlyPrice: 2900, Currency: "USD"},
+			{ID: "growth", Name: "Growth", MonthlyPrice: 9900, Currency: "USD"},
+			{ID: "scale", Name: "Scale", MonthlyPrice: 29900, Currency: "USD"},
+		},
+		RequestLifetime: 14 * 24 * time.Hour,
+		WakeAfter:       5 * time.Minute,
+	}
+	if diff := cmp.Diff(want, s.Rules()); diff != "" {
+		t.Error(diff)
+	}
+	if s.Product != "Agency Hub" || s.OpenURL("acct_1", "acct_2") != "https://app.example.com/accounts/acct_1?agency=acct_2" {
+		t.Errorf("%q opens at %q", s.Product, s.OpenURL("acct_1", "acct_2"))
+	}
+}
+
+func TestOverrideReplacesWholeKeys(t *testing.T) {
+	s, err := Load(` {"requestLifetime":"5s","plans":[{"id":"one","name":"One","monthlyPrice":0,"currency":"EUR"}],"product":"Studio"} `)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := s.Rules()
+	if rules.RequestLifetime != 5*time.Second || rules.WakeAfter != 5*time.Minute || s.Product != "Studio" || len(rules.Areas) != 5 {
+		t.Errorf("%+v", s)
+	}
+	if diff := cmp.Diff([]agency.Plan{{ID: "one", Name: "One", Currency: "EUR"}}, rules.Plans); diff != "" {
+		t.Error(diff)
+	}
+	for _, nothing := range []string{"", "  ", "{}"} {
+		if _, err := Load(nothing); err != nil {
+			t.Errorf("%q: %v", nothing, err)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"1s": time.Second, "90d": 90 * day, "1d12h": 36 * time.Hour, "336h": 14 * day, "0d1m": time.Minute,
+		"89d24h": 90 * day,
+	} {
+		s, err := Load(`{"requestLifetime":"` + text + `"}`)
+		if err != nil || s.Rules().RequestLifetime != want {
+			t.Errorf("%s is %s, %v", text, s.Rules().RequestLifetime, err)
+		}
+	}
+	for _, text := range []string{`"999ms"`, `"91d"`, `"90d1ns"`, `"-1d"`, `"1d-1h"`, `"2161h"`, `"d"`, `"1.5d"`, `"1d2d"`, `"14"`, `""`, `"99999999d"`, `14`, `null`, `{}`} {
+		_, err := Load(`{"requestLifetime":` + text + `}`)
+		if err == nil || err.Error() != `settings: requestLifetime: must be a duration such as "90s", "5m", "12h" or "14d", from 1s to 90d` {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	_, err := Load(`{"wakeAfter":"61m"}`)
+	if err == nil || !strings.Contains(err.Error(), "wakeAfter") || !strings.Contains(err.Error(), "from 1s to 1h") {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	area := `{"id":"a","name":"A"}`
+	for override, names := range map[string]string{
+		`x`:                                  "must be a JSON object",
+		`null`:                               "must be a JSON object",
+		`[]`:                                 "must be a JSON object",
+		`{} {}`:                              "must be a JSON object",
+		`{"requestlifetime":"1d"}`:           `no setting "requestlifetime"; the settings are areas, openUrl, plans, product, requestLifetime, wakeAfter`,
+		`{"product":""}`:                     "product: must be a text",
+		`{"product":" A"}`:                   "product: must be a text",
+		`{"product":"A\nB"}`:                 "product: must be a text",
+		`{"product":1}`:                      "product: must be a text",
+		`{"product":null}`:                   "product: must be a text",
+		`{"openUrl":"/accounts"}`:            "openUrl: must be an http",
+		`{"openUrl":"https://a.b"}`:          "openUrl: must be an http",
+		`{"openUrl":"javascript:{account}"}`: "openUrl: must be an http",
+		`{"openUrl":"https://{account}.b/"}`: "openUrl: must be an http",
+		`{"openUrl":"https://a.b/{account}/{person}"}`: "openUrl: must be an http",
+		`{"areas":[]}`: "areas: must be a list of 1 to 20",
+		`{"areas":[` + strings.Repeat(area+",", 20) + area + `]}`: "areas: must be a list of 1 to 20",
+		`{"areas":[` + area + "," + area + `]}`:                   `areas: the id "a" is there twice`,
+		`{"areas":[{"id":"A","name":"A"}]}`:                       `areas: the id "A"`,
+		`{"areas":[{"id":"a","name":""}]}`:                        `areas: the name of the area "a"`,
+		`{"areas":[{"id":"a","name":"A","level":"x"}]}`:           "areas: must be a list",
+		`{"areas":[{"id":"billing","name":"Billing"}]}`:           "areas: billing is no area",
+		`{"plans":[]}`: "plans: must be a list of 1 to 20",
+		`{"plans":[{"id":"a","name":"A","monthlyPrice":-1,"currency":"EUR"}]}`:  `plans: the monthlyPrice of "a"`,
+		`{"plans":[{"id":"a","name":"A","monthlyPrice":1.5,"currency":"EUR"}]}`: "plans: must be a list",
+		`{"plans":[{"id":"a","name":"A","monthlyPrice":1,"currency":"Euro"}]}`:  `plans: the currency of "a"`,
+	} {
+		_, err := Load(override)
+		if err == nil || !strings.Contains(err.Error(), names) {
+			t.Errorf("%s: %v", override, err)
+		}
+	}
+	// All that is wrong is said at once.
+	_, err := Load(`{"wakeAfter":"x","nothing":1}`)
+	if err == nil || strings.Count(err.Error(), "\n") != 1 {
+		t.Error(err)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("TABLE_NAME", "hub-HubTable-1")
+	t.Setenv("PUBLIC_URL", "http://localhost:8080")
+	t.Setenv("SENDER_ADDRESS", "hub@example.com")
+	t.Setenv("CONFIGURATION_SET", "")
+	t.Setenv("SETTINGS_OVERRIDE", `{"requestLifetime":"2s"}`)
+	e, err := ReadEnvironment(TableName, PublicURL, SenderAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{e.TableName, e.PublicURL, e.SenderAddress, e.ConfigurationSet, e.Settings.Rules().RequestLifetime.String()}
+	if diff := cmp.Diff([]string{"hub-HubTable-1", "http://localhost:8080", "hub@example.com", "", "2s"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if e, err := ReadEnvironment(TableName); err != nil || e.PublicURL != "" {
+		t.Errorf("what was not asked for is given: %+v, %v", e, err)
+	}
+
+	for _, wrong := range []string{"hub.example.com", "https://", "https://a.b/", "https://a.b/x", "https://a.b?x", "https://a.b#x", "ftp://a.b", "https://me@a.b", "//a.b", "https://a.b:x"} {
+		t.Setenv("PUBLIC_URL", wrong)
+		if _, err := ReadEnvironment(PublicURL); err == nil || !strings.HasPrefix(err.Error(), "PUBLIC_URL must be a scheme and a host") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+	t.Setenv("SENDER_ADDRESS", "Hub <hub@example.com>")
+	t.Setenv("SETTINGS_OVERRIDE", "{")
+	_, err = ReadEnvironment(PublicURL, SenderAddress, ConfigurationSet)
+	want := "CONFIGURATION_SET is not set: it must be a configuration set's name\n" +
+		"PUBLIC_URL must be a scheme and a host such as https://hub.example.com, without a slash at the end\n" +
+		"SENDER_ADDRESS must be one plain email address such as hub@example.com\n" +
+		"SETTINGS_OVERRIDE: settings override: it must be a JSON object, such as {\"requestLifetime\":\"7d\"}"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
