@@ -1,14 +1,25 @@
 package rest
 
-import "time"
+import (
+	"time"
+
+	"agencyhub/shared/agency"
+)
 
 // The pieces below are embedded in the input of operations. They are exported
 // because huma leaves out parameters that stand in an unexported struct.
 
-// AsAgency is the hat that agency staff wear: As is the agency that they act
-// for, as given, or "" when they act for themselves.
-type AsAgency struct {
-	As string `query:"as" maxLength:"64" doc:"The agency for which its staff makes this call."`
+// OnAccount is a call on /v1/accounts/{account}/…, which agency staff make with
+// ?as={agency}.
+type OnAccount struct {
+	Account string `path:"account" maxLength:"64"`
+	As      string `query:"as" maxLength:"64" doc:"The agency for which its staff makes this call."`
+}
+
+// Caller is who makes the call, with the hat that they wear, and ID the account
+// that it is about.
+func (in OnAccount) Caller(actor agency.Actor) (agency.Caller, agency.AccountID) {
+	return agency.Caller{Actor: actor, As: agency.AccountID(in.As)}, agency.AccountID(in.Account)
 }
 
 // Paging asks for a part of a list.

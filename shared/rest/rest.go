@@ -53,7 +53,7 @@ func New(title string) *API {
 // tells nothing.
 //
 // I has fields with a path, query or header tag and may have a Body; shared
-// pieces (AsAgency, Paging, Idempotency) are embedded. O has a Body, or is
+// pieces (OnAccount, Paging, Idempotency) are embedded. O has a Body, or is
 // empty for 204.
 func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Actor, *I) (*O, error)) {
 	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
@@ -102,7 +102,7 @@ func Serve[Needs any](api func(Needs) *API, wire func() (Needs, func(context.Con
 
 func exit(err error) {
 	slog.Error("The function cannot start.", "error", err.Error())
-	os.Exit(1)
+	os.Exit(1) //nolint:revive // Serve is the whole of a main, before lambda.Start
 }
 
 func (a *API) printOpenAPI(w *os.File) error {

@@ -25,6 +25,12 @@ import (
 	"agencyhub/shared/agency"
 )
 
+// AsAgency is exported because huma leaves out what stands in an unexported
+// embedded struct.
+type AsAgency struct {
+	As string `query:"as" maxLength:"64"`
+}
+
 type makeInput struct {
 	Thing string `path:"thing" maxLength:"64"`
 	AsAgency

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
+)
+
+// api is what this function serves: opening, creating, listing, reading and
+// renaming accounts, and what happened in them.
+func api(hub *agency.Hub) *rest.API {
+	a := rest.New("accounts")
+	h := handlers{hub}
+	rest.Handle(a, huma.Operation{
+		OperationID: "see-me", Method: http.MethodGet, Path: "/v1/me", Tags: []string{"accounts"},
+		Summary: "See who you are to the hub",
+	}, h.me)
+	rest.Handle(a, huma.Operation{
+		OperationID: "open-account", Method: http.MethodPost, Path: "/v1/accounts", DefaultStatus: http.StatusCreated, Tags: []string{"accounts"},
+		Summary: "Open an account of your own", Description: "You own it and pay for it.",
+	}, h.open)
+	rest.Handle(a, huma.Operation{
+		OperationID: "list-accounts", Method: http.MethodGet, Path: "/v1/accounts", Tags: []string{"accounts"},
+		Summary: "List the accounts that you can enter",
+	}, h.mine)
+	rest.Handle(a, huma.Operation{
+		OperationID: "see-account", Method: http.MethodGet, Path: "/v1/accounts/{account}", Tags: []string{"accounts"},
+		Summary: "See an account",
+	}, h.see)
+	rest.Handle(a, huma.Operation{
+		OperationID: "rename-account", Method: http.MethodPatch, Path: "/v1/accounts/{account}", Tags: []string{"accounts"},
+		Summary: "Rename an account",
+	}, h.rename)
+	rest.Handle(a, huma.Operation{
+		OperationID: "switch-hub-on", Method: http.MethodPost, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},
+		DefaultStatus: http.StatusOK, Summary: "Switch the account's hub on: it is an agency then",
+	}, h.switchHubOn)
+	rest.Handle(a, huma.Operation{
+		OperationID: "list-activity", Method: http.MethodGet, Path: "/v1/accounts/{account}/activity", Tags: []string{"accounts"},
+		Summary: "List what happened in an account, newest first",
+	}, h.activity)
+	rest.Handle(a, huma.Operation{
+		OperationID: "create-account", Method: http.MethodPost, Path: "/v1/agencies/{agency}/accounts", DefaultStatus: http.StatusCreated,
+		Tags: []string{"hub"}, Summary: "Create an account that the agency owns and pays for, for good",
+	}, h.create)
+	rest.Handle(a, huma.Operation{
+		OperationID: "list-clients", Method: http.MethodGet, Path: "/v1/agencies/{agency}/accounts", Tags: []string{"hub"},
+		Summary: "List the agency's clients: owned, connected, requested and ended",
+	}, h.clients)
+	return a
+}
+
+type handlers struct{ hub *agency.Hub }
+
+type accountOutput struct{ Body rest.Account }
+
+func (h handlers) account(v agency.AccountView, err error) (*accountOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &accountOutput{rest.NewAccount(h.hub, v)}, nil
+}
+
+type meOutput struct {
+	Body struct {
+		ID    string `json:"id"`
+		Email string `json:"email" doc:"Your address as it is compared: in composed form, trimmed, in lower case."`
+	}
+}
+
+func (h handlers) me(ctx context.Context, actor agency.Actor, _ *struct{}) (*meOutput, error) {
+	me, err := h.hub.Me(ctx, actor)
+	out := &meOutput{}
+	out.Body.ID, out.Body.Email = string(me.ID), me.Email
+	return out, err
+}
+
+type openInput struct {
+	rest.Idempotency
+	Body struct {
+		Name string `json:"name" minLength:"1" maxLength:"80"`
+	}
+}
+
+func (h handlers) open(ctx context.Context, actor agency.Actor, in *openInput) (*accountOutput, error) {
+	return h.account(h.hub.OpenAccount(ctx, actor, in.Key, in.Body.Name))
+}
+
+type createInput struct {
+	rest.Idempotency
+	Agency string `path:"agency" maxLength:"64"`
+	Body   struct {
+		Name                      string       `json:"name" minLength:"1" maxLength:"80"`
+		Plan                      string       `json:"plan" maxLength:"64"`
+		ConfirmPermanentOwnership bool         `json:"confirmPermanentOwnership,omitempty" doc:"Must be true: the agency owns the account, and pays for it, for good. This can never be undone."`
+		Client                    *clientInput `json:"client,omitempty" doc:"Whom to give access at once."`
+	}
+}
+
+type clientInput struct {
+	Email string     `json:"email" maxLength:"254"`
+	Areas rest.Areas `json:"areas"`
+}
+
+func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInput) (*accountOutput, error) {
+	account := agency.NewClientAccount{
+		Name: in.Body.Name, Plan: in.Body.Plan, ConfirmPermanentOwnership: in.Body.ConfirmPermanentOwnership,
+	}
+	if c := in.Body.Client; c != nil {
+		account.Client = &agency.NewClient{Email: c.Email, Areas: agency.Areas(c.Areas)}
+	}
+	return h.account(h.hub.CreateAccount(ctx, actor, agency.AccountID(in.Agency), in.Key, account))
+}
+
+type listOutput[T any] struct{ Body rest.List[T] }
+
+func (h handlers) mine(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*listOutput[rest.Account], error) {
+	page, err := h.hub.MyAccounts(ctx, actor, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	var items []rest.Account
+	for _, v := range page.Items {
+		items = append(items, rest.NewAccount(h.hub, v))
+	}
+	return &listOutput[rest.Account]{rest.NewList(items, page.Next)}, nil
+}
+
+func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*accountOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.account(h.hub.SeeAccount(ctx, caller, account))
+}
+
+type renameInput struct {
+	rest.OnAccount
+	Body struct {
+		Name string `json:"name" minLength:"1" maxLength:"80"`
+	}
+}
+
+func (h handlers) rename(ctx context.Context, actor agency.Actor, in *renameInput) (*accountOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.account(h.hub.RenameAccount(ctx, caller, account, in.Body.Name))
+}
+
+type accountInput struct {
+	Account string `path:"account" maxLength:"64"`
+}
+
+func (h handlers) switchHubOn(ctx context.Context, actor agency.Actor, in *accountInput) (*accountOutput, error) {
+	return h.account(h.hub.SwitchHubOn(ctx, actor, agency.AccountID(in.Account)))
+}
+
+type activityInput struct {
+	rest.OnAccount
+	rest.Paging
+}
+
+// line is one thing that happened, as the activity shows it.
+type line struct {
+	ID        string    `json:"id"`
+	Type      string    `json:"type"`
+	At        time.Time `json:"at"`
+	Actor     *string   `json:"actor" doc:"The person who did it; null for the clock."`
+	As        *string   `json:"as" doc:"The agency in whose name they did it."`
+	Agency    *string   `json:"agency" doc:"The agency concerned."`
+	Member    *string   `json:"member" doc:"Whose profile changed."`
+	Request   *int      `json:"request"`
+	Was       state     `json:"was"`
+	Now       state     `json:"now"`
+	Ownership string    `json:"ownership" enum:"agency,client"`
+}
+
+type state struct {
+	Name   *string    `json:"name,omitempty"`
+	Status *string    `json:"status,omitempty"`
+	Role   *string    `json:"role,omitempty"`
+	Areas  rest.Areas `json:"areas,omitempty"`
+	Until  *time.Time `json:"until,omitempty"`
+}
+
+func newState(s agency.State) state {
+	return state{
+		Name: rest.Optional(s.Name), Status: rest.Optional(s.Status), Role: rest.Optional(s.Role),
+		Areas: rest.Areas(s.Areas), Until: rest.OptionalTime(s.Until),
+	}
+}
+
+func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*listOutput[line], error) {
+	caller, account := in.Caller(actor)
+	page, err := h.hub.AccountActivity(ctx, caller, account, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	var items []line
+	for _, e := range page.Items {
+		l := line{
+			ID: string(e.ID), Type: string(e.Type), At: rest.Time(e.At), Actor: rest.Optional(e.Actor), As: rest.Optional(e.As),
+			Agency: rest.Optional(e.Agency), Member: rest.Optional(e.Member), Ownership: string(e.Ownership),
+			Was: newState(e.Was), Now: newState(e.Now),
+		}
+		if e.Request > 0 {
+			l.Request = &e.Request
+		}
+		items = append(items, l)
+	}
+	return &listOutput[line]{rest.NewList(items, page.Next)}, nil
+}
+
+type clientsInput struct {
+	Agency string `path:"agency" maxLength:"64"`
+	rest.Paging
+	Status string `query:"status" enum:"pending,active,denied,withdrawn,expired,revoked,left,lapsed,ended,moved"`
+	Prefix string `query:"prefix" maxLength:"80" doc:"How the account's name begins; needs a status."`
+}
+
+type clientsOutput struct {
+	Body struct {
+		rest.List[rest.Connection]
+		Counts clientCounts `json:"counts"`
+	}
+}
+
+type clientCounts struct {
+	Owned     int `json:"owned"`
+	Connected int `json:"connected"`
+	Pending   int `json:"pending"`
+}
+
+func (h handlers) clients(ctx context.Context, actor agency.Actor, in *clientsInput) (*clientsOutput, error) {
+	filter := agency.ClientFilter{Status: agency.Status(in.Status), Prefix: in.Prefix}
+	page, counts, err := h.hub.Clients(ctx, actor, agency.AccountID(in.Agency), filter, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	var items []rest.Connection
+	for _, p := range page.Items {
+		items = append(items, rest.NewConnection(h.hub, p))
+	}
+	out := &clientsOutput{}
+	out.Body.List, out.Body.Counts = rest.NewList(items, page.Next), clientCounts(counts)
+	return out, nil
+}

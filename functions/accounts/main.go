@@ -1,0 +1,13 @@
+// Command accounts serves accounts themselves: opening, creating, listing, reading,
+// renaming, and what happened in them.
+package main
+
+import (
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/rest"
+)
+
+func main() {
+	cloud.Log()
+	rest.Serve(api, cloud.Hub)
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
+)
+
+// api is what this function serves: the agency's side of connecting.
+func api(hub *agency.Hub) *rest.API {
+	a := rest.New("connections")
+	h := handlers{hub}
+	const one = "/v1/agencies/{agency}/connections/{id}"
+	tags := []string{"connections"}
+	rest.Handle(a, huma.Operation{
+		OperationID: "request-connection", Method: http.MethodPost, Path: "/v1/agencies/{agency}/connections", Tags: tags,
+		DefaultStatus: http.StatusCreated, Summary: "Ask to work in an account that a client owns",
+		Description: "Its owner is asked by email, and decides. Nothing is granted before that.",
+	}, h.request)
+	rest.Handle(a, huma.Operation{
+		OperationID: "see-connection", Method: http.MethodGet, Path: one, Tags: tags, Summary: "See one of the agency's connections",
+	}, h.step(hub.SeeConnection))
+	rest.Handle(a, huma.Operation{
+		OperationID: "resend-request", Method: http.MethodPost, Path: one + "/resend", Tags: tags, DefaultStatus: http.StatusOK,
+		Summary: "Send a pending request's email again", Description: "The request lives a whole lifetime from now on; its expiry never moves back.",
+	}, h.step(hub.ResendRequest))
+	rest.Handle(a, huma.Operation{
+		OperationID: "withdraw-request", Method: http.MethodPost, Path: one + "/withdraw", Tags: tags, DefaultStatus: http.StatusOK,
+		Summary: "Take a pending request back",
+	}, h.step(hub.WithdrawRequest))
+	rest.Handle(a, huma.Operation{
+		OperationID: "leave-account", Method: http.MethodPost, Path: one + "/leave", Tags: tags, DefaultStatus: http.StatusOK,
+		Summary: "Leave an account: terminate the contract",
+	}, h.step(hub.LeaveAccount))
+	return a
+}
+
+type handlers struct{ hub *agency.Hub }
+
+type connectionOutput struct{ Body rest.Connection }
+
+type requestInput struct {
+	Agency string `path:"agency" maxLength:"64"`
+	Body   struct {
+		Account string     `json:"account" maxLength:"64" doc:"The account's id."`
+		Message string     `json:"message,omitempty" maxLength:"500" doc:"What you want to say to its owner: plain text."`
+		Areas   rest.Areas `json:"areas"`
+	}
+}
+
+func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*connectionOutput, error) {
+	p, err := h.hub.RequestConnection(ctx, actor, agency.AccountID(in.Agency), agency.Ask{
+		Account: agency.AccountID(in.Body.Account), Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
+	})
+	return h.connection(p, err)
+}
+
+type oneInput struct {
+	Agency string `path:"agency" maxLength:"64"`
+	ID     string `path:"id" maxLength:"128"`
+}
+
+type useCase func(context.Context, agency.Actor, agency.AccountID, agency.ConnectionID) (agency.Profile, error)
+
+// step is the handler of a use case on one connection that needs no more than
+// its name.
+func (h handlers) step(do useCase) func(context.Context, agency.Actor, *oneInput) (*connectionOutput, error) {
+	return func(ctx context.Context, actor agency.Actor, in *oneInput) (*connectionOutput, error) {
+		return h.connection(do(ctx, actor, agency.AccountID(in.Agency), agency.ConnectionID(in.ID)))
+	}
+}
+
+func (h handlers) connection(p agency.Profile, err error) (*connectionOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &connectionOutput{rest.NewConnection(h.hub, p)}, nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// reader is what the facts are read from, each call strongly consistent.
+type reader interface {
+	Load(context.Context, agency.Want) (agency.Snapshot, error)
+	Team(context.Context, agency.AccountID, agency.Page) (agency.List[agency.Profile], error)
+}
+
+// errNotUnderstood is an event that this version of notify cannot tell. It keeps
+// its due mark, so that a version that can will find it.
+var errNotUnderstood = errors.New("an event that notify does not understand")
+
+// look reads the present state around an event.
+func look(ctx context.Context, from reader, e agency.Event, now time.Time) (facts, error) {
+	f := facts{event: e, now: now}
+	account := e.AccountID()
+	if _, ok := tellings[e.Type]; !ok || account == "" {
+		return f, errNotUnderstood
+	}
+	changed := agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}
+	if e.Type == agency.AccountCreated {
+		changed.Member = agency.Party(e.Client)
+	}
+	want := agency.Want{Accounts: []agency.AccountID{account}}
+	if changed.Member != "" {
+		want.Profiles = append(want.Profiles, changed)
+	}
+	// Of an owned account that an agency acts in, the event names the agency as
+	// the hat that the actor wore.
+	of := cmp.Or(e.Agency, e.As)
+	if of != "" && of != account {
+		want.Accounts = append(want.Accounts, of)
+	}
+	read, err := from.Load(ctx, want)
+	if err != nil {
+		return f, err
+	}
+	f.account = read.Account(account)
+	if changed.Member != "" {
+		f.profile = read.Profile(changed)
+	}
+	if of == "" && f.account.Owner != "" {
+		of = f.account.Owner
+		if read, err = from.Load(ctx, agency.Want{Accounts: []agency.AccountID{of}}); err != nil {
+			return f, err
+		}
+	}
+	f.agency = read.Account(of)
+	return f, f.people(ctx, from, account, of)
+}
+
+// people reads those who may be told, and finds the actor among them.
+func (f *facts) people(ctx context.Context, from reader, account, of agency.AccountID) (err error) {
+	if len(tellings[f.event.Type]) == 0 {
+		return nil
+	}
+	if f.team, err = persons(ctx, from, account); err != nil {
+		return err
+	}
+	if of != "" {
+		if f.staff, err = persons(ctx, from, of); err != nil {
+			return err
+		}
+	}
+	for _, people := range [][]agency.Profile{f.team, f.staff} {
+		for _, p := range people {
+			if f.event.Actor != "" && p.Member.Person() == f.event.Actor {
+				f.actor = p.Email
+			}
+		}
+	}
+	return nil
+}
+
+// persons reads all persons of an account, those who have left too.
+func persons(ctx context.Context, from reader, account agency.AccountID) ([]agency.Profile, error) {
+	var out []agency.Profile
+	for page := (agency.Page{Limit: 100}); ; {
+		list, err := from.Team(ctx, account, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list.Items {
+			if p.Kind() == agency.PersonKind {
+				out = append(out, p)
+			}
+		}
+		if page.Cursor = list.Next; page.Cursor == "" {
+			return out, nil
+		}
+	}
+}

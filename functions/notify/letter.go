@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	htmltemplate "html/template"
+	"io/fs"
+	"strings"
+	texttemplate "text/template"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// letter is what the templates say. Names and the message are plain text of
+// bounded length in which nothing looks like a link.
+type letter struct {
+	Product string
+	// Agency is the agency's name. Account is the account as its readers may
+	// know it: an agency that was never let in knows the id alone.
+	Agency, Account string
+	// By is the address of who did it, To that of the person concerned; "" where
+	// there is none.
+	By, To string
+	// When is when it happened, Expires until when a request can be answered and
+	// Until when access ends; "" for never.
+	When, Expires, Until string
+	// Areas are the levels above none; Rest tells that there are other areas.
+	Areas []grant
+	Rest  bool
+	// Role is a person's: "owner", "admin" or "member".
+	Role    string
+	Message string
+	// Resent: it is the same request once more. Ended: the connection has ended
+	// since. Again: a person was invited who was in already, and nothing else
+	// changed.
+	Resent, Ended, Again bool
+	// Plan and Price are an owned account's; Price is "" for nothing.
+	Plan, Price string
+	// Request is the address of the request, Open that of the account in the
+	// platform.
+	Request, Open string
+}
+
+// grant is the level at one area, in words. Note says what it was before, or
+// what was asked for; "" where that is the same.
+type grant struct{ Area, Level, Note string }
+
+// house is what a deployment gives to every letter.
+type house struct {
+	product   string
+	publicURL string
+	openURL   func(account, as agency.AccountID) string
+	areas     []agency.Area
+	plans     []agency.Plan
+}
+
+// letter says what an email of that kind says of the facts.
+func (h house) letter(kind string, f facts) letter {
+	e, p := f.event, f.profile
+	l := letter{
+		Product: h.product, Agency: name(f.agency.Name), Account: name(f.account.Name),
+		By: f.actor, To: p.Email, When: moment(e.At), Expires: moment(e.Now.Expires), Until: moment(e.Now.Until),
+		Role: string(e.Now.Role), Message: harmless(e.Now.Message, agency.MaxMessage),
+		Resent: e.Type == agency.ConnectionResent,
+		Ended:  p.StatusAt(f.now) != agency.Active || p.Request != e.Request,
+		Again:  e.Type == agency.PersonChanged && e.Was.Role == e.Now.Role && e.Was.Areas.Equal(e.Now.Areas),
+	}
+	if c := e.Connection(); c != "" {
+		l.Request = h.publicURL + "/requests/" + string(c)
+	}
+	areas, before, note := e.Now.Areas, e.Was.Areas, "before"
+	switch e.Type {
+	case agency.ConnectionAccepted:
+		note = "asked for"
+	case agency.AccountCreated, agency.PersonAdded:
+		// What holds by now, should it have changed already.
+		areas, before, l.Role = p.Areas, nil, string(p.Role)
+	case agency.ConnectionRequested, agency.ConnectionResent:
+		before = nil
+	}
+	l.Areas, l.Rest = h.grants(areas, before, note)
+	for _, plan := range h.plans {
+		if plan.ID == f.account.Subscription.Plan {
+			l.Plan, l.Price = plan.Name, price(plan)
+		}
+	}
+	as := f.agency.ID
+	if !strings.HasSuffix(kind, "-agency") {
+		as = ""
+	} else if e.Ownership == agency.ClientOwned {
+		l.Account = f.clientOf()
+	}
+	l.Open = h.openURL(f.account.ID, as)
+	return l
+}
+
+// clientOf is what the agency may call an account that it does not own: the
+// present name while it works there, the last one that it saw after that, and
+// the id that it typed if it never did.
+func (f facts) clientOf() string {
+	switch {
+	case f.profile.StatusAt(f.now) == agency.Active:
+		return name(f.account.Name)
+	case f.profile.AccountName != "":
+		return name(f.profile.AccountName)
+	default:
+		return string(f.account.ID)
+	}
+}
+
+func (h house) grants(areas, before agency.Areas, note string) (grants []grant, rest bool) {
+	for _, area := range h.areas {
+		level := areas[area.ID]
+		was := ""
+		if before != nil && words(before[area.ID]) != words(level) {
+			was = note + ": " + words(before[area.ID])
+		}
+		if words(level) == words(agency.None) && was == "" {
+			rest = true
+			continue
+		}
+		grants = append(grants, grant{Area: area.Name, Level: words(level), Note: was})
+	}
+	return grants, rest
+}
+
+// words are a level as a person says it.
+func words(l agency.Level) string {
+	switch l {
+	case agency.View:
+		return "view only"
+	case agency.Edit:
+		return "view and edit"
+	default:
+		return "no access"
+	}
+}
+
+// moment is an instant without ambiguity: date, time and zone.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("Monday, 2 January 2006 at 15:04 UTC")
+}
+
+// price is what a plan costs, "" for nothing. Most currencies have two decimals.
+func price(p agency.Plan) string {
+	decimals, unit := 2, 100
+	switch p.Currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF":
+		decimals, unit = 0, 1
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		decimals, unit = 3, 1000
+	}
+	switch {
+	case p.MonthlyPrice == 0:
+		return ""
+	case p.MonthlyPrice%unit == 0:
+		return fmt.Sprintf("%d %s", p.MonthlyPrice/unit, p.Currency)
+	default:
+		return fmt.Sprintf("%d.%0*d %s", p.MonthlyPrice/unit, decimals, p.MonthlyPrice%unit, p.Currency)
+	}
+}
+
+// rendered is an email as it is sent.
+type rendered struct{ Subject, Text, HTML string }
+
+//go:embed templates
+var files embed.FS
+
+// paper is the parsed templates: a text and an HTML twin for each kind.
+type paper map[string]twin
+
+type twin struct {
+	text *texttemplate.Template
+	html *htmltemplate.Template
+}
+
+// sharedPaper is the template of the kind which is another one sent again.
+var sharedPaper = map[string]string{"resent": "requested"}
+
+// newPaper parses the templates of every kind that is told. Each file holds the
+// words of both parts side by side: "subject", "title" and "why" are shared,
+// "text" and "html" are the bodies.
+func newPaper() (paper, error) {
+	layout, err := files.ReadFile("templates/layout.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	out := paper{}
+	for _, rows := range tellings {
+		for _, t := range rows {
+			file := t.kind
+			if other, ok := sharedPaper[t.kind]; ok {
+				file = other
+			}
+			body, err := fs.ReadFile(files, "templates/"+file+".tmpl")
+			if err != nil {
+				return nil, err
+			}
+			source := string(layout) + string(body)
+			text, err1 := texttemplate.New(t.kind).Funcs(texttemplate.FuncMap{"short": short}).Option("missingkey=error").Parse(source)
+			html, err2 := htmltemplate.New(t.kind).Funcs(htmltemplate.FuncMap{"short": short}).Parse(dressed.Replace(source))
+			if err1 != nil || err2 != nil {
+				return nil, fmt.Errorf("template of %s: %w", t.kind, firstOf(err1, err2))
+			}
+			out[t.kind] = twin{text, html}
+		}
+	}
+	return out, nil
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// render writes an email of that kind.
+func (p paper) render(kind string, l letter) (rendered, error) {
+	t, ok := p[kind]
+	if !ok {
+		return rendered{}, fmt.Errorf("no template for %s", kind)
+	}
+	var subject, text, html bytes.Buffer
+	if err := t.text.ExecuteTemplate(&subject, "subject", l); err != nil {
+		return rendered{}, err
+	}
+	if err := t.text.ExecuteTemplate(&text, "letter.text", l); err != nil {
+		return rendered{}, err
+	}
+	if err := t.html.ExecuteTemplate(&html, "letter.html", l); err != nil {
+		return rendered{}, err
+	}
+	return rendered{Subject: oneLine(subject.String()), Text: wrap(text.String()), HTML: html.String()}, nil
+}

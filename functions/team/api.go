@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
+)
+
+// api is what this function serves: an account's Team Members.
+func api(hub *agency.Hub) *rest.API {
+	a := rest.New("team")
+	h := handlers{hub}
+	const all, one = "/v1/accounts/{account}/team", "/v1/accounts/{account}/team/{member}"
+	tags := []string{"team"}
+	rest.Handle(a, huma.Operation{
+		OperationID: "list-team", Method: http.MethodGet, Path: all, Tags: tags,
+		Summary: "List an account's Team Members, agencies first", Description: "A connected agency sees its own profile alone.",
+	}, h.list)
+	rest.Handle(a, huma.Operation{
+		OperationID: "invite-person", Method: http.MethodPost, Path: all, Tags: tags, DefaultStatus: http.StatusCreated,
+		Summary:     "Let a person in",
+		Description: "They are in at once, and are told by email. One who is in already gets this role and these areas, may sign in anew, and the answer is 200.",
+	}, h.invite)
+	rest.Handle(a, huma.Operation{
+		OperationID: "change-member", Method: http.MethodPatch, Path: one, Tags: tags,
+		Summary: "Change a person's role or areas, or restrict an agency",
+	}, h.change)
+	rest.Handle(a, huma.Operation{
+		OperationID: "remove-member", Method: http.MethodDelete, Path: one, Tags: tags, DefaultStatus: http.StatusOK,
+		Summary: "Remove a person, revoke an agency's access, or leave yourself",
+	}, h.remove)
+	return a
+}
+
+type handlers struct{ hub *agency.Hub }
+
+type listInput struct {
+	rest.OnAccount
+	rest.Paging
+}
+
+type listOutput struct{ Body rest.List[rest.Member] }
+
+func (h handlers) list(ctx context.Context, actor agency.Actor, in *listInput) (*listOutput, error) {
+	caller, account := in.Caller(actor)
+	page, err := h.hub.Team(ctx, caller, account, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	var items []rest.Member
+	for _, p := range page.Items {
+		items = append(items, rest.NewMember(h.hub, p))
+	}
+	return &listOutput{rest.NewList(items, page.Next)}, nil
+}
+
+type inviteInput struct {
+	rest.OnAccount
+	Body struct {
+		Email string     `json:"email" maxLength:"254"`
+		Role  string     `json:"role" enum:"owner,admin,member"`
+		Areas rest.Areas `json:"areas,omitempty" doc:"Needed for a member. Owners and admins have every area at edit."`
+	}
+}
+
+type inviteOutput struct {
+	Status int
+	Body   rest.Member
+}
+
+func (h handlers) invite(ctx context.Context, actor agency.Actor, in *inviteInput) (*inviteOutput, error) {
+	caller, account := in.Caller(actor)
+	p, added, err := h.hub.InvitePerson(ctx, caller, account, agency.Invitation{
+		Email: in.Body.Email, Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &inviteOutput{Status: http.StatusOK, Body: rest.NewMember(h.hub, p)}
+	if added {
+		out.Status = http.StatusCreated
+	}
+	return out, nil
+}
+
+type changeInput struct {
+	rest.OnAccount
+	Member string `path:"member" maxLength:"64"`
+	Body   struct {
+		Role  string     `json:"role,omitempty" enum:"owner,admin,member" doc:"A person's; an agency has none."`
+		Areas rest.Areas `json:"areas,omitempty" doc:"The whole of the areas: one that is not named is none."`
+	}
+}
+
+type memberOutput struct{ Body rest.Member }
+
+func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInput) (*memberOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.member(h.hub.ChangeMember(ctx, caller, account, agency.Party(in.Member), agency.MemberChange{
+		Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas),
+	}))
+}
+
+type removeInput struct {
+	rest.OnAccount
+	Member string `path:"member" maxLength:"64"`
+}
+
+func (h handlers) remove(ctx context.Context, actor agency.Actor, in *removeInput) (*memberOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.member(h.hub.RemoveMember(ctx, caller, account, agency.Party(in.Member)))
+}
+
+func (h handlers) member(p agency.Profile, err error) (*memberOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &memberOutput{rest.NewMember(h.hub, p)}, nil
+}

@@ -1,0 +1,12 @@
+// Command team serves an account's Team Members: list, invite, change, remove.
+package main
+
+import (
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/rest"
+)
+
+func main() {
+	cloud.Log()
+	rest.Serve(api, cloud.Hub)
+}

@@ -1,0 +1,160 @@
+package rest
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+)
+
+// The resources as more than one function answers them.
+
+// Areas is a level for each area, as in {"pages": "edit", "mail": "view"}.
+type Areas map[string]agency.Level
+
+// Schema describes the object to OpenAPI and to the validation.
+func (Areas) Schema(huma.Registry) *huma.Schema {
+	most := 100
+	return &huma.Schema{
+		Type: huma.TypeObject, MaxProperties: &most,
+		Description: "A level for each area of the platform. In a call, an area that is not named is none; an answer names every area.",
+		AdditionalProperties: &huma.Schema{
+			Type: huma.TypeString, Enum: []any{string(agency.None), string(agency.View), string(agency.Edit)},
+		},
+	}
+}
+
+// Account is an account as its caller sees it.
+type Account struct {
+	ID           string       `json:"id"`
+	Name         string       `json:"name"`
+	Ownership    string       `json:"ownership" enum:"agency,client" doc:"Who owns it. Fixed at creation."`
+	Owner        *string      `json:"owner" doc:"The agency that owns it; null when a client does."`
+	Agency       bool         `json:"agency" doc:"Whether its hub is on, so that it is an agency itself."`
+	Role         *string      `json:"role" doc:"Your own role in it; null when you act for an agency."`
+	Subscription Subscription `json:"subscription"`
+	Access       Access       `json:"access"`
+	CreatedAt    time.Time    `json:"createdAt"`
+}
+
+// Subscription is what the account's payer pays for.
+type Subscription struct {
+	Plan      string    `json:"plan"`
+	State     string    `json:"state" enum:"active,past_due,cancelling,frozen"`
+	PeriodEnd time.Time `json:"periodEnd" doc:"The end of the present period: periods are calendar months, UTC."`
+	Payer     string    `json:"payer" enum:"agency,client"`
+}
+
+// Access is the answer of the access check.
+type Access struct {
+	Allowed   bool    `json:"allowed" doc:"Whether some area is not none."`
+	Areas     Areas   `json:"areas"`
+	Via       *string `json:"via" doc:"own, or the agency through which access is had; null for none."`
+	Reason    *string `json:"reason" enum:"none,pending,ended,lapsed,closed,not_assigned,identity_changed,frozen" doc:"Why access is refused, or cut; null where it is neither."`
+	Ownership *string `json:"ownership" enum:"agency,client"`
+	Payer     *string `json:"payer" enum:"agency,client"`
+}
+
+// NewAccount shows an account.
+func NewAccount(hub *agency.Hub, v agency.AccountView) Account {
+	return Account{
+		ID: string(v.ID), Name: v.Name, Ownership: string(v.Ownership), Owner: Optional(v.Owner), Agency: v.Agency(),
+		Role: Optional(v.Role), Access: NewAccess(v.Access), CreatedAt: Time(v.CreatedAt),
+		Subscription: Subscription{
+			Plan: v.Subscription.Plan, State: string(v.Subscription.State),
+			PeriodEnd: Time(v.Subscription.PeriodEnd(hub.Now())), Payer: string(v.Payer()),
+		},
+	}
+}
+
+// NewAccess shows the answer of an access check.
+func NewAccess(a agency.Access) Access {
+	return Access{
+		Allowed: a.Allowed, Areas: Areas(a.Areas), Via: Optional(a.Via), Reason: Optional(a.Reason),
+		Ownership: Optional(a.Ownership), Payer: Optional(a.Payer),
+	}
+}
+
+// Member is a profile as the account's Team Members show it.
+type Member struct {
+	ID          string     `json:"id" doc:"The person's or the agency's id."`
+	Kind        string     `json:"kind" enum:"person,agency"`
+	Name        string     `json:"name" doc:"The agency's name, or the person's address."`
+	Email       *string    `json:"email" doc:"A person's address."`
+	Status      string     `json:"status" enum:"pending,active,denied,withdrawn,expired,revoked,left,lapsed,ended,moved"`
+	Role        *string    `json:"role" enum:"owner,admin,member" doc:"A person's; null for an agency."`
+	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
+	Ownership   string     `json:"ownership" enum:"agency,client"`
+	Request     *int       `json:"request" doc:"The number of the request; accepting names it."`
+	Message     *string    `json:"message"`
+	RequestedAt *time.Time `json:"requestedAt"`
+	ExpiresAt   *time.Time `json:"expiresAt"`
+	Until       *time.Time `json:"until"`
+	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email."`
+}
+
+// NewMember shows a profile in its account's team.
+func NewMember(hub *agency.Hub, p agency.Profile) Member {
+	m := Member{
+		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(hub.Now())),
+		Role: Optional(p.Role), Areas: Areas(hub.Areas(p)), Ownership: string(p.Ownership),
+		Message: Optional(p.Message), RequestedAt: OptionalTime(p.RequestedAt), ExpiresAt: OptionalTime(p.ExpiresAt),
+		Until: OptionalTime(p.Until), Delivery: Optional(p.Delivery),
+	}
+	if p.Kind() == agency.PersonKind {
+		m.Name = p.Email
+	}
+	if p.Request > 0 {
+		m.Request = &p.Request
+	}
+	return m
+}
+
+// Connection is an agency's profile as both of its sides see it.
+type Connection struct {
+	ID          string     `json:"id"`
+	Kind        string     `json:"kind" enum:"agency"`
+	Account     *string    `json:"account" doc:"The account's id; null while it is addressed by email."`
+	Agency      AgencyRef  `json:"agency"`
+	Name        string     `json:"name" doc:"The account's name; its id until a request has been accepted."`
+	Status      string     `json:"status" enum:"pending,active,denied,withdrawn,expired,revoked,left,lapsed,ended,moved"`
+	Role        *string    `json:"role" doc:"Always null: an agency has no role."`
+	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
+	Ownership   string     `json:"ownership" enum:"agency,client"`
+	Request     *int       `json:"request" doc:"The number of the request; accepting names it."`
+	Message     *string    `json:"message"`
+	RequestedAt *time.Time `json:"requestedAt"`
+	ExpiresAt   *time.Time `json:"expiresAt"`
+	Until       *time.Time `json:"until"`
+	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email."`
+}
+
+// AgencyRef names an agency.
+type AgencyRef struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// NewConnection shows an agency's profile.
+func NewConnection(hub *agency.Hub, p agency.Profile) Connection {
+	m := NewMember(hub, p)
+	name := p.AccountName
+	if name == "" {
+		name = string(p.Addressee)
+	}
+	return Connection{
+		ID: string(p.ID()), Kind: m.Kind, Account: Optional(p.Account()), Agency: AgencyRef{ID: m.ID, Name: p.Name}, Name: name,
+		Status: m.Status, Areas: m.Areas, Ownership: m.Ownership, Request: m.Request, Message: m.Message,
+		RequestedAt: m.RequestedAt, ExpiresAt: m.ExpiresAt, Until: m.Until, Delivery: m.Delivery,
+	}
+}
+
+// Optional is a pointer to the text, nil for "".
+func Optional[S ~string](s S) *string {
+	if s == "" {
+		return nil
+	}
+	text := string(s)
+	return &text
+}
