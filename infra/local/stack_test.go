@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// From outside, as a developer meets it: the built runner, real bootstraps,
+// real stand-ins.
+
+func TestStackAnswersSignedInRequests(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	runner, _ := binaries(t)
+	out, err := exec.Command(runner, "token", "-data", s.Data, "ann@agency.test").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSuffix(string(out), "\n")
+	if strings.ContainsAny(token, " \n") {
+		t.Fatalf("token printed more than the token: %q", out)
+	}
+	status, body := s.get(t, "/echo/me", "Authorization", "Bearer "+token)
+	var answer struct {
+		Greeting string
+		Event    struct {
+			RequestContext struct {
+				Authorizer struct{ JWT struct{ Claims map[string]string } }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatalf("%d %s: %v", status, body, err)
+	}
+	claims := answer.Event.RequestContext.Authorizer.JWT.Claims
+	want := map[string]string{"email": "ann@agency.test", "email_verified": "true", "iss": s.OIDC, "aud": s.ClientID}
+	for name, value := range want {
+		if claims[name] != value {
+			t.Errorf("claim %s is %q, want %q", name, claims[name], value)
+		}
+	}
+	if answer.Greeting != "hello from us-east-1" {
+		t.Errorf("the function's environment says %q", answer.Greeting)
+	}
+	if status, body := s.get(t, "/echo/me"); status != 401 || body != `{"message":"Unauthorized"}` {
+		t.Errorf("without a token: %d %s", status, body)
+	}
+	if status, _ := s.get(t, "/scoped", "Authorization", "Bearer "+token); status != 403 {
+		t.Errorf("without the scope: %d", status)
+	}
+	eventually(t, "the function's log is on the terminal", func() bool {
+		return strings.Contains(s.output.String(), "echo        | echo of /echo/me")
+	})
+
+	again, err := exec.Command(runner, "token", "-data", s.Data, "-subject", "other", "-unverified", "ann@agency.test").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var other map[string]any
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(string(again), ".")[1])
+	if err != nil || json.Unmarshal(payload, &other) != nil || other["sub"] != "other" || other["email_verified"] != false {
+		t.Errorf("token -subject other -unverified: %s", payload)
+	}
+}
+
+func TestStackRunsCleanupOnDemand(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	var out bytes.Buffer
+	if err := cleanup(t.Context(), &s.running, &out); err != nil {
+		t.Fatal(err)
+	}
+	var report struct{ Cleaned bool }
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil || !report.Cleaned {
+		t.Errorf("cleanup printed %s", &out)
+	}
+}
+
+func TestCommandsWithoutAStack(t *testing.T) {
+	runner, _ := binaries(t)
+	for _, args := range [][]string{{"token", "ann@agency.test"}, {"cleanup"}} {
+		cmd := exec.Command(runner, append([]string{args[0], "-data", t.TempDir()}, args[1:]...)...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err == nil || len(out) > 0 || !strings.Contains(stderr.String(), "start one with `make run`") {
+			t.Errorf("%v: %v, stdout %q, stderr %q", args, err, out, &stderr)
+		}
+	}
+}
+
+func TestFunctionThatFails(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	_, body := s.get(t, "/open/first")
+	before := pid(t, body)
+	for _, how := range []string{"error", "panic", "exit"} {
+		if status, body := s.get(t, "/open/"+how); status != 500 || body != `{"message":"Internal Server Error"}` {
+			t.Errorf("%s: %d %s", how, status, body)
+		}
+		// Whatever the moment of the next call, it meets an instance that lives.
+		if status, body := s.get(t, "/open/after"); status != 200 {
+			t.Errorf("after %s: %d %s", how, status, body)
+		}
+	}
+	_, body = s.get(t, "/open/last")
+	after := pid(t, body)
+	if before == after {
+		t.Error("the instance that crashed still answers")
+	}
+	if err := syscall.Kill(after, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := s.get(t, "/open/killed"); status != 200 {
+		t.Errorf("after a kill of the idle instance: %d", status)
+	}
+	if status, _ := s.get(t, "/open/hang"); status != 500 {
+		t.Errorf("a function beyond its timeout: %d", status)
+	}
+	if !strings.Contains(s.output.String(), "Task timed out after 5.00 seconds") {
+		t.Error("the timeout is not on the terminal")
+	}
+}
+
+func TestInstancesStartUnderConcurrency(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	const calls = maxInstances + 5
+	pids := make(chan int, calls)
+	var wg sync.WaitGroup
+	for range calls {
+		wg.Go(func() {
+			if status, body := s.get(t, "/open/wait"); status == 200 {
+				pids <- pid(t, body)
+			}
+		})
+	}
+	wg.Wait()
+	close(pids)
+	seen, answers := map[int]bool{}, 0
+	for p := range pids {
+		seen[p] = true
+		answers++
+	}
+	if answers != calls || len(seen) < 2 || len(seen) > maxInstances {
+		t.Errorf("%d of %d calls were answered by %d instances; at most %d may run", answers, calls, len(seen), maxInstances)
+	}
+}
+
+func TestDataOutlivesARestartAndAKill(t *testing.T) {
+	data := t.TempDir()
+	s := startStack(t, data)
+	token, err := (signIn{email: "ann@agency.test", scope: "openid email"}).token(t.Context(), &s.running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#1"})
+	eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
+	checkpoint := filepath.Join(data, "data", "stream", "StreamFunctionChanges.json")
+	eventually(t, "the checkpoint is written", func() bool { _, err := os.Stat(checkpoint); return err == nil })
+
+	// One that fails holds the stream up while the runner is killed …
+	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#2", "poison": "error"})
+	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#3"})
+	eventually(t, "the record fails", func() bool { return strings.Contains(s.output.String(), "poisoned by EVENT#2") })
+	children := family(t, s.PID)
+	s.process.kill()
+	<-s.process.exited
+	eventually(t, "the children of the killed runner are dead", func() bool { return len(alive(children)) == 0 })
+
+	// … and is met again by the next one, as is the record behind it.
+	ports := []string{"-http", port(t, s.PublicURL), "-oidc", port(t, s.OIDC)}
+	s = startStack(t, data, ports...)
+	eventually(t, "the record behind is taken", func() bool { return strings.Contains(s.output.String(), "took EVENT#3 INSERT") })
+	if strings.Contains(s.output.String(), "took EVENT#1") {
+		t.Error("a record before the checkpoint came again")
+	}
+	if status, body := s.get(t, "/echo/me", "Authorization", "Bearer "+token); status != 200 {
+		t.Errorf("a token from before the restart: %d %s", status, body)
+	}
+	eventually(t, "the failing record is in the on-failure queue", func() bool {
+		var out bytes.Buffer
+		return failures(data, &out) == nil && strings.Contains(out.String(), `"condition":"RetryAttemptsExhausted"`)
+	})
+	s.process.stop()
+
+	s = startStack(t, data, "-fresh")
+	var items struct{ Count int }
+	if err := s.db().call(t.Context(), "DynamoDB_20120810.Scan", map[string]any{"TableName": s.Table}, &items); err != nil || items.Count != 0 {
+		t.Errorf("-fresh left %d items (%v)", items.Count, err)
+	}
+	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#4"})
+	eventually(t, "the fresh stream is read from its start", func() bool { return strings.Contains(s.output.String(), "took EVENT#4 INSERT") })
+}
+
+func TestStopEndsEverything(t *testing.T) {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			s := startStack(t, t.TempDir())
+			children := family(t, s.PID)
+			if len(children) < 6 { // three stand-ins, three functions
+				t.Fatalf("only %d children", len(children))
+			}
+			s.process.signal(sig)
+			<-s.process.exited
+			if s.process.err != nil {
+				t.Errorf("the runner ended with %v", s.process.err)
+			}
+			if left := alive(children); len(left) > 0 {
+				t.Errorf("%d of %d children still live", len(left), len(children))
+			}
+			if _, err := os.Stat(stackFile(s.Data)); !os.IsNotExist(err) {
+				t.Errorf("stack.json is still there: %v", err)
+			}
+		})
+	}
+}
+
+func TestStandInThatDiesStopsTheStack(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	children := family(t, s.PID)
+	for _, child := range children {
+		if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); err == nil && bytes.Contains(args, []byte("--db-path")) {
+			if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	<-s.process.exited
+	if s.process.err == nil || !strings.Contains(s.output.String(), "dynamodb (pid ") {
+		t.Errorf("the runner ended with %v", s.process.err)
+	}
+	if left := alive(children); len(left) > 0 {
+		t.Errorf("%d children still live", len(left))
+	}
+}
+
+func TestWhatStopsTheStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	inUse := fmt.Sprint(portOf(taken))
+	busy := t.TempDir()
+	startStack(t, busy)
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"gateway's port":    {[]string{"-http", inUse}, "port " + inUse + " is in use by another program: stop it, or choose another port with -http PORT"},
+		"inbox's port":      {[]string{"-ses", inUse}, "-ses PORT"},
+		"issuer's port":     {[]string{"-oidc", inUse}, "-oidc PORT"},
+		"engine's port":     {[]string{"-dynamodb", inUse}, "-dynamodb PORT"},
+		"folder in use":     {[]string{"-data", busy}, "a stack runs on " + busy + " already"},
+		"unknown parameter": {[]string{"-set", "Nothing=1"}, "there is no parameter Nothing"},
+		"our own parameter": {[]string{"-set", "PublicUrl=http://x"}, "-set PublicUrl: the runner sets this parameter itself"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, out := launch(t, t.TempDir(), test.args...)
+			<-p.exited
+			if p.err == nil || !strings.Contains(out.String(), test.want) {
+				t.Errorf("ended with %v and\n%s\nwant: %s", p.err, out, test.want)
+			}
+		})
+	}
+}
+
+func TestSignInPageRefusesWhatIsNoAddress(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	_, err := (signIn{email: "nobody", scope: "openid"}).token(t.Context(), &s.running)
+	if err == nil || !strings.Contains(err.Error(), "That is not an email address.") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestControlRefusesPagesInABrowser(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Control+"/schedules/cleanup", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("%s", res.Status)
+	}
+}
+
+func port(t *testing.T, address string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
