@@ -63,7 +63,7 @@ func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request in
 func (t *Table) update(ctx context.Context, k key, expression, condition string, values map[string]types.AttributeValue) (bool, error) {
 	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &t.name, Key: k.attributes(), UpdateExpression: &expression, ConditionExpression: &condition,
-		ExpressionAttributeNames: names(expression + condition), ExpressionAttributeValues: values,
+		ExpressionAttributeNames: names(expression + " " + condition), ExpressionAttributeValues: values,
 	})
 	if _, failed := errors.AsType[*types.ConditionalCheckFailedException](err); failed {
 		return false, nil
@@ -116,7 +116,7 @@ func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease t
 	condition := "attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)"
 	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &t.name, Key: mailKey(m).attributes(), UpdateExpression: &expression, ConditionExpression: &condition,
-		ExpressionAttributeNames: names(expression + condition),
+		ExpressionAttributeNames: names(expression + " " + condition),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
 			":waiting": text(string(MailWaiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
 			":one": number(1), ":ttl": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.Add(mailsKept).Unix(), 10)},
@@ -157,7 +157,8 @@ func (t *Table) ReleaseMail(ctx context.Context, m MailKey) error {
 type DueItem struct {
 	Profile *agency.ProfileKey
 	Event   *EventKey
-	At      time.Time
+	// At is when it came due, and Since when an event happened.
+	At, Since time.Time
 }
 
 // Shards is how many parts the due index has; Due reads one.
@@ -194,7 +195,8 @@ func dueItem(item map[string]types.AttributeValue) (DueItem, error) {
 		return DueItem{}, fmt.Errorf("table: due mark of %s %s: %w", k.pk, k.sk, err)
 	}
 	if e, err := ParseEventKey(k.pk, k.sk); err == nil {
-		return DueItem{Event: &e, At: at}, nil
+		since, err := unstamp(textOf(item["at"]))
+		return DueItem{Event: &e, At: at, Since: since}, err
 	}
 	p, err := parseProfileKey(k.pk, k.sk)
 	return DueItem{Profile: &p, At: at}, err

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+)
+
+// reserve is how long before its deadline a run stops beginning new work: it
+// leaves time for what is under way and for the report.
+const reserve = 5 * time.Second
+
+// longestSleep bounds how far apart an event is woken: the longer it has
+// waited, the longer until the next time.
+const longestSleep = time.Hour
+
+// due is what cleanup needs of the table besides the use cases.
+type due interface {
+	Due(ctx context.Context, shard int, now time.Time) iter.Seq2[table.DueItem, error]
+	Wake(ctx context.Context, k table.EventKey, now, next time.Time) (bool, error)
+	Backlog(ctx context.Context, now time.Time) (count int, oldest time.Time, err error)
+}
+
+type cleaner struct {
+	hub   *agency.Hub
+	table due
+}
+
+// report is what one run did and what it left.
+type report struct {
+	// Expired and Lapsed count what the clock has ended, Woken the events that
+	// were sent through the stream once more.
+	Expired int `json:"expired"`
+	Lapsed  int `json:"lapsed"`
+	Woken   int `json:"woken"`
+	// Failed counts what could not be done; the next run tries again.
+	Failed int `json:"failed"`
+	// Backlog is what is due and not done when the run ends, and Oldest since
+	// when the longest of it waits.
+	Backlog int        `json:"backlog"`
+	Oldest  *time.Time `json:"oldest"`
+	// Finished is false when the run's time ended before its work did.
+	Finished bool `json:"finished"`
+}
+
+// run does everything that is due, as far as its time goes. Running twice, or
+// two at once, changes nothing more: each step is conditioned. Its error says
+// that something failed; what could be done is done all the same.
+func (c *cleaner) run(ctx context.Context) (report, error) {
+	r := report{Finished: true}
+	now := c.hub.Now().UTC()
+	work, cancel := context.WithCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		work, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+	}
+	defer cancel()
+
+	var failures []error
+	for i := range table.Shards {
+		// Another shard begins each minute, so that none starves behind a long one.
+		shard := (i + now.Minute()) % table.Shards
+		for item, err := range c.table.Due(work, shard, now) {
+			if work.Err() != nil {
+				break
+			}
+			if err == nil {
+				err = c.settle(work, item, now, &r)
+			}
+			if err != nil && work.Err() == nil {
+				r.Failed++
+				failures = append(failures, err)
+				slog.ErrorContext(ctx, "Something due could not be done.", "error", err.Error(), "shard", shard)
+			}
+		}
+	}
+	r.Finished = work.Err() == nil
+	backlog, oldest, err := c.table.Backlog(ctx, now)
+	if err != nil {
+		failures = append(failures, err)
+	}
+	r.Backlog = backlog
+	if !oldest.IsZero() {
+		r.Oldest = &oldest
+	}
+	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "woken", r.Woken,
+		"failed", r.Failed, "backlog", r.Backlog, "finished", r.Finished)
+	return r, errors.Join(failures...)
+}
+
+func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time, r *report) error {
+	if item.Event != nil {
+		woken, err := c.table.Wake(ctx, *item.Event, now, now.Add(c.sleep(item, now)))
+		if woken {
+			r.Woken++
+		}
+		if err != nil {
+			return fmt.Errorf("waking %s: %w", item.Event.ID, err)
+		}
+		return nil
+	}
+	done, err := c.hub.Expire(ctx, *item.Profile)
+	if err != nil {
+		return fmt.Errorf("ending %s at %s: %w", item.Profile.Member, item.Profile.Addressee, err)
+	}
+	switch done {
+	case agency.ConnectionExpired:
+		r.Expired++
+	case agency.ConnectionLapsed:
+		r.Lapsed++
+	}
+	return nil
+}
+
+// sleep is how long to leave an event alone after waking it: as long as it has
+// been waiting to be told, within bounds.
+func (c *cleaner) sleep(item table.DueItem, now time.Time) time.Duration {
+	least := c.hub.Rules.WakeAfter
+	return min(max(now.Sub(item.Since), least), max(longestSleep, least))
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/oklog/ulid/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+// fixture is a hub on a real table at a given time, with one agency.
+type fixture struct {
+	*cleaner
+	store *table.Table
+	now   time.Time
+	ann   agency.Actor
+	hubID agency.AccountID
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	db, name := testbed.Table(t)
+	f := &fixture{store: table.New(db, name), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	hub := &agency.Hub{
+		Store: f.store, Now: func() time.Time { return f.now },
+		Rules: agency.Rules{
+			Areas: []agency.Area{{ID: "pages", Name: "Pages"}}, Plans: []agency.Plan{{ID: "starter"}},
+			RequestLifetime: time.Hour, WakeAfter: 5 * time.Minute,
+		},
+		NewEventID: func(at time.Time) agency.EventID {
+			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
+		},
+	}
+	f.cleaner = &cleaner{hub: hub, table: f.store}
+	f.ann = agency.NewActor("ann@agency.test", "issuer", "ann")
+	f.hubID = f.open(t, f.ann, "agency-key-0123456789")
+	if _, err := hub.SwitchHubOn(t.Context(), f.ann, f.hubID); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *fixture) open(t *testing.T, actor agency.Actor, key string) agency.AccountID {
+	t.Helper()
+	view, err := f.hub.OpenAccount(t.Context(), actor, key, "An account")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return view.ID
+}
+
+// request makes a client's account and asks to work in it.
+func (f *fixture) request(t *testing.T, n int) agency.Profile {
+	t.Helper()
+	account := f.open(t, agency.NewActor(fmt.Sprintf("c%d@client.test", n), "issuer", fmt.Sprint(n)), "client-key-0123456789")
+	p, err := f.hub.RequestConnection(t.Context(), f.ann, f.hubID, agency.Ask{Account: account, Areas: agency.Areas{"pages": agency.Edit}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// tell marks every event that is due by now as told, as notify would.
+func (f *fixture) tell(t *testing.T) {
+	t.Helper()
+	for shard := range table.Shards {
+		for item, err := range f.store.Due(t.Context(), shard, f.now) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if item.Event != nil {
+				if err := f.store.MarkTold(t.Context(), *item.Event); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+func (f *fixture) clean(t *testing.T, ctx context.Context) report {
+	t.Helper()
+	r, err := f.run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestOverdueRequestsExpireOnce(t *testing.T) {
+	f := newFixture(t)
+	var requests []agency.Profile
+	for n := range 5 {
+		requests = append(requests, f.request(t, n))
+	}
+	if got := f.clean(t, t.Context()); got.Expired != 0 {
+		t.Errorf("before their time %d expired", got.Expired)
+	}
+	f.now = f.now.Add(time.Hour)
+	f.tell(t)
+	if diff := cmp.Diff(report{Expired: 5, Finished: true}, f.clean(t, t.Context())); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(report{Finished: true}, f.clean(t, t.Context())); diff != "" {
+		t.Errorf("a second run did something: %s", diff)
+	}
+	for _, was := range requests {
+		p, err := f.hub.SeeConnection(t.Context(), f.ann, f.hubID, was.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Status != agency.Expired || p.Version != was.Version+1 {
+			t.Errorf("%s is %s in version %d, want it expired in %d", p.Addressee, p.Status, p.Version, was.Version+1)
+		}
+	}
+	counts, err := f.store.Counts(t.Context(), f.hubID)
+	if err != nil || counts != (agency.Counts{}) {
+		t.Errorf("counts %+v (%v), want none", counts, err)
+	}
+}
+
+func TestTwoRunsAtOnceExpireOnce(t *testing.T) {
+	f := newFixture(t)
+	for n := range 8 {
+		f.request(t, n)
+	}
+	f.now = f.now.Add(time.Hour)
+	f.tell(t)
+	results := make(chan report, 2)
+	for range 2 {
+		go func() {
+			r, err := f.run(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			results <- r
+		}()
+	}
+	if a, b := <-results, <-results; a.Expired+b.Expired != 8 {
+		t.Errorf("%d and %d expired, want 8 in all", a.Expired, b.Expired)
+	}
+}
+
+func TestWhatNobodyToldIsWokenLaterAndLater(t *testing.T) {
+	f := newFixture(t)
+	f.open(t, f.ann, "another-key-0123456789")
+	if got := f.clean(t, t.Context()); got.Woken != 0 {
+		t.Errorf("woken %d at once", got.Woken)
+	}
+	f.now = f.now.Add(5 * time.Minute)
+	first := f.clean(t, t.Context())
+	if first.Woken != 3 || // the agency was opened and switched on, an account opened
+		first.Backlog != 0 {
+		t.Errorf("%+v, want 3 woken and no backlog", first)
+	}
+	if again := f.clean(t, t.Context()); again.Woken != 0 {
+		t.Errorf("woken %d twice at one time", again.Woken)
+	}
+	f.now = f.now.Add(4 * time.Minute)
+	if early := f.clean(t, t.Context()); early.Woken != 0 {
+		t.Errorf("woken %d before the mark", early.Woken)
+	}
+	f.now = f.now.Add(time.Minute)
+	if second := f.clean(t, t.Context()); second.Woken != 3 {
+		t.Errorf("woken %d at the second mark, want 3", second.Woken)
+	}
+	// It has waited ten minutes by now, so it is left alone for ten more.
+	f.now = f.now.Add(9 * time.Minute)
+	if early := f.clean(t, t.Context()); early.Woken != 0 {
+		t.Errorf("woken %d after nine of ten minutes", early.Woken)
+	}
+}
+
+func TestARunWithoutTimeLeavesTheWorkToTheNext(t *testing.T) {
+	f := newFixture(t)
+	f.request(t, 1)
+	f.now = f.now.Add(time.Hour)
+	f.tell(t)
+	short, cancel := context.WithTimeout(t.Context(), reserve)
+	defer cancel()
+	got := f.clean(t, short)
+	if got.Finished || got.Expired != 0 || got.Backlog != 1 || got.Oldest == nil || !got.Oldest.Equal(f.now) {
+		t.Errorf("%+v, want nothing done and a backlog of 1 since now", got)
+	}
+	if got := f.clean(t, t.Context()); got.Expired != 1 || !got.Finished {
+		t.Errorf("%+v, want it done by the next run", got)
+	}
+}

@@ -1,0 +1,32 @@
+// Command cleanup runs every minute and does what the clock asks for: it
+// records that requests have expired, and wakes events that nobody finished
+// telling. What it does not get to, the next run does.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/settings"
+	"agencyhub/shared/table"
+)
+
+func main() {
+	cloud.Log()
+	env, err := settings.ReadEnvironment(settings.TableName)
+	if err != nil {
+		slog.Error("The function cannot start.", "error", err.Error())
+		os.Exit(1)
+	}
+	hub, warm, err := cloud.Hub()
+	if err != nil {
+		slog.Error("The function cannot start.", "error", err.Error())
+		os.Exit(1)
+	}
+	warm(context.Background())
+	lambda.Start((&cleaner{hub: hub, table: table.New(cloud.DynamoDB(), env.TableName)}).run)
+}
