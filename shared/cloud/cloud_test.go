@@ -49,7 +49,7 @@ func TestWarmReadsOneItemThatIsNotThere(t *testing.T) {
 	lambdaEnvironment(t, server.URL)
 	lines := captureLog(t)
 	Warm(t.Context(), DynamoDB(), "hub")
-	want := []string{"DynamoDB_20120810.GetItem", "session", `{"Key":{"pk":{"S":"WARM"},"sk":{"S":"WARM"}},"TableName":"hub"}`}
+	want := []string{"DynamoDB_20120810.BatchGetItem", "session", `{"RequestItems":{"hub":{"Keys":[{"pk":{"S":"WARM"},"sk":{"S":"WARM"}}]}}}`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
@@ -14,17 +13,16 @@ import (
 const warmTime = 2 * time.Second
 
 // Warm reads one item that is not there, so that connecting, signing and
-// encoding for the first time are paid for during the start. It needs
-// dynamodb:GetItem on the table. A failure costs only that, so it is logged and
-// the function starts.
+// encoding for the first time are paid for during the start. It reads as every
+// function does, by dynamodb:BatchGetItem, and so needs no right of its own. A
+// failure costs only that, so it is logged and the function starts.
 func Warm(ctx context.Context, db *dynamodb.Client, table string) {
 	ctx, cancel := context.WithTimeout(ctx, warmTime)
 	defer cancel()
 	nothing := &types.AttributeValueMemberS{Value: "WARM"}
-	_, err := db.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: aws.String(table),
-		Key:       map[string]types.AttributeValue{"pk": nothing, "sk": nothing},
-	})
+	_, err := db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+		table: {Keys: []map[string]types.AttributeValue{{"pk": nothing, "sk": nothing}}},
+	}})
 	if err != nil {
 		slog.WarnContext(ctx, "The connection to the table is not warm.", "error", err.Error())
 	}

@@ -76,8 +76,7 @@ func logCall(ctx context.Context, c *call, method string, status int, took time.
 	slog.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }
 
-// request is the event as net/http knows requests. It does not carry the
-// Accept header: every operation answers in JSON.
+// request is the event as net/http knows requests.
 func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.Request, error) {
 	body := []byte(event.Body)
 	if event.IsBase64Encoded {
@@ -92,7 +91,6 @@ func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.R
 		header.Set(name, value)
 	}
 	header.Del("Host")
-	header.Del("Accept")
 	if len(event.Cookies) > 0 {
 		header.Set("Cookie", strings.Join(event.Cookies, "; "))
 	}

@@ -67,6 +67,20 @@ func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, a
 		}
 		return out, nil
 	})
+	for _, schema := range a.huma.OpenAPI().Components.Schemas.Map() {
+		wordValues(schema)
+	}
+}
+
+// wordValues makes the messages of what a schema says of an object's further
+// values. huma makes all but these.
+func wordValues(schema *huma.Schema) {
+	if values, ok := schema.AdditionalProperties.(*huma.Schema); ok {
+		values.PrecomputeMessages()
+	}
+	for _, property := range schema.Properties {
+		wordValues(property)
+	}
 }
 
 // Page mounts a plain handler at a path such as "/requests/{id}" for every

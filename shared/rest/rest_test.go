@@ -31,15 +31,22 @@ type AsAgency struct {
 	As string `query:"as" maxLength:"64"`
 }
 
+// levels is an object whose values are of a few.
+type levels map[string]string
+
+func (levels) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeString, Enum: []any{"none", "view", "edit"}}}
+}
+
 type makeInput struct {
 	Thing string `path:"thing" maxLength:"64"`
 	AsAgency
 	Idempotency
 	Body struct {
-		Name   string            `json:"name" maxLength:"10"`
-		Number int               `json:"number,omitempty" minimum:"1"`
-		Areas  map[string]string `json:"areas,omitempty"`
-		Until  *time.Time        `json:"until" required:"false"`
+		Name   string     `json:"name" maxLength:"10"`
+		Number int        `json:"number,omitempty" minimum:"1"`
+		Areas  levels     `json:"areas,omitempty"`
+		Until  *time.Time `json:"until" required:"false"`
 		Inner  *struct {
 			Deep string `json:"deep"`
 		} `json:"inner,omitempty"`
@@ -223,6 +230,7 @@ func TestMalformedCalls(t *testing.T) {
 		"doubled key in a map":          {"POST", post, `{"name":"a","areas":{"mail":"view","mail":"edit"}}`, nil, 400, []string{"body.areas.mail: The body names this field twice."}},
 		"wrong type":                    {"POST", post, `{"name":1}`, nil, 400, []string{"body.name: Give a text."}},
 		"wrong type of a map's value":   {"POST", post, `{"name":"a","areas":{"mail":1}}`, nil, 400, []string{"body.areas.mail: Give a text."}},
+		"unknown value in a map":        {"POST", post, `{"name":"a","areas":{"mail":"all"}}`, nil, 400, []string{"body.areas.mail: Give one of: none, view, edit."}},
 		"null of a field":               {"POST", post, `{"name":null}`, nil, 400, []string{"body.name: This field cannot be null: give it a value or leave it out."}},
 		"null of an optional field":     {"POST", post, `{"name":"a","areas":null}`, nil, 400, []string{"body.areas: This field cannot be null: give it a value or leave it out."}},
 		"null inside":                   {"POST", post, `{"name":"a","areas":{"mail":null}}`, nil, 400, []string{"body.areas.mail: This field cannot be null: give it a value or leave it out."}},

@@ -41,6 +41,7 @@ func strict(a *API) func(huma.Context, func(huma.Context)) {
 			writeProblem(w, problemOf(r.Context(), err))
 			return
 		}
+		r.Header.Del("Accept") // every operation answers in JSON, whatever is asked for
 		next(ctx)
 	}
 }
@@ -236,11 +237,16 @@ var jsonFormat = huma.Format{
 	Unmarshal: func(data []byte, v any) error {
 		err := json.Unmarshal(data, v)
 		if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && mistyped.Field != "" {
-			return errors.New(wrongKind + mistyped.Field)
+			return formError(wrongKind + mistyped.Field)
 		}
 		if err != nil {
-			return errors.New(ours + "A value in the body is not of the right kind.")
+			return formError(ours + "A value in the body is not of the right kind.")
 		}
 		return nil
 	},
 }
+
+// formError is a message on its way through huma to the caller.
+type formError string
+
+func (e formError) Error() string { return string(e) }

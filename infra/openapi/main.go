@@ -1,0 +1,113 @@
+// Command openapi asks every function that serves the API for its fragment of
+// the OpenAPI document, merges them, and writes the whole document and the
+// list of its operations. It is run from anywhere in the module.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// The files that are written, from the module's root.
+const (
+	documentFile = "infra/openapi.yaml"
+	routesFile   = "shared/rest/routes.txt"
+)
+
+func main() {
+	if err := run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "openapi:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	files, err := generate(ctx, root)
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(root, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generate makes the content of each file that is written, by its name.
+func generate(ctx context.Context, root string) (map[string][]byte, error) {
+	fragments, err := fragmentsOf(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	merged, err := merge(fragments)
+	if err != nil {
+		return nil, err
+	}
+	yaml, err := merged.yaml()
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{documentFile: yaml, routesFile: merged.routes()}, nil
+}
+
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := command(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}")
+	return strings.TrimSpace(string(out)), err
+}
+
+// fragmentsOf builds the functions that import the JSON edge, in one go, and
+// runs each for its fragment. The keys are the functions' folders. A function
+// that does not build is only in the way when it is one of these.
+func fragmentsOf(ctx context.Context, root string) (map[string][]byte, error) {
+	out, err := command(ctx, root, "go", "list", "-e", "-f", "{{.ImportPath}} {{.Imports}}", "./functions/...")
+	if err != nil {
+		return nil, err
+	}
+	var packages []string
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(line, " ")
+		if strings.Contains(imports, "agencyhub/shared/rest") {
+			packages = append(packages, path)
+		}
+	}
+	fragments := map[string][]byte{}
+	if len(packages) == 0 {
+		return fragments, nil
+	}
+	binaries, err := os.MkdirTemp("", "openapi")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(binaries) //nolint:errcheck // a temporary folder
+	if _, err := command(ctx, root, "go", append([]string{"build", "-o", binaries + string(filepath.Separator)}, packages...)...); err != nil {
+		return nil, err
+	}
+	for _, path := range packages {
+		name := filepath.Base(path)
+		if fragments[name], err = command(ctx, root, filepath.Join(binaries, name), "openapi"); err != nil {
+			return nil, err
+		}
+	}
+	return fragments, nil
+}
+
+func command(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir = dir
+	var complaint strings.Builder
+	c.Stderr = &complaint
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, complaint.String())
+	}
+	return out, nil
+}

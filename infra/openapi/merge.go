@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// document is an OpenAPI document: what the functions' fragments have, and
+// nothing else that one could have.
+type document struct {
+	OpenAPI    string                    `json:"openapi" yaml:"openapi"`
+	Info       info                      `json:"info" yaml:"info"`
+	Paths      map[string]map[string]any `json:"paths" yaml:"paths"`
+	Components components                `json:"components" yaml:"components"`
+}
+
+type info struct {
+	Title       string `json:"title" yaml:"title"`
+	Version     string `json:"version" yaml:"version"`
+	Description string `json:"description,omitempty" yaml:"description,omitempty"`
+}
+
+type components struct {
+	Schemas         map[string]any `json:"schemas" yaml:"schemas"`
+	SecuritySchemes map[string]any `json:"securitySchemes" yaml:"securitySchemes"`
+}
+
+const description = `The agency side of a platform's accounts.
+
+Every call carries a bearer token of the person who makes it. Every refusal of ours is an
+application/problem+json with a stable code. API Gateway itself answers before us, with bodies of its
+own, where a token is missing or not valid (401, 403), a request is larger than it takes (413), there
+are too many (429), or a function does not answer (500, 503).
+`
+
+// merge puts fragments together, each under its function's name. What two of
+// them describe differently, or claim both, is an error that names them.
+func merge(fragments map[string][]byte) (document, error) {
+	whole := document{
+		OpenAPI: "3.1.0",
+		Info:    info{Title: "Agency Hub", Version: "1", Description: description},
+		Paths:   map[string]map[string]any{},
+		Components: components{
+			Schemas:         map[string]any{},
+			SecuritySchemes: map[string]any{},
+		},
+	}
+	ids := map[string]string{}
+	from := map[string]string{}
+	for _, function := range slices.Sorted(maps.Keys(fragments)) {
+		var part document
+		d := json.NewDecoder(bytes.NewReader(fragments[function]))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&part); err != nil {
+			return document{}, fmt.Errorf("the fragment of %s: %w", function, err)
+		}
+		if part.OpenAPI != whole.OpenAPI {
+			return document{}, fmt.Errorf("the fragment of %s is of OpenAPI %s, not %s", function, part.OpenAPI, whole.OpenAPI)
+		}
+		for path, operations := range part.Paths {
+			if whole.Paths[path] == nil {
+				whole.Paths[path] = map[string]any{}
+			}
+			for method, operation := range operations {
+				route := strings.ToUpper(method) + " " + path
+				if other, claimed := from[route]; claimed {
+					return document{}, fmt.Errorf("both %s and %s serve %s", other, function, route)
+				}
+				from[route] = function
+				whole.Paths[path][method] = operation
+				if id := operationID(operation); ids[id] != "" {
+					return document{}, fmt.Errorf("both %s and %s have the operation id %q", ids[id], route, id)
+				} else { //nolint:revive // the id belongs to the condition
+					ids[id] = route
+				}
+			}
+		}
+		if err := add(whole.Components.Schemas, part.Components.Schemas, from, "the schema ", function); err != nil {
+			return document{}, err
+		}
+		if err := add(whole.Components.SecuritySchemes, part.Components.SecuritySchemes, from, "the security scheme ", function); err != nil {
+			return document{}, err
+		}
+	}
+	return whole, nil
+}
+
+func operationID(operation any) string {
+	fields, _ := operation.(map[string]any)
+	id, _ := fields["operationId"].(string)
+	return id
+}
+
+// add takes over what is new, and wants the rest to be the same.
+func add(whole, part map[string]any, from map[string]string, kind, function string) error {
+	for name, value := range part {
+		if present, ok := whole[name]; ok && !reflect.DeepEqual(present, value) {
+			return fmt.Errorf("%s and %s describe %s%s differently", from[kind+name], function, kind, name)
+		}
+		whole[name] = value
+		from[kind+name] = function
+	}
+	return nil
+}
+
+// yaml is the document as it is kept: keys sorted, so that a diff shows what
+// has changed.
+func (d document) yaml() ([]byte, error) {
+	var out bytes.Buffer
+	out.WriteString("# Written by `make openapi` from what the functions say of themselves. Do not edit.\n")
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	if err := e.Encode(d); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), e.Close()
+}
+
+// routes are the document's operations as "METHOD /path" lines, sorted by path.
+func (d document) routes() []byte {
+	var out bytes.Buffer
+	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
+		for _, method := range slices.Sorted(maps.Keys(d.Paths[path])) {
+			fmt.Fprintf(&out, "%s %s\n", strings.ToUpper(method), path)
+		}
+	}
+	return out.Bytes()
+}

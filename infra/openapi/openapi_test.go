@@ -1,0 +1,135 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+func TestFilesAreFresh(t *testing.T) {
+	root, err := moduleRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := generate(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range files {
+		kept, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(kept), string(want)); diff != "" {
+			t.Errorf("%s is stale: run `make openapi` and commit what it writes.\n%s", name, diff)
+		}
+	}
+}
+
+// TestTemplateServesTheDocument compares the operations that the functions
+// describe with the routes that the template gives them, both ways.
+func TestTemplateServesTheDocument(t *testing.T) {
+	root, err := moduleRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fragments, err := fragmentsOf(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := []string{}
+	for function, fragment := range fragments {
+		part, err := merge(map[string][]byte{function: fragment})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for route := range strings.Lines(string(part.routes())) {
+			described = append(described, strings.TrimSpace(route)+" by "+function)
+		}
+	}
+	slices.Sort(described)
+	if diff := cmp.Diff(templateRoutes(t, filepath.Join(root, "template.yaml")), described); diff != "" {
+		t.Errorf("template.yaml (-) and the functions (+) do not agree:\n%s", diff)
+	}
+}
+
+// templateRoutes are the routes of the template that belong to the contract:
+// under /v1, for one method each, and not the platform's or the console's.
+func templateRoutes(t *testing.T, file string) []string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Resources map[string]struct {
+			Type       string `yaml:"Type"`
+			Properties struct {
+				Events yaml.Node `yaml:"Events"`
+			} `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(data, &template); err != nil {
+		t.Fatal(err)
+	}
+	routes := []string{}
+	for id, resource := range template.Resources {
+		function := strings.ToLower(strings.TrimSuffix(id, "Function"))
+		if resource.Type != "AWS::Serverless::Function" || resource.Properties.Events.IsZero() || function == "platform" || function == "console" {
+			continue
+		}
+		var events map[string]struct {
+			Type       string `yaml:"Type"`
+			Properties struct {
+				Method string `yaml:"Method"`
+				Path   string `yaml:"Path"`
+			} `yaml:"Properties"`
+		}
+		if err := resource.Properties.Events.Decode(&events); err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+		for _, event := range events {
+			route := event.Properties
+			if event.Type == "HttpApi" && strings.HasPrefix(route.Path, "/v1/") && !strings.EqualFold(route.Method, "ANY") {
+				routes = append(routes, strings.ToUpper(route.Method)+" "+route.Path+" by "+function)
+			}
+		}
+	}
+	slices.Sort(routes)
+	return routes
+}
+
+func TestMerge(t *testing.T) {
+	const fragment = `{"openapi":"3.1.0","info":{"title":"x","version":"1"},
+		"paths":{"/v1/b":{"post":{"operationId":"make-b"},"get":{"operationId":"get-b"}},"/v1/a":{"get":{"operationId":"get-a"}}},
+		"components":{"schemas":{"Problem":{"type":"object","minimum":1}},"securitySchemes":{"oidc":{"type":"http"}}}}`
+	merged, err := merge(map[string][]byte{"one": []byte(fragment),
+		"two": []byte(`{"openapi":"3.1.0","info":{"title":"y","version":"1"},"paths":{"/v1/b":{"delete":{"operationId":"end-b"}}},
+			"components":{"schemas":{"Problem":{"type":"object","minimum":1}}}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(merged.routes()), "GET /v1/a\nDELETE /v1/b\nGET /v1/b\nPOST /v1/b\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	for name, other := range map[string]string{
+		"both one and two serve GET /v1/a":                          `"paths":{"/v1/a":{"get":{"operationId":"x"}}}`,
+		`operation id "get-a"`:                                      `"paths":{"/v1/c":{"get":{"operationId":"get-a"}}}`,
+		"one and two describe the schema Problem differently":       `"components":{"schemas":{"Problem":{"type":"string"}}}`,
+		"one and two describe the security scheme oidc differently": `"components":{"securitySchemes":{"oidc":{"type":"apiKey"}}}`,
+		`unknown field "webhooks"`:                                  `"webhooks":{}`,
+	} {
+		_, err := merge(map[string][]byte{"one": []byte(fragment), "two": []byte(`{"openapi":"3.1.0",` + other + `}`)})
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := merge(map[string][]byte{"one": []byte(`{"openapi":"3.0.3"}`)}); err == nil {
+		t.Error("another version of OpenAPI is merged")
+	}
+}
