@@ -108,10 +108,9 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 	if err != nil {
 		return fmt.Errorf("ending %s at %s: %w", item.Profile.Member, item.Profile.Addressee, err)
 	}
-	switch done {
-	case agency.ConnectionExpired:
+	if done == agency.ConnectionExpired {
 		r.Expired++
-	case agency.ConnectionLapsed:
+	} else if done == agency.ConnectionLapsed {
 		r.Lapsed++
 	}
 	return nil

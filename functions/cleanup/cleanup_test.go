@@ -84,7 +84,7 @@ func (f *fixture) tell(t *testing.T) {
 	}
 }
 
-func (f *fixture) clean(t *testing.T, ctx context.Context) report {
+func (f *fixture) clean(ctx context.Context, t *testing.T) report {
 	t.Helper()
 	r, err := f.run(ctx)
 	if err != nil {
@@ -99,15 +99,15 @@ func TestOverdueRequestsExpireOnce(t *testing.T) {
 	for n := range 5 {
 		requests = append(requests, f.request(t, n))
 	}
-	if got := f.clean(t, t.Context()); got.Expired != 0 {
+	if got := f.clean(t.Context(), t); got.Expired != 0 {
 		t.Errorf("before their time %d expired", got.Expired)
 	}
 	f.now = f.now.Add(time.Hour)
 	f.tell(t)
-	if diff := cmp.Diff(report{Expired: 5, Finished: true}, f.clean(t, t.Context())); diff != "" {
+	if diff := cmp.Diff(report{Expired: 5, Finished: true}, f.clean(t.Context(), t)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(report{Finished: true}, f.clean(t, t.Context())); diff != "" {
+	if diff := cmp.Diff(report{Finished: true}, f.clean(t.Context(), t)); diff != "" {
 		t.Errorf("a second run did something: %s", diff)
 	}
 	for _, was := range requests {
@@ -150,29 +150,29 @@ func TestTwoRunsAtOnceExpireOnce(t *testing.T) {
 func TestWhatNobodyToldIsWokenLaterAndLater(t *testing.T) {
 	f := newFixture(t)
 	f.open(t, f.ann, "another-key-0123456789")
-	if got := f.clean(t, t.Context()); got.Woken != 0 {
+	if got := f.clean(t.Context(), t); got.Woken != 0 {
 		t.Errorf("woken %d at once", got.Woken)
 	}
 	f.now = f.now.Add(5 * time.Minute)
-	first := f.clean(t, t.Context())
+	first := f.clean(t.Context(), t)
 	if first.Woken != 3 || // the agency was opened and switched on, an account opened
 		first.Backlog != 0 {
 		t.Errorf("%+v, want 3 woken and no backlog", first)
 	}
-	if again := f.clean(t, t.Context()); again.Woken != 0 {
+	if again := f.clean(t.Context(), t); again.Woken != 0 {
 		t.Errorf("woken %d twice at one time", again.Woken)
 	}
 	f.now = f.now.Add(4 * time.Minute)
-	if early := f.clean(t, t.Context()); early.Woken != 0 {
+	if early := f.clean(t.Context(), t); early.Woken != 0 {
 		t.Errorf("woken %d before the mark", early.Woken)
 	}
 	f.now = f.now.Add(time.Minute)
-	if second := f.clean(t, t.Context()); second.Woken != 3 {
+	if second := f.clean(t.Context(), t); second.Woken != 3 {
 		t.Errorf("woken %d at the second mark, want 3", second.Woken)
 	}
 	// It has waited ten minutes by now, so it is left alone for ten more.
 	f.now = f.now.Add(9 * time.Minute)
-	if early := f.clean(t, t.Context()); early.Woken != 0 {
+	if early := f.clean(t.Context(), t); early.Woken != 0 {
 		t.Errorf("woken %d after nine of ten minutes", early.Woken)
 	}
 }
@@ -184,11 +184,11 @@ func TestARunWithoutTimeLeavesTheWorkToTheNext(t *testing.T) {
 	f.tell(t)
 	short, cancel := context.WithTimeout(t.Context(), reserve)
 	defer cancel()
-	got := f.clean(t, short)
+	got := f.clean(short, t)
 	if got.Finished || got.Expired != 0 || got.Backlog != 1 || got.Oldest == nil || !got.Oldest.Equal(f.now) {
 		t.Errorf("%+v, want nothing done and a backlog of 1 since now", got)
 	}
-	if got := f.clean(t, t.Context()); got.Expired != 1 || !got.Finished {
+	if got := f.clean(t.Context(), t); got.Expired != 1 || !got.Finished {
 		t.Errorf("%+v, want it done by the next run", got)
 	}
 }

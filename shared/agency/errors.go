@@ -75,8 +75,8 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-func refuse(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+func refuse(code Code, message string) *Error {
+	return &Error{Code: code, Message: message}
 }
 
 func invalid(field, format string, args ...any) *Error {

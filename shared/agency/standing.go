@@ -36,12 +36,10 @@ func (d *decision) stand(account AccountID) (standing, error) {
 		return s, refuse(IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
 	}
 	if active && s.account.Open() {
-		role, through := s.profile.Role, Ownership("")
 		if c.As == "" {
-			s.Position = position(role, "", "")
+			s.Position = position(s.profile.Role, "", "")
 		} else if connection := d.read.Profile(At(account, c.As)); connection.StatusAt(d.now) == Active && d.read.Account(c.As).Agency() {
-			through = connection.Ownership
-			s.Position = position("", through, role)
+			s.Position = position("", connection.Ownership, s.profile.Role)
 		}
 	}
 	if s.Position == Stranger {

@@ -229,6 +229,8 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		next.Issuer, next.Subject = "", ""
 	case Move:
 		next.MovedTo = s.Into
+	default:
+		// The other actions change the status alone.
 	}
 	return next, nil
 }
