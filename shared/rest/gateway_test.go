@@ -155,3 +155,17 @@ func FuzzInvoke(f *testing.F) {
 		}
 	})
 }
+
+func TestTheMoreSpecificRouteServes(t *testing.T) {
+	for _, order := range [][]string{{"/a/{x}/c", "/a/{x}/{y}", "/a/b/{y}"}, {"/a/b/{y}", "/a/{x}/{y}", "/a/{x}/c"}} {
+		a := New("order")
+		for _, path := range order {
+			Page(a, path, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, path) }))
+		}
+		for path, want := range map[string]string{"/a/b/c": "/a/b/{y}", "/a/b/d": "/a/b/{y}", "/a/x/c": "/a/{x}/c", "/a/x/d": "/a/{x}/{y}"} {
+			if response, err := a.Invoke(t.Context(), event(t, "GET", path, "")); err != nil || response.Body != want {
+				t.Errorf("%s is served by %s, %v", path, response.Body, err)
+			}
+		}
+	}
+}

@@ -432,8 +432,8 @@ func TestHandlerIsStoppedBeforeLambdaIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := problem(t, response); p.Status != 500 || ctx.Err() != nil {
-		t.Errorf("%+v, the call's own context says %v", p, ctx.Err())
+	if p := problem(t, response); p.Status != 500 || time.Until(deadline) < headroom/4 {
+		t.Errorf("%+v, %s before Lambda's end", p, time.Until(deadline))
 	}
 }
 
