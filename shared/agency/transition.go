@@ -142,9 +142,12 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 			return settled, events, nil
 		}
 		if p.Status != row.to {
-			return p, nil, &Error{Code: Conflict, State: p.Status, Message: "Its time has not come."}
+			return p, nil, &Error{Code: Conflict, State: settled.Status, Message: "Its time has not come."}
 		}
 		return p, nil, nil
+	case s.Do == End && len(events) > 0:
+		// The clock was there first: it has ended by itself.
+		return settled, events, nil
 	case s.Do == End && settled.Status == Pending:
 		row = connectionTable[Expire]
 	}

@@ -1,0 +1,579 @@
+package agency
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+var (
+	someAgency  = NewAccountID("per_x", "an agency")
+	someAccount = NewAccountID("per_y", "an account")
+	somePerson  = NewPersonID("ann@client.test")
+)
+
+// row is what one action by its own side does in every state. The lines below
+// read "states: outcome". An outcome is
+//
+//	the new status           told as the row's event
+//	expired, the new status  told as two events, the clock's first
+//	again                    nothing changes, and that is no error
+//	a code                   refused
+type row struct {
+	do   Action
+	by   Side
+	as   EventType
+	then string
+}
+
+// Beside PRODUCT.md, "The life of a connection". What is "overdue" is past its
+// time by the clock while nobody has recorded that.
+var lifeOfAConnection = []row{
+	{Create, AgencySide, AccountCreated, `
+		none:                                                          active
+		permanent:                                                     again
+		active:                                                        again
+		pending overdue-pending overdue-active:                        not_active
+		denied withdrawn expired revoked left lapsed ended moved:      not_active`},
+	{Request, AgencySide, ConnectionRequested, `
+		none denied withdrawn expired revoked left lapsed ended moved: pending
+		overdue-pending:                                               expired, pending
+		overdue-active:                                                lapsed, pending
+		pending:                                                       already_requested
+		active:                                                        already_connected
+		permanent:                                                     permanently_owned`},
+	{Accept, AccountSide, ConnectionAccepted, `
+		pending:                                                       active
+		active:                                                        again
+		overdue-pending expired:                                       request_expired
+		none overdue-active denied withdrawn revoked left lapsed:      not_pending
+		ended moved:                                                   not_pending
+		permanent:                                                     permanently_owned`},
+	{Deny, AccountSide, ConnectionDenied, `
+		pending expired:                                               denied
+		overdue-pending:                                               expired, denied
+		denied:                                                        again
+		none active overdue-active withdrawn revoked left lapsed:      not_pending
+		ended moved:                                                   not_pending
+		permanent:                                                     permanently_owned`},
+	{Withdraw, AgencySide, ConnectionWithdrawn, `
+		pending:                                                       withdrawn
+		withdrawn:                                                     again
+		overdue-pending expired:                                       request_expired
+		none active overdue-active denied revoked left lapsed:         not_pending
+		ended moved:                                                   not_pending
+		permanent:                                                     permanently_owned`},
+	{Resend, AgencySide, ConnectionResent, `
+		pending:                                                       pending
+		overdue-pending expired:                                       request_expired
+		none active overdue-active denied withdrawn revoked left:      not_pending
+		lapsed ended moved:                                            not_pending
+		permanent:                                                     permanently_owned`},
+	{Expire, ClockSide, ConnectionExpired, `
+		overdue-pending:                                               expired
+		expired:                                                       again
+		none pending active overdue-active denied withdrawn revoked:   conflict
+		left lapsed ended moved permanent:                             conflict`},
+	{Restrict, AccountSide, ConnectionRestricted, `
+		active:                                                        active
+		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		expired revoked left lapsed ended moved:                       not_active
+		permanent:                                                     permanently_owned`},
+	{Revoke, AccountSide, ConnectionRevoked, `
+		active:                                                        revoked
+		revoked:                                                       again
+		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		expired left lapsed ended moved:                               not_active
+		permanent:                                                     permanently_owned`},
+	{Leave, AgencySide, ConnectionLeft, `
+		active:                                                        left
+		left:                                                          again
+		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		expired revoked lapsed ended moved:                            not_active
+		permanent:                                                     permanently_owned`},
+	{Lapse, ClockSide, ConnectionLapsed, `
+		overdue-active:                                                lapsed
+		lapsed:                                                        again
+		none pending overdue-pending active denied withdrawn expired:  conflict
+		revoked left ended moved permanent:                            conflict`},
+	// RULES.md, "Ends" and "Requests": an account is closed, a request by email
+	// goes to an account.
+	{End, ClockSide, ConnectionEnded, `
+		active permanent:                                              ended
+		pending overdue-pending:                                       expired
+		overdue-active:                                                lapsed
+		ended:                                                         again
+		none denied withdrawn expired revoked left lapsed moved:       not_active`},
+	{Move, ClockSide, ConnectionMoved, `
+		pending:                                                       moved
+		moved:                                                         again
+		none overdue-pending active overdue-active denied withdrawn:   not_pending
+		expired revoked left lapsed ended permanent:                   not_pending`},
+}
+
+// Beside RULES.md, "Persons".
+var lifeOfAPerson = []row{
+	{Open, SelfSide, AccountOpened, `
+		none:                                                          active
+		active:                                                        again
+		denied withdrawn expired revoked left lapsed ended moved:      not_active`},
+	{Invite, AccountSide, PersonAdded, `
+		none denied withdrawn expired revoked left lapsed ended moved: active
+		active:                                                        active`},
+	{Change, AccountSide, PersonChanged, `
+		active:                                                        active
+		none denied withdrawn expired revoked left lapsed ended moved: not_active`},
+	{Remove, AccountSide, PersonRemoved, `
+		active:                                                        revoked
+		revoked:                                                       again
+		none denied withdrawn expired left lapsed ended moved:         not_active`},
+	{Leave, SelfSide, PersonLeft, `
+		active:                                                        left
+		left:                                                          again
+		none denied withdrawn expired revoked lapsed ended moved:      not_active`},
+	{End, ClockSide, PersonEnded, `
+		active:                                                        ended
+		ended:                                                         again
+		none denied withdrawn expired revoked left lapsed moved:       not_active`},
+}
+
+var sides = []Side{AccountSide, AgencySide, SelfSide, ClockSide}
+
+// statesOfAgency are an agency's profiles in all states, by the names above.
+func statesOfAgency() map[string]Profile {
+	base := Profile{
+		ProfileKey: At(someAccount, someAgency), Areas: Areas{"pages": Edit, "mail": View}, Name: "Agency", Ownership: ClientOwned,
+		Request: 2, Message: "hello", RequestedAt: noon.Add(-time.Hour), ExpiresAt: noon.Add(time.Hour), Since: noon.Add(-time.Hour), Version: 7,
+	}
+	all := map[string]Profile{"none": {ProfileKey: base.ProfileKey, Ownership: ClientOwned}}
+	for _, s := range Statuses {
+		p := base
+		p.Status = s
+		all[string(s)] = p
+	}
+	// The very moment is past it.
+	overdue := all["pending"]
+	overdue.ExpiresAt = noon
+	all["overdue-pending"] = overdue
+	lapsed := all["active"]
+	lapsed.Until = noon
+	all["overdue-active"] = lapsed
+	permanent := all["active"]
+	permanent.Ownership, permanent.Request, permanent.ExpiresAt = AgencyOwned, 0, time.Time{}
+	all["permanent"] = permanent
+	return all
+}
+
+// statesOfPerson are a person's profiles; nobody invites a person to wait, and a
+// person has no end date.
+func statesOfPerson() map[string]Profile {
+	all := map[string]Profile{}
+	for name, p := range statesOfAgency() {
+		if strings.HasPrefix(name, "overdue") || name == "permanent" || name == "pending" {
+			continue
+		}
+		p.ProfileKey, p.Name, p.Email, p.Role = At(someAccount, somePerson), "", "ann@client.test", Admin
+		p.Request, p.Message, p.ExpiresAt = 0, "", time.Time{}
+		p.Issuer, p.Subject = "issuer", "subject"
+		if name == "none" {
+			p.Role = ""
+		}
+		all[name] = p
+	}
+	return all
+}
+
+// stepFor is a step that is right in everything but perhaps the state.
+func stepFor(do Action, by Side) Step {
+	s := Step{Do: do, By: by, At: noon}
+	switch do {
+	case Request:
+		s.Areas, s.Message, s.Asker, s.ExpiresAt = Areas{"pages": View}, "please", somePerson, noon.Add(24*time.Hour)
+	case Resend:
+		s.ExpiresAt, s.Asker = noon.Add(24*time.Hour), somePerson
+	case Accept:
+		s.Number = 2
+	case Restrict:
+		s.Areas = Areas{"mail": View}
+	case Invite, Open:
+		s.Role, s.Areas = Member, Areas{"pages": View}
+	case Change:
+		s.Role = Owner
+	case Move:
+		s.Into = someAccount
+	case Create:
+		s.Areas = Areas{"pages": Edit}
+	}
+	return s
+}
+
+func TestEveryActionInEveryState(t *testing.T) {
+	for _, of := range []struct {
+		kind   string
+		rows   []row
+		states map[string]Profile
+	}{
+		{"agency", lifeOfAConnection, statesOfAgency()},
+		{"person", lifeOfAPerson, statesOfPerson()},
+	} {
+		for _, r := range of.rows {
+			outcomes := r.outcomes(t, of.states)
+			for _, name := range slices.Sorted(maps.Keys(of.states)) {
+				t.Run(fmt.Sprintf("%s/%s/%s", of.kind, r.do, name), func(t *testing.T) {
+					before := of.states[name]
+					got, events, err := Apply(before, stepFor(r.do, r.by))
+					if said := say(before, got, events, err); said != outcomes[name] {
+						t.Fatalf("%s of %s: %s, want %s (%v)", r.do, name, said, outcomes[name], err)
+					}
+					checkStep(t, before, got, events, err)
+					if err == nil && len(events) > 0 {
+						checkTold(t, r, before, events)
+					}
+				})
+			}
+		}
+	}
+}
+
+// outcomes reads a row, and holds it to name every state once.
+func (r row) outcomes(t *testing.T, states map[string]Profile) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for line := range strings.Lines(strings.TrimSpace(r.then)) {
+		names, outcome, ok := strings.Cut(line, ":")
+		if !ok {
+			t.Fatalf("%s: %q", r.do, line)
+		}
+		for _, name := range strings.Fields(names) {
+			if _, known := states[name]; !known || out[name] != "" {
+				t.Fatalf("%s: %q is no state, or is there twice", r.do, name)
+			}
+			out[name] = strings.TrimSpace(outcome)
+		}
+	}
+	if len(out) != len(states) {
+		t.Fatalf("%s: %d states of %d: %v", r.do, len(out), len(states), out)
+	}
+	return out
+}
+
+// say puts an answer of Apply into the table's words.
+func say(before, got Profile, events []Event, err error) string {
+	if err != nil {
+		return string(CodeOf(err))
+	}
+	if len(events) == 0 {
+		return "again"
+	}
+	words := make([]string, len(events))
+	for i, e := range events {
+		words[i] = string(e.Now.Status)
+	}
+	if last := events[len(events)-1].Now.Status; last != got.Status || events[0].Was.Status != before.Status {
+		return fmt.Sprintf("%s, told as from %s to %s", got.Status, events[0].Was.Status, last)
+	}
+	return strings.Join(words, ", ")
+}
+
+// checkStep holds what is true of every step whatever it did.
+func checkStep(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, before, got Profile, events []Event, err error,
+) {
+	t.Helper()
+	if err != nil {
+		if diff := cmp.Diff(before, got); diff != "" || len(events) != 0 {
+			t.Errorf("a refusal changed something: %s, %d events", diff, len(events))
+		}
+		refusal, ok := err.(*Error) //nolint:errorlint // Apply answers its own refusals bare
+		if !ok || refusal.Message == "" {
+			t.Errorf("no refusal with a sentence: %v", err)
+			return
+		}
+		switch refusal.Code {
+		case PermanentlyOwned, Forbidden, Invalid:
+		default:
+			if want := before.StatusAt(noon); refusal.State != want && before.Status != "" {
+				t.Errorf("the refusal names the state %q, want %q", refusal.State, want)
+			}
+		}
+		return
+	}
+	if got.Version != before.Version+len(events) {
+		t.Errorf("version %d after %d events on version %d", got.Version, len(events), before.Version)
+	}
+	for i, e := range events {
+		if e.Version != before.Version+i+1 {
+			t.Errorf("event %d of version %d on version %d", i, e.Version, before.Version)
+		}
+		if e.Addressee != before.Addressee || e.Member != before.Member || e.Request != got.Request && i == len(events)-1 {
+			t.Errorf("the event tells of another profile or request: %+v", e)
+		}
+	}
+	if len(events) == 0 && !reflect.DeepEqual(before, got) {
+		t.Errorf("changed without an event: %s", cmp.Diff(before, got))
+	}
+}
+
+// checkTold holds the events to the row's type, after the clock's own.
+func checkTold(t *testing.T, r row, before Profile, events []Event) {
+	t.Helper()
+	want := []EventType{r.as}
+	switch settled := before.StatusAt(noon); {
+	case r.do == Invite && before.Status == Active:
+		want = []EventType{PersonChanged}
+	case r.do == End && settled == Lapsed:
+		want = []EventType{ConnectionLapsed}
+	case r.do == End && (settled == Pending || settled == Expired):
+		want = []EventType{ConnectionExpired}
+	case r.do == Expire || r.do == Lapse:
+	case settled != before.Status && settled == Expired:
+		want = []EventType{ConnectionExpired, r.as}
+	case settled != before.Status:
+		want = []EventType{ConnectionLapsed, r.as}
+	}
+	var got []EventType
+	for _, e := range events {
+		got = append(got, e.Type)
+		if e.At != noon {
+			t.Errorf("%s is of %s", e.Type, e.At)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Whoever acts from another side than the row's, or does a person's thing to an
+// agency, is refused whatever the state is.
+func TestOnlyItsOwnSideTakesAStep(t *testing.T) {
+	for _, of := range []struct {
+		rows, foreign []row
+		states        map[string]Profile
+	}{
+		{lifeOfAConnection, lifeOfAPerson, statesOfAgency()},
+		{lifeOfAPerson, lifeOfAConnection, statesOfPerson()},
+	} {
+		right := map[Action]Side{}
+		for _, r := range of.rows {
+			right[r.do] = r.by
+		}
+		for _, r := range append(slices.Clone(of.rows), of.foreign...) {
+			for _, by := range sides {
+				if right[r.do] == by {
+					continue
+				}
+				for name, p := range of.states {
+					want := Forbidden
+					if name == "permanent" && by != ClockSide && r.do != Create {
+						want = PermanentlyOwned
+					}
+					got, events, err := Apply(p, stepFor(r.do, by))
+					if CodeOf(err) != want {
+						t.Errorf("%s of %s by %s: %v, want %s", r.do, name, by, err, want)
+					}
+					checkStep(t, p, got, events, err)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatAStepWrites(t *testing.T) {
+	states := statesOfAgency()
+	day := noon.Add(24 * time.Hour)
+	never := time.Time{}
+	past := noon
+	for _, tt := range []struct {
+		name string
+		from string
+		step Step
+		code Code
+		want func(*Profile)
+	}{
+		{name: "a request begins anew", from: "revoked", step: stepFor(Request, AgencySide), want: func(p *Profile) {
+			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
+			p.RequestedAt, p.ExpiresAt, p.Delivery, p.Version = noon, day, Waiting, 8
+		}},
+		{name: "a request after a lapse has no end date", from: "overdue-active", step: stepFor(Request, AgencySide), want: func(p *Profile) {
+			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
+			p.RequestedAt, p.ExpiresAt, p.Delivery, p.Until, p.Version = noon, day, Waiting, never, 9
+		}},
+		{name: "a resend lengthens, and waits again", from: "pending", step: stepFor(Resend, AgencySide), want: func(p *Profile) {
+			p.ExpiresAt, p.RequestedBy, p.Delivery, p.Version = day, somePerson, Waiting, 8
+		}},
+		{name: "a resend never shortens", from: "pending", step: Step{Do: Resend, By: AgencySide, At: noon, ExpiresAt: noon.Add(time.Minute), Asker: somePerson}, want: func(p *Profile) {
+			p.RequestedBy, p.Delivery, p.Version = somePerson, Waiting, 8
+		}},
+		{name: "accept grants what was asked", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2}, want: func(p *Profile) {
+			p.Status, p.Since, p.Version = Active, noon, 8
+		}},
+		{name: "accept may narrow and set an end", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2, Areas: Areas{"pages": View}, Until: &day}, want: func(p *Profile) {
+			p.Status, p.Since, p.Areas, p.Until, p.Version = Active, noon, Areas{"pages": View}, day, 8
+		}},
+		{name: "accept grants no more than was asked", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2, Areas: Areas{"mail": Edit}}, code: Invalid},
+		{name: "accept grants nothing that was not asked", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2, Areas: Areas{"funnels": View}}, code: Invalid},
+		{name: "accept of an earlier request", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 1}, code: Conflict},
+		{name: "accept of no request", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon}, code: Conflict},
+		{name: "accept again of another request", from: "active", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 1}, code: NotPending},
+		{name: "an end date that is now", from: "active", step: Step{Do: Restrict, By: AccountSide, At: noon, Until: &past}, code: Invalid},
+		{name: "an end date", from: "active", step: Step{Do: Restrict, By: AccountSide, At: noon, Until: &day}, want: func(p *Profile) {
+			p.Until, p.Version = day, 8
+		}},
+		{name: "the end date away", from: "active", step: Step{Do: Restrict, By: AccountSide, At: noon, Until: &never}},
+		{name: "later changes are free", from: "active", step: Step{Do: Restrict, By: AccountSide, At: noon, Areas: Areas{"funnels": Edit}}, want: func(p *Profile) {
+			p.Areas, p.Version = Areas{"funnels": Edit}, 8
+		}},
+		{name: "a change that changes nothing", from: "active", step: Step{Do: Restrict, By: AccountSide, At: noon, Areas: Areas{"pages": Edit, "mail": View, "funnels": None}}},
+		{name: "a request that moves", from: "pending", step: Step{Do: Move, By: ClockSide, At: noon, Into: someAccount}, want: func(p *Profile) {
+			p.Status, p.Since, p.MovedTo, p.Version = Moved, noon, someAccount, 8
+		}},
+		{name: "an expiry is of its time", from: "overdue-pending", step: Step{Do: Expire, By: ClockSide, At: noon.Add(time.Minute)}, want: func(p *Profile) {
+			p.Status, p.Since, p.Version = Expired, noon, 8
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := states[tt.from]
+			got, events, err := Apply(want, tt.step)
+			if CodeOf(err) != tt.code {
+				t.Fatalf("%v, want %q", err, tt.code)
+			}
+			checkStep(t, want, got, events, err)
+			if tt.want != nil {
+				tt.want(&want)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestInvitingAnActivePersonFreesTheBinding(t *testing.T) {
+	p := statesOfPerson()["active"]
+	got, events, err := Apply(p, Step{Do: Invite, By: AccountSide, At: noon, Role: p.Role, Areas: p.Areas})
+	if err != nil || got.Subject != "" || got.Issuer != "" || len(events) != 1 {
+		t.Errorf("%+v, %d events, %v", got, len(events), err)
+	}
+	again, events, err := Apply(got, Step{Do: Invite, By: AccountSide, At: noon, Role: p.Role, Areas: p.Areas})
+	if err != nil || len(events) != 0 || again.Version != got.Version {
+		t.Errorf("the same invitation again: %d events, %v", len(events), err)
+	}
+}
+
+// walk draws a random life of one profile and holds each step of it to hold.
+func walk(t *rapid.T, p Profile, actions []Action, hold func(before, after Profile, s Step, events []Event, err error)) {
+	levels := rapid.SampledFrom([]Level{None, View, Edit})
+	areas := rapid.Custom(func(t *rapid.T) Areas {
+		if rapid.Bool().Draw(t, "given") {
+			return Areas{"pages": levels.Draw(t, "pages"), "mail": levels.Draw(t, "mail")}
+		}
+		return nil
+	})
+	now := noon
+	for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "minutes")) * time.Minute)
+		s := Step{
+			Do: rapid.SampledFrom(actions).Draw(t, "do"), By: rapid.SampledFrom(sides).Draw(t, "by"), At: now,
+			Areas: areas.Draw(t, "areas"), Number: rapid.IntRange(0, 4).Draw(t, "number"), Role: rapid.SampledFrom([]Role{"", Owner, Member}).Draw(t, "role"),
+			ExpiresAt: now.Add(time.Duration(rapid.IntRange(1, 120).Draw(t, "life")) * time.Minute),
+		}
+		if p.Kind() == AgencyKind && rapid.Bool().Draw(t, "ends") {
+			until := now.Add(time.Duration(rapid.IntRange(-60, 120).Draw(t, "until")) * time.Minute)
+			s.Until = &until
+		}
+		before, asked := clone(p), maps.Clone(s.Areas)
+		after, events, err := Apply(p, s)
+		if diff := cmp.Diff(before, p); diff != "" {
+			t.Fatalf("Apply changed what it was given: %s", diff)
+		}
+		if diff := cmp.Diff(asked, s.Areas); diff != "" {
+			t.Fatalf("Apply changed the step: %s", diff)
+		}
+		hold(before, after, s, events, err)
+		p = after
+	}
+}
+
+func clone(p Profile) Profile {
+	p.Areas = maps.Clone(p.Areas)
+	return p
+}
+
+func actionsOf(rows []row) []Action {
+	var out []Action
+	for _, r := range rows {
+		out = append(out, r.do)
+	}
+	return out
+}
+
+func TestLifeOfAConnectionHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		start := Profile{ProfileKey: At(someAccount, someAgency), Ownership: ClientOwned}
+		walk(t, start, actionsOf(lifeOfAConnection), func(before, after Profile, s Step, events []Event, err error) {
+			if len(events) != after.Version-before.Version {
+				t.Fatalf("%d events for %d versions", len(events), after.Version-before.Version)
+			}
+			was := before.StatusAt(s.At)
+			for _, e := range events {
+				if e.Now.Status == Active && e.Was.Status != Active && (e.Was.Status != Pending || s.Do != Accept) && s.Do != Create {
+					t.Fatalf("active by %s from %s", s.Do, e.Was.Status)
+				}
+			}
+			if was == Pending && after.Status == Pending && after.ExpiresAt.Before(before.ExpiresAt) {
+				t.Fatalf("%s shortened the request", s.Do)
+			}
+			if err == nil && len(events) > 0 && after.StatusAt(s.At) != after.Status {
+				t.Fatalf("%s left it %s while it is %s", s.Do, after.Status, after.StatusAt(s.At))
+			}
+			if after.Request < before.Request || after.Request > before.Request && (s.Do != Request || was == Pending || was == Active) {
+				t.Fatalf("%s in %s counted request %d after %d", s.Do, was, after.Request, before.Request)
+			}
+			if err != nil && CodeOf(err) == Internal {
+				t.Fatalf("no refusal: %v", err)
+			}
+			if (after.Due().IsZero()) != (after.Status.Over() || after.Status == none || after.Status == Active && after.Until.IsZero()) {
+				t.Fatalf("%s is due %s", after.Status, after.Due())
+			}
+		})
+	})
+}
+
+func TestLifeOfAPersonHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		start := Profile{ProfileKey: At(someAccount, somePerson), Ownership: ClientOwned}
+		walk(t, start, actionsOf(lifeOfAPerson), func(before, after Profile, s Step, events []Event, err error) {
+			if len(events) != after.Version-before.Version || len(events) > 1 {
+				t.Fatalf("%d events for %d versions", len(events), after.Version-before.Version)
+			}
+			if after.Status == Active && before.Status != Active && s.Do != Invite && s.Do != Open {
+				t.Fatalf("active by %s from %s", s.Do, before.Status)
+			}
+			if after.Status == Pending || !after.Due().IsZero() {
+				t.Fatalf("a person is %s, due %s", after.Status, after.Due())
+			}
+		})
+	})
+}
+
+// An owning agency's profile ends only with the account, whoever tries what.
+func TestOwnershipIsForGood(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		walk(t, statesOfAgency()["permanent"], actionsOf(append(slices.Clone(lifeOfAConnection), lifeOfAPerson...)), func(before, after Profile, s Step, _ []Event, _ error) {
+			if before.Status == Active && !reflect.DeepEqual(before, after) && (s.Do != End || s.By != ClockSide) {
+				t.Fatalf("%s by %s: %s", s.Do, s.By, cmp.Diff(before, after))
+			}
+		})
+	})
+}
