@@ -202,7 +202,7 @@ func newPaper() (paper, error) {
 				return nil, err
 			}
 			source := string(layout) + string(body)
-			text, err1 := texttemplate.New(t.kind).Funcs(texttemplate.FuncMap{"short": short}).Option("missingkey=error").Parse(source)
+			text, err1 := texttemplate.New(t.kind).Funcs(texttemplate.FuncMap{"short": short}).Parse(source)
 			html, err2 := htmltemplate.New(t.kind).Funcs(htmltemplate.FuncMap{"short": short}).Parse(dressed.Replace(source))
 			if err1 != nil || err2 != nil {
 				return nil, fmt.Errorf("template of %s: %w", t.kind, firstOf(err1, err2))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,13 +21,21 @@ func harmless(s string, most int) string {
 	if runes := []rune(s); len(runes) > most {
 		s = string(runes[:most-1]) + "…"
 	}
-	return linkMark.ReplaceAllString(s, "$0"+nonJoiner)
+	var out strings.Builder
+	runes := []rune(s)
+	for i, r := range runes {
+		out.WriteRune(r)
+		if strings.ContainsRune(linkMarks, r) && i+1 < len(runes) && runes[i+1] != ' ' {
+			out.WriteString(nonJoiner)
+		}
+	}
+	return out.String()
 }
 
 // Mail programs make links of what looks like an address, by the characters
 // that stand between its parts. A zero-width non-joiner after each breaks the
 // form and not the look: it only separates letters, of which these are none.
-var linkMark = regexp.MustCompile(`[^\s][.:/@]+(?:\b|/)`)
+const linkMarks = ".:/@\u3002\uff0e\uff61"
 
 const nonJoiner = "\u200c"
 

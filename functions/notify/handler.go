@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+)
+
+// hub is what notify reads and writes of the table.
+type hub interface {
+	reader
+	Event(context.Context, table.EventKey) (agency.Event, bool, error)
+	ClaimMail(ctx context.Context, m table.MailKey, now time.Time, lease time.Duration) (table.Claim, error)
+	FinishMail(ctx context.Context, m table.MailKey, fate table.Fate, messageID string, now time.Time) error
+	ReleaseMail(context.Context, table.MailKey) error
+	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery) error
+	MarkTold(context.Context, table.EventKey) error
+}
+
+// Time within one invocation.
+const (
+	// lease is how long a claim on an email holds. It is far longer than an
+	// email can take from its claim to its mark, so that two never hold one.
+	lease = time.Minute
+	// saveTime is for noting down what has become of an email, also when the
+	// time for sending it is over.
+	saveTime = 5 * time.Second
+)
+
+// notifier tells people what happened. Its methods are safe for one invocation
+// at a time, as Lambda calls them; any number of notifiers may work at once.
+type notifier struct {
+	hub   hub
+	post  post
+	house house
+	paper paper
+	now   func() time.Time
+}
+
+// Handle tells the events of a batch of stream records, in their order. It
+// stops at the first one which the table fails, and answers the sequence number
+// of its record: AWS brings that record and all after it again. Whatever else
+// goes wrong with an event does not hold up the next: the event keeps its due
+// mark, and cleanup wakes it later.
+func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+	run := invocation{notifier: n}
+	for _, record := range batch.Records {
+		key, err := keyOf(record)
+		if err != nil {
+			// It will never be readable, and nothing can be waiting behind it.
+			slog.ErrorContext(ctx, "A stream record has no event's key; it is skipped.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
+			continue
+		}
+		log := slog.With("event", string(key.ID))
+		err = run.tell(ctx, key, log)
+		switch {
+		case err == nil:
+		case errors.Is(err, errNotUnderstood):
+			log.ErrorContext(ctx, "The event is of no kind that can be told; it keeps its due mark.", "error", err.Error())
+		case errors.Is(err, errLater):
+			log.WarnContext(ctx, "Not everyone could be told; the event keeps its due mark.", "error", err.Error())
+		default:
+			log.ErrorContext(ctx, "The event could not be told; its record is given back.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
+			return events.DynamoDBEventResponse{
+				BatchItemFailures: []events.DynamoDBBatchItemFailure{{ItemIdentifier: record.Change.SequenceNumber}},
+			}, nil
+		}
+	}
+	return events.DynamoDBEventResponse{}, nil
+}
+
+// keyOf reads the event's key. Nothing else of a record is trusted: its image is
+// as old as the stream.
+func keyOf(record events.DynamoDBEventRecord) (table.EventKey, error) {
+	pk, sk := record.Change.Keys["pk"], record.Change.Keys["sk"]
+	if pk.DataType() != events.DataTypeString || sk.DataType() != events.DataTypeString {
+		return table.EventKey{}, errors.New("the record has no text keys")
+	}
+	return table.ParseEventKey(pk.String(), sk.String())
+}
+
+// errLater is an email that cannot be sent now, but may be later.
+var errLater = errors.New("some emails must wait")
+
+// invocation is the work on one batch.
+type invocation struct {
+	*notifier
+	// troubled tells that SES has failed to take an email.
+	troubled bool
+}
+
+// tell sends the emails of one event that have not been sent yet. Errors:
+// errNotUnderstood, errLater, and the table's.
+func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Logger) error {
+	e, found, err := n.hub.Event(ctx, key)
+	if err != nil {
+		return err
+	}
+	if !found || e.WakeAt.IsZero() {
+		// It is told, or its time is long over.
+		return nil
+	}
+	f, err := look(ctx, n.hub, e, n.now())
+	if err != nil {
+		return err
+	}
+	var waiting error
+	for _, m := range plan(f) {
+		err := n.deliver(ctx, f, m, log.With("kind", m.kind, "recipient", string(m.to.ID)))
+		if errors.Is(err, errLater) {
+			waiting = err
+		} else if err != nil {
+			return err
+		}
+	}
+	if waiting != nil {
+		return waiting
+	}
+	if e.Type == agency.ConnectionRequested || e.Type == agency.ConnectionResent {
+		// Also when none was sent: an overtaken email reads "sent", and one that
+		// SES refused has not bounced, which alone reads "failed".
+		if err := n.hub.SetDelivery(ctx, f.profile.ProfileKey, e.Request, agency.Sent); err != nil {
+			return err
+		}
+	}
+	return n.hub.MarkTold(ctx, key)
+}
+
+// deliver brings one email to its end, unless another has or is about to.
+// Between SES's yes and our note of it lies a moment: whoever dies in it leaves
+// an email that is sent a second time once the claim has run out.
+func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Logger) error {
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(n.now().Add(oneEmailAtAll)) {
+		return fmt.Errorf("%w: the invocation's time is nearly over", errLater)
+	}
+	var r rendered
+	if !m.obsolete {
+		var err error
+		if r, err = n.paper.render(m.kind, n.house.letter(m.kind, f)); err != nil {
+			// A fault of ours, which a later version mends.
+			log.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
+			return fmt.Errorf("%w: one can't be written", errLater)
+		}
+	}
+	key := table.MailKey{Event: f.event.ID, Kind: m.kind, Recipient: m.to.ID}
+	claim, err := n.hub.ClaimMail(ctx, key, n.now(), lease)
+	switch {
+	case err != nil:
+		return err
+	case claim == table.Done:
+		return nil
+	case claim == table.Held:
+		return fmt.Errorf("%w: another is at one of them", errLater)
+	case m.obsolete:
+		return n.hub.FinishMail(ctx, key, table.MailObsolete, "", n.now())
+	}
+	id, err := n.post.send(ctx, m.to.Address, key.Tag(), r, !n.troubled)
+	// What has become of it is noted down even if the time is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	defer cancel()
+	switch {
+	case err == nil:
+		log.InfoContext(ctx, "An email is sent.", "messageId", id)
+		return n.hub.FinishMail(ctx, key, table.MailSent, id, n.now())
+	case errors.Is(err, errRefused):
+		log.ErrorContext(ctx, "SES refuses an email for good.", "reason", reason(err))
+		return n.hub.FinishMail(ctx, key, table.MailFailed, "", n.now())
+	default:
+		n.troubled = true
+		log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
+		if err := n.hub.ReleaseMail(ctx, key); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: SES does not take them now", errLater)
+	}
+}

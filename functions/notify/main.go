@@ -1,0 +1,51 @@
+// Command notify tells people what happened: it is given the events of the
+// table's stream and sends the emails that they cause. The events in the table
+// are the truth; a stream record is only the call to look at one. It decides
+// nothing of the domain, and imports no other function.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/settings"
+	"agencyhub/shared/table"
+)
+
+func main() {
+	cloud.Log()
+	n, err := build(context.Background())
+	if err != nil {
+		slog.Error("notify can't start.", "error", err.Error())
+		os.Exit(1)
+	}
+	lambda.Start(n.Handle)
+}
+
+func build(ctx context.Context) (*notifier, error) {
+	env, err := settings.ReadEnvironment(settings.TableName, settings.PublicURL, settings.SenderAddress, settings.ConfigurationSet)
+	if err != nil {
+		return nil, err
+	}
+	paper, err := newPaper()
+	if err != nil {
+		return nil, err
+	}
+	db := cloud.DynamoDB()
+	cloud.Warm(ctx, db, env.TableName)
+	ses := sesv2.NewFromConfig(cloud.Config(), func(o *sesv2.Options) { o.BaseEndpoint = cloud.Endpoint("SESV2") })
+	rules := env.Settings.Rules()
+	return &notifier{
+		hub:   table.New(db, env.TableName),
+		post:  post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
+		house: house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, areas: rules.Areas, plans: rules.Plans},
+		paper: paper,
+		now:   time.Now,
+	}, nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	netmail "net/mail"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
+	"github.com/aws/smithy-go"
+)
+
+// How long one email may take, with the client's own new attempts. Once SES has
+// given trouble in an invocation, the emails after that get one attempt each, so
+// that a whole batch ends in time even while SES is down.
+const (
+	sendTime      = 6 * time.Second
+	troubledTime  = 2 * time.Second
+	oneEmailAtAll = sendTime + saveTime
+)
+
+// errRefused is SES's final no to this very email.
+var errRefused = errors.New("SES refuses this email for good")
+
+// post sends emails through SES.
+type post struct {
+	ses *sesv2.Client
+	// product stands before the address in From; sender is a plain address.
+	product, sender  string
+	configurationSet string
+}
+
+// send hands an email to SES and answers SES's id for it. An error that is
+// errRefused will be the same next time; every other may pass. After one of
+// those it is possible that SES has taken the email all the same.
+func (p post) send(ctx context.Context, to, tag string, r rendered, patient bool) (messageID string, err error) {
+	within := sendTime
+	if !patient {
+		within = troubledTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	out, err := p.ses.SendEmail(ctx, &sesv2.SendEmailInput{
+		FromEmailAddress:     aws.String((&netmail.Address{Name: p.product, Address: p.sender}).String()),
+		Destination:          &types.Destination{ToAddresses: []string{to}},
+		ConfigurationSetName: &p.configurationSet,
+		EmailTags:            []types.MessageTag{{Name: aws.String("mail"), Value: &tag}},
+		Content: &types.EmailContent{Simple: &types.Message{
+			Subject: content(r.Subject),
+			Body:    &types.Body{Text: content(r.Text), Html: content(r.HTML)},
+		}},
+	}, func(o *sesv2.Options) {
+		if !patient {
+			o.RetryMaxAttempts = 1
+		}
+	})
+	switch {
+	case err == nil:
+		return aws.ToString(out.MessageId), nil
+	case refused(err):
+		return "", errors.Join(errRefused, err)
+	default:
+		return "", err
+	}
+}
+
+func content(s string) *types.Content {
+	return &types.Content{Data: &s, Charset: aws.String("UTF-8")}
+}
+
+// refused tells whether an error is about this email and will not pass. What is
+// about the sender, its account or its rate passes when somebody mends it or in
+// time. SES reports a sender that has not been verified yet, and any recipient
+// before it lets the account out of its sandbox, as a rejected message.
+func refused(err error) bool {
+	if rejected, ok := errors.AsType[*types.MessageRejected](err); ok {
+		return !strings.Contains(rejected.ErrorMessage(), "not verified")
+	}
+	_, malformed := errors.AsType[*types.BadRequestException](err)
+	return malformed
+}
+
+// reason is what the log may hold of an error of SES: its code, since its
+// message can name addresses.
+func reason(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return err.Error()
+}
