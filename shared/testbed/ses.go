@@ -1,0 +1,97 @@
+package testbed
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+)
+
+var postOffice = sync.OnceValues(startSES)
+
+// SES is a client of this test process's own SES, which is started on first use
+// and stopped with the process, and its inbox, which is empty. All tests of a
+// process share them: tests that use them do not run in parallel.
+func SES(t testing.TB) (*sesv2.Client, Inbox) {
+	t.Helper()
+	endpoint, err := postOffice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbox := Inbox{endpoint}
+	inbox.clear(t)
+	return sesv2.NewFromConfig(Config(), func(o *sesv2.Options) { o.BaseEndpoint = &endpoint }), inbox
+}
+
+// startSES starts aws-ses-v2-local, which keeps what it is sent in memory, on a
+// free port.
+func startSES() (endpoint string, err error) {
+	program := filepath.Join(Root(), "infra", "local", "node_modules", "aws-ses-v2-local", "dist", "cli.js")
+	if _, err := os.Stat(program); err != nil {
+		return "", fmt.Errorf("testbed: the local SES is not installed; run: make setup")
+	}
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	endpoint = "http://127.0.0.1:" + port
+	return endpoint, start(endpoint, "node", program, "--host", "127.0.0.1", "--port", port)
+}
+
+// Inbox is what the local SES was sent.
+type Inbox struct{ endpoint string }
+
+// Email is one email in the inbox.
+type Email struct {
+	MessageID   string `json:"messageId"`
+	From        string `json:"from"`
+	Destination struct {
+		To []string `json:"to"`
+	} `json:"destination"`
+	Subject string `json:"subject"`
+	Body    struct {
+		Text string `json:"text"`
+		HTML string `json:"html"`
+	} `json:"body"`
+}
+
+// Emails are all that were sent so far, the oldest first.
+func (i Inbox) Emails(t testing.TB) []Email {
+	t.Helper()
+	var store struct {
+		Emails []Email `json:"emails"`
+	}
+	resp := i.call(t, http.MethodGet, "/store")
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&store); err != nil {
+		t.Fatal(err)
+	}
+	return store.Emails
+}
+
+func (i Inbox) clear(t testing.TB) {
+	t.Helper()
+	resp := i.call(t, http.MethodPost, "/clear-store")
+	_ = resp.Body.Close()
+}
+
+func (i Inbox) call(t testing.TB, method, path string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, i.endpoint+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the inbox answers %s to %s", resp.Status, path)
+	}
+	return resp
+}
