@@ -67,9 +67,12 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 	consider(r.granted(own), own.standing(actor, now), ViaOwn)
 	for _, p := range paths {
 		why := p.connection.standing(Actor{}, now)
-		if staff := p.staff.standing(actor, now); staff == ChangedIdentity {
+		switch staff := p.staff.standing(actor, now); {
+		case why == NoProfile || !p.agency.Agency():
+			why = NoProfile
+		case staff == ChangedIdentity:
 			why = staff
-		} else if staff != "" || !p.agency.Agency() {
+		case staff != "":
 			// Who does not work for an agency learns nothing of its clients.
 			why = NoProfile
 		}
@@ -83,6 +86,8 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 		answer.Via = ""
 	}
 	if reason == NoProfile {
+		// The same as for an account that does not exist.
+		answer.Reason = NoProfile
 		return answer
 	}
 	answer.Ownership, answer.Payer = account.Ownership, account.Payer()
