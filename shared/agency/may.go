@@ -83,19 +83,18 @@ var mayTable = map[Operation]map[Position]Answer{
 }
 
 // may looks a cell up. ownership is the account's: the client of an owned
-// account is told who owns it and who pays instead of a plain no.
+// account, and the staff of a connected agency, are told who owns it and who
+// pays instead of a plain no.
 func may(op Operation, as Position, ownership Ownership) Answer {
 	answer, ok := mayTable[op][as]
 	if !ok {
 		answer = No
 	}
-	if ownership == AgencyOwned {
-		switch {
-		case op == Decide && as != Stranger && as != Service:
-			return OwnedForGood
-		case op == Bill && as == AsMember:
-			return SomebodyElsePays
-		}
+	switch {
+	case ownership == AgencyOwned && op == Decide && as != Stranger && as != Service:
+		return OwnedForGood
+	case ownership == AgencyOwned && op == Bill && as == AsMember, ownership == ClientOwned && op == Bill && as == Staff:
+		return SomebodyElsePays
 	}
 	return answer
 }
