@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,7 +100,7 @@ func (d *dynamo) ensureTable(ctx context.Context, t table) (string, error) {
 		return out.Table, err
 	}
 	got, err := describe()
-	if refused, ok := err.(*awsError); ok && refused.is("ResourceNotFoundException") {
+	if refused, ok := errors.AsType[*awsError](err); ok && refused.is("ResourceNotFoundException") {
 		var made any
 		if err := d.call(ctx, "DynamoDB_20120810.CreateTable", t.create, &made); err != nil {
 			return "", fmt.Errorf("table %s: %w", t.name, err)

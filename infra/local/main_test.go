@@ -31,7 +31,10 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
 	if built.folder != "" {
-		os.RemoveAll(built.folder)
+		if err := os.RemoveAll(built.folder); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
@@ -39,6 +42,7 @@ func TestMain(m *testing.M) {
 func binaries(t *testing.T) (runner, functions string) {
 	t.Helper()
 	built.once.Do(func() {
+		//nolint:usetesting // all tests use what the first one builds
 		if built.folder, built.err = os.MkdirTemp("", "agencyhub-local-*"); built.err != nil {
 			return
 		}

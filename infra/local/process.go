@@ -56,17 +56,17 @@ func (s *spawner) spawn(name string, env []string, quiet func(line string) bool,
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // the child has its own
 	cmd.Stdout, cmd.Stderr = in, in
 	if err := s.start(cmd); err != nil {
-		out.Close()
+		_ = out.Close() // what matters is that it does not start
 		return nil, fmt.Errorf("%s does not start: %w", name, err)
 	}
 	p := &process{name: name, cmd: cmd, exited: make(chan struct{})}
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		defer out.Close()
+		defer func() { _ = out.Close() }() // read to its end
 		for r := bufio.NewReader(out); ; {
 			line, err := r.ReadString('\n')
 			if line != "" && (quiet == nil || !quiet(line)) {
@@ -83,6 +83,11 @@ func (s *spawner) spawn(name string, env []string, quiet func(line string) bool,
 		close(p.exited)
 	}()
 	return p, nil
+}
+
+// ending says how the process ended; only after exited.
+func (p *process) ending() string {
+	return fmt.Sprintf("%s (pid %d) ended: %s", p.name, p.cmd.Process.Pid, p.cmd.ProcessState)
 }
 
 // stop asks the process to end, waits a little, and ends it.
@@ -118,7 +123,16 @@ func stopAll(ps []*process) {
 // listen opens the port on 127.0.0.1; 0 takes a free one. An error names the
 // port and the flag that sets it.
 func listen(flagName string, port int) (net.Listener, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	l, err := net.Listen("tcp", address)
+	// The children of a runner killed a moment ago may be about to let go of it.
+	for range 20 {
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		l, err = net.Listen("tcp", address)
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("port %d is in use by another program: stop it, or choose another port with -%s PORT (0 takes a free one)", port, flagName)
 	}
@@ -140,7 +154,7 @@ func waitListening(ctx context.Context, p *process, port int) error {
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended before it listened on port %d: %v", p.name, port, p.err)
+			return fmt.Errorf("%s before it listened on port %d", p.ending(), port)
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not listen on port %d: %w", p.name, port, ctx.Err())
 		case <-time.After(5 * time.Millisecond):
@@ -154,16 +168,12 @@ func writeFile(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails once renamed, as it should
-	if _, err := f.Write(content); err != nil {
-		f.Close()
-		return err
+	defer func() { _ = os.Remove(f.Name()) }() // fails once it is renamed, as it should
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

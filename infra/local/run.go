@@ -109,7 +109,7 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	defer front.Close()
+	defer func() { _ = front.Close() }() // closed already by an ordered stop
 	publicURL := fmt.Sprintf("http://localhost:%d", portOf(front))
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -133,7 +133,7 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 		if err := s.reserve(); err != nil {
 			return err
 		}
-		defer s.held.Close() // a second close where it was started: no harm
+		defer func() { _ = s.held.Close() }() // closed already where it was started
 	}
 	issuerURL := fmt.Sprintf("http://localhost:%d", sign.port)
 
@@ -178,7 +178,7 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 		go func() {
 			select {
 			case <-p.exited:
-				fail(fmt.Errorf("%s (pid %d) ended by itself: %v", p.name, p.cmd.Process.Pid, p.err))
+				fail(errors.New(p.ending()))
 			case <-stopping:
 			}
 		}()
@@ -252,7 +252,7 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 	if err := writeFile(stackFile(o.data), append(content, '\n')); err != nil {
 		return err
 	}
-	defer os.Remove(stackFile(o.data)) // gone already is as good
+	defer func() { _ = os.Remove(stackFile(o.data)) }() // gone already is as good
 	term.logf("ready    %s", r.PublicURL)
 	term.logf("inbox    %s", r.SES)
 	term.logf("sign-in  %s   (make token EMAIL=ann@agency.test)", r.OIDC)
@@ -277,10 +277,10 @@ func lock(data string) (func(), error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close() // nothing was written
 		return nil, fmt.Errorf("a stack runs on %s already: stop it, or choose another folder with -data DIR and other ports", relative(data))
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil // the lock goes with it
 }
 
 // build makes the production binaries for this machine, one command for all.
@@ -381,7 +381,7 @@ func control(clock *scheduler) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(answer) // a caller who went away needs none
+		_, _ = w.Write(answer) // a caller who went away needs none
 	})
 	// A page in the browser may not do this.
 	return http.NewCrossOriginProtection().Handler(mux)
@@ -400,7 +400,7 @@ func serve(l net.Listener, h http.Handler, fail func(error)) (stop func()) {
 		ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 		defer cancel()
 		if s.Shutdown(ctx) != nil {
-			s.Close() // what is left had its time
+			_ = s.Close() // what is left had its time
 		}
 	}
 }

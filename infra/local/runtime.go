@@ -83,8 +83,8 @@ func newLambdas(l net.Listener, s *spawner, functions []*function, bin string, e
 	mux.HandleFunc("POST "+api+"invocation/{id}/response", ls.answer)
 	mux.HandleFunc("POST "+api+"invocation/{id}/error", ls.answer)
 	mux.HandleFunc("POST "+api+"init/error", ls.initError)
-	ls.server = &http.Server{Handler: mux}
-	go ls.server.Serve(l) // ends with ErrServerClosed when closed
+	ls.server = &http.Server{Handler: mux, ReadHeaderTimeout: initTimeout}
+	go func() { _ = ls.server.Serve(l) }() // ends when it is closed
 	return ls
 }
 
@@ -115,7 +115,7 @@ func (ls *lambdas) stop() {
 		p.mu.Unlock()
 	}
 	stopAll(all)
-	ls.server.Close() // only connections of ended processes are left
+	_ = ls.server.Close() // only connections of ended processes are left
 }
 
 // invoke hands the payload to an instance of the function and waits for its
@@ -220,7 +220,7 @@ func (p *pool) wait(in *instance, j *job) answer {
 		case a := <-j.done: // it answered, and ended before it was looked at
 			return a
 		default:
-			return answer{err: failure("Runtime.ExitError", "RequestId: %s Error: Runtime exited: %v", j.id, in.process.err)}
+			return answer{err: failure("Runtime.ExitError", "RequestId: %s Error: Runtime exited: %s", j.id, in.process.cmd.ProcessState)}
 		}
 	}
 }
@@ -277,7 +277,7 @@ func (p *pool) start() (*instance, error) {
 		p.idle = slices.DeleteFunc(p.idle, func(other *instance) bool { return other == in })
 		p.wakeWaiting()
 		if !p.stopping {
-			p.lambdas.spawner.term.logf("an instance of %s ended (%v); the next call starts another", p.function.folder(), in.process.err)
+			p.lambdas.spawner.term.logf("an instance of %s ended (%s); the next call starts another", p.function.folder(), in.process.cmd.ProcessState)
 		}
 	}()
 	return in, nil
@@ -290,7 +290,7 @@ func (p *pool) awaitInit(in *instance) (*instance, error) {
 	case <-in.ready:
 		return in, nil
 	case <-in.process.exited:
-		return nil, failure("Runtime.ExitError", "%s ended during its init: %v", p.function.id, in.process.err)
+		return nil, failure("Runtime.ExitError", "%s ended during its init: %s", p.function.id, in.process.cmd.ProcessState)
 	case <-timeout.C:
 		in.process.kill()
 		p.lambdas.spawner.term.logf("%s did not finish its init within %v", p.function.folder(), initTimeout)

@@ -258,10 +258,10 @@ func (s *streamReader) record(raw json.RawMessage) (record, error) {
 // handle sees a batch through: until the function took it or the on-failure
 // queue has it. It is false when ctx ended before that.
 //
-// A failed batch is halved where the mapping bisects, which costs no try, until
-// the record that fails stands alone; it is tried again with growing pauses, and
-// given up after the mapping's retries. Records before the first failure that
-// the function reports are done.
+// Records before the first failure that the function reports are done, and the
+// rest is tried again. A batch that fails at its first record is halved where the
+// mapping bisects, which costs no try, until that record stands alone. Tries have
+// growing pauses between them; after the mapping's retries what is left is given up.
 func (s *streamReader) handle(ctx context.Context, shard string, batch []record) (bool, error) {
 	type part struct {
 		records []record
@@ -280,23 +280,23 @@ func (s *streamReader) handle(ctx context.Context, shard string, batch []record)
 			}
 			continue
 		}
-		done, err := s.deliver(ctx, p.records)
+		done, failed := s.deliver(ctx, p.records)
 		if done > 0 {
 			if err := s.move(shard, place{After: p.records[done-1].sequence}); err != nil {
 				return false, err
 			}
 			p.records, p.failed = p.records[done:], 0
 		}
-		if ctx.Err() != nil || errors.Is(err, errStopping) {
+		if stopping := ctx.Err() != nil || errors.Is(failed, errStopping); stopping {
 			return false, nil
 		}
 		if len(p.records) == 0 {
 			continue
 		}
 		p.failed++
-		s.logf("%s failed at record %s (try %d): %v", s.source.function, p.records[0].sequence, p.failed, err)
+		s.logf("%s failed at record %s (try %d): %v", s.source.function, p.records[0].sequence, p.failed, failed)
 		switch half := len(p.records) / 2; {
-		case s.source.bisect && half > 0:
+		case s.source.bisect && half > 0 && done == 0:
 			p.failed--
 			parts = append([]part{{p.records[:half], p.failed}, {p.records[half:], 0}}, parts...)
 			continue
@@ -392,11 +392,11 @@ func appendLine(path string, line []byte) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if _, err := f.Write(append(line, '\n')); err != nil {
-		return err
+	_, err = f.Write(append(line, '\n'))
+	if err == nil {
+		err = f.Sync()
 	}
-	return f.Sync()
+	return errors.Join(err, f.Close())
 }
 
 func (s *streamReader) file() string { return filepath.Join(s.dir, s.source.name+".json") }

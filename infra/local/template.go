@@ -181,6 +181,11 @@ func (t *templateReader) read(set, given map[string]string) error {
 		"AWS::SQS::Queue":           t.readQueue,
 		"AWS::Serverless::Function": t.readFunction,
 	}
+	for _, res := range order {
+		if read[res.kind] == nil && !slices.Contains(meaningless, res.kind) {
+			return fmt.Errorf("resource %s: %s is not understood", res.id, res.kind)
+		}
+	}
 	for _, kind := range []string{"AWS::Serverless::HttpApi", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Serverless::Function"} {
 		for _, res := range order {
 			if res.kind != kind {
@@ -189,11 +194,6 @@ func (t *templateReader) read(set, given map[string]string) error {
 			if err := read[kind](res); err != nil {
 				return fmt.Errorf("resource %s: %w", res.id, err)
 			}
-		}
-	}
-	for _, res := range order {
-		if read[res.kind] == nil && !slices.Contains(meaningless, res.kind) {
-			return fmt.Errorf("resource %s: %s is not understood", res.id, res.kind)
 		}
 	}
 	return nil
@@ -319,7 +319,7 @@ func strict(values any, out any) error {
 func (t *templateReader) globals(section string, ignored []string) (map[string]any, error) {
 	values, err := t.plain(child(child(t.root, "Globals"), section), ignored)
 	if err != nil {
-		return nil, fmt.Errorf("Globals.%s: %w", section, err)
+		return nil, fmt.Errorf("section Globals.%s: %w", section, err)
 	}
 	return values, nil
 }

@@ -53,13 +53,13 @@ func (s signIn) token(ctx context.Context, r *running) (string, error) {
 	if s.unverified {
 		form.Set("unverified", "on")
 	}
-	back, err := do(ctx, client, http.MethodPost, page.Request.URL.String(), form)
+	back, err := do(ctx, client, http.MethodPost, page.at, form)
 	if err != nil {
 		return "", err
 	}
-	location, err := back.Location()
+	location, err := url.Parse(back.location)
 	if err != nil {
-		return "", fmt.Errorf("the issuer did not send back: %s", back.Status)
+		return "", fmt.Errorf("the issuer sends back to a wrong address: %w", err)
 	}
 	answer := location.Query()
 	if answer.Get("state") != state || answer.Get("code") == "" {
@@ -75,15 +75,25 @@ func (s signIn) token(ctx context.Context, r *running) (string, error) {
 	var tokens struct {
 		ID string `json:"id_token"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&tokens); err != nil || tokens.ID == "" {
-		return "", fmt.Errorf("the issuer's answer holds no id token: %v", err)
+	if err := json.Unmarshal(res.body, &tokens); err != nil {
+		return "", fmt.Errorf("the issuer's answer is not understood: %w", err)
+	}
+	if tokens.ID == "" {
+		return "", errors.New("the issuer's answer holds no id token")
 	}
 	return tokens.ID, nil
 }
 
-// do makes a request and reads its answer whole; a form is posted. A status
-// from 400 is an error with what the issuer says.
-func do(ctx context.Context, client *http.Client, method, address string, form url.Values) (*http.Response, error) {
+// A reply is an answer of the issuer's, read whole.
+type reply struct {
+	at       string // the address that answered, after redirects
+	location string // where it sends the browser next
+	body     []byte
+}
+
+// do makes a request; a form is posted. A status from 400 is an error with what
+// the issuer says.
+func do(ctx context.Context, client *http.Client, method, address string, form url.Values) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
@@ -103,6 +113,5 @@ func do(ctx context.Context, client *http.Client, method, address string, form u
 	if res.StatusCode >= 400 {
 		return nil, fmt.Errorf("the issuer answered %s: %s", res.Status, body)
 	}
-	res.Body = io.NopCloser(strings.NewReader(string(body)))
-	return res, nil
+	return &reply{at: res.Request.URL.String(), location: res.Header.Get("Location"), body: body}, nil
 }
