@@ -11,7 +11,7 @@ const (
 	StillPending    Reason = "pending"
 	HasEnded        Reason = "ended"
 	HasLapsed       Reason = "lapsed"
-	AccountClosed   Reason = "closed"
+	HasClosed       Reason = "closed"
 	NotAssigned     Reason = "not_assigned"
 	ChangedIdentity Reason = "identity_changed"
 	Frozen          Reason = "frozen"
@@ -72,6 +72,8 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 			why = NoProfile
 		case staff == ChangedIdentity:
 			why = staff
+		case staff == "" && !p.staff.assigned(account.ID):
+			why = NotAssigned
 		case staff != "":
 			// Who does not work for an agency learns nothing of its clients.
 			why = NoProfile
@@ -93,7 +95,7 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 	answer.Ownership, answer.Payer = account.Ownership, account.Payer()
 	switch {
 	case !account.Open():
-		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.every(None), AccountClosed
+		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.every(None), HasClosed
 	case answer.Allowed && account.Subscription.State == SubscriptionFrozen:
 		answer.Areas, answer.Reason = answer.Areas.atMostView(), Frozen
 	default:

@@ -44,12 +44,14 @@ func but[T any](v T, change func(*T)) T {
 
 func TestAccessDecision(t *testing.T) {
 	var (
-		client   = accountNow(ClientOwned)
-		owned    = accountNow(AgencyOwned)
-		edit     = levels(Edit, Edit)
-		nobody   = Profile{ProfileKey: At(someAccount, ann.ID())}
-		other    = NewAccountID("per_z", "another agency")
-		refusal  = func(why Reason) Access { return Access{Areas: levels(None, None), Reason: why, Ownership: ClientOwned, Payer: ClientOwned} }
+		client  = accountNow(ClientOwned)
+		owned   = accountNow(AgencyOwned)
+		edit    = levels(Edit, Edit)
+		nobody  = Profile{ProfileKey: At(someAccount, ann.ID())}
+		other   = NewAccountID("per_z", "another agency")
+		refusal = func(why Reason) Access {
+			return Access{Areas: levels(None, None), Reason: why, Ownership: ClientOwned, Payer: ClientOwned}
+		}
 		stranger = Access{Areas: levels(None, None), Reason: NoProfile}
 		grant    = func(a Areas, via string) Access {
 			return Access{Allowed: true, Areas: a, Via: via, Ownership: ClientOwned, Payer: ClientOwned}
@@ -117,8 +119,8 @@ func TestAccessDecision(t *testing.T) {
 			through(Active, levels(Edit, None), Owner, nil),
 		}, grant(levels(Edit, None), viaAgency)},
 
-		{"closed, to its owner", but(client, func(a *Account) { a.Closed = noon }), member(someAccount, Active, Owner, nil), nil, refusal(AccountClosed)},
-		{"closed, to its agency", but(client, func(a *Account) { a.Closed = noon }), nobody, []path{through(Active, edit, Owner, nil)}, refusal(AccountClosed)},
+		{"closed, to its owner", but(client, func(a *Account) { a.Closed = noon }), member(someAccount, Active, Owner, nil), nil, refusal(HasClosed)},
+		{"closed, to its agency", but(client, func(a *Account) { a.Closed = noon }), nobody, []path{through(Active, edit, Owner, nil)}, refusal(HasClosed)},
 		{"frozen", but(client, func(a *Account) { a.Subscription.State = SubscriptionFrozen }), member(someAccount, Active, Owner, nil), nil,
 			but(grant(levels(View, View), ViaOwn), func(a *Access) { a.Reason = Frozen })},
 		{"frozen, revoked", but(client, func(a *Account) { a.Subscription.State = SubscriptionFrozen }), member(someAccount, Revoked, Owner, nil), nil, refusal(HasEnded)},

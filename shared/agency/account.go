@@ -54,6 +54,9 @@ type Account struct {
 	// BodyHash is over what the call that made it asked for, to tell a repeat
 	// under an Idempotency-Key from a clash.
 	BodyHash string
+	// DueAt is when cleanup has something to do with it: it is closed, and its
+	// members are to be ended, or its data is to go. Zero for never.
+	DueAt time.Time
 	// Version is 0 for an account that does not exist, and rises by each write.
 	Version int
 }
@@ -76,7 +79,12 @@ type Person struct {
 	Email string
 	// Teams are the client-owned accounts in which the person is active, the
 	// newest last, at most MaxTeams.
-	Teams   []AccountID
+	Teams []AccountID
+	// Erasing is since when the person is being erased: they have no access any
+	// more. Zero for not.
+	Erasing time.Time
+	// DueAt is when cleanup goes on with erasing; zero for never.
+	DueAt   time.Time
 	Version int
 }
 

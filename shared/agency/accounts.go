@@ -27,6 +27,9 @@ func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (A
 			view = d.view(standing{profile: d.read.Profile(own)}, account)
 			return repeated(account, hash)
 		}
+		if !d.read.Person(actor.ID()).Erasing.IsZero() {
+			return refuse(Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
+		}
 		account = d.newAccount(id, name, ClientOwned, d.rules.defaultPlan(), hash)
 		account.Owners = 1
 		d.Accounts = append(d.Accounts, account)
@@ -285,7 +288,7 @@ func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[Acco
 	if err != nil {
 		return List[AccountView]{}, err
 	}
-	want := Want{}
+	want := Want{People: []PersonID{actor.ID()}}
 	for _, p := range mine.Items {
 		want = want.and(Want{Accounts: []AccountID{p.Account()}, Profiles: []ProfileKey{p.ProfileKey}})
 	}
@@ -296,6 +299,9 @@ func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[Acco
 	read, err := h.Store.Load(ctx, want)
 	if err != nil {
 		return List[AccountView]{}, err
+	}
+	if !read.Person(actor.ID()).Erasing.IsZero() {
+		return List[AccountView]{}, nil
 	}
 	now := h.Now()
 	for _, p := range mine.Items {

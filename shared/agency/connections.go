@@ -1,20 +1,28 @@
 package agency
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Ask is what an agency says to request a connection.
 type Ask struct {
-	Account AccountID
-	Message string
-	Areas   Areas
+	// Account is whom the request is addressed to; or OwnerEmail is, a person
+	// who will choose the account. Exactly one of both is given.
+	Account    AccountID
+	OwnerEmail string
+	Message    string
+	Areas      Areas
 }
 
-// RequestConnection asks to work in a client-owned account. Errors: Invalid,
-// IdentityChanged, NotFound, PermanentlyOwned, Forbidden, Conflict (the hub is
-// off), AlreadyRequested, AlreadyConnected.
+// RequestConnection asks to work in a client-owned account. Addressed by email
+// it does and answers the same whatever the address is: known or not, holding
+// the agency off or not. Errors: Invalid, IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden, Conflict (the hub is off), AlreadyRequested,
+// AlreadyConnected, Cooling, RateLimited.
 func (h *Hub) RequestConnection(ctx context.Context, actor Actor, agency AccountID, in Ask) (Profile, error) {
 	message, err := readMessage("body.message", in.Message)
 	if err != nil {
@@ -24,43 +32,89 @@ func (h *Hub) RequestConnection(ctx context.Context, actor Actor, agency Account
 	if err != nil {
 		return Profile{}, err
 	}
-	if in.Account == agency {
-		return Profile{}, invalid("body.account", "This is the agency's own account.")
+	key, email, err := in.addressee(agency)
+	if err != nil {
+		return Profile{}, err
 	}
 	caller := Caller{Actor: actor}
-	key := At(in.Account, agency)
-	want := wantStanding(caller, agency).and(Want{Accounts: []AccountID{in.Account}, Profiles: []ProfileKey{key}})
+	pairKey := between(key.Addressee, agency)
+	want := wantStanding(caller, agency).and(Want{Profiles: []ProfileKey{key}, Pairs: []PairKey{pairKey}})
+	if in.Account != "" {
+		want = want.and(Want{Accounts: []AccountID{in.Account}})
+	}
 	var p Profile
 	err = h.command(ctx, &caller, want, func(d *decision) error {
 		s, err := d.stand(agency)
 		if err != nil {
 			return err
 		}
-		account := d.read.Account(in.Account)
-		if !account.Open() {
-			return refuse(NotFound, "There is no account with this id.")
-		}
-		if account.Ownership == AgencyOwned {
-			return OwnedForGood.refusal()
+		if in.Account != "" {
+			account := d.read.Account(in.Account)
+			if !account.Open() {
+				return refuse(NotFound, "There is no account with this id.")
+			}
+			if account.Ownership == AgencyOwned {
+				return OwnedForGood.refusal()
+			}
 		}
 		if _, err := d.standInAgency(WorkHub, agency); err != nil {
 			return err
 		}
+		pair := d.pair(pairKey)
 		p = d.profile(key)
-		p.Name, p.Ownership = s.account.Name, account.Ownership
+		p.Name, p.Ownership, p.Email = s.account.Name, ClientOwned, email
 		p, err = d.apply(p, Step{
 			Do: Request, By: AgencySide, Areas: areas, Message: message, Asker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),
+			Muted: pair.HoldsOff(d.now),
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		if in.Account != "" && pair.Cooling(d.now) {
+			return &Error{Code: Cooling, State: d.read.Profile(key).Status, RetryAfter: pair.CoolingUntil.Sub(d.now),
+				Message: "They have declined not long ago. Give them time before you ask again."}
+		}
+		d.limits = append(d.limits, CountChange{
+			Agency: agency, PendingBelow: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
+		})
+		return d.countMail(pairKey)
 	})
 	return p, err
 }
 
+// addressee is whom a request is addressed to, and the address as it was typed
+// where it is a person.
+func (in Ask) addressee(agency AccountID) (ProfileKey, string, error) {
+	switch {
+	case (in.Account == "") == (in.OwnerEmail == ""):
+		return ProfileKey{}, "", invalid("body", "Say whom you ask: an account by its id, or its owner by email, and not both.")
+	case in.Account == agency:
+		return ProfileKey{}, "", invalid("body.account", "This is the agency's own account.")
+	case in.Account != "":
+		return At(in.Account, agency), "", nil
+	}
+	email, err := readEmail("body.ownerEmail", in.OwnerEmail)
+	return ProfileKey{Addressee: Party(NewPersonID(email)), Member: Party(agency)}, email, err
+}
+
 // ResendRequest sends a pending request's email again and gives it a whole
 // lifetime from now. Errors: IdentityChanged, NotFound, PermanentlyOwned,
-// Forbidden, RequestExpired, NotPending.
+// Forbidden, RequestExpired, NotPending, RateLimited.
 func (h *Hub) ResendRequest(ctx context.Context, actor Actor, agency AccountID, id ConnectionID) (Profile, error) {
 	return h.agencyStep(ctx, actor, agency, id, Step{Do: Resend, By: AgencySide, Asker: actor.ID()})
+}
+
+// maySendAgain refuses a resend that comes too soon, or too often.
+func (r Rules) maySendAgain(p Profile, now time.Time) error {
+	next := p.MailedAt.Add(r.ResendAfter)
+	switch {
+	case p.Resends >= r.Resends:
+		return &Error{Code: RateLimited, State: p.Status, RetryAfter: p.ExpiresAt.Sub(now), Message: "This request was sent again as often as it may be. Wait for an answer, or until it expires."}
+	case now.Before(next):
+		return &Error{Code: RateLimited, State: p.Status, RetryAfter: next.Sub(now), Message: "This request was sent not long ago. Give them a day before you send it again."}
+	default:
+		return nil
+	}
 }
 
 // WithdrawRequest takes a pending request back. Errors: as ResendRequest's.
@@ -82,8 +136,12 @@ func (h *Hub) agencyStep(ctx context.Context, actor Actor, agency AccountID, id 
 	}
 	key := ProfileKey{Addressee: addressee, Member: Party(agency)}
 	caller := Caller{Actor: actor}
+	want := wantStanding(caller, agency).and(Want{Profiles: []ProfileKey{key}})
+	if step.Do == Resend {
+		want = want.and(Want{Pairs: []PairKey{between(addressee, agency)}})
+	}
 	var p Profile
-	err := h.command(ctx, &caller, wantStanding(caller, agency).and(Want{Profiles: []ProfileKey{key}}), func(d *decision) error {
+	err := h.command(ctx, &caller, want, func(d *decision) error {
 		if _, err := d.stand(agency); err != nil {
 			return err
 		}
@@ -97,12 +155,18 @@ func (h *Hub) agencyStep(ctx context.Context, actor Actor, agency AccountID, id 
 		if _, err := d.standInAgency(WorkHub, agency); err != nil {
 			return err
 		}
+		was := p
 		if step.Do == Resend {
 			step.ExpiresAt = d.now.Add(d.rules.RequestLifetime)
 		}
 		var err error
-		p, err = d.apply(p, step)
-		return err
+		if p, err = d.apply(p, step); err != nil || step.Do != Resend {
+			return err
+		}
+		if err := d.rules.maySendAgain(was, d.now); err != nil {
+			return err
+		}
+		return d.countMail(between(addressee, agency))
 	})
 	return p, err
 }
@@ -118,15 +182,33 @@ func (h *Hub) SeeConnection(ctx context.Context, actor Actor, agency AccountID, 
 	caller := Caller{Actor: actor}
 	var p Profile
 	err := h.command(ctx, &caller, wantStanding(caller, agency).and(Want{Profiles: []ProfileKey{key}}), func(d *decision) error {
-		if _, err := d.standAs(SeeClients, agency); err != nil {
+		s, err := d.standAs(SeeClients, agency)
+		if err != nil {
 			return err
 		}
-		if p = d.read.Profile(key); p.Version == 0 {
+		p = d.read.Profile(key)
+		if p.Version == 0 || !s.profile.assigned(p.Account()) {
 			return noSuchConnection()
 		}
 		return nil
 	})
-	return p, err
+	if err != nil || p.MovedTo == "" {
+		return p, err
+	}
+	return h.movedTo(ctx, p)
+}
+
+// movedTo is the connection at the account that took a request by email up.
+func (h *Hub) movedTo(ctx context.Context, p Profile) (Profile, error) {
+	key := At(p.MovedTo, p.Member.Account())
+	read, err := h.Store.Load(ctx, Want{Profiles: []ProfileKey{key}})
+	if err != nil {
+		return Profile{}, err
+	}
+	if there := read.Profile(key); there.Version > 0 {
+		return there, nil
+	}
+	return Profile{}, noSuchConnection()
 }
 
 // Clients lists the agency's clients in every state, or in one, with the
@@ -142,13 +224,18 @@ func (h *Hub) Clients(ctx context.Context, actor Actor, agency AccountID, filter
 	}
 	caller := Caller{Actor: actor}
 	var now time.Time
+	var me Profile
 	err := h.command(ctx, &caller, wantStanding(caller, agency), func(d *decision) error {
 		now = d.now
-		_, err := d.standInAgency(SeeClients, agency)
+		s, err := d.standInAgency(SeeClients, agency)
+		me = s.profile
 		return err
 	})
 	if err != nil {
 		return List[Profile]{}, Counts{}, err
+	}
+	if me.Clients != nil {
+		return h.assignedClients(ctx, agency, me.Clients, filter, now)
 	}
 	counts, err := h.Store.Counts(ctx, agency)
 	if err != nil {
@@ -167,39 +254,94 @@ func (h *Hub) Clients(ctx context.Context, actor Actor, agency AccountID, filter
 	return list, counts, nil
 }
 
+// assignedClients lists the clients that a member of an agency is limited to:
+// all on one page, with counts of these alone.
+func (h *Hub) assignedClients(ctx context.Context, agency AccountID, assigned []AccountID, filter ClientFilter, now time.Time) (List[Profile], Counts, error) {
+	var list List[Profile]
+	var counts Counts
+	if len(assigned) == 0 {
+		return list, counts, nil
+	}
+	var want Want
+	for _, id := range assigned {
+		want.Profiles = append(want.Profiles, At(id, agency))
+	}
+	read, err := h.Store.Load(ctx, want.and(Want{}))
+	if err != nil {
+		return list, counts, err
+	}
+	for _, p := range read.Profiles {
+		if p.Version == 0 || p.Status == Moved {
+			continue
+		}
+		switch status := p.StatusAt(now); {
+		case status == Active && p.Ownership == AgencyOwned:
+			counts.Owned++
+		case status == Active:
+			counts.Connected++
+		case status == Pending:
+			counts.Pending++
+		}
+		prefix := strings.HasPrefix(Fold(p.AccountName), Fold(filter.Prefix))
+		if filter.Status == "" || p.StatusAt(now) == filter.Status && prefix {
+			list.Items = append(list.Items, p)
+		}
+	}
+	slices.SortFunc(list.Items, func(a, b Profile) int {
+		return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(Fold(a.AccountName), Fold(b.AccountName)), cmp.Compare(a.Addressee, b.Addressee))
+	})
+	return list, counts, nil
+}
+
 // Acceptance is what an owner or admin grants when accepting.
 type Acceptance struct {
 	// Request is the number of the request that they saw.
 	Request int
 	// Areas may be lower than asked for; nil grants what was asked for.
 	Areas Areas
+	// Until is the end date; nil or zero for none.
+	Until *time.Time
 }
 
 // AcceptRequest lets the agency in. Errors: Invalid, IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden, Conflict (another request than the one named, or
 // the asker's hub is off), RequestExpired, NotPending.
 func (h *Hub) AcceptRequest(ctx context.Context, caller Caller, id, agency AccountID, in Acceptance) (Profile, error) {
-	step := Step{Do: Accept, By: AccountSide, Number: in.Request}
-	if in.Areas != nil {
-		areas, err := h.Rules.readAreas("body.areas", in.Areas)
-		if err != nil {
-			return Profile{}, err
-		}
-		step.Areas = areas
+	step, err := h.Rules.readAcceptance(in)
+	if err != nil {
+		return Profile{}, err
 	}
-	return h.decide(ctx, caller, id, agency, step)
+	return h.decide(ctx, caller, id, agency, step, false)
 }
 
-// DenyRequest refuses a request, or dismisses an expired one. Errors:
-// IdentityChanged, NotFound, PermanentlyOwned, Forbidden, NotPending.
-func (h *Hub) DenyRequest(ctx context.Context, caller Caller, id, agency AccountID) (Profile, error) {
-	return h.decide(ctx, caller, id, agency, Step{Do: Deny, By: AccountSide})
+func (r Rules) readAcceptance(in Acceptance) (Step, error) {
+	step := Step{Do: Accept, By: AccountSide, Number: in.Request, Until: in.Until}
+	if in.Areas == nil {
+		return step, nil
+	}
+	areas, err := r.readAreas("body.areas", in.Areas)
+	step.Areas = areas
+	return step, err
 }
 
-// decide is one step that the account's side takes on an agency's profile.
-func (h *Hub) decide(ctx context.Context, caller Caller, id, agency AccountID, step Step) (Profile, error) {
+// DenyRequest refuses a request, or dismisses an expired one; with block the
+// agency is held off for good. Errors: IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden, NotPending.
+func (h *Hub) DenyRequest(ctx context.Context, caller Caller, id, agency AccountID, block bool) (Profile, error) {
+	return h.decide(ctx, caller, id, agency, Step{Do: Deny, By: AccountSide}, block)
+}
+
+// decide is one step that the account's side takes on an agency's profile. A
+// denial and a revocation hold the agency off for a while, an acceptance ends
+// that.
+func (h *Hub) decide(ctx context.Context, caller Caller, id, agency AccountID, step Step, block bool) (Profile, error) {
 	key := At(id, agency)
 	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}, Accounts: []AccountID{agency}})
+	// The account's own pair and that of the person who decides.
+	pairs := []PairKey{between(id, agency), between(caller.ID(), agency)}
+	if step.Do != Restrict {
+		want = want.and(Want{Pairs: pairs})
+	}
 	var p Profile
 	err := h.command(ctx, &caller, want, func(d *decision) error {
 		s, err := d.stand(id)
@@ -207,7 +349,7 @@ func (h *Hub) decide(ctx context.Context, caller Caller, id, agency AccountID, s
 			return err
 		}
 		was := d.profile(key)
-		if was.Version == 0 {
+		if was.Version == 0 || was.Hidden() {
 			return noSuchMember()
 		}
 		if err := s.may(Decide).refusal(); err != nil {
@@ -221,26 +363,40 @@ func (h *Hub) decide(ctx context.Context, caller Caller, id, agency AccountID, s
 			}
 			p.Name, p.AccountName, p.Plan = asker.Name, s.account.Name, s.account.Subscription.Plan
 		}
-		p, err = d.apply(p, step)
-		return err
+		if p, err = d.apply(p, step); err != nil {
+			return err
+		}
+		changed := p.Version != was.Version
+		switch {
+		case step.Do == Accept && changed:
+			d.accepted(was, pairs)
+		case step.Do == Deny || step.Do == Revoke:
+			d.refused(changed, block, pairs)
+		}
+		return nil
 	})
 	return p, err
 }
 
-// Expire records what the clock has decided on one profile: an overdue request
-// or end date. It answers the event's type, "" when there was nothing to do.
-func (h *Hub) Expire(ctx context.Context, key ProfileKey) (EventType, error) {
-	var done EventType
-	err := h.command(ctx, nil, Want{Profiles: []ProfileKey{key}}, func(d *decision) error {
-		done = ""
-		p, events := Settle(d.read.Profile(key), d.now)
-		if len(events) > 0 {
-			d.put(p)
-			d.Events, done = events, events[0].Type
-		}
-		return nil
-	})
-	return done, err
+// accepted is what accepting a request does besides: a signed-in owner has
+// decided, so nothing holds the agency off any more, and a request that is
+// accepted on the day on which it was made is given back to that day.
+func (d *decision) accepted(request Profile, pairs []PairKey) {
+	d.allow(pairs...)
+	if day(request.RequestedAt).Equal(day(d.now)) {
+		d.limits = append(d.limits, CountChange{Agency: request.Member.Account(), Day: d.now, Requests: -1})
+	}
+}
+
+// refused is what a denial or a revocation does besides. A block also comes
+// into force with a repeat that changes nothing else.
+func (d *decision) refused(changed, block bool, pairs []PairKey) {
+	if changed {
+		d.holdOff(pairs...)
+	}
+	if block {
+		d.block(pairs...)
+	}
 }
 
 // CheckAccess answers whether the actor may do something in an account now, and
@@ -253,10 +409,10 @@ func (h *Hub) CheckAccess(ctx context.Context, caller Caller, id AccountID) (Acc
 		return Access{}, invalid("path.account", "This is no account id.")
 	}
 	own := At(id, caller.ID())
-	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{own}}
+	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{own}, People: []PersonID{caller.ID()}}
 	agencies := []AccountID{caller.As}
 	if caller.As == "" {
-		want.People = []PersonID{caller.ID()}
+		// Which agencies there are stands with the person.
 	} else if err := checkAs(caller); err != nil {
 		return Access{}, err
 	} else {
@@ -265,6 +421,9 @@ func (h *Hub) CheckAccess(ctx context.Context, caller Caller, id AccountID) (Acc
 	read, err := h.Store.Load(ctx, want)
 	if err != nil {
 		return Access{}, err
+	}
+	if !read.Person(caller.ID()).Erasing.IsZero() {
+		return Access{Areas: h.Rules.every(None), Reason: NoProfile}, nil
 	}
 	ways := read
 	if caller.As == "" {

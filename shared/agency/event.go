@@ -11,7 +11,14 @@ const (
 	AccountOpened  EventType = "account.opened"
 	AccountCreated EventType = "account.created"
 	AccountRenamed EventType = "account.renamed"
+	AccountClosed  EventType = "account.closed"
 	HubSwitchedOn  EventType = "agency.switched_on"
+	HubSwitchedOff EventType = "agency.switched_off"
+	// An agency is blocked and allowed again without being told.
+	AgencyBlocked   EventType = "agency.blocked"
+	AgencyUnblocked EventType = "agency.unblocked"
+	PersonErasing   EventType = "person.erasing"
+	PersonErased    EventType = "person.erased"
 
 	ConnectionRequested  EventType = "connection.requested"
 	ConnectionResent     EventType = "connection.resent"
@@ -25,6 +32,8 @@ const (
 	ConnectionLapsed     EventType = "connection.lapsed"
 	ConnectionEnded      EventType = "connection.ended"
 	ConnectionMoved      EventType = "connection.moved"
+	ConnectionReminded   EventType = "connection.reminded"
+	ConnectionLapseAhead EventType = "connection.lapse_ahead"
 
 	PersonAdded   EventType = "person.added"
 	PersonChanged EventType = "person.changed"
@@ -60,6 +69,8 @@ type Event struct {
 	Version int
 	// Was and Now are what the event changed.
 	Was, Now State
+	// Muted marks what concerns a muted request: only the agency sees it.
+	Muted bool
 	// Client is the person given access by AccountCreated; "" for none.
 	Client PersonID
 	// WakeAt is when to wake the event if nobody has finished telling it. It is
@@ -76,10 +87,12 @@ type State struct {
 	Until   time.Time `json:"until,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
 	Message string    `json:"message,omitempty"`
+	// Clients are those that a member of an agency is limited to.
+	Clients []AccountID `json:"clients,omitempty"`
 }
 
 func (p Profile) state() State {
-	return State{Status: p.Status, Role: p.Role, Areas: p.Areas, Until: p.Until, Expires: p.ExpiresAt, Message: p.Message}
+	return State{Status: p.Status, Role: p.Role, Areas: p.Areas, Until: p.Until, Expires: p.ExpiresAt, Message: p.Message, Clients: p.Clients}
 }
 
 // AccountID is the account that the event concerns, "" for a request by email.

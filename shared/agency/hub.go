@@ -39,6 +39,8 @@ type decision struct {
 	now   time.Time
 	// caller is who acts; nil for the clock.
 	caller *Caller
+	// limits are what counts must stand at for the changes to be made.
+	limits []CountChange
 }
 
 // command reads what is wanted, decides, and writes: one batch read, one
@@ -89,8 +91,29 @@ func (h *Hub) try(ctx context.Context, caller *Caller, want Want, decide func(*d
 	if d.Changes.Empty() {
 		return nil
 	}
-	return h.Store.Save(ctx, read, d.Changes)
+	return d.refusal(h.Store.Save(ctx, read, d.Changes))
 }
+
+// refusal turns a count that stands against a decision into what its caller is
+// told.
+func (d *decision) refusal(err error) error {
+	switch {
+	case errors.Is(err, ErrTooManyOpen):
+		return &Error{Code: RateLimited, RetryAfter: time.Hour, Cause: err,
+			Message: "Your agency has too many requests that wait for an answer. Withdraw some, or wait."}
+	case errors.Is(err, ErrTooManyToday):
+		return &Error{Code: RateLimited, RetryAfter: day(d.now).AddDate(0, 0, 1).Sub(d.now), Cause: err,
+			Message: "Your agency has made as many new requests as it may in one day. Go on tomorrow."}
+	case errors.Is(err, ErrHasClients):
+		return &Error{Code: HasClients, Cause: err,
+			Message: "The agency still has clients, or requests that wait for an answer. End these first."}
+	default:
+		return err
+	}
+}
+
+// day is the UTC day of an instant.
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
 // apply takes a profile one step, and notes the change and its events.
 func (d *decision) apply(p Profile, s Step) (Profile, error) {
@@ -99,9 +122,27 @@ func (d *decision) apply(p Profile, s Step) (Profile, error) {
 	if err != nil || len(events) == 0 {
 		return next, err
 	}
+	next.RemindAt = d.reminder(p, next, s)
 	d.put(next)
 	d.Events = append(d.Events, events...)
 	return next, nil
+}
+
+// reminder is when to remind of a profile that a step has just changed. A
+// resend, or another end date, plans it anew.
+func (d *decision) reminder(was, next Profile, s Step) time.Time {
+	switch {
+	case s.Do == Request || s.Do == Resend || next.Status == Active && !next.Until.Equal(was.Until):
+		return d.rules.remindAt(next, d.now, tooSoon)
+	case s.Do == Remind || next.Status.Over():
+		return time.Time{}
+	case s.Do == Warn:
+		return d.rules.remindAt(next, d.now, 0)
+	case was.Status != next.Status:
+		return time.Time{}
+	default:
+		return was.RemindAt
+	}
 }
 
 // profile is a profile as the decision has it so far.
@@ -117,6 +158,7 @@ func (d *decision) profile(key ProfileKey) Profile {
 // put notes the new state of a profile. A profile is written once however often
 // it changes in one decision.
 func (d *decision) put(p Profile) {
+	p.DueAt = d.rules.due(p)
 	for i := range d.Profiles {
 		if d.Profiles[i].ProfileKey == p.ProfileKey {
 			d.Profiles[i] = p
@@ -148,6 +190,11 @@ func (d *decision) counts() []CountChange {
 		if e.Agency != "" {
 			of(e.Agency).Happened[e.Type]++
 		}
+	}
+	for _, l := range d.limits {
+		c := of(l.Agency)
+		c.PendingBelow, c.NoClients = l.PendingBelow, l.NoClients
+		c.Day, c.Requests, c.DayBelow = l.Day, l.Requests, l.DayBelow
 	}
 	return moves
 }

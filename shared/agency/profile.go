@@ -111,6 +111,21 @@ type Profile struct {
 	// Since is when the profile last changed its status.
 	Since    time.Time
 	Delivery Delivery
+	// Resends counts how often the present request was sent again, and MailedAt
+	// is when it was sent last.
+	Resends  int
+	MailedAt time.Time
+	// Muted marks a request that is mailed to nobody and stands in no client's
+	// list, because it was made while its addressee held the agency off. The
+	// agency can't tell. It is fixed when the request is made.
+	Muted bool
+	// RemindAt is when to remind of the expiry or the end date; zero for never.
+	RemindAt time.Time
+	// DueAt is the next moment at which cleanup has something to do.
+	DueAt time.Time
+	// Clients are the only clients that a member of an agency is assigned to; nil
+	// for all. Ids that name nothing grant nothing.
+	Clients []AccountID
 	// MovedTo is the account that took up a request by email.
 	MovedTo AccountID
 
@@ -147,6 +162,10 @@ func (p Profile) Account() AccountID {
 // but with the account.
 func (p Profile) Permanent() bool { return p.Kind() == AgencyKind && p.Ownership == AgencyOwned }
 
+// Hidden tells whether the profile is none of the client's business: a muted
+// request, or one that another account has taken up.
+func (p Profile) Hidden() bool { return p.Muted || p.Status == Moved }
+
 // StatusAt is the status by the clock: an overdue request is expired and an
 // overdue end date has lapsed, whether or not anything has recorded it yet.
 func (p Profile) StatusAt(now time.Time) Status {
@@ -160,17 +179,49 @@ func (p Profile) StatusAt(now time.Time) Status {
 	}
 }
 
-// Due is the next moment at which the clock changes the profile; zero for
-// never.
-func (p Profile) Due() time.Time {
-	switch p.Status {
-	case Pending:
+// due is the next moment at which cleanup has something to do with the profile;
+// zero for never.
+func (r Rules) due(p Profile) time.Time {
+	switch {
+	case p.Status.Over():
+		return p.Since.Add(r.Retention)
+	case !p.RemindAt.IsZero():
+		return p.RemindAt
+	case p.Status == Pending:
 		return p.ExpiresAt
-	case Active:
-		return p.Until
 	default:
-		return time.Time{}
+		return p.Until
 	}
+}
+
+// tooSoon is how long after a request, or after an end date was set, a reminder
+// would say nothing new.
+const tooSoon = 24 * time.Hour
+
+// remindAt plans the next reminder of a profile from an instant: the moment at
+// which it was asked for or its date was set, or at which the last reminder went
+// out. least is how far ahead it must lie. Zero is none.
+func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Time {
+	var moments []time.Time
+	switch {
+	case p.Status == Pending:
+		moments = append(moments, p.ExpiresAt.Add(-r.RemindBefore))
+	case p.Status == Active && !p.Until.IsZero():
+		for _, before := range r.LapseWarnings {
+			moments = append(moments, p.Until.Add(-before))
+		}
+	}
+	for _, at := range moments {
+		if at.After(from) && at.Sub(from) >= least {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// assigned tells whether a member of an agency may work for that client.
+func (p Profile) assigned(account AccountID) bool {
+	return p.Clients == nil || slices.Contains(p.Clients, account)
 }
 
 // granted is what a profile grants, or asks for: what it says, or everything for

@@ -12,6 +12,28 @@ type Rules struct {
 	Plans []Plan
 	// RequestLifetime is how long a connection request can be accepted.
 	RequestLifetime time.Duration
+	// RemindBefore is how long before its expiry a request is reminded of.
+	RemindBefore time.Duration
+	// LapseWarnings are how long before an end date both sides are told, the
+	// longest first.
+	LapseWarnings []time.Duration
+	// Cooldown is how long a denial or a revocation holds the agency off.
+	Cooldown time.Duration
+	// PairMails is how many request emails an agency may cause one addressee in
+	// PairWindow, whatever is withdrawn and asked again.
+	PairMails  int
+	PairWindow time.Duration
+	// OpenRequests is how many requests of an agency may wait at once, and
+	// DailyRequests how many new ones it may make a UTC day.
+	OpenRequests, DailyRequests int
+	// DailyMails is how many unsolicited emails a person gets a UTC day, over all
+	// agencies.
+	DailyMails int
+	// Resends is how often one request may be sent again, ResendAfter apart.
+	Resends     int
+	ResendAfter time.Duration
+	// Retention is how long what has ended stays visible.
+	Retention time.Duration
 	// WakeAfter is how long an event may wait to be told before cleanup wakes it.
 	WakeAfter time.Duration
 }

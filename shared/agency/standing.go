@@ -12,11 +12,12 @@ type standing struct {
 // wantStanding is what stand needs to be read.
 func wantStanding(c Caller, account AccountID) Want {
 	if c.As == "" {
-		return Want{Accounts: []AccountID{account}, Profiles: []ProfileKey{At(account, c.ID())}}
+		return Want{Accounts: []AccountID{account}, Profiles: []ProfileKey{At(account, c.ID())}, People: []PersonID{c.ID()}}
 	}
 	return Want{
 		Accounts: []AccountID{account, c.As},
 		Profiles: []ProfileKey{At(account, c.As), At(c.As, c.ID())},
+		People:   []PersonID{c.ID()},
 	}
 }
 
@@ -35,10 +36,10 @@ func (d *decision) stand(account AccountID) (standing, error) {
 	if active && s.profile.boundToAnother(c.Actor) {
 		return s, refuse(IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
 	}
-	if active && s.account.Open() {
+	if active && s.account.Open() && d.read.Person(c.ID()).Erasing.IsZero() {
 		if c.As == "" {
 			s.Position = position(s.profile.Role, "", "")
-		} else if connection := d.read.Profile(At(account, c.As)); connection.StatusAt(d.now) == Active && d.read.Account(c.As).Agency() {
+		} else if connection := d.read.Profile(At(account, c.As)); connection.StatusAt(d.now) == Active && d.read.Account(c.As).Agency() && s.profile.assigned(account) {
 			s.Position = position("", connection.Ownership, s.profile.Role)
 		}
 	}
@@ -91,6 +92,7 @@ func (w Want) and(other Want) Want {
 		Accounts: union(w.Accounts, other.Accounts),
 		Profiles: union(w.Profiles, other.Profiles),
 		People:   union(w.People, other.People),
+		Pairs:    union(w.Pairs, other.Pairs),
 	}
 }
 
@@ -109,6 +111,11 @@ func (w Want) wellFormed() bool {
 	}
 	for _, p := range w.People {
 		if !p.Valid() {
+			return false
+		}
+	}
+	for _, p := range w.Pairs {
+		if !p.Addressee.Valid() || !p.Agency.Valid() {
 			return false
 		}
 	}

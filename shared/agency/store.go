@@ -2,6 +2,7 @@ package agency
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -18,14 +19,17 @@ type Store interface {
 	// is written. Whatever is written must have been read, but for events.
 	Save(context.Context, Snapshot, Changes) error
 
-	// Team lists the profiles in an account, strongly consistent.
-	Team(context.Context, AccountID, Page) (List[Profile], error)
+	// Team lists the profiles at an addressee, agencies first, strongly
+	// consistent.
+	Team(context.Context, Party, Page) (List[Profile], error)
+	// Pairs lists what an addressee holds of agencies, strongly consistent.
+	Pairs(context.Context, Party, Page) (List[Pair], error)
 	// Clients lists an agency's profiles, ordered by status, then name.
 	Clients(context.Context, AccountID, ClientFilter, Page) (List[Profile], error)
 	// Memberships lists a person's active profiles, ordered by account name.
 	Memberships(context.Context, PersonID, Page) (List[Profile], error)
-	// Activity lists an account's events, newest first; only those that concern
-	// one agency unless that is "".
+	// Activity lists an account's events, newest first: those that concern one
+	// agency, or, when that is "", all that are not muted.
 	Activity(ctx context.Context, account, agency AccountID, page Page) (List[Event], error)
 	// Counts reads an agency's counts of now.
 	Counts(context.Context, AccountID) (Counts, error)
@@ -36,6 +40,7 @@ type Want struct {
 	Accounts []AccountID
 	Profiles []ProfileKey
 	People   []PersonID
+	Pairs    []PairKey
 }
 
 // Snapshot is what Load read.
@@ -43,6 +48,7 @@ type Snapshot struct {
 	Accounts map[AccountID]Account
 	Profiles map[ProfileKey]Profile
 	People   map[PersonID]Person
+	Pairs    map[PairKey]Pair
 }
 
 // Account answers what was read of an account; Version 0 when there is none.
@@ -62,18 +68,31 @@ func (s Snapshot) Person(id PersonID) Person {
 	return p
 }
 
+// Pair answers what was read of a pair; Version 0 when there is none.
+func (s Snapshot) Pair(key PairKey) Pair {
+	p := s.Pairs[key]
+	p.PairKey = key
+	return p
+}
+
 // Changes is what a decision writes. Each item carries its new version.
 type Changes struct {
 	Accounts []Account
 	Profiles []Profile
 	People   []Person
 	Events   []Event
+	Pairs    []Pair
 	Counts   []CountChange
+	// Gone are the profiles and accounts that are deleted, which were read.
+	GoneProfiles []ProfileKey
+	GoneAccounts []AccountID
+	GonePeople   []PersonID
 }
 
 // Empty tells whether there is nothing to write.
 func (c Changes) Empty() bool {
-	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Counts) == 0
+	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Pairs)+len(c.Counts)+
+		len(c.GoneProfiles)+len(c.GoneAccounts)+len(c.GonePeople) == 0
 }
 
 // Counts are an agency's clients by what they are now.
@@ -90,7 +109,26 @@ type CountChange struct {
 	Month time.Time
 	// Happened counts the events of the month by type.
 	Happened map[EventType]int
+	// PendingBelow, when not 0, is what the agency's pending requests must be
+	// below before this change; otherwise Save answers ErrTooManyOpen.
+	PendingBelow int
+	// Day is the UTC day whose count of new requests moves by Requests; it must
+	// be below DayBelow before, when that is not 0, else ErrTooManyToday.
+	Day      time.Time
+	Requests int
+	DayBelow int
+	// NoClients demands that the agency has no client and no open request, else
+	// Save answers ErrHasClients.
+	NoClients bool
 }
+
+// What Save answers, having written nothing, when a count stands against the
+// changes.
+var (
+	ErrTooManyOpen  = errors.New("agency: too many requests are open")
+	ErrTooManyToday = errors.New("agency: too many requests were made today")
+	ErrHasClients   = errors.New("agency: the agency has clients")
+)
 
 // ClientFilter narrows a list of clients. Prefix is of the account's name and
 // needs a Status.

@@ -1,6 +1,10 @@
 package agency
 
-import "context"
+import (
+	"context"
+	"slices"
+	"time"
+)
 
 // Team lists the Team Members of an account, agencies first: all of them to its
 // owners and admins, and to a connected agency its own profile alone. Errors:
@@ -11,7 +15,9 @@ func (h *Hub) Team(ctx context.Context, caller Caller, id AccountID, page Page) 
 		return List[Profile]{}, err
 	}
 	if only == "" {
-		return h.Store.Team(ctx, id, page)
+		list, err := h.Store.Team(ctx, Party(id), page)
+		list.Items = slices.DeleteFunc(list.Items, Profile.Hidden)
+		return list, err
 	}
 	read, err := h.Store.Load(ctx, Want{Profiles: []ProfileKey{At(id, only)}})
 	if err != nil {
@@ -143,13 +149,22 @@ func (d *decision) countOwners(account Account, was, now Profile) error {
 type MemberChange struct {
 	Role  Role
 	Areas Areas
+	// Until is an agency's end date; a zero time removes it.
+	Until *time.Time
+	// Clients limits a member of an agency to these clients; a pointer to nil
+	// lifts the limit.
+	Clients *[]AccountID
 }
 
-// ChangeMember changes a person's role or areas, or restricts an agency.
+// MaxAssigned is how many clients a member of an agency can be limited to.
+const MaxAssigned = 90
+
+// ChangeMember changes a person's role, areas or assigned clients, or restricts
+// an agency.
 // Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
 // NotActive, LastOwner.
 func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, member Party, in MemberChange) (Profile, error) {
-	if in.Role == "" && in.Areas == nil {
+	if in.Role == "" && in.Areas == nil && in.Until == nil && in.Clients == nil {
 		return Profile{}, invalid("body", "Say what to change.")
 	}
 	if member.Account() != "" {
@@ -157,6 +172,9 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 	}
 	areas, err := h.Rules.readRole(in.Role, in.Areas, false)
 	if err != nil {
+		return Profile{}, err
+	}
+	if err := in.readPerson(); err != nil {
 		return Profile{}, err
 	}
 	key := ProfileKey{Addressee: Party(id), Member: member}
@@ -180,11 +198,13 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 			return invalid("body.role", "In an account that an agency owns, every person is a member.")
 		case role != Member && in.Areas != nil:
 			return invalid("body.areas", "Owners and admins have every area. Leave the areas out.")
+		case in.Clients != nil && *in.Clients != nil && (role != Member || s.account.Ownership == AgencyOwned):
+			return invalid("body.clients", "Only a member of an agency can be limited to some of its clients.")
 		}
 		if err := s.mayTouch(was, role); err != nil {
 			return err
 		}
-		if p, err = d.apply(was, Step{Do: Change, By: AccountSide, Role: in.Role, Areas: areas}); err != nil {
+		if p, err = d.apply(was, Step{Do: Change, By: AccountSide, Role: in.Role, Areas: areas, Clients: in.Clients}); err != nil {
 			return err
 		}
 		return d.countOwners(s.account, was, p)
@@ -192,23 +212,53 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 	return p, err
 }
 
+// readPerson checks what only some members can be given.
+func (in MemberChange) readPerson() error {
+	if in.Until != nil {
+		return invalid("body.until", "Only an agency's access has an end date.")
+	}
+	if in.Clients == nil {
+		return nil
+	}
+	if len(*in.Clients) > MaxAssigned {
+		return invalid("body.clients", "A member can be limited to at most %d clients.", MaxAssigned)
+	}
+	for _, id := range *in.Clients {
+		if !id.Valid() {
+			return invalid("body.clients", "One of the clients is no account id.")
+		}
+	}
+	return nil
+}
+
 func (h *Hub) restrict(ctx context.Context, caller Caller, id, agency AccountID, in MemberChange) (Profile, error) {
 	if in.Role != "" {
 		return Profile{}, invalid("body.role", "An agency has no role. Give it areas.")
 	}
-	areas, err := h.Rules.readAreas("body.areas", in.Areas)
-	if err != nil {
-		return Profile{}, err
+	if in.Clients != nil {
+		return Profile{}, invalid("body.clients", "Only persons are assigned to clients.")
 	}
-	return h.decide(ctx, caller, id, agency, Step{Do: Restrict, By: AccountSide, Areas: areas})
+	step := Step{Do: Restrict, By: AccountSide, Until: in.Until}
+	if in.Areas != nil {
+		areas, err := h.Rules.readAreas("body.areas", in.Areas)
+		if err != nil {
+			return Profile{}, err
+		}
+		step.Areas = areas
+	}
+	return h.decide(ctx, caller, id, agency, step, false)
 }
 
-// RemoveMember takes a member's access away: it revokes an agency's, removes a
-// person, or lets the actor leave. Errors: IdentityChanged, NotFound,
+// RemoveMember takes a member's access away: it revokes an agency's, and with
+// block holds it off for good, removes a person, or lets the actor leave. Errors:
+// Invalid (blocking a person), IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden, NotActive, LastOwner.
-func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, member Party) (Profile, error) {
+func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, member Party, block bool) (Profile, error) {
 	if agency := member.Account(); agency != "" {
-		return h.decide(ctx, caller, id, agency, Step{Do: Revoke, By: AccountSide})
+		return h.decide(ctx, caller, id, agency, Step{Do: Revoke, By: AccountSide}, block)
+	}
+	if block {
+		return Profile{}, invalid("query.block", "Only an agency can be blocked.")
 	}
 	key := ProfileKey{Addressee: Party(id), Member: member}
 	self := caller.As == "" && member == Party(caller.ID())

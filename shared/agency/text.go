@@ -55,6 +55,17 @@ func readEmail(field, given string) (string, error) {
 	return email, nil
 }
 
+// Fold is a name as it is ordered and searched: in composed form, in lower case,
+// without control characters.
+func Fold(name string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, norm.NFC.String(name)))
+}
+
 // unsafe tells of characters that do not stand for themselves where the text
 // is shown: controls, line separators, and what reorders or hides text.
 func unsafe(r rune) bool {

@@ -22,6 +22,9 @@ const (
 	Revoke   Action = "revoke"
 	Lapse    Action = "lapse"
 	Move     Action = "move"
+	// Remind is of a request's expiry, Warn of an end date.
+	Remind Action = "remind"
+	Warn   Action = "warn"
 
 	Open   Action = "open"
 	Invite Action = "invite"
@@ -67,6 +70,11 @@ type Step struct {
 	ExpiresAt time.Time
 	// Into is the account of a Move.
 	Into AccountID
+	// Muted is fixed by a Request.
+	Muted bool
+	// Clients are what a member of an agency shall be limited to; nil leaves it,
+	// and a pointer to nil lifts the limit.
+	Clients *[]AccountID
 }
 
 // transition is a row of the table: from any of these states, by this side, to
@@ -100,6 +108,8 @@ var connectionTable = map[Action]transition{
 	Lapse:    {[]Status{Active}, ClockSide, Lapsed, ConnectionLapsed},
 	End:      {[]Status{Active}, ClockSide, Ended, ConnectionEnded},
 	Move:     {[]Status{Pending}, ClockSide, Moved, ConnectionMoved},
+	Remind:   {[]Status{Pending}, ClockSide, Pending, ConnectionReminded},
+	Warn:     {[]Status{Active}, ClockSide, Active, ConnectionLapseAhead},
 }
 
 // personTable is RULES.md's "Persons".
@@ -161,7 +171,7 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 	if err != nil {
 		return p, nil, err
 	}
-	if next.Status == settled.Status && unchanged(settled, next) {
+	if next.Status == settled.Status && unchanged(s.Do, settled, next) {
 		return p, nil, nil
 	}
 	as := row.as
@@ -199,16 +209,18 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		next.Request++
 		next.Areas, next.Message, next.RequestedBy = s.Areas, s.Message, s.Asker
 		next.RequestedAt, next.ExpiresAt, next.Until = s.At, s.ExpiresAt, time.Time{}
-		next.Delivery, next.MovedTo = Waiting, ""
+		next.Delivery, next.MovedTo, next.Muted = Waiting, "", s.Muted
+		next.Resends, next.MailedAt = 0, s.At
 	case Resend:
 		if s.ExpiresAt.After(p.ExpiresAt) {
 			next.ExpiresAt = s.ExpiresAt
 		}
 		next.RequestedBy = s.Asker
 		next.Delivery = Waiting
+		next.Resends, next.MailedAt = p.Resends+1, s.At
 	case Accept:
 		if s.Number != p.Request {
-			return p, &Error{Code: Conflict, State: p.Status, Message: "The request has changed since you looked at it. Look at it again before you accept."}
+			return p, errOtherRequest(p)
 		}
 		if s.Areas != nil && !s.Areas.within(p.Areas) {
 			return p, invalid("body.areas", "You can grant less than what was asked for, not more.")
@@ -227,15 +239,25 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 			}
 			next.Until = *s.Until
 		}
+		if s.Clients != nil {
+			next.Clients = *s.Clients
+		}
+		if next.Role != Member {
+			next.Clients = nil
+		}
 	case Open, Create, Invite:
 		next.Role, next.Areas = s.Role, s.Areas
-		next.Issuer, next.Subject = "", ""
+		next.Issuer, next.Subject, next.Clients = "", "", nil
 	case Move:
 		next.MovedTo = s.Into
 	default:
 		// The other actions change the status alone.
 	}
 	return next, nil
+}
+
+func errOtherRequest(p Profile) error {
+	return &Error{Code: Conflict, State: p.Status, Message: "The request has changed since you looked at it. Look at it again before you accept."}
 }
 
 // repeats tells whether a refused step is one that its side has already done.
@@ -251,9 +273,10 @@ func repeats(row transition, p Profile, s Step) bool {
 }
 
 // unchanged tells whether an action that keeps the status kept everything else
-// too. A resend, and an invitation that clears a binding, always do something.
-func unchanged(p, next Profile) bool {
-	return p.Status == Active && p.Role == next.Role && p.Areas.Equal(next.Areas) && p.Until.Equal(next.Until) &&
+// too. A resend, a reminder, and an invitation that clears a binding always do
+// something.
+func unchanged(do Action, p, next Profile) bool {
+	return p.Status == Active && do != Warn && slices.Equal(p.Clients, next.Clients) && (p.Clients == nil) == (next.Clients == nil) && p.Role == next.Role && p.Areas.Equal(next.Areas) && p.Until.Equal(next.Until) &&
 		p.Issuer == next.Issuer && p.Subject == next.Subject
 }
 
@@ -266,7 +289,7 @@ func refuseState(do Action, p Profile) error {
 		refusal.Code, refusal.Message = AlreadyConnected, "The agency is already connected to this account."
 	case p.Status == Expired && slices.Contains([]Action{Accept, Resend, Withdraw}, do):
 		refusal.Code, refusal.Message = RequestExpired, "The request has expired. The agency can ask again."
-	case slices.Contains([]Action{Accept, Deny, Withdraw, Resend, Move}, do):
+	case slices.Contains([]Action{Accept, Deny, Withdraw, Resend, Move, Remind}, do):
 		refusal.Code, refusal.Message = NotPending, "There is no request that waits for an answer: it is "+p.Status.sentence()+"."
 	case p.Status == Pending:
 		refusal.Message = "The request has not been accepted yet. Decide it first."
@@ -295,7 +318,7 @@ func (s Status) sentence() string {
 func tell(as EventType, was, now Profile, at time.Time) Event {
 	return Event{
 		Type: as, At: at, Addressee: now.Addressee, Agency: now.Member.Account(), Member: now.Member,
-		Ownership: now.Ownership, Request: now.Request, Version: now.Version,
+		Ownership: now.Ownership, Request: now.Request, Version: now.Version, Muted: now.Muted,
 		Was: was.state(), Now: now.state(),
 	}
 }

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -56,21 +57,24 @@ type accountItem struct {
 }
 
 func fromAccount(a agency.Account) accountItem {
-	return accountItem{
+	i := accountItem{
 		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, Hub: a.Hub, Owners: a.Owners,
 		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State,
 		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, Version: a.Version,
 	}
+	i.due(a.DueAt)
+	return i
 }
 
 func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 	closed, err1 := unstamp(i.Closed)
 	created, err2 := unstamp(i.CreatedAt)
+	due, err3 := unstamp(i.DueSK)
 	return agency.Account{
 		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, Hub: i.Hub, Owners: i.Owners,
 		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState},
-		Closed:       closed, CreatedAt: created, BodyHash: i.BodyHash, Version: i.Version,
-	}, errors.Join(err1, err2)
+		Closed:       closed, CreatedAt: created, BodyHash: i.BodyHash, DueAt: due, Version: i.Version,
+	}, errors.Join(err1, err2, err3)
 }
 
 type profileItem struct {
@@ -92,9 +96,19 @@ type profileItem struct {
 	Since       string           `dynamodbav:"since"`
 	Delivery    agency.Delivery  `dynamodbav:"delivery,omitempty"`
 	MovedTo     agency.AccountID `dynamodbav:"movedTo,omitempty"`
-	Issuer      string           `dynamodbav:"iss,omitempty"`
-	Subject     string           `dynamodbav:"sub,omitempty"`
-	Version     int              `dynamodbav:"version"`
+	Resends     int              `dynamodbav:"resends,omitempty"`
+	MailedAt    string           `dynamodbav:"mailedAt,omitempty"`
+	RemindAt    string           `dynamodbav:"remindAt,omitempty"`
+	// Muted is a digit that always stands there, so that a muted request is
+	// written in as many bytes as any other.
+	Muted int `dynamodbav:"muted"`
+	// Assigned tells a member who is limited to no client at all from one who is
+	// not limited.
+	Assigned bool               `dynamodbav:"assigned,omitempty"`
+	Clients  []agency.AccountID `dynamodbav:"clients,omitempty"`
+	Issuer   string             `dynamodbav:"iss,omitempty"`
+	Subject  string             `dynamodbav:"sub,omitempty"`
+	Version  int                `dynamodbav:"version"`
 }
 
 func fromProfile(p agency.Profile) profileItem {
@@ -104,12 +118,15 @@ func fromProfile(p agency.Profile) profileItem {
 		Request: p.Request, Message: p.Message, RequestedBy: p.RequestedBy,
 		RequestedAt: stamp(p.RequestedAt), ExpiresAt: stamp(p.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
 		Delivery: p.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
+		Resends: p.Resends, MailedAt: stamp(p.MailedAt), RemindAt: stamp(p.RemindAt), Muted: digit(p.Muted),
+		Assigned: p.Clients != nil, Clients: p.Clients,
 	}
-	// An agency sees its ended connections; a person lists what they can enter.
-	if p.Kind() == agency.AgencyKind || p.Status == agency.Active {
+	// An agency sees its ended connections, but not those that another account
+	// has taken up; a person lists what they can enter.
+	if p.Kind() == agency.AgencyKind && p.Status != agency.Moved || p.Status == agency.Active {
 		i.MemberPK, i.MemberSK = string(p.Member), memberSort(p)
 	}
-	i.due(p.Due())
+	i.due(p.DueAt)
 	return i
 }
 
@@ -120,9 +137,58 @@ func (i profileItem) profile() (agency.Profile, error) {
 		AccountName: i.AccountName, Ownership: i.Ownership, Plan: i.Plan,
 		Request: i.Request, Message: i.Message, RequestedBy: i.RequestedBy,
 		Delivery: i.Delivery, MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
+		Resends: i.Resends, Muted: i.Muted != 0, Clients: i.Clients,
+	}
+	if i.Assigned && p.Clients == nil {
+		p.Clients = []agency.AccountID{}
 	}
 	err = errors.Join(err,
-		read(&p.RequestedAt, i.RequestedAt), read(&p.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since))
+		read(&p.RequestedAt, i.RequestedAt), read(&p.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since),
+		read(&p.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK))
+	return p, err
+}
+
+func digit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// pairItem has every attribute always, each in one width, so that whether an
+// agency is held off does not show in how much is written.
+type pairItem struct {
+	keys
+	CoolingUntil string   `dynamodbav:"coolingUntil"`
+	Blocked      int      `dynamodbav:"blocked"`
+	Mailed       []string `dynamodbav:"mailed"`
+	Version      int      `dynamodbav:"version"`
+}
+
+// never is the stamp of no time at all.
+var never = time.Time{}.UTC().Format(stampLayout)
+
+func fromPair(p agency.Pair) pairItem {
+	i := pairItem{
+		keys: pairKey(p.PairKey).keys(), CoolingUntil: cmp.Or(stamp(p.CoolingUntil), never), Blocked: digit(p.Blocked),
+		Mailed: []string{}, Version: p.Version,
+	}
+	for _, at := range p.Mailed {
+		i.Mailed = append(i.Mailed, stamp(at))
+	}
+	return i
+}
+
+func (i pairItem) pair() (agency.Pair, error) {
+	k, err := parsePairKey(i.PK, i.SK)
+	p := agency.Pair{PairKey: k, Blocked: i.Blocked != 0, Version: i.Version}
+	if i.CoolingUntil != never {
+		err = errors.Join(err, read(&p.CoolingUntil, i.CoolingUntil))
+	}
+	for _, text := range i.Mailed {
+		at, err1 := unstamp(text)
+		p.Mailed, err = append(p.Mailed, at), errors.Join(err, err1)
+	}
 	return p, err
 }
 
@@ -135,11 +201,19 @@ type personItem struct {
 	keys
 	Email   string             `dynamodbav:"email"`
 	Teams   []agency.AccountID `dynamodbav:"teams,omitempty"`
+	Erasing string             `dynamodbav:"erasing,omitempty"`
 	Version int                `dynamodbav:"version"`
 }
 
+func (i personItem) person(id agency.PersonID) (agency.Person, error) {
+	p := agency.Person{ID: id, Email: i.Email, Teams: i.Teams, Version: i.Version}
+	return p, errors.Join(read(&p.Erasing, i.Erasing), read(&p.DueAt, i.DueSK))
+}
+
 func fromPerson(p agency.Person) personItem {
-	return personItem{keys: personKey(p.ID).keys(), Email: p.Email, Teams: p.Teams, Version: p.Version}
+	i := personItem{keys: personKey(p.ID).keys(), Email: p.Email, Teams: p.Teams, Erasing: stamp(p.Erasing), Version: p.Version}
+	i.due(p.DueAt)
+	return i
 }
 
 type stateItem struct {
@@ -150,17 +224,24 @@ type stateItem struct {
 	Until   string        `dynamodbav:"until,omitempty"`
 	Expires string        `dynamodbav:"expires,omitempty"`
 	Message string        `dynamodbav:"message,omitempty"`
+	// Assigned tells a limit to no client from no limit.
+	Assigned bool               `dynamodbav:"assigned,omitempty"`
+	Clients  []agency.AccountID `dynamodbav:"clients,omitempty"`
 }
 
 func fromState(s agency.State) stateItem {
 	return stateItem{
 		Name: s.Name, Status: s.Status, Role: s.Role, Areas: s.Areas,
 		Until: stamp(s.Until), Expires: stamp(s.Expires), Message: s.Message,
+		Assigned: s.Clients != nil, Clients: s.Clients,
 	}
 }
 
 func (i stateItem) state() (agency.State, error) {
-	s := agency.State{Name: i.Name, Status: i.Status, Role: i.Role, Areas: i.Areas, Message: i.Message}
+	s := agency.State{Name: i.Name, Status: i.Status, Role: i.Role, Areas: i.Areas, Message: i.Message, Clients: i.Clients}
+	if i.Assigned && s.Clients == nil {
+		s.Clients = []agency.AccountID{}
+	}
 	return s, errors.Join(read(&s.Until, i.Until), read(&s.Expires, i.Expires))
 }
 
@@ -178,6 +259,7 @@ type eventItem struct {
 	Was       stateItem        `dynamodbav:"was"`
 	Now       stateItem        `dynamodbav:"now"`
 	Client    agency.PersonID  `dynamodbav:"client,omitempty"`
+	Muted     int              `dynamodbav:"muted"`
 	// Wake is set by cleanup, to bring the event through the stream once more.
 	Wake int64 `dynamodbav:"wake,omitempty"`
 }
@@ -186,7 +268,7 @@ func fromEvent(e agency.Event) eventItem {
 	i := eventItem{
 		keys: eventKey(EventKey{e.Addressee, e.ID}).keys(), Type: e.Type, At: stamp(e.At), Agency: e.Agency, Member: e.Member,
 		Actor: e.Actor, As: e.As, Ownership: e.Ownership, Request: e.Request, Version: e.Version,
-		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client,
+		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client, Muted: digit(e.Muted),
 	}
 	if e.Agency != "" {
 		i.MemberPK, i.MemberSK = string(e.Agency), i.SK
@@ -200,7 +282,7 @@ func (i eventItem) event() (agency.Event, error) {
 	k, err := ParseEventKey(i.PK, i.SK)
 	e := agency.Event{
 		ID: k.ID, Addressee: k.Addressee, Type: i.Type, Agency: i.Agency, Member: i.Member, Actor: i.Actor, As: i.As,
-		Ownership: i.Ownership, Request: i.Request, Version: i.Version, Client: i.Client,
+		Ownership: i.Ownership, Request: i.Request, Version: i.Version, Client: i.Client, Muted: i.Muted != 0,
 	}
 	var err1, err2 error
 	e.Was, err1 = i.Was.state()

@@ -7,9 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 
 	"agencyhub/shared/agency"
 )
@@ -23,6 +20,8 @@ const (
 	eventPrefix   = "EVENT#"
 	mailPrefix    = "MAIL#"
 	countPrefix   = "COUNT#"
+	pairPrefix    = "PAIR#"
+	limitPrefix   = "LIMIT#"
 	duePrefix     = "DUE#"
 
 	accountSort = "ACCT"
@@ -107,6 +106,27 @@ func ParseMailTag(tag string) (MailKey, error) {
 	return m, nil
 }
 
+func pairKey(p agency.PairKey) key {
+	return key{partition(p.Addressee), pairPrefix + string(p.Agency)}
+}
+
+func parsePairKey(pk, sk string) (agency.PairKey, error) {
+	addressee, err := parsePartition(pk)
+	if err != nil {
+		return agency.PairKey{}, err
+	}
+	id, ok := strings.CutPrefix(sk, pairPrefix)
+	if !ok || !agency.AccountID(id).Valid() {
+		return agency.PairKey{}, fmt.Errorf("table: no pair's sort key: %q", sk)
+	}
+	return agency.PairKey{Addressee: addressee, Agency: agency.AccountID(id)}, nil
+}
+
+// limitKey is what somebody may still do on a UTC day.
+func limitKey(who agency.Party, day time.Time) key {
+	return key{limitPrefix + string(who), day.UTC().Format("2006-01-02")}
+}
+
 func countKey(id agency.AccountID, sort string) key {
 	return key{countPrefix + string(id), sort}
 }
@@ -154,7 +174,7 @@ func parseProfileKey(pk, sk string) (agency.ProfileKey, error) {
 // memberSort orders a member's profiles: an agency's by status and then name, a
 // person's by name.
 func memberSort(p agency.Profile) string {
-	name := fold(p.AccountName)
+	name := agency.Fold(p.AccountName)
 	if p.Kind() == agency.PersonKind {
 		return name
 	}
@@ -162,17 +182,6 @@ func memberSort(p agency.Profile) string {
 		name = unnamed + string(p.Addressee)
 	}
 	return string(p.Status) + "#" + name
-}
-
-// fold is a name as it is ordered and searched: in composed form, lower case,
-// without control characters.
-func fold(name string) string {
-	return strings.ToLower(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, norm.NFC.String(name)))
 }
 
 // dueShard spreads items over the due index by their own key, so that an item

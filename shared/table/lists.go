@@ -17,11 +17,22 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Team lists the profiles in an account, agencies first.
-func (t *Table) Team(ctx context.Context, account agency.AccountID, page agency.Page) (agency.List[agency.Profile], error) {
+// Team lists the profiles at an addressee, agencies first.
+func (t *Table) Team(ctx context.Context, at agency.Party, page agency.Page) (agency.List[agency.Profile], error) {
 	return list(ctx, t, query{
-		pk: "pk", partition: accountKey(account).pk, sk: "sk", from: teamPrefix, consistent: true,
+		pk: "pk", partition: partition(at), sk: "sk", from: teamPrefix, consistent: true,
 	}, page, profileOf)
+}
+
+// Pairs lists what an addressee holds of agencies.
+func (t *Table) Pairs(ctx context.Context, at agency.Party, page agency.Page) (agency.List[agency.Pair], error) {
+	return list(ctx, t, query{
+		pk: "pk", partition: partition(at), sk: "sk", from: pairPrefix, consistent: true,
+	}, page, func(item map[string]types.AttributeValue) (agency.Pair, error) {
+		i, err1 := decode[pairItem](item)
+		p, err2 := i.pair()
+		return p, errors.Join(err1, err2)
+	})
 }
 
 // Clients lists an agency's profiles by status and name.
@@ -31,7 +42,7 @@ func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter agency.
 		// Statuses are lower case; the agency's events, in upper case, sort before.
 		q.from, q.open = "a", true
 	} else {
-		q.from = string(filter.Status) + "#" + fold(filter.Prefix)
+		q.from = string(filter.Status) + "#" + agency.Fold(filter.Prefix)
 	}
 	return list(ctx, t, q, page, profileOf)
 }
@@ -44,8 +55,8 @@ func (t *Table) Memberships(ctx context.Context, id agency.PersonID, page agency
 // Activity lists an account's events, newest first.
 func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page agency.Page) (agency.List[agency.Event], error) {
 	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
-	if of != "" {
-		q.only, q.equals = "agency", string(of)
+	if q.only, q.equals = "muted", number(0); of != "" {
+		q.only, q.equals = "agency", text(string(of))
 	}
 	return list(ctx, t, q, page, func(item map[string]types.AttributeValue) (agency.Event, error) {
 		i, err1 := decode[eventItem](item)
@@ -85,7 +96,8 @@ type query struct {
 	sk, from string
 	open     bool
 	// only is an attribute that must equal something; "" for none.
-	only, equals         string
+	only                 string
+	equals               types.AttributeValue
 	backward, consistent bool
 }
 
@@ -142,7 +154,7 @@ func (q query) input(table string) *dynamodb.QueryInput {
 	}
 	if q.only != "" {
 		input.FilterExpression = aws.String("#only = :only")
-		input.ExpressionAttributeNames["#only"], input.ExpressionAttributeValues[":only"] = q.only, text(q.equals)
+		input.ExpressionAttributeNames["#only"], input.ExpressionAttributeValues[":only"] = q.only, q.equals
 	}
 	return input
 }
@@ -159,7 +171,7 @@ type position struct {
 
 func (q query) checksum(at []byte) []byte {
 	sum := sha256.New()
-	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.equals} {
+	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.only, textOf(q.equals)} {
 		_, _ = sum.Write([]byte(strconv.Quote(part))) // a hash never fails
 	}
 	_, _ = sum.Write(at)

@@ -96,6 +96,10 @@ const (
 	MailSent     Fate = "sent"
 	MailObsolete Fate = "obsolete"
 	MailFailed   Fate = "failed"
+	// MailMuted was withheld because the addressee holds the agency off, and
+	// MailCapped because they had enough unsolicited mail that day.
+	MailMuted  Fate = "muted"
+	MailCapped Fate = "capped"
 )
 
 // Claim is the answer to who may send an email.
@@ -106,21 +110,19 @@ const (
 	Claimed Claim = iota
 	Held
 	Done
+	// Capped is an unsolicited email over its recipient's limit of the day. It is
+	// claimed all the same, for its fate to be noted.
+	Capped
 )
 
 // ClaimMail takes an email for the time of the lease. Whoever holds a claim must
 // have finished or given up before the lease ends, since another may claim the
 // email from then on.
 func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease time.Duration) (Claim, error) {
-	expression := "SET #fate = :waiting, #leaseUntil = :until, #ttl = :ttl, #claimedAt = if_not_exists(#claimedAt, :now) ADD #attempts :one"
-	condition := "attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)"
+	claim, condition, values := claiming(now, lease)
 	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &t.name, Key: mailKey(m).attributes(), UpdateExpression: &expression, ConditionExpression: &condition,
-		ExpressionAttributeNames: names(expression + " " + condition),
-		ExpressionAttributeValues: map[string]types.AttributeValue{
-			":waiting": text(string(MailWaiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
-			":one": number(1), ":ttl": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.Add(mailsKept).Unix(), 10)},
-		},
+		TableName: &t.name, Key: mailKey(m).attributes(), UpdateExpression: &claim, ConditionExpression: &condition,
+		ExpressionAttributeNames: names(claim + " " + condition), ExpressionAttributeValues: values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	failed, lost := errors.AsType[*types.ConditionalCheckFailedException](err)
@@ -135,6 +137,56 @@ func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease t
 		return Done, nil
 	}
 }
+
+// claiming is the update that claims a mail, and the condition that it is free.
+func claiming(now time.Time, lease time.Duration) (update, condition string, values map[string]types.AttributeValue) {
+	return "SET #fate = :waiting, #leaseUntil = :until, #ttl = :ttl, #claimedAt = if_not_exists(#claimedAt, :now) ADD #attempts :one",
+		"attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)",
+		map[string]types.AttributeValue{
+			":waiting": text(string(MailWaiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
+			":one": number(1), ":ttl": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.Add(mailsKept).Unix(), 10)},
+		}
+}
+
+// ClaimUnsolicited is ClaimMail for an email that its recipient did not ask for:
+// with the first claim it counts among those of the UTC day, of which there may
+// be most.
+func (t *Table) ClaimUnsolicited(ctx context.Context, m MailKey, now time.Time, lease time.Duration, most int) (Claim, error) {
+	claim, _, values := claiming(now, lease)
+	// A claim that was there before has been counted before.
+	condition := "attribute_not_exists(#pk)"
+	w := writer{table: t.name, limits: map[int]error{0: errClaimed}}
+	w.items = append(w.items, types.TransactWriteItem{Update: &types.Update{
+		TableName: &t.name, Key: mailKey(m).attributes(), UpdateExpression: &claim, ConditionExpression: &condition,
+		ExpressionAttributeNames: names(claim + " " + condition), ExpressionAttributeValues: values,
+	}})
+	mails := adding(map[string]int{"mails": 1})
+	mails.unless("#mails >= :most", map[string]int{":most": most})
+	mails.keep(now.Add(limitsKept))
+	w.add(limitKey(agency.Party(m.Recipient), now), mails, errCapped)
+	_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
+	switch err := w.translate(err); {
+	case err == nil:
+		return Claimed, nil
+	case errors.Is(err, errClaimed):
+		return t.ClaimMail(ctx, m, now, lease)
+	case errors.Is(err, agency.ErrConflict):
+		return Held, nil
+	case errors.Is(err, errCapped):
+		claimed, err := t.ClaimMail(ctx, m, now, lease)
+		if claimed == Claimed && err == nil {
+			return Capped, nil
+		}
+		return claimed, err
+	default:
+		return Held, err
+	}
+}
+
+var (
+	errClaimed = errors.New("table: the mail was claimed, and counted, before")
+	errCapped  = errors.New("table: the recipient has had enough mail today")
+)
 
 // FinishMail notes what became of an email that the caller claimed. messageID
 // is SES's; "" for what was not sent.
@@ -152,11 +204,13 @@ func (t *Table) ReleaseMail(ctx context.Context, m MailKey) error {
 	return err
 }
 
-// DueItem is what the clock has come for: a profile, or an event that waits to
-// be told.
+// DueItem is what the clock has come for: an event that waits to be told, a
+// profile, a closed account, or a person who is being erased. One is given.
 type DueItem struct {
-	Profile *agency.ProfileKey
 	Event   *EventKey
+	Profile *agency.ProfileKey
+	Account agency.AccountID
+	Person  agency.PersonID
 	// At is when it came due, and Since when an event happened.
 	At, Since time.Time
 }
@@ -197,6 +251,10 @@ func dueItem(item map[string]types.AttributeValue) (DueItem, error) {
 	if e, err := ParseEventKey(k.pk, k.sk); err == nil {
 		since, err := unstamp(textOf(item["at"]))
 		return DueItem{Event: &e, At: at, Since: since}, err
+	}
+	if k.sk == accountSort || k.sk == personSort {
+		addressee, err := parsePartition(k.pk)
+		return DueItem{Account: addressee.Account(), Person: addressee.Person(), At: at}, err
 	}
 	p, err := parseProfileKey(k.pk, k.sk)
 	return DueItem{Profile: &p, At: at}, err

@@ -4,10 +4,12 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -48,6 +50,7 @@ func (t *Table) Load(ctx context.Context, want agency.Want) (agency.Snapshot, er
 		Accounts: make(map[agency.AccountID]agency.Account, len(want.Accounts)),
 		Profiles: make(map[agency.ProfileKey]agency.Profile, len(want.Profiles)),
 		People:   make(map[agency.PersonID]agency.Person, len(want.People)),
+		Pairs:    make(map[agency.PairKey]agency.Pair, len(want.Pairs)),
 	}
 	var keys []key
 	for _, id := range want.Accounts {
@@ -61,6 +64,10 @@ func (t *Table) Load(ctx context.Context, want agency.Want) (agency.Snapshot, er
 	for _, id := range want.People {
 		read.People[id] = agency.Person{ID: id}
 		keys = append(keys, personKey(id))
+	}
+	for _, k := range want.Pairs {
+		read.Pairs[k] = agency.Pair{PairKey: k}
+		keys = append(keys, pairKey(k))
 	}
 	items, err := t.batch(ctx, keys)
 	if err != nil {
@@ -83,7 +90,15 @@ func (t *Table) Load(ctx context.Context, want agency.Want) (agency.Snapshot, er
 	for id := range read.People {
 		if item, ok := items[personKey(id)]; ok {
 			i, err1 := decode[personItem](item)
-			read.People[id], err = agency.Person{ID: id, Email: i.Email, Teams: i.Teams, Version: i.Version}, errors.Join(err, err1)
+			person, err2 := i.person(id)
+			read.People[id], err = person, errors.Join(err, err1, err2)
+		}
+	}
+	for k := range read.Pairs {
+		if item, ok := items[pairKey(k)]; ok {
+			i, err1 := decode[pairItem](item)
+			pair, err2 := i.pair()
+			read.Pairs[k], err = pair, errors.Join(err, err1, err2)
 		}
 	}
 	return read, err
@@ -128,7 +143,7 @@ func (t *Table) batch(ctx context.Context, keys []key) (map[key]map[string]types
 // checked for the same. A condition that fails, or another transaction on the
 // same items, is agency.ErrConflict.
 func (t *Table) Save(ctx context.Context, read agency.Snapshot, c agency.Changes) error {
-	w := writer{table: t.name, was: map[key]int{}}
+	w := writer{table: t.name, was: map[key]int{}, limits: map[int]error{}}
 	for id, a := range read.Accounts {
 		w.was[accountKey(id)] = a.Version
 	}
@@ -138,6 +153,9 @@ func (t *Table) Save(ctx context.Context, read agency.Snapshot, c agency.Changes
 	for id, p := range read.People {
 		w.was[personKey(id)] = p.Version
 	}
+	for k, p := range read.Pairs {
+		w.was[pairKey(k)] = p.Version
+	}
 	for _, a := range c.Accounts {
 		w.put(accountKey(a.ID), fromAccount(a))
 	}
@@ -146,6 +164,18 @@ func (t *Table) Save(ctx context.Context, read agency.Snapshot, c agency.Changes
 	}
 	for _, p := range c.People {
 		w.put(personKey(p.ID), fromPerson(p))
+	}
+	for _, p := range c.Pairs {
+		w.put(pairKey(p.PairKey), fromPair(p))
+	}
+	for _, k := range c.GoneProfiles {
+		w.delete(profileKey(k))
+	}
+	for _, id := range c.GoneAccounts {
+		w.delete(accountKey(id))
+	}
+	for _, id := range c.GonePeople {
+		w.delete(personKey(id))
 	}
 	for k, version := range w.was {
 		w.check(k, version)
@@ -161,21 +191,35 @@ func (t *Table) Save(ctx context.Context, read agency.Snapshot, c agency.Changes
 		return w.err
 	}
 	_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
-	return translate(err)
+	return w.translate(err)
 }
 
-// translate tells a lost race from a failure of the store.
-func translate(err error) error {
+// translate tells a lost race from a count that stands against the changes, and
+// both from a failure of the store. A lost race comes first: what it would have
+// led to is not known.
+func (w *writer) translate(err error) error {
 	if err == nil {
 		return nil
 	}
-	if cancelled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
-		for _, reason := range cancelled.CancellationReasons {
-			switch aws.ToString(reason.Code) {
-			case "ConditionalCheckFailed", "TransactionConflict":
+	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		return fmt.Errorf("table: transaction: %w", err)
+	}
+	var limit error
+	for i, reason := range cancelled.CancellationReasons {
+		switch aws.ToString(reason.Code) {
+		case "TransactionConflict":
+			return fmt.Errorf("%w: %w", agency.ErrConflict, err)
+		case "ConditionalCheckFailed":
+			failed := w.limits[i]
+			if failed == nil {
 				return fmt.Errorf("%w: %w", agency.ErrConflict, err)
 			}
+			limit = cmp.Or(limit, failed)
 		}
+	}
+	if limit != nil {
+		return fmt.Errorf("%w: %w", limit, err)
 	}
 	return fmt.Errorf("table: transaction: %w", err)
 }
@@ -186,7 +230,10 @@ type writer struct {
 	// was are the versions read of what has not been written yet.
 	was   map[key]int
 	items []types.TransactWriteItem
-	err   error
+	// limits say what a failed condition means, by the item's place; the others
+	// are lost races.
+	limits map[int]error
+	err    error
 }
 
 func (w *writer) put(k key, item any) {
@@ -212,37 +259,114 @@ func (w *writer) check(k key, version int) {
 	w.items = append(w.items, types.TransactWriteItem{ConditionCheck: check})
 }
 
-// count moves an agency's counts. They are sums, so they need no condition.
+func (w *writer) delete(k key) {
+	version, ok := w.was[k]
+	if !ok {
+		w.err = errors.Join(w.err, fmt.Errorf("table: %s %s is deleted without having been read, or is also written", k.pk, k.sk))
+		return
+	}
+	delete(w.was, k)
+	gone := &types.Delete{TableName: &w.table, Key: k.attributes()}
+	gone.ConditionExpression, gone.ExpressionAttributeNames, gone.ExpressionAttributeValues = still(version)
+	w.items = append(w.items, types.TransactWriteItem{Delete: gone})
+}
+
+// count moves an agency's counts. They are sums, so they need no condition but
+// their limits.
 func (w *writer) count(m agency.CountChange) {
-	now := map[string]int{"owned": m.Owned, "connected": m.Connected, "pending": m.Pending}
 	month := map[string]int{}
 	for event, n := range m.Happened {
 		month[string(event)] = n
 	}
-	w.add(countKey(m.Agency, nowSort), now)
-	w.add(countKey(m.Agency, monthSort(m.Month)), month)
+	now := adding(map[string]int{"owned": m.Owned, "connected": m.Connected, "pending": m.Pending})
+	switch {
+	case m.NoClients:
+		now.unless("#owned > :none OR #connected > :none OR #pending > :none", map[string]int{":none": 0})
+		w.add(countKey(m.Agency, nowSort), now, agency.ErrHasClients)
+	case m.PendingBelow > 0:
+		now.unless("#pending >= :most", map[string]int{":most": m.PendingBelow})
+		w.add(countKey(m.Agency, nowSort), now, agency.ErrTooManyOpen)
+	default:
+		w.add(countKey(m.Agency, nowSort), now, nil)
+	}
+	w.add(countKey(m.Agency, monthSort(m.Month)), adding(month), nil)
+	requests := adding(map[string]int{"requests": m.Requests})
+	if m.DayBelow > 0 {
+		requests.unless("#requests >= :most", map[string]int{":most": m.DayBelow})
+	}
+	requests.keep(m.Day.Add(limitsKept))
+	w.add(limitKey(agency.Party(m.Agency), m.Day), requests, agency.ErrTooManyToday)
 }
 
-func (w *writer) add(k key, by map[string]int) {
-	names, values, expression := map[string]string{}, map[string]types.AttributeValue{}, ""
+// limitsKept is how long a day's limit stays, for DynamoDB to collect.
+const limitsKept = 3 * 24 * time.Hour
+
+// addition adds to the numbers of one item.
+type addition struct {
+	sums, sets []string
+	condition  string
+	values     map[string]types.AttributeValue
+}
+
+// adding is an addition of what is not 0.
+func adding(by map[string]int) *addition {
+	a := &addition{values: map[string]types.AttributeValue{}}
 	for attribute, n := range by {
-		if n == 0 {
-			continue
+		if n != 0 {
+			value := ":add" + strconv.Itoa(len(a.sums))
+			a.sums = append(a.sums, "#"+attribute+" "+value)
+			a.values[value] = number(n)
 		}
-		i := strconv.Itoa(len(names))
-		names["#"+i], values[":"+i] = attribute, number(n)
-		if expression != "" {
-			expression += ", "
-		}
-		expression += "#" + i + " :" + i
 	}
-	if expression == "" {
+	return a
+}
+
+// unless makes the addition depend on a condition that must not hold. A number
+// that is not there yet is below every bound.
+func (a *addition) unless(condition string, values map[string]int) {
+	a.condition = "NOT (" + condition + ")"
+	for name, n := range values {
+		a.values[name] = number(n)
+	}
+}
+
+// keep notes until when the item is of use.
+func (a *addition) keep(until time.Time) {
+	a.sets = append(a.sets, "#ttl = :ttl")
+	a.values[":ttl"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(until.Unix(), 10)}
+}
+
+func (w *writer) add(k key, a *addition, failed error) {
+	if len(a.sums) == 0 && a.condition == "" {
 		return
 	}
-	w.items = append(w.items, types.TransactWriteItem{Update: &types.Update{
-		TableName: &w.table, Key: k.attributes(), UpdateExpression: aws.String("ADD " + expression),
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-	}})
+	var expression []string
+	if len(a.sums) > 0 {
+		expression = append(expression, "ADD "+strings.Join(a.sums, ", "))
+		if len(a.sets) > 0 {
+			expression = append(expression, "SET "+strings.Join(a.sets, ", "))
+		}
+	}
+	update := strings.Join(expression, " ")
+	item := types.TransactWriteItem{}
+	if update == "" {
+		item.ConditionCheck = &types.ConditionCheck{
+			TableName: &w.table, Key: k.attributes(), ConditionExpression: &a.condition,
+			ExpressionAttributeNames: names(a.condition), ExpressionAttributeValues: a.values,
+		}
+	} else {
+		item.Update = &types.Update{
+			TableName: &w.table, Key: k.attributes(), UpdateExpression: &update,
+			ExpressionAttributeNames: names(update + " " + a.condition), ExpressionAttributeValues: a.values,
+		}
+		if a.condition != "" {
+			item.Update.ConditionExpression = &a.condition
+		}
+	}
+	if failed != nil {
+		w.limits[len(w.items)] = failed
+	}
+	w.items = append(w.items, item)
 }
 
 // still is the condition that an item is in the version that was read; 0 is of

@@ -1,0 +1,235 @@
+package agency
+
+import (
+	"context"
+	"errors"
+)
+
+// Ticked is what Tick did.
+type Ticked string
+
+// What Tick can do. Idle is nothing: it was not due, or somebody else did it.
+const (
+	Idle       Ticked = ""
+	DidExpire  Ticked = "expired"
+	DidLapse   Ticked = "lapsed"
+	DidRemind  Ticked = "reminded"
+	DidEnd     Ticked = "ended"
+	DidErase   Ticked = "erased"
+	DidCollect Ticked = "collected"
+)
+
+// TickProfile does what the clock asks for at one profile: it records that a
+// request has expired or an end date has lapsed, reminds of either, or collects
+// what ended long ago. Done twice it changes nothing more.
+func (h *Hub) TickProfile(ctx context.Context, key ProfileKey) (Ticked, error) {
+	var done Ticked
+	err := h.command(ctx, nil, Want{Profiles: []ProfileKey{key}}, func(d *decision) error {
+		done = Idle
+		p := d.read.Profile(key)
+		if p.Version == 0 || d.now.Before(d.rules.due(p)) || d.rules.due(p).IsZero() {
+			return nil
+		}
+		if p.Status.Over() {
+			d.GoneProfiles, done = append(d.GoneProfiles, key), DidCollect
+			return nil
+		}
+		step := Step{Do: Remind, By: ClockSide}
+		switch status := p.StatusAt(d.now); {
+		case status == Expired:
+			step.Do, done = Expire, DidExpire
+		case status == Lapsed:
+			step.Do, done = Lapse, DidLapse
+		case status == Active:
+			step.Do, done = Warn, DidRemind
+		default:
+			done = DidRemind
+		}
+		_, err := d.apply(p, step)
+		return err
+	})
+	return done, err
+}
+
+// TickAccount goes on with what follows from an account's closing: it ends its
+// members, a page of them at a time, and takes its data away after the
+// retention. Done twice it changes nothing more.
+func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
+	read, err := h.Store.Load(ctx, Want{Accounts: []AccountID{id}})
+	if err != nil {
+		return Idle, err
+	}
+	account, now := read.Account(id), h.Now()
+	if account.DueAt.IsZero() || now.Before(account.DueAt) {
+		return Idle, nil
+	}
+	gone := !now.Before(account.Closed.Add(h.Rules.Retention))
+	left := 0
+	for cursor := ""; left < pageSize; {
+		team, err := h.Store.Team(ctx, Party(id), Page{Limit: pageSize, Cursor: cursor})
+		if err != nil {
+			return Idle, err
+		}
+		for _, p := range team.Items {
+			if p.Status.Over() && !gone {
+				continue
+			}
+			if left++; p.Status.Over() {
+				err = h.collect(ctx, p.ProfileKey)
+			} else {
+				err = h.end(ctx, p.ProfileKey)
+			}
+			if err != nil {
+				return Idle, err
+			}
+		}
+		if cursor = team.Next; cursor == "" {
+			break
+		}
+	}
+	if left > 0 {
+		// There may be more; the due mark stays, and so does the next run's work.
+		return DidEnd, nil
+	}
+	done := Idle
+	err = h.command(ctx, nil, Want{Accounts: []AccountID{id}}, func(d *decision) error {
+		account := d.read.Account(id)
+		switch {
+		case !account.Exists():
+			done = Idle
+		case gone:
+			d.GoneAccounts, done = append(d.GoneAccounts, id), DidCollect
+		default:
+			account.DueAt = account.Closed.Add(d.rules.Retention)
+			account.Version++
+			d.Accounts, done = append(d.Accounts, account), DidEnd
+		}
+		return nil
+	})
+	return done, err
+}
+
+// end ends one profile because its account was closed.
+func (h *Hub) end(ctx context.Context, key ProfileKey) error {
+	want := Want{Profiles: []ProfileKey{key}}
+	person := key.Member.Person()
+	if person != "" {
+		want.People = []PersonID{person}
+	}
+	return h.command(ctx, nil, want, func(d *decision) error {
+		p := d.read.Profile(key)
+		if p.Version == 0 || p.Status.Over() {
+			return nil
+		}
+		p, err := d.apply(p, Step{Do: End, By: ClockSide})
+		if err == nil && person != "" {
+			d.join(p)
+		}
+		return err
+	})
+}
+
+// collect takes an ended profile away.
+func (h *Hub) collect(ctx context.Context, key ProfileKey) error {
+	return h.command(ctx, nil, Want{Profiles: []ProfileKey{key}}, func(d *decision) error {
+		if p := d.read.Profile(key); p.Status.Over() {
+			d.GoneProfiles = append(d.GoneProfiles, key)
+		}
+		return nil
+	})
+}
+
+// TickPerson goes on with erasing a person: it ends their profiles and the
+// requests that are addressed to them, takes their address out of all of these,
+// and then themselves away. Where they have become a last owner meanwhile the
+// erasing stops, with the error LastOwner that names the account, until somebody
+// else is an owner.
+func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
+	read, err := h.Store.Load(ctx, Want{People: []PersonID{id}})
+	if err != nil {
+		return Idle, err
+	}
+	me := read.Person(id)
+	if me.Erasing.IsZero() || h.Now().Before(me.DueAt) {
+		return Idle, nil
+	}
+	var stopped error
+	did := 0
+	for _, list := range []func(Page) (List[Profile], error){
+		func(page Page) (List[Profile], error) { return h.Store.Memberships(ctx, id, page) },
+		func(page Page) (List[Profile], error) { return h.Store.Team(ctx, Party(id), page) },
+	} {
+		// What is done leaves the list, so it is read from its beginning.
+		page, err := list(Page{Limit: pageSize})
+		if err != nil {
+			return Idle, err
+		}
+		for _, p := range page.Items {
+			did++
+			if err := h.forget(ctx, id, p.ProfileKey); CodeOf(err) == LastOwner {
+				stopped = errors.Join(stopped, err)
+			} else if err != nil {
+				return Idle, err
+			}
+		}
+	}
+	if stopped != nil {
+		return Idle, stopped
+	}
+	if did > 0 {
+		return DidErase, nil
+	}
+	done := Idle
+	err = h.command(ctx, nil, Want{People: []PersonID{id}}, func(d *decision) error {
+		me := d.read.Person(id)
+		if done = Idle; me.Erasing.IsZero() {
+			return nil
+		}
+		d.GonePeople, done = append(d.GonePeople, id), DidErase
+		d.Events = append(d.Events, Event{
+			Type: PersonErased, At: d.now, Addressee: Party(id), Member: Party(id), Ownership: ClientOwned, Version: me.Version + 1,
+		})
+		return nil
+	})
+	return done, err
+}
+
+// forget ends one profile of a person who is being erased, or a request that is
+// addressed to them, and takes the address out of it.
+func (h *Hub) forget(ctx context.Context, id PersonID, key ProfileKey) error {
+	want := Want{Profiles: []ProfileKey{key}, People: []PersonID{id}}
+	account := key.Addressee.Account()
+	if account != "" {
+		want.Accounts = []AccountID{account}
+	}
+	return h.command(ctx, nil, want, func(d *decision) error {
+		was := d.read.Profile(key)
+		if was.Version == 0 {
+			return nil
+		}
+		if account == "" && was.Status.Over() {
+			d.GoneProfiles = append(d.GoneProfiles, key)
+			return nil
+		}
+		if was.Status.Over() {
+			return nil
+		}
+		p, err := d.apply(was, Step{Do: End, By: ClockSide})
+		if err != nil {
+			return err
+		}
+		p.Email, p.Issuer, p.Subject = "", "", ""
+		d.put(p)
+		if account == "" {
+			return nil
+		}
+		me := d.read.Person(id).without(account)
+		me.Version++
+		d.People = append(d.People, me)
+		err = d.countOwners(d.read.Account(account), was, p)
+		if refusal, ok := errors.AsType[*Error](err); ok {
+			refusal.Fields = []FieldError{{Field: string(account), Message: "The person who is being erased is its last owner."}}
+		}
+		return err
+	})
+}
