@@ -44,12 +44,14 @@ func but[T any](v T, change func(*T)) T {
 
 func TestAccessDecision(t *testing.T) {
 	var (
-		client   = accountNow(ClientOwned)
-		owned    = accountNow(AgencyOwned)
-		edit     = levels(Edit, Edit)
-		nobody   = Profile{ProfileKey: At(someAccount, ann.ID())}
-		other    = NewAccountID("per_z", "another agency")
-		refusal  = func(why Reason) Access { return Access{Areas: levels(None, None), Reason: why, Ownership: ClientOwned, Payer: ClientOwned} }
+		client  = accountNow(ClientOwned)
+		owned   = accountNow(AgencyOwned)
+		edit    = levels(Edit, Edit)
+		nobody  = Profile{ProfileKey: At(someAccount, ann.ID())}
+		other   = NewAccountID("per_z", "another agency")
+		refusal = func(why Reason) Access {
+			return Access{Areas: levels(None, None), Reason: why, Ownership: ClientOwned, Payer: ClientOwned}
+		}
 		stranger = Access{Areas: levels(None, None), Reason: NoProfile}
 		grant    = func(a Areas, via string) Access {
 			return Access{Allowed: true, Areas: a, Via: via, Ownership: ClientOwned, Payer: ClientOwned}
