@@ -6,6 +6,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io/fs"
+	"net/url"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -92,8 +93,26 @@ func (h house) letter(kind string, f facts) letter {
 	} else if e.Ownership == agency.ClientOwned {
 		l.Account = f.clientOf()
 	}
-	l.Open = h.openURL(f.account.ID, as)
+	l.Open = h.open(f.account.ID, as)
 	return l
+}
+
+// open is where an account is opened; as is "" for who does not come from an
+// agency, and then nothing in the address names one.
+func (h house) open(account, as agency.AccountID) string {
+	address := h.openURL(account, as)
+	u, err := url.Parse(address)
+	if as != "" || err != nil {
+		return address
+	}
+	var kept []string
+	for _, pair := range strings.Split(u.RawQuery, "&") {
+		if pair != "" && !strings.HasSuffix(pair, "=") {
+			kept = append(kept, pair)
+		}
+	}
+	u.RawQuery = strings.Join(kept, "&")
+	return u.String()
 }
 
 // clientOf is what the agency may call an account that it does not own: the

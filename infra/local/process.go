@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -123,6 +124,9 @@ func stopAll(ps []*process) {
 // listen opens the port on 127.0.0.1; 0 takes a free one. An error names the
 // port and the flag that sets it.
 func listen(flagName string, port int) (net.Listener, error) {
+	if port == 0 {
+		return listenAnywhere()
+	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	l, err := net.Listen("tcp", address)
 	// The children of a runner killed a moment ago may be about to let go of it.
@@ -140,6 +144,19 @@ func listen(flagName string, port int) (net.Listener, error) {
 		return nil, fmt.Errorf("-%s %d: %w", flagName, port, err)
 	}
 	return l, nil
+}
+
+// listenAnywhere takes a free port below those that systems give to outgoing
+// connections: a server started a moment later, or started anew on the port of a
+// stack before it, must not find it taken by one of these.
+func listenAnywhere() (net.Listener, error) {
+	for {
+		port := 20_000 + rand.IntN(12_000) //nolint:gosec // a port is no secret
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+	}
 }
 
 func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }

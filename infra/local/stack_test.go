@@ -307,3 +307,24 @@ func port(t *testing.T, address string) string {
 	}
 	return port
 }
+
+func TestAnotherDynamoDBStandsIn(t *testing.T) {
+	db, _, _ := startEngine(t)
+	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", db.endpoint)
+	t.Setenv("AWS_REGION", "eu-central-1")
+	s := startStack(t, t.TempDir())
+	if s.DynamoDB != db.endpoint || s.Region != "eu-central-1" {
+		t.Errorf("the stack uses %s in %s", s.DynamoDB, s.Region)
+	}
+	if children := family(t, s.PID); len(children) != 5 { // two stand-ins, three functions
+		t.Errorf("%d children", len(children))
+	}
+	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#1"})
+	eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
+
+	p, out := launch(t, t.TempDir(), "-fresh")
+	<-p.exited
+	if p.err == nil || !strings.Contains(out.String(), "delete the table behind AWS_ENDPOINT_URL_DYNAMODB yourself") {
+		t.Errorf("-fresh: %v\n%s", p.err, out)
+	}
+}

@@ -104,8 +104,7 @@ func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, 
 		if _, err := d.apply(owning, Step{Do: Create, By: AgencySide, Areas: d.rules.every(Edit)}); err != nil {
 			return err
 		}
-		created := &d.Events[0]
-		created.Now.Name = name
+		d.Events[0].Now.Name = name
 		view = d.viewThrough(agency, account)
 		if client == nil {
 			return nil
@@ -114,9 +113,9 @@ func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, 
 		if err != nil {
 			return err
 		}
-		created.Client = p.Member.Person()
 		// One event tells of both: the client's own is not written.
 		d.Events = d.Events[:1]
+		d.Events[0].Client = p.Member.Person()
 		return nil
 	})
 	return view, err

@@ -123,7 +123,8 @@ func (id ConnectionID) Split() (addressee Party, agency AccountID, ok bool) {
 }
 
 // NormaliseEmail is how addresses are compared: Unicode NFC, trimmed, and in
-// lower case as a whole, the part before the @ too.
+// lower case as a whole, the part before the @ too. Some letters compose in
+// lower case alone, so it is composed again; twice gives what once does.
 func NormaliseEmail(address string) string {
-	return strings.ToLower(strings.TrimSpace(norm.NFC.String(address)))
+	return norm.NFC.String(strings.ToLower(strings.TrimSpace(norm.NFC.String(address))))
 }

@@ -49,7 +49,8 @@ func readEmail(field, given string) (string, error) {
 	email := NormaliseEmail(given)
 	parsed, err := mail.ParseAddress(email)
 	_, domain, _ := strings.Cut(email, "@")
-	if err != nil || parsed.Address != email || len(email) > MaxEmail || !strings.Contains(domain, ".") || strings.ContainsFunc(email, unsafe) {
+	if err != nil || parsed.Address != email || len(email) > MaxEmail || !strings.Contains(domain, ".") || domain[0] == '[' ||
+		strings.ContainsFunc(email, unsafe) || strings.ContainsFunc(email, unicode.IsSpace) {
 		return "", invalid(field, "Give an email address, such as ann@example.com.")
 	}
 	return email, nil
@@ -70,12 +71,12 @@ func Fold(name string) string {
 // is shown: controls, line separators, and what reorders or hides text.
 func unsafe(r rune) bool {
 	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) ||
-		unicode.Is(unicode.Cf, r) && r != zeroWidthJoiner
+		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Cf, r) && r != zeroWidthJoiner
 }
 
 // zeroWidthJoiner holds emoji and some scripts together, and hides nothing.
 const zeroWidthJoiner = '\u200d'
 
 func visible(r rune) bool {
-	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Mn, r)
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.IsMark(r)
 }

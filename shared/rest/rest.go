@@ -68,18 +68,22 @@ func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, a
 		return out, nil
 	})
 	for _, schema := range a.huma.OpenAPI().Components.Schemas.Map() {
-		wordValues(schema)
+		finish(schema)
 	}
 }
 
-// wordValues makes the messages of what a schema says of an object's further
-// values. huma makes all but these.
-func wordValues(schema *huma.Schema) {
+// finish adds what huma leaves out of a schema: the messages of what it says of
+// an object's further values, and null among the values of what can be null,
+// without which no answer that has one would be valid.
+func finish(schema *huma.Schema) {
 	if values, ok := schema.AdditionalProperties.(*huma.Schema); ok {
 		values.PrecomputeMessages()
 	}
+	if schema.Nullable && len(schema.Enum) > 0 && !slices.Contains(schema.Enum, nil) {
+		schema.Enum = append(schema.Enum, nil)
+	}
 	for _, property := range schema.Properties {
-		wordValues(property)
+		finish(property)
 	}
 }
 

@@ -347,6 +347,17 @@ func TestWhoIsCalling(t *testing.T) {
 	}
 }
 
+// A value that may be null must be so by its list of values too.
+func TestNullIsAmongTheValues(t *testing.T) {
+	a := New("things")
+	Handle(a, huma.Operation{OperationID: "check", Method: http.MethodGet, Path: "/v1/check"},
+		func(context.Context, agency.Actor, *struct{}) (*struct{ Body Access }, error) { return nil, nil })
+	schema := a.huma.OpenAPI().Components.Schemas.Map()["Access"].Properties["payer"]
+	if diff := cmp.Diff([]any{"agency", "client", nil}, schema.Enum); diff != "" || !schema.Nullable {
+		t.Errorf("nullable %v, enum (-want +got):\n%s", schema.Nullable, diff)
+	}
+}
+
 func TestEveryCodeHasItsStatus(t *testing.T) {
 	want := map[agency.Code]int{
 		"invalid": 400, "unauthenticated": 401,

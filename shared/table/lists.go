@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -112,10 +113,11 @@ func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read 
 	if err != nil {
 		return out, err
 	}
+	limit := min(max(page.Limit, 1), 1000)
 	for range rounds {
 		input := q.input(t.name)
 		input.ExclusiveStartKey = start
-		input.Limit = aws.Int32(int32(min(page.Limit, 1000) - len(out.Items))) //nolint:gosec // bounded just here
+		input.Limit = aws.Int32(int32(limit - len(out.Items))) //nolint:gosec // bounded just here
 		answer, err := t.db.Query(ctx, input)
 		if err != nil {
 			return agency.List[T]{}, fmt.Errorf("table: query: %w", err)
@@ -127,7 +129,7 @@ func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read 
 			}
 			out.Items = append(out.Items, one)
 		}
-		if start = answer.LastEvaluatedKey; start == nil || len(out.Items) >= page.Limit {
+		if start = answer.LastEvaluatedKey; start == nil || len(out.Items) >= limit {
 			break
 		}
 	}
@@ -160,8 +162,9 @@ func (q query) input(table string) *dynamodb.QueryInput {
 }
 
 // A cursor is opaque: a checksum over the query and the position, then the
-// position. It carries no right, since the partition comes from the query; the
-// checksum tells a cursor of another query, or a damaged one, at once.
+// position. It carries no right, since the partition comes from the query and
+// the position must lie in it; the checksum tells a cursor of another query, or
+// a damaged one, at once.
 const checksumSize = 10
 
 type position struct {
@@ -198,13 +201,13 @@ func (q query) start(cursor string) (map[string]types.AttributeValue, error) {
 		Code: agency.Invalid, Message: "This cursor is not of this list. Begin again without one.",
 		Fields: []agency.FieldError{{Field: "query.cursor", Message: "Not a cursor of this list."}},
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(raw) < checksumSize {
 		return nil, refusal
 	}
 	sum, at := raw[:checksumSize], raw[checksumSize:]
 	var p position
-	if !bytes.Equal(sum, q.checksum(at)) || json.Unmarshal(at, &p) != nil {
+	if !bytes.Equal(sum, q.checksum(at)) || json.Unmarshal(at, &p) != nil || !q.holds(p) {
 		return nil, refusal
 	}
 	start := key{p.PK, p.SK}.attributes()
@@ -212,4 +215,23 @@ func (q query) start(cursor string) (map[string]types.AttributeValue, error) {
 		start[q.pk], start[q.sk] = text(q.partition), text(p.Member)
 	}
 	return start, nil
+}
+
+// holds tells whether a position lies in the query's own range. DynamoDB fails
+// on one that does not.
+func (q query) holds(p position) bool {
+	sort := p.Member
+	if q.index == "" {
+		if p.PK != q.partition {
+			return false
+		}
+		sort = p.SK
+	}
+	if p.PK == "" || p.SK == "" || sort == "" {
+		return false
+	}
+	if q.open {
+		return sort >= q.from
+	}
+	return strings.HasPrefix(sort, q.from)
 }

@@ -1,0 +1,541 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+	"github.com/google/go-cmp/cmp"
+	"github.com/oklog/ulid/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+// stage is a hub on a real table, and a notifier that sends into a real inbox.
+type stage struct {
+	hub    agency.Hub
+	store  *table.Table
+	n      *notifier
+	faults *faults
+	inbox  testbed.Inbox
+	now    time.Time
+	// told are the events that were handed to the notifier in order already.
+	seen map[agency.EventID]bool
+}
+
+var (
+	annActs   = agency.NewActor("ann@studio.test", "https://issuer.test", "ann")
+	petraActs = agency.NewActor("petra@bakery.test", "https://issuer.test", "petra")
+)
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	ses, inbox := testbed.SES(t)
+	db, name := testbed.Table(t)
+	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}}
+	s.faults = &faults{hub: s.store}
+	h := testHouse(t)
+	s.hub = agency.Hub{
+		Store: s.store, Now: func() time.Time { return s.now },
+		Rules: agency.Rules{Areas: h.areas, Plans: h.plans, RequestLifetime: 14 * 24 * time.Hour, WakeAfter: 5 * time.Minute},
+		NewEventID: func(at time.Time) agency.EventID {
+			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String())
+		},
+	}
+	s.n = s.notifier(t, ses)
+	return s
+}
+
+func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
+	t.Helper()
+	return &notifier{
+		hub: s.faults, house: testHouse(t), paper: testPaper(t), now: func() time.Time { return s.now },
+		post: post{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
+	}
+}
+
+// faults is the table with failures put in.
+type faults struct {
+	hub
+	mu     sync.Mutex
+	event  func(table.EventKey) error
+	finish func(table.MailKey) error
+}
+
+var errFault = errors.New("the table fails")
+
+func (f *faults) Event(ctx context.Context, k table.EventKey) (agency.Event, bool, error) {
+	if f.event != nil {
+		if err := f.event(k); err != nil {
+			return agency.Event{}, false, err
+		}
+	}
+	return f.hub.Event(ctx, k)
+}
+
+func (f *faults) FinishMail(ctx context.Context, m table.MailKey, fate table.Fate, id string, now time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.finish != nil {
+		if err := f.finish(m); err != nil {
+			return err
+		}
+	}
+	return f.hub.FinishMail(ctx, m, fate, id, now)
+}
+
+// must fails the test on an error of a command.
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// requested opens Petra's bakery and Ann's studio, tells all that, and has the
+// studio ask the bakery.
+func (s *stage) requested(t *testing.T) (bakery, studio agency.AccountID, id agency.ConnectionID) {
+	t.Helper()
+	account := must[agency.AccountView](t)
+	bakery = account(s.hub.OpenAccount(t.Context(), petraActs, "bakery-0123456789", "Petra’s Bakery")).ID
+	studio = account(s.hub.OpenAccount(t.Context(), annActs, "studio-0123456789", "Bright Studio")).ID
+	must[agency.AccountView](t)(s.hub.SwitchHubOn(t.Context(), annActs, studio))
+	s.deliver(t, s.fresh(t, bakery, studio)...)
+	p := must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), annActs, studio, agency.Ask{Account: bakery, Message: message, Areas: some}))
+	return bakery, studio, p.ID()
+}
+
+// fresh are the keys of the events in accounts that were not asked for before,
+// oldest first.
+func (s *stage) fresh(t *testing.T, accounts ...agency.AccountID) []table.EventKey {
+	t.Helper()
+	var keys []table.EventKey
+	for _, account := range accounts {
+		list := must[agency.List[agency.Event]](t)(s.store.Activity(t.Context(), account, "", agency.Page{Limit: 100}))
+		for _, e := range slices.Backward(list.Items) {
+			if !s.seen[e.ID] {
+				s.seen[e.ID] = true
+				keys = append(keys, table.EventKey{Addressee: e.Addressee, ID: e.ID})
+			}
+		}
+	}
+	return keys
+}
+
+// batch is the stream's records of events. Their sequence numbers are s1, s2 …
+func batch(keys ...table.EventKey) events.DynamoDBEvent {
+	var b events.DynamoDBEvent
+	for i, k := range keys {
+		b.Records = append(b.Records, record("s"+strconv.Itoa(i+1), "ACCT#"+string(k.Addressee), "EVENT#"+strings.TrimPrefix(string(k.ID), "evt_")))
+	}
+	return b
+}
+
+func record(sequence, pk, sk string) events.DynamoDBEventRecord {
+	return events.DynamoDBEventRecord{EventName: "INSERT", EventID: "not-" + sequence, Change: events.DynamoDBStreamRecord{
+		SequenceNumber: sequence,
+		Keys:           map[string]events.DynamoDBAttributeValue{"pk": events.NewStringAttribute(pk), "sk": events.NewStringAttribute(sk)},
+	}}
+}
+
+// deliver hands events over and expects no failure.
+func (s *stage) deliver(t *testing.T, keys ...table.EventKey) {
+	t.Helper()
+	if failed := s.handle(t, s.n, batch(keys...)); failed != "" {
+		t.Fatalf("the record %s failed", failed)
+	}
+}
+
+// handle answers the failed record, "" for none.
+func (s *stage) handle(t *testing.T, n *notifier, b events.DynamoDBEvent) string {
+	t.Helper()
+	out, err := n.Handle(t.Context(), b)
+	if err != nil || len(out.BatchItemFailures) > 1 {
+		t.Fatalf("%v, %v", out, err)
+	}
+	for _, failure := range out.BatchItemFailures {
+		return failure.ItemIdentifier
+	}
+	return ""
+}
+
+// mailed checks what the inbox holds: "who: subject".
+func (s *stage) mailed(t *testing.T, want ...string) {
+	t.Helper()
+	got := []string{}
+	for _, e := range s.inbox.Emails(t) {
+		if len(e.Destination.To) != 1 || e.From != `"Agency Hub" <hub@example.com>` || e.Body.Text == "" || !strings.HasPrefix(e.Body.HTML, "<!doctype html>") {
+			t.Errorf("a strange email: %+v", e)
+		}
+		got = append(got, strings.Join(e.Destination.To, ",")+": "+e.Subject)
+	}
+	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
+		t.Errorf("the inbox: %s", diff)
+	}
+}
+
+// told checks whether an event still has its due mark.
+func (s *stage) told(t *testing.T, key table.EventKey, want bool) {
+	t.Helper()
+	e, found, err := s.store.Event(t.Context(), key)
+	if err != nil || !found || e.WakeAt.IsZero() != want {
+		t.Errorf("%s is told: %v (found %v, %v), want %v", e.Type, e.WakeAt.IsZero(), found, err, want)
+	}
+}
+
+func (s *stage) delivery(t *testing.T, id agency.ConnectionID, want agency.Delivery) {
+	t.Helper()
+	addressee, of, _ := id.Split()
+	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(of)}
+	read := must[agency.Snapshot](t)(s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{key}}))
+	if got := read.Profile(key).Delivery; got != want {
+		t.Errorf("delivery is %s, want %s", got, want)
+	}
+}
+
+const theRequest = "petra@bakery.test: Bright Studio asks to work in Petra’s Bakery"
+
+func TestTheStoryIsToldOnce(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, id := s.requested(t)
+	profile := must[agency.Profile](t)
+	petra, ann := agency.Caller{Actor: petraActs}, annActs
+	var sent []string
+	step := func(lines ...string) {
+		t.Helper()
+		keys := s.fresh(t, bakery)
+		if len(keys) != 1 {
+			t.Fatalf("%d events", len(keys))
+		}
+		s.deliver(t, keys[0], keys[0])
+		s.deliver(t, keys[0])
+		sent = append(sent, lines...)
+		s.mailed(t, sent...)
+		s.told(t, keys[0], true)
+		s.now = s.now.Add(time.Hour)
+	}
+	s.delivery(t, id, agency.Waiting)
+	step(theRequest)
+	s.delivery(t, id, agency.Sent)
+	text := s.inbox.Emails(t)[0].Body.Text
+	for _, want := range []string{"ann@studio.test of Bright Studio", "https://hub.example.com/requests/" + string(id) + "\n", "Monday, 7 December 2026 at 10:00 UTC"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the request does not say %q:\n%s", want, text)
+		}
+	}
+	profile(s.hub.ResendRequest(t.Context(), ann, studio, id))
+	s.delivery(t, id, agency.Waiting)
+	step("petra@bakery.test: Sent again: Bright Studio asks to work in Petra’s Bakery")
+	s.delivery(t, id, agency.Sent)
+	profile(s.hub.WithdrawRequest(t.Context(), ann, studio, id))
+	step("petra@bakery.test: Bright Studio has withdrawn its request")
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	step(theRequest)
+	profile(s.hub.DenyRequest(t.Context(), petra, bakery, studio))
+	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was denied")
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	step(theRequest)
+	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, agency.Acceptance{Request: 3}))
+	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
+	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(studio), agency.MemberChange{Areas: fewer}))
+	step("ann@studio.test: What you may do in Petra’s Bakery has changed")
+	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(studio)))
+	step("ann@studio.test: Petra’s Bakery has revoked your access", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery was revoked")
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	step(theRequest)
+	s.now = s.now.Add(15 * 24 * time.Hour)
+	must[agency.EventType](t)(s.hub.Expire(t.Context(), agency.At(bakery, studio)))
+	step("ann@studio.test: Your request to Petra’s Bakery has expired", "petra@bakery.test: The request of Bright Studio has expired")
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	step(theRequest)
+	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, agency.Acceptance{Request: 5}))
+	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
+	profile(s.hub.LeaveAccount(t.Context(), ann, studio, id))
+	step("ann@studio.test: Bright Studio has left Petra’s Bakery", "petra@bakery.test: Bright Studio has left Petra’s Bakery")
+}
+
+func TestPersonsAreTold(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	s.deliver(t, s.fresh(t, bakery)...)
+	petra := agency.Caller{Actor: petraActs}
+	tom := agency.NewActor("tom@bakery.test", "https://issuer.test", "tom")
+	profile := must[agency.Profile](t)
+	invite := func(role agency.Role, areas agency.Areas) {
+		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, agency.Invitation{Email: tom.Email, Role: role, Areas: areas}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := []string{theRequest}
+	step := func(line string) {
+		t.Helper()
+		s.deliver(t, s.fresh(t, bakery)...)
+		sent = append(sent, line)
+		s.mailed(t, sent...)
+		s.now = s.now.Add(time.Hour)
+	}
+	invite(agency.Member, some)
+	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
+	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), agency.MemberChange{Areas: fewer}))
+	step("tom@bakery.test: Your role in Petra’s Bakery has changed")
+	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID())))
+	step("tom@bakery.test: Your access to Petra’s Bakery has ended")
+	invite(agency.Owner, nil)
+	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
+	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: tom}, bakery, agency.Party(tom.ID())))
+	step("petra@bakery.test: tom@bakery.test has left Petra’s Bakery")
+}
+
+func TestAnOwnedAccountIsTold(t *testing.T) {
+	s := newStage(t)
+	_, studio, _ := s.requested(t)
+	client := agency.NewActor("chloe@cafe.test", "https://issuer.test", "chloe")
+	cafe := must[agency.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", agency.NewClientAccount{
+		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: client.Email, Areas: some},
+	})).ID
+	asStudio := agency.Caller{Actor: annActs, As: studio}
+	profile := must[agency.Profile](t)
+	var sent []string
+	step := func(lines ...string) {
+		t.Helper()
+		keys := s.fresh(t, cafe)
+		s.deliver(t, keys...)
+		sent = append(sent, lines...)
+		s.mailed(t, sent...)
+		for _, k := range keys {
+			s.told(t, k, true)
+		}
+		s.now = s.now.Add(time.Hour)
+	}
+	step("ann@studio.test: Café Chloé is ready, and Bright Studio owns it", "chloe@cafe.test: Bright Studio has set up Café Chloé for you")
+	if text := s.inbox.Emails(t)[0].Body.Text; !strings.Contains(text, "the plan Growth, 99 USD a month") {
+		t.Error(text)
+	}
+	profile(s.hub.ChangeMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), agency.MemberChange{Areas: fewer}))
+	step("chloe@cafe.test: Your access to Café Chloé has changed")
+	profile(s.hub.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID())))
+	step("chloe@cafe.test: Your access to Café Chloé has ended")
+	if _, _, err := s.hub.InvitePerson(t.Context(), asStudio, cafe, agency.Invitation{Email: client.Email, Role: agency.Member, Areas: some}); err != nil {
+		t.Fatal(err)
+	}
+	step("chloe@cafe.test: Bright Studio has given you access to Café Chloé")
+	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: client}, cafe, agency.Party(client.ID())))
+	step("ann@studio.test: chloe@cafe.test has left Café Chloé")
+}
+
+func TestOvertakenEmailsAreNotSent(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, id := s.requested(t)
+	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
+	keys := s.fresh(t, bakery)
+	s.deliver(t, keys...)
+	s.mailed(t, "petra@bakery.test: Bright Studio has withdrawn its request")
+	for _, k := range keys {
+		s.told(t, k, true)
+	}
+	s.delivery(t, id, agency.Sent)
+	// It is marked, so nobody may claim it any more.
+	claim, err := s.store.ClaimMail(t.Context(), table.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, s.now, lease)
+	if claim != table.Done || err != nil {
+		t.Errorf("claim %v, %v", claim, err)
+	}
+}
+
+func TestTwoNotifiersSendOneSet(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	s.deliver(t, s.fresh(t, bakery)...)
+	for i := range 4 {
+		email := fmt.Sprintf("owner%d@bakery.test", i)
+		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Invitation{Email: email, Role: agency.Owner}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.deliver(t, s.fresh(t, bakery)...)
+	before := len(s.inbox.Emails(t))
+	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio))
+	keys := s.fresh(t, bakery)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			out, err := s.n.Handle(t.Context(), batch(keys...))
+			if err != nil || len(out.BatchItemFailures) > 0 {
+				t.Errorf("%v, %v", out, err)
+			}
+		})
+	}
+	all.Wait()
+	once := map[string]int{}
+	for _, e := range s.inbox.Emails(t)[before:] {
+		once[e.Destination.To[0]]++
+	}
+	want := map[string]int{"ann@studio.test": 1, "petra@bakery.test": 1, "owner0@bakery.test": 1, "owner1@bakery.test": 1, "owner2@bakery.test": 1, "owner3@bakery.test": 1}
+	if diff := cmp.Diff(want, once); diff != "" {
+		t.Error(diff)
+	}
+	// Whoever met another's claim has left the due mark; the next sees all done.
+	s.deliver(t, keys...)
+	s.told(t, keys[0], true)
+	if got := len(s.inbox.Emails(t)); got != before+6 {
+		t.Errorf("%d emails, want %d", got, before+6)
+	}
+}
+
+func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	s.deliver(t, s.fresh(t, bakery)...)
+	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio))
+	keys := s.fresh(t, bakery)
+	toAgency := "ann@studio.test: Your request to " + string(bakery) + " was declined"
+	toClient := "petra@bakery.test: The request of Bright Studio was denied"
+
+	s.faults.finish = func(m table.MailKey) error {
+		if m.Kind == "denied-client" {
+			return errFault
+		}
+		return nil
+	}
+	if failed := s.handle(t, s.n, batch(keys...)); failed != "s1" {
+		t.Errorf("failed: %q, want s1", failed)
+	}
+	s.mailed(t, theRequest, toAgency, toClient)
+	s.faults.finish = nil
+	// While the claim lives nobody knows whether the email was sent: not yet.
+	s.deliver(t, keys...)
+	s.told(t, keys[0], false)
+	s.mailed(t, theRequest, toAgency, toClient)
+	s.now = s.now.Add(lease)
+	s.deliver(t, keys...)
+	s.told(t, keys[0], true)
+	s.mailed(t, theRequest, toAgency, toClient, toClient)
+}
+
+func TestTheFirstFailureIsAnsweredAndWhatFollowsIsLeft(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	requested := s.fresh(t, bakery)
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+	accepted := s.fresh(t, bakery)
+	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio)))
+	revoked := s.fresh(t, bakery)
+	b := batch(requested[0], accepted[0], revoked[0])
+
+	s.faults.event = func(k table.EventKey) error {
+		if k == accepted[0] {
+			return errFault
+		}
+		return nil
+	}
+	if failed := s.handle(t, s.n, b); failed != "s2" {
+		t.Errorf("failed: %q, want s2", failed)
+	}
+	s.told(t, requested[0], true)
+	s.told(t, accepted[0], false)
+	s.told(t, revoked[0], false)
+	s.mailed(t)
+	s.faults.event = nil
+	b.Records = b.Records[1:]
+	if failed := s.handle(t, s.n, b); failed != "" {
+		t.Errorf("failed: %q", failed)
+	}
+	s.told(t, accepted[0], true)
+	s.told(t, revoked[0], true)
+	if got := len(s.inbox.Emails(t)); got != 4 {
+		t.Errorf("%d emails, want 4", got)
+	}
+}
+
+func TestPoisonRecordsAreSkipped(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	keys := s.fresh(t, bakery)
+	good := batch(keys...).Records[0]
+	noKeys := good
+	noKeys.Change.Keys = nil
+	numbers := record("n", "", "")
+	numbers.Change.Keys = map[string]events.DynamoDBAttributeValue{"pk": events.NewNumberAttribute("1"), "sk": events.NewNullAttribute()}
+	b := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{
+		noKeys, numbers, record("a", "ACCT#x", "EVENT#y"), record("b", "ACCT#"+string(bakery), "TEAM#"+string(petraActs.ID())),
+		// An event that is not there, or not any more.
+		record("c", "ACCT#"+string(bakery), "EVENT#01kbq0000000000000000000zz"), good,
+	}}
+	if failed := s.handle(t, s.n, b); failed != "" {
+		t.Errorf("failed: %q", failed)
+	}
+	s.mailed(t, theRequest)
+	s.told(t, keys[0], true)
+}
+
+func TestAnUnknownEventKeepsItsDueMark(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	keys := s.fresh(t, bakery)
+	at := func(addressee agency.Party, as agency.EventType) table.EventKey {
+		e := agency.Event{ID: s.hub.NewEventID(s.now), Type: as, At: s.now, Addressee: addressee, WakeAt: s.now.Add(time.Minute)}
+		if err := s.store.Save(t.Context(), agency.Snapshot{}, agency.Changes{Events: []agency.Event{e}}); err != nil {
+			t.Fatal(err)
+		}
+		return table.EventKey{Addressee: addressee, ID: e.ID}
+	}
+	unknown := at(agency.Party(bakery), "account.painted")
+	byEmail := at(agency.Party(petraActs.ID()), agency.ConnectionRequested)
+	b := batch(unknown, byEmail, keys[0])
+	b.Records[1].Change.Keys["pk"] = events.NewStringAttribute("PERSON#" + string(petraActs.ID()))
+	if failed := s.handle(t, s.n, b); failed != "" {
+		t.Errorf("failed: %q", failed)
+	}
+	s.told(t, unknown, false)
+	s.told(t, byEmail, false)
+	s.told(t, keys[0], true)
+	s.mailed(t, theRequest)
+}
+
+func TestAWokenEventIsTold(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	key := s.fresh(t, bakery)[0]
+	later := s.now.Add(6 * time.Minute)
+	if woken, err := s.store.Wake(t.Context(), key, later, later.Add(10*time.Minute)); !woken || err != nil {
+		t.Fatal(woken, err)
+	}
+	s.now = later
+	b := batch(key)
+	b.Records[0].EventName = "MODIFY"
+	if failed := s.handle(t, s.n, b); failed != "" {
+		t.Errorf("failed: %q", failed)
+	}
+	s.mailed(t, theRequest)
+	s.told(t, key, true)
+	if woken, err := s.store.Wake(t.Context(), key, later.Add(time.Hour), later.Add(2*time.Hour)); woken || err != nil {
+		t.Errorf("a told event can be woken: %v, %v", woken, err)
+	}
+}
+
+func TestNothingIsBegunWhenTheTimeIsNearlyOver(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	key := s.fresh(t, bakery)[0]
+	s.now = time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), oneEmailAtAll-time.Second)
+	defer cancel()
+	out, err := s.n.Handle(ctx, batch(key))
+	if err != nil || len(out.BatchItemFailures) > 0 {
+		t.Errorf("%v, %v", out, err)
+	}
+	s.mailed(t)
+	s.told(t, key, false)
+}

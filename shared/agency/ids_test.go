@@ -1,0 +1,139 @@
+package agency
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestIDsHaveTheirForm(t *testing.T) {
+	const suffix = "0123456789abcdefghjkmnpqrs"
+	for _, tt := range []struct {
+		id                     string
+		account, person, event bool
+	}{
+		{string(NewAccountID("per_x", "key")), true, false, false},
+		{string(NewPersonID("ann@client.test")), false, true, false},
+		{string(NewEventID("01ARZ3NDEKTSV4RRFFQ69G5FAV")), false, false, true},
+		{"acct_" + suffix, true, false, false},
+		{"acct_" + suffix[1:], false, false, false},
+		{"acct_" + suffix + "0", false, false, false},
+		{"acct_" + strings.ToUpper(suffix), false, false, false},
+		{"acct_" + suffix[:25] + "u", false, false, false},
+		{"acct_" + suffix[:25] + "i", false, false, false},
+		{"acct_" + suffix[:25] + "#", false, false, false},
+		{"acct_" + suffix[:24] + "é", false, false, false},
+		{"ACCT_" + suffix, false, false, false},
+		{" acct_" + suffix, false, false, false},
+		{"acct_" + suffix + "\n", false, false, false},
+		{"", false, false, false},
+		{"acct_", false, false, false},
+	} {
+		if AccountID(tt.id).Valid() != tt.account || PersonID(tt.id).Valid() != tt.person || EventID(tt.id).Valid() != tt.event {
+			t.Errorf("%q: account %t, person %t, event %t", tt.id, AccountID(tt.id).Valid(), PersonID(tt.id).Valid(), EventID(tt.id).Valid())
+		}
+		p := Party(tt.id)
+		if (p.Account() != "") != tt.account || (p.Person() != "") != tt.person || p.Valid() != (tt.account || tt.person) {
+			t.Errorf("%q as a party: %q, %q", tt.id, p.Account(), p.Person())
+		}
+	}
+}
+
+func TestIDsTellTheirMakersApart(t *testing.T) {
+	seen := map[string]string{}
+	for _, maker := range []Party{"per_a", "per_b", Party(NewAccountID("a", "b"))} {
+		for _, key := range []string{"k", "kk", "k\x00", ""} {
+			id := string(NewAccountID(maker, key))
+			if was, there := seen[id]; there {
+				t.Errorf("%q and %q with %q make one account", was, maker, key)
+			}
+			seen[id] = string(maker) + key
+			if NewAccountID(maker, key) != AccountID(id) {
+				t.Error("the same call names another account")
+			}
+		}
+	}
+	if strings.TrimPrefix(string(NewAccountID("", "")), accountPrefix) == strings.TrimPrefix(string(NewPersonID("")), personPrefix) {
+		t.Error("a person's digest is an account's")
+	}
+}
+
+func FuzzConnectionID(f *testing.F) {
+	account, agency := NewAccountID("per_x", "1"), NewAccountID("per_x", "2")
+	f.Add(string(NewConnectionID(Party(account), agency)))
+	f.Add(string(NewConnectionID(Party(NewPersonID("ann@client.test")), agency)))
+	f.Add("con_" + string(account))
+	f.Add("con__" + string(agency))
+	f.Add("con_" + string(account) + "_" + string(agency) + "_" + string(agency))
+	f.Add("con_acct_x_" + string(agency))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, id string) {
+		addressee, of, ok := ConnectionID(id).Split()
+		if !ok {
+			return
+		}
+		if !addressee.Valid() || !of.Valid() || NewConnectionID(addressee, of) != ConnectionID(id) {
+			t.Errorf("%q is %q and %q", id, addressee, of)
+		}
+	})
+}
+
+func TestConnectionIDsComeApart(t *testing.T) {
+	agency := NewAccountID("per_x", "2")
+	for _, addressee := range []Party{Party(NewAccountID("per_x", "1")), Party(NewPersonID("ann@client.test"))} {
+		got, of, ok := NewConnectionID(addressee, agency).Split()
+		if !ok || got != addressee || of != agency {
+			t.Errorf("%q, %q, %t", got, of, ok)
+		}
+	}
+	for _, id := range []ConnectionID{"", "con_", "acct_x", NewConnectionID("acct_x", agency), ConnectionID("con_" + string(agency)), NewConnectionID(Party(agency), "acct_x"), NewConnectionID(Party(agency), AccountID(NewPersonID("x")))} {
+		if _, _, ok := id.Split(); ok {
+			t.Errorf("%q came apart", id)
+		}
+	}
+}
+
+func TestEverySpellingIsOnePerson(t *testing.T) {
+	for name, pair := range map[string][2]string{
+		"case":                        {"Ann@Client.TEST", "ann@client.test"},
+		"blanks":                      {" ann@client.test\t\n", "ann@client.test"},
+		"composed":                    {"zoe\u0308@client.test", "zo\u00eb@client.test"},
+		"upper case and decomposed":   {"ZOE\u0308@CLIENT.TEST", "zo\u00eb@client.test"},
+		"composed in lower case only": {"J\u030c@client.test", "\u01f0@client.test"},
+		"Kelvin sign":                 {"\u212aim@client.test", "kim@client.test"},
+	} {
+		if NormaliseEmail(pair[0]) != NormaliseEmail(pair[1]) || NewPersonID(pair[0]) != NewPersonID(pair[1]) {
+			t.Errorf("%s: %q and %q are two", name, NormaliseEmail(pair[0]), NormaliseEmail(pair[1]))
+		}
+	}
+	if NewPersonID("ann@client.test") == NewPersonID("anna@client.test") {
+		t.Error("two are one")
+	}
+}
+
+// An address is normalised more than once on its way, so once must be enough.
+func TestNormalisingTwiceIsOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		once := NormaliseEmail(rapid.String().Draw(t, "address"))
+		if twice := NormaliseEmail(once); twice != once {
+			t.Fatalf("%+q, then %+q", once, twice)
+		}
+	})
+}
+
+func FuzzNormaliseEmail(f *testing.F) {
+	f.Add("Ann@Client.test")
+	f.Add("J\u030c@client.test")
+	f.Add(" \u0301@x.test")
+	f.Add("\u0130\u0307\u1fbc\u0345")
+	f.Fuzz(func(t *testing.T, address string) {
+		once := NormaliseEmail(address)
+		if twice := NormaliseEmail(once); twice != once {
+			t.Errorf("%+q, then %+q", once, twice)
+		}
+		if NewPersonID(address) != NewPersonID(once) {
+			t.Errorf("%+q and its normal form are two persons", address)
+		}
+	})
+}

@@ -1,0 +1,71 @@
+package table
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+
+	"agencyhub/shared/agency"
+)
+
+// Who knows how a cursor is made can make one. One that leads out of its list
+// is refused, and not left for DynamoDB to fail on.
+func TestForgedCursorsLeadNowhere(t *testing.T) {
+	team := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
+	active := query{index: "ByMember", pk: "memberPk", partition: string(account2), sk: "memberSk", from: "active#"}
+	every := query{index: "ByMember", pk: "memberPk", partition: string(account2), sk: "memberSk", from: "a", open: true}
+	mine := query{index: "ByMember", pk: "memberPk", partition: string(person1), sk: "memberSk"}
+	row := profileKey(agency.At(account1, account2))
+	for _, tt := range []struct {
+		name string
+		of   query
+		at   any
+		good bool
+	}{
+		{"its own", team, position{PK: row.pk, SK: row.sk}, true},
+		{"another partition", team, position{PK: accountKey(account2).pk, SK: row.sk}, false},
+		{"another kind of item", team, position{PK: row.pk, SK: eventPrefix}, false},
+		{"the account itself", team, position{PK: row.pk, SK: accountSort}, false},
+		{"no sort key", team, position{PK: row.pk}, false},
+		{"nothing", team, position{}, false},
+		{"no object", team, 7, false},
+		{"its own of an index", active, position{PK: row.pk, SK: row.sk, Member: "active#acme"}, true},
+		{"of another status", active, position{PK: row.pk, SK: row.sk, Member: "pending#acme"}, false},
+		{"of an index, without a place in it", active, position{PK: row.pk, SK: row.sk}, false},
+		{"of an index, without a key", active, position{Member: "active#acme"}, false},
+		{"of an index, half a key", active, position{PK: row.pk, Member: "active#acme"}, false},
+		{"its own of an open range", every, position{PK: row.pk, SK: row.sk, Member: "pending#acme"}, true},
+		{"before an open range", every, position{PK: row.pk, SK: row.sk, Member: "EVENT#x"}, false},
+		{"its own of a whole partition", mine, position{PK: row.pk, SK: row.sk, Member: "acme"}, true},
+		{"no place in a whole partition", mine, position{PK: row.pk, SK: row.sk}, false},
+	} {
+		at, err := json.Marshal(tt.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, err := tt.of.start(base64.RawURLEncoding.EncodeToString(append(tt.of.checksum(at), at...)))
+		if tt.good != (err == nil) || !tt.good && (agency.CodeOf(err) != agency.Invalid || start != nil) {
+			t.Errorf("%s: %v, %v", tt.name, start, err)
+		}
+	}
+}
+
+func FuzzCursor(f *testing.F) {
+	q := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
+	good, err := q.cursor(profileKey(agency.At(account1, account2)).attributes())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add("")
+	f.Add("AAAAAAAAAAAAAA")
+	f.Fuzz(func(t *testing.T, cursor string) {
+		start, err := q.start(cursor)
+		if err != nil && agency.CodeOf(err) != agency.Invalid {
+			t.Errorf("%q: %v", cursor, err)
+		}
+		if err == nil && start != nil && textOf(start["pk"]) != q.partition {
+			t.Errorf("%q leads to %v", cursor, start)
+		}
+	})
+}

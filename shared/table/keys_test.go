@@ -1,0 +1,215 @@
+package table
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"agencyhub/shared/agency"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+var (
+	account1 = agency.NewAccountID("per_x", "1")
+	account2 = agency.NewAccountID("per_x", "2")
+	person1  = agency.NewPersonID("ann@client.test")
+	event1   = agency.NewEventID("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+)
+
+func TestKeysComeApart(t *testing.T) {
+	for _, p := range []agency.ProfileKey{
+		agency.At(account1, account2), agency.At(account1, person1), {Addressee: agency.Party(person1), Member: agency.Party(account1)},
+	} {
+		k := profileKey(p)
+		if got, err := parseProfileKey(k.pk, k.sk); err != nil || got != p {
+			t.Errorf("%v is %v, %v", k, got, err)
+		}
+	}
+	for _, e := range []EventKey{{agency.Party(account1), event1}, {agency.Party(person1), event1}} {
+		k := eventKey(e)
+		if got, err := ParseEventKey(k.pk, k.sk); err != nil || got != e {
+			t.Errorf("%v is %v, %v", k, got, err)
+		}
+	}
+	for _, m := range []MailKey{{event1, "request", person1}, {event1, "a-b-c", person1}, {event1, "-", person1}} {
+		if got, err := ParseMailTag(m.Tag()); err != nil || got != m {
+			t.Errorf("%q is %v, %v", m.Tag(), got, err)
+		}
+	}
+}
+
+func TestKeysAreTheContract(t *testing.T) {
+	for want, got := range map[key]key{
+		{"ACCT#" + string(account1), "ACCT"}:                             accountKey(account1),
+		{"PERSON#" + string(person1), "PERSON"}:                          personKey(person1),
+		{"ACCT#" + string(account1), "TEAM#" + string(person1)}:          profileKey(agency.At(account1, person1)),
+		{"ACCT#" + string(account1), "TEAM#" + string(account2)}:         profileKey(agency.At(account1, account2)),
+		{"PERSON#" + string(person1), "TEAM#" + string(account2)}:        profileKey(agency.ProfileKey{Addressee: agency.Party(person1), Member: agency.Party(account2)}),
+		{"ACCT#" + string(account1), "EVENT#01arz3ndektsv4rrffq69g5fav"}: eventKey(EventKey{agency.Party(account1), event1}),
+		{"MAIL#" + string(event1), "request#" + string(person1)}:         mailKey(MailKey{event1, "request", person1}),
+		{"COUNT#" + string(account1), "now"}:                             countKey(account1, nowSort),
+		{"COUNT#" + string(account1), "2026-11"}:                         countKey(account1, monthSort(noon)),
+		{"COUNT#" + string(account1), "2026-12"}:                         countKey(account1, monthSort(time.Date(2026, 11, 30, 23, 30, 0, 0, time.FixedZone("west", -3600)))),
+	} {
+		if got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+func FuzzProfileKey(f *testing.F) {
+	f.Add("ACCT#"+string(account1), "TEAM#"+string(person1))
+	f.Add("PERSON#"+string(person1), "TEAM#"+string(account1))
+	f.Add("ACCT#"+string(person1), "TEAM#"+string(account1))
+	f.Add("PERSON#"+string(account1), "TEAM#"+string(account1))
+	f.Add("ACCT#"+string(account1)+"#x", "TEAM#"+string(account1))
+	f.Add("ACCT#"+string(account1), "TEAM#"+string(event1))
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, pk, sk string) {
+		p, err := parseProfileKey(pk, sk)
+		if err != nil {
+			return
+		}
+		if k := profileKey(p); k.pk != pk || k.sk != sk || !p.Addressee.Valid() || !p.Member.Valid() {
+			t.Errorf("%q %q is %v, whose key is %v", pk, sk, p, k)
+		}
+	})
+}
+
+func FuzzEventKey(f *testing.F) {
+	f.Add("ACCT#"+string(account1), "EVENT#01arz3ndektsv4rrffq69g5fav")
+	f.Add("ACCT#"+string(account1), "EVENT#evt_01arz3ndektsv4rrffq69g5fav")
+	f.Add("ACCT#"+string(account1), "EVENT#")
+	f.Add("COUNT#"+string(account1), "EVENT#01arz3ndektsv4rrffq69g5fav")
+	f.Fuzz(func(t *testing.T, pk, sk string) {
+		e, err := ParseEventKey(pk, sk)
+		if err != nil {
+			return
+		}
+		if k := eventKey(e); k.pk != pk || k.sk != sk {
+			t.Errorf("%q %q is %v, whose key is %v", pk, sk, e, k)
+		}
+	})
+}
+
+func FuzzMailTag(f *testing.F) {
+	f.Add(MailKey{event1, "request", person1}.Tag())
+	f.Add(string(event1) + "--" + string(person1))
+	f.Add(string(event1) + "-" + string(person1))
+	f.Add(string(event1) + "-a.b-" + string(person1))
+	f.Fuzz(func(t *testing.T, tag string) {
+		m, err := ParseMailTag(tag)
+		if err != nil {
+			return
+		}
+		if m.Tag() != tag || m.Kind == "" {
+			t.Errorf("%q is %v", tag, m)
+		}
+	})
+}
+
+func TestMalformedKeysAreRefused(t *testing.T) {
+	for _, k := range []key{
+		{}, {"ACCT#", "TEAM#"}, {string(account1), "TEAM#" + string(person1)}, {"ACCT#" + string(account1), string(person1)},
+		{"ACCT#" + string(person1), "TEAM#" + string(person1)}, {"PERSON#" + string(account1), "TEAM#" + string(person1)},
+		{"ACCT#" + string(account1), "TEAM#" + string(person1) + " "}, {"acct#" + string(account1), "TEAM#" + string(person1)},
+		{"ACCT#" + string(account1), "ACCT"},
+	} {
+		if got, err := parseProfileKey(k.pk, k.sk); err == nil {
+			t.Errorf("%v is the profile %v", k, got)
+		}
+		if got, err := ParseEventKey(k.pk, k.sk); err == nil {
+			t.Errorf("%v is the event %v", k, got)
+		}
+	}
+	for _, tag := range []string{"", "-", string(event1), string(event1) + "-" + string(person1), string(event1) + "--" + string(person1), string(person1) + "-x-" + string(person1), string(event1) + "-x-" + string(event1), string(event1) + "_x-" + string(person1)} {
+		if m, err := ParseMailTag(tag); err == nil {
+			t.Errorf("%q is the mail %v", tag, m)
+		}
+	}
+}
+
+// No two things share a key.
+func TestKeysAreTheirOwn(t *testing.T) {
+	suffix := rapid.StringMatching(`[0-9a-hjkmnp-tv-z]{26}`)
+	rapid.Check(t, func(t *rapid.T) {
+		// Two suffixes, so that things of different kinds often have the same.
+		var accounts []agency.AccountID
+		var people []agency.PersonID
+		var events []agency.EventID
+		for range 2 {
+			s := suffix.Draw(t, "suffix")
+			accounts, people, events = append(accounts, agency.AccountID("acct_"+s)), append(people, agency.PersonID("per_"+s)), append(events, agency.EventID("evt_"+s))
+		}
+		all := map[key]any{}
+		add := func(k key, of any) {
+			if was, there := all[k]; there && was != of {
+				t.Fatalf("%v is %v and %v", k, was, of)
+			}
+			all[k] = of
+		}
+		kinds := []string{"a", "b"}
+		for i := range 2 {
+			add(accountKey(accounts[i]), accounts[i])
+			add(personKey(people[i]), people[i])
+			add(countKey(accounts[i], nowSort), "count"+string(accounts[i]))
+			for j := range 2 {
+				add(profileKey(agency.At(accounts[i], accounts[j])), agency.At(accounts[i], accounts[j]))
+				add(profileKey(agency.At(accounts[i], people[j])), agency.At(accounts[i], people[j]))
+				mixed := agency.ProfileKey{Addressee: agency.Party(people[i]), Member: agency.Party(accounts[j])}
+				add(profileKey(mixed), mixed)
+				add(eventKey(EventKey{agency.Party(accounts[i]), events[j]}), EventKey{agency.Party(accounts[i]), events[j]})
+				add(eventKey(EventKey{agency.Party(people[i]), events[j]}), EventKey{agency.Party(people[i]), events[j]})
+				for _, kind := range kinds {
+					add(mailKey(MailKey{events[i], kind, people[j]}), MailKey{events[i], kind, people[j]})
+				}
+			}
+		}
+	})
+}
+
+func TestStampsSortAsTimes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(name string) time.Time {
+			return time.UnixMilli(rapid.Int64Range(0, 250_000_000_000_000).Draw(t, name)).UTC()
+		}
+		a, b := draw("a"), draw("b")
+		if (stamp(a) < stamp(b)) != a.Before(b) {
+			t.Fatalf("%s and %s", stamp(a), stamp(b))
+		}
+		if back, err := unstamp(stamp(a)); err != nil || !back.Equal(a) {
+			t.Fatalf("%s is %s, %v", a, back, err)
+		}
+	})
+	if _, err := unstamp("2026-11-23"); err == nil {
+		t.Error("half a stamp was read")
+	}
+	if zero, err := unstamp(stamp(time.Time{})); err != nil || !zero.IsZero() {
+		t.Error("no time is some time")
+	}
+}
+
+func TestClientsAreOrderedByStatusAndName(t *testing.T) {
+	var keys []string
+	for _, p := range []agency.Profile{
+		{Status: agency.Pending}, {Status: agency.Pending, AccountName: "Acme"}, {Status: agency.Active},
+		{Status: agency.Active, AccountName: "ÄPFEL"}, {Status: agency.Active, AccountName: "Beta"}, {Status: agency.Active, AccountName: "acme"},
+	} {
+		p.ProfileKey = agency.At(account1, account2)
+		keys = append(keys, memberSort(p))
+	}
+	// What is folded is ordered by its bytes: who has no name yet stands between
+	// ASCII and the rest.
+	slices.Sort(keys)
+	want := []string{"active#acme", "active#beta", "active#\x7f" + string(account1), "active#äpfel", "pending#acme", "pending#\x7f" + string(account1)}
+	if !slices.Equal(keys, want) {
+		t.Errorf("%q", keys)
+	}
+	p := agency.Profile{ProfileKey: agency.At(account1, person1), Status: agency.Active, AccountName: "Acme"}
+	if memberSort(p) != "acme" {
+		t.Errorf("a person's is %q", memberSort(p))
+	}
+}

@@ -1,0 +1,306 @@
+package table_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+const lease = time.Minute
+
+func TestOneAtATimeHoldsAMail(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
+	claim := func(at time.Time, want table.Claim) {
+		t.Helper()
+		if got, err := store.ClaimMail(t.Context(), m, at, lease); err != nil || got != want {
+			t.Fatalf("at %s: claim %d, want %d (%v)", at.Format(time.TimeOnly), got, want, err)
+		}
+	}
+	if err := store.ReleaseMail(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.FinishMail(t.Context(), m, table.MailSent, "x", noon); err != nil {
+		t.Fatal(err)
+	}
+	if all := dump(t, db, name); len(all) != 0 {
+		t.Fatalf("a mail that nobody claimed was written: %v", all)
+	}
+
+	claim(noon, table.Claimed)
+	claim(noon, table.Held)
+	claim(noon.Add(lease-time.Millisecond), table.Held)
+	claim(noon.Add(lease), table.Claimed) // the lease is over
+	claim(noon.Add(lease), table.Held)
+	if err := store.ReleaseMail(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	claim(noon.Add(lease), table.Claimed) // it was given back
+	if err := store.FinishMail(t.Context(), m, table.MailSent, "ses-1", noon.Add(lease)); err != nil {
+		t.Fatal(err)
+	}
+	claim(noon.Add(lease), table.Done)
+	claim(noon.Add(24*time.Hour), table.Done)
+	if err := store.ReleaseMail(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	claim(noon.Add(24*time.Hour), table.Done) // what is done is not given back
+
+	i := dump(t, db, name)["MAIL#"+string(m.Event)+" request#"+string(m.Recipient)]
+	if str(i["fate"]) != "sent" || str(i["messageId"]) != "ses-1" || num(i["attempts"]) != "3" || num(i["ttl"]) == "" || i["leaseUntil"] != nil {
+		t.Errorf("%v", i)
+	}
+
+	// The same event's mail to another person, or of another kind, is another.
+	m.Recipient = person(2).ID
+	claim(noon, table.Claimed)
+	m.Kind = "receipt"
+	claim(noon, table.Claimed)
+}
+
+func TestOfManyOneClaimsAMail(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
+	for _, at := range []time.Time{noon, noon.Add(lease)} {
+		var wg sync.WaitGroup
+		claims := make([]table.Claim, 8)
+		for i := range claims {
+			wg.Go(func() {
+				c, err := store.ClaimMail(t.Context(), m, at, lease)
+				if err != nil {
+					t.Error(err)
+				}
+				claims[i] = c
+			})
+		}
+		wg.Wait()
+		won := 0
+		for _, c := range claims {
+			if c == table.Claimed {
+				won++
+			} else if c != table.Held {
+				t.Errorf("claim %d", c)
+			}
+		}
+		if won != 1 {
+			t.Errorf("at %s: %d claimed it", at, won)
+		}
+	}
+}
+
+func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	e := event(1, agency.Party(account(1).ID), account(2).ID, noon)
+	put(t, store, agency.Changes{Events: []agency.Event{e}})
+	k := table.EventKey{Addressee: e.Addressee, ID: e.ID}
+	pk := "ACCT#" + string(account(1).ID) + " EVENT#" + string(e.ID)[4:]
+	wake := func(at, next time.Time, want bool) {
+		t.Helper()
+		if got, err := store.Wake(t.Context(), k, at, next); err != nil || got != want {
+			t.Fatalf("woken at %s: %t, want %t (%v)", at.Format(time.TimeOnly), got, want, err)
+		}
+	}
+	due := noon.Add(time.Minute)
+	wake(due.Add(-time.Millisecond), due.Add(time.Hour), false) // not due yet
+	if i := dump(t, db, name)[pk]; i["wake"] != nil {
+		t.Errorf("woken before its time: %v", i["wake"])
+	}
+	wake(due, due.Add(time.Hour), true)
+	wake(due, due.Add(time.Hour), false) // once for each due
+	wake(due.Add(time.Hour-1), due.Add(2*time.Hour), false)
+	first := num(dump(t, db, name)[pk]["wake"])
+	wake(due.Add(time.Hour), due.Add(2*time.Hour), true)
+	if second := num(dump(t, db, name)[pk]["wake"]); first == "" || second == first {
+		t.Errorf("the second wake is the first to the stream: %s, %s", first, second)
+	}
+	got, found, err := store.Event(t.Context(), k)
+	e.WakeAt = due.Add(2 * time.Hour)
+	if diff := cmp.Diff(e, got); diff != "" || !found || err != nil {
+		t.Error(diff, err)
+	}
+
+	for range 2 {
+		if err := store.MarkTold(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := store.Event(t.Context(), k)
+		e.WakeAt = time.Time{}
+		if diff := cmp.Diff(e, got); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	}
+	wake(due.Add(100*time.Hour), due.Add(101*time.Hour), false)
+	if i := dump(t, db, name)[pk]; i["duePk"] != nil || i["dueSk"] != nil || i["wake"] != nil {
+		t.Errorf("told, and still marked: %v", i)
+	}
+	absent := table.EventKey{Addressee: e.Addressee, ID: event(2, "", "", noon).ID}
+	if err := store.MarkTold(t.Context(), absent); err != nil {
+		t.Fatal(err)
+	}
+	if woken, err := store.Wake(t.Context(), absent, due, due.Add(1)); woken || err != nil {
+		t.Errorf("woke what is not there: %v", err)
+	}
+	if all := dump(t, db, name); len(all) != 1 {
+		t.Errorf("%d items", len(all))
+	}
+}
+
+func TestOfManyOneWakesAnEvent(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	e := event(1, agency.Party(account(1).ID), "", noon)
+	put(t, store, agency.Changes{Events: []agency.Event{e}})
+	var woken, wg = make(chan bool, 8), sync.WaitGroup{}
+	for range cap(woken) {
+		wg.Go(func() {
+			ok, err := store.Wake(t.Context(), table.EventKey{Addressee: e.Addressee, ID: e.ID}, noon.Add(time.Hour), noon.Add(2*time.Hour))
+			if err != nil {
+				t.Error(err)
+			}
+			woken <- ok
+		})
+	}
+	wg.Wait()
+	close(woken)
+	n := 0
+	for ok := range woken {
+		if ok {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d woke it", n)
+	}
+}
+
+func TestDeliveryIsOfOneRequest(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	p := agency.Profile{
+		ProfileKey: agency.At(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
+		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting, Version: 5,
+	}
+	put(t, store, agency.Changes{Profiles: []agency.Profile{p}})
+	for _, tt := range []struct {
+		request  int
+		delivery agency.Delivery
+		version  int
+		want     agency.Delivery
+	}{
+		{1, agency.Sent, 5, agency.Waiting},
+		{3, agency.Sent, 5, agency.Waiting},
+		{2, agency.Sent, 6, agency.Sent},
+		{2, agency.Sent, 6, agency.Sent},
+		{2, agency.DeliveryFailed, 7, agency.DeliveryFailed},
+	} {
+		if err := store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery); err != nil {
+			t.Fatal(err)
+		}
+		got := load(t, store, agency.Want{Profiles: []agency.ProfileKey{p.ProfileKey}}).Profile(p.ProfileKey)
+		want := p
+		want.Version, want.Delivery = tt.version, tt.want
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s of request %d: %s", tt.delivery, tt.request, diff)
+		}
+	}
+	if err := store.SetDelivery(t.Context(), agency.At(account(3).ID, account(2).ID), 1, agency.Sent); err != nil {
+		t.Fatal(err)
+	}
+	if all := dump(t, db, name); len(all) != 1 {
+		t.Errorf("%d items", len(all))
+	}
+}
+
+func TestWhatIsDueComesInItsOrder(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	const many = 600
+	var c agency.Changes
+	flush := func() {
+		put(t, store, c)
+		c = agency.Changes{}
+	}
+	for n := range many {
+		at := noon.Add(time.Duration((n*37)%many) * time.Second)
+		if n%3 == 0 {
+			c.Profiles = append(c.Profiles, agency.Profile{
+				ProfileKey: agency.At(account(n).ID, account(1000).ID), Status: agency.Pending, Ownership: agency.ClientOwned, ExpiresAt: at, Since: noon, Version: 1,
+			})
+		} else {
+			e := event(n, agency.Party(account(n).ID), "", noon)
+			e.WakeAt = at
+			c.Events = append(c.Events, e)
+		}
+		if len(c.Profiles)+len(c.Events) == 90 {
+			flush()
+		}
+	}
+	// Neither what has ended nor what has been told is due, whenever.
+	c.Profiles = append(c.Profiles, agency.Profile{
+		ProfileKey: agency.At(account(1).ID, account(1001).ID), Status: agency.Expired, Ownership: agency.ClientOwned, ExpiresAt: noon, Since: noon, Version: 1,
+	})
+	told := event(2000, agency.Party(account(1).ID), "", noon)
+	told.WakeAt = time.Time{}
+	c.Events = append(c.Events, told)
+	flush()
+
+	now := noon.Add(500 * time.Second) // 501 of them, more than a page of 100 in each shard
+	seen, profiles := map[string]bool{}, 0
+	for shard := range table.Shards {
+		last, n := time.Time{}, 0
+		for d, err := range store.Due(t.Context(), shard, now) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.At.Before(last) || d.At.After(now) {
+				t.Errorf("shard %d: %s after %s", shard, d.At, last)
+			}
+			if (d.Profile == nil) == (d.Event == nil) {
+				t.Errorf("neither or both: %+v", d)
+				continue
+			}
+			last = d.At
+			n++
+			id := ""
+			if d.Profile != nil {
+				id = string(d.Profile.Addressee)
+				profiles++
+			} else {
+				id = string(d.Event.ID)
+			}
+			if seen[id] {
+				t.Errorf("%s twice", id)
+			}
+			seen[id] = true
+		}
+		if n <= 100 {
+			t.Errorf("shard %d has %d of them", shard, n)
+		}
+	}
+	if len(seen) != 501 || profiles < 150 {
+		t.Errorf("%d are due, %d of them profiles", len(seen), profiles)
+	}
+	// Whoever has seen enough stops.
+	n := 0
+	for range store.Due(t.Context(), 0, now) {
+		if n++; n == 3 {
+			break
+		}
+	}
+	count, oldest, err := store.Backlog(t.Context(), now)
+	if count != 501 || !oldest.Equal(noon) || err != nil {
+		t.Errorf("backlog of %d since %s, %v", count, oldest, err)
+	}
+	if count, oldest, err := store.Backlog(t.Context(), noon.Add(-time.Second)); count != 0 || !oldest.IsZero() || err != nil {
+		t.Errorf("backlog of %d since %s, %v", count, oldest, err)
+	}
+}

@@ -1,0 +1,361 @@
+package table_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+func account(n int) agency.Account {
+	return agency.Account{
+		ID: agency.NewAccountID("per_x", fmt.Sprint(n)), Name: fmt.Sprintf("Account %03d", n), Ownership: agency.ClientOwned, Hub: true, Owners: 1,
+		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionActive}, CreatedAt: noon, BodyHash: "h", Version: 1,
+	}
+}
+
+func person(n int) agency.Person {
+	email := fmt.Sprintf("person%d@client.test", n)
+	return agency.Person{ID: agency.NewPersonID(email), Email: email, Version: 1}
+}
+
+func member(a agency.Account, p agency.Person) agency.Profile {
+	return agency.Profile{
+		ProfileKey: agency.At(a.ID, p.ID), Status: agency.Active, Role: agency.Owner, Areas: agency.Areas{"pages": agency.Edit}, Email: p.Email,
+		AccountName: a.Name, Ownership: a.Ownership, Plan: "starter", Since: noon, Version: 1,
+	}
+}
+
+func event(n int, on agency.Party, of agency.AccountID, at time.Time) agency.Event {
+	return agency.Event{
+		ID: agency.EventID(fmt.Sprintf("evt_%026d", n)), Type: agency.ConnectionRequested, At: at, Addressee: on, Agency: of, Member: agency.Party(of),
+		Actor: person(1).ID, As: of, Ownership: agency.ClientOwned, Request: 2, Version: 3,
+		Was: agency.State{Name: "old", Status: agency.Expired}, Client: person(2).ID, WakeAt: at.Add(time.Minute),
+		Now: agency.State{Status: agency.Pending, Role: agency.Owner, Areas: agency.Areas{"mail": agency.View}, Until: at.Add(time.Hour), Expires: at.Add(time.Minute), Message: "m"},
+	}
+}
+
+// wantOf is what must be read to write the changes.
+func wantOf(c agency.Changes) agency.Want {
+	var w agency.Want
+	for _, a := range c.Accounts {
+		w.Accounts = append(w.Accounts, a.ID)
+	}
+	for _, p := range c.Profiles {
+		w.Profiles = append(w.Profiles, p.ProfileKey)
+	}
+	for _, p := range c.People {
+		w.People = append(w.People, p.ID)
+	}
+	return w
+}
+
+func load(t *testing.T, store *table.Table, want agency.Want) agency.Snapshot {
+	t.Helper()
+	read, err := store.Load(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// put writes what is not there yet.
+func put(t *testing.T, store *table.Table, c agency.Changes) {
+	t.Helper()
+	if err := store.Save(t.Context(), load(t, store, wantOf(c)), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEventsComeBackAsTheyWere(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	full := event(1, agency.Party(account(1).ID), account(2).ID, noon)
+	bare := agency.Event{ID: "evt_00000000000000000000000002", Type: agency.AccountRenamed, At: noon, Addressee: agency.Party(account(1).ID), Ownership: agency.ClientOwned, Version: 1}
+	put(t, store, agency.Changes{Events: []agency.Event{full, bare}})
+	for _, want := range []agency.Event{full, bare} {
+		got, found, err := store.Event(t.Context(), table.EventKey{Addressee: want.Addressee, ID: want.ID})
+		if diff := cmp.Diff(want, got); diff != "" || !found || err != nil {
+			t.Error(diff, found, err)
+		}
+	}
+	if _, found, err := store.Event(t.Context(), table.EventKey{Addressee: full.Addressee, ID: "evt_00000000000000000000000009"}); found || err != nil {
+		t.Errorf("an event that is not there: %t, %v", found, err)
+	}
+	if err := store.Save(t.Context(), agency.Snapshot{}, agency.Changes{Events: []agency.Event{full}}); !errors.Is(err, agency.ErrConflict) {
+		t.Errorf("an event written over another: %v", err)
+	}
+}
+
+// Everything that a decision rested on is conditioned, whether it is written or
+// was merely read: each in turn is changed behind its back.
+func TestSaveHoldsToAllThatWasRead(t *testing.T) {
+	a, g, p, q := account(1), account(2), person(1), person(2)
+	there := agency.Changes{
+		Accounts: []agency.Account{a, g}, People: []agency.Person{p, q},
+		Profiles: []agency.Profile{member(a, p), member(g, q)},
+	}
+	// Read, but not there.
+	absentAccount, absentProfile, absentPerson := account(3), member(a, q), person(3)
+	want := wantOf(there)
+	want.Accounts = append(want.Accounts, absentAccount.ID)
+	want.Profiles = append(want.Profiles, absentProfile.ProfileKey)
+	want.People = append(want.People, absentPerson.ID)
+
+	// What the decision writes: one account, one profile and one person of
+	// each two, and one that begins. The others it has merely read.
+	decided := agency.Changes{
+		Accounts: []agency.Account{a}, Profiles: []agency.Profile{member(a, p)}, People: []agency.Person{p},
+		Events: []agency.Event{event(1, agency.Party(a.ID), g.ID, noon)},
+		Counts: []agency.CountChange{{Agency: g.ID, Pending: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionRequested: 1}}},
+	}
+	decided.Accounts[0].Version, decided.Profiles[0].Version, decided.People[0].Version = 2, 2, 2
+
+	next := func(v int) int { return v + 1 }
+	for _, behind := range []struct {
+		name string
+		c    agency.Changes
+	}{
+		{"nothing", agency.Changes{}},
+		{"a written account", agency.Changes{Accounts: []agency.Account{{ID: a.ID, Name: "x", Version: next(1)}}}},
+		{"a written profile", agency.Changes{Profiles: []agency.Profile{{ProfileKey: member(a, p).ProfileKey, Version: next(1)}}}},
+		{"a written person", agency.Changes{People: []agency.Person{{ID: p.ID, Version: next(1)}}}},
+		{"a read account", agency.Changes{Accounts: []agency.Account{{ID: g.ID, Name: "x", Version: next(1)}}}},
+		{"a read profile", agency.Changes{Profiles: []agency.Profile{{ProfileKey: member(g, q).ProfileKey, Version: next(1)}}}},
+		{"a read person", agency.Changes{People: []agency.Person{{ID: q.ID, Version: next(1)}}}},
+		{"an account that was not there", agency.Changes{Accounts: []agency.Account{absentAccount}}},
+		{"a profile that was not there", agency.Changes{Profiles: []agency.Profile{absentProfile}}},
+		{"a person who was not there", agency.Changes{People: []agency.Person{absentPerson}}},
+	} {
+		t.Run(behind.name, func(t *testing.T) {
+			db, name := testbed.Table(t)
+			store := table.New(db, name)
+			put(t, store, there)
+			read := load(t, store, want)
+			if !behind.c.Empty() {
+				put(t, store, behind.c)
+			}
+			before := dump(t, db, name)
+			err := store.Save(t.Context(), read, decided)
+			if behind.name == "nothing" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := load(t, store, want).Account(a.ID).Version; got != 2 {
+					t.Errorf("version %d", got)
+				}
+				return
+			}
+			if !errors.Is(err, agency.ErrConflict) {
+				t.Errorf("%v, want ErrConflict", err)
+			}
+			sameItems(t, before, dump(t, db, name))
+		})
+	}
+}
+
+func TestSaveWritesOnlyWhatWasReadAndOnce(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	a := account(1)
+	read := load(t, store, agency.Want{Accounts: []agency.AccountID{a.ID}})
+	for what, c := range map[string]agency.Changes{
+		"unread":  {Accounts: []agency.Account{account(2)}},
+		"twice":   {Accounts: []agency.Account{a, a}},
+		"profile": {Accounts: []agency.Account{a}, Profiles: []agency.Profile{member(a, person(1))}},
+	} {
+		if err := store.Save(t.Context(), read, c); err == nil || errors.Is(err, agency.ErrConflict) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if all := dump(t, db, name); len(all) != 0 {
+		t.Errorf("written all the same: %v", slices.Collect(maps.Keys(all)))
+	}
+}
+
+func TestCountsAddUp(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	g := account(1).ID
+	if got, err := store.Counts(t.Context(), g); err != nil || got != (agency.Counts{}) {
+		t.Errorf("counts of nothing: %+v, %v", got, err)
+	}
+	later := noon.AddDate(0, 1, 0)
+	for _, m := range []agency.CountChange{
+		{Agency: g, Pending: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionRequested: 1}},
+		{Agency: g, Pending: -1, Connected: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionAccepted: 1}},
+		{Agency: g, Owned: 2, Month: later, Happened: map[agency.EventType]int{agency.AccountCreated: 2, agency.ConnectionExpired: 0}},
+	} {
+		put(t, store, agency.Changes{Counts: []agency.CountChange{m}})
+	}
+	if got, err := store.Counts(t.Context(), g); err != nil || got != (agency.Counts{Owned: 2, Connected: 1}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	all := dump(t, db, name)
+	month := all["COUNT#"+string(g)+" 2026-11"]
+	if num(month["connection.requested"]) != "1" || num(month["connection.accepted"]) != "1" {
+		t.Errorf("%v", month)
+	}
+	if next := all["COUNT#"+string(g)+" 2026-12"]; num(next["account.created"]) != "2" || len(next) != 3 {
+		t.Errorf("%v", next)
+	}
+}
+
+func TestLoadOfMoreThanABatch(t *testing.T) {
+	db, name := testbed.Table(t)
+	f := &faulty{API: db}
+	store := table.New(f, name)
+	var want agency.Want
+	for n := range 250 {
+		want.Accounts = append(want.Accounts, account(n).ID)
+		if n%2 == 0 {
+			put(t, store, agency.Changes{Accounts: []agency.Account{account(n)}})
+		}
+	}
+	for _, tt := range []struct{ atMost, calls int }{{0, 3}, {60, 5}} {
+		f.taken()
+		f.atMost = tt.atMost
+		read := load(t, store, want)
+		for n := range 250 {
+			a, is := account(n), agency.Account{ID: account(n).ID}
+			if n%2 == 0 {
+				is = a
+			}
+			if diff := cmp.Diff(is, read.Account(a.ID)); diff != "" {
+				t.Fatal(diff)
+			}
+		}
+		if got := f.taken()["BatchGetItem"]; got != tt.calls {
+			t.Errorf("at most %d a call: %d calls, want %d", tt.atMost, got, tt.calls)
+		}
+	}
+}
+
+func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
+	db, name := testbed.Table(t)
+	f := &faulty{API: db}
+	store := table.New(f, name)
+	a := account(1)
+	put(t, store, agency.Changes{Accounts: []agency.Account{a}})
+	want := agency.Want{Accounts: []agency.AccountID{a.ID}}
+
+	for what, failure := range map[string]error{
+		"throttled":    &types.ProvisionedThroughputExceededException{},
+		"no table":     &types.ResourceNotFoundException{},
+		"cut off":      errors.New("connection reset"),
+		"server error": &types.InternalServerError{},
+	} {
+		f.batch = func(*dynamodb.BatchGetItemInput) error { return failure }
+		read, err := store.Load(t.Context(), want)
+		if !errors.Is(err, failure) || agency.CodeOf(err) != agency.Internal || errors.Is(err, agency.ErrConflict) || len(read.Accounts) != 0 {
+			t.Errorf("%s: %v, %v", what, read, err)
+		}
+	}
+	// Part of the batch, then nothing any more.
+	f.atMost, f.batch = 1, nil
+	two := agency.Want{Accounts: []agency.AccountID{a.ID, account(2).ID}}
+	calls := 0
+	f.batch = func(*dynamodb.BatchGetItemInput) error {
+		if calls++; calls > 1 {
+			return errors.New("gone")
+		}
+		return nil
+	}
+	if _, err := store.Load(t.Context(), two); agency.CodeOf(err) != agency.Internal {
+		t.Errorf("half a batch: %v", err)
+	}
+	// Keys that are never processed end with the caller's patience.
+	f.batch = nil
+	f.atMost = 0
+	starved := table.New(&starving{faulty: f}, name)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := starved.Load(ctx, want); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a batch that is never read: %v", err)
+	}
+
+	if _, err := db.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: &name, Key: key("ACCT#"+string(a.ID), "ACCT"), UpdateExpression: aws.String("SET createdAt = :bad"),
+		ExpressionAttributeValues: item{":bad": &types.AttributeValueMemberS{Value: "yesterday"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := table.New(db, name).Load(t.Context(), want); agency.CodeOf(err) != agency.Internal {
+		t.Errorf("an item that can't be read: %v", err)
+	}
+}
+
+// starving leaves every key unprocessed.
+type starving struct{ *faulty }
+
+func (s *starving) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	return &dynamodb.BatchGetItemOutput{UnprocessedKeys: in.RequestItems}, nil
+}
+
+func key(pk, sk string) item {
+	return item{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk}}
+}
+
+func TestWhatARefusedTransactionMeans(t *testing.T) {
+	db, name := testbed.Table(t)
+	f := &faulty{API: db}
+	store := table.New(f, name)
+	a := account(1)
+	read := load(t, store, agency.Want{Accounts: []agency.AccountID{a.ID}})
+	for _, tt := range []struct {
+		name     string
+		err      error
+		conflict bool
+	}{
+		{"a condition", cancelled("None", "ConditionalCheckFailed"), true},
+		{"another transaction", cancelled("TransactionConflict", "None"), true},
+		{"another transaction, and short of capacity", cancelled("ThrottlingError", "TransactionConflict"), true},
+		{"short of capacity", cancelled("None", "ProvisionedThroughputExceeded"), false},
+		{"throttled", cancelled("ThrottlingError"), false},
+		{"too big", cancelled("ItemCollectionSizeLimitExceeded"), false},
+		{"not valid", cancelled("ValidationError"), false},
+		{"no reason", cancelled(), false},
+		{"the table is gone", &types.ResourceNotFoundException{}, false},
+		{"cut off", errors.New("connection reset"), false},
+		{"too late", context.DeadlineExceeded, false},
+	} {
+		f.write = func(*dynamodb.TransactWriteItemsInput) error { return tt.err }
+		err := store.Save(t.Context(), read, agency.Changes{Accounts: []agency.Account{a}})
+		if errors.Is(err, agency.ErrConflict) != tt.conflict || agency.CodeOf(err) != agency.Internal || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestListsAnswerFailuresAsFailures(t *testing.T) {
+	db, name := testbed.Table(t)
+	f := &faulty{API: db, query: func(*dynamodb.QueryInput) error { return errors.New("connection reset") }}
+	store := table.New(f, name)
+	a, page := account(1).ID, agency.Page{Limit: 5}
+	_, err1 := store.Team(t.Context(), a, page)
+	_, err2 := store.Clients(t.Context(), a, agency.ClientFilter{}, page)
+	_, err3 := store.Memberships(t.Context(), person(1).ID, page)
+	_, err4 := store.Activity(t.Context(), a, "", page)
+	_, _, err5 := store.Backlog(t.Context(), noon)
+	var err6 error
+	for _, err6 = range store.Due(t.Context(), 0, noon) {
+	}
+	for i, err := range []error{err1, err2, err3, err4, err5, err6} {
+		if agency.CodeOf(err) != agency.Internal || !strings.Contains(err.Error(), "connection reset") {
+			t.Errorf("list %d: %v", i+1, err)
+		}
+	}
+}
