@@ -21,6 +21,10 @@ func api(hub *agency.Hub) *rest.API {
 		Summary: "See who you are to the hub",
 	}, h.me)
 	rest.Handle(a, huma.Operation{
+		OperationID: "erase-me", Method: http.MethodDelete, Path: "/v1/me", DefaultStatus: http.StatusNoContent, Tags: []string{"accounts"},
+		Summary: "Erase your own data", Description: "You have no access any more at once. Refused while you are the last owner of an account.",
+	}, h.erase)
+	rest.Handle(a, huma.Operation{
 		OperationID: "open-account", Method: http.MethodPost, Path: "/v1/accounts", DefaultStatus: http.StatusCreated, Tags: []string{"accounts"},
 		Summary: "Open an account of your own", Description: "You own it and pay for it.",
 	}, h.open)
@@ -36,6 +40,14 @@ func api(hub *agency.Hub) *rest.API {
 		OperationID: "rename-account", Method: http.MethodPatch, Path: "/v1/accounts/{account}", Tags: []string{"accounts"},
 		Summary: "Rename an account",
 	}, h.rename)
+	rest.Handle(a, huma.Operation{
+		OperationID: "close-account", Method: http.MethodDelete, Path: "/v1/accounts/{account}", DefaultStatus: http.StatusOK, Tags: []string{"accounts"},
+		Summary: "Close an account for good", Description: "Nobody has access any more at once. Its data goes after 90 days.",
+	}, h.close)
+	rest.Handle(a, huma.Operation{
+		OperationID: "switch-hub-off", Method: http.MethodDelete, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},
+		DefaultStatus: http.StatusOK, Summary: "Switch the account's hub off", Description: "Refused while the agency has clients or open requests.",
+	}, h.switchHubOff)
 	rest.Handle(a, huma.Operation{
 		OperationID: "switch-hub-on", Method: http.MethodPost, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},
 		DefaultStatus: http.StatusOK, Summary: "Switch the account's hub on: it is an agency then",
@@ -154,6 +166,19 @@ type accountInput struct {
 
 func (h handlers) switchHubOn(ctx context.Context, actor agency.Actor, in *accountInput) (*accountOutput, error) {
 	return h.account(h.hub.SwitchHubOn(ctx, actor, agency.AccountID(in.Account)))
+}
+
+func (h handlers) switchHubOff(ctx context.Context, actor agency.Actor, in *accountInput) (*accountOutput, error) {
+	return h.account(h.hub.SwitchHubOff(ctx, actor, agency.AccountID(in.Account)))
+}
+
+func (h handlers) close(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*accountOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.account(h.hub.CloseAccount(ctx, caller, account))
+}
+
+func (h handlers) erase(ctx context.Context, actor agency.Actor, _ *struct{}) (*struct{}, error) {
+	return nil, h.hub.EraseMe(ctx, actor)
 }
 
 type activityInput struct {

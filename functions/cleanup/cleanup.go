@@ -39,6 +39,13 @@ type report struct {
 	Expired int `json:"expired"`
 	Lapsed  int `json:"lapsed"`
 	Woken   int `json:"woken"`
+	// Reminded counts the reminders that were due, Ended the steps taken to end
+	// what stood in closed accounts, Erased those to erase persons, and Collected
+	// what had ended long ago.
+	Reminded  int `json:"reminded"`
+	Ended     int `json:"ended"`
+	Erased    int `json:"erased"`
+	Collected int `json:"collected"`
 	// Failed counts what could not be done; the next run tries again.
 	Failed int `json:"failed"`
 	// Backlog is what is due and not done when the run ends, and Oldest since
@@ -89,6 +96,7 @@ func (c *cleaner) run(ctx context.Context) (report, error) {
 		r.Oldest = &oldest
 	}
 	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "woken", r.Woken,
+		"reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected,
 		"failed", r.Failed, "backlog", r.Backlog, "finished", r.Finished)
 	return r, errors.Join(failures...)
 }
@@ -104,16 +112,45 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 		}
 		return nil
 	}
-	done, err := c.hub.Expire(ctx, *item.Profile)
+	done, err := c.tick(ctx, item)
 	if err != nil {
-		return fmt.Errorf("ending %s at %s: %w", item.Profile.Member, item.Profile.Addressee, err)
+		return err
 	}
-	if done == agency.ConnectionExpired {
+	switch done {
+	case agency.DidExpire:
 		r.Expired++
-	} else if done == agency.ConnectionLapsed {
+	case agency.DidLapse:
 		r.Lapsed++
+	case agency.DidRemind:
+		r.Reminded++
+	case agency.DidEnd:
+		r.Ended++
+	case agency.DidErase:
+		r.Erased++
+	case agency.DidCollect:
+		r.Collected++
+	case agency.Idle:
 	}
 	return nil
+}
+
+// tick does what the clock has come for.
+func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done agency.Ticked, err error) {
+	switch {
+	case item.Account != "":
+		if done, err = c.hub.TickAccount(ctx, item.Account); err != nil {
+			return done, fmt.Errorf("closing %s: %w", item.Account, err)
+		}
+	case item.Person != "":
+		if done, err = c.hub.TickPerson(ctx, item.Person); err != nil {
+			return done, fmt.Errorf("erasing %s: %w", item.Person, err)
+		}
+	default:
+		if done, err = c.hub.TickProfile(ctx, *item.Profile); err != nil {
+			return done, fmt.Errorf("at %s in %s: %w", item.Profile.Member, item.Profile.Addressee, err)
+		}
+	}
+	return done, nil
 }
 
 // sleep is how long to leave an event alone after waking it: as long as it has

@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -26,14 +27,15 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	rules, err := settings.Load(`{"requestLifetime": "1h"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
 	db, name := testbed.Table(t)
 	f := &fixture{store: table.New(db, name), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	hub := &agency.Hub{
 		Store: f.store, Now: func() time.Time { return f.now },
-		Rules: agency.Rules{
-			Areas: []agency.Area{{ID: "pages", Name: "Pages"}}, Plans: []agency.Plan{{ID: "starter"}},
-			RequestLifetime: time.Hour, WakeAfter: 5 * time.Minute,
-		},
+		Rules: rules.Rules(),
 		NewEventID: func(at time.Time) agency.EventID {
 			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
 		},

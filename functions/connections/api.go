@@ -46,7 +46,8 @@ type connectionOutput struct{ Body rest.Connection }
 type requestInput struct {
 	Agency string `path:"agency" maxLength:"64"`
 	Body   struct {
-		Account string     `json:"account" maxLength:"64" doc:"The account's id."`
+		Account string     `json:"account,omitempty" maxLength:"64" doc:"The account's id; or ownerEmail is given."`
+		Owner   string     `json:"ownerEmail,omitempty" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
 		Message string     `json:"message,omitempty" maxLength:"500" doc:"What you want to say to its owner: plain text."`
 		Areas   rest.Areas `json:"areas"`
 	}
@@ -54,7 +55,7 @@ type requestInput struct {
 
 func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*connectionOutput, error) {
 	p, err := h.hub.RequestConnection(ctx, actor, agency.AccountID(in.Agency), agency.Ask{
-		Account: agency.AccountID(in.Body.Account), Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
+		Account: agency.AccountID(in.Body.Account), OwnerEmail: in.Body.Owner, Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
 	})
 	return h.connection(p, err)
 }

@@ -12,7 +12,7 @@ import (
 // reader is what the facts are read from, each call strongly consistent.
 type reader interface {
 	Load(context.Context, agency.Want) (agency.Snapshot, error)
-	Team(context.Context, agency.AccountID, agency.Page) (agency.List[agency.Profile], error)
+	Team(context.Context, agency.Party, agency.Page) (agency.List[agency.Profile], error)
 }
 
 // errNotUnderstood is an event that this version of notify cannot tell. It keeps
@@ -85,7 +85,7 @@ func (f *facts) people(ctx context.Context, from reader, account, of agency.Acco
 func persons(ctx context.Context, from reader, account agency.AccountID) ([]agency.Profile, error) {
 	var out []agency.Profile
 	for page := (agency.Page{Limit: 100}); ; {
-		list, err := from.Team(ctx, account, page)
+		list, err := from.Team(ctx, agency.Party(account), page)
 		if err != nil {
 			return nil, err
 		}

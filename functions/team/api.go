@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -27,7 +28,7 @@ func api(hub *agency.Hub) *rest.API {
 	}, h.invite)
 	rest.Handle(a, huma.Operation{
 		OperationID: "change-member", Method: http.MethodPatch, Path: one, Tags: tags,
-		Summary: "Change a person's role or areas, or restrict an agency",
+		Summary: "Change a person's role, areas or clients, or restrict an agency",
 	}, h.change)
 	rest.Handle(a, huma.Operation{
 		OperationID: "remove-member", Method: http.MethodDelete, Path: one, Tags: tags, DefaultStatus: http.StatusOK,
@@ -93,6 +94,9 @@ type changeInput struct {
 	Body   struct {
 		Role  string     `json:"role,omitempty" enum:"owner,admin,member" doc:"A person's; an agency has none."`
 		Areas rest.Areas `json:"areas,omitempty" doc:"The whole of the areas: one that is not named is none."`
+
+		Until   rest.Nullable[time.Time] `json:"until,omitempty" doc:"When an agency's access ends by itself; null for never."`
+		Clients rest.Nullable[[]string]  `json:"clients,omitempty" maxItems:"90" doc:"The only clients of the agency that this member may work for; null for all."`
 	}
 }
 
@@ -100,19 +104,34 @@ type memberOutput struct{ Body rest.Member }
 
 func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInput) (*memberOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.member(h.hub.ChangeMember(ctx, caller, account, agency.Party(in.Member), agency.MemberChange{
-		Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas),
-	}))
+	change := agency.MemberChange{Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas)}
+	if until := in.Body.Until; until.Given {
+		change.Until = &time.Time{}
+		if until.Value != nil {
+			change.Until = until.Value
+		}
+	}
+	if clients := in.Body.Clients; clients.Given {
+		change.Clients = new([]agency.AccountID)
+		if clients.Value != nil {
+			*change.Clients = []agency.AccountID{}
+			for _, id := range *clients.Value {
+				*change.Clients = append(*change.Clients, agency.AccountID(id))
+			}
+		}
+	}
+	return h.member(h.hub.ChangeMember(ctx, caller, account, agency.Party(in.Member), change))
 }
 
 type removeInput struct {
 	rest.OnAccount
 	Member string `path:"member" maxLength:"64"`
+	Block  bool   `query:"block" doc:"Hold the agency off for good besides."`
 }
 
 func (h handlers) remove(ctx context.Context, actor agency.Actor, in *removeInput) (*memberOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.member(h.hub.RemoveMember(ctx, caller, account, agency.Party(in.Member)))
+	return h.member(h.hub.RemoveMember(ctx, caller, account, agency.Party(in.Member), in.Block))
 }
 
 func (h handlers) member(p agency.Profile, err error) (*memberOutput, error) {

@@ -1,7 +1,11 @@
 package rest
 
 import (
+	"encoding/json"
+	"reflect"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"agencyhub/shared/agency"
 )
@@ -20,6 +24,28 @@ type OnAccount struct {
 // that it is about.
 func (in OnAccount) Caller(actor agency.Actor) (agency.Caller, agency.AccountID) {
 	return agency.Caller{Actor: actor, As: agency.AccountID(in.As)}, agency.AccountID(in.Account)
+}
+
+// Nullable is a value of a change that can be absent, which leaves things as
+// they are, null, which takes something away, or given.
+type Nullable[T any] struct {
+	// Given is false when the value is absent.
+	Given bool
+	// Value is nil for null.
+	Value *T
+}
+
+// UnmarshalJSON reads a value that is there.
+func (n *Nullable[T]) UnmarshalJSON(raw []byte) error {
+	n.Given = true
+	return json.Unmarshal(raw, &n.Value)
+}
+
+// Schema is the value's own, with null.
+func (n Nullable[T]) Schema(r huma.Registry) *huma.Schema {
+	schema := *r.Schema(reflect.TypeFor[T](), false, "")
+	schema.Nullable = true
+	return &schema
 }
 
 // Paging asks for a part of a list.

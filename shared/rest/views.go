@@ -36,6 +36,7 @@ type Account struct {
 	Subscription Subscription `json:"subscription"`
 	Access       Access       `json:"access"`
 	CreatedAt    time.Time    `json:"createdAt"`
+	ClosedAt     *time.Time   `json:"closedAt" doc:"When it was closed; null while it is open."`
 }
 
 // Subscription is what the account's payer pays for.
@@ -60,7 +61,7 @@ type Access struct {
 func NewAccount(hub *agency.Hub, v agency.AccountView) Account {
 	return Account{
 		ID: string(v.ID), Name: v.Name, Ownership: string(v.Ownership), Owner: Optional(v.Owner), Agency: v.Agency(),
-		Role: Optional(v.Role), Access: NewAccess(v.Access), CreatedAt: Time(v.CreatedAt),
+		Role: Optional(v.Role), Access: NewAccess(v.Access), CreatedAt: Time(v.CreatedAt), ClosedAt: OptionalTime(v.Closed),
 		Subscription: Subscription{
 			Plan: v.Subscription.Plan, State: string(v.Subscription.State),
 			PeriodEnd: Time(v.Subscription.PeriodEnd(hub.Now())), Payer: string(v.Payer()),
@@ -92,6 +93,7 @@ type Member struct {
 	ExpiresAt   *time.Time `json:"expiresAt"`
 	Until       *time.Time `json:"until"`
 	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email."`
+	Clients     *[]string  `json:"clients" doc:"The only clients that a member of an agency is assigned to; null for all."`
 }
 
 // NewMember shows a profile in its account's team.
@@ -108,6 +110,13 @@ func NewMember(hub *agency.Hub, p agency.Profile) Member {
 	if p.Request > 0 {
 		m.Request = &p.Request
 	}
+	if p.Clients != nil {
+		clients := make([]string, len(p.Clients))
+		for i, id := range p.Clients {
+			clients[i] = string(id)
+		}
+		m.Clients = &clients
+	}
 	return m
 }
 
@@ -117,7 +126,8 @@ type Connection struct {
 	Kind        string     `json:"kind" enum:"agency"`
 	Account     *string    `json:"account" doc:"The account's id; null while it is addressed by email."`
 	Agency      AgencyRef  `json:"agency"`
-	Name        string     `json:"name" doc:"The account's name; its id until a request has been accepted."`
+	Name        string     `json:"name" doc:"The account's name; the id of whom it is addressed to until a request has been accepted."`
+	Email       *string    `json:"email" doc:"The address as it was typed, where the request is addressed to a person."`
 	Status      string     `json:"status" enum:"pending,active,denied,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Role        *string    `json:"role" doc:"Always null: an agency has no role."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
@@ -143,10 +153,28 @@ func NewConnection(hub *agency.Hub, p agency.Profile) Connection {
 	if name == "" {
 		name = string(p.Addressee)
 	}
-	return Connection{
+	c := Connection{
 		ID: string(p.ID()), Kind: m.Kind, Account: Optional(p.Account()), Agency: AgencyRef{ID: m.ID, Name: p.Name}, Name: name,
 		Status: m.Status, Areas: m.Areas, Ownership: m.Ownership, Request: m.Request, Message: m.Message,
 		RequestedAt: m.RequestedAt, ExpiresAt: m.ExpiresAt, Until: m.Until, Delivery: m.Delivery,
+	}
+	if p.Addressee.Person() != "" {
+		c.Email = Optional(p.Email)
+	}
+	return c
+}
+
+// Block is an agency that is held off.
+type Block struct {
+	Agency       AgencyRef  `json:"agency"`
+	Blocked      bool       `json:"blocked" doc:"Held off for good, until it is allowed again."`
+	CoolingUntil *time.Time `json:"coolingUntil" doc:"Until when a denial or a revocation holds the agency off."`
+}
+
+// NewBlock shows an agency that is held off.
+func NewBlock(b agency.Block) Block {
+	return Block{
+		Agency: AgencyRef{ID: string(b.Agency), Name: b.Name}, Blocked: b.Blocked, CoolingUntil: OptionalTime(b.CoolingUntil),
 	}
 }
 

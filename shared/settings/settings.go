@@ -90,6 +90,17 @@ func read(values map[string]json.RawMessage) (Settings, error) {
 		"areas":           func(raw json.RawMessage) (err error) { s.rules.Areas, err = readAreas(raw); return err },
 		"plans":           func(raw json.RawMessage) (err error) { s.rules.Plans, err = readPlans(raw); return err },
 		"requestLifetime": duration(&s.rules.RequestLifetime, minRequestLifetime, maxRequestLifetime),
+		"remindBefore":    duration(&s.rules.RemindBefore, time.Second, 30*day),
+		"lapseWarnings":   func(raw json.RawMessage) (err error) { s.rules.LapseWarnings, err = readWarnings(raw); return err },
+		"cooldown":        duration(&s.rules.Cooldown, time.Second, 365*day),
+		"pairMails":       count(&s.rules.PairMails, 1, 100),
+		"pairWindow":      duration(&s.rules.PairWindow, time.Second, 365*day),
+		"openRequests":    count(&s.rules.OpenRequests, 1, 10_000),
+		"dailyRequests":   count(&s.rules.DailyRequests, 1, 10_000),
+		"dailyMails":      count(&s.rules.DailyMails, 1, 1000),
+		"resends":         count(&s.rules.Resends, 0, 20),
+		"resendAfter":     duration(&s.rules.ResendAfter, time.Second, 30*day),
+		"retention":       duration(&s.rules.Retention, time.Minute, 730*day),
 		"wakeAfter":       duration(&s.rules.WakeAfter, minWakeAfter, maxWakeAfter),
 	}
 	names := slices.Sorted(maps.Keys(readers))
@@ -110,6 +121,39 @@ func read(values map[string]json.RawMessage) (Settings, error) {
 		}
 	}
 	return s, errors.Join(wrong...)
+}
+
+// readWarnings reads how long before an end date both sides are told: at most
+// five, the longest first.
+func readWarnings(raw json.RawMessage) ([]time.Duration, error) {
+	var each []json.RawMessage
+	if decode(raw, &each) != nil || len(each) > 5 {
+		return nil, errors.New("must be a list of at most five durations, the longest first, such as [\"7d\",\"1d\"]")
+	}
+	var warnings []time.Duration
+	for i, one := range each {
+		var d time.Duration
+		if err := duration(&d, time.Second, 60*day)(one); err != nil {
+			return nil, err
+		}
+		if i > 0 && d >= warnings[i-1] {
+			return nil, errors.New("must have the longest first")
+		}
+		warnings = append(warnings, d)
+	}
+	return warnings, nil
+}
+
+// count reads a whole number within bounds, both inclusive.
+func count(into *int, least, most int) func(json.RawMessage) error {
+	return func(raw json.RawMessage) error {
+		var n int
+		if err := decode(raw, &n); err != nil || n < least || n > most {
+			return fmt.Errorf("must be a whole number from %d to %d", least, most)
+		}
+		*into = n
+		return nil
+	}
 }
 
 // decode reads one value strictly: no unknown fields, no null.

@@ -81,7 +81,7 @@ func TestWhatIsRefused(t *testing.T) {
 		`null`:                               "must be a JSON object",
 		`[]`:                                 "must be a JSON object",
 		`{} {}`:                              "must be a JSON object",
-		`{"requestlifetime":"1d"}`:           `no setting "requestlifetime"; the settings are areas, openUrl, plans, product, requestLifetime, wakeAfter`,
+		`{"requestlifetime":"1d"}`:           `no setting "requestlifetime"; the settings are areas, cooldown, dailyMails, dailyRequests, lapseWarnings, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, resendAfter, resends, retention, wakeAfter`,
 		`{"product":""}`:                     "product: must be a text",
 		`{"product":" A"}`:                   "product: must be a text",
 		`{"product":"A\nB"}`:                 "product: must be a text",

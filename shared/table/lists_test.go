@@ -128,7 +128,7 @@ func TestTeamIsAgenciesThenPersons(t *testing.T) {
 	l := newListed(t)
 	for _, limit := range []int{1, 3, 12, 13, 100} {
 		got, n := pages(t, limit, func(p agency.Page) (agency.List[agency.Profile], error) {
-			return l.store.Team(t.Context(), l.account, p)
+			return l.store.Team(t.Context(), agency.Party(l.account), p)
 		})
 		if len(got) != 12 || got[0].Kind() != agency.AgencyKind || limit == 3 && n < 4 {
 			t.Errorf("by %d: %d in %d pages, %s first", limit, len(got), n, got[0].Kind())
@@ -177,7 +177,7 @@ func TestAPageIsBounded(t *testing.T) {
 		put(t, store, c)
 	}
 	for _, tt := range []struct{ limit, want int }{{-1, 1}, {0, 1}, {most, most}, {most + 1, most}, {5 * most, most}} {
-		list, err := store.Team(t.Context(), account(1).ID, agency.Page{Limit: tt.limit})
+		list, err := store.Team(t.Context(), agency.Party(account(1).ID), agency.Page{Limit: tt.limit})
 		if err != nil || len(list.Items) != tt.want || list.Next == "" {
 			t.Errorf("%d: %d items, %v", tt.limit, len(list.Items), err)
 		}
@@ -192,7 +192,9 @@ func TestForeignCursorsAreRefused(t *testing.T) {
 	profiles := func(list agency.List[agency.Profile], err error) (string, error) { return list.Next, err }
 	events := func(list agency.List[agency.Event], err error) (string, error) { return list.Next, err }
 	lists := map[string]reader{
-		"team": func(p agency.Page) (string, error) { return profiles(l.store.Team(t.Context(), l.account, p)) },
+		"team": func(p agency.Page) (string, error) {
+			return profiles(l.store.Team(t.Context(), agency.Party(l.account), p))
+		},
 		"clients": func(p agency.Page) (string, error) {
 			return profiles(l.store.Clients(t.Context(), l.agency, agency.ClientFilter{}, p))
 		},

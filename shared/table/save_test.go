@@ -345,7 +345,7 @@ func TestListsAnswerFailuresAsFailures(t *testing.T) {
 	f := &faulty{API: db, query: func(*dynamodb.QueryInput) error { return errors.New("connection reset") }}
 	store := table.New(f, name)
 	a, page := account(1).ID, agency.Page{Limit: 5}
-	_, err1 := store.Team(t.Context(), a, page)
+	_, err1 := store.Team(t.Context(), agency.Party(a), page)
 	_, err2 := store.Clients(t.Context(), a, agency.ClientFilter{}, page)
 	_, err3 := store.Memberships(t.Context(), person(1).ID, page)
 	_, err4 := store.Activity(t.Context(), a, "", page)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -305,17 +306,19 @@ const limitsKept = 3 * 24 * time.Hour
 type addition struct {
 	sums, sets []string
 	condition  string
+	names      map[string]string
 	values     map[string]types.AttributeValue
 }
 
 // adding is an addition of what is not 0.
 func adding(by map[string]int) *addition {
-	a := &addition{values: map[string]types.AttributeValue{}}
+	a := &addition{names: map[string]string{}, values: map[string]types.AttributeValue{}}
 	for attribute, n := range by {
 		if n != 0 {
-			value := ":add" + strconv.Itoa(len(a.sums))
-			a.sums = append(a.sums, "#"+attribute+" "+value)
-			a.values[value] = number(n)
+			// The types of events, which have dots, are among the attributes.
+			i := strconv.Itoa(len(a.sums))
+			a.sums = append(a.sums, "#add"+i+" :add"+i)
+			a.names["#add"+i], a.values[":add"+i] = attribute, number(n)
 		}
 	}
 	return a
@@ -325,6 +328,7 @@ func adding(by map[string]int) *addition {
 // that is not there yet is below every bound.
 func (a *addition) unless(condition string, values map[string]int) {
 	a.condition = "NOT (" + condition + ")"
+	maps.Copy(a.names, names(condition))
 	for name, n := range values {
 		a.values[name] = number(n)
 	}
@@ -333,6 +337,7 @@ func (a *addition) unless(condition string, values map[string]int) {
 // keep notes until when the item is of use.
 func (a *addition) keep(until time.Time) {
 	a.sets = append(a.sets, "#ttl = :ttl")
+	a.names["#ttl"] = "ttl"
 	a.values[":ttl"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(until.Unix(), 10)}
 }
 
@@ -352,12 +357,12 @@ func (w *writer) add(k key, a *addition, failed error) {
 	if update == "" {
 		item.ConditionCheck = &types.ConditionCheck{
 			TableName: &w.table, Key: k.attributes(), ConditionExpression: &a.condition,
-			ExpressionAttributeNames: names(a.condition), ExpressionAttributeValues: a.values,
+			ExpressionAttributeNames: a.names, ExpressionAttributeValues: a.values,
 		}
 	} else {
 		item.Update = &types.Update{
 			TableName: &w.table, Key: k.attributes(), UpdateExpression: &update,
-			ExpressionAttributeNames: names(update + " " + a.condition), ExpressionAttributeValues: a.values,
+			ExpressionAttributeNames: a.names, ExpressionAttributeValues: a.values,
 		}
 		if a.condition != "" {
 			item.Update.ConditionExpression = &a.condition

@@ -48,6 +48,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		Accounts: map[agency.AccountID]agency.Account{account.ID: account},
 		Profiles: map[agency.ProfileKey]agency.Profile{profile.ProfileKey: profile, member.ProfileKey: member},
 		People:   map[agency.PersonID]agency.Person{person.ID: person},
+		Pairs:    map[agency.PairKey]agency.Pair{},
 	}
 	if diff := cmp.Diff(full, got); diff != "" {
 		t.Error(diff)
