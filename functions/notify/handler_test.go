@@ -96,6 +96,7 @@ func (f *faults) FinishMail(ctx context.Context, m table.MailKey, fate table.Fat
 
 // must fails the test on an error of a command.
 func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {

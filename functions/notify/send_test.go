@@ -40,7 +40,7 @@ type sent struct {
 	Content              struct {
 		Simple struct {
 			Subject struct{ Data, Charset string }
-			Body    struct{ Text, Html struct{ Data, Charset string } }
+			Body    map[string]struct{ Data, Charset string }
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestWhatSESIsGiven(t *testing.T) {
 		t.Fatalf("failed %q, %d calls", failed, len(ses.received))
 	}
 	got := ses.received[0]
-	text, html := got.Content.Simple.Body.Text, got.Content.Simple.Body.Html
+	text, html := got.Content.Simple.Body["Text"], got.Content.Simple.Body["Html"]
 	if text.Charset != "UTF-8" || html.Charset != "UTF-8" || !strings.HasPrefix(text.Data, "Bright Studio asks") || !strings.HasPrefix(html.Data, "<!doctype html>") {
 		t.Errorf("the body: %+v", got.Content.Simple.Body)
 	}
