@@ -540,3 +540,17 @@ func TestNothingIsBegunWhenTheTimeIsNearlyOver(t *testing.T) {
 	s.mailed(t)
 	s.told(t, key, false)
 }
+
+// Old records come again when a stream is read anew: what has been told stays
+// told, also to owners who were not there then.
+func TestAToldEventTellsNobodyElse(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	keys := s.fresh(t, bakery)
+	s.deliver(t, keys...)
+	if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Invitation{Email: "new@bakery.test", Role: agency.Owner}); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(t, keys...)
+	s.mailed(t, theRequest)
+}
