@@ -68,7 +68,8 @@ func startOwn(t *testing.T, args ...string) *stack {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("the runner printed:\n%s", s.log)
+			lines := strings.Split(s.log.String(), "\n")
+			t.Logf("the runner's last lines:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
 		}
 	})
 	return s
