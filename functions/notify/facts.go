@@ -23,8 +23,12 @@ var errNotUnderstood = errors.New("an event that notify does not understand")
 func look(ctx context.Context, from reader, e agency.Event, now time.Time) (facts, error) {
 	f := facts{event: e, now: now}
 	account := e.AccountID()
-	if _, ok := tellings[e.Type]; !ok || account == "" {
+	rows, understood := tellings[e.Type]
+	if !understood || account == "" {
 		return f, errNotUnderstood
+	}
+	if len(rows) == 0 {
+		return f, nil
 	}
 	changed := agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}
 	if e.Type == agency.AccountCreated {
@@ -55,30 +59,28 @@ func look(ctx context.Context, from reader, e agency.Event, now time.Time) (fact
 		}
 	}
 	f.agency = read.Account(of)
-	return f, f.people(ctx, from, account, of)
-}
-
-// people reads those who may be told, and finds the actor among them.
-func (f *facts) people(ctx context.Context, from reader, account, of agency.AccountID) (err error) {
-	if len(tellings[f.event.Type]) == 0 {
-		return nil
-	}
 	if f.team, err = persons(ctx, from, account); err != nil {
-		return err
+		return f, err
 	}
 	if of != "" {
 		if f.staff, err = persons(ctx, from, of); err != nil {
-			return err
+			return f, err
 		}
 	}
-	for _, people := range [][]agency.Profile{f.team, f.staff} {
+	f.actor = addressOf(e.Actor, f.team, f.staff)
+	return f, nil
+}
+
+// addressOf finds a person's address; "" for the clock and for a stranger.
+func addressOf(id agency.PersonID, among ...[]agency.Profile) string {
+	for _, people := range among {
 		for _, p := range people {
-			if f.event.Actor != "" && p.Member.Person() == f.event.Actor {
-				f.actor = p.Email
+			if id != "" && p.Member.Person() == id {
+				return p.Email
 			}
 		}
 	}
-	return nil
+	return ""
 }
 
 // persons reads all persons of an account, those who have left too.

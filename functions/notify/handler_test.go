@@ -96,6 +96,7 @@ func (f *faults) FinishMail(ctx context.Context, m table.MailKey, fate table.Fat
 
 // must fails the test on an error of a command.
 func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -538,4 +539,18 @@ func TestNothingIsBegunWhenTheTimeIsNearlyOver(t *testing.T) {
 	}
 	s.mailed(t)
 	s.told(t, key, false)
+}
+
+// Old records come again when a stream is read anew: what has been told stays
+// told, also to owners who were not there then.
+func TestAToldEventTellsNobodyElse(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	keys := s.fresh(t, bakery)
+	s.deliver(t, keys...)
+	if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Invitation{Email: "new@bakery.test", Role: agency.Owner}); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(t, keys...)
+	s.mailed(t, theRequest)
 }

@@ -80,6 +80,7 @@ func (h house) letter(kind string, f facts) letter {
 		areas, before, l.Role = p.Areas, nil, string(p.Role)
 	case agency.ConnectionRequested, agency.ConnectionResent:
 		before = nil
+	default:
 	}
 	l.Areas, l.Rest = h.grants(areas, before, note)
 	for _, plan := range h.plans {

@@ -25,6 +25,10 @@ func api(hub *agency.Hub) *rest.API {
 		OperationID: "invite-person", Method: http.MethodPost, Path: all, Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary:     "Let a person in",
 		Description: "They are in at once, and are told by email. One who is in already gets this role and these areas, may sign in anew, and the answer is 200.",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "They were in already.",
+			Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/Member"}}},
+		}},
 	}, h.invite)
 	rest.Handle(a, huma.Operation{
 		OperationID: "change-member", Method: http.MethodPatch, Path: one, Tags: tags,

@@ -28,7 +28,12 @@ func Hub() (*agency.Hub, func(context.Context), error) {
 	return hub, func(ctx context.Context) { Warm(ctx, db, env.TableName) }, nil
 }
 
-// newEventID makes ids that sort by the time of their event.
+// entropy grows within a millisecond, so that the events of one command, which
+// happen at one time, sort as they were made.
+var entropy = &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(rand.Reader, 0)}
+
+// newEventID makes ids that sort by the time of their event, and by their making
+// where that is the same.
 func newEventID(at time.Time) agency.EventID {
-	return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
+	return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), entropy).String())
 }

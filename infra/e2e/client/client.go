@@ -1,0 +1,157 @@
+// Package client meets a running stack from outside, as a program of a person's
+// does: it signs in by OIDC, calls the API with the token, and reads the inbox.
+// It knows addresses and HTTP, and nothing of the domain.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// A Stack is what a running stack says of itself in its stack.json.
+type Stack struct {
+	PublicURL string `json:"publicUrl"`
+	SES       string `json:"ses"` // the inbox
+	OIDC      string `json:"oidc"`
+	DynamoDB  string `json:"dynamodb"`
+	Control   string `json:"control"`
+	ClientID  string `json:"clientId"`
+	Table     string `json:"table"`
+	Region    string `json:"region"`
+	PID       int    `json:"pid"`
+	Data      string `json:"data"`
+}
+
+// Find reads where the stack on that data folder is. Its error says what to do
+// when none runs.
+func Find(data string) (*Stack, error) {
+	content, err := os.ReadFile(filepath.Join(data, "stack.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("no stack runs on %s: start one with `make run`", data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var s Stack
+	if err := json.Unmarshal(content, &s); err != nil {
+		return nil, fmt.Errorf("%s/stack.json: %w", data, err)
+	}
+	if errors.Is(syscall.Kill(s.PID, 0), syscall.ESRCH) {
+		return nil, fmt.Errorf("no stack runs on %s any more, it was killed: start one with `make run`", data)
+	}
+	return &s, nil
+}
+
+var web = &http.Client{
+	Timeout:       40 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
+}
+
+// An Answer is an HTTP answer, read whole.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Call makes a request of the gateway. The path begins with a slash; no body is
+// sent when it is nil. Headers are pairs of a name and a value.
+func (s *Stack) Call(ctx context.Context, method, path string, body []byte, header ...string) (*Answer, error) {
+	return send(ctx, method, s.PublicURL+path, body, header...)
+}
+
+func send(ctx context.Context, method, url string, body []byte, header ...string) (*Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := web.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Status: res.StatusCode, Header: res.Header, Body: content}, nil
+}
+
+// Cleanup runs the scheduled cleanup now and answers its report.
+func (s *Stack) Cleanup(ctx context.Context) ([]byte, error) {
+	answer, err := send(ctx, http.MethodPost, s.Control+"/schedules/cleanup", nil)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("cleanup failed: %d %s", answer.Status, answer.Body)
+	}
+	return answer.Body, nil
+}
+
+// A Mail is an email in the inbox.
+type Mail struct {
+	ID      string
+	From    string
+	To      string // everyone it goes to, comma-separated
+	Subject string
+	Text    string
+	HTML    string
+	At      time.Time // to the second
+}
+
+// Mails reads the inbox from that second on, oldest first; from the zero time
+// on it is the whole.
+func (s *Stack) Mails(ctx context.Context, since time.Time) ([]Mail, error) {
+	url := s.SES + "/store"
+	if !since.IsZero() {
+		url += fmt.Sprintf("?since=%d", since.Unix())
+	}
+	answer, err := send(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	var store struct {
+		Emails []struct {
+			MessageID   string
+			From        string
+			Destination struct{ To, CC, BCC []string }
+			Subject     string
+			Body        struct{ HTML, Text string }
+			At          int64
+		}
+	}
+	if err := json.Unmarshal(answer.Body, &store); err != nil || answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("the inbox answered %d: %v", answer.Status, err)
+	}
+	var mails []Mail
+	for _, e := range store.Emails {
+		to := ""
+		for _, list := range [][]string{e.Destination.To, e.Destination.CC, e.Destination.BCC} {
+			for _, address := range list {
+				if to != "" {
+					to += ", "
+				}
+				to += address
+			}
+		}
+		mails = append(mails, Mail{
+			ID: e.MessageID, From: e.From, To: to, Subject: e.Subject,
+			Text: e.Body.Text, HTML: e.Body.HTML, At: time.Unix(e.At, 0),
+		})
+	}
+	return mails, nil
+}

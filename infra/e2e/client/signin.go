@@ -1,0 +1,107 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// An Identity is who signs in at the issuer, and how.
+type Identity struct {
+	Email      string
+	Subject    string // "" for the one that belongs to the address
+	Unverified bool
+	Scopes     []string // nil for openid and email
+}
+
+// SignIn goes through the issuer's sign-in page as a browser does, by code and
+// PKCE, and answers the id token.
+func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return "", err
+	}
+	flow := oauth2.Config{
+		ClientID: s.ClientID, RedirectURL: s.PublicURL + "/signin/callback", Scopes: who.Scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: s.OIDC + "/auth", TokenURL: s.OIDC + "/token", AuthStyle: oauth2.AuthStyleInParams},
+	}
+	if flow.Scopes == nil {
+		flow.Scopes = []string{"openid", "email"}
+	}
+	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(next *http.Request, before []*http.Request) error {
+		switch {
+		case strings.HasPrefix(next.URL.String(), flow.RedirectURL):
+			return http.ErrUseLastResponse // nothing needs to listen there: the code stands in the address
+		case len(before) > 10:
+			return errors.New("the issuer redirects in a circle")
+		default:
+			return nil
+		}
+	}}
+	state, verifier := rand.Text(), oauth2.GenerateVerifier()
+	page, err := visit(ctx, browser, http.MethodGet, flow.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)), nil)
+	if err != nil {
+		return "", err
+	}
+	fields := url.Values{"email": {who.Email}}
+	if who.Subject != "" {
+		fields.Set("subject", who.Subject)
+	}
+	if who.Unverified {
+		fields.Set("unverified", "on")
+	}
+	back, err := visit(ctx, browser, http.MethodPost, page.Request.URL.String(), fields)
+	if err != nil {
+		return "", err
+	}
+	to, err := back.Location()
+	if err != nil {
+		return "", fmt.Errorf("signing in as %s: the issuer answered %s in place of the code", who.Email, back.Status)
+	}
+	if to.Query().Get("state") != state {
+		return "", fmt.Errorf("signing in as %s: the issuer answered for another sign-in", who.Email)
+	}
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, browser)
+	tokens, err := flow.Exchange(ctx, to.Query().Get("code"), oauth2.VerifierOption(verifier))
+	if err != nil {
+		return "", fmt.Errorf("signing in as %s: %w", who.Email, err)
+	}
+	token, ok := tokens.Extra("id_token").(string)
+	if !ok {
+		return "", fmt.Errorf("signing in as %s: the issuer gave no id token", who.Email)
+	}
+	return token, nil
+}
+
+// visit opens a page, or posts a form, and reads the answer to its end.
+func visit(ctx context.Context, browser *http.Client, method, address string, form url.Values) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := browser.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("the issuer cannot be reached: %w", err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode >= http.StatusBadRequest {
+		return nil, fmt.Errorf("the issuer answered %s: %.200s", res.Status, body)
+	}
+	return res, nil
+}

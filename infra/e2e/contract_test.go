@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+// A contract is infra/openapi.yaml: each answer of the whole run is held to it,
+// and the whole run to each of its operations.
+type contract struct {
+	operations []*operation
+	compiler   *jsonschema.Compiler
+
+	mu      sync.Mutex
+	schemas map[string]*jsonschema.Schema // by pointer
+}
+
+type operation struct {
+	id, method, path string
+	segments         []string
+	responses        map[string]bool // "200", "default"
+	answered         bool            // with a success, in this run
+}
+
+const documentURL = "openapi.json"
+
+func readContract(root string) (*contract, error) {
+	raw, err := os.ReadFile(filepath.Join(root, "infra", "openapi.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var document map[string]any
+	if err := yaml.Unmarshal(raw, &document); err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded))
+	if err != nil {
+		return nil, err
+	}
+	c := &contract{compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}}
+	c.compiler.AssertFormat()
+	if err := c.compiler.AddResource(documentURL, parsed); err != nil {
+		return nil, err
+	}
+	var outline struct {
+		Paths map[string]map[string]struct {
+			OperationID string
+			Responses   map[string]any
+		}
+	}
+	if err := json.Unmarshal(encoded, &outline); err != nil {
+		return nil, err
+	}
+	for path, methods := range outline.Paths {
+		for method, o := range methods {
+			op := &operation{id: o.OperationID, method: strings.ToUpper(method), path: path, segments: strings.Split(path, "/"), responses: map[string]bool{}}
+			for status := range o.Responses {
+				op.responses[status] = true
+			}
+			c.operations = append(c.operations, op)
+		}
+	}
+	if len(c.operations) == 0 {
+		return nil, fmt.Errorf("the contract has no operations")
+	}
+	return c, nil
+}
+
+func (c *contract) find(method, path string) *operation {
+	path, _, _ = strings.Cut(path, "?")
+	segments := strings.Split(path, "/")
+	for _, op := range c.operations {
+		if op.method == method && slices.EqualFunc(op.segments, segments, func(want, got string) bool {
+			return want == got || strings.HasPrefix(want, "{") && got != ""
+		}) {
+			return op
+		}
+	}
+	return nil
+}
+
+// check says what of an answer is not as the contract says. What the gateway
+// refuses by itself has the form that AWS gives it.
+func (c *contract) check(method, path string, answer *reply) error {
+	kind := strings.Split(answer.Header.Get("Content-Type"), ";")[0]
+	if kind == "application/json" && answer.Status >= http.StatusBadRequest {
+		var body map[string]any
+		if json.Unmarshal(answer.Body, &body) != nil || len(body) != 1 || body["message"] == nil {
+			return fmt.Errorf("a refusal that is neither ours nor the gateway's: %s", answer.Body)
+		}
+		return nil
+	}
+	op := c.find(method, path)
+	if op == nil {
+		if kind != "application/problem+json" {
+			return fmt.Errorf("%s where the contract has nothing", kind)
+		}
+		return c.valid("/components/schemas/Problem", answer.Body)
+	}
+	status := strconv.Itoa(answer.Status)
+	if !op.responses[status] {
+		if answer.Status < http.StatusBadRequest {
+			return fmt.Errorf("the contract of %s has no answer %s", op.id, status)
+		}
+		status = "default"
+	} else {
+		c.mu.Lock()
+		op.answered = true
+		c.mu.Unlock()
+	}
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	return c.valid("/paths/"+escape.Replace(op.path)+"/"+strings.ToLower(op.method)+"/responses/"+status+
+		"/content/"+escape.Replace(kind)+"/schema", answer.Body)
+}
+
+func (c *contract) valid(pointer string, body []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	schema, ok := c.schemas[pointer]
+	if !ok {
+		var err error
+		if schema, err = c.compiler.Compile(documentURL + "#" + pointer); err != nil {
+			return fmt.Errorf("the contract has no such answer: %w", err)
+		}
+		c.schemas[pointer] = schema
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("the answer is no JSON: %w", err)
+	}
+	return schema.Validate(value)
+}
+
+// unanswered are the operations that nothing in this run was answered by.
+func (c *contract) unanswered() []string {
+	var ids []string
+	for _, op := range c.operations {
+		if !op.answered {
+			ids = append(ids, op.id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/infra/e2e/client"
+)
+
+// holdsPage holds the page of a request's link to what it may be: safe, the
+// same for everyone and for every request, and silent about this one.
+func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
+	t.Helper()
+	page := s.page(t, http.MethodGet, "/requests/"+con)
+	if page.Status != http.StatusOK || page.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("the link answers %d %s", page.Status, page.Header)
+	}
+	for name, want := range map[string]string{
+		"X-Content-Type-Options":    "nosniff",
+		"Referrer-Policy":           "no-referrer",
+		"Cache-Control":             "no-store",
+		"Strict-Transport-Security": "max-age=31536000",
+		"Set-Cookie":                "",
+	} {
+		if got := page.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	policy := page.Header.Get("Content-Security-Policy")
+	for _, part := range []string{"default-src 'none'", "form-action 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		if !strings.Contains(policy, part) {
+			t.Errorf("the policy %q lacks %s", policy, part)
+		}
+	}
+	text := unmarked(string(page.Body))
+	for _, secret := range secrets {
+		if strings.Contains(text, secret) {
+			t.Errorf("the page tells %q", secret)
+		}
+	}
+	for _, says := range []string{"An owner or an admin of the account, signed in", "Opening this page has decided nothing", "POST /v1/accounts/"} {
+		if !strings.Contains(text, says) {
+			t.Errorf("the page does not say %q", says)
+		}
+	}
+
+	// Another request's page differs by the ids alone, whether it exists or not.
+	parts := strings.SplitAfter(strings.TrimPrefix(con, "con_"), "acct_")
+	ids := []string{"acct_" + strings.TrimSuffix(parts[1], "_acct_"), "acct_" + parts[2]}
+	unknown := []string{"acct_00000000000000000000000000", "acct_11111111111111111111111111"}
+	other := s.page(t, http.MethodGet, "/requests/con_"+unknown[0]+"_"+unknown[1])
+	renamed := strings.NewReplacer(unknown[0], ids[0], unknown[1], ids[1]).Replace(string(other.Body))
+	if diff := cmp.Diff(string(page.Body), renamed); diff != "" || other.Status != page.Status {
+		t.Errorf("a request that is not there answers %d (-there +not):\n%s", other.Status, diff)
+	}
+	if bad := s.page(t, http.MethodGet, "/requests/con_broken"); bad.Status != http.StatusNotFound {
+		t.Errorf("a broken link answers %d", bad.Status)
+	}
+
+	head := s.page(t, http.MethodHead, "/requests/"+con)
+	if head.Status != http.StatusOK || len(head.Body) != 0 || head.Header.Get("Content-Security-Policy") != policy {
+		t.Errorf("HEAD answers %d, %d bytes, %v", head.Status, len(head.Body), head.Header)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if r := s.page(t, method, "/requests/"+con); r.Status != http.StatusMethodNotAllowed || len(r.Body) != 0 || r.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s answers %d, Allow %q: %s", method, r.Status, r.Header.Get("Allow"), r.Body)
+		}
+	}
+}
+
+// page asks for a page without signing in, as a mail scanner does, forms and all.
+func (s *stack) page(t *testing.T, method, path string) *client.Answer {
+	t.Helper()
+	var body []byte
+	if method == http.MethodPost {
+		body = []byte("accept=yes&request=1")
+	}
+	answer, err := s.Call(t.Context(), method, path, body, "Content-Type", "application/x-www-form-urlencoded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}

@@ -1,0 +1,358 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"agencyhub/infra/e2e/client"
+	"agencyhub/shared/agency"
+)
+
+// A person is somebody who is signed in. Nobody has no token.
+type person struct {
+	*stack
+	email, token string
+}
+
+func (s *stack) nobody() *person { return &person{stack: s} }
+
+// person signs somebody in by the issuer's page.
+func (s *stack) person(t *testing.T, email string) *person {
+	t.Helper()
+	return s.signIn(t, client.Identity{Email: email})
+}
+
+func (s *stack) signIn(t *testing.T, who client.Identity) *person {
+	t.Helper()
+	token, err := s.SignIn(t.Context(), who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &person{stack: s, email: who.Email, token: token}
+}
+
+// id is how the hub names the person.
+func (p *person) id() string { return string(agency.NewPersonID(p.email)) }
+
+// A reply is an answer, and to what.
+type reply struct {
+	*client.Answer
+	to string
+}
+
+// call makes a request as the person and holds the answer to the contract. A
+// body is sent as JSON, a string as it is.
+func (p *person) call(t *testing.T, method, path string, body any, header ...string) *reply {
+	t.Helper()
+	r, err := p.try(t, method, path, body, header...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// try is call for other goroutines than the test's own.
+func (p *person) try(t *testing.T, method, path string, body any, header ...string) (*reply, error) {
+	var content []byte
+	switch body := body.(type) {
+	case nil:
+	case string:
+		content = []byte(body)
+	default:
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	if content != nil {
+		header = append([]string{"Content-Type", "application/json"}, header...)
+	}
+	if p.token != "" {
+		header = append([]string{"Authorization", "Bearer " + p.token}, header...)
+	}
+	answer, err := p.Call(t.Context(), method, path, content, header...)
+	if err != nil {
+		return nil, err
+	}
+	r := &reply{Answer: answer, to: method + " " + path}
+	if strings.HasPrefix(path, "/v1/") {
+		if err := built.contract.check(method, path, r); err != nil {
+			return nil, fmt.Errorf("%s answered %d in another form than the contract's: %w", r.to, r.Status, err)
+		}
+	}
+	return r, nil
+}
+
+func (p *person) get(t *testing.T, path string) *reply {
+	t.Helper()
+	return p.call(t, http.MethodGet, path, nil)
+}
+
+func (p *person) post(t *testing.T, path string, body any) *reply {
+	t.Helper()
+	return p.call(t, http.MethodPost, path, body)
+}
+
+// make posts with a new Idempotency-Key.
+func (p *person) make(t *testing.T, path string, body any) *reply {
+	t.Helper()
+	return p.call(t, http.MethodPost, path, body, "Idempotency-Key", rand.Text())
+}
+
+func (p *person) patch(t *testing.T, path string, body any) *reply {
+	t.Helper()
+	return p.call(t, http.MethodPatch, path, body)
+}
+
+func (p *person) delete(t *testing.T, path string) *reply {
+	t.Helper()
+	return p.call(t, http.MethodDelete, path, nil)
+}
+
+// is holds the answer to a status.
+func (r *reply) is(t *testing.T, status int) *reply {
+	t.Helper()
+	if r.Status != status {
+		t.Fatalf("%s answered %d, want %d: %s", r.to, r.Status, status, r.Body)
+	}
+	return r
+}
+
+// A problem is a refusal of ours.
+type problem struct {
+	Status    int
+	Code      string
+	State     string
+	Detail    string
+	RequestID string
+	Errors    []struct{ Field, Message string }
+}
+
+// refused holds the answer to a refusal: its status, its code, the state that
+// it names ("" for none), a sentence for a person and the request's id.
+func (r *reply) refused(t *testing.T, status int, code, state string) problem {
+	t.Helper()
+	p, err := r.problem()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Status != status || p.Code != code || p.State != state {
+		t.Fatalf("%s answered %d %s (state %q), want %d %s (state %q): %s", r.to, r.Status, p.Code, p.State, status, code, state, r.Body)
+	}
+	return p
+}
+
+func (r *reply) problem() (problem, error) {
+	var p problem
+	if err := json.Unmarshal(r.Body, &p); err != nil {
+		return p, fmt.Errorf("%s answered %d %s: %w", r.to, r.Status, r.Body, err)
+	}
+	sentence := len(p.Detail) > 10 && strings.HasSuffix(p.Detail, ".")
+	if r.Header.Get("Content-Type") != "application/problem+json" || p.Status != r.Status || !sentence ||
+		p.RequestID == "" || p.RequestID != r.Header.Get("Apigw-Requestid") {
+		return p, fmt.Errorf("%s answered %d and no whole problem: %v %s", r.to, r.Status, r.Header, r.Body)
+	}
+	return p, nil
+}
+
+// read decodes a good answer.
+func read[T any](t *testing.T, r *reply) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(r.Body, &v); err != nil || r.Status >= http.StatusBadRequest {
+		t.Fatalf("%s answered %d %s: %v", r.to, r.Status, r.Body, err)
+	}
+	return v
+}
+
+// What the tests look at in the resources.
+type (
+	account struct {
+		ID, Name, Ownership string
+		Owner, Role         *string
+		Agency              bool
+		Subscription        struct {
+			Plan, State, Payer string
+			PeriodEnd          time.Time
+		}
+		Access access
+	}
+	access struct {
+		Allowed                       bool
+		Areas                         levels
+		Via, Reason, Ownership, Payer *string
+	}
+	member struct {
+		ID, Kind, Name, Status, Ownership string
+		Email, Role, Message, Delivery    *string
+		Areas                             levels
+		Request                           int
+		RequestedAt, ExpiresAt, Until     *time.Time
+	}
+	connection struct {
+		ID, Kind, Name, Status, Ownership string
+		Account, Message, Delivery        *string
+		Agency                            struct{ ID, Name string }
+		Areas                             levels
+		Request                           int
+		RequestedAt, ExpiresAt, Until     *time.Time
+	}
+	line struct {
+		ID, Type, Ownership       string
+		At                        time.Time
+		Actor, As, Agency, Member *string
+		Request                   int
+	}
+	list[T any] struct {
+		Items  []T
+		Next   *string
+		Counts struct{ Owned, Connected, Pending int }
+	}
+	levels map[string]string
+)
+
+// String is the levels above none, by area.
+func (l levels) String() string {
+	var parts []string
+	for _, area := range slices.Sorted(maps.Keys(l)) {
+		if l[area] != "none" {
+			parts = append(parts, area+":"+l[area])
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+const everything = "analytics:edit contacts:edit funnels:edit mail:edit pages:edit"
+
+// String is the access in a line: "yes, own, pages:edit; client owns" or
+// "no, pending; client owns".
+func (a access) String() string {
+	text := "no"
+	if a.Allowed {
+		text = "yes, " + value(a.Via) + ", " + a.Areas.String()
+	}
+	if a.Reason != nil {
+		text += ", " + *a.Reason
+	}
+	if a.Ownership != nil {
+		text += "; " + *a.Ownership + " owns"
+	}
+	if value(a.Payer) != value(a.Ownership) || a.Allowed != (a.Areas.String() != "") || len(a.Areas) != 5 {
+		text += " (the answer contradicts itself)"
+	}
+	return text
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// may asks the access check as the person, with an agency's hat on if one is
+// named.
+func (p *person) may(t *testing.T, account, as string) string {
+	t.Helper()
+	path := "/v1/accounts/" + account + "/access"
+	if as != "" {
+		path += "?as=" + as
+	}
+	return read[access](t, p.get(t, path).is(t, http.StatusOK)).String()
+}
+
+// accesses holds the access check of several people to what it should be.
+func accesses(t *testing.T, account string, want ...check) {
+	t.Helper()
+	for _, c := range want {
+		if got := c.who.may(t, account, c.as); got != c.want {
+			t.Errorf("access of %s (as %q): %s; want %s", c.who.email, c.as, got, c.want)
+		}
+	}
+}
+
+type check struct {
+	who  *person
+	as   string
+	want string
+}
+
+// opens makes the person's own account and answers its id.
+func (p *person) opens(t *testing.T, name string) string {
+	t.Helper()
+	return read[account](t, p.make(t, "/v1/accounts", map[string]any{"name": name}).is(t, http.StatusCreated)).ID
+}
+
+// opensAgency is opens with the hub switched on.
+func (p *person) opensAgency(t *testing.T, name string) string {
+	t.Helper()
+	id := p.opens(t, name)
+	p.post(t, "/v1/accounts/"+id+"/agency", nil).is(t, http.StatusOK)
+	return id
+}
+
+// invites lets somebody into an account; areas are a member's, else nil.
+func (p *person) invites(t *testing.T, account string, who *person, role string, areas levels) {
+	t.Helper()
+	body := map[string]any{"email": who.email, "role": role}
+	if areas != nil {
+		body["areas"] = areas
+	}
+	p.post(t, "/v1/accounts/"+account+"/team", body).is(t, http.StatusCreated)
+}
+
+// asks requests a connection and answers it.
+func (p *person) asks(t *testing.T, agency, account string, areas levels) connection {
+	t.Helper()
+	r := p.post(t, "/v1/agencies/"+agency+"/connections", map[string]any{"account": account, "areas": areas})
+	return read[connection](t, r.is(t, http.StatusCreated))
+}
+
+func connectionID(account, of string) string {
+	return string(agency.NewConnectionID(agency.Party(account), agency.AccountID(of)))
+}
+
+// activity is what happened in an account, oldest first.
+func (p *person) activity(t *testing.T, account, as string) []line {
+	t.Helper()
+	path := "/v1/accounts/" + account + "/activity?limit=7"
+	if as != "" {
+		path += "&as=" + as
+	}
+	var all []line
+	for next := ""; ; {
+		page := read[list[line]](t, p.get(t, path+next).is(t, http.StatusOK))
+		all = append(all, page.Items...)
+		if page.Next == nil {
+			slices.Reverse(all)
+			return all
+		}
+		next = "&cursor=" + *page.Next
+	}
+}
+
+func types(lines []line) []string {
+	var out []string
+	for _, l := range lines {
+		out = append(out, l.Type)
+	}
+	return out
+}
+
+// story runs the steps of one test, each named, until one fails: the next ones
+// would only stumble over it.
+type story struct{ *testing.T }
+
+func (s story) step(name string, do func(t *testing.T)) {
+	s.Helper()
+	if !s.Run(name, do) {
+		s.FailNow()
+	}
+}
