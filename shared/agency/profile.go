@@ -119,6 +119,9 @@ type Profile struct {
 	// list, because it was made while its addressee held the agency off. The
 	// agency can't tell. It is fixed when the request is made.
 	Muted bool
+	// Reached are those to whom the present request was mailed, so that they hear
+	// of its end too.
+	Reached []PersonID
 	// RemindAt is when to remind of the expiry or the end date; zero for never.
 	RemindAt time.Time
 	// DueAt is the next moment at which cleanup has something to do.

@@ -210,7 +210,7 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		next.Areas, next.Message, next.RequestedBy = s.Areas, s.Message, s.Asker
 		next.RequestedAt, next.ExpiresAt, next.Until = s.At, s.ExpiresAt, time.Time{}
 		next.Delivery, next.MovedTo, next.Muted = Waiting, "", s.Muted
-		next.Resends, next.MailedAt = 0, s.At
+		next.Resends, next.MailedAt, next.Reached = 0, s.At, nil
 	case Resend:
 		if s.ExpiresAt.After(p.ExpiresAt) {
 			next.ExpiresAt = s.ExpiresAt

@@ -79,26 +79,27 @@ func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 
 type profileItem struct {
 	keys
-	Status      agency.Status    `dynamodbav:"status"`
-	Role        agency.Role      `dynamodbav:"role,omitempty"`
-	Areas       agency.Areas     `dynamodbav:"areas,omitempty"`
-	Name        string           `dynamodbav:"name,omitempty"`
-	Email       string           `dynamodbav:"email,omitempty"`
-	AccountName string           `dynamodbav:"accountName,omitempty"`
-	Ownership   agency.Ownership `dynamodbav:"ownership"`
-	Plan        string           `dynamodbav:"plan,omitempty"`
-	Request     int              `dynamodbav:"request,omitempty"`
-	Message     string           `dynamodbav:"message,omitempty"`
-	RequestedBy agency.PersonID  `dynamodbav:"requestedBy,omitempty"`
-	RequestedAt string           `dynamodbav:"requestedAt,omitempty"`
-	ExpiresAt   string           `dynamodbav:"expiresAt,omitempty"`
-	Until       string           `dynamodbav:"until,omitempty"`
-	Since       string           `dynamodbav:"since"`
-	Delivery    agency.Delivery  `dynamodbav:"delivery,omitempty"`
-	MovedTo     agency.AccountID `dynamodbav:"movedTo,omitempty"`
-	Resends     int              `dynamodbav:"resends,omitempty"`
-	MailedAt    string           `dynamodbav:"mailedAt,omitempty"`
-	RemindAt    string           `dynamodbav:"remindAt,omitempty"`
+	Status      agency.Status     `dynamodbav:"status"`
+	Role        agency.Role       `dynamodbav:"role,omitempty"`
+	Areas       agency.Areas      `dynamodbav:"areas,omitempty"`
+	Name        string            `dynamodbav:"name,omitempty"`
+	Email       string            `dynamodbav:"email,omitempty"`
+	AccountName string            `dynamodbav:"accountName,omitempty"`
+	Ownership   agency.Ownership  `dynamodbav:"ownership"`
+	Plan        string            `dynamodbav:"plan,omitempty"`
+	Request     int               `dynamodbav:"request,omitempty"`
+	Message     string            `dynamodbav:"message,omitempty"`
+	RequestedBy agency.PersonID   `dynamodbav:"requestedBy,omitempty"`
+	RequestedAt string            `dynamodbav:"requestedAt,omitempty"`
+	ExpiresAt   string            `dynamodbav:"expiresAt,omitempty"`
+	Until       string            `dynamodbav:"until,omitempty"`
+	Since       string            `dynamodbav:"since"`
+	Delivery    agency.Delivery   `dynamodbav:"delivery,omitempty"`
+	MovedTo     agency.AccountID  `dynamodbav:"movedTo,omitempty"`
+	Resends     int               `dynamodbav:"resends,omitempty"`
+	MailedAt    string            `dynamodbav:"mailedAt,omitempty"`
+	Reached     []agency.PersonID `dynamodbav:"reached,omitempty"`
+	RemindAt    string            `dynamodbav:"remindAt,omitempty"`
 	// Muted is a digit that always stands there, so that a muted request is
 	// written in as many bytes as any other.
 	Muted int `dynamodbav:"muted"`
@@ -118,7 +119,7 @@ func fromProfile(p agency.Profile) profileItem {
 		Request: p.Request, Message: p.Message, RequestedBy: p.RequestedBy,
 		RequestedAt: stamp(p.RequestedAt), ExpiresAt: stamp(p.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
 		Delivery: p.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
-		Resends: p.Resends, MailedAt: stamp(p.MailedAt), RemindAt: stamp(p.RemindAt), Muted: digit(p.Muted),
+		Resends: p.Resends, MailedAt: stamp(p.MailedAt), Reached: p.Reached, RemindAt: stamp(p.RemindAt), Muted: digit(p.Muted),
 		Assigned: p.Clients != nil, Clients: p.Clients,
 	}
 	// An agency sees its ended connections, but not those that another account
@@ -137,7 +138,7 @@ func (i profileItem) profile() (agency.Profile, error) {
 		AccountName: i.AccountName, Ownership: i.Ownership, Plan: i.Plan,
 		Request: i.Request, Message: i.Message, RequestedBy: i.RequestedBy,
 		Delivery: i.Delivery, MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
-		Resends: i.Resends, Muted: i.Muted != 0, Clients: i.Clients,
+		Resends: i.Resends, Reached: i.Reached, Muted: i.Muted != 0, Clients: i.Clients,
 	}
 	if i.Assigned && p.Clients == nil {
 		p.Clients = []agency.AccountID{}

@@ -51,11 +51,19 @@ func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool
 		})
 }
 
-// SetDelivery notes what became of a request's email, for the request of that
-// number alone. A request that is no more, or a fate already noted, is no error.
-func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery) error {
-	_, err := t.update(ctx, profileKey(k), "SET #delivery = :d, #version = #version + :one", "#request = :request AND #delivery <> :d",
-		map[string]types.AttributeValue{":d": text(string(d)), ":request": number(request), ":one": number(1)})
+// SetDelivery notes what became of a request's email, and all whom it has
+// reached, for the request of that number alone. A request that is no more is no
+// error.
+func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {
+	people := &types.AttributeValueMemberL{Value: []types.AttributeValue{}}
+	for _, id := range reached {
+		people.Value = append(people.Value, text(string(id)))
+	}
+	_, err := t.update(ctx, profileKey(k), "SET #delivery = :d, #reached = :reached, #version = #version + :one",
+		"#request = :request AND (#delivery <> :d OR #reached <> :reached)",
+		map[string]types.AttributeValue{
+			":d": text(string(d)), ":request": number(request), ":one": number(1), ":reached": people,
+		})
 	return err
 }
 

@@ -212,7 +212,7 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 			t.Errorf("%s of request %d: %s", tt.delivery, tt.request, diff)
 		}
 	}
-	if err := store.SetDelivery(t.Context(), agency.At(account(3).ID, account(2).ID), 1, agency.Sent); err != nil {
+	if err := store.SetDelivery(t.Context(), agency.At(account(3).ID, account(2).ID), 1, agency.Sent, nil); err != nil {
 		t.Fatal(err)
 	}
 	if all := dump(t, db, name); len(all) != 1 {
