@@ -20,7 +20,7 @@ type hub interface {
 	ClaimMail(ctx context.Context, m table.MailKey, now time.Time, lease time.Duration) (table.Claim, error)
 	FinishMail(ctx context.Context, m table.MailKey, fate table.Fate, messageID string, now time.Time) error
 	ReleaseMail(context.Context, table.MailKey) error
-	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery) error
+	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
 	MarkTold(context.Context, table.EventKey) error
 }
 
@@ -126,7 +126,7 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	if e.Type == agency.ConnectionRequested || e.Type == agency.ConnectionResent {
 		// Also when none was sent: an overtaken email reads "sent", and one that
 		// SES refused has not bounced, which alone reads "failed".
-		if err := n.hub.SetDelivery(ctx, f.profile.ProfileKey, e.Request, agency.Sent); err != nil {
+		if err := n.hub.SetDelivery(ctx, f.profile.ProfileKey, e.Request, agency.Sent, f.profile.Reached); err != nil {
 			return err
 		}
 	}

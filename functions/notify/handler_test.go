@@ -44,10 +44,9 @@ func newStage(t *testing.T) *stage {
 	db, name := testbed.Table(t)
 	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}}
 	s.faults = &faults{hub: s.store}
-	h := testHouse(t)
 	s.hub = agency.Hub{
 		Store: s.store, Now: func() time.Time { return s.now },
-		Rules: agency.Rules{Areas: h.areas, Plans: h.plans, RequestLifetime: 14 * 24 * time.Hour, WakeAfter: 5 * time.Minute},
+		Rules: testRules(t),
 		NewEventID: func(at time.Time) agency.EventID {
 			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String())
 		},
@@ -237,6 +236,7 @@ func TestTheStoryIsToldOnce(t *testing.T) {
 			t.Errorf("the request does not say %q:\n%s", want, text)
 		}
 	}
+	s.now = s.now.Add(24 * time.Hour)
 	profile(s.hub.ResendRequest(t.Context(), ann, studio, id))
 	s.delivery(t, id, agency.Waiting)
 	step("petra@bakery.test: Sent again: Bright Studio asks to work in Petra’s Bakery")
@@ -245,20 +245,22 @@ func TestTheStoryIsToldOnce(t *testing.T) {
 	step("petra@bakery.test: Bright Studio has withdrawn its request")
 	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.DenyRequest(t.Context(), petra, bakery, studio))
+	profile(s.hub.DenyRequest(t.Context(), petra, bakery, studio, false))
 	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was denied")
+	s.now = s.now.Add(s.hub.Rules.Cooldown)
 	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
 	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, agency.Acceptance{Request: 3}))
 	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(studio), agency.MemberChange{Areas: fewer}))
 	step("ann@studio.test: What you may do in Petra’s Bakery has changed")
-	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(studio)))
+	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(studio), false))
 	step("ann@studio.test: Petra’s Bakery has revoked your access", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery was revoked")
+	s.now = s.now.Add(s.hub.Rules.Cooldown)
 	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
 	s.now = s.now.Add(15 * 24 * time.Hour)
-	must[agency.EventType](t)(s.hub.Expire(t.Context(), agency.At(bakery, studio)))
+	must[agency.Ticked](t)(s.hub.TickProfile(t.Context(), agency.At(bakery, studio)))
 	step("ann@studio.test: Your request to Petra’s Bakery has expired", "petra@bakery.test: The request of Bright Studio has expired")
 	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
@@ -292,11 +294,11 @@ func TestPersonsAreTold(t *testing.T) {
 	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
 	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), agency.MemberChange{Areas: fewer}))
 	step("tom@bakery.test: Your role in Petra’s Bakery has changed")
-	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID())))
+	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID()), false))
 	step("tom@bakery.test: Your access to Petra’s Bakery has ended")
 	invite(agency.Owner, nil)
 	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
-	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: tom}, bakery, agency.Party(tom.ID())))
+	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: tom}, bakery, agency.Party(tom.ID()), false))
 	step("petra@bakery.test: tom@bakery.test has left Petra’s Bakery")
 }
 
@@ -327,13 +329,13 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 	}
 	profile(s.hub.ChangeMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), agency.MemberChange{Areas: fewer}))
 	step("chloe@cafe.test: Your access to Café Chloé has changed")
-	profile(s.hub.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID())))
+	profile(s.hub.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), false))
 	step("chloe@cafe.test: Your access to Café Chloé has ended")
 	if _, _, err := s.hub.InvitePerson(t.Context(), asStudio, cafe, agency.Invitation{Email: client.Email, Role: agency.Member, Areas: some}); err != nil {
 		t.Fatal(err)
 	}
 	step("chloe@cafe.test: Bright Studio has given you access to Café Chloé")
-	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: client}, cafe, agency.Party(client.ID())))
+	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: client}, cafe, agency.Party(client.ID()), false))
 	step("ann@studio.test: chloe@cafe.test has left Café Chloé")
 }
 
@@ -367,7 +369,7 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
 	before := len(s.inbox.Emails(t))
-	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio))
+	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
 	keys := s.fresh(t, bakery)
 	var all sync.WaitGroup
 	for range 4 {
@@ -399,7 +401,7 @@ func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	s.deliver(t, s.fresh(t, bakery)...)
-	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio))
+	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
 	keys := s.fresh(t, bakery)
 	toAgency := "ann@studio.test: Your request to " + string(bakery) + " was declined"
 	toClient := "petra@bakery.test: The request of Bright Studio was denied"
@@ -431,7 +433,7 @@ func TestTheFirstFailureIsAnsweredAndWhatFollowsIsLeft(t *testing.T) {
 	requested := s.fresh(t, bakery)
 	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
 	accepted := s.fresh(t, bakery)
-	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio)))
+	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
 	revoked := s.fresh(t, bakery)
 	b := batch(requested[0], accepted[0], revoked[0])
 

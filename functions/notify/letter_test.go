@@ -34,12 +34,23 @@ var (
 	message = "Hello Petra, as agreed on the phone: we would set up the autumn funnel & the newsletter for you."
 )
 
-func testHouse(t *testing.T) house {
+func testSettings(t *testing.T) settings.Settings {
 	t.Helper()
 	s, err := settings.Load("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func testRules(t *testing.T) agency.Rules {
+	t.Helper()
+	return testSettings(t).Rules()
+}
+
+func testHouse(t *testing.T) house {
+	t.Helper()
+	s := testSettings(t)
 	return house{product: s.Product, publicURL: "https://hub.example.com", openURL: s.OpenURL, areas: s.Rules().Areas, plans: s.Rules().Plans}
 }
 

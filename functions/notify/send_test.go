@@ -184,7 +184,7 @@ func TestOneEmailsTroubleIsItsOwn(t *testing.T) {
 	bakery, studio, _ := s.requested(t)
 	s.deliver(t, s.fresh(t, bakery)...)
 	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
-	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio)))
+	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
 	keys := s.fresh(t, bakery)
 	down := true
 	ses := &moodySES{mood: func(to string) (int, string, string) {
