@@ -204,6 +204,18 @@ func (t *Table) FinishMail(ctx context.Context, m MailKey, fate Fate, messageID 
 	return err
 }
 
+// WasSent tells, strongly consistent, whether an email was handed to SES,
+// whatever has become of it since.
+func (t *Table) WasSent(ctx context.Context, m MailKey) (bool, error) {
+	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &t.name, Key: mailKey(m).attributes(), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("messageId"),
+	})
+	if err != nil {
+		return false, fmt.Errorf("table: mail: %w", err)
+	}
+	return textOf(out.Item["messageId"]) != "", nil
+}
+
 // ReleaseMail gives a claim back, so that the next one need not wait for the
 // lease to end.
 func (t *Table) ReleaseMail(ctx context.Context, m MailKey) error {

@@ -190,24 +190,31 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting, Version: 5,
 	}
 	put(t, store, agency.Changes{Profiles: []agency.Profile{p}})
+	one, two := []agency.PersonID{person(1).ID}, []agency.PersonID{person(1).ID, person(2).ID}
 	for _, tt := range []struct {
-		request  int
-		delivery agency.Delivery
-		version  int
-		want     agency.Delivery
+		request     int
+		delivery    agency.Delivery
+		reached     []agency.PersonID
+		version     int
+		want        agency.Delivery
+		wantReached []agency.PersonID
 	}{
-		{1, agency.Sent, 5, agency.Waiting},
-		{3, agency.Sent, 5, agency.Waiting},
-		{2, agency.Sent, 6, agency.Sent},
-		{2, agency.Sent, 6, agency.Sent},
-		{2, agency.DeliveryFailed, 7, agency.DeliveryFailed},
+		{1, agency.Sent, one, 5, agency.Waiting, nil},
+		{3, agency.Sent, one, 5, agency.Waiting, nil},
+		{2, agency.Waiting, one, 6, agency.Waiting, one},
+		{2, agency.Sent, one, 7, agency.Sent, one},
+		{2, agency.Sent, one, 7, agency.Sent, one},
+		{2, agency.Sent, two, 8, agency.Sent, two},
+		{2, agency.DeliveryFailed, two, 9, agency.DeliveryFailed, two},
+		{2, agency.Sent, nil, 10, agency.Sent, []agency.PersonID{}},
+		{2, agency.Sent, nil, 10, agency.Sent, []agency.PersonID{}},
 	} {
-		if err := store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery); err != nil {
+		if err := store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery, tt.reached); err != nil {
 			t.Fatal(err)
 		}
 		got := load(t, store, agency.Want{Profiles: []agency.ProfileKey{p.ProfileKey}}).Profile(p.ProfileKey)
 		want := p
-		want.Version, want.Delivery = tt.version, tt.want
+		want.Version, want.Delivery, want.Reached = tt.version, tt.want, tt.wantReached
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s of request %d: %s", tt.delivery, tt.request, diff)
 		}
@@ -233,7 +240,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 		at := noon.Add(time.Duration((n*37)%many) * time.Second)
 		if n%3 == 0 {
 			c.Profiles = append(c.Profiles, agency.Profile{
-				ProfileKey: agency.At(account(n).ID, account(1000).ID), Status: agency.Pending, Ownership: agency.ClientOwned, ExpiresAt: at, Since: noon, Version: 1,
+				ProfileKey: agency.At(account(n).ID, account(1000).ID), Status: agency.Pending, Ownership: agency.ClientOwned, ExpiresAt: at, DueAt: at, Since: noon, Version: 1,
 			})
 		} else {
 			e := event(n, agency.Party(account(n).ID), "", noon)
@@ -303,4 +310,32 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 	if count, oldest, err := store.Backlog(t.Context(), noon.Add(-time.Second)); count != 0 || !oldest.IsZero() || err != nil {
 		t.Errorf("backlog of %d since %s, %v", count, oldest, err)
 	}
+}
+
+// Whatever is heard of an email later, it has been handed to SES.
+func TestWhatWasSentIsKnown(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
+	sent := func(want bool) {
+		t.Helper()
+		if got, err := store.WasSent(t.Context(), m); got != want || err != nil {
+			t.Errorf("sent: %t, want %t (%v)", got, want, err)
+		}
+	}
+	sent(false)
+	if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != table.Claimed || err != nil {
+		t.Fatal(claim, err)
+	}
+	sent(false)
+	for _, fate := range []table.Fate{table.MailObsolete, table.MailMuted, table.MailCapped, table.MailFailed} {
+		if err := store.FinishMail(t.Context(), m, fate, "", noon); err != nil {
+			t.Fatal(err)
+		}
+		sent(false)
+	}
+	if err := store.FinishMail(t.Context(), m, table.MailSent, "ses-1", noon); err != nil {
+		t.Fatal(err)
+	}
+	sent(true)
 }
