@@ -103,7 +103,9 @@ func (d *decision) invite(account Account, email string, role Role, areas Areas)
 	if err != nil {
 		return p, false, err
 	}
-	d.join(p)
+	if p.Version != was.Version {
+		d.join(p)
+	}
 	return p, was.Status != Active, d.countOwners(account, was, p)
 }
 
@@ -181,13 +183,16 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}})
 	var p Profile
 	err = h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.standAs(ManagePersons, id)
+		s, err := d.stand(id)
 		if err != nil {
 			return err
 		}
 		was := d.profile(key)
 		if was.Version == 0 {
 			return noSuchMember()
+		}
+		if err := s.may(ManagePersons).refusal(); err != nil {
+			return err
 		}
 		role := in.Role
 		if role == "" {
@@ -272,18 +277,16 @@ func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, mem
 		if err != nil {
 			return err
 		}
+		was := d.profile(key)
+		if was.Version == 0 {
+			return noSuchMember()
+		}
 		step := Step{Do: Leave, By: SelfSide}
 		if !self {
 			step = Step{Do: Remove, By: AccountSide}
 			if err := s.may(ManagePersons).refusal(); err != nil {
 				return err
 			}
-		}
-		was := d.profile(key)
-		if was.Version == 0 {
-			return noSuchMember()
-		}
-		if !self {
 			if err := s.mayTouch(was, ""); err != nil {
 				return err
 			}

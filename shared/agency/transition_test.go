@@ -403,17 +403,17 @@ func TestWhatAStepWrites(t *testing.T) {
 	}{
 		{name: "a request begins anew", from: "revoked", step: stepFor(Request, AgencySide), want: func(p *Profile) {
 			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
-			p.RequestedAt, p.ExpiresAt, p.Delivery, p.Version = noon, day, Waiting, 8
+			p.RequestedAt, p.MailedAt, p.ExpiresAt, p.Delivery, p.Version = noon, noon, day, Waiting, 8
 		}},
 		{name: "a request after a lapse has no end date", from: "overdue-active", step: stepFor(Request, AgencySide), want: func(p *Profile) {
 			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
-			p.RequestedAt, p.ExpiresAt, p.Delivery, p.Until, p.Version = noon, day, Waiting, never, 9
+			p.RequestedAt, p.MailedAt, p.ExpiresAt, p.Delivery, p.Until, p.Version = noon, noon, day, Waiting, never, 9
 		}},
 		{name: "a resend lengthens, and waits again", from: "pending", step: stepFor(Resend, AgencySide), want: func(p *Profile) {
-			p.ExpiresAt, p.RequestedBy, p.Delivery, p.Version = day, somePerson, Waiting, 8
+			p.ExpiresAt, p.RequestedBy, p.Delivery, p.Resends, p.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
 		}},
 		{name: "a resend never shortens", from: "pending", step: Step{Do: Resend, By: AgencySide, At: noon, ExpiresAt: noon.Add(time.Minute), Asker: somePerson}, want: func(p *Profile) {
-			p.RequestedBy, p.Delivery, p.Version = somePerson, Waiting, 8
+			p.RequestedBy, p.Delivery, p.Resends, p.MailedAt, p.Version = somePerson, Waiting, 1, noon, 8
 		}},
 		{name: "accept grants what was asked", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2}, want: func(p *Profile) {
 			p.Status, p.Since, p.Version = Active, noon, 8

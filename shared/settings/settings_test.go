@@ -22,8 +22,9 @@ func TestEmbeddedSettings(t *testing.T) {
 			{ID: "growth", Name: "Growth", MonthlyPrice: 9900, Currency: "USD"},
 			{ID: "scale", Name: "Scale", MonthlyPrice: 29900, Currency: "USD"},
 		},
-		RequestLifetime: 14 * 24 * time.Hour,
-		WakeAfter:       5 * time.Minute,
+		RequestLifetime: 14 * day, RemindBefore: 3 * day, LapseWarnings: []time.Duration{7 * day, day},
+		Cooldown: 30 * day, PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, DailyRequests: 50, DailyMails: 10,
+		Resends: 3, ResendAfter: day, Retention: 90 * day, WakeAfter: 5 * time.Minute,
 	}
 	if diff := cmp.Diff(want, s.Rules()); diff != "" {
 		t.Error(diff)
