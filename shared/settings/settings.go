@@ -39,6 +39,7 @@ type Settings struct {
 // Rules are the part of the settings that the domain goes by.
 func (s Settings) Rules() agency.Rules {
 	s.rules.Areas, s.rules.Plans = slices.Clone(s.rules.Areas), slices.Clone(s.rules.Plans)
+	s.rules.LapseWarnings = slices.Clone(s.rules.LapseWarnings)
 	return s.rules
 }
 

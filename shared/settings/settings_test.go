@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -150,5 +151,86 @@ func TestEnvironment(t *testing.T) {
 		"SETTINGS_OVERRIDE: settings override: it must be a JSON object, such as {\"requestLifetime\":\"7d\"}"
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// Every limit and lifetime has its bounds, both inclusive, and says them when it
+// is out of them.
+func TestBounds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		read        func(agency.Rules) time.Duration
+		least, most time.Duration
+	}{
+		"requestLifetime": {func(r agency.Rules) time.Duration { return r.RequestLifetime }, time.Second, 90 * day},
+		"remindBefore":    {func(r agency.Rules) time.Duration { return r.RemindBefore }, time.Second, 30 * day},
+		"cooldown":        {func(r agency.Rules) time.Duration { return r.Cooldown }, time.Second, 365 * day},
+		"pairWindow":      {func(r agency.Rules) time.Duration { return r.PairWindow }, time.Second, 365 * day},
+		"resendAfter":     {func(r agency.Rules) time.Duration { return r.ResendAfter }, time.Second, 30 * day},
+		"retention":       {func(r agency.Rules) time.Duration { return r.Retention }, time.Minute, 730 * day},
+		"wakeAfter":       {func(r agency.Rules) time.Duration { return r.WakeAfter }, time.Second, time.Hour},
+	} {
+		for d, ok := range map[time.Duration]bool{tt.least: true, tt.most: true, tt.least - time.Nanosecond: false, tt.most + time.Nanosecond: false, 0: false, -tt.least: false} {
+			s, err := Load(`{"` + name + `":"` + d.String() + `"}`)
+			if ok && (err != nil || tt.read(s.Rules()) != d) {
+				t.Errorf("%s of %s is %s, %v", name, d, tt.read(s.Rules()), err)
+			}
+			if !ok && (err == nil || !strings.Contains(err.Error(), name+": must be a duration") || !strings.Contains(err.Error(), "from "+spell(tt.least)+" to "+spell(tt.most))) {
+				t.Errorf("%s of %s: %v", name, d, err)
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		read        func(agency.Rules) int
+		least, most int
+	}{
+		"pairMails":     {func(r agency.Rules) int { return r.PairMails }, 1, 100},
+		"openRequests":  {func(r agency.Rules) int { return r.OpenRequests }, 1, 10_000},
+		"dailyRequests": {func(r agency.Rules) int { return r.DailyRequests }, 1, 10_000},
+		"dailyMails":    {func(r agency.Rules) int { return r.DailyMails }, 1, 1000},
+		"resends":       {func(r agency.Rules) int { return r.Resends }, 0, 20},
+	} {
+		for n, ok := range map[int]bool{tt.least: true, tt.most: true, tt.least - 1: false, tt.most + 1: false} {
+			s, err := Load(fmt.Sprintf(`{%q:%d}`, name, n))
+			if ok && (err != nil || tt.read(s.Rules()) != n) {
+				t.Errorf("%s of %d is %d, %v", name, n, tt.read(s.Rules()), err)
+			}
+			if !ok && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s: must be a whole number from %d to %d", name, tt.least, tt.most))) {
+				t.Errorf("%s of %d: %v", name, n, err)
+			}
+		}
+		for _, wrong := range []string{`"3"`, `1.5`, `null`, `[]`, `true`, `99999999999999999999`} {
+			if _, err := Load(`{"` + name + `":` + wrong + `}`); err == nil || !strings.Contains(err.Error(), name+": must be a whole number") {
+				t.Errorf("%s of %s: %v", name, wrong, err)
+			}
+		}
+	}
+}
+
+func TestLapseWarnings(t *testing.T) {
+	for text, want := range map[string][]time.Duration{
+		`[]`: nil, `["1s"]`: {time.Second}, `["60d","1d"]`: {60 * day, day}, `["5d","4d","3d","2d","1d"]`: {5 * day, 4 * day, 3 * day, 2 * day, day},
+	} {
+		s, err := Load(`{"lapseWarnings":` + text + `}`)
+		if diff := cmp.Diff(want, s.Rules().LapseWarnings); diff != "" || err != nil {
+			t.Errorf("%s: %s, %v", text, diff, err)
+		}
+	}
+	for text, says := range map[string]string{
+		`["6d","5d","4d","3d","2d","1d"]`: "at most five", `["1d","7d"]`: "the longest first", `["1d","1d"]`: "the longest first",
+		`["61d"]`: "from 1s to 60d", `["999ms"]`: "from 1s to 60d", `[1]`: "must be a duration", `[null]`: "must be a duration", `"7d"`: "must be a list", `null`: "must be a list",
+	} {
+		if _, err := Load(`{"lapseWarnings":` + text + `}`); err == nil || !strings.Contains(err.Error(), "lapseWarnings: ") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	// What one caller does to its rules is nothing to the others.
+	s, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Rules().LapseWarnings[0] = 0
+	s.Rules().Areas[0].ID, s.Rules().Plans[0].ID = "", ""
+	if rules := s.Rules(); rules.LapseWarnings[0] != 7*day || rules.Areas[0].ID == "" || rules.Plans[0].ID == "" {
+		t.Errorf("%+v", rules)
 	}
 }
