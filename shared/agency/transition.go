@@ -247,7 +247,10 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		}
 	case Open, Create, Invite:
 		next.Role, next.Areas = s.Role, s.Areas
-		next.Issuer, next.Subject, next.Clients = "", "", nil
+		next.Issuer, next.Subject = "", ""
+		if p.Status != Active || s.Role != Member {
+			next.Clients = nil
+		}
 	case Move:
 		next.MovedTo = s.Into
 	default:

@@ -118,6 +118,15 @@ var lifeOfAConnection = []row{
 		moved:                                                         again
 		none overdue-pending active overdue-active denied withdrawn:   not_pending
 		expired revoked left lapsed ended permanent:                   not_pending`},
+	// The clock tells ahead what it will do.
+	{Remind, ClockSide, ConnectionReminded, `
+		pending:                                                       pending
+		none overdue-pending active overdue-active denied withdrawn:   not_pending
+		expired revoked left lapsed ended moved permanent:             not_pending`},
+	{Warn, ClockSide, ConnectionLapseAhead, `
+		active permanent:                                              active
+		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		expired revoked left lapsed ended moved:                       not_active`},
 }
 
 // Beside RULES.md, "Persons".
@@ -438,6 +447,16 @@ func TestWhatAStepWrites(t *testing.T) {
 		{name: "a request that moves", from: "pending", step: Step{Do: Move, By: ClockSide, At: noon, Into: someAccount}, want: func(p *Profile) {
 			p.Status, p.Since, p.MovedTo, p.Version = Moved, noon, someAccount, 8
 		}},
+		{name: "a request is muted when it is made", from: "denied", step: but(stepFor(Request, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
+			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
+			p.RequestedAt, p.MailedAt, p.ExpiresAt, p.Delivery, p.Muted, p.Version = noon, noon, day, Waiting, true, 8
+		}},
+		{name: "and only then", from: "pending", step: but(stepFor(Resend, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
+			p.ExpiresAt, p.RequestedBy, p.Delivery, p.Resends, p.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
+		}},
+		{name: "a reminder changes nothing that is seen", from: "pending", step: stepFor(Remind, ClockSide), want: func(p *Profile) { p.Version = 8 }},
+		{name: "nor does a warning", from: "active", step: stepFor(Warn, ClockSide), want: func(p *Profile) { p.Version = 8 }},
+		{name: "an agency is assigned to nothing", from: "active", step: Step{Do: Restrict, By: AccountSide, At: noon, Clients: &[]AccountID{someAccount}}},
 		{name: "an expiry is of its time", from: "overdue-pending", step: Step{Do: Expire, By: ClockSide, At: noon.Add(time.Minute)}, want: func(p *Profile) {
 			p.Status, p.Since, p.Version = Expired, noon, 8
 		}},
@@ -471,6 +490,86 @@ func TestInvitingAnActivePersonFreesTheBinding(t *testing.T) {
 	}
 }
 
+// A request begins without anything of the one before.
+func TestARequestBeginsAnew(t *testing.T) {
+	was := statesOfAgency()["moved"]
+	was.MovedTo, was.Muted, was.Resends, was.Reached, was.Until = someAccount, true, 3, []PersonID{somePerson}, noon
+	p, events, err := Apply(was, stepFor(Request, AgencySide))
+	if err != nil || p.MovedTo != "" || p.Muted || p.Resends != 0 || p.Reached != nil || !p.Until.IsZero() || p.Request != 3 || events[0].Muted {
+		t.Errorf("%+v, %+v, %v", p, events, err)
+	}
+}
+
+// Whatever becomes of a muted request, each of its events says that it was.
+func TestWhatIsMutedStaysMuted(t *testing.T) {
+	for _, s := range []Step{
+		stepFor(Resend, AgencySide), stepFor(Withdraw, AgencySide), stepFor(Remind, ClockSide), stepFor(End, ClockSide),
+		but(stepFor(Expire, ClockSide), func(s *Step) { s.At = noon.Add(time.Hour) }),
+	} {
+		p := statesOfAgency()["pending"]
+		p.Muted = true
+		p, events, err := Apply(p, s)
+		if err != nil || len(events) != 1 || !events[0].Muted || !p.Muted || !p.Hidden() {
+			t.Errorf("%s: %+v, %v", s.Do, events, err)
+		}
+	}
+	// Asked again after an expiry that nobody has recorded: the first event is of
+	// the muted request, the second of the new one.
+	p := statesOfAgency()["overdue-pending"]
+	p.Muted = true
+	p, events, err := Apply(p, stepFor(Request, AgencySide))
+	if err != nil || len(events) != 2 || !events[0].Muted || events[1].Muted || p.Hidden() {
+		t.Errorf("%+v, %v", events, err)
+	}
+}
+
+func TestTheClientsThatAMemberIsLimitedTo(t *testing.T) {
+	one, two, nobody := []AccountID{someAccount}, []AccountID{someAccount, someAgency}, []AccountID{}
+	var all []AccountID
+	change := func(to *[]AccountID) Step { return Step{Do: Change, By: AccountSide, At: noon, Clients: to} }
+	for _, tt := range []struct {
+		name   string
+		was    []AccountID
+		status Status
+		step   Step
+		want   []AccountID
+		events int
+	}{
+		{"limited", nil, Active, change(&one), one, 1},
+		{"limited to others", one, Active, change(&two), two, 1},
+		{"limited to the same", one, Active, change(&one), one, 0},
+		{"limited to none at all", nil, Active, change(&nobody), nobody, 1},
+		{"none at all is not all", nobody, Active, change(&all), nil, 1},
+		{"the limit lifted", two, Active, change(&all), nil, 1},
+		{"not given", one, Active, Step{Do: Change, By: AccountSide, At: noon, Areas: Areas{"mail": View}}, one, 1},
+		{"an admin has no limit", one, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Admin}, nil, 1},
+		{"nor can one be limited", nil, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Admin, Clients: &one}, nil, 1},
+		{"invited anew after leaving", one, Left, Step{Do: Invite, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, nil, 1},
+		// An invitation replaces role and areas and frees the binding, no more.
+		{"invited while in", one, Active, Step{Do: Invite, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, one, 1},
+		{"invited while in, as an admin", one, Active, Step{Do: Invite, By: AccountSide, At: noon, Role: Admin, Areas: Areas{"mail": View}}, nil, 1},
+	} {
+		p := statesOfPerson()[string(tt.status)]
+		p.Role, p.Clients = Member, tt.was
+		before := slices.Clone(tt.was)
+		got, events, err := Apply(p, tt.step)
+		if err != nil || len(events) != tt.events {
+			t.Errorf("%s: %d events, %v", tt.name, len(events), err)
+		}
+		if diff := cmp.Diff(tt.want, got.Clients); diff != "" {
+			t.Errorf("%s: %s", tt.name, diff)
+		}
+		if diff := cmp.Diff(before, p.Clients); diff != "" {
+			t.Errorf("%s changed what it was given: %s", tt.name, diff)
+		}
+		for _, e := range events {
+			if diff := cmp.Diff(got.Clients, e.Now.Clients); diff != "" {
+				t.Errorf("%s is told as %s", tt.name, diff)
+			}
+		}
+	}
+}
+
 // walk draws a random life of one profile and holds each step of it to hold.
 func walk(t *rapid.T, p Profile, actions []Action, hold func(before, after Profile, s Step, events []Event, err error)) {
 	levels := rapid.SampledFrom([]Level{None, View, Edit})
@@ -486,7 +585,10 @@ func walk(t *rapid.T, p Profile, actions []Action, hold func(before, after Profi
 		s := Step{
 			Do: rapid.SampledFrom(actions).Draw(t, "do"), By: rapid.SampledFrom(sides).Draw(t, "by"), At: now,
 			Areas: areas.Draw(t, "areas"), Number: rapid.IntRange(0, 4).Draw(t, "number"), Role: rapid.SampledFrom([]Role{"", Owner, Member}).Draw(t, "role"),
-			ExpiresAt: now.Add(time.Duration(rapid.IntRange(1, 120).Draw(t, "life")) * time.Minute),
+			ExpiresAt: now.Add(time.Duration(rapid.IntRange(1, 120).Draw(t, "life")) * time.Minute), Muted: rapid.Bool().Draw(t, "muted"),
+		}
+		if p.Kind() == PersonKind && rapid.Bool().Draw(t, "assigned") {
+			s.Clients = &[]AccountID{someAccount}
 		}
 		if p.Kind() == AgencyKind && rapid.Bool().Draw(t, "ends") {
 			until := now.Add(time.Duration(rapid.IntRange(-60, 120).Draw(t, "until")) * time.Minute)
@@ -543,6 +645,9 @@ func TestLifeOfAConnectionHolds(t *testing.T) {
 			if err != nil && CodeOf(err) == Internal {
 				t.Fatalf("no refusal: %v", err)
 			}
+			if after.Muted != before.Muted && s.Do != Request || after.Clients != nil || was == Pending && after.Resends < before.Resends {
+				t.Fatalf("%s: muted %t after %t, %d resends after %d, limited to %v", s.Do, after.Muted, before.Muted, after.Resends, before.Resends, after.Clients)
+			}
 		})
 	})
 }
@@ -560,6 +665,9 @@ func TestLifeOfAPersonHolds(t *testing.T) {
 			if after.Status == Pending || !after.Until.IsZero() {
 				t.Fatalf("a person is %s, until %s", after.Status, after.Until)
 			}
+			if after.Status == Active && after.Role != Member && after.Clients != nil {
+				t.Fatalf("an %s is limited to %v", after.Role, after.Clients)
+			}
 		})
 	})
 }
@@ -568,6 +676,9 @@ func TestLifeOfAPersonHolds(t *testing.T) {
 func TestOwnershipIsForGood(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		walk(t, statesOfAgency()["permanent"], actionsOf(append(slices.Clone(lifeOfAConnection), lifeOfAPerson...)), func(before, after Profile, s Step, _ []Event, _ error) {
+			if s.Do == Warn && s.By == ClockSide {
+				after.Version = before.Version
+			}
 			if before.Status == Active && !reflect.DeepEqual(before, after) && (s.Do != End || s.By != ClockSide) {
 				t.Fatalf("%s by %s: %s", s.Do, s.By, cmp.Diff(before, after))
 			}
