@@ -69,32 +69,46 @@ func (d *decision) holdOff(keys ...PairKey) {
 	}
 }
 
-// block holds the agency off for good, and tells nobody.
+// block holds the agency off for good, and tells nobody. One event tells of all
+// the pairs, at the first that it changes.
 func (d *decision) block(keys ...PairKey) {
-	var changed []Pair
+	var changed []PairKey
 	for _, key := range keys {
 		if p := d.pair(key); !p.Blocked {
 			p.Blocked = true
 			d.putPair(p)
-			changed = append(changed, p)
+			changed = append(changed, key)
 		}
 	}
 	if len(changed) > 0 {
-		d.pairEvent(AgencyBlocked, keys[0])
+		d.pairEvent(AgencyBlocked, changed[0])
 	}
 }
 
-// allow ends what holds the agency off. It answers whether anything did.
-func (d *decision) allow(keys ...PairKey) bool {
-	changed := false
+// allow ends what holds the agency off. It answers in which of the pairs
+// anything did.
+func (d *decision) allow(keys ...PairKey) (held []PairKey) {
 	for _, key := range keys {
-		if p := d.pair(key); p.HoldsOff(d.now) || !p.CoolingUntil.IsZero() {
-			changed = changed || p.HoldsOff(d.now)
+		p := d.pair(key)
+		if p.HoldsOff(d.now) {
+			held = append(held, key)
+		}
+		if p.Blocked || !p.CoolingUntil.IsZero() {
 			p.Blocked, p.CoolingUntil = false, time.Time{}
 			d.putPair(p)
 		}
 	}
-	return changed
+	return held
+}
+
+// unblock is allow by somebody who asked for just that: one event tells of it.
+// It answers whether anything held the agency off.
+func (d *decision) unblock(keys ...PairKey) bool {
+	held := d.allow(keys...)
+	if len(held) > 0 {
+		d.pairEvent(AgencyUnblocked, held[0])
+	}
+	return len(held) > 0
 }
 
 // pairEvent tells of a pair. It names the agency as the member alone, so it

@@ -199,9 +199,7 @@ func (h *Hub) Unblock(ctx context.Context, caller Caller, id, agency AccountID) 
 		if _, err := d.standAs(Decide, id); err != nil {
 			return err
 		}
-		if allowed = d.allow(pairs...); allowed {
-			d.pairEvent(AgencyUnblocked, pairs[0])
-		}
+		allowed = d.unblock(pairs...)
 		return nil
 	})
 	return allowed, err
@@ -218,9 +216,7 @@ func (h *Hub) UnblockForMe(ctx context.Context, actor Actor, id ConnectionID) (b
 	caller := Caller{Actor: actor}
 	var allowed bool
 	err := h.command(ctx, &caller, Want{Pairs: []PairKey{pair}}, func(d *decision) error {
-		if allowed = d.allow(pair); allowed {
-			d.pairEvent(AgencyUnblocked, pair)
-		}
+		allowed = d.unblock(pair)
 		return nil
 	})
 	return allowed, err
