@@ -53,6 +53,8 @@ func (h *Hub) command(ctx context.Context, caller *Caller, want Want, decide fun
 	if !want.wellFormed() {
 		return noSuchAccount()
 	}
+	// A caller can name one thing twice, such as their own agency in its own hat.
+	want = want.and(Want{})
 	bounded, cancel := context.WithTimeout(ctx, conflictTime)
 	defer cancel()
 	for ceiling := firstCeiling; ; ceiling = min(2*ceiling, highestCeiling) {
@@ -80,6 +82,10 @@ func (h *Hub) try(ctx context.Context, caller *Caller, want Want, decide func(*d
 	for i := range d.Events {
 		e := &d.Events[i]
 		e.ID = h.NewEventID(e.At)
+		if e.Agency == "" {
+			// What happens to the persons of an owned account concerns its owner.
+			e.Agency = read.Account(e.AccountID()).Owner
+		}
 		e.WakeAt = e.At.Add(h.Rules.WakeAfter)
 		if caller != nil && e.Type != ConnectionExpired && e.Type != ConnectionLapsed {
 			e.Actor, e.As = caller.ID(), caller.As

@@ -97,7 +97,9 @@ func (d *decision) invite(account Account, email string, role Role, areas Areas)
 	if err != nil {
 		return p, false, err
 	}
-	d.join(p)
+	if p.Version != was.Version {
+		d.join(p)
+	}
 	return p, was.Status != Active, d.countOwners(account, was, p)
 }
 

@@ -1,0 +1,381 @@
+package table_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+// Areas in short.
+var (
+	editAll   = agency.Areas{"pages": agency.Edit, "mail": agency.Edit}
+	viewPages = agency.Areas{"pages": agency.View, "mail": agency.None}
+	editPages = agency.Areas{"pages": agency.Edit, "mail": agency.None}
+)
+
+const lifetime = 14 * 24 * time.Hour
+
+// hub is the use cases on a real table, with a clock that stands still until it
+// is moved.
+type hub struct {
+	*agency.Hub
+	*faulty
+	t     testing.TB
+	db    *dynamodb.Client
+	name  string
+	store *table.Table
+
+	mu  sync.Mutex
+	now time.Time
+	ids int
+}
+
+func newHub(t testing.TB) *hub {
+	t.Helper()
+	db, name := testbed.Table(t)
+	h := &hub{faulty: &faulty{API: db}, t: t, db: db, name: name, now: noon}
+	h.write = h.look
+	h.store = table.New(h.faulty, name)
+	h.Hub = &agency.Hub{
+		Store: h.store,
+		Rules: agency.Rules{
+			Areas: []agency.Area{{ID: "pages", Name: "Pages"}, {ID: "mail", Name: "Mail"}},
+			Plans: []agency.Plan{{ID: "starter", Name: "Starter"}, {ID: "growth", Name: "Growth"}}, RequestLifetime: lifetime, WakeAfter: 2 * time.Minute,
+		},
+		Now: func() time.Time {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.now
+		},
+		NewEventID: func(at time.Time) agency.EventID {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.ids++
+			return agency.EventID(fmt.Sprintf("evt_%013d%013d", at.UnixMilli(), h.ids))
+		},
+	}
+	return h
+}
+
+func (h *hub) advance(by time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(by)
+}
+
+// look holds every transaction that any test makes to what is true of all: no
+// more than 16 items, none twice, each conditioned but for the sums, and a
+// version that rises by each write and by each event.
+func (h *hub) look(in *dynamodb.TransactWriteItemsInput) error {
+	seen, events := map[string]bool{}, map[string]int{}
+	if len(in.TransactItems) > 16 {
+		h.t.Errorf("%d items in a transaction", len(in.TransactItems))
+	}
+	for _, i := range in.TransactItems {
+		if p := i.Put; p != nil && strings.HasPrefix(str(p.Item["sk"]), "EVENT#") {
+			events[str(p.Item["pk"])+" TEAM#"+str(p.Item["member"])]++
+		}
+	}
+	for _, i := range in.TransactItems {
+		at, condition := item(nil), ""
+		switch {
+		case i.Put != nil:
+			at, condition = i.Put.Item, *i.Put.ConditionExpression
+		case i.ConditionCheck != nil:
+			at, condition = i.ConditionCheck.Key, *i.ConditionCheck.ConditionExpression
+		case i.Update != nil:
+			at, condition = i.Update.Key, "a sum"
+		}
+		k := str(at["pk"]) + " " + str(at["sk"])
+		if seen[k] || condition == "" {
+			h.t.Errorf("%s is in a transaction twice, or not conditioned", k)
+		}
+		seen[k] = true
+		if p := i.Put; p != nil && !strings.HasPrefix(str(at["sk"]), "EVENT#") {
+			was, err1 := strconv.Atoi(num(p.ExpressionAttributeValues[":version"]) + "")
+			if p.ExpressionAttributeValues == nil {
+				was, err1 = 0, nil
+			}
+			now, err2 := strconv.Atoi(num(p.Item["version"]))
+			// Binding to an identity is a write without an event.
+			steps := now - was
+			if told := events[k]; errors.Join(err1, err2) != nil || steps < 1 || steps != told && steps != told+1 {
+				h.t.Errorf("%s from version %d to %d with %d events (%v, %v)", k, was, now, told, err1, err2)
+			}
+		}
+	}
+	return nil
+}
+
+// key16 is an Idempotency-Key.
+func key16(n int) string { return fmt.Sprintf("key-%012d", n) }
+
+func actor(name string) agency.Actor {
+	return agency.NewActor(name+"@x.test", "https://issuer.test", "sub-"+name)
+}
+
+func as(a agency.Actor, of ...agency.AccountID) agency.Caller {
+	c := agency.Caller{Actor: a}
+	if len(of) > 0 {
+		c.As = of[0]
+	}
+	return c
+}
+
+// impostor is somebody else who now has that address.
+func impostor(a agency.Actor) agency.Actor {
+	a.Subject += "-another"
+	return a
+}
+
+// world is a client's account with an owner, an admin and a member; an agency
+// with the same; and an account that the agency owns, with its client.
+type world struct {
+	*hub
+	ann, bob, mem agency.Actor // of client
+	gil, gus, gem agency.Actor // of agency
+	olga          agency.Actor // of owned
+	eve           agency.Actor // of nothing
+	client        agency.AccountID
+	agency        agency.AccountID
+	owned         agency.AccountID
+	// con and ownCon are the agency's connections to client and owned.
+	con, ownCon agency.ConnectionID
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newHub(t).world("")
+}
+
+// world makes one more in the same table; its persons are its own.
+func (h *hub) world(suffix string) *world {
+	h.t.Helper()
+	w := &world{
+		hub: h, ann: actor("ann" + suffix), bob: actor("bob" + suffix), mem: actor("mem" + suffix), gil: actor("gil" + suffix),
+		gus: actor("gus" + suffix), gem: actor("gem" + suffix), olga: actor("olga" + suffix), eve: actor("eve" + suffix),
+	}
+	ctx := h.t.Context()
+	client := must[agency.AccountView](h.t)(h.OpenAccount(ctx, w.ann, key16(1), "Client"+suffix))
+	of := must[agency.AccountView](h.t)(h.OpenAccount(ctx, w.gil, key16(1), "Agency"+suffix))
+	w.client, w.agency = client.ID, of.ID
+	must[agency.AccountView](h.t)(h.SwitchHubOn(ctx, w.gil, w.agency))
+	w.let(w.ann, w.client, w.bob, agency.Admin)
+	w.let(w.ann, w.client, w.mem, agency.Member)
+	w.let(w.gil, w.agency, w.gus, agency.Admin)
+	w.let(w.gil, w.agency, w.gem, agency.Member)
+	owned := must[agency.AccountView](h.t)(h.CreateAccount(ctx, w.gil, w.agency, key16(2), agency.NewClientAccount{
+		Name: "Owned" + suffix, Plan: "growth", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: w.olga.Email, Areas: viewPages},
+	}))
+	w.owned = owned.ID
+	w.con, w.ownCon = agency.NewConnectionID(agency.Party(w.client), w.agency), agency.NewConnectionID(agency.Party(w.owned), w.agency)
+	// Everybody has been here before, so that no command binds.
+	for _, a := range []agency.Actor{w.bob, w.mem, w.gus, w.gem, w.olga} {
+		must[agency.Person](h.t)(h.Me(ctx, a))
+	}
+	return w
+}
+
+func (w *world) let(by agency.Actor, in agency.AccountID, who agency.Actor, role agency.Role) {
+	w.t.Helper()
+	i := agency.Invitation{Email: who.Email, Role: role}
+	if role == agency.Member {
+		i.Areas = editPages
+	}
+	if _, _, err := w.InvitePerson(w.t.Context(), as(by), in, i); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Short forms of what tests do most.
+
+func (w *world) request() (agency.Profile, error) {
+	return w.RequestConnection(w.t.Context(), w.gil, w.agency, agency.Ask{Account: w.client, Areas: editAll, Message: "please"})
+}
+
+func (w *world) accept(by agency.Actor, number int) (agency.Profile, error) {
+	return w.AcceptRequest(w.t.Context(), as(by), w.client, w.agency, agency.Acceptance{Request: number})
+}
+
+func (w *world) revoke() (agency.Profile, error) {
+	return w.RemoveMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.agency))
+}
+
+func (w *world) pending() *world {
+	w.t.Helper()
+	must[agency.Profile](w.t)(w.request())
+	return w
+}
+
+func (w *world) connected() *world {
+	w.t.Helper()
+	p := must[agency.Profile](w.t)(w.request())
+	must[agency.Profile](w.t)(w.accept(w.ann, p.Request))
+	return w
+}
+
+func (w *world) access(c agency.Caller, id agency.AccountID) agency.Access {
+	w.t.Helper()
+	return must[agency.Access](w.t)(w.CheckAccess(w.t.Context(), c, id))
+}
+
+// events are the types of an account's events, oldest first.
+func (h *hub) events(id agency.AccountID) []string {
+	h.t.Helper()
+	list := must[agency.List[agency.Event]](h.t)(h.store.Activity(context.Background(), id, "", agency.Page{Limit: 1000}))
+	var out []string
+	for _, e := range slices.Backward(list.Items) {
+		out = append(out, string(e.Type))
+	}
+	return out
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// audit recounts everything that is kept in two places.
+func (h *hub) audit(t *testing.T) {
+	t.Helper()
+	all := dump(t, h.db, h.name)
+	type counts struct{ Owned, Connected, Pending int }
+	now, month, owners, teams := map[string]counts{}, map[string]map[string]int{}, map[string]int{}, map[string][]string{}
+	told := map[string]int{}
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		i := all[k]
+		pk, sk := str(i["pk"]), str(i["sk"])
+		if id, ok := strings.CutPrefix(sk, "TEAM#"); ok {
+			c := now[id]
+			switch active := str(i["status"]) == "active"; {
+			case strings.HasPrefix(id, "per_") && active && str(i["ownership"]) == "client":
+				teams[id] = append(teams[id], strings.TrimPrefix(pk, "ACCT#"))
+				if str(i["role"]) == "owner" {
+					owners[pk]++
+				}
+			case strings.HasPrefix(id, "per_"):
+			case active && str(i["ownership"]) == "agency":
+				c.Owned++
+			case active:
+				c.Connected++
+			case str(i["status"]) == "pending":
+				c.Pending++
+			}
+			if strings.HasPrefix(id, "acct_") {
+				now[id] = c
+			}
+			if due := str(i["status"]) == "pending" || i["until"] != nil; due != (i["duePk"] != nil) {
+				t.Errorf("%s is %s: due mark %t", k, str(i["status"]), !due)
+			}
+		}
+		if strings.HasPrefix(sk, "EVENT#") {
+			of := pk + " TEAM#" + str(i["member"])
+			if i["member"] == nil {
+				of = pk + " ACCT"
+			}
+			version, err := strconv.Atoi(num(i["version"]))
+			if err != nil || version <= told[of] {
+				t.Errorf("%s: %s of version %d after %d", of, str(i["type"]), version, told[of])
+			}
+			told[of] = version
+			if at, err := strconv.Atoi(num(all[of]["version"])); err != nil || at < version {
+				t.Errorf("%s is of version %d, and an event of %d", of, at, version)
+			}
+			if id := str(i["agency"]); id != "" {
+				if month[id] == nil {
+					month[id] = map[string]int{}
+				}
+				month[id][str(i["type"])]++
+			}
+		}
+	}
+	for k, i := range all {
+		pk, sk := str(i["pk"]), str(i["sk"])
+		switch {
+		case sk == "ACCT":
+			if kept := num(i["owners"]); kept != strconv.Itoa(owners[pk]) {
+				t.Errorf("%s has %d owners and keeps %s", pk, owners[pk], kept)
+			}
+			if str(i["ownership"]) == "client" && owners[pk] == 0 {
+				t.Errorf("%s has no owner", pk)
+			}
+		case sk == "PERSON":
+			var kept []string
+			if list, ok := i["teams"].(*types.AttributeValueMemberL); ok {
+				for _, v := range list.Value {
+					kept = append(kept, str(v))
+				}
+			}
+			is := teams[strings.TrimPrefix(pk, "PERSON#")]
+			slices.Sort(kept)
+			slices.Sort(is)
+			if !slices.Equal(kept, is) {
+				t.Errorf("%s is in the teams %v and keeps %v", k, is, kept)
+			}
+			delete(teams, strings.TrimPrefix(pk, "PERSON#"))
+		case strings.HasPrefix(pk, "COUNT#") && sk == "now":
+			id := agency.AccountID(strings.TrimPrefix(pk, "COUNT#"))
+			kept, err := h.store.Counts(t.Context(), id)
+			if counts(kept) != now[string(id)] || err != nil {
+				t.Errorf("%s counts %+v and keeps %+v, %v", id, now[string(id)], kept, err)
+			}
+			delete(now, string(id))
+		case strings.HasPrefix(pk, "COUNT#"):
+			id := strings.TrimPrefix(pk, "COUNT#")
+			for what, n := range month[id] {
+				month[id][what] = n - atoi(num(i[what]))
+			}
+		}
+	}
+	for id, months := range month {
+		for what, n := range months {
+			if n != 0 {
+				t.Errorf("%s: %d of %s in no month", id, n, what)
+			}
+		}
+	}
+	for id, c := range now {
+		if c != (counts{}) {
+			t.Errorf("%s counts %+v and keeps nothing", id, c)
+		}
+	}
+	for id, in := range teams {
+		t.Errorf("%s is in %v and keeps nothing", id, in)
+	}
+}
+
+func atoi(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// diff fails the test where two differ.
+func diff[T any](t testing.TB, what string, want, got T) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s: %s", what, d)
+	}
+}
