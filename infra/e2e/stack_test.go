@@ -200,3 +200,10 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		}
 	}
 }
+
+// alive tells whether a process runs; one that is dead and not yet collected
+// does not.
+func alive(pid int) bool {
+	state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(state)), "Z")
+}
