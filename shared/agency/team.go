@@ -165,13 +165,16 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}})
 	var p Profile
 	err = h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.standAs(ManagePersons, id)
+		s, err := d.stand(id)
 		if err != nil {
 			return err
 		}
 		was := d.profile(key)
 		if was.Version == 0 {
 			return noSuchMember()
+		}
+		if err := s.may(ManagePersons).refusal(); err != nil {
+			return err
 		}
 		role := in.Role
 		if role == "" {
@@ -224,18 +227,16 @@ func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, mem
 		if err != nil {
 			return err
 		}
+		was := d.profile(key)
+		if was.Version == 0 {
+			return noSuchMember()
+		}
 		step := Step{Do: Leave, By: SelfSide}
 		if !self {
 			step = Step{Do: Remove, By: AccountSide}
 			if err := s.may(ManagePersons).refusal(); err != nil {
 				return err
 			}
-		}
-		was := d.profile(key)
-		if was.Version == 0 {
-			return noSuchMember()
-		}
-		if !self {
 			if err := s.mayTouch(was, ""); err != nil {
 				return err
 			}
