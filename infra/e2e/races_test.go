@@ -66,11 +66,11 @@ func count(lines []line, kind string) int {
 // event and one set of emails.
 func TestRaces(t *testing.T) {
 	s := common(t)
-	o := newOffice(t, s, "Bright Agency", "races.test")
+	o := newOffice(t, s, "Bright Works", "races.test")
 	ann, ben, carl := o.ann, o.ben, s.person(t, "carl@cafe.races.test")
 	olga, oscar := s.person(t, "olga@luna.races.test"), s.person(t, "oscar@luna.races.test")
 	alf := s.person(t, "alf@luna.races.test")
-	const name = "Luna Bakery"
+	const name = "Luna Mill"
 	luna := olga.opens(t, name)
 	olga.invites(t, luna, oscar, "owner", nil)
 	s.told(t, added(oscar, olga, name, "an owner"))
@@ -97,7 +97,10 @@ func TestRaces(t *testing.T) {
 		ann.post(t, one+"/leave", nil).is(t, http.StatusOK)
 		s.told(t, left(ann, ann, o.name, name), leftYours(olga, o.name, name), leftYours(oscar, o.name, name))
 	}
-	since := func(t *testing.T, before []line) []string { return types(olga.activity(t, luna, "")[len(before):]) }
+	since := func(t *testing.T, before []line) []string {
+		t.Helper()
+		return types(olga.activity(t, luna, "")[len(before):])
+	}
 
 	t.Run("the same Idempotency-Key sixteen times at once makes one account", func(t *testing.T) {
 		body := map[string]any{

@@ -17,7 +17,7 @@ func TestRestart(t *testing.T) {
 	s := startOwn(t)
 	o := newOffice(t, s, "Bright Agency", "restart.test")
 	olga := s.person(t, "olga@luna.restart.test")
-	const name = "Luna Bakery"
+	const name = "Luna Brewery"
 	luna := olga.opens(t, name)
 	c := o.ben.asks(t, o.id, luna, levels{"pages": "edit"})
 	letter := request{by: o.ben.email, agency: o.name, account: name, until: moment(*c.ExpiresAt), link: s.PublicURL + "/requests/" + c.ID}
@@ -25,9 +25,8 @@ func TestRestart(t *testing.T) {
 	accept := "/v1/accounts/" + luna + "/team/" + o.id + "/accept"
 	in := "yes, " + o.id + ", pages:edit; client owns"
 	var before map[string]string
-	st := story{t}
 
-	st.step("the power is cut between a change and its emails", func(t *testing.T) {
+	then(t, t.Run("the power is cut between a change and its emails", func(t *testing.T) {
 		// notify is stopped where it stands, so the change is made and nobody is told.
 		pids := s.children(t, "notify")
 		if len(pids) == 0 {
@@ -47,7 +46,7 @@ func TestRestart(t *testing.T) {
 		for _, pid := range pids {
 			eventually(t, "what the runner started is gone too", func() bool { return !alive(pid) })
 		}
-	})
+	}))
 
 	restart := func(t *testing.T) {
 		t.Helper()
@@ -61,7 +60,7 @@ func TestRestart(t *testing.T) {
 		s.inbox.since, s.inbox.read = time.Time{}, map[string]bool{} // an inbox is memory only: it begins empty
 	}
 
-	st.step("the second start is quick; nothing is lost, and the tokens of before are good", func(t *testing.T) {
+	then(t, t.Run("the second start is quick; nothing is lost, and the tokens of before are good", func(t *testing.T) {
 		restart(t)
 		accesses(t, luna, check{o.ben, o.id, in}, check{olga, "", "yes, own, " + everything + "; client owns"})
 		now := s.dump(t)
@@ -78,14 +77,14 @@ func TestRestart(t *testing.T) {
 		if page := s.page(t, http.MethodGet, "/requests/"+c.ID); page.Status != http.StatusOK {
 			t.Errorf("the link of before answers %d", page.Status)
 		}
-	})
+	}))
 
-	st.step("who had not been told is told, and nobody is told again", func(t *testing.T) {
+	then(t, t.Run("who had not been told is told, and nobody is told again", func(t *testing.T) {
 		grant := "Pages: view and edit"
 		s.told(t, accepted(o.ben, o.name, name, grant), accepted(o.ann, o.name, name, grant), acceptedBy(olga, olga, o.name, name, grant))
-	})
+	}))
 
-	st.step("the whole stream once more tells nobody anything", func(t *testing.T) {
+	then(t, t.Run("the whole stream once more tells nobody anything", func(t *testing.T) {
 		if err := s.kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -98,13 +97,13 @@ func TestRestart(t *testing.T) {
 		}
 		restart(t)
 		s.told(t)
-	})
+	}))
 
-	st.step("the story goes on", func(t *testing.T) {
+	then(t, t.Run("the story goes on", func(t *testing.T) {
 		olga.delete(t, "/v1/accounts/"+luna+"/team/"+o.id).is(t, http.StatusOK)
 		accesses(t, luna, check{o.ben, o.id, "no, ended; client owns"})
 		s.told(t, revoked(o.ben, o.name, name), revoked(o.ann, o.name, name), revokedBy(olga, olga, o.name, name))
 		again := s.person(t, olga.email)
 		again.get(t, "/v1/accounts/"+luna).is(t, http.StatusOK) // a sign-in of after is the same person's
-	})
+	}))
 }
