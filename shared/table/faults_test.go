@@ -22,12 +22,15 @@ type faulty struct {
 	table.API
 	mu    sync.Mutex
 	calls map[string]int
-	// before may answer in the engine's place: its error, or only part of a batch.
+	// These come before a call and may fail it.
 	batch func(*dynamodb.BatchGetItemInput) error
 	write func(*dynamodb.TransactWriteItemsInput) error
 	query func(*dynamodb.QueryInput) error
 	// atMost bounds how many keys of a batch are read; 0 for all.
 	atMost int
+	// read comes after a batch was read, and done after a transaction.
+	read func()
+	done func(*dynamodb.TransactWriteItemsInput)
 }
 
 func (f *faulty) count(call string) {
@@ -56,7 +59,11 @@ func (f *faulty) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInpu
 		}
 	}
 	if f.atMost == 0 {
-		return f.API.BatchGetItem(ctx, in, opts...)
+		out, err := f.API.BatchGetItem(ctx, in, opts...)
+		if f.read != nil {
+			f.read()
+		}
+		return out, err
 	}
 	left := map[string]types.KeysAndAttributes{}
 	some := *in
@@ -83,6 +90,9 @@ func (f *faulty) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWr
 		if err := f.write(in); err != nil {
 			return nil, err
 		}
+	}
+	if f.done != nil {
+		defer f.done(in)
 	}
 	return f.API.TransactWriteItems(ctx, in, opts...)
 }

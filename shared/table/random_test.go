@@ -1,0 +1,142 @@
+package table_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// Random commands by random actors, one after the other and four at a time, and
+// afterwards everything that is kept in two places is counted again. A failure
+// names its seed; SEED plays the same commands again, though four at a time do
+// not meet in the same way twice.
+func TestRandomCommandsKeepTheBooks(t *testing.T) {
+	for _, workers := range []int{1, 4} {
+		t.Run(strconv.Itoa(workers), func(t *testing.T) { keepTheBooks(t, workers) })
+	}
+}
+
+func keepTheBooks(t *testing.T, workers int) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any will do
+	if given, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
+		seed = given
+	}
+	t.Logf("SEED=%d", seed)
+	h := newHub(t)
+	// Two worlds, so that each agency has a stranger and another agency beside it.
+	worlds := []*world{h.world("-a"), h.world("-b")}
+	steps := 480 / workers
+	outcomes := map[agency.Code]int{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for worker := range workers {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(seed, uint64(worker))) //nolint:gosec // the same again from the same seed
+			for n := range steps {
+				code := agency.CodeOf(randomCommand(h, r, worlds, fmt.Sprintf("%d-%d-%016d", worker, n, seed)))
+				if code == agency.Internal {
+					t.Errorf("a failure of the store")
+				}
+				mu.Lock()
+				outcomes[code]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d done, refused %v", outcomes[""], outcomes)
+	if outcomes[""] < workers*steps/10 {
+		t.Errorf("only %d of %d were done", outcomes[""], workers*steps)
+	}
+	h.audit(t)
+}
+
+func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
+	ctx := h.t.Context()
+	w := pick(r, worlds)
+	people := []agency.Actor{w.ann, w.bob, w.mem, w.gil, w.gus, w.gem, w.olga, w.eve, impostor(w.bob)}
+	// Mostly those who may; sometimes anybody, anywhere.
+	by, who, id, of, caller := pick(r, people), pick(r, people), w.client, w.agency, agency.Caller{}
+	staff := pick(r, []agency.Actor{w.gil, w.gus})
+	switch r.IntN(10) {
+	case 0, 1:
+		id, of = pick(r, []agency.AccountID{w.client, w.owned, w.agency}), pick(r, worlds).agency
+		if r.IntN(2) == 0 {
+			caller.As = of
+		}
+	case 2, 3:
+		id, by, caller.As = w.owned, staff, of
+	case 4:
+		id, by = w.agency, w.gil
+	default:
+		by, of = pick(r, []agency.Actor{w.ann, w.bob}), pick(r, worlds).agency
+		for _, v := range worlds {
+			if v.agency == of {
+				staff = pick(r, []agency.Actor{v.gil, v.gus})
+			}
+		}
+	}
+	caller.Actor = by
+	con := agency.NewConnectionID(agency.Party(id), of)
+	request := 1 + r.IntN(3)
+	if read, err := h.store.Load(ctx, agency.Want{Profiles: []agency.ProfileKey{agency.At(id, of)}}); err == nil && r.IntN(5) > 0 {
+		request = read.Profile(agency.At(id, of)).Request
+	}
+	areas := pick(r, []agency.Areas{viewPages, editPages, editAll})
+	role := pick(r, []agency.Role{agency.Owner, agency.Admin, agency.Member})
+	in := agency.Invitation{Email: who.Email, Role: role}
+	if role == agency.Member {
+		in.Areas = areas
+	}
+	h.advance(time.Duration(r.IntN(60)) * time.Minute)
+	if r.IntN(40) == 0 {
+		h.advance(lifetime)
+	}
+	switch r.IntN(16) {
+	case 0:
+		return second(h.OpenAccount(ctx, by, key, "Opened"))
+	case 1:
+		return second(h.CreateAccount(ctx, staff, of, key, agency.NewClientAccount{
+			Name: "Created", Plan: "starter", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: who.Email, Areas: areas},
+		}))
+	case 2:
+		return second(h.RenameAccount(ctx, caller, id, "Name "+strconv.Itoa(r.IntN(3))))
+	case 3:
+		return third(h.InvitePerson(ctx, caller, id, in))
+	case 4:
+		return second(h.ChangeMember(ctx, caller, id, agency.Party(who.ID()), agency.MemberChange{Role: role}))
+	case 5:
+		return second(h.RemoveMember(ctx, caller, id, agency.Party(who.ID())))
+	case 6:
+		return second(h.RemoveMember(ctx, caller, id, agency.Party(by.ID())))
+	case 7, 8:
+		return second(h.RequestConnection(ctx, staff, of, agency.Ask{Account: id, Areas: areas}))
+	case 9, 10:
+		return second(h.AcceptRequest(ctx, caller, id, of, agency.Acceptance{Request: request}))
+	case 11:
+		return second(h.DenyRequest(ctx, caller, id, of))
+	case 12:
+		return second(h.WithdrawRequest(ctx, staff, of, con))
+	case 13:
+		return second(h.LeaveAccount(ctx, staff, of, con))
+	case 14:
+		if r.IntN(2) == 0 {
+			return second(h.RemoveMember(ctx, caller, id, agency.Party(of)))
+		}
+		return second(h.ChangeMember(ctx, caller, id, agency.Party(of), agency.MemberChange{Areas: areas}))
+	default:
+		if r.IntN(2) == 0 {
+			return second(h.ResendRequest(ctx, staff, of, con))
+		}
+		return second(h.Expire(ctx, agency.At(id, of)))
+	}
+}
+
+func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
