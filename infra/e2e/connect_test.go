@@ -43,9 +43,8 @@ func TestConnect(t *testing.T) {
 		return append([]check{{ann, o.id, reason}, {ben, o.id, reason}, {ben, "", reason}, {cid, o.id, reason}}, theirs...)
 	}
 	var letter request
-	st := story{t}
 
-	st.step("an agency asks by account id; until it is accepted it sees only that id, and the owners are emailed", func(t *testing.T) {
+	then(t, t.Run("an agency asks by account id; until it is accepted it sees only that id, and the owners are emailed", func(t *testing.T) {
 		accesses(t, luna, nobodys("no, none")...)
 		before := time.Now()
 		c := read[connection](t, ben.post(t, hub+"/connections", asked).is(t, http.StatusCreated))
@@ -71,9 +70,9 @@ func TestConnect(t *testing.T) {
 		if d := value(see(t, ben).Delivery); d != "sent" {
 			t.Errorf("the request's email reads %q once it is sent", d)
 		}
-	})
+	}))
 
-	st.step("the link is no secret and no right: following it changes nothing and says nothing of the request", func(t *testing.T) {
+	then(t, t.Run("the link is no secret and no right: following it changes nothing and says nothing of the request", func(t *testing.T) {
 		before := s.dump(t)
 		s.holdsPage(t, con, []string{o.name, name, ben.email, olga.email, words})
 		if diff := cmp.Diff(before, s.dump(t)); diff != "" {
@@ -81,9 +80,9 @@ func TestConnect(t *testing.T) {
 		}
 		accesses(t, luna, nobodys("no, pending; client owns")...)
 		s.told(t)
-	})
+	}))
 
-	st.step("accepting needs a signed-in owner or admin of the account", func(t *testing.T) {
+	then(t, t.Run("accepting needs a signed-in owner or admin of the account", func(t *testing.T) {
 		body := map[string]any{"request": 1}
 		if r := s.nobody().post(t, decision+"/accept", body); r.Status != http.StatusUnauthorized {
 			t.Errorf("without a token: %d %s", r.Status, r.Body)
@@ -99,9 +98,9 @@ func TestConnect(t *testing.T) {
 		}
 		accesses(t, luna, nobodys("no, pending; client owns")...)
 		s.told(t)
-	})
+	}))
 
-	st.step("the same request stands in the account's Team Members", func(t *testing.T) {
+	then(t, t.Run("the same request stands in the account's Team Members", func(t *testing.T) {
 		for _, who := range []*person{olga, alf} {
 			m := read[list[member]](t, who.get(t, team).is(t, http.StatusOK)).Items[0]
 			if m.ID != o.id || m.Kind != "agency" || m.Name != o.name || m.Status != "pending" || m.Request != 1 ||
@@ -110,9 +109,9 @@ func TestConnect(t *testing.T) {
 			}
 		}
 		mia.get(t, team).refused(t, http.StatusForbidden, "forbidden", "")
-	})
+	}))
 
-	st.step("one pending request binds: another is refused, a resend emails it again and never shortens it", func(t *testing.T) {
+	then(t, t.Run("one pending request binds: another is refused, a resend emails it again and never shortens it", func(t *testing.T) {
 		ben.post(t, hub+"/connections", asked).refused(t, http.StatusConflict, "already_requested", "pending")
 		was := *see(t, ben).ExpiresAt
 		c := read[connection](t, ben.post(t, one+"/resend", nil).is(t, http.StatusOK))
@@ -124,17 +123,16 @@ func TestConnect(t *testing.T) {
 		letter.until = moment(*c.ExpiresAt)
 		accesses(t, luna, nobodys("no, pending; client owns")...)
 		s.told(t, resent(olga, letter), resent(oscar, letter))
-	})
+	}))
 
-	st.step("nobody accepts what they did not see, nor more than was asked for", func(t *testing.T) {
+	then(t, t.Run("nobody accepts what they did not see, nor more than was asked for", func(t *testing.T) {
 		olga.post(t, decision+"/accept", map[string]any{"request": 2}).refused(t, http.StatusConflict, "conflict", "pending")
 		more := map[string]any{"request": 1, "areas": levels{"mail": "edit"}}
 		olga.post(t, decision+"/accept", more).refused(t, http.StatusBadRequest, "invalid", "")
 		accesses(t, luna, nobodys("no, pending; client owns")...)
 		s.told(t)
-	})
+	}))
 
-	const narrowed = "pages:edit mail:view"
 	in := func(areas, staff string) []check {
 		via := "yes, " + o.id + ", "
 		return append([]check{
@@ -143,7 +141,7 @@ func TestConnect(t *testing.T) {
 		}, theirs...)
 	}
 
-	st.step("an admin narrows the levels and accepts: the agency is in at once, and both sides are told", func(t *testing.T) {
+	then(t, t.Run("an admin narrows the levels and accepts: the agency is in at once, and both sides are told", func(t *testing.T) {
 		body := map[string]any{"request": 1, "areas": levels{"pages": "edit", "mail": "view"}}
 		for range 2 { // a repeat answers the same and changes nothing
 			c := read[connection](t, alf.post(t, decision+"/accept", body).is(t, http.StatusOK))
@@ -158,9 +156,9 @@ func TestConnect(t *testing.T) {
 		grants := "Funnels: no access (asked for: view and edit)"
 		s.told(t, accepted(ben, o.name, name, grants), accepted(ann, o.name, name, grants),
 			acceptedBy(olga, alf, o.name, name, grants), acceptedBy(oscar, alf, o.name, name, grants))
-	})
+	}))
 
-	st.step("the client pays and manages throughout; the agency sees its own lines and decides nothing", func(t *testing.T) {
+	then(t, t.Run("the client pays and manages throughout; the agency sees its own lines and decides nothing", func(t *testing.T) {
 		a := read[account](t, ann.get(t, "/v1/accounts/"+luna+"?as="+o.id).is(t, http.StatusOK))
 		if a.Ownership != "client" || a.Subscription.Payer != "client" || a.Owner != nil || a.Role != nil {
 			t.Errorf("the agency sees %+v", a)
@@ -177,9 +175,9 @@ func TestConnect(t *testing.T) {
 		ben.post(t, hub+"/connections", asked).refused(t, http.StatusConflict, "already_connected", "active")
 		accesses(t, luna, in("mail:view pages:edit", "mail:view pages:view")...)
 		s.told(t)
-	})
+	}))
 
-	st.step("the client changes the levels at any time, and the agency is told", func(t *testing.T) {
+	then(t, t.Run("the client changes the levels at any time, and the agency is told", func(t *testing.T) {
 		change := map[string]any{"areas": levels{"analytics": "edit"}} // later changes are free
 		for range 2 {
 			olga.patch(t, decision, change).is(t, http.StatusOK)
@@ -191,9 +189,9 @@ func TestConnect(t *testing.T) {
 		olga.patch(t, decision, change).refused(t, http.StatusBadRequest, "invalid", "")
 		s.told(t, restricted(ben, o.name, name, "Analytics: view and edit (before: no access)"),
 			restricted(ann, o.name, name, "Pages: no access (before: view and edit)"))
-	})
+	}))
 
-	st.step("the client revokes: from that moment access is refused, and both sides are told", func(t *testing.T) {
+	then(t, t.Run("the client revokes: from that moment access is refused, and both sides are told", func(t *testing.T) {
 		for range 2 {
 			if m := read[member](t, alf.delete(t, decision).is(t, http.StatusOK)); m.Status != "revoked" {
 				t.Errorf("it is %s", m.Status)
@@ -204,7 +202,7 @@ func TestConnect(t *testing.T) {
 		ann.post(t, one+"/leave", nil).refused(t, http.StatusConflict, "not_active", "revoked")
 		ann.get(t, "/v1/accounts/"+luna+"?as="+o.id).refused(t, http.StatusNotFound, "not_found", "")
 		s.told(t, revoked(ben, o.name, name), revoked(ann, o.name, name), revokedBy(olga, alf, o.name, name), revokedBy(oscar, alf, o.name, name))
-	})
+	}))
 
 	again := func(t *testing.T, who *person, number int) {
 		t.Helper()
@@ -218,7 +216,7 @@ func TestConnect(t *testing.T) {
 		s.told(t, requested(olga, letter), requested(oscar, letter))
 	}
 
-	st.step("the agency asks again and withdraws: the client's side is told", func(t *testing.T) {
+	then(t, t.Run("the agency asks again and withdraws: the client's side is told", func(t *testing.T) {
 		again(t, ann, 2)
 		for range 2 {
 			if c := read[connection](t, ben.post(t, one+"/withdraw", nil).is(t, http.StatusOK)); c.Status != "withdrawn" {
@@ -230,9 +228,9 @@ func TestConnect(t *testing.T) {
 		ben.post(t, one+"/resend", nil).refused(t, http.StatusConflict, "not_pending", "withdrawn")
 		accesses(t, luna, nobodys("no, ended; client owns")...)
 		s.told(t, withdrawn(olga, o.name, name), withdrawn(oscar, o.name, name))
-	})
+	}))
 
-	st.step("the owner denies: both sides are told, and nobody gets in", func(t *testing.T) {
+	then(t, t.Run("the owner denies: both sides are told, and nobody gets in", func(t *testing.T) {
 		again(t, ben, 3)
 		for range 2 {
 			if c := read[connection](t, oscar.post(t, decision+"/deny", nil).is(t, http.StatusOK)); c.Status != "denied" {
@@ -243,9 +241,9 @@ func TestConnect(t *testing.T) {
 		ben.post(t, one+"/withdraw", nil).refused(t, http.StatusConflict, "not_pending", "denied")
 		accesses(t, luna, nobodys("no, ended; client owns")...)
 		s.told(t, denied(ben, o.name, name), denied(ann, o.name, name), deniedBy(olga, oscar, o.name, name), deniedBy(oscar, oscar, o.name, name))
-	})
+	}))
 
-	st.step("the agency may leave at any time: access is refused at once, and both sides are told", func(t *testing.T) {
+	then(t, t.Run("the agency may leave at any time: access is refused at once, and both sides are told", func(t *testing.T) {
 		again(t, ann, 4)
 		olga.post(t, decision+"/accept", map[string]any{"request": 4}).is(t, http.StatusOK) // as asked
 		accesses(t, luna, in("funnels:edit mail:view pages:edit", "mail:view pages:view")...)
@@ -259,9 +257,9 @@ func TestConnect(t *testing.T) {
 			accesses(t, luna, nobodys("no, ended; client owns")...)
 		}
 		s.told(t, left(ann, ben, o.name, name), leftYours(olga, o.name, name), leftYours(oscar, o.name, name))
-	})
+	}))
 
-	st.step("ended requests stay visible to both sides", func(t *testing.T) {
+	then(t, t.Run("ended requests stay visible to both sides", func(t *testing.T) {
 		if c := see(t, cid); c.Status != "left" || c.Name != name {
 			t.Errorf("the agency sees %+v", c)
 		}
@@ -272,9 +270,9 @@ func TestConnect(t *testing.T) {
 		if len(row.Items) != 1 || row.Items[0].ID != con || row.Counts.Pending != 0 || row.Counts.Connected != 0 {
 			t.Errorf("the hub shows %+v", row)
 		}
-	})
+	}))
 
-	st.step("an unknown account and a stranger's are answered by the same bytes", func(t *testing.T) {
+	then(t, t.Run("an unknown account and a stranger's are answered by the same bytes", func(t *testing.T) {
 		unknown := "acct_00000000000000000000000000"
 		for _, path := range []string{"", "/access", "/team", "/activity", "?as=" + rival, "/access?as=" + rival} {
 			a, b := sam.get(t, "/v1/accounts/"+luna+path), sam.get(t, "/v1/accounts/"+unknown+path)
@@ -282,9 +280,9 @@ func TestConnect(t *testing.T) {
 				t.Errorf("%s: %d %s\nunknown: %d %s", path, a.Status, a.Body, b.Status, b.Body)
 			}
 		}
-	})
+	}))
 
-	st.step("each thing that happened stands in the account's activity once; the agency reads its own lines", func(t *testing.T) {
+	then(t, t.Run("each thing that happened stands in the account's activity once; the agency reads its own lines", func(t *testing.T) {
 		connections := []string{
 			"connection.requested", "connection.resent", "connection.accepted", "connection.restricted", "connection.revoked",
 			"connection.requested", "connection.withdrawn", "connection.requested", "connection.denied",
@@ -303,5 +301,5 @@ func TestConnect(t *testing.T) {
 		cid.get(t, "/v1/accounts/"+luna+"/activity?as="+o.id).refused(t, http.StatusForbidden, "forbidden", "")
 		s.told(t, accepted(ann, o.name, name, "Mail: view only"),
 			acceptedBy(olga, alf, o.name, name, "Mail: view only"), acceptedBy(oscar, alf, o.name, name, "Mail: view only"))
-	})
+	}))
 }

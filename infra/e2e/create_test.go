@@ -50,9 +50,8 @@ func TestCreate(t *testing.T) {
 		}
 	}
 	nothing := []check{{ann, o.id, "no, none"}, {ben, "", "no, none"}, {carl, "", "no, none"}, {sam, rival, "no, none"}}
-	st := story{t}
 
-	st.step("without the explicit confirmation of permanent ownership nothing is made", func(t *testing.T) {
+	then(t, t.Run("without the explicit confirmation of permanent ownership nothing is made", func(t *testing.T) {
 		for _, confirm := range []any{nil, false} {
 			body := wanted()
 			if delete(body, "confirmPermanentOwnership"); confirm != nil {
@@ -65,9 +64,9 @@ func TestCreate(t *testing.T) {
 		}
 		accesses(t, cafe, nothing...)
 		s.told(t)
-	})
+	}))
 
-	st.step("only the agency's owners and admins create, and only while its hub is on", func(t *testing.T) {
+	then(t, t.Run("only the agency's owners and admins create, and only while its hub is on", func(t *testing.T) {
 		create(t, cid, wanted()).refused(t, http.StatusForbidden, "forbidden", "")
 		create(t, sam, wanted()).refused(t, http.StatusNotFound, "not_found", "")
 		off := ann.opens(t, "No hub")
@@ -75,9 +74,9 @@ func TestCreate(t *testing.T) {
 		r.refused(t, http.StatusConflict, "conflict", "")
 		accesses(t, cafe, nothing...)
 		s.told(t)
-	})
+	}))
 
-	st.step("the agency owns it and pays for it, and it and its client are told", func(t *testing.T) {
+	then(t, t.Run("the agency owns it and pays for it, and it and its client are told", func(t *testing.T) {
 		accesses(t, cafe, nothing...)
 		a := read[account](t, create(t, ben, wanted()).is(t, http.StatusCreated))
 		if a.ID != cafe || a.Name != name || a.Ownership != "agency" || value(a.Owner) != o.id || a.Agency ||
@@ -85,9 +84,9 @@ func TestCreate(t *testing.T) {
 			t.Errorf("created %+v", a)
 		}
 		s.told(t, created(ben, o.name, name), created(ann, o.name, name), createdFor(carl, o.name, name, "Pages: view and edit"))
-	})
+	}))
 
-	st.step("the agency's profile in it is active at once, with every area at edit", func(t *testing.T) {
+	then(t, t.Run("the agency's profile in it is active at once, with every area at edit", func(t *testing.T) {
 		accesses(t, cafe,
 			check{ann, o.id, "yes, " + o.id + ", " + everything + "; agency owns"},
 			check{ben, "", "yes, " + o.id + ", " + everything + "; agency owns"},
@@ -98,9 +97,9 @@ func TestCreate(t *testing.T) {
 		if first.ID != o.id || first.Kind != "agency" || first.Status != "active" || first.Name != o.name || first.Areas.String() != everything {
 			t.Errorf("the first of the team is %+v", first)
 		}
-	})
+	}))
 
-	st.step("the client gets in as far as the agency decides, as a member and never more", func(t *testing.T) {
+	then(t, t.Run("the client gets in as far as the agency decides, as a member and never more", func(t *testing.T) {
 		accesses(t, cafe, check{carl, "", "yes, own, mail:view pages:edit; agency owns"}, check{sam, "", "no, none"})
 		if a := read[account](t, carl.get(t, "/v1/accounts/"+cafe).is(t, http.StatusOK)); value(a.Role) != "member" {
 			t.Errorf("the client is %q", value(a.Role))
@@ -114,9 +113,9 @@ func TestCreate(t *testing.T) {
 		}
 		accesses(t, cafe, check{carl, "", "yes, own, mail:view pages:edit; agency owns"})
 		s.told(t)
-	})
+	}))
 
-	st.step("the agency changes the client's access, and the client is told", func(t *testing.T) {
+	then(t, t.Run("the agency changes the client's access, and the client is told", func(t *testing.T) {
 		change := map[string]any{"areas": levels{"analytics": "view"}}
 		read[member](t, ben.patch(t, team+"/"+carl.id()+"?as="+o.id, change).is(t, http.StatusOK))
 		accesses(t, cafe, check{carl, "", "yes, own, analytics:view; agency owns"})
@@ -124,9 +123,9 @@ func TestCreate(t *testing.T) {
 
 		ben.patch(t, team+"/"+carl.id()+"?as="+o.id, change).is(t, http.StatusOK)
 		s.told(t) // nothing has changed, so nobody is told
-	})
+	}))
 
-	st.step("the agency takes the client's access away, and the client is told", func(t *testing.T) {
+	then(t, t.Run("the agency takes the client's access away, and the client is told", func(t *testing.T) {
 		for range 2 { // the second time changes nothing
 			m := read[member](t, ann.delete(t, team+"/"+carl.id()+"?as="+o.id).is(t, http.StatusOK))
 			if m.Status != "revoked" {
@@ -136,9 +135,9 @@ func TestCreate(t *testing.T) {
 		accesses(t, cafe, check{carl, "", "no, ended; agency owns"})
 		carl.get(t, "/v1/accounts/"+cafe).refused(t, http.StatusNotFound, "not_found", "")
 		s.told(t, taken(carl, o.name, name))
-	})
+	}))
 
-	st.step("the agency gives the client access again, and the client is told", func(t *testing.T) {
+	then(t, t.Run("the agency gives the client access again, and the client is told", func(t *testing.T) {
 		body := map[string]any{"email": "  CARL@Cafe.Create.TEST ", "role": "member", "areas": levels{"pages": "view"}}
 		m := read[member](t, ann.post(t, team+"?as="+o.id, body).is(t, http.StatusCreated))
 		if m.ID != carl.id() || value(m.Email) != carl.email {
@@ -146,9 +145,9 @@ func TestCreate(t *testing.T) {
 		}
 		accesses(t, cafe, check{carl, "", "yes, own, pages:view; agency owns"})
 		s.told(t, given(carl, o.name, name, "Pages: view only"))
-	})
+	}))
 
-	st.step("the owning agency can never be disconnected, on no path", func(t *testing.T) {
+	then(t, t.Run("the owning agency can never be disconnected, on no path", func(t *testing.T) {
 		con := hub + "/connections/" + connectionID(cafe, o.id)
 		own, as := team+"/"+o.id, "?as="+o.id
 		areas := map[string]any{"areas": levels{"pages": "view"}}
@@ -169,9 +168,9 @@ func TestCreate(t *testing.T) {
 			check{ann, o.id, "yes, " + o.id + ", " + everything + "; agency owns"}, check{carl, "", "yes, own, pages:view; agency owns"},
 			check{sam, rival, "no, none"})
 		s.told(t)
-	})
+	}))
 
-	st.step("the same Idempotency-Key answers the same account as it is now; with another body it is refused", func(t *testing.T) {
+	then(t, t.Run("the same Idempotency-Key answers the same account as it is now; with another body it is refused", func(t *testing.T) {
 		ann.patch(t, "/v1/accounts/"+cafe+"?as="+o.id, map[string]any{"name": "Carl's Bar"}).is(t, http.StatusOK)
 		a := read[account](t, create(t, ann, wanted()).is(t, http.StatusCreated))
 		if a.ID != cafe || a.Name != "Carl's Bar" {
@@ -181,9 +180,9 @@ func TestCreate(t *testing.T) {
 		other["plan"] = "growth"
 		create(t, ann, other).refused(t, http.StatusConflict, "idempotency_mismatch", "")
 		s.told(t)
-	})
+	}))
 
-	st.step("the hub lists it with its counts", func(t *testing.T) {
+	then(t, t.Run("the hub lists it with its counts", func(t *testing.T) {
 		clients := read[list[connection]](t, cid.get(t, hub+"/accounts").is(t, http.StatusOK))
 		if clients.Counts.Owned != 1 || clients.Counts.Connected != 0 || clients.Counts.Pending != 0 || len(clients.Items) != 1 {
 			t.Fatalf("the hub shows %+v", clients)
@@ -191,9 +190,9 @@ func TestCreate(t *testing.T) {
 		if c := clients.Items[0]; value(c.Account) != cafe || c.Ownership != "agency" || c.Status != "active" {
 			t.Errorf("the hub shows %+v", c)
 		}
-	})
+	}))
 
-	st.step("the client may leave, and the agency is told", func(t *testing.T) {
+	then(t, t.Run("the client may leave, and the agency is told", func(t *testing.T) {
 		for range 2 {
 			if m := read[member](t, carl.delete(t, team+"/"+carl.id()).is(t, http.StatusOK)); m.Status != "left" {
 				t.Errorf("the client's profile is %s", m.Status)
@@ -201,21 +200,21 @@ func TestCreate(t *testing.T) {
 		}
 		accesses(t, cafe, check{carl, "", "no, ended; agency owns"})
 		s.told(t, personLeft(ann, carl, "Carl's Bar"))
-	})
+	}))
 
-	st.step("an account without a client is told to the agency alone", func(t *testing.T) {
+	then(t, t.Run("an account without a client is told to the agency alone", func(t *testing.T) {
 		body := map[string]any{"name": "Empty House", "plan": "starter", "confirmPermanentOwnership": true}
 		a := read[account](t, ann.make(t, hub+"/accounts", body).is(t, http.StatusCreated))
 		accesses(t, a.ID, check{ann, "", "yes, " + o.id + ", " + everything + "; agency owns"})
 		s.told(t, created(ann, o.name, "Empty House"))
-	})
+	}))
 
-	st.step("each thing that happened stands in the account's activity once", func(t *testing.T) {
+	then(t, t.Run("each thing that happened stands in the account's activity once", func(t *testing.T) {
 		want := []string{
 			"account.created", "person.changed", "person.removed", "person.added", "account.renamed", "person.left",
 		}
 		if diff := cmp.Diff(want, types(ann.activity(t, cafe, o.id))); diff != "" {
 			t.Errorf("activity (-want +got):\n%s", diff)
 		}
-	})
+	}))
 }

@@ -21,7 +21,6 @@ func TestExpiry(t *testing.T) {
 	one := "/v1/agencies/" + o.id + "/connections/" + connectionID(luna, o.id)
 	decision := "/v1/accounts/" + luna + "/team/" + o.id
 	var asked, again connection
-	st := story{t}
 
 	past := func(t *testing.T, c connection) {
 		t.Helper()
@@ -46,7 +45,7 @@ func TestExpiry(t *testing.T) {
 		return r
 	}
 
-	st.step("a request expires by the clock alone, before anything has recorded it", func(t *testing.T) {
+	then(t, t.Run("a request expires by the clock alone, before anything has recorded it", func(t *testing.T) {
 		accesses(t, luna, check{o.ben, o.id, "no, none"})
 		asked = o.ben.asks(t, o.id, luna, levels{"pages": "edit"})
 		past(t, asked)
@@ -65,9 +64,9 @@ func TestExpiry(t *testing.T) {
 			t.Errorf("a refused step wrote (-before +after):\n%s", diff)
 		}
 		s.told(t, requested(olga, request{by: o.ben.email, agency: o.name, account: name, until: moment(*asked.ExpiresAt), link: s.PublicURL + "/requests/" + asked.ID}))
-	})
+	}))
 
-	st.step("cleanup records it and both sides are told, once", func(t *testing.T) {
+	then(t, t.Run("cleanup records it and both sides are told, once", func(t *testing.T) {
 		r := cleanup(t)
 		if r.Expired != 1 || r.Lapsed != 0 || r.Failed != 0 || r.Backlog != 0 || !r.Finished {
 			t.Errorf("the report is %+v", r)
@@ -79,9 +78,9 @@ func TestExpiry(t *testing.T) {
 		if len(row.Items) != 1 || row.Counts.Pending != 0 {
 			t.Errorf("the hub shows %+v", row)
 		}
-	})
+	}))
 
-	st.step("a second cleanup changes nothing and tells nobody", func(t *testing.T) {
+	then(t, t.Run("a second cleanup changes nothing and tells nobody", func(t *testing.T) {
 		before := s.dump(t)
 		r := cleanup(t)
 		if r.Expired != 0 || r.Lapsed != 0 || r.Woken != 0 || r.Failed != 0 || r.Backlog != 0 {
@@ -91,9 +90,9 @@ func TestExpiry(t *testing.T) {
 			t.Errorf("it wrote (-before +after):\n%s", diff)
 		}
 		s.told(t)
-	})
+	}))
 
-	st.step("the agency asks again; a request that has run out unrecorded is asked anew with its expiry told first", func(t *testing.T) {
+	then(t, t.Run("the agency asks again; a request that has run out unrecorded is asked anew with its expiry told first", func(t *testing.T) {
 		again = o.ann.asks(t, o.id, luna, levels{"pages": "edit"})
 		if again.Request != 2 || again.Status != "pending" {
 			t.Errorf("asked again: %+v", again)
@@ -107,9 +106,9 @@ func TestExpiry(t *testing.T) {
 		// That the second is over is of no use to anybody once the third is there.
 		s.told(t, requested(olga, request{by: o.ann.email, agency: o.name, account: name, until: moment(*third.ExpiresAt)}))
 		again = third
-	})
+	}))
 
-	st.step("the owner dismisses a request that has run out: that is a denial", func(t *testing.T) {
+	then(t, t.Run("the owner dismisses a request that has run out: that is a denial", func(t *testing.T) {
 		past(t, again)
 		c := read[connection](t, olga.post(t, decision+"/deny", nil).is(t, http.StatusOK))
 		if c.Status != "denied" {
@@ -127,9 +126,9 @@ func TestExpiry(t *testing.T) {
 			t.Errorf("activity (-want +got):\n%s", diff)
 		}
 		accesses(t, luna, check{o.ann, o.id, "no, ended; client owns"})
-	})
+	}))
 
-	st.step("an accept a moment past the end is refused", func(t *testing.T) {
+	then(t, t.Run("an accept a moment past the end is refused", func(t *testing.T) {
 		shop := olga.opens(t, "Luna Shop")
 		c := o.ann.asks(t, o.id, shop, levels{"pages": "edit"})
 		path := "/v1/accounts/" + shop + "/team/" + o.id + "/accept"
@@ -145,7 +144,7 @@ func TestExpiry(t *testing.T) {
 		until := moment(*c.ExpiresAt)
 		s.told(t, requested(olga, request{by: o.ann.email, agency: o.name, account: "Luna Shop", until: until}),
 			expired(o.ann, o.name, shop, until), expiredAt(olga, o.name, "Luna Shop", until))
-	})
+	}))
 }
 
 // report is what cleanup prints.

@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -40,7 +41,7 @@ func run(m *testing.M) (code int) {
 	if built.folder, err = os.MkdirTemp("", "agencyhub-e2e-*"); err != nil {
 		return 1
 	}
-	defer os.RemoveAll(built.folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(built.folder)) }()
 	built.runner, built.bin = filepath.Join(built.folder, "local"), filepath.Join(built.folder, "bin")
 	if err = build(built.runner, "./infra/local"); err != nil {
 		return 1

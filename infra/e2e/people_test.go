@@ -60,6 +60,7 @@ func (p *person) call(t *testing.T, method, path string, body any, header ...str
 
 // try is call for other goroutines than the test's own.
 func (p *person) try(t *testing.T, method, path string, body any, header ...string) (*reply, error) {
+	t.Helper()
 	var content []byte
 	switch body := body.(type) {
 	case nil:
@@ -346,13 +347,11 @@ func types(lines []line) []string {
 	return out
 }
 
-// story runs the steps of one test, each named, until one fails: the next ones
-// would only stumble over it.
-type story struct{ *testing.T }
-
-func (s story) step(name string, do func(t *testing.T)) {
-	s.Helper()
-	if !s.Run(name, do) {
-		s.FailNow()
+// then ends a test whose step has failed: the next ones would only stumble over
+// it.
+func then(t *testing.T, passed bool) {
+	t.Helper()
+	if !passed {
+		t.FailNow()
 	}
 }

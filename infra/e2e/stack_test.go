@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -75,7 +77,31 @@ func startOwn(t *testing.T, args ...string) *stack {
 	return s
 }
 
+// sources looks at every file that the stack is built from. The go command keeps
+// a test's result for as long as the files that it looked at are the same, and
+// of what other processes read it knows nothing.
+func sources() error {
+	for _, part := range []string{"functions", "shared", "infra/local", "infra/e2e", "template.yaml", "go.mod", "go.sum"} {
+		err := filepath.WalkDir(filepath.Join(built.root, part), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Name() == "node_modules" {
+				return filepath.SkipDir
+			}
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *stack) launch(data string, args ...string) error {
+	if err := sources(); err != nil {
+		return err
+	}
 	s.runner = exec.Command(built.runner, append([]string{"run", "-data", data, "-bin", built.bin}, args...)...)
 	s.runner.Dir, s.runner.Stdout, s.runner.Stderr = built.root, s.log, s.log
 	if err := startTied(s.runner); err != nil {
@@ -199,4 +225,11 @@ func eventually(t *testing.T, what string, condition func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// alive tells whether a process runs; one that is dead and not yet collected
+// does not.
+func alive(pid int) bool {
+	state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(state)), "Z")
 }

@@ -46,3 +46,6 @@ func (s *stack) dump(t *testing.T) map[string]string {
 func sameBut(r *reply) string {
 	return strings.ReplaceAll(string(r.Body), r.Header.Get("Apigw-Requestid"), "")
 }
+
+// isEvent tells whether a key of a dump is an event's.
+func isEvent(key string) bool { return strings.Contains(key, " EVENT#") }

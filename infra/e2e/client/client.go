@@ -134,8 +134,11 @@ func (s *Stack) Mails(ctx context.Context, since time.Time) ([]Mail, error) {
 			At          int64
 		}
 	}
-	if err := json.Unmarshal(answer.Body, &store); err != nil || answer.Status != http.StatusOK {
-		return nil, fmt.Errorf("the inbox answered %d: %v", answer.Status, err)
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("the inbox answered %d: %.200s", answer.Status, answer.Body)
+	}
+	if err := json.Unmarshal(answer.Body, &store); err != nil {
+		return nil, fmt.Errorf("the inbox's answer: %w", err)
 	}
 	var mails []Mail
 	for _, e := range store.Emails {

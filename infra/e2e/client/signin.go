@@ -48,7 +48,7 @@ func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 		}
 	}}
 	state, verifier := rand.Text(), oauth2.GenerateVerifier()
-	page, err := visit(ctx, browser, http.MethodGet, flow.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)), nil)
+	page, _, err := visit(ctx, browser, http.MethodGet, flow.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)), nil)
 	if err != nil {
 		return "", err
 	}
@@ -59,19 +59,15 @@ func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 	if who.Unverified {
 		fields.Set("unverified", "on")
 	}
-	back, err := visit(ctx, browser, http.MethodPost, page.Request.URL.String(), fields)
+	_, back, err := visit(ctx, browser, http.MethodPost, page.String(), fields)
 	if err != nil {
 		return "", err
 	}
-	to, err := back.Location()
-	if err != nil {
-		return "", fmt.Errorf("signing in as %s: the issuer answered %s in place of the code", who.Email, back.Status)
-	}
-	if to.Query().Get("state") != state {
-		return "", fmt.Errorf("signing in as %s: the issuer answered for another sign-in", who.Email)
+	if back == nil || back.Query().Get("state") != state {
+		return "", fmt.Errorf("signing in as %s: the issuer did not send back to where the sign-in began", who.Email)
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, browser)
-	tokens, err := flow.Exchange(ctx, to.Query().Get("code"), oauth2.VerifierOption(verifier))
+	tokens, err := flow.Exchange(ctx, back.Query().Get("code"), oauth2.VerifierOption(verifier))
 	if err != nil {
 		return "", fmt.Errorf("signing in as %s: %w", who.Email, err)
 	}
@@ -82,26 +78,30 @@ func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 	return token, nil
 }
 
-// visit opens a page, or posts a form, and reads the answer to its end.
-func visit(ctx context.Context, browser *http.Client, method, address string, form url.Values) (*http.Response, error) {
+// visit opens a page, or posts a form. It answers where that led to in the end,
+// and where the answer there sends on to; nil for nowhere.
+func visit(ctx context.Context, browser *http.Client, method, address string, form url.Values) (at, on *url.URL, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	res, err := browser.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("the issuer cannot be reached: %w", err)
+		return nil, nil, fmt.Errorf("the issuer cannot be reached: %w", err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if res.StatusCode >= http.StatusBadRequest {
-		return nil, fmt.Errorf("the issuer answered %s: %.200s", res.Status, body)
+		return nil, nil, fmt.Errorf("the issuer answered %s: %.200s", res.Status, body)
 	}
-	return res, nil
+	if on, err = res.Location(); errors.Is(err, http.ErrNoLocation) {
+		err = nil
+	}
+	return res.Request.URL, on, err
 }

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"agencyhub/infra/e2e/client"
+)
+
+// mailTime bounds the wait for an email.
+const mailTime = 20 * time.Second
+
+// A stage is where the story is played: the stack, and what has been shown.
+type stage struct {
+	stack  *client.Stack
+	out    io.Writer
+	run    string // part of this run's addresses
+	number int
+	title  string
+	began  time.Time
+	seen   map[string]bool // ids of the emails shown
+	names  []string        // pairs of an id and what calls show in its place
+}
+
+func newStage(stack *client.Stack, out io.Writer) *stage {
+	return &stage{stack: stack, out: out, run: strings.ToLower(rand.Text()[:5]), began: time.Now().Add(-time.Second), seen: map[string]bool{}}
+}
+
+// A person plays a part.
+type person struct {
+	name, email, token string
+}
+
+// person signs somebody in, at an address of this run alone.
+func (s *stage) person(ctx context.Context, name, house string) (person, error) {
+	p := person{name: name, email: strings.ToLower(name) + "@" + house + "-" + s.run + ".test"}
+	var err error
+	p.token, err = s.stack.SignIn(ctx, client.Identity{Email: p.email})
+	return p, err
+}
+
+// calls makes calls show an id by a name, as a shell's variable.
+func (s *stage) calls(id, name string) {
+	s.names = append([]string{id, "$" + name}, s.names...) // the longer ids come later
+	fmt.Fprintf(s.out, "      below, %s is $%s\n", id, name)
+}
+
+func (s *stage) named(text string) string { return strings.NewReplacer(s.names...).Replace(text) }
+
+// step begins a step and says in a line what happens.
+func (s *stage) step(title string) {
+	s.number++
+	s.title = title
+	fmt.Fprintf(s.out, "\n%2d  %s\n", s.number, title)
+}
+
+// A call is one call of the API in the story.
+type call struct {
+	who    person
+	method string
+	path   string
+	body   any
+	keyed  bool     // with an Idempotency-Key
+	want   int      // the status that the story goes on by
+	shows  []string // what of the answer is printed, by path such as access.allowed
+}
+
+// do makes a call, prints it and its answer in short, and answers that.
+func (s *stage) do(ctx context.Context, c call) (map[string]any, error) {
+	var body []byte
+	header := []string{"Authorization", "Bearer " + c.who.token}
+	if c.body != nil {
+		var err error
+		if body, err = json.Marshal(c.body); err != nil {
+			return nil, err
+		}
+		header = append(header, "Content-Type", "application/json")
+	}
+	if c.keyed {
+		header = append(header, "Idempotency-Key", rand.Text())
+	}
+	fmt.Fprintf(s.out, "    %s: %s %s\n", c.who.name, c.method, s.named(c.path))
+	if body != nil {
+		fmt.Fprintf(s.out, "      %s\n", s.named(string(body)))
+	}
+	answer, err := s.stack.Call(ctx, c.method, c.path, body, header...)
+	if err != nil {
+		return nil, fmt.Errorf("the stack does not answer: %w", err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(answer.Body, &fields); err != nil {
+		return nil, fmt.Errorf("%s %s answered %d %.200s", c.method, c.path, answer.Status, answer.Body)
+	}
+	fmt.Fprintf(s.out, "      -> %d %s%s\n", answer.Status, http.StatusText(answer.Status), short(fields, c.shows))
+	if answer.Status != c.want {
+		return nil, fmt.Errorf("%s %s answered %d where %d was expected: %s", c.method, c.path, answer.Status, c.want, answer.Body)
+	}
+	return fields, nil
+}
+
+// short is what a person wants to know of an answer.
+func short(answer map[string]any, shows []string) string {
+	if code, ok := answer["code"].(string); ok {
+		return fmt.Sprintf("  %s: %v", code, answer["detail"])
+	}
+	text := ""
+	for _, path := range shows {
+		var value any = answer
+		for _, name := range strings.Split(path, ".") {
+			object, ok := value.(map[string]any)
+			if !ok {
+				break
+			}
+			value = object[name]
+		}
+		if areas, ok := value.(map[string]any); ok {
+			value = levels(areas)
+		}
+		if value == nil {
+			value = "-"
+		}
+		text += fmt.Sprintf("  %s: %v", path, value)
+	}
+	return text
+}
+
+func levels(areas map[string]any) string {
+	var parts []string
+	for area, level := range areas {
+		if level != "none" {
+			parts = append(parts, fmt.Sprintf("%s %v", area, level))
+		}
+	}
+	slices.Sort(parts)
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// mails waits for as many emails as the step must cause, and prints them.
+func (s *stage) mails(ctx context.Context, n int) error {
+	for deadline := time.Now().Add(mailTime); ; {
+		all, err := s.stack.Mails(ctx, s.began)
+		if err != nil {
+			return err
+		}
+		var fresh []client.Mail
+		for _, m := range all {
+			if strings.HasSuffix(m.To, "-"+s.run+".test") && !s.seen[m.ID] {
+				fresh = append(fresh, m)
+			}
+		}
+		if len(fresh) >= n {
+			for _, m := range fresh {
+				s.seen[m.ID] = true
+				s.show(m)
+			}
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d of %d emails are there after %s; look at the terminal of the stack for what notify says", len(fresh), n, mailTime)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("interrupted")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// show prints an email: to whom, its subject, and how its text begins.
+func (s *stage) show(m client.Mail) {
+	fmt.Fprintf(s.out, "    email to %s\n      | %s\n", m.To, m.Subject)
+	text := strings.Split(strings.TrimSpace(m.Text), "\n")
+	printed := 0
+	for _, line := range text[min(2, len(text)):] { // the title says what the subject does
+		if printed == 3 {
+			fmt.Fprintln(s.out, "      |   …")
+			break
+		}
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintf(s.out, "      |   %s\n", line)
+			printed++
+		}
+	}
+}
+
+// end says where to look further.
+func (s *stage) end() {
+	fmt.Fprintf(s.out, "\nThat was the story: %d steps, %d emails.\n", s.number, len(s.seen))
+	fmt.Fprintf(s.out, "All emails, as people see them:  %s\n", s.stack.SES)
+	fmt.Fprintf(s.out, "Go on by hand:  make token EMAIL=ann@bright-%s.test\n", s.run)
+}

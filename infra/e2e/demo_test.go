@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestDemo plays `make demo` twice on one stack, and without one.
+func TestDemo(t *testing.T) {
+	s := common(t)
+	program := filepath.Join(built.folder, "demo")
+	if err := build(program, "./infra/e2e/demo"); err != nil {
+		t.Fatal(err)
+	}
+	s.told(t)
+	for range 2 {
+		out, err := exec.Command(program, "-data", s.Data).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		for _, says := range []string{
+			"permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: denied",
+			"That was the story: 12 steps, 13 emails.", s.SES,
+		} {
+			if !strings.Contains(string(out), says) {
+				t.Errorf("it does not show %q:\n%s", says, out)
+			}
+		}
+		if token.Match(out) {
+			t.Errorf("it shows a token:\n%s", out)
+		}
+		if n := len(s.untilMark(t)); n != 13 {
+			t.Errorf("the story caused %d emails, and 13 were shown", n)
+		}
+	}
+	var stderr bytes.Buffer
+	cmd := exec.Command(program, "-data", t.TempDir())
+	cmd.Stderr = &stderr
+	if out, err := cmd.Output(); err == nil || len(out) > 0 || !strings.Contains(stderr.String(), "start one with `make run`") {
+		t.Errorf("without a stack: %v, %q, %q", err, out, &stderr)
+	}
+}
