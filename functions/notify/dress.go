@@ -26,6 +26,7 @@ var dressed = strings.NewReplacer(
 	"</rest>", `</td></tr>`,
 	"<until>", `<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="margin:0 0 16px"><tr><td class="until ink" style="padding:12px 16px;border-radius:8px;background-color:#eef3fb;color:#1f2933">`,
 	"</until>", `</td></tr></table>`,
+	"<a href", `<a class="accent" style="color:#2456c8" href`,
 	"<button", `<table role="presentation" cellpadding="0" cellspacing="0" border="0" style="margin:24px 0"><tr><td class="button" align="center" style="border-radius:8px;background-color:#2456c8"><a style="display:inline-block;padding:12px 24px;border-radius:8px;color:#ffffff;font-weight:600;text-decoration:none"`,
 	"</button>", `</a></td></tr></table>`,
 )

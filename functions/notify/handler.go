@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -18,7 +20,9 @@ type hub interface {
 	reader
 	Event(context.Context, table.EventKey) (agency.Event, bool, error)
 	ClaimMail(ctx context.Context, m table.MailKey, now time.Time, lease time.Duration) (table.Claim, error)
+	ClaimUnsolicited(ctx context.Context, m table.MailKey, now time.Time, lease time.Duration, most int) (table.Claim, error)
 	FinishMail(ctx context.Context, m table.MailKey, fate table.Fate, messageID string, now time.Time) error
+	WasSent(context.Context, table.MailKey) (bool, error)
 	ReleaseMail(context.Context, table.MailKey) error
 	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
 	MarkTold(context.Context, table.EventKey) error
@@ -42,6 +46,8 @@ type notifier struct {
 	house house
 	paper paper
 	now   func() time.Time
+	// carryName brings an account's present name to the copies of it.
+	carryName func(context.Context, agency.AccountID) error
 }
 
 // Handle tells the events of a batch of stream records, in their order. It
@@ -96,8 +102,8 @@ type invocation struct {
 	troubled bool
 }
 
-// tell sends the emails of one event that have not been sent yet. Errors:
-// errNotUnderstood, errLater, and the table's.
+// tell sends the emails of one event that have not been sent yet, and does what
+// else follows from it. Errors: errNotUnderstood, errLater, and the table's.
 func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Logger) error {
 	e, found, err := n.hub.Event(ctx, key)
 	if err != nil {
@@ -107,59 +113,100 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 		// It is told, or its time is long over.
 		return nil
 	}
-	f, err := look(ctx, n.hub, e, n.now())
+	all, err := look(ctx, n.hub, e, n.now())
 	if err != nil {
 		return err
 	}
 	var waiting error
-	for _, m := range plan(f) {
-		err := n.deliver(ctx, f, m, log.With("kind", m.kind, "recipient", string(m.to.ID)))
-		if errors.Is(err, errLater) {
-			waiting = err
-		} else if err != nil {
-			return err
+	var sent []agency.PersonID
+	for _, f := range all {
+		for _, m := range plan(f) {
+			done, err := n.deliver(ctx, f, m, log.With("kind", m.kind, "recipient", string(m.to.ID)))
+			switch {
+			case errors.Is(err, errLater):
+				waiting = err
+			case err != nil:
+				return err
+			case done:
+				sent = append(sent, m.to.ID)
+			}
 		}
 	}
-	if waiting != nil {
-		return waiting
+	switch e.Type {
+	case agency.ConnectionRequested, agency.ConnectionResent:
+		err = n.noteDelivery(ctx, all[0].profile, e.Request, sent, waiting == nil)
+	case agency.AccountRenamed:
+		err = n.carry(ctx, e.AccountID())
+	default:
 	}
-	if e.Type == agency.ConnectionRequested || e.Type == agency.ConnectionResent {
-		// Also when none was sent: an overtaken email reads "sent", and one that
-		// SES refused has not bounced, which alone reads "failed".
-		if err := n.hub.SetDelivery(ctx, f.profile.ProfileKey, e.Request, agency.Sent, f.profile.Reached); err != nil {
-			return err
-		}
+	if err = cmp.Or(err, waiting); err != nil {
+		return err
 	}
 	return n.hub.MarkTold(ctx, key)
 }
 
-// deliver brings one email to its end, unless another has or is about to.
-// Between SES's yes and our note of it lies a moment: whoever dies in it leaves
-// an email that is sent a second time once the claim has run out.
-func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Logger) error {
+// noteDelivery notes whom a request has reached, and, once all its emails are
+// done, that they are: also when none was sent, since what is withheld reads
+// "sent", and one that SES refused has not bounced, which alone reads "failed".
+func (n *invocation) noteDelivery(ctx context.Context, p agency.Profile, request int, sent []agency.PersonID, all bool) error {
+	people, delivery := slices.Clone(p.Reached), p.Delivery
+	for _, id := range sent {
+		if !slices.Contains(people, id) {
+			people = append(people, id)
+		}
+	}
+	if all {
+		delivery = agency.Sent
+	} else if len(people) == len(p.Reached) {
+		return nil
+	}
+	return n.hub.SetDelivery(ctx, p.ProfileKey, request, delivery, people)
+}
+
+// carry brings an account's new name to its copies, as far as the invocation's
+// time goes. What is left is carried when the event is woken.
+func (n *invocation) carry(ctx context.Context, account agency.AccountID) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		bounded, cancel := context.WithDeadline(ctx, deadline.Add(-saveTime))
+		defer cancel()
+		ctx = bounded
+	}
+	err := n.carryName(ctx, account)
+	if err != nil && ctx.Err() != nil || agency.CodeOf(err) == agency.Conflict {
+		return fmt.Errorf("%w: not every copy of the name is written", errLater)
+	}
+	return err
+}
+
+// deliver brings one email to its end, unless another has or is about to, and
+// answers whether it was sent, now or before. Between SES's yes and our note of
+// it lies a moment: whoever dies in it leaves an email that is sent a second time
+// once the claim has run out.
+func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Logger) (sent bool, err error) {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(n.now().Add(oneEmailAtAll)) {
-		return fmt.Errorf("%w: the invocation's time is nearly over", errLater)
+		return false, fmt.Errorf("%w: the invocation's time is nearly over", errLater)
 	}
 	var r rendered
-	if !m.obsolete {
-		var err error
+	if m.withheld == "" {
 		if r, err = n.paper.render(m.kind, n.house.letter(m.kind, f)); err != nil {
 			// A fault of ours, which a later version mends.
 			log.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
-			return fmt.Errorf("%w: one can't be written", errLater)
+			return false, fmt.Errorf("%w: one can't be written", errLater)
 		}
 	}
 	key := table.MailKey{Event: f.event.ID, Kind: m.kind, Recipient: m.to.ID}
-	claim, err := n.hub.ClaimMail(ctx, key, n.now(), lease)
+	claim, err := n.claim(ctx, key, m)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case claim == table.Done:
-		return nil
+		return n.hub.WasSent(ctx, key)
 	case claim == table.Held:
-		return fmt.Errorf("%w: another is at one of them", errLater)
-	case m.obsolete:
-		return n.hub.FinishMail(ctx, key, table.MailObsolete, "", n.now())
+		return false, fmt.Errorf("%w: another is at one of them", errLater)
+	case claim == table.Capped:
+		return false, n.hub.FinishMail(ctx, key, table.MailCapped, "", n.now())
+	case m.withheld != "":
+		return false, n.hub.FinishMail(ctx, key, m.withheld, "", n.now())
 	}
 	id, err := n.post.send(ctx, m.to.Address, key.Tag(), r, !n.troubled)
 	// What has become of it is noted down even if the time is over.
@@ -168,16 +215,25 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 	switch {
 	case err == nil:
 		log.InfoContext(ctx, "An email is sent.", "messageId", id)
-		return n.hub.FinishMail(ctx, key, table.MailSent, id, n.now())
+		return true, n.hub.FinishMail(ctx, key, table.MailSent, id, n.now())
 	case errors.Is(err, errRefused):
 		log.ErrorContext(ctx, "SES refuses an email for good.", "reason", reason(err))
-		return n.hub.FinishMail(ctx, key, table.MailFailed, "", n.now())
+		return false, n.hub.FinishMail(ctx, key, table.MailFailed, "", n.now())
 	default:
 		n.troubled = true
 		log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
 		if err := n.hub.ReleaseMail(ctx, key); err != nil {
-			return err
+			return false, err
 		}
-		return fmt.Errorf("%w: SES does not take them now", errLater)
+		return false, fmt.Errorf("%w: SES does not take them now", errLater)
 	}
+}
+
+// claim takes one email. What is withheld does not count among what a person
+// gets a day.
+func (n *invocation) claim(ctx context.Context, key table.MailKey, m mail) (table.Claim, error) {
+	if m.unsolicited && m.withheld == "" {
+		return n.hub.ClaimUnsolicited(ctx, key, n.now(), lease, n.house.rules.DailyMails)
+	}
+	return n.hub.ClaimMail(ctx, key, n.now(), lease)
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	htmltemplate "html/template"
 	"io/fs"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -19,29 +22,44 @@ import (
 type letter struct {
 	Product string
 	// Agency is the agency's name. Account is the account as its readers may
-	// know it: an agency that was never let in knows the id alone.
+	// know it: an agency that was never let in knows the id alone, or the address
+	// that it typed, which ByEmail tells.
 	Agency, Account string
+	ByEmail         bool
 	// By is the address of who did it, To that of the person concerned; "" where
 	// there is none.
 	By, To string
 	// When is when it happened, Expires until when a request can be answered and
 	// Until when access ends; "" for never.
 	When, Expires, Until string
+	// UntilWas is the end date before the change, and Left how long it is until
+	// the end that a reminder is of.
+	UntilWas, Left string
+	// Cooldown is how long a denial or a revocation holds the agency off, and
+	// Retention how long after its closing an account's data goes.
+	Cooldown, Retention string
 	// Areas are the levels above none; Rest tells that there are other areas.
 	Areas []grant
 	Rest  bool
+	// Regranted: what may be touched has changed, or the role.
+	Regranted bool
 	// Role is a person's: "owner", "admin" or "member".
-	Role    string
+	Role string
+	// Clients says for which clients of an agency its member works; "" where that
+	// goes without saying.
+	Clients string
 	Message string
-	// Resent: it is the same request once more. Ended: the connection has ended
-	// since. Again: a person was invited who was in already, and nothing else
-	// changed.
-	Resent, Ended, Again bool
+	// Resent: it is the same request once more. Reminder: it still waits. Ended:
+	// the connection has ended since. Again: a person was invited who was in
+	// already, and nothing else changed. Early: the request ended before its time.
+	// Asked: the agency had asked, and was not let in yet. Owned: an agency owns
+	// the account. HasAccount: whoever is asked has an account to choose.
+	Resent, Reminder, Ended, Again, Early, Asked, Owned, HasAccount bool
 	// Plan and Price are an owned account's; Price is "" for nothing.
 	Plan, Price string
-	// Request is the address of the request, Open that of the account in the
-	// platform.
-	Request, Open string
+	// Request is the address of the request, Home that of the hub, and Open that
+	// of the account in the platform.
+	Request, Home, Open string
 }
 
 // grant is the level at one area, in words. Note says what it was before, or
@@ -53,8 +71,7 @@ type house struct {
 	product   string
 	publicURL string
 	openURL   func(account, as agency.AccountID) string
-	areas     []agency.Area
-	plans     []agency.Plan
+	rules     agency.Rules
 }
 
 // letter says what an email of that kind says of the facts.
@@ -62,11 +79,25 @@ func (h house) letter(kind string, f facts) letter {
 	e, p := f.event, f.profile
 	l := letter{
 		Product: h.product, Agency: name(f.agency.Name), Account: name(f.account.Name),
-		By: f.actor, To: p.Email, When: moment(e.At), Expires: moment(e.Now.Expires), Until: moment(e.Now.Until),
-		Role: string(e.Now.Role), Message: harmless(e.Now.Message, agency.MaxMessage),
-		Resent: e.Type == agency.ConnectionResent,
-		Ended:  p.StatusAt(f.now) != agency.Active || p.Request != e.Request,
-		Again:  e.Type == agency.PersonChanged && e.Was.Role == e.Now.Role && e.Was.Areas.Equal(e.Now.Areas),
+		By: f.actor, To: p.Email, When: moment(e.At), Expires: moment(e.Now.Expires), Until: moment(e.Now.Until), UntilWas: moment(e.Was.Until),
+		Cooldown: lasting(h.rules.Cooldown), Retention: lasting(h.rules.Retention),
+		Role: string(e.Now.Role), Clients: clientsOf(e), Message: harmless(e.Now.Message, agency.MaxMessage),
+		Regranted: e.Was.Role != e.Now.Role || !e.Was.Areas.Equal(e.Now.Areas),
+		Resent:    e.Type == agency.ConnectionResent,
+		Reminder:  e.Type == agency.ConnectionReminded,
+		Ended:     p.StatusAt(f.now) != agency.Active || p.Request != e.Request,
+		Early:     e.At.Before(e.Now.Expires),
+		Asked:     slices.Contains([]agency.Status{agency.Pending, agency.Expired, agency.Withdrawn}, p.Status),
+		ByEmail:   e.AccountID() == "", Owned: e.Ownership == agency.AgencyOwned, HasAccount: f.hasAccount,
+		Home: h.publicURL,
+	}
+	l.Again = e.Type == agency.PersonChanged && !l.Regranted && sameClients(e.Was.Clients, e.Now.Clients)
+	switch e.Type {
+	case agency.ConnectionReminded:
+		l.Left = lasting(e.Now.Expires.Sub(f.now))
+	case agency.ConnectionLapseAhead:
+		l.Left = lasting(e.Now.Until.Sub(f.now))
+	default:
 	}
 	if c := e.Connection(); c != "" {
 		l.Request = h.publicURL + "/requests/" + string(c)
@@ -78,18 +109,18 @@ func (h house) letter(kind string, f facts) letter {
 	case agency.AccountCreated, agency.PersonAdded:
 		// What holds by now, should it have changed already.
 		areas, before, l.Role = p.Areas, nil, string(p.Role)
-	case agency.ConnectionRequested, agency.ConnectionResent:
+	case agency.ConnectionRequested, agency.ConnectionResent, agency.ConnectionReminded:
 		before = nil
 	default:
 	}
 	l.Areas, l.Rest = h.grants(areas, before, note)
-	for _, plan := range h.plans {
+	for _, plan := range h.rules.Plans {
 		if plan.ID == f.account.Subscription.Plan {
 			l.Plan, l.Price = plan.Name, price(plan)
 		}
 	}
 	as := f.agency.ID
-	if !strings.HasSuffix(kind, "-agency") {
+	if !toAgency(kind) {
 		as = ""
 	} else if e.Ownership == agency.ClientOwned {
 		l.Account = f.clientOf()
@@ -116,11 +147,14 @@ func (h house) open(account, as agency.AccountID) string {
 	return u.String()
 }
 
-// clientOf is what the agency may call an account that it does not own: the
+// clientOf is what the agency may call whom it does not own: of an account the
 // present name while it works there, the last one that it saw after that, and
-// the id that it typed if it never did.
+// the id that it typed if it never did. Of a person whom it asked by email it is
+// the address that it typed, as long as that is not erased.
 func (f facts) clientOf() string {
 	switch {
+	case f.event.AccountID() == "":
+		return cmp.Or(oneLine(f.profile.Email), "a person")
 	case f.profile.StatusAt(f.now) == agency.Active:
 		return name(f.account.Name)
 	case f.profile.AccountName != "":
@@ -130,8 +164,26 @@ func (f facts) clientOf() string {
 	}
 }
 
+// clientsOf says for which clients a member of an agency works since an event,
+// if they are limited, or were.
+func clientsOf(e agency.Event) string {
+	clients := e.Now.Clients
+	switch {
+	case clients == nil && e.Was.Clients == nil:
+		return ""
+	case clients == nil:
+		return "all clients"
+	case len(clients) == 0:
+		return "no client"
+	case len(clients) == 1:
+		return "one client"
+	default:
+		return strconv.Itoa(len(clients)) + " clients"
+	}
+}
+
 func (h house) grants(areas, before agency.Areas, note string) (grants []grant, rest bool) {
-	for _, area := range h.areas {
+	for _, area := range h.rules.Areas {
 		level := areas[area.ID]
 		was := ""
 		if before != nil && words(before[area.ID]) != words(level) {
@@ -164,6 +216,25 @@ func moment(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format("Monday, 2 January 2006 at 15:04 UTC")
+}
+
+// lasting is a length of time as a person says it, in the largest unit that it
+// fills, rounded: it is of use from a minute up.
+func lasting(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		long time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		// A little less than one is one: a mail leaves a moment after its time.
+		switch n := int((d + unit.long/2) / unit.long); {
+		case d < unit.long-unit.long/24:
+		case n == 1:
+			return "1 " + unit.name
+		default:
+			return strconv.Itoa(n) + " " + unit.name + "s"
+		}
+	}
+	return "less than a minute"
 }
 
 // price is what a plan costs, "" for nothing. Most currencies have two decimals.
@@ -199,8 +270,11 @@ type twin struct {
 	html *htmltemplate.Template
 }
 
-// sharedPaper is the template of the kind which is another one sent again.
-var sharedPaper = map[string]string{"resent": "requested"}
+// sharedPaper is the template of a kind which is another one sent again.
+var sharedPaper = map[string]string{
+	"resent": "requested", "reminded": "requested",
+	"resent-person": "requested-person", "reminded-person": "requested-person",
+}
 
 // newPaper parses the templates of every kind that is told. Each file holds the
 // words of both parts side by side: "subject", "title" and "why" are shared,
@@ -213,6 +287,9 @@ func newPaper() (paper, error) {
 	out := paper{}
 	for _, rows := range tellings {
 		for _, t := range rows {
+			if _, ok := out[t.kind]; ok {
+				continue
+			}
 			file := t.kind
 			if other, ok := sharedPaper[t.kind]; ok {
 				file = other

@@ -51,7 +51,7 @@ func testRules(t *testing.T) agency.Rules {
 func testHouse(t *testing.T) house {
 	t.Helper()
 	s := testSettings(t)
-	return house{product: s.Product, publicURL: "https://hub.example.com", openURL: s.OpenURL, areas: s.Rules().Areas, plans: s.Rules().Plans}
+	return house{product: s.Product, publicURL: "https://hub.example.com", openURL: s.OpenURL, rules: s.Rules()}
 }
 
 // connection is the facts of an event of the studio's connection to the bakery,
@@ -61,6 +61,7 @@ func connection(as agency.EventType, was, now agency.Status) facts {
 	p := agency.Profile{
 		ProfileKey: agency.At(bakery, studio), Status: now, Areas: some, Name: "Bright Studio", Ownership: agency.ClientOwned,
 		Request: 1, Message: message, RequestedBy: ann, RequestedAt: monday, ExpiresAt: deadline, Since: at, Version: 2,
+		Reached: []agency.PersonID{petra},
 	}
 	if was == agency.Active || now == agency.Active {
 		p.AccountName = "Petra’s Bakery"
@@ -79,6 +80,55 @@ func connection(as agency.EventType, was, now agency.Status) facts {
 		team:    []agency.Profile{staff(bakery, "petra@bakery.test", agency.Owner)},
 		staff:   []agency.Profile{staff(studio, "ann@studio.test", agency.Admin), staff(studio, "oskar@studio.test", agency.Owner)},
 	}
+}
+
+// byEmail is the same of a request that is addressed to Petra, not to an account.
+func byEmail(as agency.EventType, was, now agency.Status) facts {
+	f := connection(as, was, now)
+	f.event.Addressee, f.profile.Addressee = agency.Party(petra), agency.Party(petra)
+	f.profile.Email, f.profile.AccountName = "petra@bakery.test", ""
+	f.account, f.team = agency.Account{}, nil
+	return f
+}
+
+// closing is the facts of the bakery's closing: of its own side, or of the
+// studio's, whose profile there was and is of those states.
+func closing(was, now agency.Status) facts {
+	f := connection(agency.AccountClosed, was, now)
+	f.event.Agency, f.event.Member, f.event.Request = "", "", 0
+	f.event.Was, f.event.Now = agency.State{Name: "Petra’s Bakery"}, agency.State{Name: "Petra’s Bakery"}
+	f.account.Closed = f.event.At
+	f.now = f.now.Add(time.Minute)
+	if f.team = nil; was == "" {
+		f.team = []agency.Profile{staff(bakery, "petra@bakery.test", agency.Owner), staff(bakery, "tom@bakery.test", agency.Member)}
+		f.profile, f.agency, f.staff = agency.Profile{}, agency.Account{}, nil
+		f.actor, f.event.Actor = "petra@bakery.test", petra
+	}
+	return f
+}
+
+// closingOwned is the same of an account that the studio owns.
+func closingOwned(was, now agency.Status) facts {
+	f := closing(was, now)
+	f.event.Agency, f.event.As, f.event.Actor, f.actor = studio, studio, ann, ""
+	f.event.Ownership, f.profile.Ownership = agency.AgencyOwned, agency.AgencyOwned
+	f.account.Ownership, f.account.Owner, f.account.Owners = agency.AgencyOwned, studio, 0
+	f.agency = agency.Account{ID: studio, Name: "Bright Studio", Ownership: agency.ClientOwned, Hub: true, Owners: 1, Version: 2}
+	for i := range f.team {
+		f.team[i].Role, f.team[i].Ownership = agency.Member, agency.AgencyOwned
+	}
+	if len(f.staff) > 0 {
+		f.actor = "ann@studio.test"
+	}
+	return f
+}
+
+// ahead is the facts of an end date that is left so far in the future.
+func ahead(left time.Duration) facts {
+	f := connection(agency.ConnectionLapseAhead, agency.Active, agency.Active)
+	f.profile.Until = f.now.Add(left)
+	f.event.Now.Until, f.event.Was.Until = f.profile.Until, f.profile.Until
+	return f
 }
 
 // staff is an active person in an account.
@@ -148,6 +198,27 @@ func letters() map[string]facts {
 	added := membership(agency.PersonAdded, agency.ClientOwned, agency.Member, agency.Active)
 	changed := membership(agency.PersonChanged, agency.ClientOwned, agency.Member, agency.Active)
 	again := func(f *facts) { f.event.Was = f.event.Now }
+	until := func(was, now time.Time) func(*facts) {
+		return func(f *facts) {
+			f.event.Was.Until, f.event.Now.Until, f.profile.Until = was, now, now
+		}
+	}
+	clients := func(was, now []agency.AccountID) facts {
+		return changed.with(func(f *facts) {
+			f.event.Was = f.event.Now
+			f.event.Was.Clients, f.event.Now.Clients = was, now
+		})
+	}
+	restricted := connection(agency.ConnectionRestricted, agency.Active, agency.Active)
+	reminded := func(f *facts) {
+		f.actor, f.now = "ann@studio.test", deadline.Add(-72*time.Hour)
+		f.event.At = f.now
+	}
+	asksPetra := byEmail(agency.ConnectionRequested, "", agency.Pending).by("ann@studio.test")
+	withAccount := func(f *facts) { f.hasAccount = true }
+	outOfTime := func(f *facts) { f.now, f.event.At = deadline, deadline }
+	early := func(f *facts) { f.profile.Email = "" }
+	next := deadline.Add(7 * 24 * time.Hour)
 	shown := map[string]facts{
 		"requested":              asked,
 		"requested without more": asked.with(func(f *facts) { f.actor, f.event.Now.Message = "", "" }),
@@ -158,8 +229,8 @@ func letters() map[string]facts {
 		"accepted-client ended":  ended,
 		"denied-agency":          connection(agency.ConnectionDenied, agency.Pending, agency.Denied),
 		"denied-client":          connection(agency.ConnectionDenied, agency.Pending, agency.Denied).by("petra@bakery.test"),
-		"expired-agency":         connection(agency.ConnectionExpired, agency.Pending, agency.Expired),
-		"expired-client":         connection(agency.ConnectionExpired, agency.Pending, agency.Expired),
+		"expired-agency":         connection(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
+		"expired-client":         connection(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
 		"withdrawn-client":       connection(agency.ConnectionWithdrawn, agency.Pending, agency.Withdrawn),
 		"restricted-agency":      limited,
 		"revoked-agency":         connection(agency.ConnectionRevoked, agency.Active, agency.Revoked),
@@ -183,6 +254,40 @@ func letters() map[string]facts {
 		"person-removed":         membership(agency.PersonRemoved, agency.ClientOwned, agency.Member, agency.Revoked),
 		"person-left":            membership(agency.PersonLeft, agency.ClientOwned, agency.Member, agency.Left),
 		"person-left owned":      membership(agency.PersonLeft, agency.AgencyOwned, agency.Member, agency.Left),
+
+		"reminded":                       connection(agency.ConnectionReminded, agency.Pending, agency.Pending).with(reminded),
+		"requested-person":               asksPetra,
+		"requested-person with account":  asksPetra.with(withAccount),
+		"resent-person":                  byEmail(agency.ConnectionResent, agency.Pending, agency.Pending).by("ann@studio.test"),
+		"reminded-person":                byEmail(agency.ConnectionReminded, agency.Pending, agency.Pending).with(reminded).with(withAccount),
+		"denied-agency by email":         byEmail(agency.ConnectionDenied, agency.Pending, agency.Denied),
+		"denied-person":                  byEmail(agency.ConnectionDenied, agency.Pending, agency.Denied).by("petra@bakery.test"),
+		"withdrawn-person":               byEmail(agency.ConnectionWithdrawn, agency.Pending, agency.Withdrawn),
+		"expired-agency by email":        byEmail(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
+		"expired-agency by email early":  byEmail(agency.ConnectionExpired, agency.Pending, agency.Expired).with(early),
+		"expired-person":                 byEmail(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
+		"accepted-agency until":          accepted.with(until(time.Time{}, next)),
+		"accepted-client until":          accepted.with(until(time.Time{}, next)),
+		"restricted-agency date set":     restricted.with(until(time.Time{}, next)),
+		"restricted-agency date moved":   restricted.with(until(deadline, next)),
+		"restricted-agency date removed": restricted.with(until(next, time.Time{})),
+		"restricted-agency date kept":    limited.with(until(next, next)),
+		"lapse-ahead-agency":             ahead(7 * 24 * time.Hour),
+		"lapse-ahead-client":             ahead(7 * 24 * time.Hour),
+		"lapse-ahead-agency last day":    ahead(24*time.Hour - time.Minute),
+		"lapse-ahead-client late":        ahead(5*time.Hour + 10*time.Minute),
+		"closed-agency":                  closing(agency.Active, agency.Ended),
+		"closed-agency asked":            closing(agency.Pending, agency.Expired).with(func(f *facts) { f.profile.AccountName = "" }),
+		"closed-agency owned":            closingOwned(agency.Active, agency.Ended),
+		"closed-client":                  closing("", ""),
+		"closed-client owned":            closingOwned("", ""),
+		"person-changed clients":         clients(nil, []agency.AccountID{bakery, studio, bakery}),
+		"person-changed one client":      clients([]agency.AccountID{}, []agency.AccountID{bakery}),
+		"person-changed no client":       clients([]agency.AccountID{bakery}, []agency.AccountID{}),
+		"person-changed all clients":     clients([]agency.AccountID{bakery}, nil),
+		"person-changed all": changed.with(func(f *facts) {
+			f.event.Now.Clients = []agency.AccountID{bakery, studio}
+		}),
 	}
 	return shown
 }
@@ -361,6 +466,23 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+func TestLasting(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, test := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{90 * day, "90 days"}, {7 * day, "7 days"}, {7*day - time.Hour, "7 days"}, {7*day - 13*time.Hour, "6 days"},
+		{day, "1 day"}, {day - time.Minute, "1 day"}, {22 * time.Hour, "22 hours"}, {90 * time.Minute, "2 hours"},
+		{time.Hour, "1 hour"}, {59 * time.Minute, "1 hour"}, {50 * time.Minute, "50 minutes"}, {time.Minute, "1 minute"},
+		{10 * time.Second, "less than a minute"},
+	} {
+		if got := lasting(test.d); got != test.want {
+			t.Errorf("%s: %q, want %q", test.d, got, test.want)
+		}
+	}
+}
+
 func TestPrice(t *testing.T) {
 	for _, test := range []struct {
 		minor    int
@@ -377,14 +499,15 @@ func TestPrice(t *testing.T) {
 
 // No agency learns the name of an account that never let it in.
 func TestNamesStayUnknownUntilAccepted(t *testing.T) {
-	known := []string{"accepted-agency", "restricted-agency", "revoked-agency", "left-agency", "lapsed-agency", "created-agency"}
+	known := []string{"accepted-agency", "restricted-agency", "revoked-agency", "left-agency", "lapsed-agency", "lapse-ahead-agency", "closed-agency", "created-agency"}
 	for shown, f := range letters() {
 		kind, _, _ := strings.Cut(shown, " ")
 		if !strings.HasSuffix(kind, "-agency") {
 			continue
 		}
 		r := render(t, shown, f)
-		if got := strings.Contains(r.Text+r.HTML+r.Subject, "Bakery"); got != slices.Contains(known, kind) {
+		letIn := slices.Contains(known, kind) && shown != "closed-agency asked"
+		if got := strings.Contains(r.Text+r.HTML+r.Subject, "Bakery"); got != letIn {
 			t.Errorf("%s names the account: %v", shown, got)
 		}
 	}

@@ -37,15 +37,18 @@ func build(ctx context.Context) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := cloud.DynamoDB()
-	cloud.Warm(ctx, db, env.TableName)
+	hub, warm, err := cloud.Hub()
+	if err != nil {
+		return nil, err
+	}
+	warm(ctx)
 	ses := sesv2.NewFromConfig(cloud.Config(), func(o *sesv2.Options) { o.BaseEndpoint = cloud.Endpoint("SESV2") })
-	rules := env.Settings.Rules()
 	return &notifier{
-		hub:   table.New(db, env.TableName),
-		post:  post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
-		house: house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, areas: rules.Areas, plans: rules.Plans},
-		paper: paper,
-		now:   time.Now,
+		hub:       table.New(cloud.DynamoDB(), env.TableName),
+		post:      post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
+		house:     house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: hub.Rules},
+		paper:     paper,
+		now:       time.Now,
+		carryName: hub.CarryName,
 	}, nil
 }

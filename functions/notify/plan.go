@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
 )
 
 // mostRecipients bounds how many people of one side are told of one event.
@@ -16,16 +18,23 @@ const mostRecipients = 10
 type facts struct {
 	event agency.Event
 	now   time.Time
-	// account is the event's; agency is the agency concerned, which in an owned
-	// account is the owning one.
+	// account is the event's, none for a request by email; agency is the agency
+	// concerned, which in an owned account is the owning one.
 	account, agency agency.Account
 	// profile is the one that changed, as it is now. For AccountCreated it is
-	// the client's.
+	// the client's, and for AccountClosed the agency's.
 	profile agency.Profile
 	// actor is the address of who did it; "" for the clock.
 	actor string
-	// team are the persons of the account, staff those of the agency.
+	// team are the persons of the account, staff those of the agency. Those of a
+	// closed account are who was in when it was closed.
 	team, staff []agency.Profile
+	// heldOff are those of the people asked to decide who hold the agency off
+	// themselves.
+	heldOff map[agency.PersonID]bool
+	// hasAccount tells that the person whom a request by email is addressed to
+	// has an account that they can choose.
+	hasAccount bool
 }
 
 // recipient is whom an email goes to.
@@ -38,8 +47,11 @@ type recipient struct {
 type mail struct {
 	kind string
 	to   recipient
-	// obsolete emails are marked so and not sent.
-	obsolete bool
+	// withheld is the fate of an email that is not sent, only noted; "" for one
+	// that is.
+	withheld table.Fate
+	// unsolicited emails count among those that a person gets a day.
+	unsolicited bool
 }
 
 // telling is one kind of email that a type of event causes.
@@ -52,49 +64,104 @@ type telling struct {
 	overtaken func(facts) bool
 	// in limits the telling to accounts of that ownership; "" is both.
 	in agency.Ownership
+	// unsolicited is what its recipients have no part in. A person gets so many
+	// of these a day, over all agencies. Receipts and news of what somebody has
+	// agreed to are none.
+	unsolicited bool
+}
+
+// toAgency tells the kinds that go to an agency from those to a client's side.
+func toAgency(kind string) bool { return strings.HasSuffix(kind, "-agency") }
+
+// callsForDecision are the events whose emails ask somebody to decide.
+var callsForDecision = map[agency.EventType]bool{
+	agency.ConnectionRequested: true, agency.ConnectionResent: true, agency.ConnectionReminded: true,
 }
 
 // tellings is PRODUCT.md's "What everyone is told", with what overtakes each
-// email. A type of event that stands here without a telling is told to nobody;
-// one that does not stand here is not understood.
+// email. A request by email is told to the person addressed, in kinds of their
+// own that presume no account. A type of event that stands here without a
+// telling is told to nobody; one that does not stand here is not understood.
 var tellings = map[agency.EventType][]telling{
-	// Records of what somebody has just done for themselves.
+	// Records of what somebody has just done for themselves. A hub that is
+	// switched off has no clients and no open requests, so it concerns nobody
+	// else; a rename reaches everyone by the name itself.
 	agency.AccountOpened:  {},
 	agency.AccountRenamed: {},
 	agency.HubSwitchedOn:  {},
+	agency.HubSwitchedOff: {},
+	// The agency must never learn that it is blocked, nor so that it no longer
+	// is. Whoever blocked it knows, and reads it in the list of blocked agencies.
+	agency.AgencyBlocked:   {},
+	agency.AgencyUnblocked: {},
+	// A person who erases their data asked for it themselves, and we are to
+	// forget their address, not to write to it.
+	agency.PersonErasing: {},
+	agency.PersonErased:  {},
 
 	agency.AccountCreated: {
 		{kind: "created-agency", to: agencySide},
-		{kind: "created-client", to: person, overtaken: notSince},
+		{kind: "created-client", to: person, overtaken: notSince, unsolicited: true},
+	},
+	// That an account is gone is a fact. In an owned one the persons are members.
+	agency.AccountClosed: {
+		{kind: "closed-agency", to: agencySide},
+		{kind: "closed-client", to: ownersThen, in: agency.ClientOwned},
+		{kind: "closed-client", to: membersThen, in: agency.AgencyOwned},
 	},
 
 	// A request's email calls for a decision, and is no use once nothing is left
 	// to decide, or once a newer one says the same with the date that holds.
-	agency.ConnectionRequested: {{kind: "requested", to: owners, overtaken: nothingToDecide}},
-	agency.ConnectionResent:    {{kind: "resent", to: owners, overtaken: nothingToDecide}},
+	agency.ConnectionRequested: {
+		{kind: "requested", to: owners, overtaken: nothingToDecide, unsolicited: true},
+		{kind: "requested-person", to: addressee, overtaken: nothingToDecide, unsolicited: true},
+	},
+	agency.ConnectionResent: {
+		{kind: "resent", to: owners, overtaken: nothingToDecide, unsolicited: true},
+		{kind: "resent-person", to: addressee, overtaken: nothingToDecide, unsolicited: true},
+	},
+	agency.ConnectionReminded: {
+		{kind: "reminded", to: owners, overtaken: nothingToDecide, unsolicited: true},
+		{kind: "reminded-person", to: addressee, overtaken: nothingToDecide, unsolicited: true},
+	},
 
 	// Decisions are facts. Whoever let an agency in, or shut it out, is shown to
 	// the account's owners even if it has been undone since.
 	agency.ConnectionAccepted: {{kind: "accepted-agency", to: agencySide}, {kind: "accepted-client", to: owners}},
-	agency.ConnectionDenied:   {{kind: "denied-agency", to: agencySide}, {kind: "denied-client", to: owners}},
-	agency.ConnectionRevoked:  {{kind: "revoked-agency", to: agencySide}, {kind: "revoked-client", to: owners}},
-	agency.ConnectionLeft:     {{kind: "left-agency", to: agencySide}, {kind: "left-client", to: owners}},
-	agency.ConnectionLapsed:   {{kind: "lapsed-agency", to: agencySide}, {kind: "lapsed-client", to: owners}},
+	agency.ConnectionDenied: {
+		{kind: "denied-agency", to: agencySide},
+		{kind: "denied-client", to: owners},
+		{kind: "denied-person", to: addressee},
+	},
+	agency.ConnectionRevoked: {{kind: "revoked-agency", to: agencySide}, {kind: "revoked-client", to: owners}},
+	agency.ConnectionLeft:    {{kind: "left-agency", to: agencySide}, {kind: "left-client", to: owners}},
+	agency.ConnectionLapsed: {
+		{kind: "lapsed-agency", to: agencySide, overtaken: closedBefore},
+		{kind: "lapsed-client", to: owners, overtaken: closedBefore},
+	},
 
 	// That a request is over matters until the next one, or a dismissal, which
-	// are told themselves.
-	agency.ConnectionWithdrawn: {{kind: "withdrawn-client", to: owners, overtaken: movedOn}},
+	// are told themselves, and to nobody who has never heard of it.
+	agency.ConnectionWithdrawn: {
+		{kind: "withdrawn-client", to: reached(owners), overtaken: movedOn, unsolicited: true},
+		{kind: "withdrawn-person", to: reached(addressee), overtaken: movedOn, unsolicited: true},
+	},
 	agency.ConnectionExpired: {
 		{kind: "expired-agency", to: agencySide, overtaken: movedOn},
-		{kind: "expired-client", to: owners, overtaken: movedOn},
+		{kind: "expired-client", to: reached(owners), overtaken: movedOn, unsolicited: true},
+		{kind: "expired-person", to: reached(addressee), overtaken: movedOn, unsolicited: true},
 	},
 
 	// What somebody may do from now on is wrong as soon as it has changed again;
 	// that change, or the end, is told itself.
 	agency.ConnectionRestricted: {{kind: "restricted-agency", to: agencySide, overtaken: changedAgain}},
+	agency.ConnectionLapseAhead: {
+		{kind: "lapse-ahead-agency", to: agencySide, overtaken: endMoved},
+		{kind: "lapse-ahead-client", to: owners, overtaken: endMoved},
+	},
 	agency.PersonAdded: {
-		{kind: "person-added", to: person, overtaken: notSince, in: agency.ClientOwned},
-		{kind: "access-given", to: person, overtaken: notSince, in: agency.AgencyOwned},
+		{kind: "person-added", to: person, overtaken: notSince, in: agency.ClientOwned, unsolicited: true},
+		{kind: "access-given", to: person, overtaken: notSince, in: agency.AgencyOwned, unsolicited: true},
 	},
 	agency.PersonChanged: {
 		{kind: "person-changed", to: person, overtaken: changedAgain, in: agency.ClientOwned},
@@ -120,23 +187,61 @@ var tellings = map[agency.EventType][]telling{
 }
 
 // plan says which emails an event causes now, in an order that depends on the
-// facts alone.
+// facts alone. What is muted is told to nobody on the client's side.
 func plan(f facts) []mail {
 	var mails []mail
 	for _, t := range tellings[f.event.Type] {
-		if t.in != "" && t.in != f.event.Ownership {
+		if t.in != "" && t.in != f.event.Ownership || f.event.Muted && !toAgency(t.kind) {
 			continue
 		}
-		obsolete := t.overtaken != nil && t.overtaken(f)
+		overtaken := t.overtaken != nil && t.overtaken(f)
 		for _, to := range t.to(f) {
-			mails = append(mails, mail{kind: t.kind, to: to, obsolete: obsolete})
+			m := mail{kind: t.kind, to: to, unsolicited: t.unsolicited}
+			switch {
+			case overtaken:
+				m.withheld = table.MailObsolete
+			case f.heldOff[to.ID]:
+				m.withheld = table.MailMuted
+			}
+			mails = append(mails, m)
 		}
 	}
 	return mails
 }
 
 // owners are the account's owners.
-func owners(f facts) []recipient { return among(f.team, f.now, "") }
+func owners(f facts) []recipient { return among(f.team, f.now, agency.Owner, "") }
+
+// ownersThen and membersThen are the owners, or the members, of an account when
+// it was closed.
+func ownersThen(f facts) []recipient  { return among(then(f), f.event.At, agency.Owner, "") }
+func membersThen(f facts) []recipient { return among(then(f), f.event.At, agency.Member, "") }
+
+// then are the persons of a closed account as they were: still in. Since when
+// each had been in is lost once cleanup has ended them, so it orders nobody.
+func then(f facts) []agency.Profile {
+	team := slices.Clone(f.team)
+	for i := range team {
+		team[i].Status, team[i].Since = agency.Active, time.Time{}
+	}
+	return team
+}
+
+// addressee is the person whom a request by email is addressed to, at the
+// address that was asked.
+func addressee(f facts) []recipient {
+	if id := f.event.Addressee.Person(); id != "" && f.profile.Email != "" {
+		return []recipient{{ID: id, Address: f.profile.Email}}
+	}
+	return nil
+}
+
+// reached narrows recipients to those to whom the request was mailed.
+func reached(to func(facts) []recipient) func(facts) []recipient {
+	return func(f facts) []recipient {
+		return slices.DeleteFunc(to(f), func(r recipient) bool { return !slices.Contains(f.profile.Reached, r.ID) })
+	}
+}
 
 // agencySide is whoever asked, or created the account, as long as they are in
 // the agency, and the agency's owners.
@@ -145,15 +250,15 @@ func agencySide(f facts) []recipient {
 	if f.event.Type == agency.AccountCreated {
 		first = f.event.Actor
 	}
-	return among(f.staff, f.now, first)
+	return among(f.staff, f.now, agency.Owner, first)
 }
 
-// among picks one person, if they are active, and the active owners, who are
-// ordered by how long they have been there.
-func among(people []agency.Profile, now time.Time, first agency.PersonID) []recipient {
+// among picks one person, if they are active, and the active ones of a role, who
+// are ordered by how long they have been there.
+func among(people []agency.Profile, at time.Time, role agency.Role, first agency.PersonID) []recipient {
 	var chosen []agency.Profile
 	for _, p := range people {
-		if p.StatusAt(now) == agency.Active && (p.Role == agency.Owner || p.Member.Person() == first) && p.Email != "" {
+		if p.StatusAt(at) == agency.Active && (p.Role == role || p.Member.Person() == first) && p.Email != "" {
 			chosen = append(chosen, p)
 		}
 	}
@@ -190,21 +295,41 @@ func person(f facts) []recipient {
 // newer one has taken its place, it was sent again with a later date, or one of
 // both sides is no more.
 func nothingToDecide(f facts) bool {
+	closed := f.event.AccountID() != "" && !f.account.Open()
 	return f.profile.StatusAt(f.now) != agency.Pending || f.profile.Request != f.event.Request ||
-		f.profile.ExpiresAt.After(f.event.Now.Expires) || !f.account.Open() || !f.agency.Agency()
+		f.profile.ExpiresAt.After(f.event.Now.Expires) || closed || !f.agency.Agency()
 }
 
 // movedOn: the profile has left the state, or the request, that the event led
-// to.
+// to, or that state is a part of the account's closing.
 func movedOn(f facts) bool {
-	return f.profile.Status != f.event.Now.Status || f.profile.Request != f.event.Request
+	return f.profile.Status != f.event.Now.Status || f.profile.Request != f.event.Request || closedBefore(f)
+}
+
+// closedBefore: the account was closed before the clock came to it, so that the
+// end is told with the closing.
+func closedBefore(f facts) bool {
+	clock := f.event.Now.Expires
+	if f.event.Type == agency.ConnectionLapsed {
+		clock = f.event.Now.Until
+	}
+	return !f.account.Closed.IsZero() && f.account.Closed.Before(clock)
 }
 
 // changedAgain: the profile has ended, or grants something else by now.
 func changedAgain(f facts) bool {
 	p, told := f.profile, f.event.Now
 	return p.StatusAt(f.now) != agency.Active || p.Request != f.event.Request || p.Role != told.Role ||
-		!p.Areas.Equal(told.Areas) || !p.Until.Equal(told.Until)
+		!p.Areas.Equal(told.Areas) || !p.Until.Equal(told.Until) || !sameClients(p.Clients, told.Clients)
+}
+
+// sameClients tells no limit from a limit to nobody.
+func sameClients(a, b []agency.AccountID) bool { return slices.Equal(a, b) && (a == nil) == (b == nil) }
+
+// endMoved: the access has ended, or ends at another time by now.
+func endMoved(f facts) bool {
+	p := f.profile
+	return p.StatusAt(f.now) != agency.Active || p.Request != f.event.Request || !p.Until.Equal(f.event.Now.Until) || !f.account.Open()
 }
 
 // notSince: the person who was let in is out by now, or has been let in once

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
 )
 
 func TestPlan(t *testing.T) {
@@ -33,8 +34,21 @@ func TestPlan(t *testing.T) {
 	}
 	own, owned := agency.ClientOwned, agency.AgencyOwned
 
+	reminded := connection(agency.ConnectionReminded, agency.Pending, agency.Pending)
+	lapsed := connection(agency.ConnectionLapsed, agency.Active, agency.Lapsed).with(func(f *facts) { f.event.Now.Until = f.now })
+	warned := ahead(24 * time.Hour)
+	muted := func(f *facts) { f.event.Muted, f.profile.Muted = true, true }
+	unheard := func(f *facts) { f.profile.Reached = []agency.PersonID{ann} }
+	holdsOff := func(f *facts) { f.heldOff = map[agency.PersonID]bool{petra: true, ann: true} }
+	closedAt := func(at time.Time) change { return func(f *facts) { f.account.Closed = at } }
+	mailAsk, mailAgain := byEmail(agency.ConnectionRequested, "", agency.Pending), byEmail(agency.ConnectionResent, agency.Pending, agency.Pending)
+	mailReminded := byEmail(agency.ConnectionReminded, agency.Pending, agency.Pending)
+	mailDenied := byEmail(agency.ConnectionDenied, agency.Pending, agency.Denied)
+	mailWithdrawn := byEmail(agency.ConnectionWithdrawn, agency.Pending, agency.Withdrawn)
+	mailExpired := byEmail(agency.ConnectionExpired, agency.Pending, agency.Expired)
+
 	shown := map[agency.EventType]bool{}
-	// A "-" stands before what is overtaken.
+	// A "-" stands before what is overtaken, a "~" before what is muted.
 	for _, test := range []struct {
 		name string
 		f    facts
@@ -52,6 +66,18 @@ func TestPlan(t *testing.T) {
 		{name: "requested, delivery noted", f: asked, then: func(f *facts) { f.profile.Delivery = agency.Sent; f.profile.Version += 5 }, want: "requested petra"},
 		{name: "requested, account closed", f: asked, then: func(f *facts) { f.account.Closed = f.now }, want: "-requested petra"},
 		{name: "requested, hub switched off", f: asked, then: func(f *facts) { f.agency.Hub = false }, want: "-requested petra"},
+		{name: "requested, muted", f: asked, then: muted},
+		{name: "requested, held off by the owner", f: asked, then: holdsOff, want: "~requested petra"},
+		{name: "requested, held off by another", f: asked, then: func(f *facts) { f.heldOff = map[agency.PersonID]bool{ann: true} }, want: "requested petra"},
+		{name: "requested, held off, denied", f: asked, then: func(f *facts) { holdsOff(f); f.profile.Status = agency.Denied }, want: "-requested petra"},
+		{name: "resent, muted", f: sentAgain, then: muted},
+		{name: "resent, held off by the owner", f: sentAgain, then: holdsOff, want: "~resent petra"},
+		{name: "reminded", f: reminded, want: "reminded petra"},
+		{name: "reminded, muted", f: reminded, then: muted},
+		{name: "reminded, held off by the owner", f: reminded, then: holdsOff, want: "~reminded petra"},
+		{name: "reminded, accepted", f: reminded, then: status(agency.Active), want: "-reminded petra"},
+		{name: "reminded, sent again", f: reminded, then: func(f *facts) { f.profile.ExpiresAt = deadline.Add(time.Second) }, want: "-reminded petra"},
+		{name: "reminded, overdue by the clock", f: reminded, then: func(f *facts) { f.now = deadline }, want: "-reminded petra"},
 		{name: "resent", f: sentAgain, want: "resent petra"},
 		{name: "resent, accepted", f: sentAgain, then: status(agency.Active), want: "-resent petra"},
 		{name: "accepted", f: accepted, want: "accepted-agency ann, accepted-agency oskar, accepted-client petra"},
@@ -61,6 +87,12 @@ func TestPlan(t *testing.T) {
 		{name: "withdrawn", f: withdrawn, want: "withdrawn-client petra"},
 		{name: "withdrawn, asked anew", f: withdrawn, then: func(f *facts) { f.profile.Status, f.profile.Request = agency.Pending, 2 }, want: "-withdrawn-client petra"},
 		{name: "withdrawn, asked anew, withdrawn", f: withdrawn, then: request(2), want: "-withdrawn-client petra"},
+		{name: "withdrawn, unheard of", f: withdrawn, then: unheard},
+		{name: "withdrawn, muted", f: withdrawn, then: muted},
+		{name: "expired, unheard of", f: expired, then: unheard, want: "expired-agency ann, expired-agency oskar"},
+		{name: "expired, muted", f: expired, then: muted, want: "expired-agency ann, expired-agency oskar"},
+		{name: "expired with the account", f: expired, then: closedAt(monday), want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
+		{name: "expired, then closed", f: expired, then: closedAt(deadline), want: "expired-agency ann, expired-agency oskar, expired-client petra"},
 		{name: "expired", f: expired, want: "expired-agency ann, expired-agency oskar, expired-client petra"},
 		{name: "expired, dismissed", f: expired, then: status(agency.Denied), want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
 		{name: "expired, asked anew", f: expired, then: func(f *facts) { f.profile.Status, f.profile.Request = agency.Pending, 2 }, want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
@@ -71,9 +103,50 @@ func TestPlan(t *testing.T) {
 		{name: "restricted, connected anew", f: restricted, then: request(2), want: "-restricted-agency ann, -restricted-agency oskar"},
 		{name: "revoked", f: connection(agency.ConnectionRevoked, agency.Active, agency.Revoked), want: "revoked-agency ann, revoked-agency oskar, revoked-client petra"},
 		{name: "left", f: connection(agency.ConnectionLeft, agency.Active, agency.Left), want: "left-agency ann, left-agency oskar, left-client petra"},
-		{name: "lapsed", f: connection(agency.ConnectionLapsed, agency.Active, agency.Lapsed), want: "lapsed-agency ann, lapsed-agency oskar, lapsed-client petra"},
+		{name: "lapsed", f: lapsed, want: "lapsed-agency ann, lapsed-agency oskar, lapsed-client petra"},
+		{name: "lapsed, requested anew", f: lapsed, then: request(2), want: "lapsed-agency ann, lapsed-agency oskar, lapsed-client petra"},
+		{name: "lapsed in a closed account", f: lapsed, then: closedAt(monday), want: "-lapsed-agency ann, -lapsed-agency oskar, -lapsed-client petra"},
+		{name: "lapse ahead", f: warned, want: "lapse-ahead-agency ann, lapse-ahead-agency oskar, lapse-ahead-client petra"},
+		{name: "lapse ahead, date moved", f: warned, then: func(f *facts) { f.profile.Until = deadline.Add(time.Hour) }, want: "-lapse-ahead-agency ann, -lapse-ahead-agency oskar, -lapse-ahead-client petra"},
+		{name: "lapse ahead, date removed", f: warned, then: func(f *facts) { f.profile.Until = time.Time{} }, want: "-lapse-ahead-agency ann, -lapse-ahead-agency oskar, -lapse-ahead-client petra"},
+		{name: "lapse ahead, over by the clock", f: warned, then: func(f *facts) { f.now = f.profile.Until }, want: "-lapse-ahead-agency ann, -lapse-ahead-agency oskar, -lapse-ahead-client petra"},
+		{name: "lapse ahead, revoked", f: warned, then: status(agency.Revoked), want: "-lapse-ahead-agency ann, -lapse-ahead-agency oskar, -lapse-ahead-client petra"},
+		{name: "lapse ahead, account closed", f: warned, then: closedAt(monday), want: "-lapse-ahead-agency ann, -lapse-ahead-agency oskar, -lapse-ahead-client petra"},
 		{name: "ended", f: connection(agency.ConnectionEnded, agency.Active, agency.Ended)},
 		{name: "moved", f: connection(agency.ConnectionMoved, agency.Pending, agency.Moved)},
+
+		{name: "requested by email", f: mailAsk, want: "requested-person petra"},
+		{name: "requested by email, muted", f: mailAsk, then: muted},
+		{name: "requested by email, held off since", f: mailAsk, then: holdsOff, want: "~requested-person petra"},
+		{name: "requested by email, moved", f: mailAsk, then: status(agency.Moved), want: "-requested-person petra"},
+		{name: "requested by email, hub switched off", f: mailAsk, then: func(f *facts) { f.agency.Hub = false }, want: "-requested-person petra"},
+		{name: "requested by email, address erased", f: mailAsk, then: func(f *facts) { f.profile.Email = "" }},
+		{name: "resent by email", f: mailAgain, want: "resent-person petra"},
+		{name: "resent by email, muted", f: mailAgain, then: muted},
+		{name: "reminded by email", f: mailReminded, want: "reminded-person petra"},
+		{name: "denied by email", f: mailDenied, want: "denied-agency ann, denied-agency oskar, denied-person petra"},
+		{name: "withdrawn by email", f: mailWithdrawn, want: "withdrawn-person petra"},
+		{name: "withdrawn by email, unheard of", f: mailWithdrawn, then: unheard},
+		{name: "withdrawn by email, muted", f: mailWithdrawn, then: muted},
+		{name: "expired by email", f: mailExpired, want: "expired-agency ann, expired-agency oskar, expired-person petra"},
+		{name: "expired by email, unheard of", f: mailExpired, then: unheard, want: "expired-agency ann, expired-agency oskar"},
+		{name: "expired by email, muted", f: mailExpired, then: muted, want: "expired-agency ann, expired-agency oskar"},
+		{name: "expired by email, asked anew", f: mailExpired, then: request(2), want: "-expired-agency ann, -expired-agency oskar, -expired-person petra"},
+
+		{name: "closed", f: closing("", ""), want: "closed-client petra"},
+		{name: "closed, members ended since", f: closing("", ""), then: func(f *facts) { ended(f.team, f.event.At.Add(time.Second)) }, want: "closed-client petra"},
+		{name: "closed on an agency", f: closing(agency.Active, agency.Active), want: "closed-agency ann, closed-agency oskar"},
+		{name: "closed on an agency, ended since", f: closing(agency.Active, agency.Ended), want: "closed-agency ann, closed-agency oskar"},
+		{name: "closed on an agency that asked", f: closing(agency.Pending, agency.Expired), want: "closed-agency ann, closed-agency oskar"},
+		{name: "closed on an agency that asked, muted", f: closing(agency.Pending, agency.Pending), then: func(f *facts) { f.profile.Muted = true }, want: "closed-agency ann, closed-agency oskar"},
+		{name: "owned account closed", f: closingOwned("", ""), want: "closed-client petra, closed-client tom"},
+		{name: "owned account closed, members ended since", f: closingOwned("", ""), then: func(f *facts) { ended(f.team, f.event.At.Add(time.Second)) }, want: "closed-client petra, closed-client tom"},
+		{name: "owned account closed on its agency", f: closingOwned(agency.Active, agency.Ended), want: "closed-agency ann, closed-agency oskar"},
+		{name: "switched off", f: person(agency.HubSwitchedOff, own, agency.Active)},
+		{name: "blocked", f: connection(agency.AgencyBlocked, agency.Pending, agency.Denied)},
+		{name: "unblocked", f: connection(agency.AgencyUnblocked, agency.Denied, agency.Denied)},
+		{name: "erasing", f: person(agency.PersonErasing, own, agency.Active)},
+		{name: "erased", f: person(agency.PersonErased, own, agency.Ended)},
 
 		{name: "created", f: created(true), want: "created-agency ann, created-agency oskar, created-client tom"},
 		{name: "created, client taken out", f: created(true), then: status(agency.Revoked), want: "created-agency ann, created-agency oskar, -created-client tom"},
@@ -88,6 +161,7 @@ func TestPlan(t *testing.T) {
 		{name: "added, changed", f: person(agency.PersonAdded, own, agency.Active), then: func(f *facts) { f.profile.Role = agency.Admin }, want: "person-added tom"},
 		{name: "changed", f: person(agency.PersonChanged, own, agency.Active), want: "person-changed tom"},
 		{name: "changed, and again", f: person(agency.PersonChanged, own, agency.Active), then: func(f *facts) { f.profile.Role = agency.Owner }, want: "-person-changed tom"},
+		{name: "changed, clients since", f: person(agency.PersonChanged, own, agency.Active), then: func(f *facts) { f.profile.Clients = []agency.AccountID{} }, want: "-person-changed tom"},
 		{name: "changed, left", f: person(agency.PersonChanged, own, agency.Left), want: "-person-changed tom"},
 		{name: "removed", f: person(agency.PersonRemoved, own, agency.Revoked), want: "person-removed tom"},
 		{name: "removed, added", f: person(agency.PersonRemoved, own, agency.Active), want: "-person-removed tom"},
@@ -121,14 +195,67 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// ended is people as cleanup leaves them once their account is closed.
+func ended(people []agency.Profile, at time.Time) {
+	for i := range people {
+		people[i].Status, people[i].Since = agency.Ended, at.Add(-time.Duration(i)*time.Second)
+	}
+}
+
+// Unsolicited is RULES.md's list, and creating an account for somebody, which
+// gives access too.
+func TestUnsolicited(t *testing.T) {
+	var got []string
+	for _, rows := range tellings {
+		for _, row := range rows {
+			if row.unsolicited {
+				got = append(got, row.kind)
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"access-given", "created-client", "expired-client", "expired-person", "person-added", "reminded", "reminded-person",
+		"requested", "requested-person", "resent", "resent-person", "withdrawn-client", "withdrawn-person",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, m := range plan(created(true)) {
+		if m.unsolicited != (m.kind == "created-client") {
+			t.Errorf("%s is unsolicited: %v", m.kind, m.unsolicited)
+		}
+	}
+}
+
+func TestWasIn(t *testing.T) {
+	at := monday.Add(time.Hour)
+	for _, test := range []struct {
+		p    agency.Profile
+		want bool
+	}{
+		{agency.Profile{Status: agency.Active}, true},
+		{agency.Profile{Status: agency.Active, Until: at.Add(1)}, true},
+		{agency.Profile{Status: agency.Active, Until: at}, false},
+		{agency.Profile{Status: agency.Pending, ExpiresAt: at.Add(1)}, true},
+		{agency.Profile{Status: agency.Pending, ExpiresAt: at}, false},
+		{agency.Profile{Status: agency.Ended, Since: at.Add(time.Hour)}, true},
+		{agency.Profile{Status: agency.Expired, Since: at}, true},
+		{agency.Profile{Status: agency.Left, Since: at.Add(time.Hour)}, true},
+		{agency.Profile{Status: agency.Revoked, Since: at.Add(-1)}, false},
+		{agency.Profile{Status: agency.Lapsed, Since: at.Add(-time.Hour)}, false},
+	} {
+		if got := wasIn(test.p, at); got != test.want {
+			t.Errorf("%s since %s until %s: %v", test.p.Status, test.p.Since, test.p.Until, got)
+		}
+	}
+}
+
 // brief writes a plan down in a line.
 func brief(mails []mail) string {
 	var out []string
 	for _, m := range mails {
-		mark := ""
-		if m.obsolete {
-			mark = "-"
-		}
+		mark := map[table.Fate]string{"": "", table.MailObsolete: "-", table.MailMuted: "~"}[m.withheld]
 		who, _, _ := strings.Cut(m.to.Address, "@")
 		out = append(out, mark+m.kind+" "+who)
 		if m.to.ID != agency.NewPersonID(m.to.Address) {
