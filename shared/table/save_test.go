@@ -32,6 +32,11 @@ func person(n int) agency.Person {
 	return agency.Person{ID: agency.NewPersonID(email), Email: email, Version: 1}
 }
 
+// pairOf is what an account holds of some agency.
+func pairOf(a agency.Account, version int) agency.Pair {
+	return agency.Pair{PairKey: agency.PairKey{Addressee: agency.Party(a.ID), Agency: account(99).ID}, Mailed: []time.Time{noon}, Version: version}
+}
+
 func member(a agency.Account, p agency.Person) agency.Profile {
 	return agency.Profile{
 		ProfileKey: agency.At(a.ID, p.ID), Status: agency.Active, Role: agency.Owner, Areas: agency.Areas{"pages": agency.Edit}, Email: p.Email,
@@ -59,6 +64,9 @@ func wantOf(c agency.Changes) agency.Want {
 	}
 	for _, p := range c.People {
 		w.People = append(w.People, p.ID)
+	}
+	for _, p := range c.Pairs {
+		w.Pairs = append(w.Pairs, p.PairKey)
 	}
 	return w
 }
@@ -106,7 +114,7 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 	a, g, p, q := account(1), account(2), person(1), person(2)
 	there := agency.Changes{
 		Accounts: []agency.Account{a, g}, People: []agency.Person{p, q},
-		Profiles: []agency.Profile{member(a, p), member(g, q)},
+		Profiles: []agency.Profile{member(a, p), member(g, q)}, Pairs: []agency.Pair{pairOf(a, 1), pairOf(g, 1)},
 	}
 	// Read, but not there.
 	absentAccount, absentProfile, absentPerson := account(3), member(a, q), person(3)
@@ -114,11 +122,13 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 	want.Accounts = append(want.Accounts, absentAccount.ID)
 	want.Profiles = append(want.Profiles, absentProfile.ProfileKey)
 	want.People = append(want.People, absentPerson.ID)
+	want.Pairs = append(want.Pairs, pairOf(absentAccount, 1).PairKey)
 
 	// What the decision writes: one account, one profile and one person of
 	// each two, and one that begins. The others it has merely read.
 	decided := agency.Changes{
 		Accounts: []agency.Account{a}, Profiles: []agency.Profile{member(a, p)}, People: []agency.Person{p},
+		Pairs:  []agency.Pair{pairOf(a, 2)},
 		Events: []agency.Event{event(1, agency.Party(a.ID), g.ID, noon)},
 		Counts: []agency.CountChange{{Agency: g.ID, Pending: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionRequested: 1}}},
 	}
@@ -138,6 +148,9 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 		{"a read person", agency.Changes{People: []agency.Person{{ID: q.ID, Version: next(1)}}}},
 		{"an account that was not there", agency.Changes{Accounts: []agency.Account{absentAccount}}},
 		{"a profile that was not there", agency.Changes{Profiles: []agency.Profile{absentProfile}}},
+		{"a written pair", agency.Changes{Pairs: []agency.Pair{pairOf(a, 2)}}},
+		{"a read pair", agency.Changes{Pairs: []agency.Pair{pairOf(g, 2)}}},
+		{"a pair that was not there", agency.Changes{Pairs: []agency.Pair{pairOf(absentAccount, 1)}}},
 		{"a person who was not there", agency.Changes{People: []agency.Person{absentPerson}}},
 	} {
 		t.Run(behind.name, func(t *testing.T) {

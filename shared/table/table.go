@@ -250,13 +250,13 @@ func (w *writer) put(k key, item any) {
 		return
 	}
 	put := &types.Put{TableName: &w.table, Item: attributes}
-	put.ConditionExpression, put.ExpressionAttributeNames, put.ExpressionAttributeValues = still(version)
+	put.ConditionExpression, put.ExpressionAttributeNames, put.ExpressionAttributeValues = still(k, version)
 	w.items = append(w.items, types.TransactWriteItem{Put: put})
 }
 
 func (w *writer) check(k key, version int) {
 	check := &types.ConditionCheck{TableName: &w.table, Key: k.attributes()}
-	check.ConditionExpression, check.ExpressionAttributeNames, check.ExpressionAttributeValues = still(version)
+	check.ConditionExpression, check.ExpressionAttributeNames, check.ExpressionAttributeValues = still(k, version)
 	w.items = append(w.items, types.TransactWriteItem{ConditionCheck: check})
 }
 
@@ -268,7 +268,7 @@ func (w *writer) delete(k key) {
 	}
 	delete(w.was, k)
 	gone := &types.Delete{TableName: &w.table, Key: k.attributes()}
-	gone.ConditionExpression, gone.ExpressionAttributeNames, gone.ExpressionAttributeValues = still(version)
+	gone.ConditionExpression, gone.ExpressionAttributeNames, gone.ExpressionAttributeValues = still(k, version)
 	w.items = append(w.items, types.TransactWriteItem{Delete: gone})
 }
 
@@ -375,13 +375,16 @@ func (w *writer) add(k key, a *addition, failed error) {
 }
 
 // still is the condition that an item is in the version that was read; 0 is of
-// an item that was not there.
-func still(version int) (*string, map[string]string, map[string]types.AttributeValue) {
-	if version == 0 {
+// an item that was not there. Pairs, which are never deleted, have one condition
+// for both, so that what is sent does not tell whether there was one.
+func still(k key, version int) (*string, map[string]string, map[string]types.AttributeValue) {
+	condition := "#version = :version"
+	if strings.HasPrefix(k.sk, pairPrefix) {
+		condition = "attribute_not_exists(pk) OR #version = :version"
+	} else if version == 0 {
 		return aws.String("attribute_not_exists(pk)"), nil, nil
 	}
-	return aws.String("#version = :version"), map[string]string{"#version": "version"},
-		map[string]types.AttributeValue{":version": number(version)}
+	return &condition, map[string]string{"#version": "version"}, map[string]types.AttributeValue{":version": number(version)}
 }
 
 func (k key) attributes() map[string]types.AttributeValue {
