@@ -15,8 +15,8 @@ func (h *Hub) MyRequests(ctx context.Context, actor Actor, page Page) (List[Prof
 
 // SeeRequest answers a request to whoever may decide it: the person whom it is
 // addressed to, or an owner or admin of the account. One that an account has
-// taken up is answered as the connection there. Errors: IdentityChanged,
-// NotFound.
+// taken up is answered as the connection there, to whoever may decide that.
+// Errors: IdentityChanged, NotFound.
 func (h *Hub) SeeRequest(ctx context.Context, actor Actor, id ConnectionID) (Profile, error) {
 	addressee, agency, ok := id.Split()
 	if !ok {
@@ -47,7 +47,7 @@ func (h *Hub) SeeRequest(ctx context.Context, actor Actor, id ConnectionID) (Pro
 	if err != nil || p.MovedTo == "" {
 		return p, err
 	}
-	return h.movedTo(ctx, p)
+	return h.SeeRequest(ctx, actor, NewConnectionID(Party(p.MovedTo), agency))
 }
 
 // isAddressee refuses whoever a request by email is not addressed to, and whoever
@@ -104,11 +104,14 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor Actor, id ConnectionI
 			return err
 		}
 		if request.Status == Moved {
-			if request.MovedTo == account && target.Version > 0 {
-				p = target
-				return nil
+			switch {
+			case request.MovedTo != account || target.Version == 0:
+				return refuseState(Accept, request)
+			case target.Hidden():
+				return noSuchRequest()
 			}
-			return refuseState(Accept, request)
+			p = target
+			return nil
 		}
 		asker := d.read.Account(agency)
 		if request.StatusAt(d.now) == Pending && !asker.Agency() {
