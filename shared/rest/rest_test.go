@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -355,6 +356,34 @@ func TestNullIsAmongTheValues(t *testing.T) {
 	schema := a.huma.OpenAPI().Components.Schemas.Map()["Access"].Properties["payer"]
 	if diff := cmp.Diff([]any{"agency", "client", nil}, schema.Enum); diff != "" || !schema.Nullable {
 		t.Errorf("nullable %v, enum (-want +got):\n%s", schema.Nullable, diff)
+	}
+}
+
+// What is shown as null must be allowed to be so: each pointer of a resource that
+// is not left out, a list's too.
+func TestWhatIsNullMayBeNull(t *testing.T) {
+	a := New("things")
+	Handle(a, huma.Operation{OperationID: "check", Method: http.MethodGet, Path: "/v1/check"},
+		func(context.Context, agency.Actor, *struct{}) (*struct {
+			Body struct {
+				Account    Account
+				Member     Member
+				Connection Connection
+				Block      Block
+			}
+		}, error) {
+			return nil, nil
+		})
+	schemas := a.huma.OpenAPI().Components.Schemas.Map()
+	for _, resource := range []any{Account{}, Access{}, Member{}, Connection{}, Block{}} {
+		kind := reflect.TypeOf(resource)
+		for i := range kind.NumField() {
+			field := kind.Field(i)
+			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if field.Type.Kind() == reflect.Pointer && options == "" && !schemas[kind.Name()].Properties[name].Nullable {
+				t.Errorf("%s.%s may not be null", kind.Name(), name)
+			}
+		}
 	}
 }
 

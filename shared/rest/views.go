@@ -93,7 +93,7 @@ type Member struct {
 	ExpiresAt   *time.Time `json:"expiresAt"`
 	Until       *time.Time `json:"until"`
 	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email."`
-	Clients     *[]string  `json:"clients" doc:"The only clients that a member of an agency is assigned to; null for all."`
+	Clients     *[]string  `json:"clients" nullable:"true" doc:"The only clients that a member of an agency is assigned to; null for all."`
 }
 
 // NewMember shows a profile in its account's team.
