@@ -91,31 +91,32 @@ func lookAtChange(ctx context.Context, from reader, e agency.Event, now time.Tim
 		by = f.profile.RequestedBy
 	}
 	f.actor = addressOf(by, f.team, f.staff)
-	if !callsForDecision[e.Type] {
-		return f, nil
+	if callsForDecision[e.Type] {
+		f.heldOff, f.hasAccount, err = lookAtDeciders(ctx, from, f)
 	}
-	return f, f.lookAtDeciders(ctx, from)
+	return f, err
 }
 
-// lookAtDeciders reads what those who are asked to decide hold of the agency,
-// and whether a person who is asked by email has an account to choose.
-func (f *facts) lookAtDeciders(ctx context.Context, from reader) error {
+// lookAtDeciders reads who of those who are asked to decide hold the agency off
+// themselves, and whether a person who is asked by email has an account to
+// choose.
+func lookAtDeciders(ctx context.Context, from reader, f facts) (heldOff map[agency.PersonID]bool, choice bool, err error) {
 	var want agency.Want
-	for _, to := range append(owners(*f), addressee(*f)...) {
+	for _, to := range append(owners(f), addressee(f)...) {
 		want.Pairs = append(want.Pairs, agency.PairKey{Addressee: agency.Party(to.ID), Agency: f.agency.ID})
 	}
 	read, err := from.Load(ctx, want)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	f.heldOff = map[agency.PersonID]bool{}
+	heldOff = map[agency.PersonID]bool{}
 	for key, pair := range read.Pairs {
-		f.heldOff[key.Addressee.Person()] = pair.HoldsOff(f.now)
+		heldOff[key.Addressee.Person()] = pair.HoldsOff(f.now)
 	}
 	if person := f.event.Addressee.Person(); person != "" {
-		f.hasAccount, err = hasAccount(ctx, from, person, f.agency.ID, f.now)
+		choice, err = hasAccount(ctx, from, person, f.agency.ID, f.now)
 	}
-	return err
+	return heldOff, choice, err
 }
 
 // hasAccount tells whether a person is owner or admin of an open account other

@@ -301,9 +301,11 @@ func nothingToDecide(f facts) bool {
 }
 
 // movedOn: the profile has left the state, or the request, that the event led
-// to, or that state is a part of the account's closing.
+// to, or that state is a part of the account's closing. That the profile has been
+// collected since changes nothing.
 func movedOn(f facts) bool {
-	return f.profile.Status != f.event.Now.Status || f.profile.Request != f.event.Request || closedBefore(f)
+	p := f.profile
+	return p.Version > 0 && (p.Status != f.event.Now.Status || p.Request != f.event.Request) || closedBefore(f)
 }
 
 // closedBefore: the account was closed before the clock came to it, so that the

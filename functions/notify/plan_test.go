@@ -131,6 +131,7 @@ func TestPlan(t *testing.T) {
 		{name: "expired by email", f: mailExpired, want: "expired-agency ann, expired-agency oskar, expired-person petra"},
 		{name: "expired by email, unheard of", f: mailExpired, then: unheard, want: "expired-agency ann, expired-agency oskar"},
 		{name: "expired by email, muted", f: mailExpired, then: muted, want: "expired-agency ann, expired-agency oskar"},
+		{name: "expired by email, erased", f: mailExpired, then: func(f *facts) { f.profile = agency.Profile{ProfileKey: f.profile.ProfileKey} }, want: "expired-agency oskar"},
 		{name: "expired by email, asked anew", f: mailExpired, then: request(2), want: "-expired-agency ann, -expired-agency oskar, -expired-person petra"},
 
 		{name: "closed", f: closing("", ""), want: "closed-client petra"},

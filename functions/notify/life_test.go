@@ -1,0 +1,566 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+)
+
+const day = 24 * time.Hour
+
+// waiting are the events that nobody has been told of, oldest first, wherever
+// they stand.
+func (s *stage) waiting(t *testing.T) []table.EventKey {
+	t.Helper()
+	var keys []table.EventKey
+	for shard := range table.Shards {
+		for item, err := range s.store.Due(t.Context(), shard, s.now.Add(s.hub.Rules.WakeAfter)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if item.Event != nil {
+				keys = append(keys, *item.Event)
+			}
+		}
+	}
+	slices.SortFunc(keys, func(a, b table.EventKey) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return keys
+}
+
+// tellAll tells all that waits, expects that nothing does afterwards, and checks
+// the emails that came of it.
+func (s *stage) tellAll(t *testing.T, want ...string) {
+	t.Helper()
+	before := len(s.inbox.Emails(t))
+	s.deliver(t, s.waiting(t)...)
+	if left := s.waiting(t); len(left) > 0 {
+		t.Errorf("%d events still wait", len(left))
+	}
+	got := []string{}
+	for _, e := range s.inbox.Emails(t)[before:] {
+		got = append(got, e.Destination.To[0]+": "+e.Subject)
+	}
+	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
+		t.Errorf("the emails: %s", diff)
+	}
+}
+
+// text is the body of the last email.
+func (s *stage) text(t *testing.T) string {
+	t.Helper()
+	all := s.inbox.Emails(t)
+	return strings.Join(strings.Fields(all[len(all)-1].Body.Text), " ")
+}
+
+func (s *stage) profile(t *testing.T, key agency.ProfileKey) agency.Profile {
+	t.Helper()
+	return must[agency.Snapshot](t)(s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{key}})).Profile(key)
+}
+
+func (s *stage) reached(t *testing.T, key agency.ProfileKey, delivery agency.Delivery, want ...agency.PersonID) {
+	t.Helper()
+	p := s.profile(t, key)
+	if diff := cmp.Diff(append([]agency.PersonID{}, want...), append([]agency.PersonID{}, p.Reached...)); diff != "" || p.Delivery != delivery {
+		t.Errorf("%s, want %s; reached: %s", p.Delivery, delivery, diff)
+	}
+}
+
+// account opens an account for somebody.
+func (s *stage) account(t *testing.T, actor agency.Actor, name string) agency.AccountID {
+	t.Helper()
+	return must[agency.AccountView](t)(s.hub.OpenAccount(t.Context(), actor, name+"-0123456789012345", name)).ID
+}
+
+// agencyOf opens an agency for somebody.
+func (s *stage) agencyOf(t *testing.T, actor agency.Actor, name string) agency.AccountID {
+	t.Helper()
+	id := s.account(t, actor, name)
+	must[agency.AccountView](t)(s.hub.SwitchHubOn(t.Context(), actor, id))
+	return id
+}
+
+func (s *stage) ask(t *testing.T, actor agency.Actor, of agency.AccountID, ask agency.Ask) agency.Profile {
+	t.Helper()
+	ask.Areas = some
+	return must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), actor, of, ask))
+}
+
+func (s *stage) addOwner(t *testing.T, account agency.AccountID, email string) agency.PersonID {
+	t.Helper()
+	p, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, account, agency.Invitation{Email: email, Role: agency.Owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Member.Person()
+}
+
+// tick has the clock do all that is due at a profile.
+func (s *stage) tick(t *testing.T, key agency.ProfileKey, want agency.Ticked) {
+	t.Helper()
+	if got := must[agency.Ticked](t)(s.hub.TickProfile(t.Context(), key)); got != want {
+		t.Fatalf("the clock %q, want %q", got, want)
+	}
+}
+
+func TestARequestByEmail(t *testing.T) {
+	s := newStage(t)
+	studio := s.agencyOf(t, annActs, "Bright Studio")
+	p := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "Petra@Bakery.test", Message: message})
+	id := p.ID()
+	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	for _, want := range []string{
+		"ann@studio.test of Bright Studio would like to work in an account of yours", "You need an account of your own first",
+		"with your address petra@bakery.test and open one: https://hub.example.com Then", "https://hub.example.com/requests/" + string(id),
+	} {
+		if !strings.Contains(s.text(t), want) {
+			t.Errorf("the request does not say %q: %s", want, s.text(t))
+		}
+	}
+	s.reached(t, p.ProfileKey, agency.Sent, petraActs.ID())
+
+	bakery := s.account(t, petraActs, "Petra’s Bakery")
+	s.now = s.now.Add(day)
+	must[agency.Profile](t)(s.hub.ResendRequest(t.Context(), annActs, studio, id))
+	s.tellAll(t, "petra@bakery.test: Sent again: Bright Studio asks to work for you")
+	if text := s.text(t); !strings.Contains(text, "choose the account. It can be any in which you are an owner or admin.") || strings.Contains(text, "You need an account") {
+		t.Error(text)
+	}
+	s.reached(t, p.ProfileKey, agency.Sent, petraActs.ID())
+
+	// The agency never hears more than the address that it typed.
+	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, id, false))
+	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
+	if text := s.text(t); !strings.Contains(text, "For 30 days it can't ask you again, or for good if you blocked it.") {
+		t.Error(text)
+	}
+	s.now = s.now.Add(s.hub.Rules.Cooldown)
+	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
+	s.tellAll(t)
+	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
+	s.tellAll(t, "petra@bakery.test: Bright Studio has withdrawn its request")
+	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	s.now = s.now.Add(s.hub.Rules.RequestLifetime)
+	s.tick(t, p.ProfileKey, agency.DidExpire)
+	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired", "petra@bakery.test: The request of Bright Studio has expired")
+
+	s.now = s.now.Add(s.hub.Rules.PairWindow)
+	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	must[agency.Profile](t)(s.hub.AcceptRequestInto(t.Context(), petraActs, id, bakery, agency.Acceptance{Request: 5}))
+	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
+}
+
+func TestWhoHasAnAccountToChoose(t *testing.T) {
+	s := newStage(t)
+	studio := s.agencyOf(t, annActs, "Bright Studio")
+	bakery := s.account(t, petraActs, "Petra’s Bakery")
+	petra := agency.Caller{Actor: petraActs}
+	tom := agency.NewActor("tom@bakery.test", "https://issuer.test", "tom")
+	has := func(person agency.PersonID, want bool) {
+		t.Helper()
+		if got, err := hasAccount(t.Context(), s.store, person, studio, s.now); got != want || err != nil {
+			t.Errorf("has an account: %v, %v; want %v", got, err, want)
+		}
+	}
+	has(tom.ID(), false)
+	for _, step := range []struct {
+		role  agency.Role
+		areas agency.Areas
+		want  bool
+	}{{agency.Member, some, false}, {agency.Admin, nil, true}, {agency.Owner, nil, true}} {
+		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, agency.Invitation{Email: tom.Email, Role: step.role, Areas: step.areas}); err != nil {
+			t.Fatal(err)
+		}
+		has(tom.ID(), step.want)
+	}
+	// The agency's own is none that its request could go to.
+	has(annActs.ID(), false)
+	s.account(t, annActs, "Ann’s own")
+	has(annActs.ID(), true)
+	must[agency.AccountView](t)(s.hub.CloseAccount(t.Context(), petra, bakery))
+	has(tom.ID(), false)
+}
+
+func TestAMutedRequestReachesNobody(t *testing.T) {
+	s := newStage(t)
+	studio := s.agencyOf(t, annActs, "Bright Studio")
+	p := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, p.ID(), true))
+	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
+
+	s.now = s.now.Add(time.Hour)
+	if p = s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"}); !p.Muted {
+		t.Fatal("it is not muted")
+	}
+	s.tellAll(t)
+	s.reached(t, p.ProfileKey, agency.Sent)
+	s.now = s.now.Add(day)
+	must[agency.Profile](t)(s.hub.ResendRequest(t.Context(), annActs, studio, p.ID()))
+	s.tellAll(t)
+	s.reached(t, p.ProfileKey, agency.Sent)
+	s.now = s.now.Add(s.hub.Rules.RequestLifetime - s.hub.Rules.RemindBefore)
+	s.tick(t, p.ProfileKey, agency.DidRemind)
+	s.tellAll(t)
+	s.now = s.now.Add(s.hub.Rules.RemindBefore)
+	s.tick(t, p.ProfileKey, agency.DidExpire)
+	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
+}
+
+// Whoever holds an agency off themselves is not written to on behalf of an
+// account that does not, and their co-owners are.
+func TestAnOwnersOwnPairMutesTheirEmailAlone(t *testing.T) {
+	s := newStage(t)
+	studio := s.agencyOf(t, annActs, "Bright Studio")
+	bakery := s.account(t, petraActs, "Petra’s Bakery")
+	tom := s.addOwner(t, bakery, "tom@bakery.test")
+	byEmail := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, byEmail.ID(), false))
+	s.deliver(t, s.waiting(t)...)
+
+	p := s.ask(t, annActs, studio, agency.Ask{Account: bakery})
+	key := s.waiting(t)[0]
+	s.tellAll(t, "tom@bakery.test: Bright Studio asks to work in Petra’s Bakery")
+	s.reached(t, p.ProfileKey, agency.Sent, tom)
+	s.finished(t, table.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}, false)
+
+	// She allows it again, and hears of the next email and so of its end.
+	s.now = s.now.Add(day)
+	must[bool](t)(s.hub.UnblockForMe(t.Context(), petraActs, byEmail.ID()))
+	must[agency.Profile](t)(s.hub.ResendRequest(t.Context(), annActs, studio, p.ID()))
+	again := "Sent again: Bright Studio asks to work in Petra’s Bakery"
+	s.tellAll(t, "petra@bakery.test: "+again, "tom@bakery.test: "+again)
+	s.reached(t, p.ProfileKey, agency.Sent, tom, petraActs.ID())
+}
+
+// finished checks that an email is at its end, sent or not.
+func (s *stage) finished(t *testing.T, m table.MailKey, sent bool) {
+	t.Helper()
+	claim, err := s.store.ClaimMail(t.Context(), m, s.now, lease)
+	if claim != table.Done || err != nil {
+		t.Errorf("the email is not finished: %v, %v", claim, err)
+	}
+	if got := must[bool](t)(s.store.WasSent(t.Context(), m)); got != sent {
+		t.Errorf("sent: %v, want %v", got, sent)
+	}
+}
+
+func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
+	s := newStage(t)
+	s.now = monday.Truncate(day)
+	bakery := s.account(t, petraActs, "Petra’s Bakery")
+	most := s.hub.Rules.DailyMails
+	asks := func(i int) agency.Profile {
+		t.Helper()
+		who := agency.NewActor(fmt.Sprintf("ann%d@studio.test", i), "https://issuer.test", fmt.Sprint(i))
+		studio := s.agencyOf(t, who, fmt.Sprintf("Studio %d", i))
+		if i%2 == 0 {
+			return s.ask(t, who, studio, agency.Ask{Account: bakery})
+		}
+		return s.ask(t, who, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	}
+	var last agency.Profile
+	for i := range most {
+		last = asks(i)
+		s.deliver(t, s.waiting(t)...)
+	}
+	if got := len(s.inbox.Emails(t)); got != most {
+		t.Fatalf("%d emails, want %d", got, most)
+	}
+	for i := range 2 {
+		p := asks(most + i)
+		keys := s.waiting(t)
+		s.tellAll(t)
+		// The agency can't tell it from one that was mailed.
+		s.reached(t, p.ProfileKey, agency.Sent)
+		kind := []string{"requested", "requested-person"}[i%2]
+		s.finished(t, table.MailKey{Event: keys[len(keys)-1].ID, Kind: kind, Recipient: petraActs.ID()}, false)
+		s.deliver(t, keys...)
+	}
+	// A receipt is never capped.
+	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, last.ID(), false))
+	s.tellAll(t, "ann9@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Studio 9")
+	// Others have their own days, and so has she the next.
+	tom := "tom@bakery.test"
+	s.addOwner(t, bakery, tom)
+	s.tellAll(t, tom+": You are now in the team of Petra’s Bakery")
+	s.now = s.now.Add(day)
+	asks(most + 3)
+	s.tellAll(t, "petra@bakery.test: Studio 13 asks to work for you")
+}
+
+func TestAReminder(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	s.tellAll(t, theRequest)
+	s.now = deadline.Add(-s.hub.Rules.RemindBefore)
+	s.tick(t, agency.At(bakery, studio), agency.DidRemind)
+	s.tellAll(t, "petra@bakery.test: Reminder: Bright Studio asks to work in Petra’s Bakery")
+	for _, want := range []string{"for 3 days more", "ann@studio.test of Bright Studio", "Monday, 7 December 2026 at 10:00 UTC", "as agreed on the phone"} {
+		if !strings.Contains(s.text(t), want) {
+			t.Errorf("the reminder does not say %q: %s", want, s.text(t))
+		}
+	}
+	s.tick(t, agency.At(bakery, studio), agency.Idle)
+}
+
+func TestAnEndIsToldAhead(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	s.tellAll(t, theRequest)
+	connection := agency.At(bakery, studio)
+	until := s.now.Add(10 * day)
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1, Until: &until}))
+	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
+	if !strings.Contains(s.text(t), "The access ends by itself on Thursday, 3 December 2026 at 10:00 UTC.") {
+		t.Error(s.text(t))
+	}
+	both := func(left string) []string {
+		return []string{"ann@studio.test: Your access to Petra’s Bakery ends in " + left, "petra@bakery.test: The access of Bright Studio to Petra’s Bakery ends in " + left}
+	}
+	s.now = until.Add(-7 * day)
+	s.tick(t, connection, agency.DidRemind)
+	s.tellAll(t, both("7 days")...)
+	s.now = until.Add(-day)
+	s.tick(t, connection, agency.DidRemind)
+	// It is told late, and says what is left by then.
+	s.now = until.Add(-5 * time.Hour)
+	s.tellAll(t, both("5 hours")...)
+
+	// A moved date is warned of anew; a warning of the old one is overtaken.
+	move := func(to time.Time) {
+		t.Helper()
+		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), agency.MemberChange{Until: &to}))
+	}
+	until = s.now.Add(3 * day)
+	move(until)
+	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
+	s.now = until.Add(-day)
+	s.tick(t, connection, agency.DidRemind)
+	move(time.Time{})
+	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
+	if !strings.Contains(s.text(t), "The access has no end date any more") {
+		t.Error(s.text(t))
+	}
+	until = s.now.Add(time.Hour)
+	move(until)
+	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
+	s.now = until
+	s.tick(t, connection, agency.DidLapse)
+	s.tellAll(t, "ann@studio.test: Your access to Petra’s Bakery has ended", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery has ended")
+}
+
+// cleanUp has the clock do all that follows from an account's closing.
+func (s *stage) cleanUp(t *testing.T, account agency.AccountID) {
+	t.Helper()
+	for range 10 {
+		if must[agency.Ticked](t)(s.hub.TickAccount(t.Context(), account)) == agency.Idle {
+			return
+		}
+	}
+	t.Fatal("the closing has no end")
+}
+
+// The rows may have been ended before the closing is told: it is told to whoever
+// was in when it happened, and its consequences are not told besides.
+func TestAClosingIsTold(t *testing.T) {
+	for _, cleanedUp := range []bool{false, true} {
+		t.Run(fmt.Sprint("cleaned up: ", cleanedUp), func(t *testing.T) {
+			s := newStage(t)
+			bakery, studio, _ := s.requested(t)
+			s.tellAll(t, theRequest)
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+			s.addOwner(t, bakery, "tom@bakery.test")
+			bob, eve := agency.NewActor("bob@agency.test", "https://issuer.test", "bob"), agency.NewActor("eve@gone.test", "https://issuer.test", "eve")
+			asks, gone := s.agencyOf(t, bob, "Asking"), s.agencyOf(t, eve, "Gone")
+			s.ask(t, bob, asks, agency.Ask{Account: bakery})
+			withdrawn := s.ask(t, eve, gone, agency.Ask{Account: bakery})
+			must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), eve, gone, withdrawn.ID()))
+			s.deliver(t, s.waiting(t)...)
+
+			s.now = s.now.Add(time.Hour)
+			must[agency.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery))
+			if cleanedUp {
+				s.now = s.now.Add(time.Minute)
+				s.cleanUp(t, bakery)
+				if p := s.profile(t, agency.At(bakery, studio)); p.Status != agency.Ended {
+					t.Fatalf("the agency is %s", p.Status)
+				}
+			}
+			all := s.inbox.Emails(t)
+			s.deliver(t, s.waiting(t)...)
+			if left := s.waiting(t); len(left) > 0 {
+				t.Errorf("%d events still wait", len(left))
+			}
+			var got []string
+			for _, e := range s.inbox.Emails(t)[len(all):] {
+				got = append(got, e.Destination.To[0]+": "+e.Subject)
+			}
+			slices.Sort(got)
+			want := []string{
+				"ann@studio.test: Petra’s Bakery was closed", "bob@agency.test: " + string(bakery) + " was closed",
+				"petra@bakery.test: Petra’s Bakery was closed", "tom@bakery.test: Petra’s Bakery was closed",
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTheClosingOfAnOwnedAccountIsTold(t *testing.T) {
+	s := newStage(t)
+	studio := s.agencyOf(t, annActs, "Bright Studio")
+	cafe := must[agency.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", agency.NewClientAccount{
+		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: "chloe@cafe.test", Areas: some},
+	})).ID
+	s.deliver(t, s.waiting(t)...)
+	must[agency.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: annActs, As: studio}, cafe))
+	s.cleanUp(t, cafe)
+	s.tellAll(t, "chloe@cafe.test: Café Chloé was closed", "ann@studio.test: Café Chloé was closed")
+	if text := s.text(t); !strings.Contains(text, "ann@studio.test of Bright Studio closed the account Café Chloé, which Bright Studio owned.") {
+		t.Error(text)
+	}
+}
+
+func TestARenameIsCarriedToTheCopies(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+	s.deliver(t, s.waiting(t)...)
+	must[agency.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery, "Pâtisserie"))
+	must[agency.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: annActs}, studio, "Brighter Studio"))
+	keys := s.waiting(t)
+	names := func(account, of string) {
+		t.Helper()
+		connection, own := s.profile(t, agency.At(bakery, studio)), s.profile(t, agency.At(bakery, petraActs.ID()))
+		got := []string{connection.AccountName, own.AccountName, connection.Name}
+		if diff := cmp.Diff([]string{account, account, of}, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	names("Petra’s Bakery", "Bright Studio")
+
+	var failure error
+	failing := *s.n
+	failing.carryName = func(context.Context, agency.AccountID) error { return failure }
+	failure = errFault
+	if failed := s.handle(t, &failing, batch(keys...)); failed != "s1" {
+		t.Errorf("failed: %q, want s1", failed)
+	}
+	// Somebody else writes the same rows all the time: later.
+	failure = &agency.Error{Code: agency.Conflict}
+	if failed := s.handle(t, &failing, batch(keys...)); failed != "" {
+		t.Errorf("failed: %q", failed)
+	}
+	s.told(t, keys[0], false)
+	names("Petra’s Bakery", "Bright Studio")
+	s.tellAll(t)
+	names("Pâtisserie", "Brighter Studio")
+}
+
+// What a request's emails reached is known even if its note was lost, and while
+// some of them still wait.
+func TestReachedSurvivesARepeat(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, id := s.requested(t)
+	connection := agency.At(bakery, studio)
+	tom := s.addOwner(t, bakery, "tom@bakery.test")
+	keys := s.waiting(t)
+	s.faults.delivery = errFault
+	if failed := s.handle(t, s.n, batch(keys[0])); failed != "s1" {
+		t.Errorf("failed: %q, want s1", failed)
+	}
+	s.reached(t, connection, agency.Waiting)
+	s.faults.delivery = nil
+	before := len(s.inbox.Emails(t))
+	s.deliver(t, keys...)
+	if got := len(s.inbox.Emails(t)); got != before+1 {
+		t.Errorf("%d emails more, want Tom's welcome alone", got-before)
+	}
+	s.reached(t, connection, agency.Sent, petraActs.ID(), tom)
+
+	// A new owner has not heard of the request, nor of its end.
+	s.addOwner(t, bakery, "una@bakery.test")
+	s.tellAll(t, "una@bakery.test: You are now in the team of Petra’s Bakery")
+	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
+	gone := ": Bright Studio has withdrawn its request"
+	s.tellAll(t, "petra@bakery.test"+gone, "tom@bakery.test"+gone)
+}
+
+func TestWhoWasReachedIsNotedWhileOthersWait(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, id := s.requested(t)
+	s.now = s.now.Add(time.Minute)
+	s.addOwner(t, bakery, "tom@bakery.test")
+	ses := &moodySES{mood: func(to string) (int, string, string) {
+		if to == "tom@bakery.test" {
+			return 500, "InternalFailure", ""
+		}
+		return 200, "", ""
+	}}
+	n := s.notifier(t, ses.start(t))
+	key := s.waiting(t)[0]
+	if failed := s.handle(t, n, batch(key)); failed != "" {
+		t.Errorf("failed: %q", failed)
+	}
+	s.told(t, key, false)
+	s.reached(t, agency.At(bakery, studio), agency.Waiting, petraActs.ID())
+	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
+	s.tellAll(t, "tom@bakery.test: You are now in the team of Petra’s Bakery", "petra@bakery.test: Bright Studio has withdrawn its request")
+	s.reached(t, agency.At(bakery, studio), agency.Sent, petraActs.ID())
+}
+
+func TestStaffAreToldOfTheirClients(t *testing.T) {
+	s := newStage(t)
+	studio := s.agencyOf(t, annActs, "Bright Studio")
+	ann := agency.Caller{Actor: annActs}
+	p, _, err := s.hub.InvitePerson(t.Context(), ann, studio, agency.Invitation{Email: "sam@studio.test", Role: agency.Member, Areas: some})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.tellAll(t, "sam@studio.test: You are now in the team of Bright Studio")
+	assign := func(clients []agency.AccountID, want string) {
+		t.Helper()
+		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), ann, studio, p.Member, agency.MemberChange{Clients: &clients}))
+		s.tellAll(t, "sam@studio.test: Your clients in Bright Studio have changed")
+		if text := s.text(t); !strings.Contains(text, want) {
+			t.Errorf("it does not say %q: %s", want, text)
+		}
+	}
+	assign([]agency.AccountID{bakery, studio}, "You may work for 2 clients of Bright Studio.")
+	assign([]agency.AccountID{}, "You may work for no client of Bright Studio.")
+	assign(nil, "You may work for all clients of Bright Studio.")
+}
+
+// A person who is erased is not written to, and of the request that was addressed
+// to them the agency hears no more than that it has ended.
+func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
+	s := newStage(t)
+	studio := s.agencyOf(t, annActs, "Bright Studio")
+	s.account(t, annActs, "Another")
+	p := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	s.now = s.now.Add(time.Hour)
+	if err := s.hub.EraseMe(t.Context(), petraActs); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		must[agency.Ticked](t)(s.hub.TickPerson(t.Context(), petraActs.ID()))
+	}
+	if got := s.profile(t, p.ProfileKey); got.Status == agency.Pending {
+		t.Fatalf("the request is %s", got.Status)
+	}
+	s.tellAll(t, "ann@studio.test: Your request to a person has ended")
+}
