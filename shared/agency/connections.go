@@ -75,7 +75,7 @@ func (h *Hub) RequestConnection(ctx context.Context, actor Actor, agency Account
 				Message: "They have declined not long ago. Give them time before you ask again."}
 		}
 		d.limits = append(d.limits, CountChange{
-			Agency: agency, PendingBelow: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
+			Agency: agency, PendingMost: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
 		})
 		return d.countMail(pairKey)
 	})

@@ -199,7 +199,7 @@ func (d *decision) counts() []CountChange {
 	}
 	for _, l := range d.limits {
 		c := of(l.Agency)
-		c.PendingBelow, c.NoClients = l.PendingBelow, l.NoClients
+		c.PendingMost, c.NoClients = l.PendingMost, l.NoClients
 		c.Day, c.Requests, c.DayBelow = l.Day, l.Requests, l.DayBelow
 	}
 	return moves

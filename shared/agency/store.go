@@ -109,9 +109,9 @@ type CountChange struct {
 	Month time.Time
 	// Happened counts the events of the month by type.
 	Happened map[EventType]int
-	// PendingBelow, when not 0, is what the agency's pending requests must be
-	// below before this change; otherwise Save answers ErrTooManyOpen.
-	PendingBelow int
+	// PendingMost, when not 0, is what the agency's pending requests must not
+	// exceed after this change; otherwise Save answers ErrTooManyOpen.
+	PendingMost int
 	// Day is the UTC day whose count of new requests moves by Requests; it must
 	// be below DayBelow before, when that is not 0, else ErrTooManyToday.
 	Day      time.Time

@@ -118,8 +118,8 @@ const (
 	Claimed Claim = iota
 	Held
 	Done
-	// Capped is an unsolicited email over its recipient's limit of the day. It is
-	// claimed all the same, for its fate to be noted.
+	// Capped is an unsolicited email over its recipient's limit of the day. That
+	// is its fate, and has been noted.
 	Capped
 )
 
@@ -152,7 +152,7 @@ func claiming(now time.Time, lease time.Duration) (update, condition string, val
 		"attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)",
 		map[string]types.AttributeValue{
 			":waiting": text(string(MailWaiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
-			":one": number(1), ":ttl": &types.AttributeValueMemberN{Value: strconv.FormatInt(now.Add(mailsKept).Unix(), 10)},
+			":one": number(1), ":ttl": epoch(now.Add(mailsKept)),
 		}
 }
 
@@ -181,11 +181,13 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m MailKey, now time.Time, 
 	case errors.Is(err, agency.ErrConflict):
 		return Held, nil
 	case errors.Is(err, errCapped):
-		claimed, err := t.ClaimMail(ctx, m, now, lease)
-		if claimed == Claimed && err == nil {
-			return Capped, nil
+		// At once for good: whoever claimed it anew would find it uncounted.
+		capped, err := t.update(ctx, mailKey(m), "SET #fate = :capped, #claimedAt = :now, #finishedAt = :now, #ttl = :ttl", "attribute_not_exists(#pk)",
+			map[string]types.AttributeValue{":capped": text(string(MailCapped)), ":now": text(stamp(now)), ":ttl": epoch(now.Add(mailsKept))})
+		if capped || err != nil {
+			return Capped, err
 		}
-		return claimed, err
+		return t.ClaimMail(ctx, m, now, lease)
 	default:
 		return Held, err
 	}

@@ -284,8 +284,8 @@ func (w *writer) count(m agency.CountChange) {
 	case m.NoClients:
 		now.unless("#owned > :none OR #connected > :none OR #pending > :none", map[string]int{":none": 0})
 		w.add(countKey(m.Agency, nowSort), now, agency.ErrHasClients)
-	case m.PendingBelow > 0:
-		now.unless("#pending >= :most", map[string]int{":most": m.PendingBelow})
+	case m.PendingMost > 0:
+		now.unless("#pending > :most", map[string]int{":most": m.PendingMost - m.Pending})
 		w.add(countKey(m.Agency, nowSort), now, agency.ErrTooManyOpen)
 	default:
 		w.add(countKey(m.Agency, nowSort), now, nil)
@@ -338,7 +338,7 @@ func (a *addition) unless(condition string, values map[string]int) {
 func (a *addition) keep(until time.Time) {
 	a.sets = append(a.sets, "#ttl = :ttl")
 	a.names["#ttl"] = "ttl"
-	a.values[":ttl"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(until.Unix(), 10)}
+	a.values[":ttl"] = epoch(until)
 }
 
 func (w *writer) add(k key, a *addition, failed error) {
@@ -406,4 +406,9 @@ func textOf(v types.AttributeValue) string {
 
 func number(n int) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.Itoa(n)}
+}
+
+// epoch is a time as DynamoDB's TTL reads it.
+func epoch(t time.Time) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(t.Unix(), 10)}
 }
