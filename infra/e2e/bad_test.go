@@ -138,7 +138,7 @@ func TestBadInput(t *testing.T) {
 		// Requests.
 		invalid("a message too long", ann, "POST", hub+"/connections", `{"account":"`+pub+`","message":"`+long(501)+`","areas":{"pages":"view"}}`, "body.message"),
 		invalid("a message with a control character", ann, "POST", hub+"/connections", `{"account":"`+pub+`","message":"a\u0007b","areas":{"pages":"view"}}`, "body.message"),
-		invalid("asking nobody", ann, "POST", hub+"/connections", `{"areas":{"pages":"view"}}`, "body.account"),
+		invalid("asking nobody", ann, "POST", hub+"/connections", `{"areas":{"pages":"view"}}`, "body"),
 		invalid("asking oneself", ann, "POST", hub+"/connections", `{"account":"`+o.id+`","areas":{"pages":"view"}}`, "body.account"),
 		{"asking an unknown account", ann, "POST", hub + "/connections", `{"account":"` + unknown + `","areas":{"pages":"view"}}`, "", 404, "not_found", ""},
 		{"asking what is no id", ann, "POST", hub + "/connections", `{"account":"luna","areas":{"pages":"view"}}`, "", 404, "not_found", ""},
@@ -159,7 +159,7 @@ func TestBadInput(t *testing.T) {
 		invalid("accepting one and a half", olga, "POST", accept, `{"request":1.5}`, "body.request"),
 		invalid("accepting by a word", olga, "POST", accept, `{"request":"1"}`, "body.request"),
 		{"accepting another request", olga, "POST", accept, `{"request":9}`, "", 409, "conflict", ""},
-		invalid("a denial with a body", olga, "POST", team+"/"+o.id+"/deny", `{"gently":true}`, "body"),
+		invalid("a denial of another kind", olga, "POST", team+"/"+o.id+"/deny", `{"gently":true}`, "body.gently"),
 		{"accepting a stranger", olga, "POST", team + "/" + rival + "/accept", `{"request":1}`, "", 404, "not_found", ""},
 		{"accepting a person", olga, "POST", team + "/" + mia.id() + "/accept", `{"request":1}`, "", 404, "not_found", ""},
 		{"restricting what is pending", olga, "PATCH", team + "/" + o.id, `{"areas":{"pages":"view"}}`, "", 409, "not_active", ""},
@@ -217,7 +217,7 @@ func TestBadInput(t *testing.T) {
 		{"a slash too many", olga, "GET", "/v1/accounts/" + luna + "/", nil, "", 404, "not_found", ""},
 		{"a slash in an id", olga, "GET", "/v1/accounts/" + luna + "%2Fteam", nil, "", 404, "not_found", ""},
 		{"a method that is not there", olga, "PUT", hers, `{"name":"x"}`, "", 405, "invalid", ""},
-		{"an operation of later", olga, "DELETE", hers, nil, "", 405, "invalid", ""},
+		{"an operation that is not there", olga, "DELETE", hers + "/activity", nil, "", 405, "invalid", ""},
 		{"an id in capitals", olga, "GET", "/v1/accounts/" + strings.ToUpper(luna), nil, "", 404, "not_found", ""},
 		{"an unknown account", olga, "GET", "/v1/accounts/" + unknown, nil, "", 404, "not_found", ""},
 	}

@@ -22,8 +22,8 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("%v:\n%s", err, out)
 		}
 		for _, says := range []string{
-			"permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: denied",
-			"That was the story: 12 steps, 13 emails.", s.SES,
+			"permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: denied", "cooling: ", "not_assigned", "blocked: true",
+			"That was the story: 16 steps, 18 emails.", s.SES,
 		} {
 			if !strings.Contains(string(out), says) {
 				t.Errorf("it does not show %q:\n%s", says, out)
@@ -32,8 +32,8 @@ func TestDemo(t *testing.T) {
 		if token.Match(out) {
 			t.Errorf("it shows a token:\n%s", out)
 		}
-		if n := len(s.untilMark(t)); n != 13 {
-			t.Errorf("the story caused %d emails, and 13 were shown", n)
+		if n := len(s.untilMark(t)); n != 18 {
+			t.Errorf("the story caused %d emails, and 18 were shown", n)
 		}
 	}
 	var stderr bytes.Buffer

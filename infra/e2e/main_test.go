@@ -50,8 +50,10 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	code = m.Run()
-	if shared.stack != nil {
-		err = shared.stack.stop()
+	for _, s := range []*sharing{&asDeployed, &generous} {
+		if s.stack != nil {
+			err = errors.Join(err, s.stack.stop())
+		}
 	}
 	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""
 	if missing := built.contract.unanswered(); whole && code == 0 && len(missing) > 0 {
@@ -70,21 +72,38 @@ func build(program, pkg string) error {
 	return nil
 }
 
-var shared struct {
+// sharing is a stack that several tests share.
+type sharing struct {
 	once  sync.Once
 	stack *stack
 	err   error
 }
 
+// One has the settings as they are deployed, the other limits that no story
+// meets which asks the same people again and again.
+var asDeployed, generous sharing
+
 // common is the stack that most tests share. They run one after the other, so
 // that each can hold the whole inbox to what it caused.
 func common(t *testing.T) *stack {
 	t.Helper()
-	shared.once.Do(func() {
-		shared.stack, shared.err = start(filepath.Join(built.folder, "common"), "-schedules=false")
+	return asDeployed.get(t, "common")
+}
+
+// unlimited is common for stories that need many requests between the same two
+// in one day.
+func unlimited(t *testing.T) *stack {
+	t.Helper()
+	return generous.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000}`)
+}
+
+func (s *sharing) get(t *testing.T, name string, args ...string) *stack {
+	t.Helper()
+	s.once.Do(func() {
+		s.stack, s.err = start(filepath.Join(built.folder, name), append([]string{"-schedules=false"}, args...)...)
 	})
-	if shared.err != nil {
-		t.Fatal(shared.err)
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	return shared.stack
+	return s.stack
 }

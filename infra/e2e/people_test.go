@@ -183,7 +183,8 @@ type (
 			Plan, State, Payer string
 			PeriodEnd          time.Time
 		}
-		Access access
+		Access   access
+		ClosedAt *time.Time
 	}
 	access struct {
 		Allowed                       bool
@@ -196,10 +197,12 @@ type (
 		Areas                             levels
 		Request                           int
 		RequestedAt, ExpiresAt, Until     *time.Time
+		Clients                           *[]string
 	}
 	connection struct {
 		ID, Kind, Name, Status, Ownership string
 		Account, Message, Delivery        *string
+		Email                             *string
 		Agency                            struct{ ID, Name string }
 		Areas                             levels
 		Request                           int
@@ -314,6 +317,23 @@ func (p *person) asks(t *testing.T, agency, account string, areas levels) connec
 	t.Helper()
 	r := p.post(t, "/v1/agencies/"+agency+"/connections", map[string]any{"account": account, "areas": areas})
 	return read[connection](t, r.is(t, http.StatusCreated))
+}
+
+// asksByEmail requests a connection from whoever has that address.
+func (p *person) asksByEmail(t *testing.T, agency, email string, areas levels) connection {
+	t.Helper()
+	r := p.post(t, "/v1/agencies/"+agency+"/connections", map[string]any{"ownerEmail": email, "areas": areas})
+	return read[connection](t, r.is(t, http.StatusCreated))
+}
+
+// allows lets an agency ask an account again; held tells whether anything held
+// it off.
+func (p *person) allows(t *testing.T, account, agency string, held bool) {
+	t.Helper()
+	r := p.post(t, "/v1/accounts/"+account+"/team/"+agency+"/unblock", nil)
+	if was := read[struct{ Allowed bool }](t, r.is(t, http.StatusOK)).Allowed; was != held {
+		t.Errorf("%s allows the agency: it was held off %t, want %t", p.email, was, held)
+	}
 }
 
 func connectionID(account, of string) string {

@@ -65,7 +65,7 @@ func count(lines []line, kind string) int {
 // TestRaces: whoever comes at the same time, there is exactly one outcome, one
 // event and one set of emails.
 func TestRaces(t *testing.T) {
-	s := common(t)
+	s := unlimited(t)
 	o := newOffice(t, s, "Bright Works", "races.test")
 	ann, ben, carl := o.ann, o.ben, s.person(t, "carl@cafe.races.test")
 	olga, oscar := s.person(t, "olga@luna.races.test"), s.person(t, "oscar@luna.races.test")
@@ -248,6 +248,8 @@ func TestRaces(t *testing.T) {
 			}
 			if want == "connection.accepted" {
 				ended(t)
+			} else {
+				oscar.allows(t, luna, o.id, true)
 			}
 		}
 	})

@@ -38,6 +38,6 @@ func run(ctx context.Context, data string, out io.Writer) error {
 	if err := s.play(ctx); err != nil {
 		return fmt.Errorf("step %d (%s) failed: %w", s.number, s.title, err)
 	}
-	s.end()
+	s.goodbye()
 	return nil
 }

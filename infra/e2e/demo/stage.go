@@ -194,8 +194,18 @@ func (s *stage) show(m client.Mail) {
 	}
 }
 
-// end says where to look further.
-func (s *stage) end() {
+// rows prints the items of a list.
+func (s *stage) rows(list map[string]any, shown func(map[string]any) string) {
+	items, _ := list["items"].([]any)
+	for _, item := range items {
+		if row, ok := item.(map[string]any); ok {
+			fmt.Fprintf(s.out, "         %s\n", shown(row))
+		}
+	}
+}
+
+// goodbye says where to look further.
+func (s *stage) goodbye() {
 	fmt.Fprintf(s.out, "\nThat was the story: %d steps, %d emails.\n", s.number, len(s.seen))
 	fmt.Fprintf(s.out, "All emails, as people see them:  %s\n", s.stack.SES)
 	fmt.Fprintf(s.out, "Go on by hand:  make token EMAIL=ann@bright-%s.test\n", s.run)
