@@ -40,7 +40,7 @@ run: setup
 
 test: setup
 	$(if $(RACE),,@echo "No C compiler: the tests run without the race detector.")
-	go test $(RACE) ./...
+	go test $(RACE) -timeout 8m ./...
 
 demo:
 	@go run ./infra/e2e/demo

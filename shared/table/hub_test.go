@@ -133,6 +133,13 @@ func TestCreateStory(t *testing.T) {
 		if e.Agency != w.agency || e.Ownership != agency.AgencyOwned {
 			t.Errorf("%s concerns %q", e.Type, e.Agency)
 		}
+		hat := w.agency
+		if e.Type == agency.AccountCreated {
+			hat = "" // from the hub, on nobody's behalf
+		}
+		if e.As != hat || e.Actor != w.gus.ID() && e.Actor != w.gil.ID() {
+			t.Errorf("%s by %q as %q", e.Type, e.Actor, e.As)
+		}
 	}
 	diff(t, "lines of the agency", 4, len(must[agency.List[agency.Event]](t)(w.store.Activity(ctx, made.ID, w.agency, agency.Page{Limit: 10})).Items))
 

@@ -117,7 +117,7 @@ func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read 
 	for range rounds {
 		input := q.input(t.name)
 		input.ExclusiveStartKey = start
-		input.Limit = aws.Int32(int32(limit - len(out.Items))) //nolint:gosec // bounded just here
+		input.Limit = aws.Int32(int32(limit - len(out.Items)))
 		answer, err := t.db.Query(ctx, input)
 		if err != nil {
 			return agency.List[T]{}, fmt.Errorf("table: query: %w", err)

@@ -277,7 +277,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 			}
 			last = d.At
 			n++
-			id := ""
+			var id string
 			if d.Profile != nil {
 				id = string(d.Profile.Addressee)
 				profiles++
@@ -298,8 +298,8 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 	}
 	// Whoever has seen enough stops.
 	n := 0
-	for range store.Due(t.Context(), 0, now) {
-		if n++; n == 3 {
+	for _, err := range store.Due(t.Context(), 0, now) {
+		if n++; err != nil || n == 3 {
 			break
 		}
 	}

@@ -26,7 +26,7 @@ func TestRandomCommandsKeepTheBooks(t *testing.T) {
 
 func keepTheBooks(t *testing.T, workers int) {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any will do
+	seed := uint64(time.Now().UnixNano())
 	if given, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
 		seed = given
 	}
@@ -41,7 +41,7 @@ func keepTheBooks(t *testing.T, workers int) {
 	var wg sync.WaitGroup
 	for worker := range workers {
 		wg.Go(func() {
-			r := rand.New(rand.NewPCG(seed, uint64(worker))) //nolint:gosec // the same again from the same seed
+			r := rand.New(rand.NewPCG(seed, uint64(worker)))
 			for n := range steps {
 				code := agency.CodeOf(randomCommand(h, r, worlds, fmt.Sprintf("%d-%d-%016d", worker, n, seed)))
 				if code == agency.Internal {

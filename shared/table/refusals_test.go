@@ -36,6 +36,12 @@ func TestRefusals(t *testing.T) {
 	waiting, joined := stage("-waiting", ask), stage("-joined", ask, allow)
 	withdrawn := stage("-withdrawn", ask, func(v *world) error { return second(v.WithdrawRequest(ctx, v.gil, v.agency, v.con)) })
 	hubOff := w.world("-off")
+	// An agency that asked, and whose hub has been switched off since.
+	gone := w.world("-gone").pending()
+	former := load(t, w.store, agency.Want{Accounts: []agency.AccountID{gone.agency}}).Account(gone.agency)
+	former.Hub = false
+	former.Version++
+	put(t, w.store, agency.Changes{Accounts: []agency.Account{former}})
 
 	gilElse, annElse := impostor(w.gil), impostor(w.ann)
 	request := func(by agency.Actor, of, to agency.AccountID) error {
@@ -229,6 +235,8 @@ func TestRefusals(t *testing.T) {
 		{"hub off: clients", agency.Conflict, "", func() error {
 			return third(w.Clients(ctx, w.ann, w.client, agency.ClientFilter{}, agency.Page{Limit: 1}))
 		}},
+		{"hub off: accept", agency.Conflict, "", func() error { return accept(gone, as(gone.ann), agency.Acceptance{Request: 1}) }},
+		{"hub off: resend", agency.Conflict, "", func() error { return second(w.ResendRequest(ctx, gone.gil, gone.agency, gone.con)) }},
 		{"an admin in an owned account", agency.Invalid, "", func() error {
 			return invite(as(w.gil, w.agency), w.owned, agency.Invitation{Email: "new@x.test", Role: agency.Admin})
 		}},

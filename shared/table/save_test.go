@@ -364,7 +364,8 @@ func TestListsAnswerFailuresAsFailures(t *testing.T) {
 	_, err4 := store.Activity(t.Context(), a, "", page)
 	_, _, err5 := store.Backlog(t.Context(), noon)
 	var err6 error
-	for _, err6 = range store.Due(t.Context(), 0, noon) {
+	for _, err := range store.Due(t.Context(), 0, noon) {
+		err6 = err
 	}
 	for i, err := range []error{err1, err2, err3, err4, err5, err6} {
 		if agency.CodeOf(err) != agency.Internal || !strings.Contains(err.Error(), "connection reset") {

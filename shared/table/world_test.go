@@ -273,6 +273,7 @@ func (h *hub) events(id agency.AccountID) []string {
 }
 
 func must[T any](t testing.TB) func(T, error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {

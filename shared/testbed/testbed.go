@@ -167,7 +167,7 @@ const guard = `"$@" & server=$!; read -r _; kill $server; sleep 2; kill -9 $serv
 // answers HTTP.
 func start(endpoint, program string, arguments ...string) error {
 	var output tail
-	cmd := exec.Command("sh", append([]string{"-c", guard, "sh", program}, arguments...)...) //nolint:gosec,noctx // our own tools, until we end
+	cmd := exec.Command("sh", append([]string{"-c", guard, "sh", program}, arguments...)...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	hold, err := cmd.StdinPipe()
 	if err != nil {
