@@ -194,7 +194,8 @@ func letters() map[string]facts {
 		f.event.Now.Areas, f.event.Now.Until = fewer, deadline.Add(24*time.Hour)
 	})
 	lapsed := connection(agency.ConnectionLapsed, agency.Active, agency.Lapsed).with(func(f *facts) { f.event.Now.Until = f.now })
-	asked := connection(agency.ConnectionRequested, "", agency.Pending).by("ann@studio.test")
+	// What was asked for before, in another request, is nobody's business now.
+	asked := connection(agency.ConnectionRequested, agency.Denied, agency.Pending).by("ann@studio.test").with(func(f *facts) { f.event.Was.Areas = fewer })
 	added := membership(agency.PersonAdded, agency.ClientOwned, agency.Member, agency.Active)
 	changed := membership(agency.PersonChanged, agency.ClientOwned, agency.Member, agency.Active)
 	again := func(f *facts) { f.event.Was = f.event.Now }

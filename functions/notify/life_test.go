@@ -206,7 +206,9 @@ func TestAMutedRequestReachesNobody(t *testing.T) {
 	}
 	s.tellAll(t)
 	s.reached(t, p.ProfileKey, agency.Sent)
+	// It stays muted, though she allows the agency again.
 	s.now = s.now.Add(day)
+	must[bool](t)(s.hub.UnblockForMe(t.Context(), petraActs, p.ID()))
 	must[agency.Profile](t)(s.hub.ResendRequest(t.Context(), annActs, studio, p.ID()))
 	s.tellAll(t)
 	s.reached(t, p.ProfileKey, agency.Sent)
