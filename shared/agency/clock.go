@@ -141,7 +141,7 @@ func (h *Hub) collect(ctx context.Context, key ProfileKey) error {
 
 // TickPerson goes on with erasing a person: it ends their profiles and the
 // requests that are addressed to them, takes their address out of all of these,
-// and then themselves away. Where they have become a last owner meanwhile the
+// also of what had ended before, and then themselves away. Where they have become a last owner meanwhile the
 // erasing stops, with the error LastOwner that names the account, until somebody
 // else is an owner.
 func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
@@ -158,6 +158,7 @@ func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 	for _, list := range []func(Page) (List[Profile], error){
 		func(page Page) (List[Profile], error) { return h.Store.Memberships(ctx, id, page) },
 		func(page Page) (List[Profile], error) { return h.Store.Team(ctx, Party(id), page) },
+		func(page Page) (List[Profile], error) { return h.Store.FormerMemberships(ctx, id, page) },
 	} {
 		// What is done leaves the list, so it is read from its beginning.
 		page, err := list(Page{Limit: pageSize})
@@ -212,6 +213,11 @@ func (h *Hub) forget(ctx context.Context, id PersonID, key ProfileKey) error {
 			return nil
 		}
 		if was.Status.Over() {
+			if was.Email != "" {
+				was.Email, was.Issuer, was.Subject = "", "", ""
+				was.Version++
+				d.put(was)
+			}
 			return nil
 		}
 		p, err := d.apply(was, Step{Do: End, By: ClockSide})

@@ -28,6 +28,9 @@ type Store interface {
 	Clients(context.Context, AccountID, ClientFilter, Page) (List[Profile], error)
 	// Memberships lists a person's active profiles, ordered by account name.
 	Memberships(context.Context, PersonID, Page) (List[Profile], error)
+	// FormerMemberships lists a person's ended profiles that still hold their
+	// address.
+	FormerMemberships(context.Context, PersonID, Page) (List[Profile], error)
 	// Activity lists an account's events, newest first: those that concern one
 	// agency, or, when that is "", all that are not muted.
 	Activity(ctx context.Context, account, agency AccountID, page Page) (List[Event], error)

@@ -122,10 +122,14 @@ func fromProfile(p agency.Profile) profileItem {
 		Resends: p.Resends, MailedAt: stamp(p.MailedAt), Reached: p.Reached, RemindAt: stamp(p.RemindAt), Muted: digit(p.Muted),
 		Assigned: p.Clients != nil, Clients: p.Clients,
 	}
-	// An agency sees its ended connections, but not those that another account
-	// has taken up; a person lists what they can enter.
-	if p.Kind() == agency.AgencyKind && p.Status != agency.Moved || p.Status == agency.Active {
+	switch {
+	case p.Kind() == agency.AgencyKind && p.Status != agency.Moved, p.Status == agency.Active:
+		// An agency sees its ended connections, but not those that another account
+		// has taken up; a person lists what they can enter.
 		i.MemberPK, i.MemberSK = string(p.Member), memberSort(p)
+	case p.Kind() == agency.PersonKind && p.Email != "":
+		// What has ended is found for one purpose: to take the address out of it.
+		i.MemberPK, i.MemberSK = formerPrefix+string(p.Member), memberSort(p)
 	}
 	i.due(p.DueAt)
 	return i

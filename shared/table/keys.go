@@ -22,6 +22,7 @@ const (
 	countPrefix   = "COUNT#"
 	pairPrefix    = "PAIR#"
 	limitPrefix   = "LIMIT#"
+	formerPrefix  = "FORMER#"
 	duePrefix     = "DUE#"
 
 	accountSort = "ACCT"

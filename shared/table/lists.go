@@ -53,6 +53,12 @@ func (t *Table) Memberships(ctx context.Context, id agency.PersonID, page agency
 	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}, page, profileOf)
 }
 
+// FormerMemberships lists a person's ended profiles that still hold their
+// address.
+func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page agency.Page) (agency.List[agency.Profile], error) {
+	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: formerPrefix + string(id), sk: "memberSk"}, page, profileOf)
+}
+
 // Activity lists an account's events, newest first.
 func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page agency.Page) (agency.List[agency.Event], error) {
 	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
