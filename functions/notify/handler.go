@@ -204,7 +204,8 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 	case claim == table.Held:
 		return false, fmt.Errorf("%w: another is at one of them", errLater)
 	case claim == table.Capped:
-		return false, n.hub.FinishMail(ctx, key, table.MailCapped, "", n.now())
+		// That is noted already.
+		return false, nil
 	case m.withheld != "":
 		return false, n.hub.FinishMail(ctx, key, m.withheld, "", n.now())
 	}
