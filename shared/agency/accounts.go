@@ -9,7 +9,8 @@ import (
 
 // OpenAccount makes a client-owned account of which the actor is the owner. The
 // same key and name again answer the same account as it is now. Errors:
-// Invalid, IdempotencyMismatch.
+// Invalid, IdempotencyMismatch, and IdentityChanged or NotFound for a repeat by
+// who can't see the account any more.
 func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (AccountView, error) {
 	name, err := readName("body.name", name)
 	if err != nil {
@@ -24,7 +25,12 @@ func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (A
 	err = h.command(ctx, &caller, want, func(d *decision) error {
 		account := d.read.Account(id)
 		if account.Exists() {
-			view = d.view(standing{profile: d.read.Profile(own)}, account)
+			// Whoever holds the address and the key by now need not be who made it.
+			s, err := d.stand(id)
+			if err != nil {
+				return err
+			}
+			view = d.view(s, account)
 			return repeated(account, hash)
 		}
 		if !d.read.Person(actor.ID()).Erasing.IsZero() {
