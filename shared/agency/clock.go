@@ -157,21 +157,32 @@ func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 	did := 0
 	for _, list := range []func(Page) (List[Profile], error){
 		func(page Page) (List[Profile], error) { return h.Store.Memberships(ctx, id, page) },
-		func(page Page) (List[Profile], error) { return h.Store.Team(ctx, Party(id), page) },
 		func(page Page) (List[Profile], error) { return h.Store.FormerMemberships(ctx, id, page) },
+		func(page Page) (List[Profile], error) { return h.Store.Team(ctx, Party(id), page) },
 	} {
-		// What is done leaves the list, so it is read from its beginning.
-		page, err := list(Page{Limit: pageSize})
+		err := eachPage(func(page Page) (string, error) {
+			found, err := list(page)
+			if err != nil {
+				return "", err
+			}
+			for _, p := range found.Items {
+				forgot, err := h.forget(ctx, id, p.ProfileKey)
+				if CodeOf(err) == LastOwner {
+					stopped = errors.Join(stopped, err)
+				} else if err != nil {
+					return "", err
+				}
+				if forgot {
+					did++
+				}
+			}
+			if did >= pageSize {
+				return "", nil
+			}
+			return found.Next, nil
+		})
 		if err != nil {
 			return Idle, err
-		}
-		for _, p := range page.Items {
-			did++
-			if err := h.forget(ctx, id, p.ProfileKey); CodeOf(err) == LastOwner {
-				stopped = errors.Join(stopped, err)
-			} else if err != nil {
-				return Idle, err
-			}
 		}
 	}
 	if stopped != nil {
@@ -195,47 +206,61 @@ func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 	return done, err
 }
 
-// forget ends one profile of a person who is being erased, or a request that is
-// addressed to them, and takes the address out of it.
-func (h *Hub) forget(ctx context.Context, id PersonID, key ProfileKey) error {
+// forget ends one profile of a person who is being erased and takes the address
+// out of it. A request that an agency addressed to them runs on as the agency
+// sees it, with the address that it typed, and reaches nobody any more. It
+// answers whether there was anything to do.
+func (h *Hub) forget(ctx context.Context, id PersonID, key ProfileKey) (did bool, err error) {
 	want := Want{Profiles: []ProfileKey{key}, People: []PersonID{id}}
 	account := key.Addressee.Account()
 	if account != "" {
 		want.Accounts = []AccountID{account}
 	}
-	return h.command(ctx, nil, want, func(d *decision) error {
-		was := d.read.Profile(key)
-		if was.Version == 0 {
-			return nil
-		}
-		if account == "" && was.Status.Over() {
-			d.GoneProfiles = append(d.GoneProfiles, key)
-			return nil
-		}
-		if was.Status.Over() {
-			if was.Email != "" {
-				was.Email, was.Issuer, was.Subject = "", "", ""
-				was.Version++
-				d.put(was)
+	err = h.command(ctx, nil, want, func(d *decision) error {
+		p := d.read.Profile(key)
+		did = false
+		switch {
+		case p.Version == 0:
+		case account == "":
+			if did = p.Status == Pending && !p.Muted; did {
+				p.Muted = true
+				p.Version++
+				d.put(p)
 			}
-			return nil
+		case p.Status.Over():
+			if did = p.Email != ""; did {
+				p.Version++
+				d.put(p.nameless())
+			}
+		default:
+			did = true
+			return d.forgetActive(p)
 		}
-		p, err := d.apply(was, Step{Do: End, By: ClockSide})
-		if err != nil {
-			return err
-		}
-		p.Email, p.Issuer, p.Subject = "", "", ""
-		d.put(p)
-		if account == "" {
-			return nil
-		}
-		me := d.read.Person(id).without(account)
-		me.Version++
-		d.People = append(d.People, me)
-		err = d.countOwners(d.read.Account(account), was, p)
-		if refusal, ok := errors.AsType[*Error](err); ok {
-			refusal.Fields = []FieldError{{Field: string(account), Message: "The person who is being erased is its last owner."}}
-		}
-		return err
+		return nil
 	})
+	return did && err == nil, err
+}
+
+// forgetActive ends an active profile of a person who is being erased, unless
+// they are the last owner.
+func (d *decision) forgetActive(was Profile) error {
+	p, err := d.apply(was, Step{Do: End, By: ClockSide})
+	if err != nil {
+		return err
+	}
+	d.put(p.nameless())
+	me := d.read.Person(p.Member.Person()).without(p.Account())
+	me.Version++
+	d.People = append(d.People, me)
+	err = d.countOwners(d.read.Account(p.Account()), was, p)
+	if refusal, ok := errors.AsType[*Error](err); ok {
+		refusal.Fields = []FieldError{{Field: string(p.Account()), Message: "The person who is being erased is its last owner."}}
+	}
+	return err
+}
+
+// nameless is the profile of a person without what tells who they are.
+func (p Profile) nameless() Profile {
+	p.Email, p.Issuer, p.Subject = "", "", ""
+	return p
 }

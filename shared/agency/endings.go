@@ -156,7 +156,7 @@ func (h *Hub) carry(ctx context.Context, id AccountID, profiles []Profile, chang
 	return h.command(ctx, nil, want, func(d *decision) error {
 		account := d.read.Account(id)
 		for _, key := range want.Profiles {
-			if p := d.read.Profile(key); p.Version > 0 && change(&p, account) {
+			if p := d.read.Profile(key); p.Version > 0 && account.Exists() && change(&p, account) {
 				p.Version++
 				d.put(p)
 			}

@@ -10,14 +10,15 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// An erased person's address stands nowhere in the table: not where they were
-// active, not where they had been removed before, not in requests to them.
+// An erased person's address stands nowhere in the table, neither where they were
+// active nor where they had been removed before, but in the request that an
+// agency addressed to it, which looks to the agency as ever.
 func TestErasingTakesTheAddressOutOfEverything(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.mem.ID()), false))
 	w.let(w.gil, w.agency, w.mem, agency.Member)
-	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, agency.Ask{OwnerEmail: w.mem.Email, Areas: editAll}))
+	asked := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, agency.Ask{OwnerEmail: w.mem.Email, Areas: editAll}))
 	if n := w.mentions(t, w.mem.Email); n == 0 {
 		t.Fatal("the address stands nowhere before it is erased")
 	}
@@ -36,8 +37,15 @@ func TestErasingTakesTheAddressOutOfEverything(t *testing.T) {
 			t.Fatal("erasing never ends")
 		}
 	}
-	if n := w.mentions(t, w.mem.Email); n != 0 {
-		t.Errorf("the address still stands in %d items", n)
+	if n := w.mentions(t, w.mem.Email); n != 1 {
+		t.Errorf("the address still stands in %d items, want the request alone", n)
+	}
+	seen := must[agency.Profile](t)(w.SeeConnection(ctx, w.gil, w.agency, asked.ID()))
+	if seen.Status != agency.Pending || seen.Email != w.mem.Email || !seen.ExpiresAt.Equal(asked.ExpiresAt) {
+		t.Errorf("the agency sees %+v, want its request as it was", seen)
+	}
+	if mine := must[agency.List[agency.Profile]](t)(w.MyRequests(ctx, w.mem, agency.Page{Limit: 10})); len(mine.Items) != 0 {
+		t.Errorf("%d requests wait for an erased person", len(mine.Items))
 	}
 	if access := w.access(as(w.mem), w.agency); access.Allowed {
 		t.Error("an erased person has access")
