@@ -131,7 +131,7 @@ func (d *decision) apply(p Profile, s Step) (Profile, error) {
 	next.RemindAt = d.reminder(p, next, s)
 	d.put(next)
 	d.Events = append(d.Events, events...)
-	return next, nil
+	return d.profile(next.ProfileKey), nil
 }
 
 // reminder is when to remind of a profile that a step has just changed. A

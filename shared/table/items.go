@@ -132,6 +132,10 @@ func fromProfile(p agency.Profile) profileItem {
 		i.MemberPK, i.MemberSK = formerPrefix+string(p.Member), memberSort(p)
 	}
 	i.due(p.DueAt)
+	if p.Status.Over() && !p.DueAt.IsZero() {
+		// What cleanup comes for then, DynamoDB collects where cleanup does not.
+		i.TTL = p.DueAt.Unix()
+	}
 	return i
 }
 
