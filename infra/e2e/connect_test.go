@@ -304,13 +304,13 @@ func TestConnect(t *testing.T) {
 		// That an agency was allowed to ask again stands in the account's lines alone.
 		want = slices.Insert(want, slices.Index(want, "connection.revoked")+1, "agency.unblocked")
 		want = slices.Insert(want, slices.Index(want, "connection.denied")+1, "agency.unblocked")
-		if diff := cmp.Diff(want, types(olga.activity(t, luna, ""))); diff != "" {
+		if diff := cmp.Diff(want, kinds(olga.activity(t, luna, ""))); diff != "" {
 			t.Errorf("activity (-want +got):\n%s", diff)
 		}
 		again(t, ann, 5, "left", nil)
 		alf.post(t, decision+"/accept", map[string]any{"request": 5}).is(t, http.StatusOK)
 		connections = append(connections, "connection.requested", "connection.accepted")
-		if diff := cmp.Diff(connections, types(ann.activity(t, luna, o.id))); diff != "" {
+		if diff := cmp.Diff(connections, kinds(ann.activity(t, luna, o.id))); diff != "" {
 			t.Errorf("the agency's lines (-want +got):\n%s", diff)
 		}
 		cid.get(t, "/v1/accounts/"+luna+"/activity?as="+o.id).refused(t, http.StatusForbidden, "forbidden", "")

@@ -213,7 +213,7 @@ func TestCreate(t *testing.T) {
 		want := []string{
 			"account.created", "person.changed", "person.removed", "person.added", "account.renamed", "person.left",
 		}
-		if diff := cmp.Diff(want, types(ann.activity(t, cafe, o.id))); diff != "" {
+		if diff := cmp.Diff(want, kinds(ann.activity(t, cafe, o.id))); diff != "" {
 			t.Errorf("activity (-want +got):\n%s", diff)
 		}
 	}))

@@ -32,18 +32,6 @@ func TestExpiry(t *testing.T) {
 			return now.Status == "expired"
 		})
 	}
-	cleanup := func(t *testing.T) report {
-		t.Helper()
-		answer, err := s.Cleanup(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var r report
-		if err := json.Unmarshal(answer, &r); err != nil {
-			t.Fatalf("%s: %v", answer, err)
-		}
-		return r
-	}
 
 	then(t, t.Run("a request expires by the clock alone, before anything has recorded it", func(t *testing.T) {
 		accesses(t, luna, check{o.ben, o.id, "no, none"})
@@ -67,7 +55,7 @@ func TestExpiry(t *testing.T) {
 	}))
 
 	then(t, t.Run("cleanup records it and both sides are told, once", func(t *testing.T) {
-		r := cleanup(t)
+		r := s.cleanup(t)
 		if r.Expired != 1 || r.Lapsed != 0 || r.Failed != 0 || r.Backlog != 0 || !r.Finished {
 			t.Errorf("the report is %+v", r)
 		}
@@ -82,7 +70,7 @@ func TestExpiry(t *testing.T) {
 
 	then(t, t.Run("a second cleanup changes nothing and tells nobody", func(t *testing.T) {
 		before := s.dump(t)
-		r := cleanup(t)
+		r := s.cleanup(t)
 		if r.Expired != 0 || r.Lapsed != 0 || r.Woken != 0 || r.Failed != 0 || r.Backlog != 0 {
 			t.Errorf("the report is %+v", r)
 		}
@@ -114,7 +102,7 @@ func TestExpiry(t *testing.T) {
 		if c.Status != "denied" {
 			t.Errorf("it is %s", c.Status)
 		}
-		if r := cleanup(t); r.Expired != 0 || r.Backlog != 0 {
+		if r := s.cleanup(t); r.Expired != 0 || r.Backlog != 0 {
 			t.Errorf("the report is %+v", r)
 		}
 		s.told(t, denied(o.ann, o.name, luna), deniedBy(olga, olga, o.name, name))
@@ -122,7 +110,7 @@ func TestExpiry(t *testing.T) {
 			"account.opened", "connection.requested", "connection.expired", "connection.requested", "connection.expired",
 			"connection.requested", "connection.expired", "connection.denied",
 		}
-		if diff := cmp.Diff(want, types(olga.activity(t, luna, ""))); diff != "" {
+		if diff := cmp.Diff(want, kinds(olga.activity(t, luna, ""))); diff != "" {
 			t.Errorf("activity (-want +got):\n%s", diff)
 		}
 		accesses(t, luna, check{o.ann, o.id, "no, ended; client owns"})
@@ -140,7 +128,7 @@ func TestExpiry(t *testing.T) {
 		})
 		pia.post(t, path, map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
 		accesses(t, shop, check{o.ann, o.id, "no, ended; client owns"})
-		if r := cleanup(t); r.Expired != 1 {
+		if r := s.cleanup(t); r.Expired != 1 {
 			t.Errorf("the report is %+v", r)
 		}
 		until := moment(*c.ExpiresAt)
@@ -151,7 +139,24 @@ func TestExpiry(t *testing.T) {
 
 // report is what cleanup prints.
 type report struct {
-	Expired, Lapsed, Woken, Failed, Backlog int
-	Oldest                                  *time.Time
-	Finished                                bool
+	Expired, Lapsed, Woken, Reminded, Ended, Erased, Collected, Failed, Backlog int
+	Oldest                                                                      *time.Time
+	Finished                                                                    bool
+}
+
+// cleanup runs the scheduled cleanup now, which must leave nothing undone.
+func (s *stack) cleanup(t *testing.T) report {
+	t.Helper()
+	answer, err := s.Cleanup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(answer, &r); err != nil {
+		t.Fatalf("%s: %v", answer, err)
+	}
+	if r.Failed != 0 || !r.Finished {
+		t.Errorf("the report is %s", answer)
+	}
+	return r
 }

@@ -94,7 +94,7 @@ func common(t *testing.T) *stack {
 // in one day.
 func unlimited(t *testing.T) *stack {
 	t.Helper()
-	return generous.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000}`)
+	return generous.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000}`)
 }
 
 func (s *sharing) get(t *testing.T, name string, args ...string) *stack {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,17 @@ func (r *reply) refused(t *testing.T, status int, code, state string) problem {
 	return p
 }
 
+// limited is refused by a limit of time: it says when to come back, between the
+// two.
+func (r *reply) limited(t *testing.T, code, state string, least, most time.Duration) {
+	t.Helper()
+	r.refused(t, http.StatusTooManyRequests, code, state)
+	seconds, err := strconv.Atoi(r.Header.Get("Retry-After"))
+	if wait := time.Duration(seconds) * time.Second; err != nil || wait < least || wait > most {
+		t.Errorf("%s says Retry-After %q, want %s to %s", r.to, r.Header.Get("Retry-After"), least, most)
+	}
+}
+
 func (r *reply) problem() (problem, error) {
 	var p problem
 	if err := json.Unmarshal(r.Body, &p); err != nil {
@@ -207,6 +219,11 @@ type (
 		Areas                             levels
 		Request                           int
 		RequestedAt, ExpiresAt, Until     *time.Time
+	}
+	block struct {
+		Agency       struct{ ID, Name string }
+		Blocked      bool
+		CoolingUntil *time.Time
 	}
 	line struct {
 		ID, Type, Ownership       string
@@ -359,7 +376,7 @@ func (p *person) activity(t *testing.T, account, as string) []line {
 	}
 }
 
-func types(lines []line) []string {
+func kinds(lines []line) []string {
 	var out []string
 	for _, l := range lines {
 		out = append(out, l.Type)

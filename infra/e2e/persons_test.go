@@ -116,7 +116,7 @@ func TestPersons(t *testing.T) {
 			"account.opened", "person.added", "person.added", "person.changed", "person.changed", "person.removed",
 			"person.added", "person.left", "person.changed",
 		}
-		if diff := cmp.Diff(want, types(olga.activity(t, luna, ""))); diff != "" {
+		if diff := cmp.Diff(want, kinds(olga.activity(t, luna, ""))); diff != "" {
 			t.Errorf("activity (-want +got):\n%s", diff)
 		}
 	}))

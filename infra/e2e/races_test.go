@@ -99,7 +99,7 @@ func TestRaces(t *testing.T) {
 	}
 	since := func(t *testing.T, before []line) []string {
 		t.Helper()
-		return types(olga.activity(t, luna, "")[len(before):])
+		return kinds(olga.activity(t, luna, "")[len(before):])
 	}
 
 	t.Run("the same Idempotency-Key sixteen times at once makes one account", func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestRaces(t *testing.T) {
 			t.Fatalf("it made %d accounts", len(ids))
 		}
 		for id := range ids {
-			if diff := cmp.Diff([]string{"account.created"}, types(ann.activity(t, id, o.id))); diff != "" {
+			if diff := cmp.Diff([]string{"account.created"}, kinds(ann.activity(t, id, o.id))); diff != "" {
 				t.Errorf("activity (-want +got):\n%s", diff)
 			}
 			accesses(t, id, check{carl, "", "yes, own, pages:edit; agency owns"})

@@ -71,7 +71,7 @@ func TestRestart(t *testing.T) {
 			}
 		}
 		want := []string{"account.opened", "connection.requested", "connection.accepted"}
-		if diff := cmp.Diff(want, types(olga.activity(t, luna, ""))); diff != "" {
+		if diff := cmp.Diff(want, kinds(olga.activity(t, luna, ""))); diff != "" {
 			t.Errorf("activity (-want +got):\n%s", diff)
 		}
 		if page := s.page(t, http.MethodGet, "/requests/"+c.ID); page.Status != http.StatusOK {
