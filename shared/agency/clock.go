@@ -71,7 +71,7 @@ func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
 			return Idle, err
 		}
 		for _, p := range team.Items {
-			if p.Status.Over() && !gone {
+			if p.Status.Over() && !gone || left == pageSize {
 				continue
 			}
 			if left++; p.Status.Over() {
@@ -100,7 +100,7 @@ func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
 		case gone:
 			d.GoneAccounts, done = append(d.GoneAccounts, id), DidCollect
 		default:
-			account.DueAt = account.Closed.Add(d.rules.Retention)
+			account.Owners, account.DueAt = 0, account.Closed.Add(d.rules.Retention)
 			account.Version++
 			d.Accounts, done = append(d.Accounts, account), DidEnd
 		}
@@ -111,7 +111,7 @@ func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
 
 // end ends one profile because its account was closed.
 func (h *Hub) end(ctx context.Context, key ProfileKey) error {
-	want := Want{Profiles: []ProfileKey{key}}
+	want := Want{Profiles: []ProfileKey{key}, Accounts: []AccountID{key.Addressee.Account()}}
 	person := key.Member.Person()
 	if person != "" {
 		want.People = []PersonID{person}
@@ -193,8 +193,9 @@ func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 	}
 	done := Idle
 	err = h.command(ctx, nil, Want{People: []PersonID{id}}, func(d *decision) error {
-		me := d.read.Person(id)
-		if done = Idle; me.Erasing.IsZero() {
+		now := d.read.Person(id)
+		if done = Idle; now.Version != me.Version {
+			// Somebody let them in anew since the lists were read: there is more to do.
 			return nil
 		}
 		d.GonePeople, done = append(d.GonePeople, id), DidErase

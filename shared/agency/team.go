@@ -125,7 +125,7 @@ func (d *decision) join(p Profile) {
 	d.People = append(d.People, now)
 }
 
-// countOwners keeps the account's count of its owners, and keeps the last one.
+// countOwners keeps the count of an open account's owners, and keeps the last one.
 func (d *decision) countOwners(account Account, was, now Profile) error {
 	count := func(p Profile) int {
 		if p.Status == Active && p.Role == Owner {
@@ -134,7 +134,7 @@ func (d *decision) countOwners(account Account, was, now Profile) error {
 		return 0
 	}
 	change := count(now) - count(was)
-	if change == 0 || account.Ownership == AgencyOwned {
+	if change == 0 || account.Ownership == AgencyOwned || !account.Open() {
 		return nil
 	}
 	account.Owners += change
