@@ -275,6 +275,81 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 		}, check},
 		{"expire nothing", fresh, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency))) }, check},
 
+		{"request by email", fresh, func(w *world) error { return second(w.ask(w.ann)) }, command},
+		{"resend by email", func(w *world) *world { w.mailed().advance(day); return w }, func(w *world) error {
+			return second(w.ResendRequest(w.t.Context(), w.gil, w.agency, w.byMail(w.ann)))
+		}, command},
+		{"withdraw by email", (*world).mailed, func(w *world) error {
+			return second(w.WithdrawRequest(w.t.Context(), w.gil, w.agency, w.byMail(w.ann)))
+		}, command},
+		{"take a request up", (*world).mailed, func(w *world) error { return second(w.into(w.ann, w.client, 1)) }, command},
+		{"take a request up, where one has expired", func(w *world) *world {
+			w.pending().advance(lifetime)
+			return w.mailed()
+		}, func(w *world) error { return second(w.into(w.ann, w.client, 1)) }, command},
+		{"take a request up again", func(w *world) *world {
+			must[agency.Profile](w.t)(w.mailed().into(w.ann, w.client, 1))
+			return w
+		}, func(w *world) error { return second(w.into(w.ann, w.client, 1)) }, check},
+		{"deny by email and block", (*world).mailed, func(w *world) error {
+			return second(w.DenyRequestByID(w.t.Context(), w.ann, w.byMail(w.ann), true))
+		}, command},
+		{"deny and block", (*world).pending, func(w *world) error { return second(w.deny(w.ann, true)) }, command},
+		{"dismiss and block", func(w *world) *world { w.pending().advance(lifetime); return w }, func(w *world) error { return second(w.deny(w.ann, true)) }, command},
+		{"revoke and block", (*world).connected, func(w *world) error {
+			return second(w.RemoveMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.agency), true))
+		}, command},
+		{"unblock", func(w *world) *world { must[agency.Profile](w.t)(w.pending().deny(w.ann, true)); return w }, func(w *world) error {
+			return second(w.Unblock(w.t.Context(), as(w.ann), w.client, w.agency))
+		}, command},
+		{"unblock for me", func(w *world) *world { must[agency.Profile](w.t)(w.pending().deny(w.ann, true)); return w }, func(w *world) error {
+			return second(w.UnblockForMe(w.t.Context(), w.ann, w.con))
+		}, command},
+		{"request anew after a lapse", func(w *world) *world { w.connected().ends(day); w.advance(2 * day); return w }, func(w *world) error {
+			return second(w.request())
+		}, command},
+		{"set an end", (*world).connected, func(w *world) error {
+			until := noon.Add(day)
+			return second(w.ChangeMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.agency), agency.MemberChange{Until: &until}))
+		}, command},
+		{"assign", fresh, func(w *world) error {
+			return second(w.ChangeMember(w.t.Context(), as(w.gil), w.agency, agency.Party(w.gem.ID()), agency.MemberChange{Clients: &[]agency.AccountID{w.client}}))
+		}, command},
+		{"close", fresh, func(w *world) error { return w.close(as(w.ann), w.client) }, command},
+		{"close as", fresh, func(w *world) error { return w.close(as(w.gil, w.agency), w.owned) }, command},
+		{"hub off", func(w *world) *world {
+			must[agency.AccountView](w.t)(w.SwitchHubOn(w.t.Context(), w.ann, w.client))
+			return w
+		}, func(w *world) error { return second(w.SwitchHubOff(w.t.Context(), w.ann, w.client)) }, command},
+		{"remind", func(w *world) *world { w.pending().advance(11 * day); return w }, func(w *world) error {
+			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+		}, command},
+		{"warn", func(w *world) *world { w.connected().ends(10 * day); w.advance(3 * day); return w }, func(w *world) error {
+			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+		}, command},
+		{"lapse", func(w *world) *world { w.connected().ends(day); w.advance(day); return w }, func(w *world) error {
+			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+		}, command},
+		{"collect", func(w *world) *world {
+			must[agency.Profile](w.t)(w.connected().revoke())
+			w.advance(90 * day)
+			w.collected = true
+			return w
+		}, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency))) }, command},
+		// The exceptions: an erasing begins by looking for what would stop it.
+		{"erase me", fresh, func(w *world) error { return w.EraseMe(w.t.Context(), w.mem) }, calls{"Query": 1, "BatchGetItem": 1, "TransactWriteItems": 1}},
+		{"erase me, an owner", func(w *world) *world { w.let(w.ann, w.client, w.bob, agency.Owner); return w }, func(w *world) error {
+			return w.EraseMe(w.t.Context(), w.bob)
+		}, calls{"Query": 1, "BatchGetItem": 2, "TransactWriteItems": 1}},
+		{"erase me again", func(w *world) *world {
+			if err := w.EraseMe(w.t.Context(), w.mem); err != nil {
+				w.t.Fatal(err)
+			}
+			return w
+		}, func(w *world) error { return w.EraseMe(w.t.Context(), w.mem) }, calls{"Query": 1, "BatchGetItem": 1}},
+
+		{"see a request", (*world).pending, func(w *world) error { return second(w.SeeRequest(w.t.Context(), w.ann, w.con)) }, check},
+		{"see a request by email", (*world).mailed, func(w *world) error { return second(w.SeeRequest(w.t.Context(), w.ann, w.byMail(w.ann))) }, check},
 		{"see an account", fresh, func(w *world) error { return second(w.SeeAccount(w.t.Context(), as(w.mem), w.client)) }, check},
 		{"see an account as", fresh, func(w *world) error { return second(w.SeeAccount(w.t.Context(), as(w.gem, w.agency), w.owned)) }, check},
 		{"see a connection", (*world).connected, func(w *world) error { return second(w.SeeConnection(w.t.Context(), w.gem, w.agency, w.con)) }, check},
@@ -296,6 +371,13 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 			w.audit(t)
 		})
 	}
+}
+
+// mailed is with a request to the client's owner by email.
+func (w *world) mailed() *world {
+	w.t.Helper()
+	must[agency.Profile](w.t)(w.ask(w.ann))
+	return w
 }
 
 func second[T any](_ T, err error) error        { return err }
