@@ -236,7 +236,7 @@ func TestBadInput(t *testing.T) {
 		calls = append(calls, call{"a foreign account: " + f.method + " " + strings.NewReplacer(luna, "luna", o.id, "agency", cafe, "cafe", mia.id(), "mia", c.ID, "con").Replace(f.path), sam, f.method, f.path, f.body, "", 404, "not_found", ""})
 	}
 
-	before := s.dump(t)
+	before := s.still(t)
 	for _, c := range calls {
 		t.Run(c.name, func(t *testing.T) {
 			var header []string

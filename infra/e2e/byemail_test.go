@@ -170,7 +170,7 @@ func TestByEmail(t *testing.T) {
 		}
 		one := "/v1/requests/" + con(petra)
 		accept := map[string]any{"account": pots, "request": 2}
-		before := s.dump(t)
+		before := s.still(t)
 		for _, who := range []*person{sam, ann, ben, ursel} {
 			for _, r := range []*reply{who.get(t, one), who.post(t, one+"/accept", accept), who.post(t, one+"/deny", nil)} {
 				r.refused(t, http.StatusNotFound, "not_found", "")
@@ -196,7 +196,7 @@ func TestByEmail(t *testing.T) {
 
 	then(t, t.Run("it can go to an account in which they are owner or admin, and to no other, as it was asked", func(t *testing.T) {
 		one := "/v1/requests/" + con(petra) + "/accept"
-		before := s.dump(t)
+		before := s.still(t)
 		petra.post(t, one, map[string]any{"account": cups, "request": 2}).refused(t, http.StatusForbidden, "forbidden", "")
 		petra.post(t, one, map[string]any{"account": o.id, "request": 2}).refused(t, http.StatusBadRequest, "invalid", "")
 		petra.post(t, one, map[string]any{"account": "acct_00000000000000000000000000", "request": 2}).refused(t, http.StatusNotFound, "not_found", "")
@@ -237,7 +237,7 @@ func TestByEmail(t *testing.T) {
 	}))
 
 	then(t, t.Run("the email's link, a bookmark and a repeat still answer, and move it nowhere else", func(t *testing.T) {
-		before := s.dump(t)
+		before := s.still(t)
 		if page := s.page(t, http.MethodGet, "/requests/"+con(petra)); page.Status != http.StatusOK {
 			t.Errorf("the link answers %d", page.Status)
 		}

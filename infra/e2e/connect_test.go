@@ -74,7 +74,7 @@ func TestConnect(t *testing.T) {
 	}))
 
 	then(t, t.Run("the link is no secret and no right: following it changes nothing and says nothing of the request", func(t *testing.T) {
-		before := s.dump(t)
+		before := s.still(t)
 		s.holdsPage(t, con, []string{o.name, name, ben.email, olga.email, words})
 		if diff := cmp.Diff(before, s.dump(t)); diff != "" {
 			t.Errorf("following the link wrote (-before +after):\n%s", diff)

@@ -54,7 +54,7 @@ func TestDenialHolds(t *testing.T) {
 		s.told(t, told(t, ann, o.name, c)...)
 		olga.post(t, team+"/"+o.id+"/deny", nil).is(t, http.StatusOK)
 		s.told(t, denied(ann, o.name, luna), deniedBy(olga, olga, o.name, name), deniedBy(oscar, olga, o.name, name))
-		before := s.dump(t)
+		before := s.still(t)
 		ask(t, ann, o.id).limited(t, "cooling", "denied", aMonth-time.Minute, aMonth)
 		same(t, before, s.dump(t))
 		accesses(t, luna, agencys("no, ended; client owns")...)

@@ -37,7 +37,7 @@ func TestExpiry(t *testing.T) {
 		accesses(t, luna, check{o.ben, o.id, "no, none"})
 		asked = o.ben.asks(t, o.id, luna, levels{"pages": "edit"})
 		past(t, asked)
-		before := s.dump(t)
+		before := s.still(t)
 		olga.post(t, decision+"/accept", map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
 		o.ben.post(t, one+"/resend", nil).refused(t, http.StatusGone, "request_expired", "expired")
 		o.ben.post(t, one+"/withdraw", nil).refused(t, http.StatusGone, "request_expired", "expired")
@@ -69,7 +69,7 @@ func TestExpiry(t *testing.T) {
 	}))
 
 	then(t, t.Run("a second cleanup changes nothing and tells nobody", func(t *testing.T) {
-		before := s.dump(t)
+		before := s.still(t)
 		r := s.cleanup(t)
 		if r.Expired != 0 || r.Lapsed != 0 || r.Woken != 0 || r.Failed != 0 || r.Backlog != 0 {
 			t.Errorf("the report is %+v", r)

@@ -114,6 +114,23 @@ func (s *stack) dump(t *testing.T) map[string]string {
 	return items
 }
 
+// still is a dump once everyone has been told of everything: the last mark is
+// taken off an event just after its emails are out.
+func (s *stack) still(t *testing.T) map[string]string {
+	t.Helper()
+	var items map[string]string
+	eventually(t, "no event waits to be told", func() bool {
+		items = s.dump(t)
+		for key, item := range items {
+			if isEvent(key) && strings.Contains(item, `"duePk"`) {
+				return false
+			}
+		}
+		return true
+	})
+	return items
+}
+
 // sameBut is an answer's body without its request's id.
 func sameBut(r *reply) string {
 	return strings.ReplaceAll(string(r.Body), r.Header.Get("Apigw-Requestid"), "")

@@ -128,7 +128,7 @@ func TestWhoIsNotSignedIn(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			who := &person{stack: s, email: olga.email, token: c.token(t)}
-			before := s.dump(t)
+			before := s.still(t)
 			for _, r := range []*reply{
 				who.get(t, "/v1/accounts/"+luna), who.get(t, "/v1/accounts/"+luna+"/access"), who.get(t, "/v1/me"),
 				who.get(t, "/v1/accounts/"+luna+"/team"), who.get(t, "/v1/nothing"),
