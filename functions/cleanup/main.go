@@ -1,6 +1,7 @@
 // Command cleanup runs every minute and does what the clock asks for: it
-// records that requests have expired, and wakes events that nobody finished
-// telling. What it does not get to, the next run does.
+// reminds of requests and end dates, records that they have passed, goes on with
+// closing accounts and erasing persons, takes away what ended long ago, and wakes
+// events that nobody finished telling. What it does not get to, the next run does.
 package main
 
 import (

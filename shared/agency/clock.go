@@ -3,6 +3,7 @@ package agency
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Ticked is what Tick did.
@@ -87,8 +88,11 @@ func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
 			break
 		}
 	}
-	if left > 0 {
-		// There may be more; the due mark stays, and so does the next run's work.
+	// There may be more; the due mark stays, and so does the next run's work.
+	switch {
+	case left > 0 && gone:
+		return DidCollect, nil
+	case left > 0:
 		return DidEnd, nil
 	}
 	done := Idle
@@ -168,7 +172,7 @@ func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 			for _, p := range found.Items {
 				forgot, err := h.forget(ctx, id, p.ProfileKey)
 				if CodeOf(err) == LastOwner {
-					stopped = errors.Join(stopped, err)
+					stopped = errors.Join(stopped, fmt.Errorf("in %s: %w", p.Addressee, err))
 				} else if err != nil {
 					return "", err
 				}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+)
+
+const day = 24 * time.Hour
+
+// at moves the clock, tells what has happened, and cleans up.
+func (f *fixture) at(t *testing.T, now time.Time, want report) {
+	t.Helper()
+	f.now = now
+	f.tell(t)
+	want.Finished = true
+	if diff := cmp.Diff(want, f.clean(t.Context(), t)); diff != "" {
+		t.Errorf("at %s: %s", now.Format(time.RFC3339), diff)
+	}
+	f.tell(t)
+	if diff := cmp.Diff(report{Finished: true}, f.clean(t.Context(), t)); diff != "" {
+		t.Errorf("at %s a second run did something: %s", now.Format(time.RFC3339), diff)
+	}
+}
+
+// A request is reminded of, expires and is collected; an end date is warned of
+// twice, lapses and is collected.
+func TestTheClockFollowsAConnection(t *testing.T) {
+	f := newFixture(t)
+	f.hub.Rules.RequestLifetime = 14 * day
+	noon := f.now
+	f.request(t, 1)
+	accepted := f.request(t, 2)
+	until := noon.Add(30 * day)
+	owner := agency.Caller{Actor: agency.NewActor("c2@client.test", "issuer", "2")}
+	if _, err := f.hub.AcceptRequest(t.Context(), owner, accepted.Account(), f.hubID, agency.Acceptance{Request: 1, Until: &until}); err != nil {
+		t.Fatal(err)
+	}
+	f.at(t, noon.Add(11*day-time.Millisecond), report{})
+	f.at(t, noon.Add(11*day), report{Reminded: 1})
+	f.at(t, noon.Add(14*day), report{Expired: 1})
+	f.at(t, noon.Add(23*day), report{Reminded: 1})
+	f.at(t, noon.Add(29*day), report{Reminded: 1})
+	f.at(t, noon.Add(30*day), report{Lapsed: 1})
+	f.at(t, noon.Add(104*day), report{Collected: 1})
+	f.at(t, noon.Add(120*day), report{Collected: 1})
+	list, counts, err := f.hub.Clients(t.Context(), f.ann, f.hubID, agency.ClientFilter{}, agency.Page{Limit: 10})
+	if len(list.Items) != 0 || counts != (agency.Counts{}) || err != nil {
+		t.Errorf("%+v, %+v, %v", list, counts, err)
+	}
+}
+
+// A run that comes weeks late does one thing to each, the last that is due.
+func TestALateRunTellsOnce(t *testing.T) {
+	f := newFixture(t)
+	f.hub.Rules.RequestLifetime = 14 * day
+	f.request(t, 1)
+	f.at(t, f.now.Add(20*day), report{Expired: 1})
+}
+
+// A closed account ends in pages, one a run, and its data goes 90 days later.
+func TestAClosedAccountEnds(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	p := f.request(t, 1)
+	owner := agency.Caller{Actor: agency.NewActor("c1@client.test", "issuer", "1")}
+	for n := range 30 {
+		in := agency.Invitation{Email: fmt.Sprintf("m%d@client.test", n), Role: agency.Admin}
+		if _, _, err := f.hub.InvitePerson(ctx, owner, p.Account(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.hub.CloseAccount(ctx, owner, p.Account()); err != nil {
+		t.Fatal(err)
+	}
+	closed := f.now
+	f.tell(t)
+	for run, want := range []report{{Ended: 1, Backlog: 1, Oldest: &closed}, {Ended: 1, Backlog: 1, Oldest: &closed}, {Ended: 1}, {}} {
+		want.Finished = true
+		if diff := cmp.Diff(want, f.clean(ctx, t)); diff != "" {
+			t.Errorf("run %d: %s", run, diff)
+		}
+	}
+	f.now = closed.Add(90 * day)
+	f.tell(t)
+	for range 5 {
+		if r := f.clean(ctx, t); r.Ended != 0 {
+			t.Errorf("%+v ended", r)
+		}
+	}
+	if r := f.clean(ctx, t); r.Backlog != 0 || r.Collected != 0 {
+		t.Errorf("%+v", r)
+	}
+	team, err := f.store.Team(ctx, agency.Party(p.Account()), agency.Page{Limit: 10})
+	read, err1 := f.store.Load(ctx, agency.Want{Accounts: []agency.AccountID{p.Account()}})
+	if len(team.Items) != 0 || read.Account(p.Account()).Exists() || err != nil || err1 != nil {
+		t.Errorf("%+v, %+v, %v, %v", team, read, err, err1)
+	}
+}
+
+// One who has become a last owner meanwhile is reported, run after run, and
+// keeps nothing else from being done.
+func TestAnErasingThatStopsIsReported(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	bob, eve := agency.NewActor("bob@client.test", "issuer", "bob"), agency.NewActor("eve@client.test", "issuer", "eve")
+	id := f.open(t, bob, "bob-key-0123456789")
+	for _, who := range []agency.Actor{f.ann, eve} {
+		if _, _, err := f.hub.InvitePerson(ctx, agency.Caller{Actor: bob}, id, agency.Invitation{Email: who.Email, Role: agency.Owner}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, who := range []agency.Actor{bob, eve} {
+		if err := f.hub.EraseMe(ctx, who); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.hub.RemoveMember(ctx, agency.Caller{Actor: f.ann}, id, agency.Party(f.ann.ID()), false); err != nil {
+		t.Fatal(err)
+	}
+	f.request(t, 1)
+	f.now = f.now.Add(time.Hour)
+	f.tell(t)
+	var last error
+	erased, expired := 0, 0
+	for range 4 {
+		r, err := f.run(ctx)
+		last = err
+		erased += r.Erased
+		expired += r.Expired
+		if r.Failed != 1 && err != nil {
+			t.Errorf("%+v, %v", r, err)
+		}
+		f.tell(t)
+	}
+	if erased == 0 || expired != 1 || agency.CodeOf(last) != agency.LastOwner || !strings.Contains(last.Error(), "erasing per_") || !strings.Contains(last.Error(), string(id)) {
+		t.Errorf("%d erased, %d expired, %v", erased, expired, last)
+	}
+	backlog, oldest, err := f.store.Backlog(ctx, f.now)
+	if backlog != 1 || oldest.IsZero() || err != nil {
+		t.Errorf("a backlog of %d since %s, %v", backlog, oldest, err)
+	}
+}
