@@ -19,24 +19,40 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	store := table.New(db, name)
 	account := agency.Account{
 		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, Hub: true, Owners: 2,
-		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionActive}, CreatedAt: noon, BodyHash: "h", Version: 1,
+		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionActive}, CreatedAt: noon, BodyHash: "h",
+		Closed: noon.Add(time.Hour), DueAt: noon.Add(2 * time.Hour), Version: 1,
 	}
-	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Email: "a@b.test", Teams: []agency.AccountID{account.ID}, Version: 1}
+	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Email: "a@b.test", Teams: []agency.AccountID{account.ID}, Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
 	profile := agency.Profile{
 		ProfileKey: agency.At(account.ID, agency.NewAccountID("y", "2")), Status: agency.Pending, Areas: agency.Areas{"pages": agency.Edit},
 		Name: "Agency", Ownership: agency.ClientOwned, Request: 3, Message: "m", RequestedBy: person.ID, RequestedAt: noon,
-		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting, Version: 1,
+		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting,
+		Resends: 2, MailedAt: noon.Add(time.Second), Reached: []agency.PersonID{person.ID}, RemindAt: noon.Add(time.Minute), DueAt: noon.Add(time.Minute), Muted: true, Version: 1,
 	}
 	member := agency.Profile{
 		ProfileKey: agency.At(account.ID, person.ID), Status: agency.Active, Role: agency.Owner, Email: person.Email, AccountName: "Näme",
 		Ownership: agency.ClientOwned, Plan: "starter", Since: noon, Until: noon.Add(time.Minute), Issuer: "i", Subject: "s", Version: 1,
 	}
-	want := agency.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, member.ProfileKey}, People: []agency.PersonID{person.ID}}
+	limited, unassigned := member, member
+	limited.ProfileKey, limited.Clients = agency.At(account.ID, agency.NewPersonID("c@d.test")), []agency.AccountID{account.ID}
+	unassigned.ProfileKey, unassigned.Clients = agency.At(account.ID, agency.NewPersonID("e@f.test")), []agency.AccountID{}
+	// By email, and taken up since.
+	moved := agency.Profile{
+		ProfileKey: agency.ProfileKey{Addressee: agency.Party(person.ID), Member: profile.Member}, Status: agency.Moved, Areas: agency.Areas{"pages": agency.Edit},
+		Name: "Agency", Email: person.Email, Ownership: agency.ClientOwned, Request: 1, RequestedAt: noon, ExpiresAt: noon, Since: noon, MovedTo: account.ID, Version: 2,
+		DueAt: noon.Add(time.Hour),
+	}
+	pairs := []agency.Pair{
+		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Agency: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Version: 3},
+		{PairKey: agency.PairKey{Addressee: agency.Party(person.ID), Agency: profile.Member.Account()}, Version: 1},
+	}
+	want := agency.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, member.ProfileKey, limited.ProfileKey, unassigned.ProfileKey, moved.ProfileKey},
+		People: []agency.PersonID{person.ID}, Pairs: []agency.PairKey{pairs[0].PairKey, pairs[1].PairKey}}
 	empty, err := store.Load(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := agency.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, member}, People: []agency.Person{person}}
+	changes := agency.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs}
 	if err := store.Save(t.Context(), empty, changes); err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +62,9 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	}
 	full := agency.Snapshot{
 		Accounts: map[agency.AccountID]agency.Account{account.ID: account},
-		Profiles: map[agency.ProfileKey]agency.Profile{profile.ProfileKey: profile, member.ProfileKey: member},
+		Profiles: map[agency.ProfileKey]agency.Profile{profile.ProfileKey: profile, member.ProfileKey: member, limited.ProfileKey: limited, unassigned.ProfileKey: unassigned, moved.ProfileKey: moved},
 		People:   map[agency.PersonID]agency.Person{person.ID: person},
-		Pairs:    map[agency.PairKey]agency.Pair{},
+		Pairs:    map[agency.PairKey]agency.Pair{pairs[0].PairKey: pairs[0], pairs[1].PairKey: pairs[1]},
 	}
 	if diff := cmp.Diff(full, got); diff != "" {
 		t.Error(diff)
