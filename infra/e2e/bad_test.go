@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -30,7 +31,9 @@ func TestBadInput(t *testing.T) {
 	c := ben.asks(t, o.id, luna, levels{"pages": "view"})
 	body := map[string]any{"name": "Carl's Café", "plan": "starter", "confirmPermanentOwnership": true}
 	cafe := read[account](t, ann.make(t, "/v1/agencies/"+o.id+"/accounts", body).is(t, http.StatusCreated)).ID
-	s.told(t, added(mia, olga, "Luna Bakery", "a member"), created(ann, o.name, "Carl's Café"),
+	byEmail := ben.asksByEmail(t, o.id, olga.email, levels{"pages": "view"})
+	s.told(t, askedPerson(olga, request{by: ben.email, agency: o.name, until: moment(*byEmail.ExpiresAt)}, true),
+		added(mia, olga, "Luna Bakery", "a member"), created(ann, o.name, "Carl's Café"),
 		requested(olga, request{by: ben.email, agency: o.name, account: "Luna Bakery", until: moment(*c.ExpiresAt)}))
 
 	const (
@@ -40,8 +43,14 @@ func TestBadInput(t *testing.T) {
 	)
 	accounts, hub, hers := "/v1/accounts", "/v1/agencies/"+o.id, "/v1/accounts/"+luna
 	own, team := "/v1/accounts/"+cafe, hers+"/team"
+	staff := "/v1/accounts/" + o.id + "/team/" + o.cid.id()
 	one := hub + "/connections/" + c.ID
 	accept := team + "/" + o.id + "/accept"
+	asked, known := "/v1/requests/"+byEmail.ID, "/v1/requests/"+c.ID
+	theirs := hub + "/connections/" + byEmail.ID
+	past, ahead := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	into := func(rest string) string { return `{"account":"` + pub + `","request":1` + rest + `}` }
+	email := func(address string) string { return `{"ownerEmail":"` + address + `","areas":{"pages":"view"}}` }
 	as := "?as=" + o.id
 	long := func(n int) string { return strings.Repeat("x", n) }
 	create := func(rest string) string {
@@ -152,6 +161,84 @@ func TestBadInput(t *testing.T) {
 		invalid("a withdrawal with a body", ben, "POST", one+"/withdraw", `{"why":"because"}`, "body"),
 		{"leaving what is pending", ben, "POST", one + "/leave", nil, "", 409, "not_active", ""},
 
+		// Requests by email.
+		invalid("asking two ways at once", ann, "POST", hub+"/connections", `{"account":"`+pub+`","ownerEmail":"a@bad.test","areas":{"pages":"view"}}`, "body"),
+		invalid("asking by no address", ann, "POST", hub+"/connections", email("olga"), "body.ownerEmail"),
+		invalid("asking by an address with a name", ann, "POST", hub+"/connections", email("Olga <o@bad.test>"), "body.ownerEmail"),
+		invalid("asking by two addresses", ann, "POST", hub+"/connections", email("a@bad.test, b@bad.test"), "body.ownerEmail"),
+		invalid("asking by an address with a line break", ann, "POST", hub+"/connections", email(`a@bad.test\r\nBcc: b@bad.test`), "body.ownerEmail"),
+		invalid("asking by an address too long", ann, "POST", hub+"/connections", email(long(250)+"@bad.test"), "body.ownerEmail"),
+		invalid("asking by an address of another type", ann, "POST", hub+"/connections", `{"ownerEmail":["a@bad.test"],"areas":{"pages":"view"}}`, "body.ownerEmail"),
+		invalid("asking by an address that is null", ann, "POST", hub+"/connections", `{"ownerEmail":null,"areas":{"pages":"view"}}`, "body.ownerEmail"),
+		invalid("asking by email for no areas", ann, "POST", hub+"/connections", `{"ownerEmail":"a@bad.test"}`, "body.areas"),
+		invalid("asking by email with a message too long", ann, "POST", hub+"/connections", `{"ownerEmail":"a@bad.test","message":"`+long(501)+`","areas":{"pages":"view"}}`, "body.message"),
+		{"asking by email once more, in another spelling", ann, "POST", hub + "/connections", email(strings.ToUpper(olga.email)), "", 409, "already_requested", ""},
+		{"asking by email for a foreign agency", sam, "POST", hub + "/connections", email("a@bad.test"), "", 404, "not_found", ""},
+		{"asking by email without a hub", olga, "POST", "/v1/agencies/" + pub + "/connections", email("a@bad.test"), "", 409, "conflict", ""},
+		{"leaving what was asked by email", ben, "POST", theirs + "/leave", nil, "", 409, "not_active", ""},
+		{"another agency's request by email", sam, "GET", "/v1/agencies/" + rival + "/connections/" + byEmail.ID, nil, "", 404, "not_found", ""},
+
+		// The person's side of a request.
+		invalid("accepting into nothing", olga, "POST", asked+"/accept", `{"request":1}`, "body.account"),
+		invalid("accepting into an account without a request", olga, "POST", asked+"/accept", `{"account":"`+pub+`"}`, "body.request"),
+		invalid("accepting by id without a body", olga, "POST", asked+"/accept", nil, "body"),
+		invalid("accepting into the agency", ann, "POST", "/v1/requests/con_"+ann.id()+"_"+o.id+"/accept", `{"account":"`+o.id+`","request":1}`, "body.account"),
+		invalid("accepting into another account than the one asked", olga, "POST", known+"/accept", into(""), "body.account"),
+		invalid("accepting into more than was asked for", olga, "POST", asked+"/accept", into(`,"areas":{"pages":"edit"}`), "body.areas"),
+		invalid("accepting into an unknown area", olga, "POST", asked+"/accept", into(`,"areas":{"kitchen":"view"}`), "body.areas.kitchen"),
+		invalid("accepting by id with a field too many", olga, "POST", asked+"/accept", into(`,"block":true`), "body.block"),
+		{"accepting into an unknown account", olga, "POST", asked + "/accept", `{"account":"` + unknown + `","request":1}`, "", 404, "not_found", ""},
+		{"accepting into what is no id", olga, "POST", asked + "/accept", `{"account":"luna","request":1}`, "", 404, "not_found", ""},
+		{"accepting another request by id", olga, "POST", asked + "/accept", `{"account":"` + pub + `","request":7}`, "", 409, "conflict", ""},
+		{"a request that is none", olga, "GET", "/v1/requests/luna", nil, "", 404, "not_found", ""},
+		{"denying what is no request", olga, "POST", "/v1/requests/con_luna/deny", nil, "", 404, "not_found", ""},
+		{"accepting what is no request", olga, "POST", "/v1/requests/con_luna/accept", into(""), "", 404, "not_found", ""},
+		{"allowing the agency of what is no request", olga, "POST", "/v1/requests/con_luna/unblock", nil, "", 404, "not_found", ""},
+		{"an unknown request", olga, "GET", "/v1/requests/con_" + olga.id() + "_" + rival, nil, "", 404, "not_found", ""},
+		{"a request to the account in which one is a member", mia, "GET", known, nil, "", 404, "not_found", ""},
+		{"deciding by id as a member", mia, "POST", known + "/deny", nil, "", 403, "forbidden", ""},
+		invalid("blocking by a word", olga, "POST", asked+"/deny", `{"block":"yes"}`, "body.block"),
+		invalid("blocking null", olga, "POST", team+"/"+o.id+"/deny", `{"block":null}`, "body.block"),
+		invalid("denying with two blocks", olga, "POST", asked+"/deny", `{"block":true,"block":false}`, "body.block"),
+		invalid("allowing with a body", olga, "POST", team+"/"+o.id+"/unblock", `{"agency":"x"}`, "body"),
+		invalid("allowing by id with a body", olga, "POST", asked+"/unblock", `{"agency":"x"}`, "body"),
+		{"allowing what is no agency's id", olga, "POST", team + "/bright/unblock", nil, "", 404, "not_found", ""},
+		{"allowing as a member", mia, "POST", team + "/" + o.id + "/unblock", nil, "", 403, "forbidden", ""},
+		{"the blocks, as a member", mia, "GET", hers + "/blocks", nil, "", 403, "forbidden", ""},
+		{"the blocks of an owned account", ann, "GET", own + "/blocks" + as, nil, "", 409, "permanently_owned", ""},
+		{"allowing in an owned account", ann, "POST", own + "/team/" + rival + "/unblock" + as, nil, "", 409, "permanently_owned", ""},
+		invalid("blocking who is revoked, by a word", olga, "DELETE", team+"/"+o.id+"?block=please", nil, "query.block"),
+		invalid("blocking twice", olga, "DELETE", team+"/"+o.id+"?block=true&block=false", nil, "query.block"),
+		{"blocking what is pending", olga, "DELETE", team + "/" + o.id + "?block=true", nil, "", 409, "not_active", ""},
+
+		// End dates and assigned clients.
+		invalid("an end date that has passed", olga, "POST", accept, `{"request":1,"until":"`+past+`"}`, "body.until"),
+		invalid("an end date that has passed, by id", olga, "POST", asked+"/accept", into(`,"until":"`+past+`"`), "body.until"),
+		invalid("an end date of no form", olga, "POST", accept, `{"request":1,"until":"tomorrow"}`, "body.until"),
+		invalid("an end date without a zone", olga, "POST", accept, `{"request":1,"until":"2099-01-31T12:00:00"}`, "body.until"),
+		invalid("an end date that is a number", olga, "PATCH", team+"/"+o.id, `{"until":4102444800}`, "body.until"),
+		{"an end date of what is pending", olga, "PATCH", team + "/" + o.id, `{"until":"` + ahead + `"}`, "", 409, "not_active", ""},
+		invalid("an end date of a person", olga, "PATCH", team+"/"+mia.id(), `{"until":"`+ahead+`"}`, "body.until"),
+		invalid("no end date of a person", olga, "PATCH", team+"/"+mia.id(), `{"until":null}`, "body.until"),
+		invalid("clients of an agency", olga, "PATCH", team+"/"+o.id, `{"clients":[]}`, "body.clients"),
+		invalid("clients that are no list", ann, "PATCH", staff, `{"clients":"`+luna+`"}`, "body.clients"),
+		invalid("clients that are no ids", ann, "PATCH", staff, `{"clients":["luna"]}`, "body.clients"),
+		invalid("a client that is null", ann, "PATCH", staff, `{"clients":[null]}`, "body.clients[0]"),
+		invalid("91 clients", ann, "PATCH", staff, `{"clients":[`+strings.TrimSuffix(strings.Repeat(`"`+luna+`",`, 91), ",")+`]}`, "body.clients"),
+		invalid("clients of an owner", ann, "PATCH", "/v1/accounts/"+o.id+"/team/"+ann.id(), `{"clients":["`+luna+`"]}`, "body.clients"),
+		invalid("clients of an admin", ann, "PATCH", "/v1/accounts/"+o.id+"/team/"+ben.id(), `{"clients":[]}`, "body.clients"),
+
+		// Endings.
+		invalid("closing with a body", olga, "DELETE", hers, `{"why":"because"}`, "body"),
+		invalid("erasing with a body", olga, "DELETE", "/v1/me", `{"sure":true}`, "body"),
+		invalid("erasing somebody else", olga, "DELETE", "/v1/me?id="+mia.id(), nil, "query.id"),
+		{"closing as a member", mia, "DELETE", hers, nil, "", 403, "forbidden", ""},
+		{"closing an agency", ann, "DELETE", "/v1/accounts/" + o.id, nil, "", 409, "has_clients", ""},
+		{"switching the hub of an agency with clients off", ann, "DELETE", "/v1/accounts/" + o.id + "/agency", nil, "", 409, "has_clients", ""},
+		{"switching a hub off as an admin", ben, "DELETE", "/v1/accounts/" + o.id + "/agency", nil, "", 403, "forbidden", ""},
+		{"closing an unknown account", olga, "DELETE", "/v1/accounts/" + unknown, nil, "", 404, "not_found", ""},
+		{"closing an owned account as an admin", ben, "DELETE", own + as, nil, "", 403, "forbidden", ""},
+
 		// Decisions.
 		invalid("accepting nothing in particular", olga, "POST", accept, `{}`, "body.request"),
 		invalid("accepting without a body", olga, "POST", accept, nil, "body"),
@@ -209,6 +296,10 @@ func TestBadInput(t *testing.T) {
 		invalid("the team's cursor in the activity", olga, "GET", hers+"/activity?cursor="+members, nil, "query.cursor"),
 		invalid("another account's cursor", olga, "GET", "/v1/accounts/"+pub+"/team?cursor="+members, nil, "query.cursor"),
 		invalid("another person's cursor", mia, "GET", accounts+"?cursor="+mine, nil, "query.cursor"),
+		invalid("the team's cursor in the blocks", olga, "GET", hers+"/blocks?cursor="+members, nil, "query.cursor"),
+		invalid("a cursor of nothing in one's own blocks", olga, "GET", "/v1/me/blocks?cursor=abc", nil, "query.cursor"),
+		invalid("the team's cursor in the requests", olga, "GET", "/v1/requests?cursor="+members, nil, "query.cursor"),
+		invalid("a limit of 0 of the requests", olga, "GET", "/v1/requests?limit=0", nil, "query.limit"),
 		invalid("another status's cursor", ann, "GET", hub+"/accounts?status=pending&cursor="+clients, nil, "query.cursor"),
 		invalid("another agency's cursor", sam, "GET", "/v1/agencies/"+rival+"/accounts?cursor="+clients, nil, "query.cursor"),
 
@@ -230,10 +321,14 @@ func TestBadInput(t *testing.T) {
 		{"GET", team, nil}, {"POST", team, `{"email":"a@bad.test","role":"admin"}`},
 		{"PATCH", team + "/" + mia.id(), `{"role":"admin"}`}, {"DELETE", team + "/" + mia.id(), nil},
 		{"POST", accept, `{"request":1}`}, {"POST", team + "/" + o.id + "/deny", nil}, {"DELETE", team + "/" + o.id, nil},
+		{"POST", team + "/" + o.id + "/unblock", nil}, {"GET", hers + "/blocks", nil}, {"DELETE", hers, nil}, {"DELETE", hers + "/agency", nil},
+		{"GET", known, nil}, {"POST", known + "/accept", `{"account":"` + luna + `","request":1}`}, {"POST", known + "/deny", nil},
+		{"GET", asked, nil}, {"POST", asked + "/accept", into("")}, {"POST", asked + "/deny", `{"block":true}`},
+		{"DELETE", own, nil}, {"DELETE", team + "/" + o.id + "?block=true", nil},
 		{"GET", hub + "/accounts", nil}, {"GET", one, nil}, {"POST", one + "/withdraw", nil}, {"POST", one + "/resend", nil}, {"POST", one + "/leave", nil},
 		{"GET", own + "/team", nil}, {"PATCH", own, `{"name":"x"}`}, {"DELETE", own + "/team/" + o.id, nil},
 	} {
-		calls = append(calls, call{"a foreign account: " + f.method + " " + strings.NewReplacer(luna, "luna", o.id, "agency", cafe, "cafe", mia.id(), "mia", c.ID, "con").Replace(f.path), sam, f.method, f.path, f.body, "", 404, "not_found", ""})
+		calls = append(calls, call{"a foreign account: " + f.method + " " + strings.NewReplacer(luna, "luna", o.id, "agency", cafe, "cafe", mia.id(), "mia", c.ID, "con", byEmail.ID, "mail").Replace(f.path), sam, f.method, f.path, f.body, "", 404, "not_found", ""})
 	}
 
 	before := s.still(t)
