@@ -40,8 +40,9 @@ func newRequestPage(product string) http.Handler {
 type requestView struct {
 	Product string
 	Style   template.CSS
-	// Account and Agency are "" when the address is of no request.
-	Account, Agency string
+	// ID and Agency are "" when the address is of no request, and Account also when
+	// the request is addressed by email.
+	ID, Account, Agency string
 }
 
 func (p *requestPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +61,7 @@ func (p *requestPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusNotFound
 	if addressee, of, ok := agency.ConnectionID(r.PathValue("id")).Split(); ok {
 		status = http.StatusOK
-		view.Account, view.Agency = string(addressee.Account()), string(of)
+		view.ID, view.Account, view.Agency = r.PathValue("id"), string(addressee.Account()), string(of)
 	}
 	var body bytes.Buffer
 	if err := page.Execute(&body, view); err != nil {

@@ -38,6 +38,11 @@ func TestRequestPageSaysHowItIsDecidedAndNothingOfTheRequest(t *testing.T) {
 			t.Errorf("the page does not say %q", part)
 		}
 	}
+	for _, decision := range []string{"/accept", "/deny", "/unblock"} {
+		if !strings.Contains(got.Body, "POST /v1/accounts/"+string(account)+"/team/"+string(agent)+decision) {
+			t.Errorf("the page does not say how to %s", decision)
+		}
+	}
 	if strings.Contains(got.Body, "<form") || strings.Contains(got.Body, "<script") {
 		t.Error("the page can be submitted or runs something")
 	}
@@ -46,6 +51,27 @@ func TestRequestPageSaysHowItIsDecidedAndNothingOfTheRequest(t *testing.T) {
 	other := agency.NewAccountID("x", "3")
 	same := visit(t, http.MethodGet, string(agency.NewConnectionID(agency.Party(other), agent)))
 	if diff := cmp.Diff(strings.ReplaceAll(got.Body, string(account), string(other)), same.Body); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Whom an agency asked by their address decides by the request's id, and chooses
+// the account.
+func TestRequestPageOfARequestByEmailSaysHowItIsDecided(t *testing.T) {
+	person, agent := agency.NewPersonID("petra@pots.test"), agency.NewAccountID("x", "2")
+	id := string(agency.NewConnectionID(agency.Party(person), agent))
+	got := visit(t, http.MethodGet, id)
+	for _, part := range []string{
+		"signed in with the address", "GET /v1/requests/" + id, "POST /v1/requests/" + id + "/accept", "POST /v1/requests/" + id + "/deny",
+		"POST /v1/requests/" + id + "/unblock", `"account"`, "POST /v1/accounts",
+	} {
+		if got.StatusCode != http.StatusOK || !strings.Contains(got.Body, part) {
+			t.Errorf("%d: the page does not say %q", got.StatusCode, part)
+		}
+	}
+	other := agency.NewPersonID("ursel@pots.test")
+	same := visit(t, http.MethodGet, string(agency.NewConnectionID(agency.Party(other), agent)))
+	if diff := cmp.Diff(strings.ReplaceAll(got.Body, string(person), string(other)), same.Body); diff != "" {
 		t.Error(diff)
 	}
 }

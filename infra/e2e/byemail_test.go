@@ -238,8 +238,16 @@ func TestByEmail(t *testing.T) {
 
 	then(t, t.Run("the email's link, a bookmark and a repeat still answer, and move it nowhere else", func(t *testing.T) {
 		before := s.still(t)
-		if page := s.page(t, http.MethodGet, "/requests/"+con(petra)); page.Status != http.StatusOK {
-			t.Errorf("the link answers %d", page.Status)
+		page := s.page(t, http.MethodGet, "/requests/"+con(petra))
+		for _, says := range []string{"GET /v1/requests/" + con(petra), "POST /v1/requests/" + con(petra) + "/accept", "choose the account"} {
+			if page.Status != http.StatusOK || !strings.Contains(unmarked(string(page.Body)), says) {
+				t.Errorf("the link answers %d and does not say %q", page.Status, says)
+			}
+		}
+		for _, secret := range []string{petra.email, o.name, "Petra's Pots", words} {
+			if strings.Contains(unmarked(string(page.Body)), secret) {
+				t.Errorf("the link's page tells %q", secret)
+			}
 		}
 		one := "/v1/requests/" + con(petra)
 		for _, r := range []*reply{
