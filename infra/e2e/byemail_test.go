@@ -66,8 +66,7 @@ func TestByEmail(t *testing.T) {
 	all := []*person{petra, ursel, berta, colin}
 	const words = "We met at the fair: shall we set your shop up?"
 	pots, pans := petra.opens(t, "Petra's Pots"), petra.opens(t, "Petra's Pans")
-	berta.opens(t, "Berta's Bowls")
-	colin.opens(t, "Colin's Cups")
+	shops := map[*person]string{berta: berta.opens(t, "Berta's Bowls"), colin: colin.opens(t, "Colin's Cups")}
 	cups := sam.opens(t, "Sam's Cups")
 	sam.invites(t, cups, petra, "member", levels{"pages": "view"})
 	s.told(t, added(petra, sam, "Sam's Cups", "a member"))
@@ -182,7 +181,7 @@ func TestByEmail(t *testing.T) {
 			}
 			for _, r := range []*reply{
 				who.get(t, "/v1/requests/"+con(who)), who.post(t, "/v1/requests/"+con(who)+"/deny", nil),
-				who.post(t, "/v1/requests/"+con(who)+"/accept", map[string]any{"account": pots, "request": 2}),
+				who.post(t, "/v1/requests/"+con(who)+"/accept", map[string]any{"account": shops[who], "request": 2}),
 			} {
 				r.refused(t, http.StatusNotFound, "not_found", "")
 			}
@@ -339,6 +338,21 @@ func TestByEmail(t *testing.T) {
 		s.told(t) // she never heard of it
 		c := read[connection](t, ask(t, berta).is(t, http.StatusCreated))
 		s.told(t, asking(berta, c, true))
+	}))
+
+	then(t, t.Run("accepting a request in their account ends what they held against the agency themselves", func(t *testing.T) {
+		cups := shops[colin]
+		ann.asks(t, o.id, cups, levels{"pages": "view"})
+		s.told(t) // he holds it off still
+		colin.post(t, "/v1/accounts/"+cups+"/team/"+o.id+"/accept", map[string]any{"request": 1}).is(t, http.StatusOK)
+		accesses(t, cups, check{ann, o.id, "yes, " + o.id + ", pages:view; client owns"})
+		s.told(t, accepted(ann, o.name, "Colin's Cups", ""), acceptedBy(colin, colin, o.name, "Colin's Cups", ""))
+		if list := read[list[block]](t, colin.get(t, "/v1/me/blocks").is(t, http.StatusOK)); len(list.Items) != 0 {
+			t.Errorf("he still holds off %+v", list.Items)
+		}
+		ben.post(t, hub+"/connections/"+con(colin)+"/withdraw", nil).is(t, http.StatusOK)
+		c := read[connection](t, ask(t, colin).is(t, http.StatusCreated))
+		s.told(t, asking(colin, c, true))
 	}))
 }
 

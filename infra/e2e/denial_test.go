@@ -16,7 +16,7 @@ const aMonth = 30 * aDay
 // TestDenialHolds is "A denial holds": across both ways of asking, and so that a
 // blocked agency cannot tell.
 func TestDenialHolds(t *testing.T) {
-	s := common(t)
+	s := unlimited(t)
 	o := newOffice(t, s, "Bright Agency", "denial.test")
 	ann := o.ann
 	olga, oscar := s.person(t, "olga@luna.denial.test"), s.person(t, "oscar@luna.denial.test")
@@ -80,6 +80,23 @@ func TestDenialHolds(t *testing.T) {
 			ann.post(t, "/v1/agencies/"+o.id+"/connections/"+connectionID(who.id(), o.id)+"/withdraw", nil).is(t, http.StatusOK)
 		}
 		s.told(t, withdrawnPerson(oscar, o.name)) // of what she never heard of she does not hear the end
+	}))
+
+	then(t, t.Run("nor does asking another account of theirs: it stands in the team, and of its owners those are mailed who denied nothing", func(t *testing.T) {
+		pub := olga.opens(t, "Luna Pub")
+		olga.invites(t, pub, oscar, "owner", nil)
+		s.told(t, added(oscar, olga, "Luna Pub", "an owner"))
+		c := ann.asks(t, o.id, pub, areas)
+		s.told(t, requested(oscar, request{by: ann.email, agency: o.name, account: "Luna Pub", until: moment(*c.ExpiresAt)}))
+		one := "/v1/agencies/" + o.id + "/connections/" + c.ID
+		if c := read[connection](t, ann.get(t, one).is(t, http.StatusOK)); value(c.Delivery) != "sent" || c.Status != "pending" {
+			t.Errorf("the agency sees %+v", c)
+		}
+		if m := read[list[member]](t, olga.get(t, "/v1/accounts/"+pub+"/team").is(t, http.StatusOK)).Items[0]; m.ID != o.id || m.Status != "pending" {
+			t.Errorf("she sees %+v", m)
+		}
+		ann.post(t, one+"/withdraw", nil).is(t, http.StatusOK)
+		s.told(t, withdrawn(oscar, o.name, "Luna Pub"))
 	}))
 
 	then(t, t.Run("whoever holds an agency off sees it in a list: the account's and their own", func(t *testing.T) {
@@ -274,7 +291,6 @@ func TestDenialHolds(t *testing.T) {
 		}
 		olga.allows(t, luna, o.id, true)
 		oscar.allows(t, luna, o.id, true)
-		s.ages(t, aMonth, pairRow(luna, o.id)) // it has asked often enough this month
 		c := read[connection](t, ask(t, ann, o.id).is(t, http.StatusCreated))
 		olga.post(t, team+"/"+o.id+"/accept", map[string]any{"request": c.Request}).is(t, http.StatusOK)
 		for _, l := range ann.activity(t, luna, o.id) {

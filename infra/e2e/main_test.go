@@ -79,8 +79,8 @@ type sharing struct {
 	err   error
 }
 
-// One has the settings as they are deployed, the other limits that no story
-// meets which asks the same people again and again.
+// One has the settings as they are deployed, the other limits that are out of
+// the way of stories which ask the same people again and again in one day.
 var asDeployed, generous sharing
 
 // common is the stack that most tests share. They run one after the other, so
@@ -90,8 +90,7 @@ func common(t *testing.T) *stack {
 	return asDeployed.get(t, "common")
 }
 
-// unlimited is common for stories that need many requests between the same two
-// in one day.
+// unlimited is common for those.
 func unlimited(t *testing.T) *stack {
 	t.Helper()
 	return generous.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000}`)
