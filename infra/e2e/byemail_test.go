@@ -268,6 +268,13 @@ func TestByEmail(t *testing.T) {
 		s.told(t)
 	}))
 
+	then(t, t.Run("from then on it is a connection as any other: she takes the end date off, and the agency is told", func(t *testing.T) {
+		petra.patch(t, "/v1/accounts/"+pots+"/team/"+o.id, map[string]any{"until": nil}).is(t, http.StatusOK)
+		gone := "The access has no end date any more; until now it was to end on " + moment(until) + "."
+		s.told(t, restrictedUntil(ben, o.name, "Petra's Pots", gone), restrictedUntil(ann, o.name, "Petra's Pots", gone))
+		accesses(t, pots, in...)
+	}))
+
 	then(t, t.Run("who has no account opens one, and lets the agency into that", func(t *testing.T) {
 		dishes := ursel.opens(t, "Ursel's Dishes")
 		accesses(t, dishes, check{ann, o.id, "no, none"})
@@ -338,6 +345,9 @@ func TestByEmail(t *testing.T) {
 		s.told(t) // she never heard of it
 		c := read[connection](t, ask(t, berta).is(t, http.StatusCreated))
 		s.told(t, asking(berta, c, true))
+		s.ages(t, aDay, connectionRow(berta.id(), o.id))
+		c = read[connection](t, ben.post(t, hub+"/connections/"+con(berta)+"/resend", nil).is(t, http.StatusOK))
+		s.told(t, resentAsked(asking(berta, c, true)))
 	}))
 
 	then(t, t.Run("accepting a request in their account ends what they held against the agency themselves", func(t *testing.T) {

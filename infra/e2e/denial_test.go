@@ -193,6 +193,7 @@ func TestDenialHolds(t *testing.T) {
 		}
 		check2(t, "no, pending; client owns")
 		for _, r := range both(t, "its list", func(t *testing.T, who *person, agency string) *reply {
+			t.Helper()
 			return who.get(t, "/v1/agencies/"+agency+"/accounts?status=pending")
 		}) {
 			if l := read[list[connection]](t, r); len(l.Items) != 1 || l.Counts.Pending != 1 {
@@ -224,6 +225,7 @@ func TestDenialHolds(t *testing.T) {
 			s.ages(t, aDay, connectionRow(luna, p.agency))
 		}
 		replies := both(t, "sending it again", func(t *testing.T, who *person, agency string) *reply {
+			t.Helper()
 			return who.post(t, "/v1/agencies/"+agency+"/connections/"+connectionID(luna, agency)+"/resend", nil)
 		})
 		until := moment(*read[connection](t, replies[1].is(t, http.StatusOK)).ExpiresAt)

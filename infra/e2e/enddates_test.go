@@ -17,7 +17,7 @@ func TestEndDates(t *testing.T) {
 	o := newOffice(t, s, "Bright Agency", "enddates.test")
 	ann, ben := o.ann, o.ben
 	olga := s.person(t, "olga@luna.enddates.test")
-	const name = "Luna Bakery"
+	const name = "Luna Orchard"
 	luna := olga.opens(t, name)
 	decision := "/v1/accounts/" + luna + "/team/" + o.id
 	one := "/v1/agencies/" + o.id + "/connections/" + connectionID(luna, o.id)
