@@ -325,6 +325,14 @@ func TestByEmailStory(t *testing.T) {
 	}
 	w.audit(t)
 
+	// Nor does it go into an account where the agency is besides.
+	must[agency.Profile](t)(w.request())
+	must[agency.Profile](t)(w.accept(w.ann, 1))
+	if _, err := w.into(w.ann, w.client, 1); agency.CodeOf(err) != agency.NotPending {
+		t.Errorf("into another where the agency is: %v", err)
+	}
+	must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, w.con))
+
 	// A new request by email replaces what was moved.
 	w.advance(31 * day)
 	again := must[agency.Profile](t)(w.ask(w.ann))
@@ -370,6 +378,26 @@ func TestByEmailAndByIDAtOnce(t *testing.T) {
 	}
 	diff(t, "events", []string{"connection.requested", "connection.expired", "connection.accepted"}, w.events(w.client)[3:])
 	diff(t, "counts", agency.Counts{Owned: 1, Connected: 1}, w.counts())
+	w.audit(t)
+}
+
+// A muted request at the account is bound by the one that is accepted, and is
+// hidden no more.
+func TestAcceptingByEmailUnmutes(t *testing.T) {
+	w := newWorld(t).pending()
+	ctx := t.Context()
+	must[agency.Profile](t)(w.deny(w.bob, true))
+	w.advance(30 * day)
+	if p := must[agency.Profile](t)(w.request()); !p.Muted {
+		t.Errorf("%+v", p)
+	}
+	must[agency.Profile](t)(w.ask(w.ann))
+	if p := must[agency.Profile](t)(w.into(w.ann, w.client, 1)); p.Muted || p.Request != 2 {
+		t.Errorf("%+v", p)
+	}
+	diff(t, "team", 4, len(must[agency.List[agency.Profile]](t)(w.Team(ctx, as(w.ann), w.client, agency.Page{Limit: 10})).Items))
+	diff(t, "accepted", 1, countOf(w.events(w.client), "connection.accepted"))
+	must[agency.Profile](t)(w.revoke())
 	w.audit(t)
 }
 
