@@ -221,7 +221,7 @@ func stepFor(do Action, by Side) Step {
 		s.Into = someAccount
 	case Create:
 		s.Areas = Areas{"pages": Edit}
-	case Deny, Withdraw, Expire, Revoke, Leave, Lapse, End, Remove:
+	case Deny, Withdraw, Expire, Revoke, Leave, Lapse, End, Remove, Remind, Warn:
 	}
 	return s
 }
