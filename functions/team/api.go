@@ -112,6 +112,13 @@ func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInpu
 	if until := in.Body.Until; until.Given {
 		change.Until = &time.Time{}
 		if until.Value != nil {
+			if until.Value.IsZero() {
+				// The zero time would take the end date away, which null does.
+				return nil, &agency.Error{
+					Code: agency.Invalid, Message: "The end date must lie ahead.",
+					Fields: []agency.FieldError{{Field: "body.until", Message: "The end date must lie ahead; null takes it away."}},
+				}
+			}
 			change.Until = until.Value
 		}
 	}

@@ -142,11 +142,12 @@ func (h *Hub) agencyStep(ctx context.Context, actor Actor, agency AccountID, id 
 	}
 	var p Profile
 	err := h.command(ctx, &caller, want, func(d *decision) error {
-		if _, err := d.stand(agency); err != nil {
+		s, err := d.stand(agency)
+		if err != nil {
 			return err
 		}
 		p = d.profile(key)
-		if p.Version == 0 {
+		if p.Version == 0 || !s.profile.assigned(p.Account()) {
 			return noSuchConnection()
 		}
 		if p.Permanent() {
@@ -159,7 +160,6 @@ func (h *Hub) agencyStep(ctx context.Context, actor Actor, agency AccountID, id 
 		if step.Do == Resend {
 			step.ExpiresAt = d.now.Add(d.rules.RequestLifetime)
 		}
-		var err error
 		if p, err = d.apply(p, step); err != nil || step.Do != Resend {
 			return err
 		}
@@ -299,7 +299,7 @@ type Acceptance struct {
 	Request int
 	// Areas may be lower than asked for; nil grants what was asked for.
 	Areas Areas
-	// Until is the end date; nil or zero for none.
+	// Until is the end date; nil for none.
 	Until *time.Time
 }
 
@@ -307,20 +307,22 @@ type Acceptance struct {
 // PermanentlyOwned, Forbidden, Conflict (another request than the one named, or
 // the asker's hub is off), RequestExpired, NotPending.
 func (h *Hub) AcceptRequest(ctx context.Context, caller Caller, id, agency AccountID, in Acceptance) (Profile, error) {
-	step, err := h.Rules.readAcceptance(in)
+	step, err := h.readAcceptance(in)
 	if err != nil {
 		return Profile{}, err
 	}
 	return h.decide(ctx, caller, id, agency, step, false)
 }
 
-func (r Rules) readAcceptance(in Acceptance) (Step, error) {
-	step := Step{Do: Accept, By: AccountSide, Number: in.Request, Until: in.Until}
-	if in.Areas == nil {
-		return step, nil
+func (h *Hub) readAcceptance(in Acceptance) (Step, error) {
+	until, err := readUntil(in.Until, h.Now())
+	if err != nil {
+		return Step{}, err
 	}
-	areas, err := r.readAreas("body.areas", in.Areas)
-	step.Areas = areas
+	step := Step{Do: Accept, By: AccountSide, Number: in.Request, Until: until}
+	if in.Areas != nil {
+		step.Areas, err = h.Rules.readAreas("body.areas", in.Areas)
+	}
 	return step, err
 }
 
@@ -349,10 +351,7 @@ func (h *Hub) decide(ctx context.Context, caller Caller, id, agency AccountID, s
 			return err
 		}
 		was := d.profile(key)
-		if was.Version == 0 || was.Hidden() {
-			return noSuchMember()
-		}
-		if err := s.may(Decide).refusal(); err != nil {
+		if err := s.mayOn(Decide, was.Version > 0 && !was.Hidden()); err != nil {
 			return err
 		}
 		p = was

@@ -3,6 +3,7 @@ package agency
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // MyRequests lists the requests that are addressed to the actor's address.
@@ -74,7 +75,7 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor Actor, id ConnectionI
 		}
 		return h.AcceptRequest(ctx, Caller{Actor: actor}, account, agency, in)
 	}
-	step, err := h.Rules.readAcceptance(in)
+	step, err := h.readAcceptance(in)
 	if err != nil {
 		return Profile{}, err
 	}
@@ -257,6 +258,9 @@ func (h *Hub) blocks(ctx context.Context, addressee Party, page Page) (List[Bloc
 	var want Want
 	for _, p := range pairs.Items {
 		if p.HoldsOff(now) {
+			if !p.Cooling(now) {
+				p.CoolingUntil = time.Time{}
+			}
 			list.Items = append(list.Items, Block{Pair: p})
 			want.Accounts = append(want.Accounts, p.Agency)
 		}

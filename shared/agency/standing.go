@@ -73,6 +73,17 @@ func (d *decision) standAs(op Operation, account AccountID) (standing, error) {
 
 func (s standing) may(op Operation) Answer { return may(op, s.Position, s.account.Ownership) }
 
+// mayOn is may for an operation on a member, who is there or not. Whoever can't
+// list the team gets one answer for every member: who is in an account is not
+// theirs to find out.
+func (s standing) mayOn(op Operation, there bool) error {
+	err := s.may(op).refusal()
+	if !there && (err == nil || s.may(SeeTeam) == Yes) {
+		return noSuchMember()
+	}
+	return err
+}
+
 // standInAgency is standAs in the caller's own agency, whose hub must be on.
 func (d *decision) standInAgency(op Operation, agency AccountID) (standing, error) {
 	s, err := d.standAs(op, agency)

@@ -188,10 +188,7 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 			return err
 		}
 		was := d.profile(key)
-		if was.Version == 0 {
-			return noSuchMember()
-		}
-		if err := s.may(ManagePersons).refusal(); err != nil {
+		if err := s.mayOn(ManagePersons, was.Version > 0); err != nil {
 			return err
 		}
 		role := in.Role
@@ -244,6 +241,13 @@ func (h *Hub) restrict(ctx context.Context, caller Caller, id, agency AccountID,
 		return Profile{}, invalid("body.clients", "Only persons are assigned to clients.")
 	}
 	step := Step{Do: Restrict, By: AccountSide, Until: in.Until}
+	if in.Until != nil && !in.Until.IsZero() {
+		until, err := readUntil(in.Until, h.Now())
+		if err != nil {
+			return Profile{}, err
+		}
+		step.Until = until
+	}
 	if in.Areas != nil {
 		areas, err := h.Rules.readAreas("body.areas", in.Areas)
 		if err != nil {
@@ -278,13 +282,10 @@ func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, mem
 			return err
 		}
 		was := d.profile(key)
-		if was.Version == 0 {
-			return noSuchMember()
-		}
 		step := Step{Do: Leave, By: SelfSide}
 		if !self {
 			step = Step{Do: Remove, By: AccountSide}
-			if err := s.may(ManagePersons).refusal(); err != nil {
+			if err := s.mayOn(ManagePersons, was.Version > 0); err != nil {
 				return err
 			}
 			if err := s.mayTouch(was, ""); err != nil {

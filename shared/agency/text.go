@@ -3,6 +3,7 @@ package agency
 import (
 	"net/mail"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -54,6 +55,25 @@ func readEmail(field, given string) (string, error) {
 		return "", invalid(field, "Give an email address, such as ann@example.com.")
 	}
 	return email, nil
+}
+
+// farthest is how far ahead an end date may lie, in years.
+const farthest = 100
+
+// readUntil checks an end date and brings it into the form in which it is kept:
+// UTC, in whole milliseconds. nil is none given.
+func readUntil(given *time.Time, now time.Time) (*time.Time, error) {
+	if given == nil {
+		return nil, nil
+	}
+	until := given.UTC().Truncate(time.Millisecond)
+	switch {
+	case !until.After(now):
+		return nil, invalid("body.until", "The end date must lie ahead.")
+	case until.After(now.AddDate(farthest, 0, 0)):
+		return nil, invalid("body.until", "The end date must lie within %d years. Leave it out for access without an end.", farthest)
+	}
+	return &until, nil
 }
 
 // Fold is a name as it is ordered and searched: in composed form, in lower case,

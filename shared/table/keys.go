@@ -196,11 +196,19 @@ func dueShard(k key) string {
 // stampLayout has one width, so that stamps sort as their times do.
 const stampLayout = "2006-01-02T15:04:05.000Z"
 
+var lastStamp = time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)
+
+// A time beyond the last that fits is written as that one: what is written can
+// always be read.
 func stamp(t time.Time) string {
-	if t.IsZero() {
+	t = t.UTC()
+	switch {
+	case t.IsZero():
 		return ""
+	case t.After(lastStamp):
+		t = lastStamp
 	}
-	return t.UTC().Format(stampLayout)
+	return t.Format(stampLayout)
 }
 
 func unstamp(s string) (time.Time, error) {

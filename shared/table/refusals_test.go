@@ -165,13 +165,13 @@ func TestRefusals(t *testing.T) {
 		{"resend what is not there, by a member", agency.NotFound, "", func() error { return second(w.ResendRequest(ctx, w.gem, w.agency, w.con)) }},
 		{"withdraw another agency's", agency.NotFound, "", func() error { return second(w.WithdrawRequest(ctx, hubOff.gil, hubOff.agency, waiting.con)) }},
 		{"withdraw no connection's id", agency.NotFound, "", func() error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, "con_x")) }},
-		{"accept what is not there, by a member", agency.NotFound, "", func() error {
+		{"accept what is not there, by a member", agency.Forbidden, "", func() error {
 			return second(w.AcceptRequest(ctx, as(w.mem), w.client, w.agency, agency.Acceptance{Request: 1}))
 		}},
 		{"accept by a stranger", agency.NotFound, "", func() error { return accept(waiting, as(w.eve), agency.Acceptance{Request: 1}) }},
 		{"change who is not there", agency.NotFound, "", func() error { return change(as(w.ann), w.client, nobody, agency.MemberChange{Role: agency.Admin}) }},
-		{"change who is not there, by a member", agency.NotFound, "", func() error { return change(as(w.mem), w.client, nobody, agency.MemberChange{Role: agency.Admin}) }},
-		{"remove who is not there, by a member", agency.NotFound, "", func() error { return remove(as(w.mem), w.client, nobody) }},
+		{"change who is not there, by a member", agency.Forbidden, "", func() error { return change(as(w.mem), w.client, nobody, agency.MemberChange{Role: agency.Admin}) }},
+		{"remove who is not there, by a member", agency.Forbidden, "", func() error { return remove(as(w.mem), w.client, nobody) }},
 		{"remove nobody's id", agency.NotFound, "", func() error { return remove(as(w.ann), w.client, "x") }},
 		{"leave where one is not", agency.NotFound, "", func() error { return remove(as(w.eve), w.client, party(w.eve)) }},
 		{"see no connection", agency.NotFound, "", func() error { return second(w.SeeConnection(ctx, w.gil, w.agency, w.con)) }},
