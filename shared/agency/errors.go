@@ -84,6 +84,10 @@ func invalid(field, format string, args ...any) *Error {
 	return &Error{Code: Invalid, Message: message, Fields: []FieldError{{Field: field, Message: message}}}
 }
 
+// ErrBusy is what a Store answers when it has no capacity for a transaction at
+// this moment. Nothing was written.
+var ErrBusy = errors.New("agency: the store is busy")
+
 // ErrConflict is what a Store answers when something that a decision rested on
 // has changed since it was read. Nothing was written; the use case loads again
 // and decides again.

@@ -61,12 +61,15 @@ func (h *Hub) command(ctx context.Context, caller *Caller, want Want, decide fun
 	defer cancel()
 	for ceiling := firstCeiling; ; ceiling = min(2*ceiling, highestCeiling) {
 		err := h.try(ctx, caller, want, decide)
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrBusy) {
 			return err
 		}
 		select {
 		case <-time.After(rand.N(ceiling)): //nolint:gosec // a pause, not a secret
 		case <-bounded.Done():
+			if errors.Is(err, ErrBusy) {
+				return err
+			}
 			return &Error{Code: Conflict, Message: "Somebody else is changing the same thing. Nothing was changed for you; try again in a moment.", Cause: err}
 		}
 	}

@@ -3,6 +3,7 @@ package table
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"agencyhub/shared/agency"
@@ -11,6 +12,7 @@ import (
 // Who knows how a cursor is made can make one. One that leads out of its list
 // is refused, and not left for DynamoDB to fail on.
 func TestForgedCursorsLeadNowhere(t *testing.T) {
+	store := New(nil, "Hub")
 	team := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
 	active := query{index: "ByMember", pk: "memberPk", partition: string(account2), sk: "memberSk", from: "active#"}
 	every := query{index: "ByMember", pk: "memberPk", partition: string(account2), sk: "memberSk", from: "a", open: true}
@@ -43,7 +45,8 @@ func TestForgedCursorsLeadNowhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start, err := tt.of.start(base64.RawURLEncoding.EncodeToString(append(tt.of.checksum(at), at...)))
+		nonce := make([]byte, store.seal.NonceSize())
+		start, err := store.start(tt.of, base64.RawURLEncoding.EncodeToString(store.seal.Seal(nonce, nonce, at, tt.of.identity())))
 		if tt.good != (err == nil) || !tt.good && (agency.CodeOf(err) != agency.Invalid || start != nil) {
 			t.Errorf("%s: %v, %v", tt.name, start, err)
 		}
@@ -51,8 +54,9 @@ func TestForgedCursorsLeadNowhere(t *testing.T) {
 }
 
 func FuzzCursor(f *testing.F) {
+	store := New(nil, "Hub")
 	q := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
-	good, err := q.cursor(profileKey(agency.At(account1, account2)).attributes())
+	good, err := store.cursor(q, profileKey(agency.At(account1, account2)).attributes())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -60,7 +64,7 @@ func FuzzCursor(f *testing.F) {
 	f.Add("")
 	f.Add("AAAAAAAAAAAAAA")
 	f.Fuzz(func(t *testing.T, cursor string) {
-		start, err := q.start(cursor)
+		start, err := store.start(q, cursor)
 		if err != nil && agency.CodeOf(err) != agency.Invalid {
 			t.Errorf("%q: %v", cursor, err)
 		}
@@ -68,4 +72,30 @@ func FuzzCursor(f *testing.F) {
 			t.Errorf("%q leads to %v", cursor, start)
 		}
 	})
+}
+
+// A position can be a row that the list's reader does not see: a muted request's
+// agency, another agency's event.
+func TestACursorTellsNothing(t *testing.T) {
+	store := New(nil, "Hub")
+	q := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
+	cursor, err := store.cursor(q, profileKey(agency.At(account1, account2)).attributes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{string(account2), string(account2)[8:16], "TEAM"} {
+		if strings.Contains(string(raw), secret) || strings.Contains(cursor, secret) {
+			t.Errorf("the cursor shows %q", secret)
+		}
+	}
+	if again, err := store.cursor(q, profileKey(agency.At(account1, account2)).attributes()); again != cursor || err != nil {
+		t.Errorf("one position has two cursors (%v)", err)
+	}
+	if _, err := New(nil, "Another").start(q, cursor); agency.CodeOf(err) != agency.Invalid {
+		t.Errorf("another table opens it: %v", err)
+	}
 }

@@ -1,8 +1,10 @@
 package table
 
 import (
-	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -62,8 +64,12 @@ func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page 
 // Activity lists an account's events, newest first.
 func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page agency.Page) (agency.List[agency.Event], error) {
 	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
-	if q.only, q.equals = "muted", number(0); of != "" {
-		q.only, q.equals = "agency", text(string(of))
+	q.only, q.equals = "muted", number(0)
+	if of != "" {
+		// By the agency's own events, so that not even the length of a page tells of
+		// others.
+		q = query{index: "ByMember", pk: "memberPk", partition: string(of), sk: "memberSk", from: eventPrefix, backward: true}
+		q.only, q.equals = "pk", text(accountKey(account).pk)
 	}
 	return list(ctx, t, q, page, func(item map[string]types.AttributeValue) (agency.Event, error) {
 		i, err1 := decode[eventItem](item)
@@ -115,7 +121,7 @@ const rounds = 5
 // list reads one page of a query.
 func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read func(map[string]types.AttributeValue) (T, error)) (agency.List[T], error) {
 	var out agency.List[T]
-	start, err := q.start(page.Cursor)
+	start, err := t.start(q, page.Cursor)
 	if err != nil {
 		return out, err
 	}
@@ -139,7 +145,7 @@ func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read 
 			break
 		}
 	}
-	out.Next, err = q.cursor(start)
+	out.Next, err = t.cursor(q, start)
 	return out, err
 }
 
@@ -167,27 +173,40 @@ func (q query) input(table string) *dynamodb.QueryInput {
 	return input
 }
 
-// A cursor is opaque: a checksum over the query and the position, then the
-// position. It carries no right, since the partition comes from the query and
-// the position must lie in it; the checksum tells a cursor of another query, or
-// a damaged one, at once.
-const checksumSize = 10
-
+// A cursor is a position in a list, sealed: it can be opened by the same query
+// of the same table alone, and tells nobody what stands at the position, which
+// can be a row that they do not see. It carries no right, since the partition
+// comes from the query and the position must lie in it.
 type position struct {
 	PK, SK string
 	Member string `json:",omitempty"`
 }
 
-func (q query) checksum(at []byte) []byte {
-	sum := sha256.New()
-	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.only, textOf(q.equals)} {
-		_, _ = sum.Write([]byte(strconv.Quote(part))) // a hash never fails
+// newSeal makes the seal of a table's cursors. Its key comes of the table's
+// name, which ends in letters that CloudFormation draws and nobody outside knows;
+// all that depends on it is that positions can't be read.
+func newSeal(table string) (key [sha256.Size]byte, seal cipher.AEAD) {
+	key = sha256.Sum256([]byte("cursors of " + table))
+	block, err := aes.NewCipher(key[:])
+	if err == nil {
+		seal, err = cipher.NewGCM(block)
 	}
-	_, _ = sum.Write(at)
-	return sum.Sum(nil)[:checksumSize]
+	if err != nil {
+		panic(err) // a key of 32 bytes always makes a cipher
+	}
+	return key, seal
 }
 
-func (q query) cursor(last map[string]types.AttributeValue) (string, error) {
+// identity is what tells one query from another.
+func (q query) identity() []byte {
+	var all []byte
+	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.only, textOf(q.equals)} {
+		all = strconv.AppendQuote(all, part)
+	}
+	return all
+}
+
+func (t *Table) cursor(q query, last map[string]types.AttributeValue) (string, error) {
 	if last == nil {
 		return "", nil
 	}
@@ -196,10 +215,14 @@ func (q query) cursor(last map[string]types.AttributeValue) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("table: cursor: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(append(q.checksum(at), at...)), nil
+	// The nonce comes of what is sealed, so that one position has one cursor.
+	mac := hmac.New(sha256.New, t.sealKey[:])
+	_, _ = mac.Write(append(q.identity(), at...)) // a hash never fails
+	nonce := mac.Sum(nil)[:t.seal.NonceSize()]
+	return base64.RawURLEncoding.EncodeToString(t.seal.Seal(nonce, nonce, at, q.identity())), nil
 }
 
-func (q query) start(cursor string) (map[string]types.AttributeValue, error) {
+func (t *Table) start(q query, cursor string) (map[string]types.AttributeValue, error) {
 	if cursor == "" {
 		return nil, nil
 	}
@@ -208,12 +231,12 @@ func (q query) start(cursor string) (map[string]types.AttributeValue, error) {
 		Fields: []agency.FieldError{{Field: "query.cursor", Message: "Not a cursor of this list."}},
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) < checksumSize {
+	if err != nil || len(raw) < t.seal.NonceSize() {
 		return nil, refusal
 	}
-	sum, at := raw[:checksumSize], raw[checksumSize:]
+	at, err := t.seal.Open(nil, raw[:t.seal.NonceSize()], raw[t.seal.NonceSize():], q.identity())
 	var p position
-	if !bytes.Equal(sum, q.checksum(at)) || json.Unmarshal(at, &p) != nil || !q.holds(p) {
+	if err != nil || json.Unmarshal(at, &p) != nil || !q.holds(p) {
 		return nil, refusal
 	}
 	start := key{p.PK, p.SK}.attributes()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"time"
@@ -60,7 +61,7 @@ func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request in
 		people.Value = append(people.Value, text(string(id)))
 	}
 	_, err := t.update(ctx, profileKey(k), "SET #delivery = :d, #reached = :reached, #version = #version + :one",
-		"#request = :request AND (#delivery <> :d OR #reached <> :reached)",
+		"#request = :request AND (#delivery <> :d OR attribute_not_exists(#reached) OR #reached <> :reached)",
 		map[string]types.AttributeValue{
 			":d": text(string(d)), ":request": number(request), ":one": number(1), ":reached": people,
 		})
@@ -69,9 +70,8 @@ func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request in
 
 // update changes one item; false when its condition does not hold.
 func (t *Table) update(ctx context.Context, k key, expression, condition string, values map[string]types.AttributeValue) (bool, error) {
-	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &t.name, Key: k.attributes(), UpdateExpression: &expression, ConditionExpression: &condition,
-		ExpressionAttributeNames: names(expression + " " + condition), ExpressionAttributeValues: values,
+	err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
+		Key: k.attributes(), UpdateExpression: &expression, ConditionExpression: &condition, ExpressionAttributeValues: values,
 	})
 	if _, failed := errors.AsType[*types.ConditionalCheckFailedException](err); failed {
 		return false, nil
@@ -80,6 +80,37 @@ func (t *Table) update(ctx context.Context, k key, expression, condition string,
 		return false, fmt.Errorf("table: update: %w", err)
 	}
 	return true, nil
+}
+
+// updateItem makes an update, and makes it again when a transaction is at the
+// same item: these last milliseconds, and the client does not try again by
+// itself.
+func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput) error {
+	input.TableName = &t.name
+	input.ExpressionAttributeNames = names(aws.ToString(input.UpdateExpression) + " " + aws.ToString(input.ConditionExpression))
+	return patiently(ctx, func() error {
+		_, err := t.db.UpdateItem(ctx, input)
+		if _, met := errors.AsType[*types.TransactionConflictException](err); met {
+			return fmt.Errorf("%w: %w", agency.ErrConflict, err)
+		}
+		return err
+	})
+}
+
+// patiently does something again, a few times, while it meets others at the same
+// items.
+func patiently(ctx context.Context, do func() error) error {
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		err := do()
+		if !errors.Is(err, agency.ErrConflict) && !errors.Is(err, agency.ErrBusy) || pause > 200*time.Millisecond {
+			return err
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // a pause, not a secret
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // placeholder is an attribute's name in an expression. Every one is written so,
@@ -128,9 +159,8 @@ const (
 // email from then on.
 func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease time.Duration) (Claim, error) {
 	claim, condition, values := claiming(now, lease)
-	_, err := t.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &t.name, Key: mailKey(m).attributes(), UpdateExpression: &claim, ConditionExpression: &condition,
-		ExpressionAttributeNames: names(claim + " " + condition), ExpressionAttributeValues: values,
+	err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
+		Key: mailKey(m).attributes(), UpdateExpression: &claim, ConditionExpression: &condition, ExpressionAttributeValues: values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	failed, lost := errors.AsType[*types.ConditionalCheckFailedException](err)
@@ -169,11 +199,14 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m MailKey, now time.Time, 
 		ExpressionAttributeNames: names(claim + " " + condition), ExpressionAttributeValues: values,
 	}})
 	mails := adding(map[string]int{"mails": 1})
-	mails.unless("#mails >= :most", map[string]int{":most": most})
+	mails.only(below("mails"), map[string]int{":most": most})
 	mails.keep(now.Add(limitsKept))
 	w.add(limitKey(agency.Party(m.Recipient), now), mails, errCapped)
-	_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
-	switch err := w.translate(err); {
+	err := patiently(ctx, func() error {
+		_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
+		return w.translate(err)
+	})
+	switch {
 	case err == nil:
 		return Claimed, nil
 	case errors.Is(err, errClaimed):

@@ -335,7 +335,7 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 	}{
 		{"a condition", cancelled("None", "ConditionalCheckFailed"), true},
 		{"another transaction", cancelled("TransactionConflict", "None"), true},
-		{"another transaction, and short of capacity", cancelled("ThrottlingError", "TransactionConflict"), true},
+		{"another transaction, and short of capacity", cancelled("TransactionConflict", "ThrottlingError"), true},
 		{"short of capacity", cancelled("None", "ProvisionedThroughputExceeded"), false},
 		{"throttled", cancelled("ThrottlingError"), false},
 		{"too big", cancelled("ItemCollectionSizeLimitExceeded"), false},
@@ -349,6 +349,10 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 		err := store.Save(t.Context(), read, agency.Changes{Accounts: []agency.Account{a}})
 		if errors.Is(err, agency.ErrConflict) != tt.conflict || agency.CodeOf(err) != agency.Internal || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
+		}
+		// What is short of capacity passes: it is tried again as a conflict is.
+		if busy := tt.name == "short of capacity" || tt.name == "throttled"; errors.Is(err, agency.ErrBusy) != busy {
+			t.Errorf("%s: busy %t, want %t", tt.name, !busy, busy)
 		}
 	}
 }

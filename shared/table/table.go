@@ -6,6 +6,8 @@ package table
 import (
 	"cmp"
 	"context"
+	"crypto/cipher"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,12 +36,19 @@ type API interface {
 type Table struct {
 	db   API
 	name string
+	// sealKey and seal are of the cursors.
+	sealKey [sha256.Size]byte
+	seal    cipher.AEAD
 }
 
 var _ agency.Store = (*Table)(nil)
 
 // New is the table of that name.
-func New(db API, name string) *Table { return &Table{db: db, name: name} }
+func New(db API, name string) *Table {
+	t := &Table{db: db, name: name}
+	t.sealKey, t.seal = newSeal(name)
+	return t
+}
 
 // batchLimit is how many items DynamoDB reads in one batch.
 const batchLimit = 100
@@ -211,6 +220,9 @@ func (w *writer) translate(err error) error {
 		switch aws.ToString(reason.Code) {
 		case "TransactionConflict":
 			return fmt.Errorf("%w: %w", agency.ErrConflict, err)
+		case "ThrottlingError", "ProvisionedThroughputExceeded":
+			// The client tries single calls again by itself, but not transactions.
+			return fmt.Errorf("%w: %w", agency.ErrBusy, err)
 		case "ConditionalCheckFailed":
 			failed := w.limits[i]
 			if failed == nil {
@@ -282,18 +294,21 @@ func (w *writer) count(m agency.CountChange) {
 	now := adding(map[string]int{"owned": m.Owned, "connected": m.Connected, "pending": m.Pending})
 	switch {
 	case m.NoClients:
-		now.unless("#owned > :none OR #connected > :none OR #pending > :none", map[string]int{":none": 0})
+		now.only(none("owned")+" AND "+none("connected")+" AND "+none("pending"), map[string]int{":zero": 0})
 		w.add(countKey(m.Agency, nowSort), now, agency.ErrHasClients)
 	case m.PendingMost > 0:
-		now.unless("#pending > :most", map[string]int{":most": m.PendingMost - m.Pending})
+		now.only(below("pending"), map[string]int{":most": m.PendingMost - m.Pending + 1})
 		w.add(countKey(m.Agency, nowSort), now, agency.ErrTooManyOpen)
 	default:
 		w.add(countKey(m.Agency, nowSort), now, nil)
 	}
 	w.add(countKey(m.Agency, monthSort(m.Month)), adding(month), nil)
+	if m.Requests == 0 {
+		return
+	}
 	requests := adding(map[string]int{"requests": m.Requests})
 	if m.DayBelow > 0 {
-		requests.unless("#requests >= :most", map[string]int{":most": m.DayBelow})
+		requests.only(below("requests"), map[string]int{":most": m.DayBelow})
 	}
 	requests.keep(m.Day.Add(limitsKept))
 	w.add(limitKey(agency.Party(m.Agency), m.Day), requests, agency.ErrTooManyToday)
@@ -324,14 +339,23 @@ func adding(by map[string]int) *addition {
 	return a
 }
 
-// unless makes the addition depend on a condition that must not hold. A number
-// that is not there yet is below every bound.
-func (a *addition) unless(condition string, values map[string]int) {
-	a.condition = "NOT (" + condition + ")"
+// only makes the addition depend on a condition.
+func (a *addition) only(condition string, values map[string]int) {
+	a.condition = condition
 	maps.Copy(a.names, names(condition))
 	for name, n := range values {
 		a.values[name] = number(n)
 	}
+}
+
+// below is the condition that a number, which need not be there yet, is below
+// :most, and none that it is :zero.
+func below(attribute string) string {
+	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " < :most)"
+}
+
+func none(attribute string) string {
+	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " = :zero)"
 }
 
 // keep notes until when the item is of use.
