@@ -46,6 +46,8 @@ type report struct {
 	Ended     int `json:"ended"`
 	Erased    int `json:"erased"`
 	Collected int `json:"collected"`
+	// Stopped counts the erasings that stopped at a last owner.
+	Stopped int `json:"stopped"`
 	// Failed counts what could not be done; the next run tries again.
 	Failed int `json:"failed"`
 	// Backlog is what is due and not done when the run ends, and Oldest since
@@ -96,7 +98,7 @@ func (c *cleaner) run(ctx context.Context) (report, error) {
 		r.Oldest = &oldest
 	}
 	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "woken", r.Woken,
-		"reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected,
+		"reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected, "stopped", r.Stopped,
 		"failed", r.Failed, "backlog", r.Backlog, "finished", r.Finished)
 	return r, errors.Join(failures...)
 }
@@ -129,10 +131,15 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 		r.Erased++
 	case agency.DidCollect:
 		r.Collected++
+	case stopped:
+		r.Stopped++
 	case agency.Idle:
 	}
 	return nil
 }
+
+// stopped is an erasing that waits for another owner.
+const stopped agency.Ticked = "stopped"
 
 // tick does what the clock has come for.
 func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done agency.Ticked, err error) {
@@ -142,7 +149,13 @@ func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done agency.Tic
 			return done, fmt.Errorf("closing %s: %w", item.Account, err)
 		}
 	case item.Person != "":
-		if done, err = c.hub.TickPerson(ctx, item.Person); err != nil {
+		done, err = c.hub.TickPerson(ctx, item.Person)
+		if agency.CodeOf(err) == agency.LastOwner {
+			// Nothing has failed: somebody must find these accounts another owner.
+			slog.WarnContext(ctx, "An erasing has stopped at a last owner.", "person", string(item.Person), "error", err.Error())
+			return stopped, nil
+		}
+		if err != nil {
 			return done, fmt.Errorf("erasing %s: %w", item.Person, err)
 		}
 	default:

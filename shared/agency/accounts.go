@@ -324,16 +324,19 @@ func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[Acco
 // has used yet are bound to the identity that the actor signed in with, 20 at a
 // time.
 func (h *Hub) Me(ctx context.Context, actor Actor) (Person, error) {
-	mine, err := h.Store.Memberships(ctx, actor.ID(), Page{Limit: MaxTeams})
-	if err != nil {
-		return Person{}, err
-	}
 	caller := Caller{Actor: actor}
 	want := Want{People: []PersonID{actor.ID()}}
-	for _, p := range mine.Items {
-		if p.Subject == "" {
-			want = want.and(Want{Profiles: []ProfileKey{p.ProfileKey}})
+	err := eachPage(func(page Page) (string, error) {
+		mine, err := h.Store.Memberships(ctx, actor.ID(), page)
+		for _, p := range mine.Items {
+			if p.Subject == "" && len(want.Profiles) < MaxTeams {
+				want = want.and(Want{Profiles: []ProfileKey{p.ProfileKey}})
+			}
 		}
+		return mine.Next, err
+	})
+	if err != nil {
+		return Person{}, err
 	}
 	var me Person
 	err = h.command(ctx, &caller, want, func(d *decision) error {

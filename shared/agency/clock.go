@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Ticked is what Tick did.
@@ -28,7 +29,12 @@ func (h *Hub) TickProfile(ctx context.Context, key ProfileKey) (Ticked, error) {
 	err := h.command(ctx, nil, Want{Profiles: []ProfileKey{key}}, func(d *decision) error {
 		done = Idle
 		p := d.read.Profile(key)
-		if p.Version == 0 || d.now.Before(d.rules.due(p)) || d.rules.due(p).IsZero() {
+		if due := d.rules.due(p); p.Version == 0 || due.IsZero() || d.now.Before(due) {
+			if p.Version > 0 && !due.Equal(p.DueAt) {
+				// A setting has moved the moment since the mark was made.
+				p.Version++
+				d.put(p)
+			}
 			return nil
 		}
 		if p.Status.Over() {
@@ -145,9 +151,9 @@ func (h *Hub) collect(ctx context.Context, key ProfileKey) error {
 
 // TickPerson goes on with erasing a person: it ends their profiles and the
 // requests that are addressed to them, takes their address out of all of these,
-// also of what had ended before, and then themselves away. Where they have become a last owner meanwhile the
-// erasing stops, with the error LastOwner that names the account, until somebody
-// else is an owner.
+// also of what had ended before, and then themselves away. Where they have become
+// a last owner meanwhile the erasing stops, with the error LastOwner that names
+// the account, and is tried again each hour.
 func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 	read, err := h.Store.Load(ctx, Want{People: []PersonID{id}})
 	if err != nil {
@@ -189,11 +195,15 @@ func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 			return Idle, err
 		}
 	}
-	if stopped != nil {
-		return Idle, stopped
-	}
-	if did > 0 {
+	switch {
+	case stopped != nil:
+		return Idle, errors.Join(stopped, h.eraseAgain(ctx, id, h.Now().Add(stopTime)))
+	case did > 0:
 		return DidErase, nil
+	case h.Now().Before(me.Erasing.Add(settleTime)):
+		// The lists follow the table by a moment: look once more before the last
+		// trace goes.
+		return DidErase, h.eraseAgain(ctx, id, me.Erasing.Add(settleTime))
 	}
 	done := Idle
 	err = h.command(ctx, nil, Want{People: []PersonID{id}}, func(d *decision) error {
@@ -209,6 +219,26 @@ func (h *Hub) TickPerson(ctx context.Context, id PersonID) (Ticked, error) {
 		return nil
 	})
 	return done, err
+}
+
+const (
+	// stopTime is how long an erasing that stopped at a last owner rests before it
+	// is tried again.
+	stopTime = time.Hour
+	// settleTime is far longer than an index can lag behind the table.
+	settleTime = 5 * time.Minute
+)
+
+// eraseAgain puts the next step of an erasing off. The address goes at once.
+func (h *Hub) eraseAgain(ctx context.Context, id PersonID, at time.Time) error {
+	return h.command(ctx, nil, Want{People: []PersonID{id}}, func(d *decision) error {
+		if me := d.read.Person(id); !me.Erasing.IsZero() {
+			me.Email, me.DueAt = "", at.UTC().Truncate(time.Millisecond)
+			me.Version++
+			d.People = append(d.People, me)
+		}
+		return nil
+	})
 }
 
 // forget ends one profile of a person who is being erased and takes the address
