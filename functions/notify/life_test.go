@@ -546,23 +546,32 @@ func TestStaffAreToldOfTheirClients(t *testing.T) {
 	assign(nil, "You may work for all clients of Bright Studio.")
 }
 
-// A person who is erased is not written to, and of the request that was addressed
-// to them the agency hears no more than that it has ended.
+// A person who is erased is not written to, and the agency can't tell: the request
+// that it addressed to them runs on as it was.
 func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
-	s.account(t, annActs, "Another")
-	p := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	other := s.agencyOf(t, annActs, "Another")
+	told := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	untold := s.ask(t, annActs, other, agency.Ask{OwnerEmail: "petra@bakery.test"})
 	s.now = s.now.Add(time.Hour)
 	if err := s.hub.EraseMe(t.Context(), petraActs); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
 		must[agency.Ticked](t)(s.hub.TickPerson(t.Context(), petraActs.ID()))
+		s.now = s.now.Add(5 * time.Minute)
 	}
-	if got := s.profile(t, p.ProfileKey); got.Status == agency.Pending {
-		t.Fatalf("the request is %s", got.Status)
+	s.tellAll(t)
+	for _, p := range []agency.Profile{told, untold} {
+		if got := s.profile(t, p.ProfileKey); got.StatusAt(s.now) != agency.Pending || got.Delivery != agency.Sent {
+			t.Errorf("the request is %s, its email %s", got.StatusAt(s.now), got.Delivery)
+		}
 	}
-	s.tellAll(t, "ann@studio.test: Your request to a person has ended")
+	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, told.ID()))
+	s.tellAll(t)
+	s.now = untold.ExpiresAt
+	must[agency.Ticked](t)(s.hub.TickProfile(t.Context(), untold.ProfileKey))
+	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }

@@ -68,6 +68,9 @@ type telling struct {
 	// of these a day, over all agencies. Receipts and news of what somebody has
 	// agreed to are none.
 	unsolicited bool
+	// untilUsed is unsolicited too as long as the person has never used the
+	// profile: else whoever invites a stranger could mail them without end.
+	untilUsed bool
 }
 
 // toAgency tells the kinds that go to an agency from those to a client's side.
@@ -164,13 +167,13 @@ var tellings = map[agency.EventType][]telling{
 		{kind: "access-given", to: person, overtaken: notSince, in: agency.AgencyOwned, unsolicited: true},
 	},
 	agency.PersonChanged: {
-		{kind: "person-changed", to: person, overtaken: changedAgain, in: agency.ClientOwned},
-		{kind: "access-changed", to: person, overtaken: changedAgain, in: agency.AgencyOwned},
+		{kind: "person-changed", to: person, overtaken: changedAgain, in: agency.ClientOwned, untilUsed: true},
+		{kind: "access-changed", to: person, overtaken: changedAgain, in: agency.AgencyOwned, untilUsed: true},
 	},
 	// "You have no access any more" is wrong for who has been let in again.
 	agency.PersonRemoved: {
-		{kind: "person-removed", to: person, overtaken: personIsIn, in: agency.ClientOwned},
-		{kind: "access-taken", to: person, overtaken: personIsIn, in: agency.AgencyOwned},
+		{kind: "person-removed", to: person, overtaken: personIsIn, in: agency.ClientOwned, untilUsed: true},
+		{kind: "access-taken", to: person, overtaken: personIsIn, in: agency.AgencyOwned, untilUsed: true},
 	},
 	// An owned account has no owners among its persons: its owner is the agency.
 	agency.PersonLeft: {
@@ -196,7 +199,7 @@ func plan(f facts) []mail {
 		}
 		overtaken := t.overtaken != nil && t.overtaken(f)
 		for _, to := range t.to(f) {
-			m := mail{kind: t.kind, to: to, unsolicited: t.unsolicited}
+			m := mail{kind: t.kind, to: to, unsolicited: t.unsolicited || t.untilUsed && f.profile.Subject == ""}
 			switch {
 			case overtaken:
 				m.withheld = table.MailObsolete
@@ -292,12 +295,12 @@ func person(f facts) []recipient {
 }
 
 // nothingToDecide: the request has been answered, taken back or has expired, a
-// newer one has taken its place, it was sent again with a later date, or one of
-// both sides is no more.
+// newer one has taken its place, it was sent again with a later date, one of both
+// sides is no more, or the addressee is being erased.
 func nothingToDecide(f facts) bool {
 	closed := f.event.AccountID() != "" && !f.account.Open()
 	return f.profile.StatusAt(f.now) != agency.Pending || f.profile.Request != f.event.Request ||
-		f.profile.ExpiresAt.After(f.event.Now.Expires) || closed || !f.agency.Agency()
+		f.profile.ExpiresAt.After(f.event.Now.Expires) || closed || !f.agency.Agency() || f.profile.Muted
 }
 
 // movedOn: the profile has left the state, or the request, that the event led

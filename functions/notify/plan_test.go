@@ -359,3 +359,24 @@ func eventTypes(t *testing.T) []agency.EventType {
 	}
 	return out
 }
+
+// Somebody who never used their profile has agreed to nothing: news of it counts
+// as unsolicited until they do.
+func TestNewsToAStrangerIsUnsolicited(t *testing.T) {
+	person := agency.NewPersonID("stranger@x.test")
+	account := agency.NewAccountID("x", "1")
+	for _, of := range []agency.EventType{agency.PersonChanged, agency.PersonRemoved} {
+		for _, ownership := range []agency.Ownership{agency.ClientOwned, agency.AgencyOwned} {
+			f := facts{now: monday, account: agency.Account{ID: account, Ownership: ownership, Version: 1}}
+			f.event = agency.Event{Type: of, At: monday, Addressee: agency.Party(account), Member: agency.Party(person), Ownership: ownership}
+			f.profile = agency.Profile{ProfileKey: agency.At(account, person), Status: agency.Active, Email: "stranger@x.test", Version: 2}
+			for _, subject := range []string{"", "known"} {
+				f.profile.Subject = subject
+				mails := plan(f)
+				if len(mails) != 1 || mails[0].unsolicited != (subject == "") {
+					t.Errorf("%s in an account of %s, signed in %t: %+v", of, ownership, subject != "", mails)
+				}
+			}
+		}
+	}
+}
