@@ -42,7 +42,7 @@ func api(hub *agency.Hub) *rest.API {
 	}, h.rename)
 	rest.Handle(a, huma.Operation{
 		OperationID: "close-account", Method: http.MethodDelete, Path: "/v1/accounts/{account}", DefaultStatus: http.StatusOK, Tags: []string{"accounts"},
-		Summary: "Close an account for good", Description: "Nobody has access any more at once. Its data goes after 90 days.",
+		Summary: "Close an account for good", Description: "Nobody has access any more at once. What stood in it goes once it has been visible for as long as the deployment says.",
 	}, h.close)
 	rest.Handle(a, huma.Operation{
 		OperationID: "switch-hub-off", Method: http.MethodDelete, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},

@@ -117,7 +117,8 @@ type Profile struct {
 	MailedAt time.Time
 	// Muted marks a request that is mailed to nobody and stands in no client's
 	// list, because it was made while its addressee held the agency off. The
-	// agency can't tell. It is fixed when the request is made.
+	// agency can't tell. It is fixed when the request is made, but where the
+	// addressee is erased: then nobody is left to see it.
 	Muted bool
 	// Reached are those to whom the present request was mailed, so that they hear
 	// of its end too.
