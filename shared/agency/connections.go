@@ -409,12 +409,11 @@ func (h *Hub) CheckAccess(ctx context.Context, caller Caller, id AccountID) (Acc
 	}
 	own := At(id, caller.ID())
 	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{own}, People: []PersonID{caller.ID()}}
-	agencies := []AccountID{caller.As}
-	if caller.As == "" {
-		// Which agencies there are stands with the person.
-	} else if err := checkAs(caller); err != nil {
+	if err := checkAs(caller); err != nil {
 		return Access{}, err
-	} else {
+	}
+	agencies := []AccountID{caller.As}
+	if caller.As != "" {
 		want = want.and(wantPaths(caller, id, agencies))
 	}
 	read, err := h.Store.Load(ctx, want)
