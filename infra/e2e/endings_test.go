@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestEndings is PRODUCT.md's "How things end": a rename on the way, accounts
@@ -213,6 +214,9 @@ func TestEndings(t *testing.T) {
 		if r := settle(t); r.Erased == 0 {
 			t.Errorf("cleanup did %+v", r)
 		}
+		// The last trace goes some minutes later, once the lists are sure to show all.
+		s.ages(t, 6*time.Minute, row("PERSON#"+eve.id()+" PERSON"))
+		settle(t)
 		erased(t)
 		s.told(t)
 		// Of the request that an agency had addressed to her, the address that it

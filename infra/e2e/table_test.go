@@ -41,7 +41,7 @@ func partition(addressee string) string {
 
 // clocks are the attributes of a row that hold an instant.
 var clocks = []string{
-	"requestedAt", "expiresAt", "until", "since", "mailedAt", "mailed", "remindAt", "dueSk", "coolingUntil", "closed", "createdAt",
+	"requestedAt", "expiresAt", "until", "since", "mailedAt", "mailed", "remindAt", "dueSk", "coolingUntil", "closed", "createdAt", "erasing",
 }
 
 // ages makes rows older by a time: each instant in them moves into the past by
