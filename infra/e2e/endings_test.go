@@ -136,7 +136,7 @@ func TestEndings(t *testing.T) {
 		s.ages(t, 90*aDay, rows...)
 		settle(t)
 		for key := range s.dump(t) {
-			if strings.HasPrefix(key, "ACCT#"+luna+" ") && !isEvent(key) && !strings.Contains(key, " PAIR#") {
+			if strings.HasPrefix(key, "ACCT#"+luna+" ") && !isEvent(key) {
 				t.Errorf("%s is still there", key)
 			}
 		}

@@ -100,6 +100,10 @@ func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
 		return DidCollect, nil
 	case left > 0:
 		return DidEnd, nil
+	case gone:
+		if some, err := h.collectPairs(ctx, id); some || err != nil {
+			return DidCollect, err
+		}
 	}
 	done := Idle
 	err = h.command(ctx, nil, Want{Accounts: []AccountID{id}}, func(d *decision) error {
@@ -117,6 +121,27 @@ func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
 		return nil
 	})
 	return done, err
+}
+
+// collectPairs takes a page of what a collected account held of agencies away. It
+// answers whether there was any.
+func (h *Hub) collectPairs(ctx context.Context, id AccountID) (bool, error) {
+	pairs, err := h.Store.Pairs(ctx, Party(id), Page{Limit: pageSize})
+	if err != nil || len(pairs.Items) == 0 {
+		return false, err
+	}
+	var want Want
+	for _, p := range pairs.Items {
+		want.Pairs = append(want.Pairs, p.PairKey)
+	}
+	return true, h.command(ctx, nil, want, func(d *decision) error {
+		for _, key := range want.Pairs {
+			if d.read.Pair(key).Version > 0 {
+				d.GonePairs = append(d.GonePairs, key)
+			}
+		}
+		return nil
+	})
 }
 
 // end ends one profile because its account was closed.

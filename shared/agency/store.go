@@ -86,16 +86,17 @@ type Changes struct {
 	Events   []Event
 	Pairs    []Pair
 	Counts   []CountChange
-	// Gone are the profiles and accounts that are deleted, which were read.
+	// Gone is what is deleted, which was read.
 	GoneProfiles []ProfileKey
 	GoneAccounts []AccountID
 	GonePeople   []PersonID
+	GonePairs    []PairKey
 }
 
 // Empty tells whether there is nothing to write.
 func (c Changes) Empty() bool {
 	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Pairs)+len(c.Counts)+
-		len(c.GoneProfiles)+len(c.GoneAccounts)+len(c.GonePeople) == 0
+		len(c.GoneProfiles)+len(c.GoneAccounts)+len(c.GonePeople)+len(c.GonePairs) == 0
 }
 
 // Counts are an agency's clients by what they are now.

@@ -126,7 +126,7 @@ func TestCloseAnAccount(t *testing.T) {
 		must[agency.Ticked](t)(w.TickAccount(ctx, w.client))
 	}
 	for k, i := range dump(t, w.db, w.name) {
-		if strings.HasPrefix(k, "ACCT#"+string(w.client)+" ") && !strings.Contains(k, " EVENT#") && !strings.Contains(k, " PAIR#") {
+		if strings.HasPrefix(k, "ACCT#"+string(w.client)+" ") && !strings.Contains(k, " EVENT#") {
 			t.Errorf("%s is left: %s", k, plain(i))
 		}
 	}

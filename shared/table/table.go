@@ -187,6 +187,9 @@ func (t *Table) Save(ctx context.Context, read agency.Snapshot, c agency.Changes
 	for _, id := range c.GonePeople {
 		w.delete(personKey(id))
 	}
+	for _, k := range c.GonePairs {
+		w.delete(pairKey(k))
+	}
 	for k, version := range w.was {
 		w.check(k, version)
 	}
