@@ -256,6 +256,9 @@ func (i stateItem) state() (agency.State, error) {
 
 type eventItem struct {
 	keys
+	// Addressee repeats the partition, for an index's query to filter by: a filter
+	// may not name a key.
+	Addressee agency.Party     `dynamodbav:"addressee"`
 	Type      agency.EventType `dynamodbav:"type"`
 	At        string           `dynamodbav:"at"`
 	Agency    agency.AccountID `dynamodbav:"agency,omitempty"`
@@ -275,7 +278,7 @@ type eventItem struct {
 
 func fromEvent(e agency.Event) eventItem {
 	i := eventItem{
-		keys: eventKey(EventKey{e.Addressee, e.ID}).keys(), Type: e.Type, At: stamp(e.At), Agency: e.Agency, Member: e.Member,
+		keys: eventKey(EventKey{e.Addressee, e.ID}).keys(), Addressee: e.Addressee, Type: e.Type, At: stamp(e.At), Agency: e.Agency, Member: e.Member,
 		Actor: e.Actor, As: e.As, Ownership: e.Ownership, Request: e.Request, Version: e.Version,
 		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client, Muted: digit(e.Muted),
 	}

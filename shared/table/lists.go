@@ -69,7 +69,7 @@ func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page
 		// By the agency's own events, so that not even the length of a page tells of
 		// others.
 		q = query{index: "ByMember", pk: "memberPk", partition: string(of), sk: "memberSk", from: eventPrefix, backward: true}
-		q.only, q.equals = "pk", text(accountKey(account).pk)
+		q.only, q.equals = "addressee", text(string(account))
 	}
 	return list(ctx, t, q, page, func(item map[string]types.AttributeValue) (agency.Event, error) {
 		i, err1 := decode[eventItem](item)
