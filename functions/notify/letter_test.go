@@ -36,7 +36,7 @@ var (
 
 func testSettings(t *testing.T) settings.Settings {
 	t.Helper()
-	s, err := settings.Load("")
+	s, err := settings.Load(deployed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -513,3 +513,21 @@ func TestNamesStayUnknownUntilAccepted(t *testing.T) {
 		}
 	}
 }
+
+// deployed are the settings that the emails of these tests speak of, whatever a
+// deployment has in its file.
+const deployed = `{
+	"product": "Agency Hub", "openUrl": "https://app.example.com/accounts/{account}?agency={agency}",
+	"areas": [
+		{"id": "pages", "name": "Pages"}, {"id": "funnels", "name": "Funnels"}, {"id": "mail", "name": "Mail"},
+		{"id": "contacts", "name": "Contacts"}, {"id": "analytics", "name": "Analytics"}
+	],
+	"plans": [
+		{"id": "starter", "name": "Starter", "monthlyPrice": 2900, "currency": "USD"},
+		{"id": "growth", "name": "Growth", "monthlyPrice": 9900, "currency": "USD"},
+		{"id": "scale", "name": "Scale", "monthlyPrice": 29900, "currency": "USD"}
+	],
+	"requestLifetime": "14d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
+	"pairWindow": "30d", "openRequests": 100, "dailyRequests": 50, "dailyMails": 10, "resends": 3, "resendAfter": "1d",
+	"retention": "90d", "wakeAfter": "5m"
+}`

@@ -129,6 +129,10 @@ async function interaction(req, res) {
 
 const handle = provider.callback();
 createServer((req, res) => {
+  if (req.url === '/') {
+    res.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+    return res.end('This is the sign-in of one machine. A token for curl: make token EMAIL=ann@agency.test\n');
+  }
   if (!req.url.startsWith('/interaction/')) return handle(req, res);
   return interaction(req, res).catch((err) => {
     const gone = err.name === 'SessionNotFound';

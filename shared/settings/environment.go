@@ -71,7 +71,11 @@ func ReadEnvironment(needs ...Variable) (Environment, error) {
 	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	var err error
 	if e.Settings, err = Load(os.Getenv(overrideVariable)); err != nil {
-		wrong = append(wrong, fmt.Errorf("%s: %w", overrideVariable, err))
+		source := string(overrideVariable)
+		if _, shipped := Load(""); shipped != nil {
+			source, err = "settings.json", shipped
+		}
+		wrong = append(wrong, fmt.Errorf("%s: %w", source, err))
 	}
 	return e, errors.Join(wrong...)
 }

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,33 @@ import (
 	"agencyhub/shared/agency"
 )
 
+// What a deployment has written into its file is its own affair, as long as it
+// is valid.
 func TestEmbeddedSettings(t *testing.T) {
-	s, err := Load("")
+	if s, err := Load(""); err != nil || s.Product == "" || len(s.Rules().Areas) == 0 || len(s.Rules().Plans) == 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// every has every key.
+const every = `{
+	"product": "Agency Hub", "openUrl": "https://app.example.com/accounts/{account}?agency={agency}",
+	"areas": [
+		{"id": "pages", "name": "Pages"}, {"id": "funnels", "name": "Funnels"}, {"id": "mail", "name": "Mail"},
+		{"id": "contacts", "name": "Contacts"}, {"id": "analytics", "name": "Analytics"}
+	],
+	"plans": [
+		{"id": "starter", "name": "Starter", "monthlyPrice": 2900, "currency": "USD"},
+		{"id": "growth", "name": "Growth", "monthlyPrice": 9900, "currency": "USD"},
+		{"id": "scale", "name": "Scale", "monthlyPrice": 29900, "currency": "USD"}
+	],
+	"requestLifetime": "14d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
+	"pairWindow": "30d", "openRequests": 100, "dailyRequests": 50, "dailyMails": 10, "resends": 3, "resendAfter": "1d",
+	"retention": "90d", "wakeAfter": "5m"
+}`
+
+func TestEveryKeyIsRead(t *testing.T) {
+	s, err := Load(every)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +66,12 @@ func TestOverrideReplacesWholeKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := s.Rules()
-	if rules.RequestLifetime != 5*time.Second || rules.WakeAfter != 5*time.Minute || s.Product != "Studio" || len(rules.Areas) != 5 {
+	shipped, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, rest := s.Rules(), shipped.Rules()
+	if rules.RequestLifetime != 5*time.Second || rules.WakeAfter != rest.WakeAfter || s.Product != "Studio" || !slices.Equal(rules.Areas, rest.Areas) {
 		t.Errorf("%+v", s)
 	}
 	if diff := cmp.Diff([]agency.Plan{{ID: "one", Name: "One", Currency: "EUR"}}, rules.Plans); diff != "" {
