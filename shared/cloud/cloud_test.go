@@ -38,6 +38,14 @@ func TestWarmReadsOneItemThatIsNotThere(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		// The client writes the two keys in either order.
+		var plain any
+		if err := json.Unmarshal(body, &plain); err != nil {
+			t.Error(err)
+		}
+		if body, err = json.Marshal(plain); err != nil {
+			t.Error(err)
+		}
 		scope := strings.Contains(r.Header.Get("Authorization"), "Credential=AKIDTEST/") && strings.Contains(r.Header.Get("Authorization"), "/eu-test-1/dynamodb/")
 		got = append(got, r.Header.Get("X-Amz-Target"), r.Header.Get("X-Amz-Security-Token"), string(body))
 		if !scope {
