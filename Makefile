@@ -8,11 +8,12 @@
 #   make cleanup                runs the scheduled cleanup now and prints its report
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
 #   make openapi                writes infra/openapi.yaml from the functions
+#   make assets                 zips what the console's pages load, after a change in its style
 #   make build                  the binaries for AWS, into out/
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test demo token cleanup lint openapi build setup clean FORCE
+.PHONY: run test demo token cleanup lint openapi assets build setup clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -54,6 +55,9 @@ cleanup:
 
 openapi:
 	go run ./infra/openapi
+
+assets: setup
+	go run ./infra/assets
 
 build:
 	@mkdir -p out

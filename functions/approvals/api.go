@@ -12,9 +12,9 @@ import (
 )
 
 // api is what this function serves.
-func api(n needs) *rest.API {
+func api(hub *agency.Hub) *rest.API {
 	a := rest.New("approvals")
-	h := handlers{n.hub}
+	h := handlers{hub}
 	const member = "/v1/accounts/{account}/team/{member}"
 	tags := []string{"approvals"}
 	rest.Handle(a, huma.Operation{
@@ -60,7 +60,6 @@ func api(n needs) *rest.API {
 		OperationID: "unblock-for-me", Method: http.MethodPost, Path: request + "/unblock", Tags: tags, DefaultStatus: http.StatusOK,
 		Summary: "Allow the agency of a request to ask you again",
 	}, h.unblockForMe)
-	rest.Page(a, "/requests/{id}", newRequestPage(n.product))
 	return a
 }
 

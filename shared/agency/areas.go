@@ -30,6 +30,9 @@ func (l Level) rank() int {
 // Valid tells whether the level is one of the three.
 func (l Level) Valid() bool { return l == None || l == View || l == Edit }
 
+// Within tells whether the level is no higher than another.
+func (l Level) Within(other Level) bool { return l.rank() <= other.rank() }
+
 // Areas is a level for each area. An area that is not named is None.
 type Areas map[string]Level
 

@@ -14,6 +14,81 @@ func (h *Hub) MyRequests(ctx context.Context, actor Actor, page Page) (List[Prof
 	return list, err
 }
 
+// RequestDetail is a request with what its email says besides: the account that
+// it asks, zero while it is addressed by email, and the address of the person who
+// asks, "" when the agency has let them go since.
+type RequestDetail struct {
+	Profile
+	To Account
+	By string
+}
+
+// Details completes requests that another use case has answered to somebody who
+// may decide them.
+func (h *Hub) Details(ctx context.Context, requests ...Profile) ([]RequestDetail, error) {
+	if len(requests) == 0 {
+		return nil, nil
+	}
+	var want Want
+	for _, p := range requests {
+		asker := Want{Profiles: []ProfileKey{At(p.Member.Account(), p.RequestedBy)}}
+		if account := p.Account(); account != "" {
+			asker.Accounts = []AccountID{account}
+		}
+		want = want.and(asker)
+	}
+	read, err := h.Store.Load(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	details := make([]RequestDetail, len(requests))
+	for i, p := range requests {
+		details[i] = RequestDetail{Profile: p, To: read.Account(p.Account())}
+		if by := read.Profile(At(p.Member.Account(), p.RequestedBy)); by.StatusAt(h.Now()) == Active {
+			details[i].By = by.Email
+		}
+	}
+	return details, nil
+}
+
+// mostWaiting bounds what Waiting answers: requests, and accounts looked through.
+const mostWaiting = 25
+
+// Waiting lists the requests that wait for the actor's decision: those addressed
+// to them, then those in the accounts in which they are owner or admin, looking
+// through the first 25 of these by name. At most 25 of each are answered.
+func (h *Hub) Waiting(ctx context.Context, actor Actor) ([]RequestDetail, error) {
+	now := h.Now()
+	var waiting []Profile
+	keep := func(all []Profile) {
+		for _, p := range all {
+			if p.Kind() == AgencyKind && p.StatusAt(now) == Pending && !p.Hidden() {
+				waiting = append(waiting, p)
+			}
+		}
+	}
+	mine, err := h.MyRequests(ctx, actor, Page{Limit: mostWaiting})
+	if err != nil {
+		return nil, err
+	}
+	keep(mine.Items)
+	accounts, err := h.MyAccounts(ctx, actor, Page{Limit: mostWaiting})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range accounts.Items {
+		if may(Decide, position(a.Role, "", ""), a.Ownership) != Yes {
+			continue
+		}
+		team, err := h.Store.Team(ctx, Party(a.ID), Page{Limit: mostWaiting})
+		if err != nil {
+			return nil, err
+		}
+		keep(team.Items)
+	}
+	return h.Details(ctx, waiting...)
+}
+
 // SeeRequest answers a request to whoever may decide it: the person whom it is
 // addressed to, or an owner or admin of the account. One that an account has
 // taken up is answered as the connection there, to whoever may decide that.

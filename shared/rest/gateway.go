@@ -56,7 +56,10 @@ func (a *API) answer(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 		writeProblem(w, problemOf(ctx, err))
 		return w
 	}
-	a.mux.ServeHTTP(w, r)
+	a.handler.ServeHTTP(w, r)
+	if c := callOf(ctx); c.route == "" {
+		c.route = r.Pattern
+	}
 	return w
 }
 

@@ -67,6 +67,10 @@ func statusOf(code agency.Code) int {
 	return http.StatusConflict
 }
 
+// ProblemOf is the problem that an error is to whoever made the call which the
+// context is of, for who shows it in another form than JSON.
+func ProblemOf(ctx context.Context, err error) *Problem { return problemOf(ctx, err) }
+
 // problemOf is the problem that an error is to the caller. What is no refusal
 // of the domain's is logged with its cause and told as `internal`, in a
 // sentence that tells nothing but the request's id.

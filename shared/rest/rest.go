@@ -20,10 +20,10 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// API is what one function serves: typed operations and plain pages.
+// API is what one function serves: typed operations, or a site of pages.
 type API struct {
-	huma huma.API
-	mux  *mux
+	huma    huma.API
+	handler http.Handler
 }
 
 // maxBody bounds a request's body, in bytes.
@@ -44,7 +44,17 @@ func New(title string) *API {
 			Description: "A token of the deployment's OIDC issuer that carries a verified email address."},
 	}
 	m := &mux{}
-	return &API{huma: humago.New(m, config), mux: m}
+	return &API{huma: humago.New(m, config), handler: m}
+}
+
+// Site is what a function serves that answers people and not programs: every
+// request goes to the handler. It has no operations, and no actor is asked for:
+// who the person is, the handler finds out. The log names a call by the
+// request's Pattern, which http.ServeMux sets.
+func Site(title string, handler http.Handler) *API {
+	a := New(title)
+	a.handler = handler
+	return a
 }
 
 // Handle adds an operation. Its handler is called with a signed-in actor and
@@ -85,13 +95,6 @@ func finish(schema *huma.Schema) {
 	for _, property := range schema.Properties {
 		finish(property)
 	}
-}
-
-// Page mounts a plain handler at a path such as "/requests/{id}" for every
-// method. It stands outside the contract: no actor is asked for and it is not
-// in the OpenAPI document. Path values are read with Request.PathValue.
-func Page(a *API, path string, handler http.Handler) {
-	a.mux.add("", path, handler.ServeHTTP)
 }
 
 // Serve is the main of a function. Called with the argument `openapi` it

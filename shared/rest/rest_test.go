@@ -119,14 +119,14 @@ func testAPI() *API {
 			}
 			return nil, fmt.Errorf("wrapped: %w", e)
 		})
-	Page(a, "/requests/{id}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	page(a, "/requests/{id}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Add("Set-Cookie", "a=1")
 		w.Header().Add("Set-Cookie", "b=2")
 		w.Header().Set("Cache-Control", "no-cache")
 		fmt.Fprintf(w, "%s %s %s", r.Method, r.PathValue("id"), r.Header.Get("Cookie"))
 	}))
-	Page(a, "/bytes", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	page(a, "/bytes", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte{0xff, 0x00, 0xfe})
 	}))
 	return a

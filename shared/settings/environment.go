@@ -20,6 +20,8 @@ const (
 	PublicURL        Variable = "PUBLIC_URL"
 	SenderAddress    Variable = "SENDER_ADDRESS"
 	ConfigurationSet Variable = "CONFIGURATION_SET"
+	OIDCIssuer       Variable = "OIDC_ISSUER"
+	OIDCClientID     Variable = "OIDC_CLIENT_ID"
 )
 
 // overrideVariable holds a JSON object laid over the settings; empty for none.
@@ -37,6 +39,9 @@ type Environment struct {
 	SenderAddress string
 	// ConfigurationSet is SES's, for the fate of emails.
 	ConfigurationSet string
+	// OIDCIssuer is whose tokens say who somebody is, exactly as in their iss, and
+	// OIDCClientID what the console is to it: a public client.
+	OIDCIssuer, OIDCClientID string
 	// Settings are the file's with the override laid over.
 	Settings Settings
 }
@@ -57,6 +62,8 @@ func ReadEnvironment(needs ...Variable) (Environment, error) {
 		PublicURL:        {&e.PublicURL, isOrigin, "must be a scheme and a host such as https://hub.example.com, without a slash at the end"},
 		SenderAddress:    {&e.SenderAddress, isAddress, "must be one plain email address such as hub@example.com"},
 		ConfigurationSet: {&e.ConfigurationSet, nameForm.MatchString, "must be a configuration set's name"},
+		OIDCIssuer:       {&e.OIDCIssuer, isIssuer, "must be an issuer's URL such as https://login.example.com"},
+		OIDCClientID:     {&e.OIDCClientID, isClientID, "must be a client's id"},
 	} {
 		if !slices.Contains(needs, variable) {
 			continue
@@ -83,6 +90,15 @@ func ReadEnvironment(needs ...Variable) (Environment, error) {
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && s == u.Scheme+"://"+u.Host
+}
+
+func isIssuer(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.RawQuery == "" && u.Fragment == ""
+}
+
+func isClientID(s string) bool {
+	return len(s) <= 300 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func isAddress(s string) bool {

@@ -31,6 +31,8 @@ type Settings struct {
 	// Product is what the platform is called in emails and pages: plain text of
 	// 1 to 60 characters.
 	Product string
+	// Accent is the colour of links and buttons.
+	Accent Accent
 	// openURL is a URL with {account} and {agency} in it.
 	openURL string
 	rules   agency.Rules
@@ -87,6 +89,7 @@ func read(values map[string]json.RawMessage) (Settings, error) {
 	var s Settings
 	readers := map[string]func(json.RawMessage) error{
 		"product":         func(raw json.RawMessage) (err error) { s.Product, err = readName(raw); return err },
+		"accent":          func(raw json.RawMessage) (err error) { s.Accent, err = readAccent(raw); return err },
 		"openUrl":         func(raw json.RawMessage) (err error) { s.openURL, err = readOpenURL(raw); return err },
 		"areas":           func(raw json.RawMessage) (err error) { s.rules.Areas, err = readAreas(raw); return err },
 		"plans":           func(raw json.RawMessage) (err error) { s.rules.Plans, err = readPlans(raw); return err },

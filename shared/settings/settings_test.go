@@ -22,7 +22,7 @@ func TestEmbeddedSettings(t *testing.T) {
 
 // every has every key.
 const every = `{
-	"product": "Agency Hub", "openUrl": "https://app.example.com/accounts/{account}?agency={agency}",
+	"product": "Agency Hub", "accent": "#2456c8", "openUrl": "https://app.example.com/accounts/{account}?agency={agency}",
 	"areas": [
 		{"id": "pages", "name": "Pages"}, {"id": "funnels", "name": "Funnels"}, {"id": "mail", "name": "Mail"},
 		{"id": "contacts", "name": "Contacts"}, {"id": "analytics", "name": "Analytics"}
@@ -56,7 +56,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if diff := cmp.Diff(want, s.Rules()); diff != "" {
 		t.Error(diff)
 	}
-	if s.Product != "Agency Hub" || s.OpenURL("acct_1", "acct_2") != "https://app.example.com/accounts/acct_1?agency=acct_2" {
+	if s.Product != "Agency Hub" || s.Accent != "#2456c8" || s.OpenURL("acct_1", "acct_2") != "https://app.example.com/accounts/acct_1?agency=acct_2" {
 		t.Errorf("%q opens at %q", s.Product, s.OpenURL("acct_1", "acct_2"))
 	}
 }
@@ -113,7 +113,7 @@ func TestWhatIsRefused(t *testing.T) {
 		`null`:                               "must be a JSON object",
 		`[]`:                                 "must be a JSON object",
 		`{} {}`:                              "must be a JSON object",
-		`{"requestlifetime":"1d"}`:           `no setting "requestlifetime"; the settings are areas, cooldown, dailyMails, dailyRequests, lapseWarnings, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, resendAfter, resends, retention, wakeAfter`,
+		`{"requestlifetime":"1d"}`:           `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyMails, dailyRequests, lapseWarnings, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, resendAfter, resends, retention, wakeAfter`,
 		`{"product":""}`:                     "product: must be a text",
 		`{"product":" A"}`:                   "product: must be a text",
 		`{"product":"A\nB"}`:                 "product: must be a text",

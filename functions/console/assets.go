@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"agencyhub/shared/settings"
+)
+
+// The files are zipped beforehand, by `make assets`: HTTP APIs do not compress.
+//
+//go:embed static/*.gz
+var static embed.FS
+
+// assets are the files that pages load, each at an address that changes with its
+// content, so that browsers keep them for good.
+type assets struct {
+	files map[string]asset
+}
+
+type asset struct {
+	version, kind string
+	zipped        []byte
+}
+
+// newAssets reads the files, and makes the one that carries the deployment's
+// colour.
+func newAssets(accent settings.Accent) (*assets, error) {
+	a := &assets{files: map[string]asset{}}
+	names, err := fs.Glob(static, "static/*.gz")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		zipped, err := static.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		a.add(strings.TrimSuffix(path.Base(name), ".gz"), zipped)
+	}
+	colour, err := zip(fmt.Sprintf(accentCSS, accent, accent.InTheDark()))
+	if err != nil {
+		return nil, err
+	}
+	a.add("accent.css", colour)
+	return a, nil
+}
+
+const accentCSS = `:root{--accent:%s;--on-accent:#fff}
+@media (prefers-color-scheme:dark){:root{--accent:%s;--on-accent:#10151d}}
+`
+
+func zip(text string) ([]byte, error) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.WriteString(z, text); err != nil {
+		return nil, err
+	}
+	err := z.Close()
+	return b.Bytes(), err
+}
+
+func (a *assets) add(name string, zipped []byte) {
+	sum := sha256.Sum256(zipped)
+	a.files[name] = asset{version: hex.EncodeToString(sum[:6]), kind: mime.TypeByExtension(path.Ext(name)), zipped: zipped}
+}
+
+// url is where a file is; an error for one that there is not.
+func (a *assets) url(name string) (string, error) {
+	f, ok := a.files[name]
+	if !ok {
+		return "", fmt.Errorf("there is no file %s", name)
+	}
+	return "/static/" + f.version + "/" + name, nil
+}
+
+// ServeHTTP serves a file. An address of another version leads to nothing, so
+// that nobody keeps the wrong content for good.
+func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f, ok := a.files[r.PathValue("name")]
+	if !ok || f.version != r.PathValue("version") {
+		http.NotFound(w, r)
+		return
+	}
+	f.write(w, r, "public, max-age=31536000, immutable")
+}
+
+// icon answers browsers that ask for the icon where it always was.
+func (a *assets) icon(w http.ResponseWriter, r *http.Request) {
+	a.files["icon.svg"].write(w, r, "public, max-age=86400")
+}
+
+func (f asset) write(w http.ResponseWriter, r *http.Request, keep string) {
+	h := w.Header()
+	h.Set("Content-Type", f.kind)
+	h.Set("Cache-Control", keep)
+	h.Set("Vary", "Accept-Encoding")
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		_, _ = w.Write(f.zipped) // the answer is a buffer of the edge's
+		return
+	}
+	z, err := gzip.NewReader(bytes.NewReader(f.zipped))
+	if err == nil {
+		_, err = io.Copy(w, z) //nolint:gosec // our own file
+	}
+	if err != nil {
+		panic(err) // a file of ours that is not whole; a test reads them all
+	}
+}
