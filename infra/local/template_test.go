@@ -129,7 +129,7 @@ func TestReadTheProductsTemplate(t *testing.T) {
 		"PUT /v1/me":           "AccountsFunction",
 		"POST /v1/agencies/acct_1/connections/con_1/leave": "ConnectionsFunction",
 		"POST /v1/accounts/acct_1/team/acct_2/accept":      "ApprovalsFunction",
-		"GET /requests/con_1":                              "ApprovalsFunction",
+		"GET /requests/con_1":                              "ConsoleFunction",
 		"DELETE /v1/accounts/acct_1/team/per_1":            "TeamFunction",
 		"GET /v1/accounts/acct_1/access":                   "AccessFunction",
 	} {
