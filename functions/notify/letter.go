@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/settings"
 )
 
 // letter is what the templates say. Names and the message are plain text of
@@ -278,8 +279,9 @@ var sharedPaper = map[string]string{
 
 // newPaper parses the templates of every kind that is told. Each file holds the
 // words of both parts side by side: "subject", "title" and "why" are shared,
-// "text" and "html" are the bodies.
-func newPaper() (paper, error) {
+// "text" and "html" are the bodies. accent is the colour of links and buttons.
+func newPaper(accent settings.Accent) (paper, error) {
+	dressed := dresser(accent)
 	layout, err := files.ReadFile("templates/layout.tmpl")
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func build(ctx context.Context) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	paper, err := newPaper()
+	paper, err := newPaper(env.Settings.Accent)
 	if err != nil {
 		return nil, err
 	}

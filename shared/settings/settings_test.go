@@ -119,6 +119,10 @@ func TestWhatIsRefused(t *testing.T) {
 		`{"product":"A\nB"}`:                 "product: must be a text",
 		`{"product":1}`:                      "product: must be a text",
 		`{"product":null}`:                   "product: must be a text",
+		`{"accent":"blue"}`:                  "accent: must be a colour",
+		`{"accent":"#2456C8"}`:               "accent: must be a colour",
+		`{"accent":"#9db8ff"}`:               "dark enough to be read on white",
+		`{"accent":"#2456c8;}"}`:             "accent: must be a colour",
 		`{"openUrl":"/accounts"}`:            "openUrl: must be an http",
 		`{"openUrl":"https://a.b"}`:          "openUrl: must be an http",
 		`{"openUrl":"javascript:{account}"}`: "openUrl: must be an http",
@@ -262,5 +266,17 @@ func TestLapseWarnings(t *testing.T) {
 	s.Rules().Areas[0].ID, s.Rules().Plans[0].ID = "", ""
 	if rules := s.Rules(); rules.LapseWarnings[0] != 7*day || rules.Areas[0].ID == "" || rules.Plans[0].ID == "" {
 		t.Errorf("%+v", rules)
+	}
+}
+
+// Whatever the colour, it is read on both papers.
+func TestAccentIsReadInTheDark(t *testing.T) {
+	for _, a := range []Accent{"#2456c8", "#000000", "#7a0000", "#005f2a", "#6b21a8", "#666666"} {
+		if got := a.InTheDark(); got.contrast(dark) < readable || !accentForm.MatchString(string(got)) {
+			t.Errorf("%s is %s in the dark, a contrast of %.1f", a, got, got.contrast(dark))
+		}
+	}
+	if white, black := Accent("#ffffff"), Accent("#000000"); white.contrast(black) != 21 || white.contrast(white) != 1 {
+		t.Errorf("contrasts of %.2f and %.2f", white.contrast(black), white.contrast(white))
 	}
 }
