@@ -360,7 +360,7 @@ func (h *Hub) decide(ctx context.Context, caller Caller, id, agency AccountID, s
 			if was.StatusAt(d.now) == Pending && !asker.Agency() {
 				return refuse(Conflict, "Whoever asked is no agency any more.")
 			}
-			p.Name, p.AccountName, p.Plan = asker.Name, s.account.Name, s.account.Subscription.Plan
+			p.Name, p.AccountName, p.Subscription = asker.Name, s.account.Name, s.account.Subscription.copy()
 		}
 		if p, err = d.apply(p, step); err != nil {
 			return err

@@ -35,6 +35,15 @@ const (
 	ConnectionReminded   EventType = "connection.reminded"
 	ConnectionLapseAhead EventType = "connection.lapse_ahead"
 
+	// A subscription's plan and state change by its payer, by the clock, and by
+	// what the platform reports of payments.
+	PlanChanged           EventType = "subscription.plan_changed"
+	SubscriptionCancelled EventType = "subscription.cancelled"
+	SubscriptionResumed   EventType = "subscription.resumed"
+	SubscriptionFroze     EventType = "subscription.frozen"
+	PaymentFailed         EventType = "subscription.payment_failed"
+	PaymentRecovered      EventType = "subscription.payment_recovered"
+
 	PersonAdded   EventType = "person.added"
 	PersonChanged EventType = "person.changed"
 	PersonRemoved EventType = "person.removed"
@@ -56,7 +65,7 @@ type Event struct {
 	Agency AccountID
 	// Member is whose profile changed; "" when the account itself did.
 	Member Party
-	// Actor is who did it; "" for the clock.
+	// Actor is who did it; "" for the clock, and for the platform itself.
 	Actor PersonID
 	// As is the agency in whose name the actor acted.
 	As AccountID
@@ -89,10 +98,27 @@ type State struct {
 	Message string    `json:"message,omitempty"`
 	// Clients are those that a member of an agency is limited to.
 	Clients []AccountID `json:"clients,omitempty"`
+	// Plan and Subscription are of the account's subscription; Until is then when
+	// a cancelled one freezes.
+	Plan         string            `json:"plan,omitempty"`
+	Subscription SubscriptionState `json:"subscription,omitempty"`
 }
 
 func (p Profile) state() State {
 	return State{Status: p.Status, Role: p.Role, Areas: p.Areas, Until: p.Until, Expires: p.ExpiresAt, Message: p.Message, Clients: p.Clients}
+}
+
+// byClock tells whether the clock did it, also where somebody's command came
+// upon it and recorded it first.
+func (e Event) byClock() bool {
+	switch e.Type {
+	case ConnectionExpired, ConnectionLapsed:
+		return true
+	case SubscriptionFroze:
+		return !e.Was.Until.IsZero() && !e.At.Before(e.Was.Until)
+	default:
+		return false
+	}
 }
 
 // AccountID is the account that the event concerns, "" for a request by email.
