@@ -93,6 +93,11 @@ var tellings = map[agency.EventType][]telling{
 	agency.AccountRenamed: {},
 	agency.HubSwitchedOn:  {},
 	agency.HubSwitchedOff: {},
+	// The platform knows whom it registers, and tells them itself: an import of all
+	// its accounts must not write to everybody. So it is with a sign-in that it has
+	// made free, as its owner asked it to.
+	agency.AccountRegistered: {},
+	agency.PersonReleased:    {},
 	// The agency must never learn that it is blocked, nor so that it no longer
 	// is. Whoever blocked it knows, and reads it in the list of blocked agencies.
 	agency.AgencyBlocked:   {},

@@ -171,6 +171,8 @@ func TestPlan(t *testing.T) {
 		{name: "created, client taken out", f: created(true), then: status(agency.Revoked), want: "created-agency ann, created-agency oskar, -created-client tom"},
 		{name: "created for nobody", f: created(false), want: "created-agency ann, created-agency oskar"},
 		{name: "opened", f: person(agency.AccountOpened, own, agency.Active)},
+		{name: "registered", f: person(agency.AccountRegistered, own, agency.Active)},
+		{name: "released", f: person(agency.PersonReleased, own, agency.Active)},
 		{name: "renamed", f: person(agency.AccountRenamed, own, agency.Active)},
 		{name: "switched on", f: person(agency.HubSwitchedOn, own, agency.Active)},
 

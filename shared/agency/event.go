@@ -10,10 +10,13 @@ type EventType string
 const (
 	AccountOpened  EventType = "account.opened"
 	AccountCreated EventType = "account.created"
-	AccountRenamed EventType = "account.renamed"
-	AccountClosed  EventType = "account.closed"
-	HubSwitchedOn  EventType = "agency.switched_on"
-	HubSwitchedOff EventType = "agency.switched_off"
+	// AccountRegistered is of an account that a client has in the platform, which
+	// the platform made known here.
+	AccountRegistered EventType = "account.registered"
+	AccountRenamed    EventType = "account.renamed"
+	AccountClosed     EventType = "account.closed"
+	HubSwitchedOn     EventType = "agency.switched_on"
+	HubSwitchedOff    EventType = "agency.switched_off"
 	// An agency is blocked and allowed again without being told.
 	AgencyBlocked   EventType = "agency.blocked"
 	AgencyUnblocked EventType = "agency.unblocked"
@@ -49,6 +52,8 @@ const (
 	PersonRemoved EventType = "person.removed"
 	PersonLeft    EventType = "person.left"
 	PersonEnded   EventType = "person.ended"
+	// PersonReleased: their profile belongs to whichever identity uses it next.
+	PersonReleased EventType = "person.released"
 )
 
 // Event is one thing that happened, written in the transaction of its change.

@@ -141,8 +141,7 @@ func (d *decision) countOwners(account Account, was, now Profile) error {
 	if account.Owners < 1 {
 		return &Error{Code: LastOwner, State: was.Status, Message: "This is the account's last owner. Make somebody else an owner first."}
 	}
-	account.Version++
-	d.Accounts = append(d.Accounts, account)
+	d.putAccount(&account)
 	return nil
 }
 
