@@ -4,7 +4,8 @@
 #                               ARGS passes flags on, such as ARGS='-http 9080 -set LogRetentionDays=1'
 #   make test                   every test, the story end to end included
 #   make demo                   plays the story against the running stack
-#   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout
+#   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout;
+#                               PLATFORM=1 in place of EMAIL for the platform's own calls
 #   make cleanup                runs the scheduled cleanup now and prints its report
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
 #   make openapi                writes infra/openapi.yaml from the functions
@@ -46,8 +47,8 @@ demo:
 	@go run ./infra/e2e/demo
 
 token:
-	@test -n '$(EMAIL)' || { echo 'usage: make token EMAIL=ann@agency.test' >&2; exit 2; }
-	@go run ./infra/local token '$(EMAIL)'
+	@test -n '$(EMAIL)$(PLATFORM)' || { echo 'usage: make token EMAIL=ann@agency.test, or PLATFORM=1' >&2; exit 2; }
+	@go run ./infra/local token $(if $(PLATFORM),-platform,'$(EMAIL)')
 
 cleanup:
 	@go run ./infra/local cleanup
