@@ -4,7 +4,10 @@
 #                               ARGS passes flags on, such as ARGS='-http 9080 -set LogRetentionDays=1'
 #   make test                   every test, the story end to end included
 #   make demo                   plays the story against the running stack
-#   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout
+#   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout;
+#                               PLATFORM=1 in place of EMAIL for the platform's own calls
+#   make import FILE=a.csv      registers accounts by the platform's API; URL= of the hub,
+#                               whose token stands in HUB_TOKEN (README, "Importing accounts")
 #   make cleanup                runs the scheduled cleanup now and prints its report
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
 #   make openapi                writes infra/openapi.yaml from the functions
@@ -13,7 +16,7 @@
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test demo token cleanup lint openapi assets build setup clean FORCE
+.PHONY: run test demo token import cleanup lint openapi assets build setup clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -47,8 +50,15 @@ demo:
 	@go run ./infra/e2e/demo
 
 token:
-	@test -n '$(EMAIL)' || { echo 'usage: make token EMAIL=ann@agency.test' >&2; exit 2; }
-	@go run ./infra/local token '$(EMAIL)'
+	@test -n '$(EMAIL)$(PLATFORM)' || { echo 'usage: make token EMAIL=ann@agency.test, or PLATFORM=1' >&2; exit 2; }
+	@go run ./infra/local token $(if $(PLATFORM),-platform,'$(EMAIL)')
+
+# Built first, so that Ctrl-C reaches it: it stops behind a whole row and can go on from there.
+import:
+	@test -n '$(FILE)' || { echo 'usage: make import FILE=accounts.csv URL=https://hub.example.com' >&2; exit 2; }
+	@mkdir -p .local
+	@go build -o .local/import ./infra/import
+	@exec .local/import $(if $(URL),-url '$(URL)') '$(FILE)'
 
 cleanup:
 	@go run ./infra/local cleanup
@@ -89,4 +99,4 @@ $(GOVULNCHECK):
 	GOBIN='$(abspath $(@D))' go install golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 clean:
-	rm -rf out .aws-sam .tools .local/local .local/bin infra/local/node_modules
+	rm -rf out .aws-sam .tools .local/local .local/import .local/bin infra/local/node_modules

@@ -57,6 +57,11 @@ func api(hub *agency.Hub) *rest.API {
 		Summary: "List what happened in an account, newest first",
 	}, h.activity)
 	rest.Handle(a, huma.Operation{
+		OperationID: "list-agency-activity", Method: http.MethodGet, Path: "/v1/agencies/{agency}/activity", Tags: []string{"hub"},
+		Summary:     "List what happened between the agency and its clients, newest first",
+		Description: "For the agency's owners and admins. Nobody of a client's own account is named; side tells that it was somebody of theirs.",
+	}, h.agencyActivity)
+	rest.Handle(a, huma.Operation{
 		OperationID: "create-account", Method: http.MethodPost, Path: "/v1/agencies/{agency}/accounts", DefaultStatus: http.StatusCreated,
 		Tags: []string{"hub"}, Summary: "Create an account that the agency owns and pays for, for good",
 	}, h.create)
@@ -186,12 +191,14 @@ type activityInput struct {
 	rest.Paging
 }
 
-// line is one thing that happened, as the activity shows it.
-type line struct {
+// Line is one thing that happened, as the activity shows it. It is exported since
+// huma leaves out what is embedded and is not.
+type Line struct {
 	ID        string    `json:"id"`
 	Type      string    `json:"type"`
 	At        time.Time `json:"at"`
-	Actor     *string   `json:"actor" doc:"The person who did it; null for the clock."`
+	Actor     *string   `json:"actor" doc:"The person who did it; null for the clock, for the platform itself, and for somebody of a client's account whom the agency does not know."`
+	Side      *string   `json:"side" enum:"account,agency,clock" doc:"On which side of a connection it was done; null for what is of no connection."`
 	As        *string   `json:"as" doc:"The agency in whose name they did it."`
 	Agency    *string   `json:"agency" doc:"The agency concerned."`
 	Member    *string   `json:"member" doc:"Whose profile changed."`
@@ -202,39 +209,74 @@ type line struct {
 }
 
 type state struct {
-	Name   *string    `json:"name,omitempty"`
-	Status *string    `json:"status,omitempty"`
-	Role   *string    `json:"role,omitempty"`
-	Areas  rest.Areas `json:"areas,omitempty"`
-	Until  *time.Time `json:"until,omitempty"`
+	Name         *string    `json:"name,omitempty"`
+	Status       *string    `json:"status,omitempty"`
+	Role         *string    `json:"role,omitempty"`
+	Areas        rest.Areas `json:"areas,omitempty"`
+	Until        *time.Time `json:"until,omitempty" doc:"When access ends by itself, or a cancelled subscription freezes."`
+	Plan         *string    `json:"plan,omitempty"`
+	Subscription *string    `json:"subscription,omitempty"`
 }
 
 func newState(s agency.State) state {
 	return state{
-		Name: rest.Optional(s.Name), Status: rest.Optional(s.Status), Role: rest.Optional(s.Role),
-		Areas: rest.Areas(s.Areas), Until: rest.OptionalTime(s.Until),
+		Name: rest.Optional(s.Name), Status: rest.Optional(s.Status), Role: rest.Optional(s.Role), Areas: rest.Areas(s.Areas),
+		Until: rest.OptionalTime(s.Until), Plan: rest.Optional(s.Plan), Subscription: rest.Optional(s.Subscription),
 	}
 }
 
-func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*listOutput[line], error) {
+func newLine(e agency.Event) Line {
+	l := Line{
+		ID: string(e.ID), Type: string(e.Type), At: rest.Time(e.At), Actor: rest.Optional(e.Actor), Side: rest.Optional(e.Side()),
+		As: rest.Optional(e.As), Agency: rest.Optional(e.Agency), Member: rest.Optional(e.Member), Ownership: string(e.Ownership),
+		Was: newState(e.Was), Now: newState(e.Now),
+	}
+	if e.Request > 0 {
+		l.Request = &e.Request
+	}
+	return l
+}
+
+func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*listOutput[Line], error) {
 	caller, account := in.Caller(actor)
 	page, err := h.hub.AccountActivity(ctx, caller, account, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
-	var items []line
+	var items []Line
 	for _, e := range page.Items {
-		l := line{
-			ID: string(e.ID), Type: string(e.Type), At: rest.Time(e.At), Actor: rest.Optional(e.Actor), As: rest.Optional(e.As),
-			Agency: rest.Optional(e.Agency), Member: rest.Optional(e.Member), Ownership: string(e.Ownership),
-			Was: newState(e.Was), Now: newState(e.Now),
-		}
-		if e.Request > 0 {
-			l.Request = &e.Request
-		}
-		items = append(items, l)
+		items = append(items, newLine(e))
 	}
-	return &listOutput[line]{rest.NewList(items, page.Next)}, nil
+	return &listOutput[Line]{rest.NewList(items, page.Next)}, nil
+}
+
+// clientLine is a line of an agency's activity.
+type clientLine struct {
+	Line
+	Connection *string `json:"connection" doc:"The connection concerned."`
+	Account    *string `json:"account" doc:"The account concerned; null for a request that is addressed by email."`
+	Client     *string `json:"client" doc:"What the agency may call the client: the account's name as it knows it, or the address that it typed; null where it was never let in."`
+}
+
+func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *agencyActivityInput) (*listOutput[clientLine], error) {
+	of := agency.AccountID(in.Agency)
+	page, err := h.hub.AgencyActivity(ctx, actor, of, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	var items []clientLine
+	for _, e := range page.Items {
+		items = append(items, clientLine{
+			Line: newLine(e.Event), Account: rest.Optional(e.AccountID()), Client: rest.Optional(e.Name),
+			Connection: rest.Optional(agency.NewConnectionID(e.Addressee, of)),
+		})
+	}
+	return &listOutput[clientLine]{rest.NewList(items, page.Next)}, nil
+}
+
+type agencyActivityInput struct {
+	Agency string `path:"agency" maxLength:"64"`
+	rest.Paging
 }
 
 type clientsInput struct {

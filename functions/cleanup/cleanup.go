@@ -34,10 +34,11 @@ type cleaner struct {
 
 // report is what one run did and what it left.
 type report struct {
-	// Expired and Lapsed count what the clock has ended, Woken the events that
-	// were sent through the stream once more.
+	// Expired, Lapsed and Frozen count what the clock has ended, Woken the events
+	// that were sent through the stream once more.
 	Expired int `json:"expired"`
 	Lapsed  int `json:"lapsed"`
+	Frozen  int `json:"frozen"`
 	Woken   int `json:"woken"`
 	// Reminded counts the reminders that were due, Ended the steps taken to end
 	// what stood in closed accounts, Erased those to erase persons, and Collected
@@ -97,7 +98,7 @@ func (c *cleaner) run(ctx context.Context) (report, error) {
 	if !oldest.IsZero() {
 		r.Oldest = &oldest
 	}
-	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "woken", r.Woken,
+	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "frozen", r.Frozen, "woken", r.Woken,
 		"reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected, "stopped", r.Stopped,
 		"failed", r.Failed, "backlog", r.Backlog, "finished", r.Finished)
 	return r, errors.Join(failures...)
@@ -123,6 +124,8 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 		r.Expired++
 	case agency.DidLapse:
 		r.Lapsed++
+	case agency.DidFreeze:
+		r.Frozen++
 	case agency.DidRemind:
 		r.Reminded++
 	case agency.DidEnd:
@@ -146,7 +149,7 @@ func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done agency.Tic
 	switch {
 	case item.Account != "":
 		if done, err = c.hub.TickAccount(ctx, item.Account); err != nil {
-			return done, fmt.Errorf("closing %s: %w", item.Account, err)
+			return done, fmt.Errorf("at the account %s: %w", item.Account, err)
 		}
 	case item.Person != "":
 		done, err = c.hub.TickPerson(ctx, item.Person)

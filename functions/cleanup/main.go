@@ -1,7 +1,8 @@
 // Command cleanup runs every minute and does what the clock asks for: it
-// reminds of requests and end dates, records that they have passed, goes on with
-// closing accounts and erasing persons, takes away what ended long ago, and wakes
-// events that nobody finished telling. What it does not get to, the next run does.
+// reminds of requests and end dates, records that they have passed, freezes what
+// was cancelled, goes on with closing accounts and erasing persons, takes away
+// what ended long ago, and wakes events that nobody finished telling. What it does
+// not get to, the next run does.
 package main
 
 import (

@@ -46,8 +46,9 @@ type notifier struct {
 	house house
 	paper paper
 	now   func() time.Time
-	// carryName brings an account's present name to the copies of it.
-	carryName func(context.Context, agency.AccountID) error
+	// carryAccount brings an account's present name and subscription to the copies
+	// of them.
+	carryAccount func(context.Context, agency.AccountID) error
 }
 
 // Handle tells the events of a batch of stream records, in their order. It
@@ -135,7 +136,8 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	switch e.Type {
 	case agency.ConnectionRequested, agency.ConnectionResent:
 		err = n.noteDelivery(ctx, all[0].profile, e.Request, sent, waiting == nil)
-	case agency.AccountRenamed:
+	case agency.AccountRenamed, agency.PlanChanged, agency.SubscriptionCancelled, agency.SubscriptionResumed, agency.SubscriptionFroze,
+		agency.PaymentFailed, agency.PaymentRecovered:
 		err = n.carry(ctx, e.AccountID())
 	default:
 	}
@@ -163,7 +165,7 @@ func (n *invocation) noteDelivery(ctx context.Context, p agency.Profile, request
 	return n.hub.SetDelivery(ctx, p.ProfileKey, request, delivery, people)
 }
 
-// carry brings an account's new name to its copies, as far as the invocation's
+// carry brings an account's new name or subscription to its copies, as far as the invocation's
 // time goes. What is left is carried when the event is woken.
 func (n *invocation) carry(ctx context.Context, account agency.AccountID) error {
 	if deadline, ok := ctx.Deadline(); ok {
@@ -171,9 +173,9 @@ func (n *invocation) carry(ctx context.Context, account agency.AccountID) error 
 		defer cancel()
 		ctx = bounded
 	}
-	err := n.carryName(ctx, account)
+	err := n.carryAccount(ctx, account)
 	if err != nil && ctx.Err() != nil || agency.CodeOf(err) == agency.Conflict {
-		return fmt.Errorf("%w: not every copy of the name is written", errLater)
+		return fmt.Errorf("%w: not every copy of the account is written", errLater)
 	}
 	return err
 }

@@ -59,8 +59,8 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 	t.Helper()
 	return &notifier{
 		hub: s.faults, house: testHouse(t), paper: testPaper(t), now: func() time.Time { return s.now },
-		post:      post{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
-		carryName: s.hub.CarryName,
+		post:         post{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
+		carryAccount: s.hub.Carry,
 	}
 }
 

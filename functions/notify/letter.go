@@ -56,8 +56,12 @@ type letter struct {
 	// Asked: the agency had asked, and was not let in yet. Owned: an agency owns
 	// the account. HasAccount: whoever is asked has an account to choose.
 	Resent, Reminder, Ended, Again, Early, Asked, Owned, HasAccount bool
-	// Plan and Price are an owned account's; Price is "" for nothing.
-	Plan, Price string
+	// Plan and Price are the account's; Price is "" for nothing. PlanWas and
+	// PriceWas are of before the change.
+	Plan, Price, PlanWas, PriceWas string
+	// Unpaid: the last payment that was reported has failed. Frozen: so is the
+	// subscription.
+	Unpaid, Frozen bool
 	// Request is the address of the request, Home that of the hub, and Open that
 	// of the account in the platform.
 	Request, Home, Open string
@@ -115,11 +119,9 @@ func (h house) letter(kind string, f facts) letter {
 	default:
 	}
 	l.Areas, l.Rest = h.grants(areas, before, note)
-	for _, plan := range h.rules.Plans {
-		if plan.ID == f.account.Subscription.Plan {
-			l.Plan, l.Price = plan.Name, price(plan)
-		}
-	}
+	l.Plan, l.Price = h.plan(f.account.Subscription.Plan)
+	l.PlanWas, l.PriceWas = h.plan(e.Was.Plan)
+	l.Unpaid, l.Frozen = f.account.Subscription.Unpaid, f.account.Subscription.StateAt(f.now) == agency.SubscriptionFrozen
 	as := f.agency.ID
 	if !toAgency(kind) {
 		as = ""
@@ -128,6 +130,17 @@ func (h house) letter(kind string, f facts) letter {
 	}
 	l.Open = h.open(f.account.ID, as)
 	return l
+}
+
+// plan is a plan's name and price; one that the settings no longer know is named
+// by its id.
+func (h house) plan(id string) (name, costs string) {
+	for _, plan := range h.rules.Plans {
+		if plan.ID == id {
+			return plan.Name, price(plan)
+		}
+	}
+	return id, ""
 }
 
 // open is where an account is opened; as is "" for who does not come from an
@@ -271,10 +284,14 @@ type twin struct {
 	html *htmltemplate.Template
 }
 
-// sharedPaper is the template of a kind which is another one sent again.
+// sharedPaper is the template of a kind which is another one sent again, or to
+// the other kind of payer.
 var sharedPaper = map[string]string{
 	"resent": "requested", "reminded": "requested",
 	"resent-person": "requested-person", "reminded-person": "requested-person",
+	"plan-changed-agency": "plan-changed", "subscription-cancelled-agency": "subscription-cancelled",
+	"subscription-resumed-agency": "subscription-resumed", "subscription-frozen-agency": "subscription-frozen",
+	"payment-failed-agency": "payment-failed", "payment-recovered-agency": "payment-recovered",
 }
 
 // newPaper parses the templates of every kind that is told. Each file holds the

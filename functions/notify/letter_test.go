@@ -162,6 +162,31 @@ func membership(as agency.EventType, ownership agency.Ownership, role agency.Rol
 	return f
 }
 
+// subscribed is the facts of an event of the bakery's subscription, or of that of
+// an account that the studio owns.
+func subscribed(as agency.EventType, in agency.Ownership, was, now agency.Subscription) facts {
+	f := closing("", "")
+	if in == agency.AgencyOwned {
+		f = closingOwned(agency.Active, agency.Active)
+		f.team, f.profile = nil, agency.Profile{}
+	}
+	f.now = f.event.At
+	f.account.Closed, f.account.Subscription = time.Time{}, now
+	f.event.Type = as
+	f.event.Was = agency.State{Plan: was.Plan, Subscription: was.State, Until: was.FreezesAt}
+	f.event.Now = agency.State{Plan: now.Plan, Subscription: now.State, Until: now.FreezesAt}
+	return f
+}
+
+// The states of a subscription, as those tests need them.
+var (
+	runs    = agency.Subscription{Plan: "starter", State: agency.SubscriptionActive}
+	dearer  = agency.Subscription{Plan: "growth", State: agency.SubscriptionActive}
+	due     = agency.Subscription{Plan: "starter", State: agency.SubscriptionPastDue, Unpaid: true}
+	cancels = agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: deadline}
+	frozen  = agency.Subscription{Plan: "starter", State: agency.SubscriptionFrozen}
+)
+
 func created(client bool) facts {
 	f := membership(agency.AccountCreated, agency.AgencyOwned, agency.Member, agency.Active)
 	f.event.Agency, f.event.Member, f.event.As = studio, agency.Party(studio), ""
@@ -290,6 +315,27 @@ func letters() map[string]facts {
 			f.event.Now.Clients = []agency.AccountID{bakery, studio}
 		}),
 	}
+	clock := func(f *facts) { f.actor, f.event.Actor, f.event.As = "", "", "" }
+	own, owned := agency.ClientOwned, agency.AgencyOwned
+	maps.Copy(shown, map[string]facts{
+		"plan-changed":                  subscribed(agency.PlanChanged, own, runs, dearer),
+		"plan-changed cancelling":       subscribed(agency.PlanChanged, own, agency.Subscription{Plan: "growth", State: cancels.State, FreezesAt: deadline}, cancels),
+		"plan-changed platform":         subscribed(agency.PlanChanged, own, dearer, runs).with(clock),
+		"plan-changed-agency":           subscribed(agency.PlanChanged, owned, runs, dearer),
+		"subscription-cancelled":        subscribed(agency.SubscriptionCancelled, own, runs, cancels),
+		"subscription-cancelled-agency": subscribed(agency.SubscriptionCancelled, owned, runs, cancels),
+		"subscription-resumed":          subscribed(agency.SubscriptionResumed, own, frozen, runs),
+		"subscription-resumed unpaid":   subscribed(agency.SubscriptionResumed, own, frozen, due),
+		"subscription-resumed-agency":   subscribed(agency.SubscriptionResumed, owned, cancels, runs),
+		"subscription-frozen":           subscribed(agency.SubscriptionFroze, own, runs, frozen),
+		"subscription-frozen clock":     subscribed(agency.SubscriptionFroze, own, cancels, frozen).with(clock),
+		"subscription-frozen-agency":    subscribed(agency.SubscriptionFroze, owned, runs, frozen),
+		"payment-failed":                subscribed(agency.PaymentFailed, own, runs, due).with(clock),
+		"payment-failed frozen":         subscribed(agency.PaymentFailed, own, frozen, agency.Subscription{Plan: "starter", State: agency.SubscriptionFrozen, Unpaid: true}).with(clock),
+		"payment-failed-agency":         subscribed(agency.PaymentFailed, owned, runs, due).with(clock),
+		"payment-recovered":             subscribed(agency.PaymentRecovered, own, due, runs).with(clock),
+		"payment-recovered-agency":      subscribed(agency.PaymentRecovered, owned, due, runs).with(clock),
+	})
 	return shown
 }
 
@@ -500,7 +546,9 @@ func TestPrice(t *testing.T) {
 
 // No agency learns the name of an account that never let it in.
 func TestNamesStayUnknownUntilAccepted(t *testing.T) {
-	known := []string{"accepted-agency", "restricted-agency", "revoked-agency", "left-agency", "lapsed-agency", "lapse-ahead-agency", "closed-agency", "created-agency"}
+	known := []string{"accepted-agency", "restricted-agency", "revoked-agency", "left-agency", "lapsed-agency", "lapse-ahead-agency", "closed-agency", "created-agency",
+		// These are of accounts that the agency owns.
+		"plan-changed-agency", "subscription-cancelled-agency", "subscription-resumed-agency", "subscription-frozen-agency", "payment-failed-agency", "payment-recovered-agency"}
 	for shown, f := range letters() {
 		kind, _, _ := strings.Cut(shown, " ")
 		if !strings.HasSuffix(kind, "-agency") {

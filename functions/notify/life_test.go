@@ -456,7 +456,7 @@ func TestARenameIsCarriedToTheCopies(t *testing.T) {
 
 	var failure error
 	failing := *s.n
-	failing.carryName = func(context.Context, agency.AccountID) error { return failure }
+	failing.carryAccount = func(context.Context, agency.AccountID) error { return failure }
 	failure = errFault
 	if failed := s.handle(t, &failing, batch(keys...)); failed != "s1" {
 		t.Errorf("failed: %q, want s1", failed)

@@ -44,11 +44,11 @@ func build(ctx context.Context) (*notifier, error) {
 	warm(ctx)
 	ses := sesv2.NewFromConfig(cloud.Config(), func(o *sesv2.Options) { o.BaseEndpoint = cloud.Endpoint("SESV2") })
 	return &notifier{
-		hub:       table.New(cloud.DynamoDB(), env.TableName),
-		post:      post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
-		house:     house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: hub.Rules},
-		paper:     paper,
-		now:       time.Now,
-		carryName: hub.CarryName,
+		hub:          table.New(cloud.DynamoDB(), env.TableName),
+		post:         post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
+		house:        house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: hub.Rules},
+		paper:        paper,
+		now:          time.Now,
+		carryAccount: hub.Carry,
 	}, nil
 }

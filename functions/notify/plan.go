@@ -93,6 +93,11 @@ var tellings = map[agency.EventType][]telling{
 	agency.AccountRenamed: {},
 	agency.HubSwitchedOn:  {},
 	agency.HubSwitchedOff: {},
+	// The platform knows whom it registers, and tells them itself: an import of all
+	// its accounts must not write to everybody. So it is with a sign-in that it has
+	// made free, as its owner asked it to.
+	agency.AccountRegistered: {},
+	agency.PersonReleased:    {},
 	// The agency must never learn that it is blocked, nor so that it no longer
 	// is. Whoever blocked it knows, and reads it in the list of blocked agencies.
 	agency.AgencyBlocked:   {},
@@ -181,12 +186,40 @@ var tellings = map[agency.EventType][]telling{
 		{kind: "person-left", to: agencySide, in: agency.AgencyOwned},
 	},
 
+	// What a subscription costs and whether it runs concerns its payer alone, and
+	// is wrong as soon as it has changed again, which is told itself.
+	agency.PlanChanged:           toPayer("plan-changed", func(s agency.Subscription, e agency.Event) bool { return s.Plan == e.Now.Plan }),
+	agency.SubscriptionCancelled: toPayer("subscription-cancelled", func(s agency.Subscription, e agency.Event) bool { return s.FreezesAt.Equal(e.Now.Until) }),
+	agency.SubscriptionResumed:   toPayer("subscription-resumed", func(s agency.Subscription, _ agency.Event) bool { return running(s) }),
+	agency.SubscriptionFroze:     toPayer("subscription-frozen", func(s agency.Subscription, _ agency.Event) bool { return s.State == agency.SubscriptionFrozen }),
+	agency.PaymentFailed:         toPayer("payment-failed", func(s agency.Subscription, _ agency.Event) bool { return s.Unpaid }),
+	agency.PaymentRecovered:      toPayer("payment-recovered", func(s agency.Subscription, _ agency.Event) bool { return !s.Unpaid }),
+
 	// What follows from something greater is told with that: a request by email
 	// that went to an account by its acceptance there, the end of each profile in
 	// a closed account, or of an erased person's, by the closing and the erasing.
 	agency.ConnectionMoved: {},
 	agency.ConnectionEnded: {},
 	agency.PersonEnded:     {},
+}
+
+// toPayer are the tellings of a subscription's event to whoever pays: the owners
+// of the account, or of the agency that owns it. still tells, by the subscription
+// as it is now, whether what the event says still holds. A closed account's does
+// not: the closing has told its end.
+func toPayer(kind string, still func(agency.Subscription, agency.Event) bool) []telling {
+	overtaken := func(f facts) bool {
+		return !f.account.Open() || !still(f.account.Subscription.At(f.now), f.event)
+	}
+	return []telling{
+		{kind: kind, to: owners, overtaken: overtaken, in: agency.ClientOwned},
+		{kind: kind + "-agency", to: agencySide, overtaken: overtaken, in: agency.AgencyOwned},
+	}
+}
+
+// running: nobody has cancelled it.
+func running(s agency.Subscription) bool {
+	return s.State == agency.SubscriptionActive || s.State == agency.SubscriptionPastDue
 }
 
 // plan says which emails an event causes now, in an order that depends on the

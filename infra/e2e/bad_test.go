@@ -308,6 +308,14 @@ func TestBadInput(t *testing.T) {
 		{"a slash too many", olga, "GET", "/v1/accounts/" + luna + "/", nil, "", 404, "not_found", ""},
 		{"a slash in an id", olga, "GET", "/v1/accounts/" + luna + "%2Fteam", nil, "", 404, "not_found", ""},
 		{"a method that is not there", olga, "PUT", hers, `{"name":"x"}`, "", 405, "invalid", ""},
+		invalid("no plan", olga, "PATCH", hers+"/subscription", `{}`, "body.plan"),
+		invalid("a plan that is not there", olga, "PATCH", hers+"/subscription", `{"plan":"free"}`, "body.plan"),
+		invalid("a plan of another type", olga, "PATCH", hers+"/subscription", `{"plan":1}`, "body.plan"),
+		invalid("cancel at some other time", olga, "POST", hers+"/subscription/cancel", `{"now":"yes"}`, "body.now"),
+		invalid("cancel on a day", olga, "POST", hers+"/subscription/cancel", `{"at":"2030-01-01"}`, "body.at"),
+		invalid("a bill of no page", ann, "GET", hub+"/bill?limit=0", nil, "query.limit"),
+		invalid("a bill from another list's place", ann, "GET", hub+"/bill?cursor="+lines, nil, "query.cursor"),
+		invalid("an activity from another list's place", ann, "GET", hub+"/activity?cursor="+lines, nil, "query.cursor"),
 		{"an operation that is not there", olga, "DELETE", hers + "/activity", nil, "", 405, "invalid", ""},
 		{"an id in capitals", olga, "GET", "/v1/accounts/" + strings.ToUpper(luna), nil, "", 404, "not_found", ""},
 		{"an unknown account", olga, "GET", "/v1/accounts/" + unknown, nil, "", 404, "not_found", ""},
@@ -326,6 +334,8 @@ func TestBadInput(t *testing.T) {
 		{"GET", asked, nil}, {"POST", asked + "/accept", into("")}, {"POST", asked + "/deny", `{"block":true}`},
 		{"DELETE", own, nil}, {"DELETE", team + "/" + o.id + "?block=true", nil},
 		{"GET", hub + "/accounts", nil}, {"GET", one, nil}, {"POST", one + "/withdraw", nil}, {"POST", one + "/resend", nil}, {"POST", one + "/leave", nil},
+		{"GET", hers + "/subscription", nil}, {"PATCH", hers + "/subscription", `{"plan":"scale"}`}, {"POST", hers + "/subscription/cancel", nil},
+		{"POST", own + "/subscription/cancel", `{"now":true}`}, {"POST", own + "/subscription/resume", nil}, {"GET", hub + "/bill", nil}, {"GET", hub + "/activity", nil},
 		{"GET", own + "/team", nil}, {"PATCH", own, `{"name":"x"}`}, {"DELETE", own + "/team/" + o.id, nil},
 	} {
 		calls = append(calls, call{"a foreign account: " + f.method + " " + strings.NewReplacer(luna, "luna", o.id, "agency", cafe, "cafe", mia.id(), "mia", c.ID, "con", byEmail.ID, "mail").Replace(f.path), sam, f.method, f.path, f.body, "", 404, "not_found", ""})

@@ -2,10 +2,11 @@
 // under the real Lambda Runtime API, wired as template.yaml says, with servers
 // in the place of DynamoDB, SES and the OIDC issuer.
 //
-//	local run            brings the stack up; Ctrl-C stops it
-//	local token EMAIL    prints an id token of the running stack's issuer
-//	local cleanup        runs the cleanup function now and prints its report
-//	local failures       prints what the on-failure queues hold
+//	local run             brings the stack up; Ctrl-C stops it
+//	local token EMAIL     prints an id token of the running stack's issuer
+//	local token -platform prints an access token of the platform's own software
+//	local cleanup         runs the cleanup function now and prints its report
+//	local failures        prints what the on-failure queues hold
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -67,7 +69,12 @@ func command(args []string) error {
 		flags.StringVar(&s.subject, "subject", "", "sign in as this subject, in place of the one that belongs to the address")
 		flags.BoolVar(&s.unverified, "unverified", false, "the address is not verified")
 		flags.StringVar(&s.scope, "scope", "openid email", "the scopes to ask for; without email the token carries no address")
-		if err := parse(flags, args, 1); err != nil {
+		platform := flags.Bool("platform", false, "a token of the platform's own software, for its calls; no address is given then")
+		persons := 1
+		if slices.ContainsFunc(args, func(a string) bool { return strings.TrimLeft(a, "-") == "platform" }) {
+			persons = 0
+		}
+		if err := parse(flags, args, persons); err != nil {
 			return err
 		}
 		s.email = flags.Arg(0)
@@ -75,7 +82,11 @@ func command(args []string) error {
 		if err != nil {
 			return err
 		}
-		token, err := s.token(ctx, r)
+		get := s.token
+		if *platform {
+			get = platformToken
+		}
+		token, err := get(ctx, r)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 // The OIDC issuer of one machine: any email signs in, verified. Started by the
-// runner with one argument, a JSON object of texts: port, clientId, publicUrl and
-// data (a folder for the signing key, so that tokens outlive a restart).
+// runner with one argument, a JSON object of texts: port, clientId, publicUrl,
+// platformId and platformSecret (of the client that stands for the platform's own
+// software), and data (a folder for the signing key, so that tokens outlive a
+// restart).
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -42,13 +44,19 @@ const provider = new Provider(issuer, {
     response_types: ['code'],
     redirect_uris: [`${config.publicUrl}/signin/callback`],
     post_logout_redirect_uris: [`${config.publicUrl}/`],
+  }, {
+    client_id: config.platformId,
+    client_secret: config.platformSecret,
+    grant_types: ['client_credentials'],
+    response_types: [],
+    redirect_uris: [],
   }],
   pkce: { required: () => true },
   scopes: ['openid', 'email', 'offline_access'],
   claims: { openid: ['sub'], email: ['email', 'email_verified'] },
   conformIdTokenClaims: false, // the email stands in the id token
   issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
-  ttl: { AccessToken: hour, AuthorizationCode: 60, IdToken: hour, Interaction: hour, Grant: 14 * 24 * hour, RefreshToken: 14 * 24 * hour, Session: 14 * 24 * hour },
+  ttl: { AccessToken: hour, ClientCredentials: hour, AuthorizationCode: 60, IdToken: hour, Interaction: hour, Grant: 14 * 24 * hour, RefreshToken: 14 * 24 * hour, Session: 14 * 24 * hour },
   findAccount: (ctx, sub) => {
     const person = persons.get(sub);
     return person && { accountId: sub, claims: () => ({ sub, ...person }) };
@@ -60,7 +68,17 @@ const provider = new Provider(issuer, {
     await grant.save();
     return grant;
   },
-  features: { devInteractions: { enabled: false }, revocation: { enabled: true } },
+  features: {
+    devInteractions: { enabled: false },
+    revocation: { enabled: true },
+    clientCredentials: { enabled: true },
+    // So that the platform's tokens are JWTs, of a scope that persons can't ask for.
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: (ctx, client) => (client.clientId === config.platformId ? 'urn:hub' : undefined),
+      getResourceServerInfo: () => ({ scope: 'hub/platform', audience: config.clientId, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
+    },
+  },
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
 });
 

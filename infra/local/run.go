@@ -38,10 +38,14 @@ type running struct {
 	DynamoDB  string `json:"dynamodb"`
 	Control   string `json:"control"`
 	ClientID  string `json:"clientId"`
-	Table     string `json:"table"`  // its name
-	Region    string `json:"region"` // for a DynamoDB client; any credentials do
-	PID       int    `json:"pid"`
-	Data      string `json:"data"` // absolute path of the folder
+	// Platform is the client by which the platform's own software gets its tokens.
+	Platform       string `json:"platform"`
+	PlatformSecret string `json:"platformSecret"`
+
+	Table  string `json:"table"`  // its name
+	Region string `json:"region"` // for a DynamoDB client; any credentials do
+	PID    int    `json:"pid"`
+	Data   string `json:"data"` // absolute path of the folder
 }
 
 // stackFile is where a running stack says where it is.
@@ -240,7 +244,8 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 
 	r := running{
 		PublicURL: publicURL, SES: fmt.Sprintf("http://localhost:%d", mail.port), OIDC: issuerURL, DynamoDB: db.endpoint,
-		Control: fmt.Sprintf("http://127.0.0.1:%d", portOf(controlAt)), ClientID: clientID, Region: db.region, PID: os.Getpid(), Data: o.data,
+		Control: fmt.Sprintf("http://127.0.0.1:%d", portOf(controlAt)), ClientID: clientID,
+		Platform: platformID, PlatformSecret: platformSecret, Region: db.region, PID: os.Getpid(), Data: o.data,
 	}
 	if len(st.tables) > 0 {
 		r.Table = st.tables[0].name

@@ -73,6 +73,19 @@ func TestStackAnswersSignedInRequests(t *testing.T) {
 	if err != nil || json.Unmarshal(payload, &other) != nil || other["sub"] != "other" || other["email_verified"] != false {
 		t.Errorf("token -subject other -unverified: %s", payload)
 	}
+
+	service, err := exec.Command(runner, "token", "-data", s.Data, "-platform").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var platform map[string]any
+	payload, err = base64.RawURLEncoding.DecodeString(strings.Split(string(service), ".")[1])
+	if err != nil || json.Unmarshal(payload, &platform) != nil {
+		t.Fatalf("token -platform: %v, %s", err, payload)
+	}
+	if platform["scope"] != "hub/platform" || platform["client_id"] != s.Platform || platform["aud"] != s.ClientID || platform["email"] != nil {
+		t.Errorf("token -platform: %s", payload)
+	}
 }
 
 func TestStackRunsCleanupOnDemand(t *testing.T) {

@@ -21,6 +21,14 @@ import (
 // the audience that the gateway asks for.
 const clientID = "agencyhub-local"
 
+// platformID is the client that stands for the platform's own software. On a
+// machine where any address signs in its secret protects nothing.
+const (
+	platformID     = "agencyhub-platform"
+	platformSecret = "on-one-machine-everybody-is-the-platform" //nolint:gosec // see above
+	platformScope  = "hub/platform"
+)
+
 // A standIn is one such server, to be started.
 type standIn struct {
 	name  string
@@ -104,6 +112,7 @@ func issuer(node, home string, port int, publicURL, data string) *standIn {
 		// The encoding of a map of texts cannot fail.
 		config, _ := json.Marshal(map[string]string{
 			"port": strconv.Itoa(port), "clientId": clientID, "publicUrl": publicURL, "data": filepath.Join(data, "oidc"),
+			"platformId": platformID, "platformSecret": platformSecret,
 		})
 		return []string{filepath.Join(home, "oidc.mjs"), string(config)}
 	}, quiet: func(line string) bool { return strings.Contains(line, "oidc-provider WARNING") }}

@@ -84,6 +84,24 @@ func (s signIn) token(ctx context.Context, r *running) (string, error) {
 	return tokens.ID, nil
 }
 
+// platformToken gets a token as the platform's own software does, by its client
+// credentials.
+func platformToken(ctx context.Context, r *running) (string, error) {
+	res, err := do(ctx, &http.Client{Timeout: 10 * time.Second}, http.MethodPost, r.OIDC+"/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {r.Platform}, "client_secret": {r.PlatformSecret}, "scope": {platformScope},
+	})
+	if err != nil {
+		return "", err
+	}
+	var tokens struct {
+		Access string `json:"access_token"`
+	}
+	if err := json.Unmarshal(res.body, &tokens); err != nil || tokens.Access == "" {
+		return "", errors.New("the issuer's answer holds no access token")
+	}
+	return tokens.Access, nil
+}
+
 // A reply is an answer of the issuer's, read whole.
 type reply struct {
 	at       string // the address that answered, after redirects

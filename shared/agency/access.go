@@ -96,7 +96,7 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 	switch {
 	case !account.Open():
 		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.every(None), HasClosed
-	case answer.Allowed && account.Subscription.State == SubscriptionFrozen:
+	case answer.Allowed && account.Subscription.StateAt(now) == SubscriptionFrozen:
 		answer.Areas, answer.Reason = answer.Areas.atMostView(), Frozen
 	default:
 		answer.Reason = reason

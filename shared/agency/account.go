@@ -11,30 +11,6 @@ const (
 	ClientOwned Ownership = "client"
 )
 
-// SubscriptionState is where an account's subscription stands.
-type SubscriptionState string
-
-// The states of a subscription.
-const (
-	SubscriptionActive     SubscriptionState = "active"
-	SubscriptionPastDue    SubscriptionState = "past_due"
-	SubscriptionCancelling SubscriptionState = "cancelling"
-	SubscriptionFrozen     SubscriptionState = "frozen"
-)
-
-// Subscription is what an account's payer pays for.
-type Subscription struct {
-	Plan  string
-	State SubscriptionState
-}
-
-// PeriodEnd is the end of the period that holds the instant: periods are
-// calendar months, UTC.
-func (Subscription) PeriodEnd(now time.Time) time.Time {
-	y, m, _ := now.UTC().Date()
-	return time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
-}
-
 // Account is one customer workspace of the platform.
 type Account struct {
 	ID        AccountID
@@ -54,8 +30,9 @@ type Account struct {
 	// BodyHash is over what the call that made it asked for, to tell a repeat
 	// under an Idempotency-Key from a clash.
 	BodyHash string
-	// DueAt is when cleanup has something to do with it: it is closed, and its
-	// members are to be ended, or its data is to go. Zero for never.
+	// DueAt is when cleanup has something to do with it: its cancelled period is
+	// over; or it is closed, and its members are to be ended, or its data is to go.
+	// Zero for never.
 	DueAt time.Time
 	// Version is 0 for an account that does not exist, and rises by each write.
 	Version int

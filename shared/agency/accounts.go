@@ -41,7 +41,7 @@ func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (A
 		d.Accounts = append(d.Accounts, account)
 
 		first := d.read.Profile(own)
-		first.Email, first.AccountName, first.Ownership, first.Plan = actor.Email, name, ClientOwned, account.Subscription.Plan
+		first.Email, first.AccountName, first.Ownership, first.Subscription = actor.Email, name, ClientOwned, account.Subscription.copy()
 		first, err := d.apply(first, Step{Do: Open, By: SelfSide, Role: Owner, Areas: d.rules.every(Edit)})
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, 
 		d.Accounts = append(d.Accounts, account)
 
 		owning := d.read.Profile(At(id, agency))
-		owning.Name, owning.AccountName, owning.Ownership, owning.Plan = s.account.Name, name, AgencyOwned, in.Plan
+		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = s.account.Name, name, AgencyOwned, account.Subscription.copy()
 		if _, err := d.apply(owning, Step{Do: Create, By: AgencySide, Areas: d.rules.every(Edit)}); err != nil {
 			return err
 		}
@@ -248,6 +248,7 @@ type AccountView struct {
 
 // view is the account as the caller sees it by the way that they came.
 func (d *decision) view(s standing, a Account) AccountView {
+	a.Subscription = a.Subscription.At(d.now)
 	if d.caller.As != "" {
 		return d.viewThrough(d.caller.As, a)
 	}
@@ -259,6 +260,7 @@ func (d *decision) view(s standing, a Account) AccountView {
 
 // viewThrough is the account as the caller sees it through an agency.
 func (d *decision) viewThrough(agency AccountID, a Account) AccountView {
+	a.Subscription = a.Subscription.At(d.now)
 	ways := []path{d.path(a.ID, agency)}
 	return AccountView{Account: a, Access: d.rules.decideAccess(d.caller.Actor, a, Profile{}, ways, d.now)}
 }
@@ -312,6 +314,7 @@ func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[Acco
 	for _, p := range mine.Items {
 		account, own := read.Account(p.Account()), read.Profile(p.ProfileKey)
 		if account.Open() && own.StatusAt(now) == Active && !own.boundToAnother(actor) {
+			account.Subscription = account.Subscription.At(now)
 			list.Items = append(list.Items, AccountView{
 				Account: account, Role: own.Role, Access: h.Rules.decideAccess(actor, account, own, nil, now),
 			})
@@ -348,29 +351,4 @@ func (h *Hub) Me(ctx context.Context, actor Actor) (Person, error) {
 	})
 	me.Email = actor.Email
 	return me, err
-}
-
-// AccountActivity lists what happened in an account, newest first: all of it to
-// its owners and admins, and to a connected agency what concerns that agency.
-// Errors: Invalid (cursor), IdentityChanged, NotFound, Forbidden.
-func (h *Hub) AccountActivity(ctx context.Context, caller Caller, id AccountID, page Page) (List[Event], error) {
-	only, err := h.seeLines(ctx, caller, SeeActivity, id)
-	if err != nil {
-		return List[Event]{}, err
-	}
-	return h.Store.Activity(ctx, id, only, page)
-}
-
-// seeLines tells whether the caller may see a list of an account's: the agency
-// whose lines alone they see, "" for all.
-func (h *Hub) seeLines(ctx context.Context, caller Caller, op Operation, id AccountID) (AccountID, error) {
-	var only AccountID
-	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
-		s, err := d.standAs(op, id)
-		if err == nil && s.may(op) == OwnLines {
-			only = caller.As
-		}
-		return err
-	})
-	return only, err
 }

@@ -19,6 +19,7 @@ const (
 	DidEnd     Ticked = "ended"
 	DidErase   Ticked = "erased"
 	DidCollect Ticked = "collected"
+	DidFreeze  Ticked = "frozen"
 )
 
 // TickProfile does what the clock asks for at one profile: it records that a
@@ -58,17 +59,21 @@ func (h *Hub) TickProfile(ctx context.Context, key ProfileKey) (Ticked, error) {
 	return done, err
 }
 
-// TickAccount goes on with what follows from an account's closing: it ends its
-// members, a page of them at a time, and takes its data away after the
-// retention. Done twice it changes nothing more.
+// TickAccount freezes an account's subscription when its cancelled period is
+// over, or goes on with what follows from its closing: it ends its members, a
+// page of them at a time, and takes its data away after the retention. Done twice
+// it changes nothing more.
 func (h *Hub) TickAccount(ctx context.Context, id AccountID) (Ticked, error) {
 	read, err := h.Store.Load(ctx, Want{Accounts: []AccountID{id}})
 	if err != nil {
 		return Idle, err
 	}
 	account, now := read.Account(id), h.Now()
-	if account.DueAt.IsZero() || now.Before(account.DueAt) {
+	switch {
+	case account.DueAt.IsZero() || now.Before(account.DueAt):
 		return Idle, nil
+	case account.Closed.IsZero():
+		return h.freeze(ctx, id)
 	}
 	gone := !now.Before(account.Closed.Add(h.Rules.Retention))
 	left := 0

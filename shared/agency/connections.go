@@ -360,7 +360,7 @@ func (h *Hub) decide(ctx context.Context, caller Caller, id, agency AccountID, s
 			if was.StatusAt(d.now) == Pending && !asker.Agency() {
 				return refuse(Conflict, "Whoever asked is no agency any more.")
 			}
-			p.Name, p.AccountName, p.Plan = asker.Name, s.account.Name, s.account.Subscription.Plan
+			p.Name, p.AccountName, p.Subscription = asker.Name, s.account.Name, s.account.Subscription.copy()
 		}
 		if p, err = d.apply(p, step); err != nil {
 			return err
@@ -407,11 +407,17 @@ func (h *Hub) CheckAccess(ctx context.Context, caller Caller, id AccountID) (Acc
 	if !id.Valid() {
 		return Access{}, invalid("path.account", "This is no account id.")
 	}
-	own := At(id, caller.ID())
-	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{own}, People: []PersonID{caller.ID()}}
 	if err := checkAs(caller); err != nil {
 		return Access{}, err
 	}
+	return h.access(ctx, caller, id, func(p Profile) Profile { return p })
+}
+
+// access reads what the access check rests on, and decides. by is how a profile
+// of the caller's is to be looked at.
+func (h *Hub) access(ctx context.Context, caller Caller, id AccountID, by func(Profile) Profile) (Access, error) {
+	own := At(id, caller.ID())
+	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{own}, People: []PersonID{caller.ID()}}
 	agencies := []AccountID{caller.As}
 	if caller.As != "" {
 		want = want.and(wantPaths(caller, id, agencies))
@@ -435,9 +441,11 @@ func (h *Hub) CheckAccess(ctx context.Context, caller Caller, id AccountID) (Acc
 	d := decision{read: ways, caller: &caller}
 	var paths []path
 	for _, agency := range agencies {
-		paths = append(paths, d.path(id, agency))
+		way := d.path(id, agency)
+		way.staff = by(way.staff)
+		paths = append(paths, way)
 	}
-	return h.Rules.decideAccess(caller.Actor, read.Account(id), read.Profile(own), paths, h.Now()), nil
+	return h.Rules.decideAccess(caller.Actor, read.Account(id), by(read.Profile(own)), paths, h.Now()), nil
 }
 
 func wantPaths(c Caller, account AccountID, agencies []AccountID) Want {

@@ -109,20 +109,20 @@ func (h *Hub) EraseMe(ctx context.Context, actor Actor) error {
 	})
 }
 
-// CarryName brings the present name of an account to the copies of it, in the
-// profiles of its active members, and, where it is an agency, in all of that
-// agency's own. It may be done again at any time.
-func (h *Hub) CarryName(ctx context.Context, id AccountID) error {
+// Carry brings the present name and subscription of an account to the copies of
+// them, in the profiles of its active members, and, where it is an agency, its
+// name to all of that agency's own. It may be done again at any time.
+func (h *Hub) Carry(ctx context.Context, id AccountID) error {
 	err := eachPage(func(page Page) (string, error) {
 		team, err := h.Store.Team(ctx, Party(id), page)
 		if err != nil {
 			return "", err
 		}
 		return team.Next, h.carry(ctx, id, team.Items, func(p *Profile, account Account) bool {
-			if p.Status != Active || p.AccountName == account.Name {
+			if p.Status != Active || p.AccountName == account.Name && p.Subscription == account.Subscription.copy() {
 				return false
 			}
-			p.AccountName = account.Name
+			p.AccountName, p.Subscription = account.Name, account.Subscription.copy()
 			return true
 		})
 	})
@@ -144,7 +144,7 @@ func (h *Hub) CarryName(ctx context.Context, id AccountID) error {
 	})
 }
 
-// carry writes those of the profiles that a name changes, in one transaction.
+// carry writes those of the profiles that change, in one transaction.
 func (h *Hub) carry(ctx context.Context, id AccountID, profiles []Profile, change func(*Profile, Account) bool) error {
 	want := Want{Accounts: []AccountID{id}}
 	for _, p := range profiles {

@@ -10,10 +10,13 @@ type EventType string
 const (
 	AccountOpened  EventType = "account.opened"
 	AccountCreated EventType = "account.created"
-	AccountRenamed EventType = "account.renamed"
-	AccountClosed  EventType = "account.closed"
-	HubSwitchedOn  EventType = "agency.switched_on"
-	HubSwitchedOff EventType = "agency.switched_off"
+	// AccountRegistered is of an account that a client has in the platform, which
+	// the platform made known here.
+	AccountRegistered EventType = "account.registered"
+	AccountRenamed    EventType = "account.renamed"
+	AccountClosed     EventType = "account.closed"
+	HubSwitchedOn     EventType = "agency.switched_on"
+	HubSwitchedOff    EventType = "agency.switched_off"
 	// An agency is blocked and allowed again without being told.
 	AgencyBlocked   EventType = "agency.blocked"
 	AgencyUnblocked EventType = "agency.unblocked"
@@ -35,11 +38,22 @@ const (
 	ConnectionReminded   EventType = "connection.reminded"
 	ConnectionLapseAhead EventType = "connection.lapse_ahead"
 
+	// A subscription's plan and state change by its payer, by the clock, and by
+	// what the platform reports of payments.
+	PlanChanged           EventType = "subscription.plan_changed"
+	SubscriptionCancelled EventType = "subscription.cancelled"
+	SubscriptionResumed   EventType = "subscription.resumed"
+	SubscriptionFroze     EventType = "subscription.frozen"
+	PaymentFailed         EventType = "subscription.payment_failed"
+	PaymentRecovered      EventType = "subscription.payment_recovered"
+
 	PersonAdded   EventType = "person.added"
 	PersonChanged EventType = "person.changed"
 	PersonRemoved EventType = "person.removed"
 	PersonLeft    EventType = "person.left"
 	PersonEnded   EventType = "person.ended"
+	// PersonReleased: their profile belongs to whichever identity uses it next.
+	PersonReleased EventType = "person.released"
 )
 
 // Event is one thing that happened, written in the transaction of its change.
@@ -56,7 +70,7 @@ type Event struct {
 	Agency AccountID
 	// Member is whose profile changed; "" when the account itself did.
 	Member Party
-	// Actor is who did it; "" for the clock.
+	// Actor is who did it; "" for the clock, and for the platform itself.
 	Actor PersonID
 	// As is the agency in whose name the actor acted.
 	As AccountID
@@ -89,10 +103,27 @@ type State struct {
 	Message string    `json:"message,omitempty"`
 	// Clients are those that a member of an agency is limited to.
 	Clients []AccountID `json:"clients,omitempty"`
+	// Plan and Subscription are of the account's subscription; Until is then when
+	// a cancelled one freezes.
+	Plan         string            `json:"plan,omitempty"`
+	Subscription SubscriptionState `json:"subscription,omitempty"`
 }
 
 func (p Profile) state() State {
 	return State{Status: p.Status, Role: p.Role, Areas: p.Areas, Until: p.Until, Expires: p.ExpiresAt, Message: p.Message, Clients: p.Clients}
+}
+
+// byClock tells whether the clock did it, also where somebody's command came
+// upon it and recorded it first.
+func (e Event) byClock() bool {
+	switch e.Type {
+	case ConnectionExpired, ConnectionLapsed:
+		return true
+	case SubscriptionFroze:
+		return !e.Was.Until.IsZero() && !e.At.Before(e.Was.Until)
+	default:
+		return false
+	}
 }
 
 // AccountID is the account that the event concerns, "" for a request by email.

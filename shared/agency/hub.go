@@ -92,7 +92,7 @@ func (h *Hub) try(ctx context.Context, caller *Caller, want Want, decide func(*d
 			e.Agency = read.Account(e.AccountID()).Owner
 		}
 		e.WakeAt = e.At.Add(h.Rules.WakeAfter)
-		if caller != nil && e.Type != ConnectionExpired && e.Type != ConnectionLapsed {
+		if caller != nil && !e.byClock() {
 			e.Actor, e.As = caller.ID(), caller.As
 		}
 	}

@@ -18,6 +18,8 @@ const (
 	WorkHub       Operation = "hub: create, request, withdraw, resend, leave, assign staff"
 	SeeBill       Operation = "the agency's bill"
 	ReportPayment Operation = "report the payment state"
+	Register      Operation = "register or update a client's account"
+	CheckAnyone   Operation = "check anyone's access"
 )
 
 // Position is a column of that table: how somebody stands to an account.
@@ -80,6 +82,8 @@ var mayTable = map[Operation]map[Position]Answer{
 	WorkHub:       {AsOwner: Yes, AsAdmin: Yes},
 	SeeBill:       {AsOwner: Yes},
 	ReportPayment: {Service: Yes},
+	Register:      {Service: Yes},
+	CheckAnyone:   {Service: Yes},
 }
 
 // may looks a cell up. ownership is the account's: the client of an owned
@@ -91,7 +95,7 @@ func may(op Operation, as Position, ownership Ownership) Answer {
 		answer = No
 	}
 	switch {
-	case ownership == AgencyOwned && op == Decide && as != Stranger && as != Service:
+	case ownership == AgencyOwned && (op == Decide && as != Stranger && as != Service || op == Register && as == Service):
 		return OwnedForGood
 	case ownership == AgencyOwned && op == Bill && as == AsMember, ownership == ClientOwned && op == Bill && as == Staff:
 		return SomebodyElsePays

@@ -26,6 +26,8 @@ hub: see the clients                    yes   yes   yes    –          –     
 hub: create, request, withdraw, resend, leave, assign staff yes yes – –   –          –     –       –
 the agency's bill                       yes   –     –      –          –          –     –       –
 report the payment state                –     –     –      –          –          –     yes     –
+register or update a client's account   –     –     –      –          –          –     yes     –
+check anyone's access                   –     –     –      –          –          –     yes     –
 
 agency-owned account                    member own-owner own-admin staff service stranger
 see the account and own access          yes    yes       yes       yes   yes     –
@@ -38,6 +40,8 @@ switch the hub on or off                –      –         –         –    
 close the account                       –      yes       –         –     –       –
 billing actions                         pays   yes       –         –     –       –
 report the payment state                –      –         –         –     yes     –
+register or update a client's account   –      –         –         –     good    –
+check anyone's access                   –      –         –         –     yes     –
 `
 
 var (

@@ -96,7 +96,8 @@ type Profile struct {
 	// been accepted for the first time.
 	AccountName string
 	Ownership   Ownership
-	Plan        string
+	// Subscription is the account's as last copied, for the agency's list.
+	Subscription Subscription
 
 	// Request counts the requests of this pair: 1, 2, …; 0 for what was never
 	// asked for.

@@ -228,7 +228,7 @@ func (d *decision) take(request, target Profile, step Step, account, asker Accou
 	waiting.Areas, waiting.Message = request.Areas, request.Message
 	waiting.RequestedBy, waiting.RequestedAt = request.RequestedBy, request.RequestedAt
 	waiting.Name, waiting.AccountName = asker.Name, account.Name
-	waiting.Ownership, waiting.Plan = account.Ownership, account.Subscription.Plan
+	waiting.Ownership, waiting.Subscription = account.Ownership, account.Subscription.copy()
 	waiting.Until, waiting.MovedTo, waiting.Delivery = request.Until, "", request.Delivery
 	step.Number = waiting.Request
 	d.Events = events

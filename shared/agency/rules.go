@@ -1,6 +1,7 @@
 package agency
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,12 +51,18 @@ type Plan struct {
 func (r Rules) defaultPlan() string { return r.Plans[0].ID }
 
 func (r Rules) hasPlan(id string) bool {
+	return slices.ContainsFunc(r.Plans, func(p Plan) bool { return p.ID == id })
+}
+
+// plan is a plan by its id. One that the settings no longer know has no price
+// left: it is free, in the currency of the others.
+func (r Rules) plan(id string) Plan {
 	for _, p := range r.Plans {
 		if p.ID == id {
-			return true
+			return p
 		}
 	}
-	return false
+	return Plan{ID: id, Name: id, Currency: r.Plans[0].Currency}
 }
 
 func (r Rules) planList() string {

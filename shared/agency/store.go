@@ -31,8 +31,9 @@ type Store interface {
 	// FormerMemberships lists a person's ended profiles that still hold their
 	// address.
 	FormerMemberships(context.Context, PersonID, Page) (List[Profile], error)
-	// Activity lists an account's events, newest first: those that concern one
-	// agency, or, when that is "", all that are not muted.
+	// Activity lists events, newest first: an account's, those that concern one
+	// agency or, when that is "", all that are not muted; or, when the account is
+	// "", an agency's over all whom it deals with.
 	Activity(ctx context.Context, account, agency AccountID, page Page) (List[Event], error)
 	// Counts reads an agency's counts of now.
 	Counts(context.Context, AccountID) (Counts, error)

@@ -98,7 +98,7 @@ func (s standing) mayTouch(target Profile, role Role) error {
 func (d *decision) invite(account Account, email string, role Role, areas Areas) (p Profile, added bool, err error) {
 	was := d.profile(At(account.ID, NewPersonID(email)))
 	p = was
-	p.Email, p.AccountName, p.Ownership, p.Plan = email, account.Name, account.Ownership, account.Subscription.Plan
+	p.Email, p.AccountName, p.Ownership, p.Subscription = email, account.Name, account.Ownership, account.Subscription.copy()
 	p, err = d.apply(p, Step{Do: Invite, By: AccountSide, Role: role, Areas: areas})
 	if err != nil {
 		return p, false, err
@@ -141,8 +141,7 @@ func (d *decision) countOwners(account Account, was, now Profile) error {
 	if account.Owners < 1 {
 		return &Error{Code: LastOwner, State: was.Status, Message: "This is the account's last owner. Make somebody else an owner first."}
 	}
-	account.Version++
-	d.Accounts = append(d.Accounts, account)
+	d.putAccount(&account)
 	return nil
 }
 

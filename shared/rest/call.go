@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,12 +16,25 @@ import (
 type call struct {
 	requestID string
 	claims    claims
-	// actor is set before an operation's handler runs.
-	actor agency.Actor
+	// actor, or platform for an operation of the platform's, is set before its
+	// handler runs.
+	actor    agency.Actor
+	platform agency.Platform
 	// route and what follows are for the log line, set as they become known.
 	route string
 	code  agency.Code
 	cause error
+}
+
+// byPerson and byPlatform find out who makes the call, or refuse it.
+func (c *call) byPerson() (err error) {
+	c.actor, err = c.claims.actor()
+	return err
+}
+
+func (c *call) byPlatform() (err error) {
+	c.platform, err = c.claims.platform()
+	return err
 }
 
 type callKey struct{}
@@ -47,6 +61,8 @@ func (c claims) actor() (agency.Actor, error) {
 	switch {
 	case len(c) == 0:
 		return agency.Actor{}, unauthenticated("Sign in: this call needs a bearer token of the person who makes it.")
+	case c.ofPlatform():
+		return agency.Actor{}, unauthenticated("This token is the platform's own. Persons make this call, with a token of their own.")
 	case c["iss"] == "" || c["sub"] == "":
 		return agency.Actor{}, unauthenticated("The token does not say who issued it and to whom. Sign in again.")
 	case c["email"] == "":
@@ -57,6 +73,34 @@ func (c claims) actor() (agency.Actor, error) {
 		return agency.Actor{}, unauthenticated("The email address of the token is not verified. Verify it where you sign in, then sign in again.")
 	}
 	return agency.NewActor(c["email"], c["iss"], c["sub"]), nil
+}
+
+// platformScope is what the token of the platform's own software carries, and no
+// person's.
+const platformScope = "hub/platform"
+
+// ofPlatform tells whether the claims are of a token with that scope. A gateway
+// hands a list of scopes over as text, too.
+func (c claims) ofPlatform() bool {
+	return slices.Contains(strings.Fields(c["scope"]), platformScope) ||
+		slices.Contains(strings.Fields(strings.Trim(c["scp"], "[]")), platformScope)
+}
+
+// platform is the platform's own software, by a token that was issued to it and
+// names no person. The gateway lets none but such tokens pass to the platform's
+// calls; that is not relied on.
+func (c claims) platform() (agency.Platform, error) {
+	client := c["client_id"]
+	if client == "" {
+		client = c["sub"]
+	}
+	switch {
+	case len(c) == 0:
+		return agency.Platform{}, unauthenticated("This call needs a bearer token that was issued to the platform's own software.")
+	case !c.ofPlatform() || c["email"] != "" || client == "":
+		return agency.Platform{}, &agency.Error{Code: agency.Forbidden, Message: "Only the platform's own software makes this call, with a token of the scope " + platformScope + " that names no person."}
+	}
+	return agency.Platform{Client: client}, nil
 }
 
 func unauthenticated(message string) error {

@@ -43,7 +43,9 @@ func methodsAt(routes []pattern, segments []string) []string {
 // names, 405 where the contract has the path with other methods, else 404.
 func notInContract(w http.ResponseWriter, r *http.Request, segments []string) {
 	ctx := r.Context()
-	if _, err := callOf(ctx).claims.actor(); err != nil {
+	c := callOf(ctx)
+	_, err := c.claims.actor()
+	if _, other := c.claims.platform(); err != nil && other != nil {
 		writeProblem(w, problemOf(ctx, err))
 		return
 	}

@@ -42,6 +42,8 @@ func New(title string) *API {
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"oidc": {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
 			Description: "A token of the deployment's OIDC issuer that carries a verified email address."},
+		"platform": {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+			Description: "A token that the issuer gave to the platform's own software by its client credentials, with the scope " + platformScope + " and no email address."},
 	}
 	m := &mux{}
 	return &API{huma: humago.New(m, config), handler: m}
@@ -66,12 +68,28 @@ func Site(title string, handler http.Handler) *API {
 // pieces (OnAccount, Paging, Idempotency) are embedded. O has a Body, or is
 // empty for 204.
 func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Actor, *I) (*O, error)) {
-	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
 	op.Security = []map[string][]string{{"oidc": {}}}
+	register(a, op, (*call).byPerson, func(ctx context.Context, in *I) (*O, error) {
+		return handler(ctx, callOf(ctx).actor, in)
+	})
+}
+
+// HandlePlatform is Handle for an operation that the platform's own software
+// calls, with a token of its own; persons are refused.
+func HandlePlatform[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Platform, *I) (*O, error)) {
+	op.Security = []map[string][]string{{"platform": {platformScope}}}
+	register(a, op, (*call).byPlatform, func(ctx context.Context, in *I) (*O, error) {
+		return handler(ctx, callOf(ctx).platform, in)
+	})
+}
+
+// register adds an operation for those callers whom identify knows.
+func register[I, O any](a *API, op huma.Operation, identify func(*call) error, handler func(context.Context, *I) (*O, error)) {
+	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
 	documentProblems(a, &op)
-	op.Middlewares = append(huma.Middlewares{strict(a)}, op.Middlewares...)
+	op.Middlewares = append(huma.Middlewares{strict(a, identify)}, op.Middlewares...)
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := handler(ctx, callOf(ctx).actor, in)
+		out, err := handler(ctx, in)
 		if err != nil {
 			return nil, problemOf(ctx, err)
 		}

@@ -119,6 +119,12 @@ func testAPI() *API {
 			}
 			return nil, fmt.Errorf("wrapped: %w", e)
 		})
+	HandlePlatform(a, huma.Operation{OperationID: "serve", Method: http.MethodPost, Path: "/v1/platform/{thing}"},
+		func(_ context.Context, by agency.Platform, in *struct {
+			Thing string `path:"thing" maxLength:"64"`
+		}) (*listOutput, error) {
+			return &listOutput{NewList([]string{by.Client, in.Thing}, "")}, nil
+		})
 	page(a, "/requests/{id}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Add("Set-Cookie", "a=1")
@@ -308,6 +314,49 @@ func TestWellFormedCalls(t *testing.T) {
 	}
 }
 
+// The platform's calls take its own tokens alone, and what is wrong with a
+// person's is said of the person's alone.
+func TestThePlatformIsCalling(t *testing.T) {
+	service := func(c map[string]string) {
+		delete(c, "email")
+		delete(c, "email_verified")
+		c["client_id"], c["scope"] = "its-client", "hub/other hub/platform"
+	}
+	for name, test := range map[string]struct {
+		change func(c map[string]string)
+		status int
+		client string
+	}{
+		"its token":            {service, 200, "its-client"},
+		"its scopes as a list": {func(c map[string]string) { service(c); delete(c, "scope"); c["scp"] = "[hub/platform x]" }, 200, "its-client"},
+		"named by its subject": {func(c map[string]string) { service(c); delete(c, "client_id"); c["sub"] = "its-subject" }, 200, "its-subject"},
+		"a person's":           {func(map[string]string) {}, 403, ""},
+		"a person's with it":   {func(c map[string]string) { c["scope"] = "hub/platform" }, 403, ""},
+		"another scope":        {func(c map[string]string) { service(c); c["scope"] = "hub/platforms hub" }, 403, ""},
+		"no scope":             {func(c map[string]string) { service(c); delete(c, "scope") }, 403, ""},
+		"nobody's":             {func(c map[string]string) { service(c); delete(c, "client_id"); delete(c, "sub") }, 403, ""},
+		"no claims":            {func(c map[string]string) { clear(c) }, 401, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := event(t, "POST", "/v1/platform/it", "")
+			test.change(e.RequestContext.Authorizer.JWT.Claims)
+			response := invoke(t, e)
+			if response.StatusCode != test.status {
+				t.Fatalf("%d %s", response.StatusCode, response.Body)
+			}
+			if want := `{"items":["` + test.client + `","it"],"next":null}`; test.status == 200 && strings.TrimSpace(response.Body) != want {
+				t.Errorf("%s, want %s", response.Body, want)
+			}
+		})
+	}
+	// To no operation it is told so, as a person is.
+	e := event(t, "POST", "/v1/nothing", "")
+	service(e.RequestContext.Authorizer.JWT.Claims)
+	if p := problem(t, invoke(t, e)); p.Status != 404 {
+		t.Errorf("%+v", p)
+	}
+}
+
 func TestWhoIsCalling(t *testing.T) {
 	tests := map[string]func(claims map[string]string){
 		"no email":           func(c map[string]string) { delete(c, "email") },
@@ -323,6 +372,7 @@ func TestWhoIsCalling(t *testing.T) {
 		"no issuer":          func(c map[string]string) { delete(c, "iss") },
 		"no subject":         func(c map[string]string) { delete(c, "sub") },
 		"a service's token":  func(c map[string]string) { delete(c, "email"); delete(c, "email_verified") },
+		"the platform's":     func(c map[string]string) { c["scope"] = "openid hub/platform" },
 		"no claims":          func(c map[string]string) { clear(c) },
 	}
 	for name, change := range tests {

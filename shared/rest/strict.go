@@ -20,18 +20,16 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// strict stands before huma's own validation. It finds the actor first, since
+// strict stands before huma's own validation. It finds the caller first, since
 // who is not signed in learns nothing of the form, and then refuses what huma
 // or encoding/json would let pass: doubled keys and parameters, empty
 // parameters, null where it means nothing, more than one value, bytes that are
 // no text, other types of content, and bodies that nobody reads.
-func strict(a *API) func(huma.Context, func(huma.Context)) {
+func strict(a *API, identify func(*call) error) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		c := callOf(r.Context())
-		actor, err := c.claims.actor()
+		err := identify(callOf(r.Context()))
 		if err == nil {
-			c.actor = actor
 			err = checkQuery(r.URL.RawQuery)
 		}
 		if err == nil {

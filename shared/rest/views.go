@@ -62,11 +62,15 @@ func NewAccount(hub *agency.Hub, v agency.AccountView) Account {
 	return Account{
 		ID: string(v.ID), Name: v.Name, Ownership: string(v.Ownership), Owner: Optional(v.Owner), Agency: v.Agency(),
 		Role: Optional(v.Role), Access: NewAccess(v.Access), CreatedAt: Time(v.CreatedAt), ClosedAt: OptionalTime(v.Closed),
-		Subscription: Subscription{
-			Plan: v.Subscription.Plan, State: string(v.Subscription.State),
-			PeriodEnd: Time(v.Subscription.PeriodEnd(hub.Now())), Payer: string(v.Payer()),
-		},
+		Subscription: NewSubscription(agency.SubscriptionView{
+			Subscription: v.Subscription, PeriodEnd: v.Subscription.PeriodEnd(hub.Now()), Payer: v.Payer(),
+		}),
 	}
+}
+
+// NewSubscription shows a subscription.
+func NewSubscription(v agency.SubscriptionView) Subscription {
+	return Subscription{Plan: v.Plan, State: string(v.State), PeriodEnd: Time(v.PeriodEnd), Payer: string(v.Payer)}
 }
 
 // NewAccess shows the answer of an access check.
@@ -138,6 +142,9 @@ type Connection struct {
 	ExpiresAt   *time.Time `json:"expiresAt"`
 	Until       *time.Time `json:"until"`
 	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email."`
+
+	Plan         *string `json:"plan" doc:"What the agency pays for, in an account that it owns; null where it does not pay."`
+	Subscription *string `json:"subscription" enum:"active,past_due,cancelling,frozen" doc:"Where the subscription stands, in an account that the agency owns; null where it does not pay."`
 }
 
 // AgencyRef names an agency.
@@ -160,6 +167,9 @@ func NewConnection(hub *agency.Hub, p agency.Profile) Connection {
 	}
 	if p.Addressee.Person() != "" {
 		c.Email = Optional(p.Email)
+	}
+	if p.Ownership == agency.AgencyOwned {
+		c.Plan, c.Subscription = Optional(p.Subscription.Plan), Optional(p.Subscription.StateAt(hub.Now()))
 	}
 	return c
 }

@@ -560,7 +560,7 @@ func TestNamesAreCarried(t *testing.T) {
 	diff(t, "before", map[string]int{"Agency in Client, active": 1, "Agency in Owned, active": 1, "Agency-v in Client, left": 1, "Agency in , pending": 32, " in Client, active": 63}, names())
 	for range 2 {
 		for _, id := range []agency.AccountID{w.client, w.agency} {
-			if err := w.CarryName(ctx, id); err != nil {
+			if err := w.Carry(ctx, id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -573,7 +573,7 @@ func TestNamesAreCarried(t *testing.T) {
 	}
 	w.taken()
 	before := dump(t, w.db, w.name)
-	if err := w.CarryName(ctx, w.client); err != nil {
+	if err := w.Carry(ctx, w.client); err != nil {
 		t.Fatal(err)
 	}
 	if n := w.taken()["TransactWriteItems"]; n != 0 {
@@ -594,7 +594,7 @@ func TestNamesAreCarried(t *testing.T) {
 		must[agency.Ticked](t)(v.TickAccount(ctx, v.agency))
 	}
 	before = dump(t, w.db, w.name)
-	if err := w.CarryName(ctx, v.agency); err != nil {
+	if err := w.Carry(ctx, v.agency); err != nil {
 		t.Fatal(err)
 	}
 	sameItems(t, before, dump(t, w.db, w.name))

@@ -50,6 +50,9 @@ type accountItem struct {
 	Owners            int                      `dynamodbav:"owners"`
 	Plan              string                   `dynamodbav:"plan"`
 	SubscriptionState agency.SubscriptionState `dynamodbav:"subscriptionState"`
+	FreezesAt         string                   `dynamodbav:"freezesAt,omitempty"`
+	Unpaid            bool                     `dynamodbav:"unpaid,omitempty"`
+	ReportedAt        string                   `dynamodbav:"reportedAt,omitempty"`
 	Closed            string                   `dynamodbav:"closed,omitempty"`
 	CreatedAt         string                   `dynamodbav:"createdAt"`
 	BodyHash          string                   `dynamodbav:"bodyHash,omitempty"`
@@ -59,7 +62,8 @@ type accountItem struct {
 func fromAccount(a agency.Account) accountItem {
 	i := accountItem{
 		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, Hub: a.Hub, Owners: a.Owners,
-		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State,
+		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State, FreezesAt: stamp(a.Subscription.FreezesAt),
+		Unpaid: a.Subscription.Unpaid, ReportedAt: stamp(a.Subscription.ReportedAt),
 		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, Version: a.Version,
 	}
 	i.due(a.DueAt)
@@ -67,26 +71,30 @@ func fromAccount(a agency.Account) accountItem {
 }
 
 func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
-	closed, err1 := unstamp(i.Closed)
-	created, err2 := unstamp(i.CreatedAt)
-	due, err3 := unstamp(i.DueSK)
-	return agency.Account{
+	a := agency.Account{
 		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, Hub: i.Hub, Owners: i.Owners,
-		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState},
-		Closed:       closed, CreatedAt: created, BodyHash: i.BodyHash, DueAt: due, Version: i.Version,
-	}, errors.Join(err1, err2, err3)
+		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState, Unpaid: i.Unpaid},
+		BodyHash:     i.BodyHash, Version: i.Version,
+	}
+	return a, errors.Join(
+		read(&a.Closed, i.Closed), read(&a.CreatedAt, i.CreatedAt), read(&a.DueAt, i.DueSK),
+		read(&a.Subscription.FreezesAt, i.FreezesAt), read(&a.Subscription.ReportedAt, i.ReportedAt))
 }
 
 type profileItem struct {
 	keys
-	Status      agency.Status     `dynamodbav:"status"`
-	Role        agency.Role       `dynamodbav:"role,omitempty"`
-	Areas       agency.Areas      `dynamodbav:"areas,omitempty"`
-	Name        string            `dynamodbav:"name,omitempty"`
-	Email       string            `dynamodbav:"email,omitempty"`
-	AccountName string            `dynamodbav:"accountName,omitempty"`
-	Ownership   agency.Ownership  `dynamodbav:"ownership"`
-	Plan        string            `dynamodbav:"plan,omitempty"`
+	Status      agency.Status    `dynamodbav:"status"`
+	Role        agency.Role      `dynamodbav:"role,omitempty"`
+	Areas       agency.Areas     `dynamodbav:"areas,omitempty"`
+	Name        string           `dynamodbav:"name,omitempty"`
+	Email       string           `dynamodbav:"email,omitempty"`
+	AccountName string           `dynamodbav:"accountName,omitempty"`
+	Ownership   agency.Ownership `dynamodbav:"ownership"`
+	Plan        string           `dynamodbav:"plan,omitempty"`
+	// SubscriptionState and FreezesAt are copies, as the plan is.
+	SubscriptionState agency.SubscriptionState `dynamodbav:"subscriptionState,omitempty"`
+	FreezesAt         string                   `dynamodbav:"freezesAt,omitempty"`
+
 	Request     int               `dynamodbav:"request,omitempty"`
 	Message     string            `dynamodbav:"message,omitempty"`
 	RequestedBy agency.PersonID   `dynamodbav:"requestedBy,omitempty"`
@@ -115,7 +123,8 @@ type profileItem struct {
 func fromProfile(p agency.Profile) profileItem {
 	i := profileItem{
 		keys: profileKey(p.ProfileKey).keys(), Status: p.Status, Role: p.Role, Areas: p.Areas, Name: p.Name, Email: p.Email,
-		AccountName: p.AccountName, Ownership: p.Ownership, Plan: p.Plan,
+		AccountName: p.AccountName, Ownership: p.Ownership,
+		Plan: p.Subscription.Plan, SubscriptionState: p.Subscription.State, FreezesAt: stamp(p.Subscription.FreezesAt),
 		Request: p.Request, Message: p.Message, RequestedBy: p.RequestedBy,
 		RequestedAt: stamp(p.RequestedAt), ExpiresAt: stamp(p.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
 		Delivery: p.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
@@ -143,7 +152,7 @@ func (i profileItem) profile() (agency.Profile, error) {
 	k, err := parseProfileKey(i.PK, i.SK)
 	p := agency.Profile{
 		ProfileKey: k, Status: i.Status, Role: i.Role, Areas: i.Areas, Name: i.Name, Email: i.Email,
-		AccountName: i.AccountName, Ownership: i.Ownership, Plan: i.Plan,
+		AccountName: i.AccountName, Ownership: i.Ownership, Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState},
 		Request: i.Request, Message: i.Message, RequestedBy: i.RequestedBy,
 		Delivery: i.Delivery, MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
 		Resends: i.Resends, Reached: i.Reached, Muted: i.Muted != 0, Clients: i.Clients,
@@ -153,7 +162,8 @@ func (i profileItem) profile() (agency.Profile, error) {
 	}
 	err = errors.Join(err,
 		read(&p.RequestedAt, i.RequestedAt), read(&p.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since),
-		read(&p.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK))
+		read(&p.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK),
+		read(&p.Subscription.FreezesAt, i.FreezesAt))
 	return p, err
 }
 
@@ -236,18 +246,21 @@ type stateItem struct {
 	// Assigned tells a limit to no client from no limit.
 	Assigned bool               `dynamodbav:"assigned,omitempty"`
 	Clients  []agency.AccountID `dynamodbav:"clients,omitempty"`
+
+	Plan         string                   `dynamodbav:"plan,omitempty"`
+	Subscription agency.SubscriptionState `dynamodbav:"subscription,omitempty"`
 }
 
 func fromState(s agency.State) stateItem {
 	return stateItem{
 		Name: s.Name, Status: s.Status, Role: s.Role, Areas: s.Areas,
 		Until: stamp(s.Until), Expires: stamp(s.Expires), Message: s.Message,
-		Assigned: s.Clients != nil, Clients: s.Clients,
+		Assigned: s.Clients != nil, Clients: s.Clients, Plan: s.Plan, Subscription: s.Subscription,
 	}
 }
 
 func (i stateItem) state() (agency.State, error) {
-	s := agency.State{Name: i.Name, Status: i.Status, Role: i.Role, Areas: i.Areas, Message: i.Message, Clients: i.Clients}
+	s := agency.State{Name: i.Name, Status: i.Status, Role: i.Role, Areas: i.Areas, Message: i.Message, Clients: i.Clients, Plan: i.Plan, Subscription: i.Subscription}
 	if i.Assigned && s.Clients == nil {
 		s.Clients = []agency.AccountID{}
 	}

@@ -61,7 +61,8 @@ func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page 
 	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: formerPrefix + string(id), sk: "memberSk"}, page, profileOf)
 }
 
-// Activity lists an account's events, newest first.
+// Activity lists events, newest first: an account's, or one agency's there, or,
+// when the account is "", one agency's anywhere.
 func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page agency.Page) (agency.List[agency.Event], error) {
 	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
 	q.only, q.equals = "muted", number(0)
@@ -69,7 +70,9 @@ func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page
 		// By the agency's own events, so that not even the length of a page tells of
 		// others.
 		q = query{index: "ByMember", pk: "memberPk", partition: string(of), sk: "memberSk", from: eventPrefix, backward: true}
-		q.only, q.equals = "addressee", text(string(account))
+		if account != "" {
+			q.only, q.equals = "addressee", text(string(account))
+		}
 	}
 	return list(ctx, t, q, page, func(item map[string]types.AttributeValue) (agency.Event, error) {
 		i, err1 := decode[eventItem](item)

@@ -260,7 +260,7 @@ func (t *Table) ReleaseMail(ctx context.Context, m MailKey) error {
 }
 
 // DueItem is what the clock has come for: an event that waits to be told, a
-// profile, a closed account, or a person who is being erased. One is given.
+// profile, an account that is cancelled or closed, or a person who is being erased. One is given.
 type DueItem struct {
 	Event   *EventKey
 	Profile *agency.ProfileKey

@@ -203,7 +203,7 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 	case 24, 25, 26:
 		return h.tick()
 	case 27:
-		return h.CarryName(ctx, id)
+		return h.Carry(ctx, id)
 	case 28:
 		if r.IntN(3) > 0 {
 			return second(h.SwitchHubOff(ctx, pick(r, []agency.Actor{w.gil, w.ann}), pick(r, []agency.AccountID{w.agency, w.client})))

@@ -40,7 +40,7 @@ func pairOf(a agency.Account, version int) agency.Pair {
 func member(a agency.Account, p agency.Person) agency.Profile {
 	return agency.Profile{
 		ProfileKey: agency.At(a.ID, p.ID), Status: agency.Active, Role: agency.Owner, Areas: agency.Areas{"pages": agency.Edit}, Email: p.Email,
-		AccountName: a.Name, Ownership: a.Ownership, Plan: "starter", Since: noon, Version: 1,
+		AccountName: a.Name, Ownership: a.Ownership, Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour)}, Since: noon, Version: 1,
 	}
 }
 
@@ -49,7 +49,7 @@ func event(n int, on agency.Party, of agency.AccountID, at time.Time) agency.Eve
 		ID: agency.EventID(fmt.Sprintf("evt_%026d", n)), Type: agency.ConnectionRequested, At: at, Addressee: on, Agency: of, Member: agency.Party(of),
 		Actor: person(1).ID, As: of, Ownership: agency.ClientOwned, Request: 2, Version: 3,
 		Was: agency.State{Name: "old", Status: agency.Expired}, Client: person(2).ID, WakeAt: at.Add(time.Minute),
-		Now: agency.State{Status: agency.Pending, Role: agency.Owner, Areas: agency.Areas{"mail": agency.View}, Until: at.Add(time.Hour), Expires: at.Add(time.Minute), Message: "m"},
+		Now: agency.State{Status: agency.Pending, Role: agency.Owner, Areas: agency.Areas{"mail": agency.View}, Until: at.Add(time.Hour), Expires: at.Add(time.Minute), Message: "m", Plan: "growth", Subscription: agency.SubscriptionPastDue},
 	}
 }
 

@@ -19,7 +19,8 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	store := table.New(db, name)
 	account := agency.Account{
 		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, Hub: true, Owners: 2,
-		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionActive}, CreatedAt: noon, BodyHash: "h",
+		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour), Unpaid: true, ReportedAt: noon.Add(time.Minute)},
+		CreatedAt:    noon, BodyHash: "h",
 		Closed: noon.Add(time.Hour), DueAt: noon.Add(2 * time.Hour), Version: 1,
 	}
 	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Email: "a@b.test", Teams: []agency.AccountID{account.ID}, Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
@@ -31,7 +32,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	}
 	member := agency.Profile{
 		ProfileKey: agency.At(account.ID, person.ID), Status: agency.Active, Role: agency.Owner, Email: person.Email, AccountName: "Näme",
-		Ownership: agency.ClientOwned, Plan: "starter", Since: noon, Until: noon.Add(time.Minute), Issuer: "i", Subject: "s", Version: 1,
+		Ownership: agency.ClientOwned, Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour)}, Since: noon, Until: noon.Add(time.Minute), Issuer: "i", Subject: "s", Version: 1,
 	}
 	limited, unassigned := member, member
 	limited.ProfileKey, limited.Clients = agency.At(account.ID, agency.NewPersonID("c@d.test")), []agency.AccountID{account.ID}

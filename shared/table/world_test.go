@@ -63,7 +63,7 @@ func newHub(t testing.TB) *hub {
 		Store: h.store,
 		Rules: agency.Rules{
 			Areas: []agency.Area{{ID: "pages", Name: "Pages"}, {ID: "mail", Name: "Mail"}},
-			Plans: []agency.Plan{{ID: "starter", Name: "Starter"}, {ID: "growth", Name: "Growth"}}, RequestLifetime: lifetime, WakeAfter: 2 * time.Minute,
+			Plans: []agency.Plan{{ID: "starter", Name: "Starter", MonthlyPrice: 2900, Currency: "USD"}, {ID: "growth", Name: "Growth", MonthlyPrice: 9900, Currency: "USD"}}, RequestLifetime: lifetime, WakeAfter: 2 * time.Minute,
 			RemindBefore: 3 * day, LapseWarnings: []time.Duration{7 * day, day}, Cooldown: 30 * day, Retention: 90 * day,
 			PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, DailyRequests: 50, DailyMails: 10, Resends: 3, ResendAfter: day,
 		},

@@ -25,10 +25,14 @@ type Stack struct {
 	DynamoDB  string `json:"dynamodb"`
 	Control   string `json:"control"`
 	ClientID  string `json:"clientId"`
-	Table     string `json:"table"`
-	Region    string `json:"region"`
-	PID       int    `json:"pid"`
-	Data      string `json:"data"`
+	// Platform is the client by which the platform's own software gets its tokens.
+	Platform       string `json:"platform"`
+	PlatformSecret string `json:"platformSecret"`
+
+	Table  string `json:"table"`
+	Region string `json:"region"`
+	PID    int    `json:"pid"`
+	Data   string `json:"data"`
 }
 
 // Find reads where the stack on that data folder is. Its error says what to do

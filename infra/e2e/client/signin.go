@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 )
 
 // An Identity is who signs in at the issuer, and how.
@@ -76,6 +77,19 @@ func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 		return "", fmt.Errorf("signing in as %s: the issuer gave no id token", who.Email)
 	}
 	return token, nil
+}
+
+// PlatformToken gets a token as the platform's own software does, by its client
+// credentials.
+func (s *Stack) PlatformToken(ctx context.Context) (string, error) {
+	flow := clientcredentials.Config{
+		ClientID: s.Platform, ClientSecret: s.PlatformSecret, TokenURL: s.OIDC + "/token", Scopes: []string{"hub/platform"}, AuthStyle: oauth2.AuthStyleInParams,
+	}
+	tokens, err := flow.Token(ctx)
+	if err != nil {
+		return "", fmt.Errorf("the platform gets no token: %w", err)
+	}
+	return tokens.AccessToken, nil
 }
 
 // visit opens a page, or posts a form. It answers where that led to in the end,

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
+)
+
+// api is what this function serves: the subscription and the agency's bill.
+func api(hub *agency.Hub) *rest.API {
+	a := rest.New("billing")
+	h := handlers{hub}
+	const one = "/v1/accounts/{account}/subscription"
+	tags := []string{"billing"}
+	rest.Handle(a, huma.Operation{
+		OperationID: "see-subscription", Method: http.MethodGet, Path: one, Tags: tags,
+		Summary: "See what an account costs",
+		Description: "For whoever pays alone, as all of billing: the owner of the account, or, with as, the owner of the agency that owns it. " +
+			"A connected agency, and the client of an owned account, are refused with not_payer; whoever else sees the account with forbidden.",
+	}, h.see)
+	rest.Handle(a, huma.Operation{
+		OperationID: "change-plan", Method: http.MethodPatch, Path: one, Tags: tags,
+		Summary: "Change an account's plan", Description: "At once, without proration. Refused with conflict while the subscription is frozen.",
+	}, h.change)
+	rest.Handle(a, huma.Operation{
+		OperationID: "cancel-subscription", Method: http.MethodPost, Path: one + "/cancel", Tags: tags, DefaultStatus: http.StatusOK,
+		Summary:     "Cancel a subscription",
+		Description: "At the end of the present period, or at once with now. It is frozen then: nothing is paid for the account any more, and every area can be viewed at most.",
+	}, h.cancel)
+	rest.Handle(a, huma.Operation{
+		OperationID: "resume-subscription", Method: http.MethodPost, Path: one + "/resume", Tags: tags, DefaultStatus: http.StatusOK,
+		Summary: "Take a cancellation back, or end a freeze", Description: "At once. A payment that was due is due again.",
+	}, h.resume)
+	rest.Handle(a, huma.Operation{
+		OperationID: "see-bill", Method: http.MethodGet, Path: "/v1/agencies/{agency}/bill", Tags: tags,
+		Summary:     "See what an agency pays a month",
+		Description: "Each account that it owns and that is not frozen, at its present plan, ordered by name. The total is of the whole bill, whatever the page. For the agency's owners alone.",
+	}, h.bill)
+	return a
+}
+
+type handlers struct{ hub *agency.Hub }
+
+// paidSubscription is what an account's payer pays for, and how much.
+type paidSubscription struct {
+	rest.Subscription
+	PlanName     string `json:"planName"`
+	MonthlyPrice int    `json:"monthlyPrice" doc:"In minor units of the currency, such as cents."`
+	Currency     string `json:"currency" doc:"By ISO 4217, such as USD."`
+}
+
+type subscriptionOutput struct{ Body paidSubscription }
+
+func (h handlers) subscription(v agency.SubscriptionView, err error) (*subscriptionOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &subscriptionOutput{paidSubscription{
+		Subscription: rest.NewSubscription(v), PlanName: v.Of.Name, MonthlyPrice: v.Of.MonthlyPrice, Currency: v.Of.Currency,
+	}}, nil
+}
+
+func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*subscriptionOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.subscription(h.hub.SeeSubscription(ctx, caller, account))
+}
+
+type planInput struct {
+	rest.OnAccount
+	Body struct {
+		Plan string `json:"plan" minLength:"1" maxLength:"64"`
+	}
+}
+
+func (h handlers) change(ctx context.Context, actor agency.Actor, in *planInput) (*subscriptionOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.subscription(h.hub.ChangePlan(ctx, caller, account, in.Body.Plan))
+}
+
+type cancelInput struct {
+	rest.OnAccount
+	Body *struct {
+		Now bool `json:"now,omitempty" doc:"Freeze it at once, not at the end of the period."`
+	}
+}
+
+func (h handlers) cancel(ctx context.Context, actor agency.Actor, in *cancelInput) (*subscriptionOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.subscription(h.hub.CancelSubscription(ctx, caller, account, in.Body != nil && in.Body.Now))
+}
+
+func (h handlers) resume(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*subscriptionOutput, error) {
+	caller, account := in.Caller(actor)
+	return h.subscription(h.hub.ResumeSubscription(ctx, caller, account))
+}
+
+type billInput struct {
+	Agency string `path:"agency" maxLength:"64"`
+	rest.Paging
+}
+
+type billOutput struct {
+	Body struct {
+		rest.List[billLine]
+		Accounts int    `json:"accounts" doc:"How many accounts the whole bill has."`
+		Total    int    `json:"total" doc:"The sum of the whole bill a month, in minor units."`
+		Currency string `json:"currency" doc:"By ISO 4217, such as USD."`
+	}
+}
+
+type billLine struct {
+	Account      string `json:"account"`
+	Name         string `json:"name"`
+	Plan         string `json:"plan"`
+	PlanName     string `json:"planName"`
+	State        string `json:"state" enum:"active,past_due,cancelling" doc:"Where its subscription stands."`
+	MonthlyPrice int    `json:"monthlyPrice" doc:"In minor units of the currency."`
+}
+
+func (h handlers) bill(ctx context.Context, actor agency.Actor, in *billInput) (*billOutput, error) {
+	bill, err := h.hub.Bill(ctx, actor, agency.AccountID(in.Agency), agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	var lines []billLine
+	for _, l := range bill.Lines.Items {
+		lines = append(lines, billLine{
+			Account: string(l.Account), Name: l.Name, Plan: l.Plan.ID, PlanName: l.Plan.Name, State: string(l.State), MonthlyPrice: l.Plan.MonthlyPrice,
+		})
+	}
+	out := &billOutput{}
+	out.Body.List = rest.NewList(lines, bill.Lines.Next)
+	out.Body.Accounts, out.Body.Total, out.Body.Currency = bill.Accounts, bill.Total, bill.Currency
+	return out, nil
+}

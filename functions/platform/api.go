@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
+)
+
+// api is what this function serves: the platform's own calls.
+func api(hub *agency.Hub) *rest.API {
+	a := rest.New("platform")
+	h := handlers{hub}
+	const one = "/v1/platform/accounts/{account}"
+	tags := []string{"platform"}
+	rest.HandlePlatform(a, huma.Operation{
+		OperationID: "register-account", Method: http.MethodPut, Path: one, Tags: tags,
+		Summary: "Register an account that a client has in the platform, or bring it up to date",
+		Description: "The platform names the account: acct_ and 26 characters of 0-9 and a-z without i, l, o and u, the same for the same account each time. " +
+			"The same call again changes nothing, except that the profile of a sole owner then belongs to whichever sign-in with their address uses it next. " +
+			"An account whose owners are all being erased gets the owner named; one that has another owner is refused with conflict. " +
+			"Accounts that agencies own are refused with permanently_owned. Nobody is mailed of a new account.",
+	}, h.register)
+	rest.HandlePlatform(a, huma.Operation{
+		OperationID: "report-payment", Method: http.MethodPost, Path: one + "/payment", Tags: tags, DefaultStatus: http.StatusOK,
+		Summary: "Report that a payment for an account was made, or has failed",
+		Description: "Reports may come in any order and more than once: one that is not newer, by at, than the newest known changes nothing. " +
+			"A failure makes an active subscription past_due, and its payer is told; the next payment that is made ends that. Nobody loses access by it.",
+	}, h.payment)
+	rest.HandlePlatform(a, huma.Operation{
+		OperationID: "check-anyone", Method: http.MethodPost, Path: "/v1/platform/access", Tags: tags, DefaultStatus: http.StatusOK,
+		Summary:     "Check what the person with an address may do in an account now",
+		Description: "What they would be answered themselves. The platform vouches for the address: which sign-in they use is not looked at.",
+	}, h.access)
+	return a
+}
+
+type handlers struct{ hub *agency.Hub }
+
+// platformAccount is an account as the platform sees it.
+type platformAccount struct {
+	ID           string            `json:"id"`
+	Name         string            `json:"name"`
+	Ownership    string            `json:"ownership" enum:"agency,client"`
+	Owner        *string           `json:"owner" doc:"The agency that owns it; null when a client does."`
+	Agency       bool              `json:"agency" doc:"Whether its hub is on, so that it is an agency itself."`
+	Subscription rest.Subscription `json:"subscription"`
+	CreatedAt    time.Time         `json:"createdAt"`
+}
+
+type accountOutput struct{ Body platformAccount }
+
+func (h handlers) account(a agency.Account, err error) (*accountOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &accountOutput{platformAccount{
+		ID: string(a.ID), Name: a.Name, Ownership: string(a.Ownership), Owner: rest.Optional(a.Owner), Agency: a.Agency(), CreatedAt: rest.Time(a.CreatedAt),
+		Subscription: rest.NewSubscription(agency.SubscriptionView{
+			Subscription: a.Subscription, PeriodEnd: a.Subscription.PeriodEnd(h.hub.Now()), Payer: a.Payer(),
+		}),
+	}}, nil
+}
+
+type registerInput struct {
+	Account string `path:"account" maxLength:"64"`
+	Body    struct {
+		Name       string `json:"name" minLength:"1" maxLength:"80"`
+		OwnerEmail string `json:"ownerEmail" maxLength:"254" doc:"An owner's address, verified by the platform."`
+		Plan       string `json:"plan,omitempty" maxLength:"64" doc:"Left out, it stays; a new account is then on the first of the settings' plans."`
+	}
+}
+
+func (h handlers) register(ctx context.Context, by agency.Platform, in *registerInput) (*accountOutput, error) {
+	return h.account(h.hub.RegisterAccount(ctx, by, agency.AccountID(in.Account), agency.Registration{
+		Name: in.Body.Name, OwnerEmail: in.Body.OwnerEmail, Plan: in.Body.Plan,
+	}))
+}
+
+type paymentInput struct {
+	Account string `path:"account" maxLength:"64"`
+	Body    struct {
+		State string    `json:"state" enum:"paid,failed"`
+		At    time.Time `json:"at" doc:"When it was made or failed, to the millisecond."`
+	}
+}
+
+func (h handlers) payment(ctx context.Context, by agency.Platform, in *paymentInput) (*accountOutput, error) {
+	return h.account(h.hub.ReportPayment(ctx, by, agency.AccountID(in.Account), agency.Payment{
+		Failed: in.Body.State == "failed", At: in.Body.At,
+	}))
+}
+
+type accessInput struct {
+	Body struct {
+		Account string `json:"account" maxLength:"64"`
+		Email   string `json:"email" maxLength:"254"`
+		As      string `json:"as,omitempty" maxLength:"64" doc:"The agency as whose staff they act."`
+	}
+}
+
+type accessOutput struct{ Body rest.Access }
+
+func (h handlers) access(ctx context.Context, by agency.Platform, in *accessInput) (*accessOutput, error) {
+	access, err := h.hub.CheckAccessOf(ctx, by, in.Body.Email, agency.AccountID(in.Body.As), agency.AccountID(in.Body.Account))
+	if err != nil {
+		return nil, err
+	}
+	return &accessOutput{rest.NewAccess(access)}, nil
+}

@@ -1,0 +1,13 @@
+// Command platform serves the platform's own calls: it registers accounts, reports
+// payments, and asks about anyone's access.
+package main
+
+import (
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/rest"
+)
+
+func main() {
+	cloud.Log()
+	rest.Serve(api, cloud.Hub)
+}

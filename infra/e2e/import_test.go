@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"agencyhub/shared/agency"
+)
+
+// TestImport registers accounts in bulk on a whole stack: who owns one finds it,
+// and the same again changes nothing.
+func TestImport(t *testing.T) {
+	s := common(t)
+	program := filepath.Join(t.TempDir(), "import")
+	build := exec.Command("go", "build", "-o", program, "./infra/import")
+	build.Dir = built.root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	file := filepath.Join(t.TempDir(), "accounts.csv")
+	var rows strings.Builder
+	rows.WriteString("account,name,owner,plan\n")
+	const many = 60
+	for n := range many {
+		fmt.Fprintf(&rows, "shop-%d,Shop %d,Owner-%d@import.test,growth\n", n, n, n%7)
+	}
+	rows.WriteString("shop-3,Shop 3,somebody@else.import.test,\nshop-x,Shop x,owner@import.test,free\n")
+	if err := os.WriteFile(file, []byte(rows.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(path string) (string, bool) {
+		cmd := exec.Command(program, "-url", s.PublicURL, "-data", s.Data, path)
+		cmd.Env = append(os.Environ(), "HUB_TOKEN=", "HUB_TOKEN_URL=")
+		out, err := cmd.CombinedOutput()
+		return string(out), err == nil
+	}
+	if out, ok := run(file); ok || !strings.Contains(out, "62 rows, 60 registered, 2 refused") {
+		t.Fatal(out)
+	}
+	report, err := os.ReadFile(file + ".refused.csv")
+	if err != nil || !strings.Contains(string(report), "62,conflict,This account has another owner.") || !strings.Contains(string(report), "63,invalid,\"There is no such plan.") {
+		t.Errorf("%v: %s", err, report)
+	}
+	owner := s.person(t, "owner-3@import.test")
+	mine := read[list[account]](t, owner.get(t, "/v1/accounts?limit=100").is(t, http.StatusOK))
+	if want := (many + 3) / 7; len(mine.Items) != want || value(mine.Items[0].Role) != "owner" || mine.Items[0].Subscription.Plan != "growth" {
+		t.Errorf("%d accounts, want %d: %+v", len(mine.Items), want, mine.Items)
+	}
+	id := string(agency.NewAccountID("platform", "shop-3"))
+	owner.get(t, "/v1/accounts/"+id).is(t, http.StatusOK)
+	before := s.still(t)
+	if out, ok := run(file); !ok || !strings.Contains(out, "has been imported to its end") {
+		t.Error(out)
+	}
+	same(t, before, s.dump(t))
+	s.told(t)
+}

@@ -1,0 +1,428 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/oauth2"
+
+	"agencyhub/shared/agency"
+)
+
+// A hub answers as the platform's API does, and notes what it is sent.
+type hub struct {
+	*httptest.Server
+	mu    sync.Mutex
+	calls []string // what was sent, in order
+	taken map[string]int
+	// answer decides a call; nil is 200.
+	answer func(account, name string, try int) (status int, header, body string)
+	tries  map[string]int
+	under  int // calls under way
+	most   int
+}
+
+func newHub(t *testing.T) *hub {
+	t.Helper()
+	h := &hub{taken: map[string]int{}, tries: map[string]int{}}
+	h.Server = httptest.NewServer(http.HandlerFunc(h.serve))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
+	account := strings.TrimPrefix(r.URL.Path, "/v1/platform/accounts/")
+	var body struct{ Name, OwnerEmail, Plan string }
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&body); err != nil || r.Method != http.MethodPut || r.Header.Get("Authorization") != "Bearer good" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	h.mu.Lock()
+	h.tries[account+body.Name]++
+	try := h.tries[account+body.Name]
+	h.under++
+	h.most = max(h.most, h.under)
+	h.mu.Unlock()
+	status, header, text := http.StatusOK, "", "{}"
+	if h.answer != nil {
+		status, header, text = h.answer(account, body.Name, try)
+	}
+	h.mu.Lock()
+	h.under--
+	if status == http.StatusOK {
+		h.taken[account]++
+		h.calls = append(h.calls, strings.TrimSpace(body.Name+" "+body.OwnerEmail+" "+body.Plan))
+	}
+	h.mu.Unlock()
+	if name, value, ok := strings.Cut(header, "="); ok {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(status)
+	fmt.Fprint(w, text)
+}
+
+// importing is an import into that hub in a folder of its own, which waits for
+// nothing but notes for how long it would have.
+func (h *hub) importing(t *testing.T) (c config, waited func() []time.Duration) {
+	t.Helper()
+	dir := t.TempDir()
+	var mu sync.Mutex
+	var waits []time.Duration
+	c = config{
+		url: h.URL, token: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "good"}), http: h.Client(), workers: 4, name: "accounts.csv", out: &bytes.Buffer{},
+		now: time.Now, progressFile: filepath.Join(dir, "accounts.csv.progress"), refusedFile: filepath.Join(dir, "accounts.csv.refused.csv"),
+		sleep: func(ctx context.Context, d time.Duration) error {
+			mu.Lock()
+			defer mu.Unlock()
+			waits = append(waits, d)
+			return ctx.Err()
+		},
+	}
+	return c, func() []time.Duration { mu.Lock(); defer mu.Unlock(); return slices.Clone(waits) }
+}
+
+// id is a well-formed account's id.
+func id(n int) string { return string(agency.NewAccountID("test", fmt.Sprint(n))) }
+
+func contents(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
+	h := newHub(t)
+	h.answer = func(account, name string, _ int) (int, string, string) {
+		switch name {
+		case "Owned":
+			return 409, "", `{"code":"permanently_owned","detail":"An agency owns it."}`
+		case "Bad":
+			return 400, "", `{"code":"invalid","detail":"Not well formed.","errors":[{"field":"body.name","message":"One."},{"field":"body.plan","message":"Two."}]}`
+		}
+		return 200, "", "{}"
+	}
+	c, _ := h.importing(t)
+	file := "\ufeffAccount, name,owner,plan\r\n" +
+		id(1) + ",Luna Bakery,olga@luna.test,growth\n" + // 2
+		"shop-7,\"Carl's, Café\",carl@cafe.test,\n" + // 3
+		"acct_123,Short,a@b.test,\n" + // 4
+		",Nobody,a@b.test,\n" + // 5
+		id(2) + ",,a@b.test,\n" + // 6
+		id(3) + ",No owner,nobody,\n" + // 7
+		id(4) + ",Too few,a@b.test\n" + // 8
+		id(5) + ",\"Two\nlines\",a@b.test,\n" + // 9 and 10
+		id(6) + ",Bro\"ken,a@b.test,\n" + // 11
+		id(7) + ",Owned,a@b.test,\n" + // 12
+		id(8) + ",Bad,a@b.test,x\n" + // 13
+		id(9) + ",\xff,a@b.test,\n" + // 14
+		id(1) + ",Luna Café,olga@luna.test,growth\n" // 15
+	err := c.run(t.Context(), strings.NewReader(file))
+	if err == nil || !strings.Contains(err.Error(), "13 rows, 4 registered, 9 refused") || !strings.Contains(err.Error(), c.refusedFile) {
+		t.Fatal(err)
+	}
+	if h.taken[id(1)] != 2 || h.taken[string(agency.NewAccountID("platform", "shop-7"))] != 1 || h.taken[id(5)] != 1 {
+		t.Errorf("%v", h.taken)
+	}
+	// Rows of one account keep their order.
+	if first, second := slices.Index(h.calls, "Luna Bakery olga@luna.test growth"), slices.Index(h.calls, "Luna Café olga@luna.test growth"); first < 0 || second < first {
+		t.Errorf("%q", h.calls)
+	}
+	report := contents(t, c.refusedFile)
+	var got []string
+	for _, line := range strings.Split(strings.TrimSpace(report), "\n") {
+		parts := strings.SplitN(line, ",", 5)
+		got = append(got, parts[4])
+	}
+	want := []string{
+		"line,code,reason",
+		`4,invalid,"This is no account's id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u."`,
+		`5,invalid,"The account needs an id, of 128 bytes at most."`,
+		`6,invalid,"The account needs a name, of 80 characters at most."`,
+		`7,invalid,The account needs an owner's email address.`,
+		`8,invalid,"The row has 3 fields, and the first row 4."`,
+		`11,invalid,"The row can't be read: bare "" in non-quoted-field."`,
+		`12,permanently_owned,An agency owns it.`,
+		`13,invalid,body.name: One. body.plan: Two.`,
+		`14,invalid,The row is not valid UTF-8.`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	// What was refused is mended in the report, and imported from there.
+	again, _ := h.importing(t)
+	mended := strings.NewReplacer("acct_123", "shop-8").Replace(strings.Join(strings.Split(report, "\n")[:2], "\n"))
+	if err := again.run(t.Context(), strings.NewReader(mended)); err != nil {
+		t.Error(err)
+	}
+	if h.taken[string(agency.NewAccountID("platform", "shop-8"))] != 1 {
+		t.Errorf("%v", h.taken)
+	}
+	if _, err := os.Stat(again.refusedFile); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a report of nothing: %v", err)
+	}
+}
+
+func TestAHubThatIsBusyIsWaitedFor(t *testing.T) {
+	h := newHub(t)
+	h.answer = func(_, name string, try int) (int, string, string) {
+		switch {
+		case name == "Limited" && try == 1:
+			return 429, "Retry-After=7", `{"message":"Too Many Requests"}`
+		case name == "Limited" && try == 2:
+			return 429, "", `{"message":"Too Many Requests"}`
+		case name == "Failing" && try < 4:
+			return 503, "", `{"message":"Service Unavailable"}`
+		case name == "Failing" && try < 6:
+			return 500, "Retry-After=1000000", `{"code":"internal"}`
+		}
+		return 200, "", "{}"
+	}
+	c, waited := h.importing(t)
+	if err := c.run(t.Context(), strings.NewReader("account,name,owner\n"+id(1)+",Limited,a@b.test\n"+id(2)+",Failing,a@b.test\n")); err != nil {
+		t.Fatal(err)
+	}
+	waits := waited()
+	if len(waits) != 7 || !slices.Contains(waits, 7*time.Second) || slices.Max(waits) != longestWait {
+		t.Errorf("waited %v", waits)
+	}
+	if h.taken[id(1)] != 1 || h.taken[id(2)] != 1 {
+		t.Errorf("%v", h.taken)
+	}
+}
+
+// What fails for good stops the import behind a whole row; the same again goes on
+// from there, and nothing is sent or reported twice but what was under way.
+func TestAnImportGoesOnWhereItStopped(t *testing.T) {
+	h := newHub(t)
+	var file strings.Builder
+	file.WriteString("account,name,owner\n")
+	const rows = 200
+	for n := range rows {
+		name := fmt.Sprintf("Shop %d", n)
+		if n%10 == 3 {
+			name = "Owned"
+		}
+		fmt.Fprintf(&file, "%s,%s,a@b.test\n", id(n), name)
+	}
+	var down atomic.Bool
+	down.Store(true)
+	h.answer = func(account, name string, _ int) (int, string, string) {
+		switch {
+		case name == "Owned":
+			return 409, "", `{"code":"permanently_owned","detail":"An agency owns it."}`
+		case account == id(97) && down.Load():
+			return 503, "", `{"message":"Service Unavailable"}`
+		}
+		return 200, "", "{}"
+	}
+	c, _ := h.importing(t)
+	err := c.run(t.Context(), strings.NewReader(file.String()))
+	if err == nil || !strings.Contains(err.Error(), "stopped behind line 98: 97 rows, 87 registered, 10 refused") || !strings.Contains(err.Error(), "after 8 tries") {
+		t.Fatal(err)
+	}
+	before := map[string]int{}
+	for account, n := range h.taken {
+		before[account] = n
+	}
+	// Another file, or a shorter one, is none to go on with.
+	for _, other := range []string{strings.Replace(file.String(), "Shop 5,", "Shop 6,", 1), strings.Join(strings.Split(file.String(), "\n")[:50], "\n")} {
+		if err := c.run(t.Context(), strings.NewReader(other)); err == nil || !strings.Contains(err.Error(), "to begin anew, remove "+c.progressFile) {
+			t.Errorf("another file: %v", err)
+		}
+	}
+	// A crash leaves a report that is longer than the progress knows of.
+	report, err := os.OpenFile(c.refusedFile, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = report.WriteString("half a ro")
+	if err := errors.Join(err, report.Close()); err != nil {
+		t.Fatal(err)
+	}
+	down.Store(false)
+	err = c.run(t.Context(), strings.NewReader(file.String()))
+	if err == nil || !strings.Contains(err.Error(), "200 rows, 180 registered, 20 refused") {
+		t.Fatal(err)
+	}
+	for n := range rows {
+		most := 1
+		if n > 97 {
+			most = 2 // it was under way when the import stopped
+		}
+		if got := h.taken[id(n)]; n%10 != 3 && (got < 1 || got > most) || n < 97 && got != before[id(n)] {
+			t.Errorf("row %d was taken %d times", n, got)
+		}
+	}
+	if lines := strings.Count(contents(t, c.refusedFile), "permanently_owned"); lines != 20 {
+		t.Errorf("%d rows in the report", lines)
+	}
+	// To its end means to its end.
+	calls := len(h.calls)
+	if err := c.run(t.Context(), strings.NewReader(file.String())); err != nil || len(h.calls) != calls {
+		t.Errorf("once more: %v, %d calls", err, len(h.calls)-calls)
+	}
+	if out := fmt.Sprint(c.out); !strings.Contains(out, "has been imported to its end: 200 rows") {
+		t.Error(out)
+	}
+}
+
+func TestAnImportIsInterrupted(t *testing.T) {
+	h := newHub(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	h.answer = func(account, _ string, _ int) (int, string, string) {
+		if account == id(20) {
+			interrupt()
+		}
+		return 200, "", "{}"
+	}
+	var file strings.Builder
+	file.WriteString("account,name,owner\n")
+	for n := range 100 {
+		fmt.Fprintf(&file, "%s,Shop,a@b.test\n", id(n))
+	}
+	c, _ := h.importing(t)
+	err := c.run(ctx, strings.NewReader(file.String()))
+	if err == nil || !strings.Contains(err.Error(), "The same command goes on from there") {
+		t.Fatal(err)
+	}
+	if err := c.run(t.Context(), strings.NewReader(file.String())); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 100 {
+		if h.taken[id(n)] == 0 {
+			t.Errorf("row %d is lost", n)
+		}
+	}
+}
+
+func TestWhatEndsAnImport(t *testing.T) {
+	for name, test := range map[string]struct{ file, says string }{
+		"empty":               {"", "the file is empty"},
+		"no owner's column":   {"account,name\n", `there is no column "owner"`},
+		"an unknown column":   {"account,name,onwer\n", `column 3 is "onwer"`},
+		"a column twice":      {"account,name,owner,name\n", `column 4 is "name"`},
+		"a quote not closed":  {"account,name,owner\n" + id(1) + ",\"Shop,a@b.test\n" + strings.Repeat("x", 3*mostBytes), "is a quote not closed?"},
+		"a token that is bad": {"account,name,owner\n" + id(1) + ",Shop,a@b.test\n", "does not take the token"},
+		"something else":      {"account,name,owner\n" + id(1) + ",Else,a@b.test\n", "what answers there is no hub: 404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHub(t)
+			h.answer = func(_, name string, _ int) (int, string, string) {
+				if name == "Else" {
+					return 404, "", "<html>"
+				}
+				return 200, "", "{}"
+			}
+			c, _ := h.importing(t)
+			if name == "a token that is bad" {
+				c.token = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "bad"})
+			}
+			if err := c.run(t.Context(), strings.NewReader(test.file)); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want %q", err, test.says)
+			}
+		})
+	}
+	h := newHub(t)
+	c, _ := h.importing(t)
+	h.Close()
+	if err := c.run(t.Context(), strings.NewReader("account;name;owner\n"+id(1)+";Shop;a@b.test\n")); err == nil || !strings.Contains(err.Error(), "can't be reached") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// stream makes rows as they are read, and holds none.
+type stream struct {
+	rows, made int
+	filler     string
+	rest       []byte
+	taken      func() int
+	ahead      int // the most rows that were read beyond those taken
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		switch {
+		case s.made == 0:
+			s.rest = []byte("account,name,owner,reason\n")
+		case s.made > s.rows:
+			return 0, io.EOF
+		default:
+			s.rest = fmt.Appendf(nil, "%s,Shop %d,owner-%d@shop.test,%s\n", id(s.made), s.made, s.made, s.filler)
+		}
+		s.made++
+		s.ahead = max(s.ahead, s.made-s.taken())
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// Ten thousand rows of three kilobytes each go through without being held: no
+// more are read than a few for each worker, and no more are sent at once.
+func TestALargeFileIsAStream(t *testing.T) {
+	h := newHub(t)
+	c, _ := h.importing(t)
+	c.workers = 8
+	taken := func() int { h.mu.Lock(); defer h.mu.Unlock(); return len(h.taken) }
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	var grown int64
+	h.answer = func(string, string, int) (int, string, string) {
+		if n := taken(); n%2500 == 1250 {
+			h.mu.Lock()
+			h.calls = nil
+			grown = max(grown, heap()-before)
+			h.mu.Unlock()
+		}
+		return 200, "", "{}"
+	}
+	var screen bytes.Buffer
+	s := &stream{rows: 10_000, filler: strings.Repeat("f", 3000), taken: taken}
+	c.terminal, c.size = &screen, 10_000*3060
+	began := time.Now()
+	if err := c.run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%.0f rows a second, the heap grew by %d KB, %d rows were read ahead", 10_000/time.Since(began).Seconds(), grown>>10, s.ahead)
+	if taken() != 10_000 || h.most > c.workers {
+		t.Errorf("%d rows, %d at once", taken(), h.most)
+	}
+	// A row waits at each worker, four in the queue for each, and a few in buffers.
+	if s.ahead > 8*c.workers+8 {
+		t.Errorf("%d rows were read ahead", s.ahead)
+	}
+	// The server's own note of what it was sent is some 1 MB.
+	if grown > 6<<20 {
+		t.Errorf("the heap grew by %d KB", grown>>10)
+	}
+	if !strings.Contains(screen.String(), "\r[###") || !strings.Contains(screen.String(), "rows") {
+		t.Errorf("%q", screen.String())
+	}
+}

@@ -1,0 +1,108 @@
+package agency
+
+import "context"
+
+// AccountActivity lists what happened in an account, newest first: all of it to
+// its owners and admins, and to a connected agency what concerns that agency.
+// Errors: Invalid (cursor), IdentityChanged, NotFound, Forbidden.
+func (h *Hub) AccountActivity(ctx context.Context, caller Caller, id AccountID, page Page) (List[Event], error) {
+	only, err := h.seeLines(ctx, caller, SeeActivity, id)
+	if err != nil {
+		return List[Event]{}, err
+	}
+	list, err := h.Store.Activity(ctx, id, only, page)
+	if only != "" {
+		for i, e := range list.Items {
+			list.Items[i] = e.forAgency()
+		}
+	}
+	return list, err
+}
+
+// seeLines tells whether the caller may see a list of an account's: the agency
+// whose lines alone they see, "" for all.
+func (h *Hub) seeLines(ctx context.Context, caller Caller, op Operation, id AccountID) (AccountID, error) {
+	var only AccountID
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(op, id)
+		if err == nil && s.may(op) == OwnLines {
+			only = caller.As
+		}
+		return err
+	})
+	return only, err
+}
+
+// ClientEvent is an event as it stands in an agency's activity.
+type ClientEvent struct {
+	Event
+	// Name is what the agency may call the client, as in its list: the account's
+	// name as last copied, or the address that it typed; "" for what was never
+	// accepted, and for what is gone.
+	Name string
+}
+
+// AgencyActivity lists what concerns an agency over all its clients, newest
+// first, to its owners and admins. Errors: Invalid (cursor), IdentityChanged,
+// NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) AgencyActivity(ctx context.Context, actor Actor, agency AccountID, page Page) (List[ClientEvent], error) {
+	caller := Caller{Actor: actor}
+	err := h.command(ctx, &caller, wantStanding(caller, agency), func(d *decision) error {
+		_, err := d.standInAgency(SeeActivity, agency)
+		return err
+	})
+	if err != nil {
+		return List[ClientEvent]{}, err
+	}
+	events, err := h.Store.Activity(ctx, "", agency, page)
+	if err != nil || len(events.Items) == 0 {
+		return List[ClientEvent]{Next: events.Next}, err
+	}
+	var want Want
+	for _, e := range events.Items {
+		want.Profiles = append(want.Profiles, e.client(agency))
+	}
+	read, err := h.Store.Load(ctx, want.and(Want{}))
+	if err != nil {
+		return List[ClientEvent]{}, err
+	}
+	list := List[ClientEvent]{Next: events.Next}
+	for _, e := range events.Items {
+		p := read.Profile(e.client(agency))
+		name := p.AccountName
+		if p.Addressee.Person() != "" {
+			name = p.Email
+		}
+		list.Items = append(list.Items, ClientEvent{Event: e.forAgency(), Name: name})
+	}
+	return list, nil
+}
+
+// client is the agency's own profile at whom the event concerns.
+func (e Event) client(agency AccountID) ProfileKey {
+	return ProfileKey{Addressee: e.Addressee, Member: Party(agency)}
+}
+
+// forAgency is the event as the agency that it concerns reads it. Who is in an
+// account that a client owns is not the agency's to find out, and an id can be
+// told from an address: so nobody of the client's is named.
+func (e Event) forAgency() Event {
+	if e.Ownership == ClientOwned && e.Side() == AccountSide {
+		e.Actor = ""
+	}
+	return e
+}
+
+// Side tells on which side of a connection, or of an account, it was done: "" for
+// what an account's own people do in it, and for what the platform reports.
+func (e Event) Side() Side {
+	if e.byClock() {
+		return ClockSide
+	}
+	for _, row := range connectionTable {
+		if row.as == e.Type {
+			return row.by
+		}
+	}
+	return ""
+}

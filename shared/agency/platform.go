@@ -1,0 +1,294 @@
+package agency
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Platform is the platform's own software behind a call: no person, and so
+// without an address. It is a parameter of its use cases, as an Actor is of a
+// person's.
+type Platform struct {
+	// Client is what its token was issued to.
+	Client string
+}
+
+// may refuses what the platform may not do, and whoever is not the platform.
+func (p Platform) may(op Operation, ownership Ownership) error {
+	position := Service
+	if p.Client == "" {
+		position = Stranger
+	}
+	return may(op, position, ownership).refusal()
+}
+
+// Registration is what the platform says of an account that a client of its has.
+type Registration struct {
+	Name       string
+	OwnerEmail string
+	// Plan is "" to leave it as it is; a new account is then on the default one.
+	Plan string
+}
+
+// RegisterAccount makes an account that a client has in the platform known here,
+// under the id that the platform gives it, or brings its name and plan up to
+// date. The same again changes nothing, but that a sole owner's profile belongs to
+// their next sign-in, whatever identity used it before. An account whose owners
+// are all being erased gets the one named; any other keeps its own, who see to
+// its team themselves. Errors: Invalid, PermanentlyOwned, Forbidden, Conflict (it
+// is closed, it has another owner, it is frozen and the plan another, or the
+// owner's data is being erased).
+func (h *Hub) RegisterAccount(ctx context.Context, by Platform, id AccountID, in Registration) (Account, error) {
+	if err := by.may(Register, ClientOwned); err != nil {
+		return Account{}, err
+	}
+	in, err := h.Rules.readRegistration(id, in)
+	if err != nil {
+		return Account{}, err
+	}
+	person := NewPersonID(in.OwnerEmail)
+	owners, err := h.ownersBut(ctx, id, person)
+	if err != nil {
+		return Account{}, err
+	}
+	want := Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{At(id, person)}, People: []PersonID{person}}
+	for _, owner := range owners {
+		want = want.and(Want{Profiles: []ProfileKey{At(id, owner)}, People: []PersonID{owner}})
+	}
+	var account Account
+	err = h.command(ctx, nil, want, func(d *decision) error {
+		var err error
+		account = d.read.Account(id)
+		switch {
+		case !account.Exists():
+			account, err = d.registerNew(id, in)
+		case by.may(Register, account.Ownership) != nil:
+			err = refuse(PermanentlyOwned, "An agency owns this account for good. The platform registers accounts that clients own.")
+		case !account.Open():
+			err = refuse(Conflict, "This account was closed, for good.")
+		default:
+			account, err = d.registerAgain(account, in, owners)
+		}
+		account.Subscription = account.Subscription.At(d.now)
+		return err
+	})
+	return account, err
+}
+
+func (r Rules) readRegistration(id AccountID, in Registration) (Registration, error) {
+	if !id.Valid() {
+		return in, invalid("path.account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
+	}
+	var err error
+	if in.Name, err = readName("body.name", in.Name); err != nil {
+		return in, err
+	}
+	if in.OwnerEmail, err = readEmail("body.ownerEmail", in.OwnerEmail); err != nil {
+		return in, err
+	}
+	if in.Plan != "" && !r.hasPlan(in.Plan) {
+		return in, invalid("body.plan", "There is no such plan. The plans are: %s.", r.planList())
+	}
+	return in, nil
+}
+
+// ownersBut finds who decides in an account that a person does not own: one owner
+// who can, or, where none can since all are being erased, these. Nobody where
+// that person is an owner.
+func (h *Hub) ownersBut(ctx context.Context, id AccountID, person PersonID) ([]PersonID, error) {
+	var owners Want
+	err := eachPage(func(page Page) (string, error) {
+		team, err := h.Store.Team(ctx, Party(id), page)
+		for _, p := range team.Items {
+			if p.Role == Owner && p.Status == Active {
+				owners.People = append(owners.People, p.Member.Person())
+			}
+		}
+		return team.Next, err
+	})
+	if err != nil || len(owners.People) == 0 || slices.Contains(owners.People, person) {
+		return nil, err
+	}
+	read, err := h.Store.Load(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	for _, owner := range owners.People {
+		if read.Person(owner).Erasing.IsZero() {
+			return []PersonID{owner}, nil
+		}
+	}
+	return owners.People, nil
+}
+
+func (d *decision) registerNew(id AccountID, in Registration) (Account, error) {
+	owner := NewPersonID(in.OwnerEmail)
+	if !d.read.Person(owner).Erasing.IsZero() {
+		return Account{}, errBeingErased()
+	}
+	plan := in.Plan
+	if plan == "" {
+		plan = d.rules.defaultPlan()
+	}
+	account := d.newAccount(id, in.Name, ClientOwned, plan, "")
+	account.Owners = 1
+	d.Accounts = append(d.Accounts, account)
+	first := d.read.Profile(At(id, owner))
+	first.Email, first.AccountName, first.Ownership, first.Subscription = in.OwnerEmail, in.Name, ClientOwned, account.Subscription.copy()
+	first, err := d.apply(first, Step{Do: Open, By: SelfSide, Role: Owner, Areas: d.rules.every(Edit)})
+	if err != nil {
+		return Account{}, err
+	}
+	d.Events[0].Type = AccountRegistered
+	d.Events[0].Now.Name, d.Events[0].Now.Plan = in.Name, plan
+	d.join(first)
+	return account, nil
+}
+
+func errBeingErased() error {
+	return refuse(Conflict, "The data of this person is being erased, as they asked. Try again once that is done.")
+}
+
+// registerAgain brings an open account up to date. owners are whom ownersBut
+// found.
+func (d *decision) registerAgain(account Account, in Registration, owners []PersonID) (Account, error) {
+	if in.Plan != "" && in.Plan != account.Subscription.Plan {
+		if account.Subscription.StateAt(d.now) == SubscriptionFrozen {
+			return account, refuse(Conflict, "The subscription is frozen, so its plan can't change. Leave the plan out, or have its payer resume it first.")
+		}
+		now := account.Subscription
+		now.Plan = in.Plan
+		d.subscribe(&account, now, PlanChanged)
+	}
+	if account.Name != in.Name {
+		was := account.Name
+		account.Name = in.Name
+		d.putAccount(&account)
+		d.accountEvent(AccountRenamed, account, State{Name: was}, State{Name: in.Name})
+	}
+	own := d.profile(At(account.ID, NewPersonID(in.OwnerEmail)))
+	if d.decides(own) {
+		if account.Owners == 1 && own.Subject != "" {
+			was := own
+			own.Issuer, own.Subject = "", ""
+			own.Version++
+			d.put(own)
+			d.Events = append(d.Events, tell(PersonReleased, was, own, d.now))
+		}
+		return account, nil
+	}
+	for _, id := range owners {
+		if d.decides(d.profile(At(account.ID, id))) {
+			return account, refuse(Conflict, "This account has another owner. Whoever owns it sees to its team.")
+		}
+	}
+	if len(owners) != account.Owners {
+		return account, refuse(Conflict, "The account's owners have changed just now. Try again.")
+	}
+	if !d.read.Person(own.Member.Person()).Erasing.IsZero() {
+		return account, errBeingErased()
+	}
+	if _, _, err := d.invite(account, in.OwnerEmail, Owner, d.rules.every(Edit)); err != nil {
+		return account, err
+	}
+	return d.account(account), nil
+}
+
+// decides tells whether a profile is of an owner who is not being erased.
+func (d *decision) decides(p Profile) bool {
+	return p.Status == Active && p.Role == Owner && d.read.Person(p.Member.Person()).Erasing.IsZero()
+}
+
+// account is an account as the decision has it so far.
+func (d *decision) account(a Account) Account {
+	for _, written := range d.Accounts {
+		if written.ID == a.ID {
+			return written
+		}
+	}
+	return a
+}
+
+// Payment is what the platform reports of one.
+type Payment struct {
+	// Failed: it has not been made.
+	Failed bool
+	// At is when it succeeded or failed. Reports can come in any order: one that
+	// is not newer than the newest known changes nothing.
+	At time.Time
+}
+
+// reportSkew is how far the platform's clock may be ahead of ours.
+const reportSkew = 5 * time.Minute
+
+// ReportPayment notes whether an account's last payment was made. One that
+// failed makes an active subscription past due, and a cancelling or frozen one so
+// once it is resumed; the next that succeeds ends that. Errors: Invalid (a time
+// that lies ahead), NotFound, Forbidden, Conflict (it is closed).
+func (h *Hub) ReportPayment(ctx context.Context, by Platform, id AccountID, in Payment) (Account, error) {
+	if err := by.may(ReportPayment, ClientOwned); err != nil {
+		return Account{}, err
+	}
+	if !id.Valid() {
+		return Account{}, invalid("path.account", "This is no account id.")
+	}
+	at := in.At.UTC().Truncate(time.Millisecond)
+	if at.After(h.Now().Add(reportSkew)) || at.Year() < 1970 {
+		return Account{}, invalid("body.at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
+	}
+	var account Account
+	err := h.command(ctx, nil, Want{Accounts: []AccountID{id}}, func(d *decision) error {
+		account = d.read.Account(id)
+		switch {
+		case !account.Exists():
+			return refuse(NotFound, "There is no account with this id.")
+		case !account.Open():
+			return refuse(Conflict, "This account was closed, for good.")
+		}
+		if at.After(account.Subscription.ReportedAt) {
+			d.freezeOverdue(&account)
+			now, as := account.Subscription, EventType("")
+			switch {
+			case in.Failed && !now.Unpaid:
+				as = PaymentFailed
+			case !in.Failed && now.Unpaid:
+				as = PaymentRecovered
+			}
+			now.Unpaid, now.ReportedAt = in.Failed, at
+			if now.State == SubscriptionActive || now.State == SubscriptionPastDue {
+				now.State = now.running()
+			}
+			d.subscribe(&account, now, as)
+		}
+		account.Subscription = account.Subscription.At(d.now)
+		return nil
+	})
+	return account, err
+}
+
+// CheckAccessOf answers what CheckAccess would answer to the person with that
+// address, signed in with whatever identity their profiles belong to. Errors:
+// Invalid, Forbidden.
+func (h *Hub) CheckAccessOf(ctx context.Context, by Platform, email string, as, id AccountID) (Access, error) {
+	if err := by.may(CheckAnyone, ClientOwned); err != nil {
+		return Access{}, err
+	}
+	email, err := readEmail("body.email", email)
+	if err != nil {
+		return Access{}, err
+	}
+	switch {
+	case !id.Valid():
+		return Access{}, invalid("body.account", "This is no account id.")
+	case as != "" && !as.Valid():
+		return Access{}, invalid("body.as", "This is no agency's id.")
+	}
+	return h.access(ctx, Caller{Actor: Actor{Email: email}, As: as}, id, Profile.released)
+}
+
+// released is a profile that belongs to no identity yet.
+func (p Profile) released() Profile {
+	p.Issuer, p.Subject = "", ""
+	return p
+}
