@@ -25,6 +25,9 @@ type hub interface {
 	WasSent(context.Context, table.MailKey) (bool, error)
 	ReleaseMail(context.Context, table.MailKey) error
 	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
+	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
+	Mails(context.Context, agency.EventID) ([]table.Mail, error)
+	Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error
 	MarkTold(context.Context, table.EventKey) error
 }
 
@@ -120,7 +123,11 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	var waiting error
 	var sent []agency.PersonID
 	for _, f := range all {
-		for _, m := range plan(f) {
+		mails, err := suppressed(ctx, n.hub, plan(f))
+		if err != nil {
+			return err
+		}
+		for _, m := range mails {
 			done, err := n.deliver(ctx, f, m, log.With("kind", m.kind, "recipient", string(m.to.ID)))
 			switch {
 			case errors.Is(err, errLater):
@@ -142,7 +149,20 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	if err = cmp.Or(err, waiting); err != nil {
 		return err
 	}
-	return n.hub.MarkTold(ctx, key)
+	if err := n.hub.MarkTold(ctx, key); err != nil || !e.MailsRequest() {
+		return err
+	}
+	return n.failRequest(ctx, e)
+}
+
+// failRequest notes that all emails of a request have come back, should SES have
+// said so before the event was told: delivery leaves it to us until then.
+func (n *invocation) failRequest(ctx context.Context, e agency.Event) error {
+	mails, err := n.hub.Mails(ctx, e.ID)
+	if err != nil || !table.AllBounced(mails) {
+		return err
+	}
+	return n.hub.FailDelivery(ctx, agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}, e.Request, e.At)
 }
 
 // noteDelivery notes whom a request has reached, and, once all its emails are
@@ -209,7 +229,7 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 	case m.withheld != "":
 		return false, n.hub.FinishMail(ctx, key, m.withheld, "", n.now())
 	}
-	id, err := n.post.send(ctx, m.to.Address, key.Tag(), r, !n.troubled)
+	id, err := n.send(ctx, f, m, key, r)
 	// What has become of it is noted down even if the time is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
@@ -228,6 +248,20 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 		}
 		return false, fmt.Errorf("%w: SES does not take them now", errLater)
 	}
+}
+
+// send hands an email to SES. Where mail to the person was suppressed until they
+// signed in, SES is told first that it may reach them again.
+func (n *invocation) send(ctx context.Context, f facts, m mail, key table.MailKey, r rendered) (messageID string, err error) {
+	if !m.lifted.IsZero() {
+		if err := n.post.unsuppress(ctx, m.to.Address); err != nil {
+			return "", err
+		}
+		if err := n.hub.Forget(ctx, m.to.ID, m.lifted); err != nil {
+			return "", err
+		}
+	}
+	return n.post.send(ctx, m.to.Address, tags{mail: key, addressee: f.event.Addressee}, r, !n.troubled)
 }
 
 // claim takes one email. What is withheld does not count among what a person

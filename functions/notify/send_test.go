@@ -168,7 +168,7 @@ func TestWhatSESIsGiven(t *testing.T) {
 	if diff := cmp.Diff(want, given); diff != "" {
 		t.Error(diff)
 	}
-	if len(got.EmailTags) != 1 || got.EmailTags[0].Name != "mail" {
+	if len(got.EmailTags) != 2 || got.EmailTags[0].Name != "mail" || got.EmailTags[1].Name != "addressee" || got.EmailTags[1].Value != string(bakery) {
 		t.Fatalf("tags: %v", got.EmailTags)
 	}
 	mail, err := table.ParseMailTag(got.EmailTags[0].Value)
@@ -226,7 +226,7 @@ func TestSESThatDoesNotAnswer(t *testing.T) {
 	ses := sesv2.NewFromConfig(testbed.Config(), func(o *sesv2.Options) { o.BaseEndpoint = &stuck.URL })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := post{ses: ses, sender: "hub@example.com"}.send(ctx, "petra@bakery.test", "tag", rendered{}, true)
+	_, err := post{ses: ses, sender: "hub@example.com"}.send(ctx, "petra@bakery.test", tags{}, rendered{}, true)
 	if err == nil || errors.Is(err, errRefused) {
 		t.Errorf("%v", err)
 	}

@@ -5,6 +5,7 @@
 //	local run            brings the stack up; Ctrl-C stops it
 //	local token EMAIL    prints an id token of the running stack's issuer
 //	local cleanup        runs the cleanup function now and prints its report
+//	local events         prints what stands on the bus, the newest at the end
 //	local failures       prints what the on-failure queues hold
 package main
 
@@ -90,13 +91,20 @@ func command(args []string) error {
 			return err
 		}
 		return cleanup(ctx, r, os.Stdout)
+	case "events":
+		kind := flags.String("type", "", "only events of this type")
+		last := flags.Int("last", 20, "how many")
+		if err := parse(flags, args, 0); err != nil {
+			return err
+		}
+		return printEvents(*data, *kind, *last, os.Stdout)
 	case "failures":
 		if err := parse(flags, args, 0); err != nil {
 			return err
 		}
 		return failures(*data, os.Stdout)
 	}
-	return fmt.Errorf("usage: local run|token EMAIL|cleanup|failures [flags]; `local run -h` lists the flags")
+	return fmt.Errorf("usage: local run|token EMAIL|cleanup|events|failures [flags]; `local run -h` lists the flags")
 }
 
 // parse takes flags before and after exactly n other arguments.

@@ -105,3 +105,9 @@ func (e Event) Connection() ConnectionID {
 	}
 	return NewConnectionID(e.Addressee, e.Agency)
 }
+
+// MailsRequest tells whether the event's emails ask for the decision on a
+// request, so that their fate is the request's delivery.
+func (e Event) MailsRequest() bool {
+	return e.Type == ConnectionRequested || e.Type == ConnectionResent
+}

@@ -52,22 +52,6 @@ func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool
 		})
 }
 
-// SetDelivery notes what became of a request's email, and all whom it has
-// reached, for the request of that number alone. A request that is no more is no
-// error.
-func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {
-	people := &types.AttributeValueMemberL{Value: []types.AttributeValue{}}
-	for _, id := range reached {
-		people.Value = append(people.Value, text(string(id)))
-	}
-	_, err := t.update(ctx, profileKey(k), "SET #delivery = :d, #reached = :reached, #version = #version + :one",
-		"#request = :request AND (#delivery <> :d OR attribute_not_exists(#reached) OR #reached <> :reached)",
-		map[string]types.AttributeValue{
-			":d": text(string(d)), ":request": number(request), ":one": number(1), ":reached": people,
-		})
-	return err
-}
-
 // update changes one item; false when its condition does not hold.
 func (t *Table) update(ctx context.Context, k key, expression, condition string, values map[string]types.AttributeValue) (bool, error) {
 	err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
@@ -125,21 +109,6 @@ func names(expressions string) map[string]string {
 	}
 	return out
 }
-
-// Fate is what became of an email.
-type Fate string
-
-// The fates that notify knows by itself.
-const (
-	MailWaiting  Fate = "waiting"
-	MailSent     Fate = "sent"
-	MailObsolete Fate = "obsolete"
-	MailFailed   Fate = "failed"
-	// MailMuted was withheld because the addressee holds the agency off, and
-	// MailCapped because they had enough unsolicited mail that day.
-	MailMuted  Fate = "muted"
-	MailCapped Fate = "capped"
-)
 
 // Claim is the answer to who may send an email.
 type Claim int
@@ -230,14 +199,6 @@ var (
 	errClaimed = errors.New("table: the mail was claimed, and counted, before")
 	errCapped  = errors.New("table: the recipient has had enough mail today")
 )
-
-// FinishMail notes what became of an email that the caller claimed. messageID
-// is SES's; "" for what was not sent.
-func (t *Table) FinishMail(ctx context.Context, m MailKey, fate Fate, messageID string, now time.Time) error {
-	_, err := t.update(ctx, mailKey(m), "SET #fate = :fate, #finishedAt = :now, #messageId = :id REMOVE #leaseUntil", "attribute_exists(#pk)",
-		map[string]types.AttributeValue{":fate": text(string(fate)), ":now": text(stamp(now)), ":id": text(messageID)})
-	return err
-}
 
 // WasSent tells, strongly consistent, whether an email was handed to SES,
 // whatever has become of it since.
