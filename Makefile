@@ -6,13 +6,16 @@
 #   make demo                   plays the story against the running stack
 #   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout
 #   make cleanup                runs the scheduled cleanup now and prints its report
+#   make events                 what stands on the bus; TYPE=connection.accepted, LAST=5
+#   make redrive                wakes at once every event that has not been told everyone yet
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
 #   make openapi                writes infra/openapi.yaml from the functions
+#   make schemas                writes infra/events, the schema of each type of event
 #   make build                  the binaries for AWS, into out/
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test demo token cleanup lint openapi build setup clean FORCE
+.PHONY: run test demo token cleanup events redrive lint openapi schemas build setup clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -52,8 +55,17 @@ token:
 cleanup:
 	@go run ./infra/local cleanup
 
+events:
+	@go run ./infra/local events $(if $(TYPE),-type '$(TYPE)') $(if $(LAST),-last '$(LAST)')
+
+redrive:
+	@go run ./infra/local redrive
+
 openapi:
 	go run ./infra/openapi
+
+schemas:
+	go run ./infra/events
 
 build:
 	@mkdir -p out

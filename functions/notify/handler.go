@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
 	"agencyhub/shared/table"
 )
 
@@ -46,6 +47,8 @@ const (
 type notifier struct {
 	hub   hub
 	post  post
+	bus   bus
+	meter cloud.Meter
 	house house
 	paper paper
 	now   func() time.Time
@@ -101,12 +104,13 @@ var errLater = errors.New("some emails must wait")
 // invocation is the work on one batch.
 type invocation struct {
 	*notifier
-	// troubled tells that SES has failed to take an email.
-	troubled bool
+	// troubled tells that SES has failed to take an email, and busTroubled that
+	// the bus has failed to take an event.
+	troubled, busTroubled bool
 }
 
-// tell sends the emails of one event that have not been sent yet, and does what
-// else follows from it. Errors: errNotUnderstood, errLater, and the table's.
+// tell brings an event to the bus and sends its emails, as far as that has not
+// been done yet, and does what else follows from it. Neither waits for the other. Errors: errNotUnderstood, errLater, and the table's.
 func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Logger) error {
 	e, found, err := n.hub.Event(ctx, key)
 	if err != nil {
@@ -119,6 +123,10 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	all, err := look(ctx, n.hub, e, n.now())
 	if err != nil {
 		return err
+	}
+	published := n.publish(ctx, e, log)
+	if published != nil && !errors.Is(published, errLater) {
+		return published
 	}
 	var waiting error
 	var sent []agency.PersonID
@@ -146,7 +154,7 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 		err = n.carry(ctx, e.AccountID())
 	default:
 	}
-	if err = cmp.Or(err, waiting); err != nil {
+	if err = cmp.Or(err, waiting, published); err != nil {
 		return err
 	}
 	if err := n.hub.MarkTold(ctx, key); err != nil || !e.MailsRequest() {

@@ -20,6 +20,7 @@ const (
 	PublicURL        Variable = "PUBLIC_URL"
 	SenderAddress    Variable = "SENDER_ADDRESS"
 	ConfigurationSet Variable = "CONFIGURATION_SET"
+	BusName          Variable = "BUS_NAME"
 )
 
 // overrideVariable holds a JSON object laid over the settings; empty for none.
@@ -37,6 +38,8 @@ type Environment struct {
 	SenderAddress string
 	// ConfigurationSet is SES's, for the fate of emails.
 	ConfigurationSet string
+	// BusName is the EventBridge bus's, for what happened.
+	BusName string
 	// Settings are the file's with the override laid over.
 	Settings Settings
 }
@@ -57,6 +60,7 @@ func ReadEnvironment(needs ...Variable) (Environment, error) {
 		PublicURL:        {&e.PublicURL, isOrigin, "must be a scheme and a host such as https://hub.example.com, without a slash at the end"},
 		SenderAddress:    {&e.SenderAddress, isAddress, "must be one plain email address such as hub@example.com"},
 		ConfigurationSet: {&e.ConfigurationSet, nameForm.MatchString, "must be a configuration set's name"},
+		BusName:          {&e.BusName, nameForm.MatchString, "must be a bus's name"},
 	} {
 		if !slices.Contains(needs, variable) {
 			continue

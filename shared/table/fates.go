@@ -115,8 +115,8 @@ func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]Mail, error)
 		}
 		for _, item := range out.Items {
 			kind, recipient, _ := strings.Cut(textOf(item["sk"]), "#")
-			if recipient == "" {
-				continue // the bus's
+			if kind == busKind {
+				continue
 			}
 			m := Mail{MailKey: MailKey{Event: event, Kind: kind, Recipient: agency.PersonID(recipient)}, Fate: Fate(textOf(item["fate"]))}
 			at := textOf(item["finishedAt"])
