@@ -62,7 +62,8 @@ type notifier struct {
 // goes wrong with an event does not hold up the next: the event keeps its due
 // mark, and cleanup wakes it later.
 func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	run := invocation{notifier: n}
+	run := invocation{notifier: n, fates: map[table.Fate]int{}}
+	defer run.measure()
 	for _, record := range batch.Records {
 		key, err := keyOf(record)
 		if err != nil {
@@ -107,6 +108,29 @@ type invocation struct {
 	// troubled tells that SES has failed to take an email, and busTroubled that
 	// the bus has failed to take an event.
 	troubled, busTroubled bool
+	// fates counts what became of emails, and took is how long after their event
+	// those sent went out, in seconds.
+	fates map[table.Fate]int
+	took  []float64
+}
+
+// mostValues is how many numbers CloudWatch takes of one metric in a line.
+const mostValues = 100
+
+// measure tells CloudWatch of the invocation.
+func (n *invocation) measure() {
+	for fate, count := range n.fates {
+		n.meter.Record("Fate", string(fate), cloud.One("Mails", cloud.Count, float64(count)))
+	}
+	for took := range slices.Chunk(n.took, mostValues) {
+		n.meter.Record("", "", cloud.Metric{Name: "TimeToEmail", Unit: cloud.Seconds, Values: took})
+	}
+}
+
+// finish notes what became of an email.
+func (n *invocation) finish(ctx context.Context, key table.MailKey, fate table.Fate, messageID string) error {
+	n.fates[fate]++
+	return n.hub.FinishMail(ctx, key, fate, messageID, n.now())
 }
 
 // tell brings an event to the bus and sends its emails, as far as that has not
@@ -233,9 +257,10 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 		return false, fmt.Errorf("%w: another is at one of them", errLater)
 	case claim == table.Capped:
 		// That is noted already.
+		n.fates[table.MailCapped]++
 		return false, nil
 	case m.withheld != "":
-		return false, n.hub.FinishMail(ctx, key, m.withheld, "", n.now())
+		return false, n.finish(ctx, key, m.withheld, "")
 	}
 	id, err := n.send(ctx, f, m, key, r)
 	// What has become of it is noted down even if the time is over.
@@ -244,10 +269,11 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 	switch {
 	case err == nil:
 		log.InfoContext(ctx, "An email is sent.", "messageId", id)
-		return true, n.hub.FinishMail(ctx, key, table.MailSent, id, n.now())
+		n.took = append(n.took, n.now().Sub(f.event.At).Seconds())
+		return true, n.finish(ctx, key, table.MailSent, id)
 	case errors.Is(err, errRefused):
 		log.ErrorContext(ctx, "SES refuses an email for good.", "reason", reason(err))
-		return false, n.hub.FinishMail(ctx, key, table.MailFailed, "", n.now())
+		return false, n.finish(ctx, key, table.MailFailed, "")
 	default:
 		n.troubled = true
 		log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))

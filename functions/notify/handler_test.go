@@ -33,7 +33,7 @@ type stage struct {
 	bus    *testbed.Bus
 	events *eventbridge.Client
 	// metrics is what was measured.
-	metrics *strings.Builder
+	metrics *lines
 	now    time.Time
 	// told are the events that were handed to the notifier in order already.
 	seen map[agency.EventID]bool
@@ -48,7 +48,7 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	ses, inbox := testbed.SES(t)
 	db, name := testbed.Table(t)
-	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &strings.Builder{}}
+	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
 	s.bus, s.events = testbed.NewBus(t)
 	s.faults = &faults{hub: s.store}
 	s.hub = agency.Hub{
@@ -69,6 +69,24 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 		post:      post{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
 		carryName: s.hub.CarryName, bus: bus{client: s.events, name: "hub-bus"}, meter: cloud.NewMeter(s.metrics, time.Now),
 	}
+}
+
+// lines is what several write at once.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // faults is the table with failures put in.
