@@ -76,6 +76,7 @@ func TestBus(t *testing.T) {
 	olga := s.person(t, "olga@luna.bus.test")
 	luna := olga.opens(t, "Luna Bakery")
 	c := o.ann.asks(t, o.id, luna, levels{"pages": "edit", "mail": "view"})
+	s.untilMark(t)
 	team := "/v1/accounts/" + luna + "/team/" + o.id
 	olga.post(t, team+"/accept", map[string]any{"request": 1, "areas": levels{"pages": "edit"}}).is(t, 200)
 	olga.delete(t, team).is(t, 200)

@@ -202,14 +202,14 @@ func (s *stack) audit() error {
 			continue // how to get a token, at every start
 		}
 		for what, found := range map[string]bool{
-			"an address":   address.MatchString(line),
-			"a token":      token.MatchString(line),
+			"an address":                  address.MatchString(line),
+			"a token":                     token.MatchString(line),
 			"somebody's address or token": s.leaked(line) != "",
-			"a name":       slices.ContainsFunc(told, func(s string) bool { return strings.Contains(line, s) }),
-			"an error":     strings.Contains(line, `"level":"ERROR"`),
-			"a panic":      strings.Contains(line, "panic: ") || strings.Contains(line, "goroutine "),
-			"a data race":  strings.Contains(line, "DATA RACE"),
-			"a dead child": strings.Contains(line, "ended by itself"),
+			"a name":                      slices.ContainsFunc(told, func(s string) bool { return strings.Contains(line, s) }),
+			"an error":                    strings.Contains(line, `"level":"ERROR"`),
+			"a panic":                     strings.Contains(line, "panic: ") || strings.Contains(line, "goroutine "),
+			"a data race":                 strings.Contains(line, "DATA RACE"),
+			"a dead child":                strings.Contains(line, "ended by itself"),
 		} {
 			if found {
 				wrong = append(wrong, fmt.Errorf("the terminal shows %s: %s", what, strings.TrimSpace(line)))

@@ -142,4 +142,6 @@ func isEvent(key string) bool { return strings.Contains(key, " EVENT#") }
 
 // isMail tells whether a key of a dump is an email's; the bus's entries, which
 // nothing more is heard of, are none.
-func isMail(key string) bool { return strings.HasPrefix(key, "MAIL#") && !strings.HasSuffix(key, " bus#") }
+func isMail(key string) bool {
+	return strings.HasPrefix(key, "MAIL#") && !strings.HasSuffix(key, " bus#")
+}
