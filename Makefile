@@ -9,14 +9,17 @@
 #   make import FILE=a.csv      registers accounts by the platform's API; URL= of the hub,
 #                               whose token stands in HUB_TOKEN (README, "Importing accounts")
 #   make cleanup                runs the scheduled cleanup now and prints its report
+#   make events                 what stands on the bus; TYPE=connection.accepted, LAST=5
+#   make redrive                wakes at once every event that has not been told everyone yet
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
 #   make openapi                writes infra/openapi.yaml from the functions
+#   make schemas                writes infra/events, the schema of each type of event
 #   make assets                 zips what the console's pages load, after a change in its style
 #   make build                  the binaries for AWS, into out/
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test demo token import cleanup lint openapi assets build setup clean FORCE
+.PHONY: run test demo token import cleanup events redrive lint openapi schemas assets build setup clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -63,8 +66,17 @@ import:
 cleanup:
 	@go run ./infra/local cleanup
 
+events:
+	@go run ./infra/local events $(if $(TYPE),-type '$(TYPE)') $(if $(LAST),-last '$(LAST)')
+
+redrive:
+	@go run ./infra/local redrive
+
 openapi:
 	go run ./infra/openapi
+
+schemas:
+	go run ./infra/events
 
 assets: setup
 	go run ./infra/assets

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
 )
 
 // reader is what the facts are read from, each call strongly consistent but for
@@ -146,6 +148,37 @@ func hasAccount(ctx context.Context, from reader, person agency.PersonID, but ag
 			return false, nil
 		}
 	}
+}
+
+// suppressed withholds emails from those whose address has bounced or complained
+// and who have not signed in since.
+func suppressed(ctx context.Context, from reader, mails []mail) ([]mail, error) {
+	var want agency.Want
+	for _, m := range mails {
+		if m.withheld == "" {
+			want.People = append(want.People, m.to.ID)
+		}
+	}
+	if len(want.People) == 0 {
+		return mails, nil
+	}
+	slices.Sort(want.People)
+	want.People = slices.Compact(want.People)
+	read, err := from.Load(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range mails {
+		s := read.Person(m.to.ID).Suppression
+		switch {
+		case m.withheld != "" || s.Reason == "":
+		case s.Holds():
+			mails[i].withheld = table.MailSuppressed
+		default:
+			mails[i].lifted = s.Lifted
+		}
+	}
+	return mails, nil
 }
 
 // lookAtClosing reads who was in an account when it was closed, whether or not

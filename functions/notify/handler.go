@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
 	"agencyhub/shared/table"
 )
 
@@ -25,6 +26,9 @@ type hub interface {
 	WasSent(context.Context, table.MailKey) (bool, error)
 	ReleaseMail(context.Context, table.MailKey) error
 	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
+	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
+	Mails(context.Context, agency.EventID) ([]table.Mail, error)
+	Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error
 	MarkTold(context.Context, table.EventKey) error
 }
 
@@ -43,6 +47,8 @@ const (
 type notifier struct {
 	hub   hub
 	post  post
+	bus   bus
+	meter cloud.Meter
 	house house
 	paper paper
 	now   func() time.Time
@@ -57,7 +63,8 @@ type notifier struct {
 // goes wrong with an event does not hold up the next: the event keeps its due
 // mark, and cleanup wakes it later.
 func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	run := invocation{notifier: n}
+	run := invocation{notifier: n, fates: map[table.Fate]int{}}
+	defer run.measure()
 	for _, record := range batch.Records {
 		key, err := keyOf(record)
 		if err != nil {
@@ -65,7 +72,7 @@ func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (even
 			slog.ErrorContext(ctx, "A stream record has no event's key; it is skipped.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
 			continue
 		}
-		log := slog.With("event", string(key.ID))
+		log := slog.With("event", string(key.ID), "account", string(key.Addressee))
 		err = run.tell(ctx, key, log)
 		switch {
 		case err == nil:
@@ -99,12 +106,36 @@ var errLater = errors.New("some emails must wait")
 // invocation is the work on one batch.
 type invocation struct {
 	*notifier
-	// troubled tells that SES has failed to take an email.
-	troubled bool
+	// troubled tells that SES has failed to take an email, and busTroubled that
+	// the bus has failed to take an event.
+	troubled, busTroubled bool
+	// fates counts what became of emails, and took is how long after their event
+	// those sent went out, in seconds.
+	fates map[table.Fate]int
+	took  []float64
 }
 
-// tell sends the emails of one event that have not been sent yet, and does what
-// else follows from it. Errors: errNotUnderstood, errLater, and the table's.
+// mostValues is how many numbers CloudWatch takes of one metric in a line.
+const mostValues = 100
+
+// measure tells CloudWatch of the invocation.
+func (n *invocation) measure() {
+	for fate, count := range n.fates {
+		n.meter.Record("Fate", string(fate), cloud.One("Mails", cloud.Count, float64(count)))
+	}
+	for took := range slices.Chunk(n.took, mostValues) {
+		n.meter.Record("", "", cloud.Metric{Name: "TimeToEmail", Unit: cloud.Seconds, Values: took})
+	}
+}
+
+// finish notes what became of an email.
+func (n *invocation) finish(ctx context.Context, key table.MailKey, fate table.Fate, messageID string) error {
+	n.fates[fate]++
+	return n.hub.FinishMail(ctx, key, fate, messageID, n.now())
+}
+
+// tell brings an event to the bus and sends its emails, as far as that has not
+// been done yet, and does what else follows from it. Neither waits for the other. Errors: errNotUnderstood, errLater, and the table's.
 func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Logger) error {
 	e, found, err := n.hub.Event(ctx, key)
 	if err != nil {
@@ -118,10 +149,18 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	if err != nil {
 		return err
 	}
+	published := n.publish(ctx, e, log)
+	if published != nil && !errors.Is(published, errLater) {
+		return published
+	}
 	var waiting error
 	var sent []agency.PersonID
 	for _, f := range all {
-		for _, m := range plan(f) {
+		mails, err := suppressed(ctx, n.hub, plan(f))
+		if err != nil {
+			return err
+		}
+		for _, m := range mails {
 			done, err := n.deliver(ctx, f, m, log.With("kind", m.kind, "recipient", string(m.to.ID)))
 			switch {
 			case errors.Is(err, errLater):
@@ -141,10 +180,23 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 		err = n.carry(ctx, e.AccountID())
 	default:
 	}
-	if err = cmp.Or(err, waiting); err != nil {
+	if err = cmp.Or(err, waiting, published); err != nil {
 		return err
 	}
-	return n.hub.MarkTold(ctx, key)
+	if err := n.hub.MarkTold(ctx, key); err != nil || !e.MailsRequest() {
+		return err
+	}
+	return n.failRequest(ctx, e)
+}
+
+// failRequest notes that all emails of a request have come back, should SES have
+// said so before the event was told: delivery leaves it to us until then.
+func (n *invocation) failRequest(ctx context.Context, e agency.Event) error {
+	mails, err := n.hub.Mails(ctx, e.ID)
+	if err != nil || !table.AllBounced(mails) {
+		return err
+	}
+	return n.hub.FailDelivery(ctx, agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}, e.Request, e.At)
 }
 
 // noteDelivery notes whom a request has reached, and, once all its emails are
@@ -207,21 +259,23 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 		return false, fmt.Errorf("%w: another is at one of them", errLater)
 	case claim == table.Capped:
 		// That is noted already.
+		n.fates[table.MailCapped]++
 		return false, nil
 	case m.withheld != "":
-		return false, n.hub.FinishMail(ctx, key, m.withheld, "", n.now())
+		return false, n.finish(ctx, key, m.withheld, "")
 	}
-	id, err := n.post.send(ctx, m.to.Address, key.Tag(), r, !n.troubled)
+	id, err := n.send(ctx, f, m, key, r)
 	// What has become of it is noted down even if the time is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
 	switch {
 	case err == nil:
 		log.InfoContext(ctx, "An email is sent.", "messageId", id)
-		return true, n.hub.FinishMail(ctx, key, table.MailSent, id, n.now())
+		n.took = append(n.took, n.now().Sub(f.event.At).Seconds())
+		return true, n.finish(ctx, key, table.MailSent, id)
 	case errors.Is(err, errRefused):
 		log.ErrorContext(ctx, "SES refuses an email for good.", "reason", reason(err))
-		return false, n.hub.FinishMail(ctx, key, table.MailFailed, "", n.now())
+		return false, n.finish(ctx, key, table.MailFailed, "")
 	default:
 		n.troubled = true
 		log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
@@ -230,6 +284,20 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 		}
 		return false, fmt.Errorf("%w: SES does not take them now", errLater)
 	}
+}
+
+// send hands an email to SES. Where mail to the person was suppressed until they
+// signed in, SES is told first that it may reach them again.
+func (n *invocation) send(ctx context.Context, f facts, m mail, key table.MailKey, r rendered) (messageID string, err error) {
+	if !m.lifted.IsZero() {
+		if err := n.post.unsuppress(ctx, m.to.Address); err != nil {
+			return "", err
+		}
+		if err := n.hub.Forget(ctx, m.to.ID, m.lifted); err != nil {
+			return "", err
+		}
+	}
+	return n.post.send(ctx, m.to.Address, tags{mail: key, addressee: f.event.Addressee}, r, !n.troubled)
 }
 
 // claim takes one email. What is withheld does not count among what a person

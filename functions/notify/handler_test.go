@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/oklog/ulid/v2"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -28,7 +30,11 @@ type stage struct {
 	n      *notifier
 	faults *faults
 	inbox  testbed.Inbox
-	now    time.Time
+	bus    *testbed.Bus
+	events *eventbridge.Client
+	// metrics is what was measured.
+	metrics *lines
+	now     time.Time
 	// told are the events that were handed to the notifier in order already.
 	seen map[agency.EventID]bool
 }
@@ -42,7 +48,8 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	ses, inbox := testbed.SES(t)
 	db, name := testbed.Table(t)
-	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}}
+	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
+	s.bus, s.events = testbed.NewBus(t)
 	s.faults = &faults{hub: s.store}
 	s.hub = agency.Hub{
 		Store: s.store, Now: func() time.Time { return s.now },
@@ -60,8 +67,26 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 	return &notifier{
 		hub: s.faults, house: testHouse(t), paper: testPaper(t), now: func() time.Time { return s.now },
 		post:         post{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
-		carryAccount: s.hub.Carry,
+		carryAccount: s.hub.Carry, bus: bus{client: s.events, name: "hub-bus"}, meter: cloud.NewMeter(s.metrics, time.Now),
 	}
+}
+
+// lines is what several write at once.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // faults is the table with failures put in.

@@ -1,5 +1,5 @@
 // Command notify tells people what happened: it is given the events of the
-// table's stream and sends the emails that they cause. The events in the table
+// table's stream, brings them to the bus and sends the emails that they cause. The events in the table
 // are the truth; a stream record is only the call to look at one. It decides
 // nothing of the domain, and imports no other function.
 package main
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
 	"agencyhub/shared/cloud"
@@ -29,7 +30,7 @@ func main() {
 }
 
 func build(ctx context.Context) (*notifier, error) {
-	env, err := settings.ReadEnvironment(settings.TableName, settings.PublicURL, settings.SenderAddress, settings.ConfigurationSet)
+	env, err := settings.ReadEnvironment(settings.TableName, settings.PublicURL, settings.SenderAddress, settings.ConfigurationSet, settings.BusName)
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +44,12 @@ func build(ctx context.Context) (*notifier, error) {
 	}
 	warm(ctx)
 	ses := sesv2.NewFromConfig(cloud.Config(), func(o *sesv2.Options) { o.BaseEndpoint = cloud.Endpoint("SESV2") })
+	events := eventbridge.NewFromConfig(cloud.Config(), func(o *eventbridge.Options) { o.BaseEndpoint = cloud.Endpoint("EVENTBRIDGE") })
 	return &notifier{
 		hub:          table.New(cloud.DynamoDB(), env.TableName),
 		post:         post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
+		bus:          bus{client: events, name: env.BusName},
+		meter:        cloud.NewMeter(os.Stdout, time.Now),
 		house:        house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: hub.Rules},
 		paper:        paper,
 		now:          time.Now,

@@ -52,6 +52,9 @@ type mail struct {
 	withheld table.Fate
 	// unsolicited emails count among those that a person gets a day.
 	unsolicited bool
+	// lifted is when the recipient, who was not mailed before, signed in again;
+	// zero once an email has been sent since, and for everybody else.
+	lifted time.Time
 }
 
 // telling is one kind of email that a type of event causes.

@@ -11,6 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	"github.com/aws/smithy-go"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
 )
 
 // How long one email may take, with the client's own new attempts. Once SES has
@@ -25,6 +28,9 @@ const (
 // errRefused is SES's final no to this very email.
 var errRefused = errors.New("SES refuses this email for good")
 
+// errUnreachable is a call of SES that had no answer.
+var errUnreachable = errors.New("SES can't be reached")
+
 // post sends emails through SES.
 type post struct {
 	ses *sesv2.Client
@@ -33,10 +39,17 @@ type post struct {
 	configurationSet string
 }
 
+// tags are what SES says again with its news of an email: whose it is, and where
+// its event stands.
+type tags struct {
+	mail      table.MailKey
+	addressee agency.Party
+}
+
 // send hands an email to SES and answers SES's id for it. An error that is
 // errRefused will be the same next time; every other may pass. After one of
 // those it is possible that SES has taken the email all the same.
-func (p post) send(ctx context.Context, to, tag string, r rendered, patient bool) (messageID string, err error) {
+func (p post) send(ctx context.Context, to string, t tags, r rendered, patient bool) (messageID string, err error) {
 	within := sendTime
 	if !patient {
 		within = troubledTime
@@ -47,7 +60,10 @@ func (p post) send(ctx context.Context, to, tag string, r rendered, patient bool
 		FromEmailAddress:     aws.String((&netmail.Address{Name: p.product, Address: p.sender}).String()),
 		Destination:          &types.Destination{ToAddresses: []string{to}},
 		ConfigurationSetName: &p.configurationSet,
-		EmailTags:            []types.MessageTag{{Name: aws.String("mail"), Value: &tag}},
+		EmailTags: []types.MessageTag{
+			{Name: aws.String("mail"), Value: aws.String(t.mail.Tag())},
+			{Name: aws.String("addressee"), Value: aws.String(string(t.addressee))},
+		},
 		Content: &types.EmailContent{Simple: &types.Message{
 			Subject: content(r.Subject),
 			Body:    &types.Body{Text: content(r.Text), Html: content(r.HTML)},
@@ -65,6 +81,22 @@ func (p post) send(ctx context.Context, to, tag string, r rendered, patient bool
 	default:
 		return "", err
 	}
+}
+
+// unsuppress takes an address off SES's own list of those that it does not mail.
+// One that is not on it is no error.
+func (p post) unsuppress(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, troubledTime)
+	defer cancel()
+	_, err := p.ses.DeleteSuppressedDestination(ctx, &sesv2.DeleteSuppressedDestinationInput{EmailAddress: &address})
+	if _, absent := errors.AsType[*types.NotFoundException](err); absent {
+		return nil
+	}
+	if _, answered := errors.AsType[smithy.APIError](err); err != nil && !answered {
+		// The error names the address that was called, and that holds the person's.
+		return errUnreachable
+	}
+	return err
 }
 
 func content(s string) *types.Content {

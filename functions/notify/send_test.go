@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,10 @@ type moodySES struct {
 	// error and its message. Status 200 takes it.
 	mood     func(to string) (status int, kind, message string)
 	received []sent
+	// free chooses the answer to taking an address off SES's list, which it does
+	// where this is nil; freed are the paths of these calls.
+	free  func() (status int, kind string)
+	freed []string
 }
 
 // sent is what of a call matters.
@@ -48,6 +53,17 @@ type sent struct {
 func (m *moodySES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if r.Method == http.MethodDelete {
+		m.freed = append(m.freed, r.URL.Path)
+		status, kind := http.StatusOK, ""
+		if m.free != nil {
+			status, kind = m.free()
+		}
+		w.Header().Set("X-Amzn-ErrorType", kind)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"message":"about petra@bakery.test"}`)
+		return
+	}
 	var s sent
 	if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
 		http.Error(w, err.Error(), http.StatusTeapot)
@@ -78,6 +94,16 @@ func (m *moodySES) start(t *testing.T) *sesv2.Client {
 		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 3, time.Microsecond })
 	}
 	return sesv2.NewFromConfig(cfg, func(o *sesv2.Options) { o.BaseEndpoint = &server.URL })
+}
+
+// closedSES is a client of an SES that is not there.
+func closedSES(t *testing.T) *sesv2.Client {
+	t.Helper()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	cfg := testbed.Config()
+	cfg.RetryMaxAttempts = 1
+	return sesv2.NewFromConfig(cfg, func(o *sesv2.Options) { o.BaseEndpoint = &gone.URL })
 }
 
 func TestWhatSESRefuses(t *testing.T) {
@@ -168,7 +194,7 @@ func TestWhatSESIsGiven(t *testing.T) {
 	if diff := cmp.Diff(want, given); diff != "" {
 		t.Error(diff)
 	}
-	if len(got.EmailTags) != 1 || got.EmailTags[0].Name != "mail" {
+	if len(got.EmailTags) != 2 || got.EmailTags[0].Name != "mail" || got.EmailTags[1].Name != "addressee" || got.EmailTags[1].Value != string(bakery) {
 		t.Fatalf("tags: %v", got.EmailTags)
 	}
 	mail, err := table.ParseMailTag(got.EmailTags[0].Value)
@@ -226,7 +252,7 @@ func TestSESThatDoesNotAnswer(t *testing.T) {
 	ses := sesv2.NewFromConfig(testbed.Config(), func(o *sesv2.Options) { o.BaseEndpoint = &stuck.URL })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := post{ses: ses, sender: "hub@example.com"}.send(ctx, "petra@bakery.test", "tag", rendered{}, true)
+	_, err := post{ses: ses, sender: "hub@example.com"}.send(ctx, "petra@bakery.test", tags{}, rendered{}, true)
 	if err == nil || errors.Is(err, errRefused) {
 		t.Errorf("%v", err)
 	}

@@ -81,9 +81,16 @@ func matches(pattern, value map[string]any) bool {
 			}
 			continue
 		}
+		// Of a list, one value that is let through is enough.
+		values, isList := got.([]any)
+		if !isList {
+			values = []any{got}
+		}
 		let := false
 		for _, rule := range want.([]any) {
-			let = let || lets(rule, got, present)
+			for _, got := range values {
+				let = let || lets(rule, got, present)
+			}
 		}
 		if !let {
 			return false

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -189,7 +190,11 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 	}
 
 	db := database(engine, outside)
-	env := functionEnvironment(db, mail.port)
+	cloud, err := listen("cloud", 0)
+	if err != nil {
+		return err
+	}
+	env := functionEnvironment(db, portOf(cloud))
 	arns := map[string]string{}
 	for _, t := range st.tables {
 		if arns[t.id], err = db.ensureTable(up, t); err != nil {
@@ -202,6 +207,20 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 	}
 	ls := newLambdas(runtimeAPI, sp, st.functions, o.bin, env, time.Now)
 	defer ls.stop()
+	events := &bus{
+		names: st.buses, rules: st.rules, async: map[string]*async{}, folder: filepath.Join(data, "bus"), queues: filepath.Join(data, "queues"),
+		invoke: ls.invoke, now: time.Now, sleep: sleep, logf: term.logf,
+	}
+	for _, f := range st.functions {
+		events.async[f.id] = f.async
+	}
+	room := &mailRoom{
+		mailbox: fmt.Sprintf("127.0.0.1:%d", mail.port), news: st.news, publish: events.publish, now: time.Now, logf: term.logf,
+		suppressed: map[string]bool{},
+	}
+	defer waitAtMost(&events.all, stopGrace)
+	stopCloud := serve(cloud, services(events, room.handler()), fail)
+	defer stopCloud()
 	ls.warm(up)
 
 	// Stream and schedules end first, and may finish what is under way.
@@ -350,12 +369,14 @@ func database(engine *standIn, outside string) *dynamo {
 }
 
 // functionEnvironment is what Lambda itself sets in every function.
-func functionEnvironment(db *dynamo, sesPort int) map[string]string {
+func functionEnvironment(db *dynamo, cloudPort int) map[string]string {
+	cloud := fmt.Sprintf("http://127.0.0.1:%d", cloudPort)
 	env := map[string]string{
 		"AWS_REGION": db.region, "AWS_DEFAULT_REGION": db.region,
 		"AWS_ACCESS_KEY_ID": db.credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": db.credentials.SecretAccessKey,
 		"AWS_ENDPOINT_URL_DYNAMODB":      db.endpoint,
-		"AWS_ENDPOINT_URL_SESV2":         fmt.Sprintf("http://127.0.0.1:%d", sesPort),
+		"AWS_ENDPOINT_URL_SESV2":         cloud,
+		"AWS_ENDPOINT_URL_EVENTBRIDGE":   cloud,
 		"AWS_LAMBDA_FUNCTION_VERSION":    "$LATEST",
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
 		"AWS_EXECUTION_ENV":              "AWS_Lambda_provided.al2023",
@@ -370,8 +391,21 @@ func functionEnvironment(db *dynamo, sesPort int) map[string]string {
 	return env
 }
 
+// services are those of AWS that functions call, but for DynamoDB, at one address:
+// EventBridge names its action in a header, all else is SES.
+func services(events, mail http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Target") != "" {
+			events.ServeHTTP(w, r)
+			return
+		}
+		mail.ServeHTTP(w, r)
+	})
+}
+
 // control takes what the command line asks of a running stack: POST
-// /schedules/{function} runs that function's schedule now and answers as it does.
+// /schedules/{function} runs that function's schedule now, with the input of the
+// body where there is one, and answers as it does.
 func control(clock *scheduler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /schedules/{function}", func(w http.ResponseWriter, r *http.Request) {
@@ -379,6 +413,14 @@ func control(clock *scheduler) http.Handler {
 		if !ok {
 			http.Error(w, "the template has no schedule for "+r.PathValue("function"), http.StatusNotFound)
 			return
+		}
+		input, err := io.ReadAll(io.LimitReader(r.Body, maxPayload))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if len(input) > 0 {
+			sch.input = input
 		}
 		answer, err := clock.fire(r.Context(), sch)
 		if err != nil {

@@ -22,6 +22,9 @@ type stack struct {
 	queues    []string
 	streams   []streamSource
 	schedules []schedule
+	buses     []string
+	rules     []rule
+	news      map[string][]string // what SES says of emails, by configuration set
 }
 
 type function struct {
@@ -30,6 +33,7 @@ type function struct {
 	memory      int // MB; the function is told it, nothing enforces it
 	concurrency int // reserved; 0 where the template reserves none
 	env         map[string]string
+	async       *async // nil: as Lambda does by itself
 }
 
 // folder is where the function's source lies under functions/, and its binary's name.
@@ -109,7 +113,7 @@ var meaningless = []string{
 	"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter",
 	"AWS::Route53::RecordSet",
 	"AWS::Scheduler::ScheduleGroup",
-	"AWS::SES::ConfigurationSet", "AWS::SES::ConfigurationSetEventDestination", "AWS::SES::EmailIdentity",
+	"AWS::SES::ConfigurationSet", "AWS::SES::EmailIdentity",
 	"AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
 	"AWS::SQS::QueuePolicy",
 }
@@ -117,7 +121,7 @@ var meaningless = []string{
 // Properties that mean nothing here, by kind: who may do what, where it is
 // built, what it costs, how it is watched. Everything else must be understood.
 var (
-	functionIgnores = []string{"Architectures", "CodeUri", "Description", "EphemeralStorage", "EventInvokeConfig", "FunctionName", "Handler", "LoggingConfig", "Policies", "PermissionsBoundary", "Role", "RuntimeManagementConfig", "Tags", "Tracing"}
+	functionIgnores = []string{"Architectures", "CodeUri", "Description", "EphemeralStorage", "FunctionName", "Handler", "LoggingConfig", "Policies", "PermissionsBoundary", "Role", "RuntimeManagementConfig", "Tags", "Tracing"}
 	apiIgnores      = []string{"AccessLogSettings", "Description", "DisableExecuteApiEndpoint", "Domain", "FailOnWarnings", "Name", "PropagateTags", "Tags"}
 	tableIgnores    = []string{"ContributorInsightsSpecification", "DeletionProtectionEnabled", "KinesisStreamSpecification", "OnDemandThroughput", "PointInTimeRecoverySpecification", "ResourcePolicy", "SSESpecification", "TableClass", "Tags", "TimeToLiveSpecification", "WarmThroughput"}
 	queueIgnores    = []string{"KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "MessageRetentionPeriod", "QueueName", "SqsManagedSseEnabled", "Tags", "VisibilityTimeout"}
@@ -179,14 +183,17 @@ func (t *templateReader) read(set, given map[string]string) error {
 		"AWS::Serverless::HttpApi":  t.readAPI,
 		"AWS::DynamoDB::Table":      t.readTable,
 		"AWS::SQS::Queue":           t.readQueue,
+		"AWS::Events::EventBus":     t.readBus,
 		"AWS::Serverless::Function": t.readFunction,
+
+		"AWS::SES::ConfigurationSetEventDestination": t.readMailEvents,
 	}
 	for _, res := range order {
 		if read[res.kind] == nil && !slices.Contains(meaningless, res.kind) {
 			return fmt.Errorf("resource %s: %s is not understood", res.id, res.kind)
 		}
 	}
-	for _, kind := range []string{"AWS::Serverless::HttpApi", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Serverless::Function"} {
+	for _, kind := range []string{"AWS::Serverless::HttpApi", "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus", "AWS::Serverless::Function", "AWS::SES::ConfigurationSetEventDestination"} {
 		for _, res := range order {
 			if res.kind != kind {
 				continue
@@ -434,6 +441,7 @@ func (t *templateReader) readFunction(res *resource) error {
 		PackageType                  string
 		Environment                  struct{ Variables map[string]any }
 		Events                       map[string]any
+		EventInvokeConfig            map[string]any
 	}{Timeout: 3, MemorySize: 128} // Lambda's own defaults
 	if err := t.decode(res.properties, append(functionIgnores, "Events"), base, &p); err != nil {
 		return err
@@ -450,6 +458,11 @@ func (t *templateReader) readFunction(res *resource) error {
 	}
 	for k, v := range p.Environment.Variables {
 		f.env[k] = text(v)
+	}
+	if p.EventInvokeConfig != nil {
+		if f.async, err = t.readAsync(p.EventInvokeConfig); err != nil {
+			return fmt.Errorf("property EventInvokeConfig: %w", err)
+		}
 	}
 	t.stack.functions = append(t.stack.functions, f)
 	events := child(res.properties, "Events")
@@ -477,6 +490,8 @@ func (t *templateReader) readEvent(f *function, name string, n *yaml.Node) error
 		return t.readStream(f, name, properties)
 	case "Schedule", "ScheduleV2":
 		return t.readSchedule(f, name, properties)
+	case "EventBridgeRule":
+		return t.readRule(f, name, properties)
 	}
 	return fmt.Errorf("property Type: %s is not understood", kind.Value)
 }
@@ -595,11 +610,9 @@ func (t *templateReader) readStream(f *function, name string, n *yaml.Node) erro
 		}
 		s.filters = append(s.filters, json.RawMessage(f.Pattern))
 	}
-	if to := p.DestinationConfig.OnFailure; to.Destination != "" {
-		s.deadLetter = to.Destination[strings.LastIndex(to.Destination, ":")+1:]
-		if (to.Type != "" && to.Type != "SQS") || !slices.Contains(t.stack.queues, s.deadLetter) {
-			return fmt.Errorf("property DestinationConfig: only a queue of this template is understood")
-		}
+	var err error
+	if s.deadLetter, err = t.queue(p.DestinationConfig.OnFailure.Type, p.DestinationConfig.OnFailure.Destination); err != nil {
+		return fmt.Errorf("property DestinationConfig: %w", err)
 	}
 	t.stack.streams = append(t.stack.streams, s)
 	return nil

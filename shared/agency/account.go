@@ -61,9 +61,35 @@ type Person struct {
 	// more. Zero for not.
 	Erasing time.Time
 	// DueAt is when cleanup goes on with erasing; zero for never.
-	DueAt   time.Time
-	Version int
+	DueAt time.Time
+	// Suppression is why the person gets no mail.
+	Suppression Suppression
+	Version     int
 }
+
+// SuppressionReason is what made an address one that is not mailed.
+type SuppressionReason string
+
+// The reasons: mail to it came back for good, or its owner complained of it.
+const (
+	AddressBounced    SuppressionReason = "bounced"
+	AddressComplained SuppressionReason = "complained"
+)
+
+// Suppression keeps mail from an address. The zero value is none. It holds until
+// the person signs in: whoever reads the mail of a sign-in is there again.
+type Suppression struct {
+	Reason SuppressionReason
+	// At is when it happened.
+	At time.Time
+	// Lifted is when the person last signed in after that; news from before does
+	// not suppress anew. A Reason that still stands beside it says that SES must
+	// be told before the next email.
+	Lifted time.Time
+}
+
+// Holds tells whether the person is not to be mailed.
+func (s Suppression) Holds() bool { return s.Reason != "" && s.Lifted.IsZero() }
 
 // MaxTeams bounds how many agencies the access check looks through for a
 // caller who names none.

@@ -325,7 +325,7 @@ func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[Acco
 
 // Me is what the hub knows of the actor. Those of their profiles that nobody
 // has used yet are bound to the identity that the actor signed in with, 20 at a
-// time.
+// time. Mail to them that was suppressed goes out again from then on.
 func (h *Hub) Me(ctx context.Context, actor Actor) (Person, error) {
 	caller := Caller{Actor: actor}
 	want := Want{People: []PersonID{actor.ID()}}
@@ -344,6 +344,11 @@ func (h *Hub) Me(ctx context.Context, actor Actor) (Person, error) {
 	var me Person
 	err = h.command(ctx, &caller, want, func(d *decision) error {
 		me = d.read.Person(actor.ID())
+		if me.Suppression.Holds() {
+			me.Suppression.Lifted = d.now
+			me.Version++
+			d.People = append(d.People, me)
+		}
 		for key := range d.read.Profiles {
 			d.bind(d.read.Profile(key))
 		}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"unicode"
@@ -22,6 +23,7 @@ type call struct {
 	platform agency.Platform
 	// route and what follows are for the log line, set as they become known.
 	route string
+	ids   []slog.Attr
 	code  agency.Code
 	cause error
 }
@@ -35,6 +37,15 @@ func (c *call) byPerson() (err error) {
 func (c *call) byPlatform() (err error) {
 	c.platform, err = c.claims.platform()
 	return err
+}
+
+// note keeps what a path names for the log line: ids alone, since anybody can
+// type anything there, an address too.
+func (c *call) note(name, value string) {
+	_, _, connection := agency.ConnectionID(value).Split()
+	if connection || agency.Party(value).Valid() {
+		c.ids = append(c.ids, slog.String(name, value))
+	}
 }
 
 type callKey struct{}

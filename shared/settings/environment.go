@@ -22,6 +22,7 @@ const (
 	ConfigurationSet Variable = "CONFIGURATION_SET"
 	OIDCIssuer       Variable = "OIDC_ISSUER"
 	OIDCClientID     Variable = "OIDC_CLIENT_ID"
+	BusName          Variable = "BUS_NAME"
 )
 
 // overrideVariable holds a JSON object laid over the settings; empty for none.
@@ -42,6 +43,8 @@ type Environment struct {
 	// OIDCIssuer is whose tokens say who somebody is, exactly as in their iss, and
 	// OIDCClientID what the console is to it: a public client.
 	OIDCIssuer, OIDCClientID string
+	// BusName is the EventBridge bus's, for what happened.
+	BusName string
 	// Settings are the file's with the override laid over.
 	Settings Settings
 }
@@ -64,6 +67,7 @@ func ReadEnvironment(needs ...Variable) (Environment, error) {
 		ConfigurationSet: {&e.ConfigurationSet, nameForm.MatchString, "must be a configuration set's name"},
 		OIDCIssuer:       {&e.OIDCIssuer, isIssuer, "must be an issuer's URL such as https://login.example.com"},
 		OIDCClientID:     {&e.OIDCClientID, isClientID, "must be a client's id"},
+		BusName:          {&e.BusName, nameForm.MatchString, "must be a bus's name"},
 	} {
 		if !slices.Contains(needs, variable) {
 			continue

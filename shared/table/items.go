@@ -221,16 +221,24 @@ type personItem struct {
 	Email   string             `dynamodbav:"email"`
 	Teams   []agency.AccountID `dynamodbav:"teams,omitempty"`
 	Erasing string             `dynamodbav:"erasing,omitempty"`
-	Version int                `dynamodbav:"version"`
+	// Suppression is the reason, SuppressedAt and LiftedAt are when.
+	Suppression  agency.SuppressionReason `dynamodbav:"suppression,omitempty"`
+	SuppressedAt string                   `dynamodbav:"suppressedAt,omitempty"`
+	LiftedAt     string                   `dynamodbav:"liftedAt,omitempty"`
+	Version      int                      `dynamodbav:"version"`
 }
 
 func (i personItem) person(id agency.PersonID) (agency.Person, error) {
-	p := agency.Person{ID: id, Email: i.Email, Teams: i.Teams, Version: i.Version}
-	return p, errors.Join(read(&p.Erasing, i.Erasing), read(&p.DueAt, i.DueSK))
+	p := agency.Person{ID: id, Email: i.Email, Teams: i.Teams, Suppression: agency.Suppression{Reason: i.Suppression}, Version: i.Version}
+	return p, errors.Join(read(&p.Erasing, i.Erasing), read(&p.DueAt, i.DueSK),
+		read(&p.Suppression.At, i.SuppressedAt), read(&p.Suppression.Lifted, i.LiftedAt))
 }
 
 func fromPerson(p agency.Person) personItem {
-	i := personItem{keys: personKey(p.ID).keys(), Email: p.Email, Teams: p.Teams, Erasing: stamp(p.Erasing), Version: p.Version}
+	i := personItem{
+		keys: personKey(p.ID).keys(), Email: p.Email, Teams: p.Teams, Erasing: stamp(p.Erasing),
+		Suppression: p.Suppression.Reason, SuppressedAt: stamp(p.Suppression.At), LiftedAt: stamp(p.Suppression.Lifted), Version: p.Version,
+	}
 	i.due(p.DueAt)
 	return i
 }

@@ -86,6 +86,13 @@ func mailKey(m MailKey) key {
 	return key{mailPrefix + string(m.Event), m.Kind + "#" + string(m.Recipient)}
 }
 
+// busKind stands where other emails have their kind, for an event's entry on the
+// bus: it is claimed and done like an email, and has no recipient.
+const busKind = "bus"
+
+// BusKey names an event's entry on the bus.
+func BusKey(e agency.EventID) MailKey { return MailKey{Event: e, Kind: busKind} }
+
 // Tag is the key as a value that an SES email tag can hold: letters, digits,
 // underscores and dashes.
 func (m MailKey) Tag() string {

@@ -52,22 +52,6 @@ func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool
 		})
 }
 
-// SetDelivery notes what became of a request's email, and all whom it has
-// reached, for the request of that number alone. A request that is no more is no
-// error.
-func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {
-	people := &types.AttributeValueMemberL{Value: []types.AttributeValue{}}
-	for _, id := range reached {
-		people.Value = append(people.Value, text(string(id)))
-	}
-	_, err := t.update(ctx, profileKey(k), "SET #delivery = :d, #reached = :reached, #version = #version + :one",
-		"#request = :request AND (#delivery <> :d OR attribute_not_exists(#reached) OR #reached <> :reached)",
-		map[string]types.AttributeValue{
-			":d": text(string(d)), ":request": number(request), ":one": number(1), ":reached": people,
-		})
-	return err
-}
-
 // update changes one item; false when its condition does not hold.
 func (t *Table) update(ctx context.Context, k key, expression, condition string, values map[string]types.AttributeValue) (bool, error) {
 	err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
@@ -125,21 +109,6 @@ func names(expressions string) map[string]string {
 	}
 	return out
 }
-
-// Fate is what became of an email.
-type Fate string
-
-// The fates that notify knows by itself.
-const (
-	MailWaiting  Fate = "waiting"
-	MailSent     Fate = "sent"
-	MailObsolete Fate = "obsolete"
-	MailFailed   Fate = "failed"
-	// MailMuted was withheld because the addressee holds the agency off, and
-	// MailCapped because they had enough unsolicited mail that day.
-	MailMuted  Fate = "muted"
-	MailCapped Fate = "capped"
-)
 
 // Claim is the answer to who may send an email.
 type Claim int
@@ -230,14 +199,6 @@ var (
 	errClaimed = errors.New("table: the mail was claimed, and counted, before")
 	errCapped  = errors.New("table: the recipient has had enough mail today")
 )
-
-// FinishMail notes what became of an email that the caller claimed. messageID
-// is SES's; "" for what was not sent.
-func (t *Table) FinishMail(ctx context.Context, m MailKey, fate Fate, messageID string, now time.Time) error {
-	_, err := t.update(ctx, mailKey(m), "SET #fate = :fate, #finishedAt = :now, #messageId = :id REMOVE #leaseUntil", "attribute_exists(#pk)",
-		map[string]types.AttributeValue{":fate": text(string(fate)), ":now": text(stamp(now)), ":id": text(messageID)})
-	return err
-}
 
 // WasSent tells, strongly consistent, whether an email was handed to SES,
 // whatever has become of it since.
@@ -339,6 +300,66 @@ func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest t
 		}
 	}
 	return count, oldest, nil
+}
+
+// Untold counts the events from before an instant that not everyone has been told
+// of, be they due or left alone until that horizon, and says since when the
+// longest of them waits; zero for none. Like Waiting it counts within bounds.
+func (t *Table) Untold(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error) {
+	for shard := range Shards {
+		input := t.dueQuery(shard, horizon)
+		input.FilterExpression, input.ProjectionExpression = aws.String("#type <> :none AND #at <= :before"), aws.String("#at")
+		input.ExpressionAttributeNames = names("#type #at")
+		input.ExpressionAttributeValues[":none"], input.ExpressionAttributeValues[":before"] = text(""), text(stamp(before))
+		for range mostPages {
+			out, err := t.db.Query(ctx, input)
+			if err != nil {
+				return 0, time.Time{}, fmt.Errorf("table: untold: %w", err)
+			}
+			count += len(out.Items)
+			for _, item := range out.Items {
+				at, err := unstamp(textOf(item["at"]))
+				if err != nil {
+					return 0, time.Time{}, fmt.Errorf("table: untold: %w", err)
+				}
+				if oldest.IsZero() || at.Before(oldest) {
+					oldest = at
+				}
+			}
+			if input.ExclusiveStartKey = out.LastEvaluatedKey; input.ExclusiveStartKey == nil {
+				break
+			}
+		}
+	}
+	return count, oldest, nil
+}
+
+// mostPages bounds how many pages of the index, of a megabyte each, are read of a
+// shard to count what stands there.
+const mostPages = 20
+
+// Waiting counts the requests that wait for an answer, by the due index: each
+// stands in it until its end. Beyond some tens of thousands it counts on no
+// further.
+func (t *Table) Waiting(ctx context.Context) (int, error) {
+	count := 0
+	for shard := range Shards {
+		input := t.dueQuery(shard, lastStamp)
+		input.Select = types.SelectCount
+		input.FilterExpression, input.ExpressionAttributeNames = aws.String("#status = :pending"), names("#status")
+		input.ExpressionAttributeValues[":pending"] = text(string(agency.Pending))
+		for range mostPages {
+			out, err := t.db.Query(ctx, input)
+			if err != nil {
+				return 0, fmt.Errorf("table: waiting: %w", err)
+			}
+			count += int(out.Count)
+			if input.ExclusiveStartKey = out.LastEvaluatedKey; input.ExclusiveStartKey == nil {
+				break
+			}
+		}
+	}
+	return count, nil
 }
 
 func (t *Table) dueQuery(shard int, now time.Time) *dynamodb.QueryInput {

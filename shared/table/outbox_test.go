@@ -206,8 +206,9 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 		{2, agency.Sent, one, 7, agency.Sent, one},
 		{2, agency.Sent, two, 8, agency.Sent, two},
 		{2, agency.DeliveryFailed, two, 9, agency.DeliveryFailed, two},
-		{2, agency.Sent, nil, 10, agency.Sent, []agency.PersonID{}},
-		{2, agency.Sent, nil, 10, agency.Sent, []agency.PersonID{}},
+		// What has failed stays so, whom it has reached all the same.
+		{2, agency.Sent, nil, 10, agency.DeliveryFailed, []agency.PersonID{}},
+		{2, agency.Sent, nil, 10, agency.DeliveryFailed, []agency.PersonID{}},
 	} {
 		if err := store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery, tt.reached); err != nil {
 			t.Fatal(err)
@@ -328,7 +329,7 @@ func TestWhatWasSentIsKnown(t *testing.T) {
 		t.Fatal(claim, err)
 	}
 	sent(false)
-	for _, fate := range []table.Fate{table.MailObsolete, table.MailMuted, table.MailCapped, table.MailFailed} {
+	for _, fate := range []table.Fate{table.MailObsolete, table.MailMuted, table.MailCapped, table.MailSuppressed} {
 		if err := store.FinishMail(t.Context(), m, fate, "", noon); err != nil {
 			t.Fatal(err)
 		}

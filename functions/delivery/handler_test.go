@@ -1,0 +1,464 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/settings"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+var monday = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+// stage is a hub on a real table with one request in it, which is addressed to an
+// account of two owners, and its emails as notify leaves them.
+type stage struct {
+	*receiver
+	store   *table.Table
+	use     agency.Hub
+	now     time.Time
+	ann     agency.Actor
+	owners  []agency.Actor
+	studio  agency.AccountID
+	profile agency.ProfileKey
+	event   table.EventKey
+	metrics *strings.Builder
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	rules, err := settings.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, name := testbed.Table(t)
+	s := &stage{store: table.New(db, name), now: monday, metrics: &strings.Builder{}}
+	clock := func() time.Time { return s.now }
+	s.use = agency.Hub{
+		Store: s.store, Now: clock, Rules: rules.Rules(),
+		NewEventID: func(at time.Time) agency.EventID {
+			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
+		},
+	}
+	s.receiver = &receiver{hub: s.store, configurationSet: "hub", meter: cloud.NewMeter(s.metrics, clock), now: clock}
+
+	s.ann = agency.NewActor("ann@studio.test", "issuer", "ann")
+	s.owners = []agency.Actor{agency.NewActor("petra@bakery.test", "issuer", "petra"), agency.NewActor("paul@bakery.test", "issuer", "paul")}
+	bakery, err1 := s.use.OpenAccount(t.Context(), s.owners[0], "bakery-0123456789", "Bakery")
+	studio, err2 := s.use.OpenAccount(t.Context(), s.ann, "studio-0123456789", "Studio")
+	_, err3 := s.use.SwitchHubOn(t.Context(), s.ann, studio.ID)
+	_, _, err4 := s.use.InvitePerson(t.Context(), agency.Caller{Actor: s.owners[0]}, bakery.ID, agency.Invitation{Email: s.owners[1].Email, Role: agency.Owner})
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		t.Fatal(err)
+	}
+	s.now = s.now.Add(time.Minute) // ids of events sort by their time
+	s.studio, s.profile = studio.ID, agency.At(bakery.ID, studio.ID)
+	if _, err := s.use.RequestConnection(t.Context(), s.ann, s.studio, agency.Ask{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}); err != nil {
+		t.Fatal(err)
+	}
+	s.event = s.latest(t)
+	return s
+}
+
+// latest is the newest event in the account.
+func (s *stage) latest(t *testing.T) table.EventKey {
+	t.Helper()
+	list, err := s.store.Activity(t.Context(), s.profile.Addressee.Account(), "", agency.Page{Limit: 1})
+	if err != nil || len(list.Items) != 1 {
+		t.Fatal(list, err)
+	}
+	return table.EventKey{Addressee: list.Items[0].Addressee, ID: list.Items[0].ID}
+}
+
+func (s *stage) mail(of int) table.MailKey {
+	return table.MailKey{Event: s.event.ID, Kind: "requested", Recipient: s.owners[of].ID()}
+}
+
+// mailed claims the request's emails to so many owners, and marks them as notify
+// does.
+func (s *stage) mailed(t *testing.T, fates ...table.Fate) {
+	t.Helper()
+	for i, f := range fates {
+		if claim, err := s.store.ClaimMail(t.Context(), s.mail(i), s.now, time.Minute); claim != table.Claimed || err != nil {
+			t.Fatal(claim, err)
+		}
+		if f != table.MailWaiting {
+			if err := s.store.FinishMail(t.Context(), s.mail(i), f, "ses", s.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// told ends notify's work on the request.
+func (s *stage) told(t *testing.T) {
+	t.Helper()
+	err := s.store.SetDelivery(t.Context(), s.profile, 1, agency.Sent, nil)
+	if err := errors.Join(err, s.store.MarkTold(t.Context(), s.event)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hears gives delivery an event of SES about the email to an owner. more is laid
+// over its detail.
+func (s *stage) hears(t *testing.T, of int, kind string, more map[string]any) {
+	t.Helper()
+	if err := s.Handle(t.Context(), s.says(t, of, kind, more)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) says(t *testing.T, of int, kind string, more map[string]any) json.RawMessage {
+	t.Helper()
+	address := s.owners[of].Email
+	detail := map[string]any{
+		"eventType": kind,
+		"mail": map[string]any{
+			"timestamp": s.now, "messageId": "ses-of-" + fmt.Sprint(of), "source": "hub@example.com", "destination": []string{address},
+			"tags": map[string]any{"ses:configuration-set": []string{"hub"}, "mail": []string{s.mail(of).Tag()}, "addressee": []string{string(s.event.Addressee)}},
+		},
+	}
+	for k, v := range more {
+		detail[k] = v
+	}
+	raw, err := json.Marshal(map[string]any{
+		"version": "0", "id": "e", "source": "aws.ses", "detail-type": "Email " + kind, "time": s.now, "detail": detail,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func (s *stage) bounce(how string) map[string]any {
+	return map[string]any{"bounce": map[string]any{"bounceType": how, "bounceSubType": "General", "timestamp": s.now}}
+}
+
+func (s *stage) complaint(feedback string) map[string]any {
+	return map[string]any{"complaint": map[string]any{"complaintFeedbackType": feedback, "timestamp": s.now}}
+}
+
+// is holds the stage to the fates of the request's emails, what the agency reads
+// of them, and why each owner is not mailed.
+func (s *stage) is(t *testing.T, want string) {
+	t.Helper()
+	mails, err := s.store.Mails(t.Context(), s.event.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := s.store.Load(t.Context(), agency.Want{
+		Profiles: []agency.ProfileKey{s.profile}, People: []agency.PersonID{s.owners[0].ID(), s.owners[1].ID()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, o := range s.owners {
+		text := "-"
+		for _, m := range mails {
+			if m.Recipient == o.ID() {
+				text = string(m.Fate)
+			}
+		}
+		if p := read.Person(o.ID()).Suppression; p.Holds() {
+			text += " (" + string(p.Reason) + ")"
+		}
+		got = append(got, text)
+	}
+	if line := strings.Join(got, ", ") + ": " + string(read.Profile(s.profile).Delivery); line != want {
+		t.Errorf("%s; want %s", line, want)
+	}
+}
+
+func TestWhatSESSays(t *testing.T) {
+	for _, test := range []struct {
+		kind string
+		more func(*stage) map[string]any
+		want string
+	}{
+		{"Send", nil, "sent, -: sent"},
+		{"Delivery", nil, "delivered, -: sent"},
+		{"DeliveryDelay", nil, "delayed, -: sent"},
+		{"Reject", nil, "failed, -: sent"},
+		{"Bounce", func(s *stage) map[string]any { return s.bounce("Permanent") }, "bounced (bounced), -: failed"},
+		{"Bounce", func(s *stage) map[string]any { return s.bounce("Transient") }, "delayed, -: sent"},
+		{"Bounce", func(s *stage) map[string]any { return s.bounce("Undetermined") }, "delayed, -: sent"},
+		{"Bounce", nil, "delayed, -: sent"},
+		{"Complaint", func(s *stage) map[string]any { return s.complaint("abuse") }, "complained (complained), -: sent"},
+		{"Complaint", func(s *stage) map[string]any { return s.complaint("not-spam") }, "sent, -: sent"},
+		{"Open", nil, "sent, -: sent"},
+		{"Rendering Failure", nil, "sent, -: sent"},
+	} {
+		t.Run(test.kind, func(t *testing.T) {
+			s := newStage(t)
+			s.mailed(t, table.MailSent)
+			s.told(t)
+			var more map[string]any
+			if test.more != nil {
+				more = test.more(s)
+			}
+			for range 2 {
+				s.hears(t, 0, test.kind, more)
+				s.is(t, test.want)
+			}
+			// What is told twice is counted once.
+			if n := strings.Count(s.metrics.String(), `"Mails":[1]`); n > 1 {
+				t.Errorf("counted %d times: %s", n, s.metrics)
+			}
+		})
+	}
+}
+
+// Of two owners, the agency reads that its request failed when neither was
+// reached, and whatever comes first.
+func TestARequestFailsWhenItReachedNobody(t *testing.T) {
+	hard := func(s *stage) map[string]any { return s.bounce("Permanent") }
+	t.Run("one of two", func(t *testing.T) {
+		s := newStage(t)
+		s.mailed(t, table.MailSent, table.MailSent)
+		s.told(t)
+		s.hears(t, 0, "Bounce", hard(s))
+		s.is(t, "bounced (bounced), sent: sent")
+		s.hears(t, 1, "Delivery", nil)
+		s.hears(t, 1, "Delivery", nil)
+		s.is(t, "bounced (bounced), delivered: sent")
+		s.hears(t, 1, "Bounce", hard(s)) // it came back after all
+		s.is(t, "bounced (bounced), bounced (bounced): failed")
+		s.hears(t, 1, "Delivery", nil)
+		s.is(t, "bounced (bounced), bounced (bounced): failed")
+	})
+	for _, f := range []table.Fate{table.MailMuted, table.MailCapped, table.MailSuppressed, table.MailObsolete, table.MailFailed} {
+		t.Run("the other is "+string(f), func(t *testing.T) {
+			s := newStage(t)
+			s.mailed(t, table.MailSent, f)
+			s.told(t)
+			s.hears(t, 0, "Bounce", hard(s))
+			s.is(t, "bounced (bounced), "+string(f)+": sent")
+		})
+	}
+	t.Run("before notify has told everybody", func(t *testing.T) {
+		s := newStage(t)
+		s.mailed(t, table.MailWaiting)
+		s.hears(t, 0, "Bounce", hard(s))
+		s.is(t, "bounced (bounced), -: waiting")
+		s.told(t)
+		// Lambda brings it again, or notify has looked itself.
+		s.hears(t, 0, "Bounce", hard(s))
+		s.is(t, "bounced (bounced), -: failed")
+	})
+	t.Run("an older mailing of the same request", func(t *testing.T) {
+		s := newStage(t)
+		s.mailed(t, table.MailSent)
+		s.told(t)
+		s.now = s.now.Add(25 * time.Hour)
+		if _, err := s.use.ResendRequest(t.Context(), s.ann, s.studio, agency.NewConnectionID(s.profile.Addressee, s.studio)); err != nil {
+			t.Fatal(err)
+		}
+		s.hears(t, 0, "Bounce", hard(s))
+		s.is(t, "bounced (bounced), -: waiting")
+	})
+	t.Run("another email than a request's", func(t *testing.T) {
+		s := newStage(t)
+		s.told(t)
+		s.now = s.now.Add(time.Minute)
+		if _, err := s.use.DenyRequest(t.Context(), agency.Caller{Actor: s.owners[0]}, s.profile.Addressee.Account(), s.studio, false); err != nil {
+			t.Fatal(err)
+		}
+		s.event = s.latest(t)
+		s.mailed(t, table.MailSent)
+		if err := s.store.MarkTold(t.Context(), s.event); err != nil {
+			t.Fatal(err)
+		}
+		s.hears(t, 0, "Bounce", hard(s))
+		s.is(t, "bounced (bounced), -: sent")
+	})
+}
+
+// Whoever let a person in reads that the email did not reach them, until they are
+// there or let in anew.
+func TestAnInvitationFails(t *testing.T) {
+	s := newStage(t)
+	paul := agency.At(s.profile.Addressee.Account(), s.owners[1].ID())
+	petra := agency.Caller{Actor: s.owners[0]}
+	is := func(want agency.Delivery) {
+		t.Helper()
+		read, err := s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{paul}})
+		if got := read.Profile(paul).Delivery; got != want || err != nil {
+			t.Errorf("%q, want %q (%v)", got, want, err)
+		}
+	}
+	remove := func() {
+		t.Helper()
+		s.now = s.now.Add(time.Minute)
+		if _, err := s.use.RemoveMember(t.Context(), petra, paul.Addressee.Account(), paul.Member, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	invite := func() {
+		t.Helper()
+		s.now = s.now.Add(time.Minute)
+		if _, _, err := s.use.InvitePerson(t.Context(), petra, paul.Addressee.Account(), agency.Invitation{Email: s.owners[1].Email, Role: agency.Admin}); err != nil {
+			t.Fatal(err)
+		}
+		s.event = s.latest(t)
+	}
+	remove()
+	invite()
+	for range 2 {
+		s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+		is(agency.DeliveryFailed)
+	}
+	late := s.says(t, 1, "Bounce", s.bounce("Permanent"))
+	remove()
+	invite()
+	is("")
+	if err := s.Handle(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	is("")
+	s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+	is(agency.DeliveryFailed)
+	if _, err := s.use.SeeAccount(t.Context(), agency.Caller{Actor: s.owners[1]}, paul.Addressee.Account()); err != nil {
+		t.Fatal(err)
+	}
+	is("")
+	s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+	is("")
+}
+
+// Whoever signs in is mailed again; news from before that changes nothing.
+func TestSigningInLiftsASuppression(t *testing.T) {
+	s := newStage(t)
+	s.mailed(t, table.MailSent, table.MailSent)
+	s.told(t)
+	before := s.says(t, 0, "Bounce", s.bounce("Permanent"))
+	later := s.says(t, 0, "Complaint", map[string]any{"complaint": map[string]any{"timestamp": s.now.Add(24 * time.Hour)}})
+	if err := s.Handle(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	s.is(t, "bounced (bounced), sent: sent")
+	s.now = s.now.Add(time.Minute)
+	if _, err := s.use.Me(t.Context(), s.owners[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.is(t, "bounced, sent: sent")
+	if err := s.Handle(t.Context(), before); err != nil { // doubled
+		t.Fatal(err)
+	}
+	s.is(t, "bounced, sent: sent")
+	// A clock of theirs that runs ahead is not believed.
+	s.now = s.now.Add(time.Minute)
+	if err := s.Handle(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	s.is(t, "complained (complained), sent: sent")
+	s.now = s.now.Add(time.Minute)
+	if _, err := s.use.Me(t.Context(), s.owners[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.is(t, "complained, sent: sent")
+	s.now = s.now.Add(time.Minute)
+	s.hears(t, 0, "Bounce", s.bounce("Permanent"))
+	s.is(t, "complained (bounced), sent: sent")
+}
+
+// What is not of the hub, or cannot be understood, changes nothing, and is not
+// tried again.
+func TestWhatIsNotForUs(t *testing.T) {
+	s := newStage(t)
+	s.mailed(t, table.MailSent)
+	s.told(t)
+	var lines strings.Builder
+	log := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&lines, nil)))
+	t.Cleanup(func() { slog.SetDefault(log) })
+	good := string(s.says(t, 0, "Bounce", s.bounce("Permanent")))
+	for what, raw := range map[string]string{
+		"another configuration set": strings.Replace(good, `["hub"]`, `["billing"]`, 1),
+		"none":                      strings.Replace(good, `"ses:configuration-set"`, `"other"`, 1),
+		"two of them":               strings.Replace(good, `["hub"]`, `["hub","billing"]`, 1),
+		"another source":            strings.Replace(good, `"aws.ses"`, `"evil"`, 1),
+		"no tag":                    strings.Replace(good, `"mail":[`, `"letter":[`, 1),
+		"an unknown tag":            strings.Replace(good, s.mail(0).Tag(), "welcome-mail", 1),
+		"no addressee":              strings.Replace(good, `"addressee":["acct_`, `"addressee":["x_`, 1),
+		"nothing":                   `{}`,
+		"no object":                 `"petra@bakery.test"`,
+		"another form":              strings.Replace(good, `"eventType":"Bounce"`, `"eventType":{"petra@bakery.test":1}`, 1),
+	} {
+		if raw == good {
+			t.Fatalf("%s: the same event", what)
+		}
+		if err := s.Handle(t.Context(), json.RawMessage(raw)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		s.is(t, "sent, -: sent")
+	}
+	// An email that is not known any more still says something of its address.
+	unknown := s.mail(0)
+	unknown.Event = s.use.NewEventID(s.now)
+	if err := s.Handle(t.Context(), json.RawMessage(strings.Replace(good, s.mail(0).Tag(), unknown.Tag(), 1))); err != nil {
+		t.Fatal(err)
+	}
+	s.is(t, "sent (bounced), -: sent")
+	if strings.Contains(lines.String(), "@") {
+		t.Errorf("the log holds an address: %s", lines.String())
+	}
+}
+
+// faults is the table with a failure at one step.
+type faults struct {
+	hub
+	at string
+}
+
+var errFault = errors.New("the table fails")
+
+func (f *faults) Suppress(ctx context.Context, id agency.PersonID, reason agency.SuppressionReason, at time.Time) (bool, error) {
+	if f.at == "suppress" {
+		return false, errFault
+	}
+	return f.hub.Suppress(ctx, id, reason, at)
+}
+
+func (f *faults) FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error {
+	if f.at == "fail" {
+		return errFault
+	}
+	return f.hub.FailDelivery(ctx, k, request, mailedAt)
+}
+
+// What fails in between is taken up by the same event coming again.
+func TestAStepThatFailsIsTakenUp(t *testing.T) {
+	s := newStage(t)
+	s.mailed(t, table.MailSent)
+	s.told(t)
+	f := &faults{hub: s.store}
+	s.hub = f
+	event := s.says(t, 0, "Bounce", s.bounce("Permanent"))
+	for _, step := range []struct{ fails, want string }{
+		{"suppress", "bounced, -: sent"}, {"fail", "bounced (bounced), -: sent"},
+	} {
+		f.at = step.fails
+		if err := s.Handle(t.Context(), event); !errors.Is(err, errFault) {
+			t.Errorf("%s: %v", step.fails, err)
+		}
+		s.is(t, step.want)
+	}
+	f.at = ""
+	if err := s.Handle(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	s.is(t, "bounced (bounced), -: failed")
+}

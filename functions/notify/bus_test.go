@@ -1,0 +1,200 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+// Every type of event has its row of emails, be it empty for the reason that
+// stands there.
+func TestEveryTypeIsUnderstood(t *testing.T) {
+	want, err := testbed.EventTypes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for kind := range tellings {
+		rows = append(rows, string(kind))
+	}
+	slices.Sort(rows)
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("types (-source +rows): %s", diff)
+	}
+}
+
+// onBus are the types that the bus has taken.
+func (s *stage) onBus() []string {
+	var types []string
+	for _, e := range s.bus.Entries() {
+		types = append(types, e.DetailType)
+	}
+	return types
+}
+
+func TestWhatTheBusIsGiven(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, id := s.requested(t)
+	key := s.fresh(t, bakery)[0]
+	s.deliver(t, key, key)
+	s.deliver(t, key)
+	want := []string{"account.opened", "account.opened", "agency.switched_on", "connection.requested"}
+	if diff := cmp.Diff(want, s.onBus()); diff != "" {
+		t.Fatal(diff)
+	}
+	got := s.bus.Entries()[3]
+	if got.Source != "agencyhub" || got.EventBusName != "hub-bus" || int64(got.Time) != s.now.Unix() {
+		t.Errorf("%+v", got)
+	}
+	var detail map[string]any
+	if err := json.Unmarshal([]byte(got.Detail), &detail); err != nil {
+		t.Fatal(err)
+	}
+	p := must[agency.Snapshot](t)(s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{agency.At(bakery, studio)}})).Profile(agency.At(bakery, studio))
+	if diff := cmp.Diff(map[string]any{
+		"version": 1.0, "id": string(key.ID), "type": "connection.requested", "at": s.now.Format(time.RFC3339),
+		"account": string(bakery), "person": nil, "agency": string(studio), "connection": string(id), "member": string(studio),
+		"actor": string(annActs.ID()), "as": nil, "client": nil, "ownership": "client", "payer": "client", "request": 1.0, "number": 1.0, "muted": false,
+		"was": map[string]any{},
+		"now": map[string]any{
+			"status": "pending", "expires": p.ExpiresAt.Format(time.RFC3339),
+			"areas": map[string]any{"pages": "edit", "funnels": "edit", "mail": "view", "contacts": "none", "analytics": "view"},
+		},
+	}, detail); diff != "" {
+		t.Error(diff)
+	}
+	for _, secret := range []string{"@", message, "issuer.test"} {
+		if strings.Contains(got.Detail, secret) {
+			t.Errorf("the entry holds %q: %s", secret, got.Detail)
+		}
+	}
+}
+
+// What the bus does not take is tried again, and holds up no email; nor does an
+// email hold up the bus.
+func TestTheBusAndTheEmailsDoNotWaitForEachOther(t *testing.T) {
+	for name, refuse := range map[string]func(testbed.Entry) (int, string){
+		"an entry that failed": func(testbed.Entry) (int, string) { return http.StatusOK, "ThrottlingException" },
+		"a call that failed":   func(testbed.Entry) (int, string) { return http.StatusInternalServerError, "" },
+		"no permission":        func(testbed.Entry) (int, string) { return http.StatusBadRequest, "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			bakery, studio, id := s.requested(t)
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+			keys := s.fresh(t, bakery)
+			before := s.bus.Calls()
+			s.bus.Refuse = refuse
+			s.deliver(t, keys...)
+			// Once in trouble, the bus is left alone for the rest of the batch.
+			if calls := s.bus.Calls() - before; calls != 1 {
+				t.Errorf("%d calls", calls)
+			}
+			s.mailed(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
+			s.delivery(t, id, agency.Sent)
+			s.told(t, keys[0], false)
+			s.told(t, keys[1], false)
+			if !strings.Contains(s.metrics.String(), `"BusFailed":[1]`) {
+				t.Errorf("metrics: %s", s.metrics)
+			}
+
+			s.bus.Refuse = nil
+			s.deliver(t, keys...)
+			if diff := cmp.Diff([]string{"connection.requested", "connection.accepted"}, s.onBus()[3:]); diff != "" {
+				t.Error(diff)
+			}
+			s.told(t, keys[0], true)
+			s.told(t, keys[1], true)
+			if n := len(s.inbox.Emails(t)); n != 2 {
+				t.Errorf("%d emails", n)
+			}
+		})
+	}
+	t.Run("SES is down", func(t *testing.T) {
+		s := newStage(t)
+		bakery, _, _ := s.requested(t)
+		key := s.fresh(t, bakery)[0]
+		ses := &moodySES{mood: func(string) (int, string, string) { return 503, "ServiceUnavailable", "" }}
+		n := s.notifier(t, ses.start(t))
+		for range 2 {
+			if failed := s.handle(t, n, batch(key)); failed != "" {
+				t.Fatal(failed)
+			}
+		}
+		if diff := cmp.Diff([]string{"connection.requested"}, s.onBus()[3:]); diff != "" {
+			t.Error(diff)
+		}
+		s.told(t, key, false)
+	})
+}
+
+// Whoever dies after the bus's yes and before noting it leaves an entry that is
+// put a second time, with the same id, once the claim has run out.
+func TestARepeatHasTheSameID(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	key := s.fresh(t, bakery)[0]
+	s.faults.finish = func(m table.MailKey) error {
+		if m == table.BusKey(key.ID) {
+			return errFault
+		}
+		return nil
+	}
+	if failed := s.handle(t, s.n, batch(key)); failed != "s1" {
+		t.Fatalf("failed: %q", failed)
+	}
+	s.faults.finish = nil
+	s.deliver(t, key) // the claim still holds
+	s.told(t, key, false)
+	s.now = s.now.Add(lease)
+	s.deliver(t, key)
+	s.told(t, key, true)
+	entries := s.bus.Entries()[3:]
+	if len(entries) != 2 || entries[0] != entries[1] {
+		t.Errorf("%v", entries)
+	}
+	s.mailed(t, theRequest)
+}
+
+// What nobody on the account's side may learn of says so.
+func TestMutedEventsSaySo(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	if _, err := s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, true); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(t, s.fresh(t, bakery)...)
+	if _, err := s.hub.RequestConnection(t.Context(), annActs, studio, agency.Ask{OwnerEmail: petraActs.Email, Areas: some}); err != nil {
+		t.Fatal(err)
+	}
+	var keys []table.EventKey
+	for shard := range table.Shards {
+		for item, err := range s.store.Due(t.Context(), shard, s.now.Add(time.Hour)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if item.Event != nil && item.Event.Addressee == agency.Party(petraActs.ID()) {
+				keys = append(keys, *item.Event)
+			}
+		}
+	}
+	before := len(s.inbox.Emails(t))
+	s.deliver(t, keys...)
+	entries := s.bus.Entries()
+	last := entries[len(entries)-1]
+	if len(keys) != 1 || last.DetailType != "connection.requested" || !strings.Contains(last.Detail, `"muted":true`) {
+		t.Errorf("%d events; %s", len(keys), last.Detail)
+	}
+	if n := len(s.inbox.Emails(t)); n != before {
+		t.Errorf("%d emails to who holds the agency off", n-before)
+	}
+}

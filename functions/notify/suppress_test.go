@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+)
+
+// fate is what stands at an email.
+func (s *stage) fate(t *testing.T, e agency.EventID, kind string, who agency.PersonID) table.Fate {
+	t.Helper()
+	for _, m := range must[[]table.Mail](t)(s.store.Mails(t.Context(), e)) {
+		if m.Kind == kind && m.Recipient == who {
+			return m.Fate
+		}
+	}
+	return ""
+}
+
+// Whoever bounced or complained is not mailed until they sign in; the others of
+// the same event are, and to the agency it reads as if all had been.
+func TestASuppressedPersonIsNotMailed(t *testing.T) {
+	for _, why := range []agency.SuppressionReason{agency.AddressBounced, agency.AddressComplained} {
+		t.Run(string(why), func(t *testing.T) {
+			s := newStage(t)
+			ses := &moodySES{mood: func(string) (int, string, string) { return 200, "", "" }}
+			n := s.notifier(t, ses.start(t))
+			bakery, studio, id := s.requested(t)
+			if _, err := s.store.Suppress(t.Context(), petraActs.ID(), why, s.now); err != nil {
+				t.Fatal(err)
+			}
+			handle := func() table.EventKey {
+				t.Helper()
+				keys := s.fresh(t, bakery)
+				if failed := s.handle(t, n, batch(keys...)); failed != "" {
+					t.Fatal(failed)
+				}
+				s.told(t, keys[0], true)
+				return keys[0]
+			}
+			key := handle()
+			if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != table.MailSuppressed || len(ses.received) != 0 {
+				t.Errorf("%s, %d emails", f, len(ses.received))
+			}
+			s.delivery(t, id, agency.Sent)
+			if !strings.Contains(s.metrics.String(), `"Fate":"suppressed","Mails":[1]`) {
+				t.Errorf("metrics: %s", s.metrics)
+			}
+
+			// She signs in: SES is told to mail her again, once.
+			s.now = s.now.Add(time.Hour)
+			must[agency.Person](t)(s.hub.Me(t.Context(), petraActs))
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+			key = handle()
+			if f := s.fate(t, key.ID, "accepted-client", petraActs.ID()); f != table.MailSent {
+				t.Error(f)
+			}
+			must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
+			handle()
+			if diff := cmp.Diff([]string{"/v2/email/suppression/addresses/petra@bakery.test"}, ses.freed); diff != "" {
+				t.Error(diff)
+			}
+			var to []string
+			for _, m := range ses.received {
+				to = append(to, m.Destination.ToAddresses...)
+			}
+			slices.Sort(to)
+			if diff := cmp.Diff([]string{"ann@studio.test", "ann@studio.test", "petra@bakery.test", "petra@bakery.test"}, to); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// As long as SES does not take the address off its list, the email waits.
+func TestSESMustLiftItToo(t *testing.T) {
+	s := newStage(t)
+	ses := &moodySES{mood: func(string) (int, string, string) { return 200, "", "" }}
+	var lines strings.Builder
+	logged(t, &lines)
+	n := s.notifier(t, ses.start(t))
+	bakery, _, _ := s.requested(t)
+	if _, err := s.store.Suppress(t.Context(), petraActs.ID(), agency.AddressBounced, s.now); err != nil {
+		t.Fatal(err)
+	}
+	s.now = s.now.Add(time.Hour)
+	must[agency.Person](t)(s.hub.Me(t.Context(), petraActs))
+	key := s.fresh(t, bakery)[0]
+	for _, answer := range []struct {
+		status int
+		kind   string
+		sent   int
+	}{{http.StatusTooManyRequests, "TooManyRequestsException", 0}, {http.StatusForbidden, "AccessDeniedException", 0}, {http.StatusNotFound, "NotFoundException", 1}} {
+		ses.free = func() (int, string) { return answer.status, answer.kind }
+		if failed := s.handle(t, n, batch(key)); failed != "" {
+			t.Fatal(failed)
+		}
+		s.told(t, key, answer.sent == 1)
+		if len(ses.received) != answer.sent {
+			t.Errorf("%s: %d emails", answer.kind, len(ses.received))
+		}
+	}
+	if strings.Contains(lines.String(), "petra") {
+		t.Errorf("the log holds an address: %s", lines.String())
+	}
+}
+
+// Nor may an error of the line to SES, which names the call's address, reach the log.
+func TestAnUnreachableSESDoesNotNameTheAddress(t *testing.T) {
+	s := newStage(t)
+	s.n.post.ses = closedSES(t)
+	if err := s.n.post.unsuppress(t.Context(), "petra@bakery.test"); !errors.Is(err, errUnreachable) || strings.Contains(err.Error(), "petra") {
+		t.Error(err)
+	}
+}
+
+// SES may say that a request bounced before notify has told everybody.
+func TestABounceThatComesFirst(t *testing.T) {
+	s := newStage(t)
+	bakery, _, id := s.requested(t)
+	key := s.fresh(t, bakery)[0]
+	s.faults.finish = func(m table.MailKey) error {
+		if m.Recipient == "" {
+			return nil
+		}
+		_, err := s.store.RaiseMail(t.Context(), m, table.MailBounced, "ses", s.now)
+		return err
+	}
+	s.deliver(t, key)
+	if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != table.MailBounced {
+		t.Error(f)
+	}
+	s.delivery(t, id, agency.DeliveryFailed)
+	s.told(t, key, true)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
+)
+
+// Every type of event that the domain can write has its schema, and no other has.
+func TestEveryTypeHasItsSchema(t *testing.T) {
+	want, err := testbed.EventTypes()
+	if err != nil || len(want) < 20 {
+		t.Fatal(want, err)
+	}
+	var described []string
+	for _, kind := range slices.Sorted(maps.Keys(types)) {
+		described = append(described, string(kind))
+	}
+	if diff := cmp.Diff(want, described); diff != "" {
+		t.Errorf("types (-source +described): %s", diff)
+	}
+	schemas, err := testbed.ReadSchemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, schemas.Types()); diff != "" {
+		t.Errorf("types (-source +files): %s; run make schemas", diff)
+	}
+	for kind, what := range types {
+		content, err := schema(kind, what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written, err := os.ReadFile(string(kind) + ".json")
+		if err != nil || !bytes.Equal(content, written) {
+			t.Errorf("%s.json is not what its description says (%v); run make schemas", kind, err)
+		}
+		if !strings.HasSuffix(what.says, ".") {
+			t.Errorf("%s is described by %q", kind, what.says)
+		}
+	}
+}
+
+// A schema that everything passes holds nothing.
+func TestSchemasRefuse(t *testing.T) {
+	schemas, err := testbed.ReadSchemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const a, g, p = "acct_00000000000000000000000001", "acct_00000000000000000000000002", "per_00000000000000000000000003"
+	good := `{"version":1,"id":"evt_00000000000000000000000004","type":"connection.revoked","at":"2026-11-23T12:00:00Z",` +
+		`"account":"` + a + `","person":null,"agency":"` + g + `","connection":"con_` + a + `_` + g + `","member":"` + g + `","actor":"` + p + `","as":null,"client":null,` +
+		`"ownership":"client","payer":"client","request":1,"number":3,"muted":false,"was":{"status":"active"},"now":{"status":"revoked"}}`
+	kind := string(agency.ConnectionRevoked)
+	if err := schemas.Validate(kind, []byte(good)); err != nil {
+		t.Fatal(err)
+	}
+	for old, instead := range map[string]string{
+		`"version":1`:               `"version":2`,
+		`"type":"connection.r`:      `"type":"connection.R`,
+		`"member":"` + g:            `"member":"` + p,
+		`"actor":"` + p + `"`:       `"actor":"ann@agency.test"`,
+		`"account":"` + a + `"`:     `"account":null`,
+		`"request":1`:               `"request":0`,
+		`"number":3`:                `"number":null`,
+		`"now":{"status":"revoked"`: `"now":{"role":"owner"`,
+		`"muted":false`:             `"muted":false,"email":"ann@agency.test"`,
+		`{"status":"active"}`:       `{"status":"active","message":"Hello"}`,
+		`"2026-11-23T12:00:00Z"`:    `"yesterday"`,
+		`"as":null,`:                ``,
+	} {
+		bad := strings.Replace(good, old, instead, 1)
+		if bad == good {
+			t.Fatalf("%s is not there", old)
+		}
+		if err := schemas.Validate(kind, []byte(bad)); err == nil {
+			t.Errorf("%s in the place of %s passes", instead, old)
+		}
+	}
+}

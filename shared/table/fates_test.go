@@ -1,0 +1,191 @@
+package table_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+// Whatever the order in which news comes, and however often, an email ends at
+// the highest.
+func TestFatesOnlyRise(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	order := []table.Fate{
+		table.MailObsolete, table.MailSent, table.MailDelayed, table.MailFailed, table.MailDelivered, table.MailBounced, table.MailComplained,
+	}
+	for n := range 40 {
+		m := table.MailKey{Event: event(n, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
+		if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != table.Claimed || err != nil {
+			t.Fatal(claim, err)
+		}
+		news := slices.Clone(order[:1+n%len(order)])
+		news = append(news, news...)
+		rand.Shuffle(len(news), func(i, j int) { news[i], news[j] = news[j], news[i] })
+		var wg sync.WaitGroup
+		for _, f := range news {
+			wg.Go(func() {
+				if _, err := store.RaiseMail(t.Context(), m, f, "ses-1", noon); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		mails, err := store.Mails(t.Context(), m.Event)
+		want := []table.Mail{{MailKey: m, Fate: order[n%len(order)], At: noon}}
+		if diff := cmp.Diff(want, mails); diff != "" || err != nil {
+			t.Errorf("after %v: %s %v", news, diff, err)
+		}
+		if claim, err := store.ClaimMail(t.Context(), m, noon.Add(time.Hour), lease); claim != table.Done || err != nil {
+			t.Errorf("after %v it can be claimed: %v, %v", news, claim, err)
+		}
+	}
+}
+
+// SES's news can come before notify's own mark, which may be lost then.
+func TestNewsComesBeforeTheMark(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
+	raise := func(f table.Fate, id string, want bool) {
+		t.Helper()
+		if got, err := store.RaiseMail(t.Context(), m, f, id, noon); got != want || err != nil {
+			t.Fatalf("%s: %t, want %t (%v)", f, got, want, err)
+		}
+	}
+	raise(table.MailDelivered, "ses-1", false) // nobody has claimed it
+	if all := dump(t, db, name); len(all) != 0 {
+		t.Fatalf("an email that nobody claimed was written: %v", all)
+	}
+	if _, err := store.ClaimMail(t.Context(), m, noon, lease); err != nil {
+		t.Fatal(err)
+	}
+	raise(table.MailDelivered, "ses-1", true)
+	raise(table.MailDelivered, "ses-1", false)
+	raise(table.MailSent, "ses-2", false)
+	if err := store.ReleaseMail(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if sent, err := store.WasSent(t.Context(), m); !sent || err != nil {
+		t.Errorf("sent: %t, %v", sent, err)
+	}
+	raise(table.MailFailed, "", false)
+	raise(table.MailBounced, "", true)
+	i := dump(t, db, name)["MAIL#"+string(m.Event)+" requested#"+string(m.Recipient)]
+	if str(i["fate"]) != "bounced" || str(i["messageId"]) != "ses-1" || i["leaseUntil"] != nil {
+		t.Errorf("%v", i)
+	}
+}
+
+func TestAllBounced(t *testing.T) {
+	of := func(fates ...table.Fate) (mails []table.Mail) {
+		for _, f := range fates {
+			mails = append(mails, table.Mail{Fate: f})
+		}
+		return mails
+	}
+	for _, f := range table.Fates {
+		if got, want := table.AllBounced(of(f)), f == table.MailBounced; got != want {
+			t.Errorf("%s: %t", f, got)
+		}
+		if f != table.MailBounced && table.AllBounced(of(table.MailBounced, f)) {
+			t.Errorf("one bounced and one %s: all bounced", f)
+		}
+	}
+	if table.AllBounced(nil) || !table.AllBounced(of(table.MailBounced, table.MailBounced)) {
+		t.Error("none, or two")
+	}
+}
+
+func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	later := noon.Add(24 * time.Hour)
+	p := agency.Profile{
+		ProfileKey: agency.At(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
+		ExpiresAt: noon.Add(time.Hour), Since: noon, MailedAt: later, Delivery: agency.Sent, Version: 5,
+	}
+	done := p
+	done.Member, done.Status = agency.Party(account(3).ID), agency.Active
+	put(t, store, agency.Changes{Profiles: []agency.Profile{p, done}})
+	for _, tt := range []struct {
+		profile agency.Profile
+		request int
+		at      time.Time
+		version int
+		want    agency.Delivery
+	}{
+		{p, 1, later, 5, agency.Sent},
+		{p, 2, noon, 5, agency.Sent}, // it was sent again since
+		{p, 2, later, 6, agency.DeliveryFailed},
+		{p, 2, later, 6, agency.DeliveryFailed},
+		{done, 2, later, 5, agency.Sent}, // it was accepted all the same
+	} {
+		if err := store.FailDelivery(t.Context(), tt.profile.ProfileKey, tt.request, tt.at); err != nil {
+			t.Fatal(err)
+		}
+		got := load(t, store, agency.Want{Profiles: []agency.ProfileKey{tt.profile.ProfileKey}}).Profile(tt.profile.ProfileKey)
+		if got.Delivery != tt.want || got.Version != tt.version {
+			t.Errorf("request %d mailed at %s: %s, version %d", tt.request, tt.at, got.Delivery, got.Version)
+		}
+	}
+}
+
+func TestASuppressionHoldsUntilItIsLifted(t *testing.T) {
+	db, name := testbed.Table(t)
+	store := table.New(db, name)
+	id := person(1).ID
+	key := agency.Want{People: []agency.PersonID{id}}
+	suppress := func(reason agency.SuppressionReason, at time.Time, want bool) {
+		t.Helper()
+		if got, err := store.Suppress(t.Context(), id, reason, at); got != want || err != nil {
+			t.Fatalf("%s at %s: %t, want %t (%v)", reason, at.Format(time.TimeOnly), got, want, err)
+		}
+	}
+	is := func(want agency.Suppression) agency.Person {
+		t.Helper()
+		got := load(t, store, key).Person(id)
+		if diff := cmp.Diff(want, got.Suppression); diff != "" {
+			t.Fatal(diff)
+		}
+		return got
+	}
+	suppress(agency.AddressBounced, noon, true)
+	suppress(agency.AddressBounced, noon, false)
+	suppress(agency.AddressComplained, noon.Add(-time.Second), false) // late news
+	suppress(agency.AddressComplained, noon.Add(time.Second), true)
+	p := is(agency.Suppression{Reason: agency.AddressComplained, At: noon.Add(time.Second)})
+
+	// The person signs in: what is saved keeps it, and late news changes nothing.
+	lifted := noon.Add(time.Minute)
+	read := load(t, store, key)
+	p.Suppression.Lifted = lifted
+	p.Version++
+	if err := store.Save(t.Context(), read, agency.Changes{People: []agency.Person{p}}); err != nil {
+		t.Fatal(err)
+	}
+	suppress(agency.AddressBounced, lifted.Add(-time.Second), false)
+	if err := store.Forget(t.Context(), id, noon); err != nil {
+		t.Fatal(err)
+	}
+	is(agency.Suppression{Reason: agency.AddressComplained, At: noon.Add(time.Second), Lifted: lifted})
+	for range 2 {
+		if err := store.Forget(t.Context(), id, lifted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is(agency.Suppression{Lifted: lifted})
+	suppress(agency.AddressBounced, lifted.Add(-time.Second), false)
+	suppress(agency.AddressBounced, lifted.Add(time.Second), true)
+	if got := is(agency.Suppression{Reason: agency.AddressBounced, At: lifted.Add(time.Second)}); got.Version != 5 || got.Email != "" {
+		t.Errorf("%+v", got)
+	}
+}

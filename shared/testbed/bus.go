@@ -1,0 +1,210 @@
+package testbed
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// EventTypes are all types of events that the domain's source names, sorted.
+func EventTypes() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(Root(), "shared", "agency", "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var types []string
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		for n := range ast.Preorder(file) {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				continue
+			}
+			if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "EventType" {
+				continue
+			}
+			for _, v := range spec.Values {
+				literal, ok := v.(*ast.BasicLit)
+				if !ok {
+					return nil, fmt.Errorf("testbed: a type of event in %s is no literal", path)
+				}
+				text, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					return nil, err
+				}
+				types = append(types, text)
+			}
+		}
+	}
+	slices.Sort(types)
+	return types, nil
+}
+
+// Schemas are those of infra/events, by type of event, and stricter than they are
+// for the platform: what they do not describe is wrong.
+type Schemas struct {
+	compiler *jsonschema.Compiler
+	types    []string
+}
+
+// ReadSchemas reads infra/events.
+func ReadSchemas() (*Schemas, error) {
+	files, err := filepath.Glob(filepath.Join(Root(), "infra", "events", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Schemas{compiler: jsonschema.NewCompiler()}
+	s.compiler.AssertFormat()
+	for _, path := range files {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		closeObjects(document)
+		name := strings.TrimSuffix(filepath.Base(path), ".json")
+		if err := s.compiler.AddResource(name, document); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		s.types = append(s.types, name)
+	}
+	slices.Sort(s.types)
+	return s, nil
+}
+
+func closeObjects(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if _, described := v["properties"].(map[string]any); described && v["additionalProperties"] == nil {
+			v["additionalProperties"] = false
+		}
+		for _, inner := range v {
+			closeObjects(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			closeObjects(inner)
+		}
+	}
+}
+
+// Types are the types of events that have a schema, sorted.
+func (s *Schemas) Types() []string { return s.types }
+
+// Validate holds an event's detail to the schema of its type.
+func (s *Schemas) Validate(kind string, detail []byte) error {
+	if !slices.Contains(s.types, kind) {
+		return fmt.Errorf("%q has no schema", kind)
+	}
+	schema, err := s.compiler.Compile(kind)
+	if err != nil {
+		return err
+	}
+	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(detail))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(instance)
+}
+
+// Entry is what was put on a bus.
+type Entry struct {
+	Source, DetailType, Detail, EventBusName string
+	Time                                     float64
+}
+
+// Bus is an EventBridge that keeps what it takes, and holds it to the schemas.
+type Bus struct {
+	// Refuse, where it is set, answers an entry's error code, "" for taking it,
+	// or a status other than 200 for the whole call.
+	Refuse func(Entry) (status int, code string)
+
+	mu      sync.Mutex
+	entries []Entry
+	calls   int
+}
+
+// NewBus starts one for the time of a test, with a client that tries once.
+func NewBus(t testing.TB) (*Bus, *eventbridge.Client) {
+	t.Helper()
+	schemas, err := ReadSchemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Bus{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Entries []Entry }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("X-Amz-Target") != "AWSEvents.PutEvents" || len(in.Entries) != 1 {
+			t.Errorf("a strange call of the bus: %v, %d entries, %v", r.Header["X-Amz-Target"], len(in.Entries), err)
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		if err := schemas.Validate(in.Entries[0].DetailType, []byte(in.Entries[0].Detail)); err != nil {
+			t.Errorf("what is sent is not as its schema says: %v\n%s", err, in.Entries[0].Detail)
+		}
+		status, answer := b.take(in.Entries[0])
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(answer))
+	}))
+	t.Cleanup(server.Close)
+	cfg := Config()
+	cfg.RetryMaxAttempts = 1
+	return b, eventbridge.NewFromConfig(cfg, func(o *eventbridge.Options) { o.BaseEndpoint = aws.String(server.URL) })
+}
+
+func (b *Bus) take(e Entry) (status int, answer string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	if b.Refuse != nil {
+		status, code := b.Refuse(e)
+		if status != http.StatusOK {
+			return status, `{"__type":"InternalException","message":"no"}`
+		}
+		if code != "" {
+			return status, `{"FailedEntryCount":1,"Entries":[{"ErrorCode":"` + code + `","ErrorMessage":"no"}]}`
+		}
+	}
+	b.entries = append(b.entries, e)
+	return http.StatusOK, `{"FailedEntryCount":0,"Entries":[{"EventId":"bus-` + strconv.Itoa(len(b.entries)) + `"}]}`
+}
+
+// Entries are what the bus has taken so far, the oldest first.
+func (b *Bus) Entries() []Entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.entries)
+}
+
+// Calls counts how often the bus was called.
+func (b *Bus) Calls() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls
+}
