@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
 	"agencyhub/shared/table"
 )
 
@@ -25,11 +26,13 @@ type due interface {
 	Due(ctx context.Context, shard int, now time.Time) iter.Seq2[table.DueItem, error]
 	Wake(ctx context.Context, k table.EventKey, now, next time.Time) (bool, error)
 	Backlog(ctx context.Context, now time.Time) (count int, oldest time.Time, err error)
+	Waiting(ctx context.Context) (int, error)
 }
 
 type cleaner struct {
 	hub   *agency.Hub
 	table due
+	meter cloud.Meter
 }
 
 // report is what one run did and what it left.
@@ -39,6 +42,8 @@ type report struct {
 	Expired int `json:"expired"`
 	Lapsed  int `json:"lapsed"`
 	Woken   int `json:"woken"`
+	// Redriven counts those that were woken before their time, as asked.
+	Redriven int `json:"redriven"`
 	// Reminded counts the reminders that were due, Ended the steps taken to end
 	// what stood in closed accounts, Erased those to erase persons, and Collected
 	// what had ended long ago.

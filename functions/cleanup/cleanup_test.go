@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
@@ -23,6 +25,8 @@ type fixture struct {
 	now   time.Time
 	ann   agency.Actor
 	hubID agency.AccountID
+	// metrics is what was measured.
+	metrics *strings.Builder
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -40,7 +44,8 @@ func newFixture(t *testing.T) *fixture {
 			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
 		},
 	}
-	f.cleaner = &cleaner{hub: hub, table: f.store}
+	f.metrics = &strings.Builder{}
+	f.cleaner = &cleaner{hub: hub, table: f.store, meter: cloud.NewMeter(f.metrics, hub.Now)}
 	f.ann = agency.NewActor("ann@agency.test", "issuer", "ann")
 	f.hubID = f.open(t, f.ann, "agency-key-0123456789")
 	if _, err := hub.SwitchHubOn(t.Context(), f.ann, f.hubID); err != nil {

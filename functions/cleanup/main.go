@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -29,5 +30,7 @@ func main() {
 		os.Exit(1)
 	}
 	warm(context.Background())
-	lambda.Start((&cleaner{hub: hub, table: table.New(cloud.DynamoDB(), env.TableName)}).run)
+	lambda.Start((&cleaner{
+		hub: hub, table: table.New(cloud.DynamoDB(), env.TableName), meter: cloud.NewMeter(os.Stdout, time.Now),
+	}).handle)
 }

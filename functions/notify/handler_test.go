@@ -34,7 +34,7 @@ type stage struct {
 	events *eventbridge.Client
 	// metrics is what was measured.
 	metrics *lines
-	now    time.Time
+	now     time.Time
 	// told are the events that were handed to the notifier in order already.
 	seen map[agency.EventID]bool
 }

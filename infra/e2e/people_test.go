@@ -36,6 +36,8 @@ func (s *stack) signIn(t *testing.T, who client.Identity) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.keeps(who.Email, "address")
+	s.keeps(token, "token")
 	return &person{stack: s, email: who.Email, token: token}
 }
 

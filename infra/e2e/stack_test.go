@@ -28,6 +28,32 @@ type stack struct {
 	log    *terminal     // all that it has printed, over its restarts
 
 	inbox inbox
+
+	mu      sync.Mutex
+	secrets map[string]string // what no log may hold: addresses and tokens, and which it is
+}
+
+// keeps notes what no log may hold.
+func (s *stack) keeps(secret, what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.secrets == nil {
+		s.secrets = map[string]string{}
+	}
+	s.secrets[strings.ToLower(secret)] = what
+}
+
+// leaked says what of that a line holds; "" for nothing.
+func (s *stack) leaked(line string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	line = strings.ToLower(line)
+	for secret, what := range s.secrets {
+		if strings.Contains(line, secret) {
+			return what
+		}
+	}
+	return ""
 }
 
 // terminal collects what is printed.
@@ -159,11 +185,11 @@ func (s *stack) stop() error {
 	case <-time.After(20 * time.Second):
 		return errors.Join(errors.New("the runner did not stop within 20 s of SIGTERM"), s.kill())
 	}
-	return s.audit()
+	return errors.Join(s.audit(), s.auditBus())
 }
 
 var (
-	address = regexp.MustCompile(`[^\s"@<>]+@[^\s"@<>]+\.test`)
+	address = regexp.MustCompile(`[^\s"@<>]+@[^\s"@<>]+\.(test|com)`)
 	token   = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}`)
 )
 
@@ -176,13 +202,14 @@ func (s *stack) audit() error {
 			continue // how to get a token, at every start
 		}
 		for what, found := range map[string]bool{
-			"an address":   address.MatchString(line),
-			"a token":      token.MatchString(line),
-			"a name":       slices.ContainsFunc(told, func(s string) bool { return strings.Contains(line, s) }),
-			"an error":     strings.Contains(line, `"level":"ERROR"`),
-			"a panic":      strings.Contains(line, "panic: ") || strings.Contains(line, "goroutine "),
-			"a data race":  strings.Contains(line, "DATA RACE"),
-			"a dead child": strings.Contains(line, "ended by itself"),
+			"an address":                  address.MatchString(line),
+			"a token":                     token.MatchString(line),
+			"somebody's address or token": s.leaked(line) != "",
+			"a name":                      slices.ContainsFunc(told, func(s string) bool { return strings.Contains(line, s) }),
+			"an error":                    strings.Contains(line, `"level":"ERROR"`),
+			"a panic":                     strings.Contains(line, "panic: ") || strings.Contains(line, "goroutine "),
+			"a data race":                 strings.Contains(line, "DATA RACE"),
+			"a dead child":                strings.Contains(line, "ended by itself"),
 		} {
 			if found {
 				wrong = append(wrong, fmt.Errorf("the terminal shows %s: %s", what, strings.TrimSpace(line)))

@@ -114,15 +114,16 @@ func (s *stack) dump(t *testing.T) map[string]string {
 	return items
 }
 
-// still is a dump once everyone has been told of everything: the last mark is
-// taken off an event just after its emails are out.
+// still is a dump once everyone has been told of everything, and SES has said of
+// each email what became of it: the last mark is taken off an event just after
+// its emails are out, and news comes just after that.
 func (s *stack) still(t *testing.T) map[string]string {
 	t.Helper()
 	var items map[string]string
-	eventually(t, "no event waits to be told", func() bool {
+	eventually(t, "no event waits to be told, and no email for news", func() bool {
 		items = s.dump(t)
 		for key, item := range items {
-			if isEvent(key) && strings.Contains(item, `"duePk"`) {
+			if isEvent(key) && strings.Contains(item, `"duePk"`) || isMail(key) && strings.Contains(item, `"fate":"sent"`) {
 				return false
 			}
 		}
@@ -138,3 +139,9 @@ func sameBut(r *reply) string {
 
 // isEvent tells whether a key of a dump is an event's.
 func isEvent(key string) bool { return strings.Contains(key, " EVENT#") }
+
+// isMail tells whether a key of a dump is an email's; the bus's entries, which
+// nothing more is heard of, are none.
+func isMail(key string) bool {
+	return strings.HasPrefix(key, "MAIL#") && !strings.HasSuffix(key, " bus#")
+}

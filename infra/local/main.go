@@ -5,6 +5,7 @@
 //	local run            brings the stack up; Ctrl-C stops it
 //	local token EMAIL    prints an id token of the running stack's issuer
 //	local cleanup        runs the cleanup function now and prints its report
+//	local redrive        the same, and wakes every event that waits to be told
 //	local events         prints what stands on the bus, the newest at the end
 //	local failures       prints what the on-failure queues hold
 package main
@@ -82,7 +83,7 @@ func command(args []string) error {
 		}
 		fmt.Println(token)
 		return nil
-	case "cleanup":
+	case "cleanup", "redrive":
 		if err := parse(flags, args, 0); err != nil {
 			return err
 		}
@@ -90,7 +91,11 @@ func command(args []string) error {
 		if err != nil {
 			return err
 		}
-		return cleanup(ctx, r, os.Stdout)
+		input := ""
+		if name == "redrive" {
+			input = `{"redrive":true}`
+		}
+		return cleanup(ctx, r, input, os.Stdout)
 	case "events":
 		kind := flags.String("type", "", "only events of this type")
 		last := flags.Int("last", 20, "how many")
@@ -104,7 +109,7 @@ func command(args []string) error {
 		}
 		return failures(*data, os.Stdout)
 	}
-	return fmt.Errorf("usage: local run|token EMAIL|cleanup|events|failures [flags]; `local run -h` lists the flags")
+	return fmt.Errorf("usage: local run|token EMAIL|cleanup|redrive|events|failures [flags]; `local run -h` lists the flags")
 }
 
 // parse takes flags before and after exactly n other arguments.
@@ -124,8 +129,10 @@ func parse(flags *flag.FlagSet, args []string, n int) error {
 	return flags.Parse(others)
 }
 
-func cleanup(ctx context.Context, r *running, out io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+"/schedules/cleanup", nil)
+// cleanup runs the cleanup function now, with an input of its own where that is
+// not "".
+func cleanup(ctx context.Context, r *running, input string, out io.Writer) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+"/schedules/cleanup", strings.NewReader(input))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -398,7 +399,8 @@ func services(events, mail http.Handler) http.Handler {
 }
 
 // control takes what the command line asks of a running stack: POST
-// /schedules/{function} runs that function's schedule now and answers as it does.
+// /schedules/{function} runs that function's schedule now, with the input of the
+// body where there is one, and answers as it does.
 func control(clock *scheduler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /schedules/{function}", func(w http.ResponseWriter, r *http.Request) {
@@ -406,6 +408,14 @@ func control(clock *scheduler) http.Handler {
 		if !ok {
 			http.Error(w, "the template has no schedule for "+r.PathValue("function"), http.StatusNotFound)
 			return
+		}
+		input, err := io.ReadAll(io.LimitReader(r.Body, maxPayload))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if len(input) > 0 {
+			sch.input = input
 		}
 		answer, err := clock.fire(r.Context(), sch)
 		if err != nil {

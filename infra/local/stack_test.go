@@ -78,7 +78,7 @@ func TestStackAnswersSignedInRequests(t *testing.T) {
 func TestStackRunsCleanupOnDemand(t *testing.T) {
 	s := startStack(t, t.TempDir())
 	var out bytes.Buffer
-	if err := cleanup(t.Context(), &s.running, &out); err != nil {
+	if err := cleanup(t.Context(), &s.running, "", &out); err != nil {
 		t.Fatal(err)
 	}
 	var report struct{ Cleaned bool }

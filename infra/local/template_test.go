@@ -35,7 +35,7 @@ func TestReadTemplate(t *testing.T) {
 	want := &stack{
 		functions: []*function{
 			{id: "EchoFunction", timeout: 2 * time.Second, memory: 256, env: env("GREETING", "hello from us-east-1")},
-			{id: "StreamFunction", timeout: 2 * time.Second, memory: 256, env: env()},
+			{id: "StreamFunction", timeout: 2 * time.Second, memory: 256, env: env(), async: &async{retries: 1, failures: "Failures"}},
 			{id: "CleanupFunction", timeout: 2 * time.Second, memory: 256, env: env()},
 		},
 		routes: []route{
@@ -63,9 +63,15 @@ func TestReadTemplate(t *testing.T) {
 				json.RawMessage(`{"eventName":["MODIFY"],"dynamodb":{"NewImage":{"wake":{"N":[{"exists":true}]}}}}`),
 			},
 		}},
+		buses: []string{"notes"},
+		rules: []rule{{
+			name: "StreamFunctionNews", function: "StreamFunction",
+			pattern: json.RawMessage(`{"detail":{"mail":{"tags":{"ses:configuration-set":["Mail"]}}},"source":["aws.ses"]}`),
+		}},
+		news:      map[string][]string{"Mail": {"BOUNCE"}},
 		schedules: []schedule{{name: "CleanupFunctionEveryMinute", function: "CleanupFunction", when: recurrence{every: time.Minute}}},
 	}
-	all := cmp.AllowUnexported(stack{}, function{}, route{}, authorizer{}, throttle{}, table{}, streamSource{}, schedule{}, recurrence{})
+	all := cmp.AllowUnexported(stack{}, function{}, route{}, authorizer{}, throttle{}, table{}, streamSource{}, schedule{}, recurrence{}, rule{}, async{})
 	if diff := cmp.Diff(want, got, all); diff != "" {
 		t.Error(diff)
 	}
@@ -95,6 +101,10 @@ func TestReadTemplateRefuses(t *testing.T) {
 		"authorizer":           {"Authorizer: NONE", "Authorizer: Other", `event Open: property Auth.Authorizer: "Other" is none of the API's`},
 		"runtime":              {"provided.al2023", "nodejs24.x", "property Runtime: only a bootstrap"},
 		"route twice":          {"Method: GET, Path: /scoped", "Method: any, Path: '/echo/{name}'", "the route ANY /echo/{name} leads to EchoFunction already"},
+		"rule's pattern":       {"source: [aws.ses]", "source: [{suffix: ses}]", "event News: property Pattern: the pattern's rule"},
+		"rule's bus":           {"            Pattern:", "            EventBusName: notes\n            Pattern:", "event News: property EventBusName is not understood"},
+		"mail's bus":           {"event-bus/default", "event-bus/notes", "resource MailEvents: property EventBridgeDestination: SES knows the default bus only"},
+		"on failure":           {"Type: SQS, Destination: !GetAtt Failures.Arn}}\n      Events", "Type: SNS, Destination: !GetAtt Failures.Arn}}\n      Events", "property EventInvokeConfig: only a queue"},
 		"circle of conditions": {"!Equals [!Ref OidcIssuer, '']", "!Not [!Condition Greets]", "rests on itself"},
 		"resource's sign-in":   {"    Condition: MakesSignIn\n", "", "resource UserPool: AWS::Cognito::UserPool is not understood"},
 	} {

@@ -302,6 +302,34 @@ func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest t
 	return count, oldest, nil
 }
 
+// mostWaiting bounds how many pages of the index, of a megabyte each, Waiting
+// reads of a shard.
+const mostWaiting = 20
+
+// Waiting counts the requests that wait for an answer, by the due index: each
+// stands in it until its end. Beyond some tens of thousands it counts on no
+// further.
+func (t *Table) Waiting(ctx context.Context) (int, error) {
+	count := 0
+	for shard := range Shards {
+		input := t.dueQuery(shard, lastStamp)
+		input.Select = types.SelectCount
+		input.FilterExpression, input.ExpressionAttributeNames = aws.String("#status = :pending"), names("#status")
+		input.ExpressionAttributeValues[":pending"] = text(string(agency.Pending))
+		for range mostWaiting {
+			out, err := t.db.Query(ctx, input)
+			if err != nil {
+				return 0, fmt.Errorf("table: waiting: %w", err)
+			}
+			count += int(out.Count)
+			if input.ExclusiveStartKey = out.LastEvaluatedKey; input.ExclusiveStartKey == nil {
+				break
+			}
+		}
+	}
+	return count, nil
+}
+
 func (t *Table) dueQuery(shard int, now time.Time) *dynamodb.QueryInput {
 	return &dynamodb.QueryInput{
 		TableName: &t.name, IndexName: aws.String("ByDue"), KeyConditionExpression: aws.String("duePk = :shard AND dueSk <= :now"),

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/table"
+)
+
+// call is what a run is asked for; the schedule asks for nothing.
+type call struct {
+	// Redrive wakes, besides what is due, every event that has waited to be told
+	// for longer than it should, however long cleanup was to leave it alone.
+	Redrive bool `json:"redrive"`
+}
+
+// handle is a run, and what the operator is told of it.
+func (c *cleaner) handle(ctx context.Context, in call) (report, error) {
+	redriven, err := 0, error(nil)
+	if in.Redrive {
+		redriven, err = c.redrive(ctx)
+	}
+	r, runErr := c.run(ctx)
+	r.Redriven = redriven
+	err = errors.Join(err, runErr)
+	return r, errors.Join(err, c.measure(ctx, r))
+}
+
+// redrive wakes at once what waits to be woken again.
+func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
+	now := c.hub.Now().UTC()
+	var failures []error
+	for shard := range table.Shards {
+		for item, err := range c.table.Due(ctx, shard, now.Add(longestSleep+c.hub.Rules.WakeAfter)) {
+			if err != nil {
+				failures = append(failures, err)
+				continue
+			}
+			if item.Event == nil || !item.At.After(now) || now.Sub(item.Since) < c.hub.Rules.WakeAfter {
+				continue
+			}
+			done, err := c.table.Wake(ctx, *item.Event, item.At, now.Add(c.sleep(item, now)))
+			if err != nil {
+				failures = append(failures, fmt.Errorf("waking %s: %w", item.Event.ID, err))
+			}
+			if done {
+				woken++
+			}
+		}
+	}
+	slog.InfoContext(ctx, "Redriven.", "woken", woken, "failed", len(failures))
+	return woken, errors.Join(failures...)
+}
+
+// countEvery is how many minutes lie between counts of the requests that wait:
+// each reads through all of them.
+const countEvery = 15
+
+// measure tells CloudWatch of a run.
+func (c *cleaner) measure(ctx context.Context, r report) error {
+	now := c.hub.Now().UTC()
+	age := 0.0
+	if r.Oldest != nil {
+		age = max(0, now.Sub(*r.Oldest).Seconds())
+	}
+	c.meter.Record("", "",
+		cloud.One("Expired", cloud.Count, float64(r.Expired)), cloud.One("Woken", cloud.Count, float64(r.Woken+r.Redriven)),
+		cloud.One("CleanupFailed", cloud.Count, float64(r.Failed)),
+		cloud.One("Backlog", cloud.Count, float64(r.Backlog)), cloud.One("BacklogAge", cloud.Seconds, age))
+	if now.Truncate(time.Minute).Minute()%countEvery != 0 || !r.Finished {
+		return nil
+	}
+	waiting, err := c.table.Waiting(ctx)
+	if err != nil {
+		return err
+	}
+	c.meter.Record("", "", cloud.One("RequestsWaiting", cloud.Count, float64(waiting)))
+	return nil
+}
