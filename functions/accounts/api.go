@@ -18,7 +18,7 @@ func api(hub *agency.Hub) *rest.API {
 	h := handlers{hub}
 	rest.Handle(a, huma.Operation{
 		OperationID: "see-me", Method: http.MethodGet, Path: "/v1/me", Tags: []string{"accounts"},
-		Summary: "See who you are to the hub",
+		Summary: "See who you are to the hub", Description: "Mail to you that was held back, because your address bounced or complained, goes out again from now on.",
 	}, h.me)
 	rest.Handle(a, huma.Operation{
 		OperationID: "erase-me", Method: http.MethodDelete, Path: "/v1/me", DefaultStatus: http.StatusNoContent, Tags: []string{"accounts"},
@@ -82,6 +82,9 @@ type meOutput struct {
 	Body struct {
 		ID    string `json:"id"`
 		Email string `json:"email" doc:"Your address as it is compared: in composed form, trimmed, in lower case."`
+
+		Suppressed   *string    `json:"suppressed" enum:"bounced,complained" doc:"Why you were not mailed: an email to you came back, or was reported as unwanted. Reading this lifts it; it is shown until the next email goes out. Null for nothing."`
+		SuppressedAt *time.Time `json:"suppressedAt" doc:"When that was."`
 	}
 }
 
@@ -89,6 +92,7 @@ func (h handlers) me(ctx context.Context, actor agency.Actor, _ *struct{}) (*meO
 	me, err := h.hub.Me(ctx, actor)
 	out := &meOutput{}
 	out.Body.ID, out.Body.Email = string(me.ID), me.Email
+	out.Body.Suppressed, out.Body.SuppressedAt = rest.Optional(me.Suppression.Reason), rest.OptionalTime(me.Suppression.At)
 	return out, err
 }
 

@@ -19,6 +19,7 @@ type hub interface {
 	RaiseMail(ctx context.Context, m table.MailKey, fate table.Fate, messageID string, now time.Time) (bool, error)
 	Suppress(ctx context.Context, id agency.PersonID, reason agency.SuppressionReason, at time.Time) (bool, error)
 	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
+	FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error
 }
 
 // receiver notes what SES tells. Any number may work at once.
@@ -65,16 +66,22 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	if t.fate != table.MailBounced {
 		return nil
 	}
-	return r.failRequest(ctx, table.EventKey{Addressee: t.addressee, ID: t.mail.Event})
+	e, found, err := r.hub.Event(ctx, table.EventKey{Addressee: t.addressee, ID: t.mail.Event})
+	if err != nil || !found {
+		return err
+	}
+	if key, invites := e.Invited(); invites && key.Member == agency.Party(t.mail.Recipient) {
+		return r.hub.FailInvitation(ctx, key, e.At)
+	}
+	return r.failRequest(ctx, e)
 }
 
 // failRequest tells the agency that its request has reached nobody, once all of
 // its emails have come back. While notify is still at them it looks itself, when
 // it is done.
-func (r *receiver) failRequest(ctx context.Context, key table.EventKey) error {
-	e, found, err := r.hub.Event(ctx, key)
-	if err != nil || !found || !e.MailsRequest() || !e.WakeAt.IsZero() {
-		return err
+func (r *receiver) failRequest(ctx context.Context, e agency.Event) error {
+	if !e.MailsRequest() || !e.WakeAt.IsZero() {
+		return nil
 	}
 	mails, err := r.hub.Mails(ctx, e.ID)
 	if err != nil || !table.AllBounced(mails) {

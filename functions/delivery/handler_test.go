@@ -286,6 +286,58 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 	})
 }
 
+// Whoever let a person in reads that the email did not reach them, until they are
+// there or let in anew.
+func TestAnInvitationFails(t *testing.T) {
+	s := newStage(t)
+	paul := agency.At(s.profile.Addressee.Account(), s.owners[1].ID())
+	petra := agency.Caller{Actor: s.owners[0]}
+	is := func(want agency.Delivery) {
+		t.Helper()
+		read, err := s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{paul}})
+		if got := read.Profile(paul).Delivery; got != want || err != nil {
+			t.Errorf("%q, want %q (%v)", got, want, err)
+		}
+	}
+	remove := func() {
+		t.Helper()
+		s.now = s.now.Add(time.Minute)
+		if _, err := s.use.RemoveMember(t.Context(), petra, paul.Addressee.Account(), paul.Member, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	invite := func() {
+		t.Helper()
+		s.now = s.now.Add(time.Minute)
+		if _, _, err := s.use.InvitePerson(t.Context(), petra, paul.Addressee.Account(), agency.Invitation{Email: s.owners[1].Email, Role: agency.Admin}); err != nil {
+			t.Fatal(err)
+		}
+		s.event = s.latest(t)
+	}
+	remove()
+	invite()
+	for range 2 {
+		s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+		is(agency.DeliveryFailed)
+	}
+	late := s.says(t, 1, "Bounce", s.bounce("Permanent"))
+	remove()
+	invite()
+	is("")
+	if err := s.Handle(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	is("")
+	s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+	is(agency.DeliveryFailed)
+	if _, err := s.use.SeeAccount(t.Context(), agency.Caller{Actor: s.owners[1]}, paul.Addressee.Account()); err != nil {
+		t.Fatal(err)
+	}
+	is("")
+	s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+	is("")
+}
+
 // Whoever signs in is mailed again; news from before that changes nothing.
 func TestSigningInLiftsASuppression(t *testing.T) {
 	s := newStage(t)

@@ -65,7 +65,10 @@ func TestFate(t *testing.T) {
 
 			// Signing in lifts it: the mail goes out again, and SES has let go of the
 			// address too, or else it would say that it suppresses it.
-			who.get(t, "/v1/me").is(t, http.StatusOK)
+			me := who.get(t, "/v1/me").is(t, http.StatusOK)
+			if !strings.Contains(string(me.Body), `"suppressed":"`+as+`"`) {
+				t.Errorf("she is told %s", me.Body)
+			}
 			rival.delete(t, "/v1/accounts/"+theirs+"/team/"+who.id()).is(t, http.StatusOK)
 			s.told(t, removed(who, rival, "Rival Offices"))
 			fate(t, who, "person-removed", as)

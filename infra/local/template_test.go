@@ -155,6 +155,14 @@ func TestReadTheProductsTemplate(t *testing.T) {
 	if len(st.tables) != 1 || len(st.streams) != 1 || st.streams[0].function != "NotifyFunction" || !st.streams[0].partial || st.streams[0].deadLetter == "" {
 		t.Errorf("tables %+v, streams %+v", st.tables, st.streams)
 	}
+	if len(st.rules) != 1 || st.rules[0].function != "DeliveryFunction" || len(st.news["MailConfiguration"]) != 5 || len(st.buses) != 1 {
+		t.Errorf("rules %+v, news %v, buses %v", st.rules, st.news, st.buses)
+	}
+	for _, f := range st.functions {
+		if f.id == "DeliveryFunction" && (f.async == nil || f.async.failures != "DeliveryFailures" || f.async.retries != 2) {
+			t.Errorf("delivery is called as %+v", f.async)
+		}
+	}
 	if len(st.schedules) != 1 || st.schedules[0].function != "CleanupFunction" {
 		t.Errorf("schedules %+v", st.schedules)
 	}

@@ -111,3 +111,16 @@ func (e Event) Connection() ConnectionID {
 func (e Event) MailsRequest() bool {
 	return e.Type == ConnectionRequested || e.Type == ConnectionResent
 }
+
+// Invited is the profile whose person the event tells, by an email, that they
+// have it; false for an event that lets nobody in.
+func (e Event) Invited() (ProfileKey, bool) {
+	switch {
+	case e.Type == PersonAdded:
+		return ProfileKey{Addressee: e.Addressee, Member: e.Member}, true
+	case e.Type == AccountCreated && e.Client != "":
+		return ProfileKey{Addressee: e.Addressee, Member: Party(e.Client)}, true
+	default:
+		return ProfileKey{}, false
+	}
+}

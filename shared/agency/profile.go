@@ -55,7 +55,8 @@ const (
 	AgencyKind Kind = "agency"
 )
 
-// Delivery is what may be told of the fate of a request's email.
+// Delivery is what may be told of the fate of a request's email, or of a
+// person's invitation.
 type Delivery string
 
 // The fates as an agency sees them.
@@ -109,7 +110,9 @@ type Profile struct {
 	// Until is when an active profile ends by itself; zero for never.
 	Until time.Time
 	// Since is when the profile last changed its status.
-	Since    time.Time
+	Since time.Time
+	// Delivery is what became of the request's email. A person's is "", or failed
+	// when the email that told them of their profile came back.
 	Delivery Delivery
 	// Resends counts how often the present request was sent again, and MailedAt
 	// is when it was sent last.

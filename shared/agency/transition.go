@@ -247,7 +247,7 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		}
 	case Open, Create, Invite:
 		next.Role, next.Areas = s.Role, s.Areas
-		next.Issuer, next.Subject = "", ""
+		next.Issuer, next.Subject, next.Delivery = "", "", ""
 		if p.Status != Active || s.Role != Member {
 			next.Clients = nil
 		}

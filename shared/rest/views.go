@@ -92,7 +92,7 @@ type Member struct {
 	RequestedAt *time.Time `json:"requestedAt"`
 	ExpiresAt   *time.Time `json:"expiresAt"`
 	Until       *time.Time `json:"until"`
-	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email."`
+	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email. A person's is null, or failed when the email that told them came back and they have not signed in since."`
 	Clients     *[]string  `json:"clients" nullable:"true" doc:"The only clients that a member of an agency is assigned to; null for all."`
 }
 
@@ -137,7 +137,7 @@ type Connection struct {
 	RequestedAt *time.Time `json:"requestedAt"`
 	ExpiresAt   *time.Time `json:"expiresAt"`
 	Until       *time.Time `json:"until"`
-	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email."`
+	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email: failed is when it has reached nobody, because each one that was sent came back."`
 }
 
 // AgencyRef names an agency.

@@ -169,6 +169,17 @@ func (t *Table) FailDelivery(ctx context.Context, k agency.ProfileKey, request i
 	return err
 }
 
+// FailInvitation notes that the email which told a person of their profile came
+// back, if they have not used it, nor been let in anew since that time.
+func (t *Table) FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error {
+	_, err := t.update(ctx, profileKey(k), "SET #delivery = :failed, #version = #version + :one",
+		"#status = :active AND #since = :since AND attribute_not_exists(#sub) AND attribute_not_exists(#delivery)",
+		map[string]types.AttributeValue{
+			":failed": text(string(agency.DeliveryFailed)), ":active": text(string(agency.Active)), ":since": text(stamp(since)), ":one": number(1),
+		})
+	return err
+}
+
 // Suppress keeps mail from a person from now on, for what happened at that time.
 // It answers false when that is older than what is known: the person has signed
 // in since, or it has been noted before. Nothing is known of a person who was
