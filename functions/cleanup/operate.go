@@ -35,7 +35,7 @@ func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
 	now := c.hub.Now().UTC()
 	var failures []error
 	for shard := range table.Shards {
-		for item, err := range c.table.Due(ctx, shard, now.Add(longestSleep+c.hub.Rules.WakeAfter)) {
+		for item, err := range c.table.Due(ctx, shard, c.horizon(now)) {
 			if err != nil {
 				failures = append(failures, err)
 				continue
@@ -63,14 +63,15 @@ const countEvery = 15
 // measure tells CloudWatch of a run.
 func (c *cleaner) measure(ctx context.Context, r report) error {
 	now := c.hub.Now().UTC()
-	age := 0.0
-	if r.Oldest != nil {
-		age = max(0, now.Sub(*r.Oldest).Seconds())
+	untold, since, err := c.table.Untold(ctx, now.Add(-c.hub.Rules.WakeAfter), c.horizon(now))
+	if err != nil {
+		return err
 	}
 	c.meter.Record("", "",
 		cloud.One("Expired", cloud.Count, float64(r.Expired)), cloud.One("Woken", cloud.Count, float64(r.Woken+r.Redriven)),
 		cloud.One("CleanupFailed", cloud.Count, float64(r.Failed)),
-		cloud.One("Backlog", cloud.Count, float64(r.Backlog)), cloud.One("BacklogAge", cloud.Seconds, age))
+		cloud.One("Backlog", cloud.Count, float64(r.Backlog)), cloud.One("BacklogAge", cloud.Seconds, age(r.Oldest, now)),
+		cloud.One("Untold", cloud.Count, float64(untold)), cloud.One("UntoldAge", cloud.Seconds, age(&since, now)))
 	if now.Truncate(time.Minute).Minute()%countEvery != 0 || !r.Finished {
 		return nil
 	}
@@ -80,4 +81,17 @@ func (c *cleaner) measure(ctx context.Context, r report) error {
 	}
 	c.meter.Record("", "", cloud.One("RequestsWaiting", cloud.Count, float64(waiting)))
 	return nil
+}
+
+// horizon is before when every event that is left alone comes due again.
+func (c *cleaner) horizon(now time.Time) time.Time {
+	return now.Add(longestSleep + c.hub.Rules.WakeAfter)
+}
+
+// age is in seconds; 0 for nothing.
+func age(since *time.Time, now time.Time) float64 {
+	if since == nil || since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(*since).Seconds())
 }

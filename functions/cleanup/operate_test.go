@@ -12,6 +12,7 @@ import (
 // mended what was wrong; one that has only just happened is left to notify.
 func TestRedriveWakesWhatWaits(t *testing.T) {
 	f := newFixture(t)
+	f.now = f.now.Add(f.hub.Rules.WakeAfter)
 	f.tell(t)
 	f.now = f.now.Add(time.Minute)
 	f.request(t, 1)
@@ -33,6 +34,10 @@ func TestRedriveWakesWhatWaits(t *testing.T) {
 	if err != nil || r.Woken != 0 || r.Redriven != 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
+	// What is left alone is in no backlog, and waits all the same.
+	if m := f.metrics.String(); !strings.Contains(m, `"Backlog":[0]`) || !strings.Contains(m, `"Untold":[3]`) || !strings.Contains(m, `"UntoldAge":[11160]`) {
+		t.Errorf("metrics: %s", m)
+	}
 	r, err = f.handle(t.Context(), call{Redrive: true})
 	// The opening of its account, the request, and that it has expired.
 	if err != nil || r.Redriven < 2 || r.Woken != 0 {
@@ -52,6 +57,7 @@ func TestRedriveWakesWhatWaits(t *testing.T) {
 
 func TestWhatIsMeasured(t *testing.T) {
 	f := newFixture(t)
+	f.now = f.now.Add(f.hub.Rules.WakeAfter)
 	f.tell(t)
 	f.now = time.Date(2026, 11, 23, 12, 15, 30, 0, time.UTC)
 	f.request(t, 1)
@@ -61,7 +67,7 @@ func TestWhatIsMeasured(t *testing.T) {
 		want  []string
 		never string
 	}{
-		{0, []string{`"Backlog":[0]`, `"BacklogAge":[0]`, `"RequestsWaiting":[2]`, `"Stack":""`, `"Namespace":"AgencyHub"`}, "@"},
+		{0, []string{`"Backlog":[0]`, `"BacklogAge":[0]`, `"RequestsWaiting":[2]`, `"Untold":[0]`, `"UntoldAge":[0]`, `"Stack":""`, `"Namespace":"AgencyHub"`}, "@"},
 		{time.Minute, []string{`"Backlog":[0]`}, "RequestsWaiting"},
 	} {
 		f.now = f.now.Add(step.after)

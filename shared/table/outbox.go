@@ -302,9 +302,41 @@ func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest t
 	return count, oldest, nil
 }
 
-// mostWaiting bounds how many pages of the index, of a megabyte each, Waiting
-// reads of a shard.
-const mostWaiting = 20
+// Untold counts the events from before an instant that not everyone has been told
+// of, be they due or left alone until that horizon, and says since when the
+// longest of them waits; zero for none. Like Waiting it counts within bounds.
+func (t *Table) Untold(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error) {
+	for shard := range Shards {
+		input := t.dueQuery(shard, horizon)
+		input.FilterExpression, input.ProjectionExpression = aws.String("#type <> :none AND #at <= :before"), aws.String("#at")
+		input.ExpressionAttributeNames = names("#type #at")
+		input.ExpressionAttributeValues[":none"], input.ExpressionAttributeValues[":before"] = text(""), text(stamp(before))
+		for range mostPages {
+			out, err := t.db.Query(ctx, input)
+			if err != nil {
+				return 0, time.Time{}, fmt.Errorf("table: untold: %w", err)
+			}
+			count += len(out.Items)
+			for _, item := range out.Items {
+				at, err := unstamp(textOf(item["at"]))
+				if err != nil {
+					return 0, time.Time{}, fmt.Errorf("table: untold: %w", err)
+				}
+				if oldest.IsZero() || at.Before(oldest) {
+					oldest = at
+				}
+			}
+			if input.ExclusiveStartKey = out.LastEvaluatedKey; input.ExclusiveStartKey == nil {
+				break
+			}
+		}
+	}
+	return count, oldest, nil
+}
+
+// mostPages bounds how many pages of the index, of a megabyte each, are read of a
+// shard to count what stands there.
+const mostPages = 20
 
 // Waiting counts the requests that wait for an answer, by the due index: each
 // stands in it until its end. Beyond some tens of thousands it counts on no
@@ -316,7 +348,7 @@ func (t *Table) Waiting(ctx context.Context) (int, error) {
 		input.Select = types.SelectCount
 		input.FilterExpression, input.ExpressionAttributeNames = aws.String("#status = :pending"), names("#status")
 		input.ExpressionAttributeValues[":pending"] = text(string(agency.Pending))
-		for range mostWaiting {
+		for range mostPages {
 			out, err := t.db.Query(ctx, input)
 			if err != nil {
 				return 0, fmt.Errorf("table: waiting: %w", err)
