@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -196,16 +195,11 @@ func printEvents(data, kind string, last int, out io.Writer) error {
 	}
 	var lines [][]byte
 	for _, path := range files {
-		f, err := os.Open(path)
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		for s := bufio.NewReader(f); ; {
-			line, err := s.ReadBytes('\n')
-			if err != nil {
-				break
-			}
+		for line := range bytes.Lines(content) {
 			var e busEvent
 			if err := json.Unmarshal(line, &e); err != nil {
 				return fmt.Errorf("%s: %w", path, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -74,10 +75,11 @@ func (m *mailRoom) send(w http.ResponseWriter, r *http.Request) {
 	var s sending
 	var taken struct{ MessageID string }
 	if res.StatusCode == http.StatusOK {
-		if err := json.Unmarshal(body, &s); err == nil {
-			err = json.Unmarshal(answer, &taken)
+		err := errors.Join(json.Unmarshal(body, &s), json.Unmarshal(answer, &taken))
+		if err == nil {
+			err = m.tell(s, taken.MessageID)
 		}
-		if err := m.tell(s, taken.MessageID); err != nil {
+		if err != nil {
 			m.logf("what became of an email is lost: %v", err)
 		}
 	}

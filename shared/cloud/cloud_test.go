@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -193,4 +194,20 @@ func captureLog(t *testing.T) *bytes.Buffer {
 	slog.SetDefault(slog.New(newHandler(&lines, "")))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	return &lines
+}
+
+func TestMetricsAreLinesOfTheLog(t *testing.T) {
+	t.Setenv("STACK_NAME", "hub")
+	var out bytes.Buffer
+	m := NewMeter(&out, func() time.Time { return time.UnixMilli(1_700_000_000_000) })
+	m.Record("", "", One("Backlog", Count, 3), Metric{Name: "TimeToEmail", Unit: Seconds, Values: []float64{1.5, 2}})
+	m.Record("Fate", "bounced", One("Mails", Count, 1))
+	m.Record("", "", Metric{Name: "Nothing", Unit: Count})
+	want := `{"Backlog":[3],"Stack":"hub","TimeToEmail":[1.5,2],"_aws":{"CloudWatchMetrics":[{"Dimensions":[["Stack"]],` +
+		`"Metrics":[{"Name":"Backlog","Unit":"Count"},{"Name":"TimeToEmail","Unit":"Seconds"}],"Namespace":"AgencyHub"}],"Timestamp":1700000000000}}` + "\n" +
+		`{"Fate":"bounced","Mails":[1],"Stack":"hub","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Stack","Fate"]],` +
+		`"Metrics":[{"Name":"Mails","Unit":"Count"}],"Namespace":"AgencyHub"}],"Timestamp":1700000000000}}` + "\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
 }
