@@ -44,7 +44,7 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		slog.WarnContext(ctx, "An event of SES can't be understood.", "reason", err.Error())
 		return nil
 	}
-	log := slog.With("event", string(t.mail.Event), "kind", t.mail.Kind, "recipient", string(t.mail.Recipient), "messageId", t.messageID, "fate", string(t.fate))
+	log := slog.With("event", string(t.mail.Event), "account", string(t.addressee), "kind", t.mail.Kind, "recipient", string(t.mail.Recipient), "messageId", t.messageID, "fate", string(t.fate))
 	raised, err := r.hub.RaiseMail(ctx, t.mail, t.fate, t.messageID, r.now())
 	if err != nil {
 		return err

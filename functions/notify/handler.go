@@ -71,7 +71,7 @@ func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (even
 			slog.ErrorContext(ctx, "A stream record has no event's key; it is skipped.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
 			continue
 		}
-		log := slog.With("event", string(key.ID))
+		log := slog.With("event", string(key.ID), "account", string(key.Addressee))
 		err = run.tell(ctx, key, log)
 		switch {
 		case err == nil:

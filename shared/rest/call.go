@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,8 +20,18 @@ type call struct {
 	actor agency.Actor
 	// route and what follows are for the log line, set as they become known.
 	route string
+	ids   []slog.Attr
 	code  agency.Code
 	cause error
+}
+
+// note keeps what a path names for the log line: ids alone, since anybody can
+// type anything there, an address too.
+func (c *call) note(name, value string) {
+	_, _, connection := agency.ConnectionID(value).Split()
+	if connection || agency.Party(value).Valid() {
+		c.ids = append(c.ids, slog.String(name, value))
+	}
 }
 
 type callKey struct{}

@@ -60,12 +60,16 @@ func (a *API) answer(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 	return w
 }
 
-// logCall writes the one line of each request: no path, query or body, which
-// may hold what a log must not.
+// logCall writes the one line of each request: of its path the ids, and no query
+// or body, which may hold what a log must not.
 func logCall(ctx context.Context, c *call, method string, status int, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("requestId", c.requestID), slog.String("method", method), slog.String("route", c.route),
 		slog.Int("status", status), slog.Float64("ms", float64(took.Microseconds())/1000),
+	}
+	attrs = append(attrs, c.ids...)
+	if c.actor.Email != "" {
+		attrs = append(attrs, slog.String("actor", string(c.actor.ID())))
 	}
 	if c.code != "" {
 		attrs = append(attrs, slog.String("code", string(c.code)))

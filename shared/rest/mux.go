@@ -56,10 +56,12 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		notInContract(w, r, segments)
 		return
 	}
-	callOf(r.Context()).route = best.path
+	c := callOf(r.Context())
+	c.route = best.path
 	for i, segment := range best.segments {
 		if name, ok := parameter(segment); ok {
 			r.SetPathValue(name, segments[i])
+			c.note(name, segments[i])
 		}
 	}
 	best.handler(w, r)

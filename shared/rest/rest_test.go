@@ -482,6 +482,9 @@ func TestOneLogLineEachRequest(t *testing.T) {
 	invoke(t, event(t, "GET", "/v1/things?cursor=confidential", ""))
 	invoke(t, event(t, "POST", "/v1/things/confidential?as=confidential", `{"confidential":1}`))
 	invoke(t, event(t, "POST", "/v1/fail/conflict", ""))
+	const account = "acct_00000000000000000000000001"
+	invoke(t, event(t, "POST", "/v1/things/"+account, `{}`))
+	invoke(t, event(t, "POST", "/v1/things/ann%40agency.test", `{}`))
 	var got []map[string]any
 	for line := range strings.Lines(logged()) {
 		var entry map[string]any
@@ -496,9 +499,15 @@ func TestOneLogLineEachRequest(t *testing.T) {
 		got = append(got, entry)
 	}
 	want := []map[string]any{
-		{"level": "INFO", "msg": "request", "requestId": "JKJaXmPLvHcESHA=", "method": "GET", "route": "/v1/things", "status": 200.0},
-		{"level": "INFO", "msg": "request", "requestId": "JKJaXmPLvHcESHA=", "method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid"},
-		{"level": "INFO", "msg": "request", "requestId": "JKJaXmPLvHcESHA=", "method": "POST", "route": "/v1/fail/{with}", "status": 409.0, "code": "conflict", "cause": "secret text"},
+		{"method": "GET", "route": "/v1/things", "status": 200.0},
+		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid"},
+		{"method": "POST", "route": "/v1/fail/{with}", "status": 409.0, "code": "conflict", "cause": "secret text"},
+		// Of a path the line holds ids, and nothing else that somebody typed.
+		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid", "thing": account},
+		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid"},
+	}
+	for _, line := range want {
+		line["level"], line["msg"], line["requestId"], line["actor"] = "INFO", "request", "JKJaXmPLvHcESHA=", string(agency.NewPersonID("ann@agency.test"))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
