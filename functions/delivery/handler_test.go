@@ -369,6 +369,9 @@ func TestSigningInLiftsASuppression(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.is(t, "complained, sent: sent")
+	s.now = s.now.Add(time.Minute)
+	s.hears(t, 0, "Bounce", s.bounce("Permanent"))
+	s.is(t, "complained (bounced), sent: sent")
 }
 
 // What is not of the hub, or cannot be understood, changes nothing, and is not

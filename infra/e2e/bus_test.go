@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +48,15 @@ func (s *stack) bus() ([]published, error) {
 	return all, nil
 }
 
+// heard are the types of events that the buses of this run had.
+var heard sync.Map
+
+// unheard are the types that no story of the run has caused.
+func unheard() ([]string, error) {
+	types, err := testbed.EventTypes()
+	return slices.DeleteFunc(types, func(kind string) bool { _, ok := heard.Load(kind); return ok }), err
+}
+
 // auditBus holds everything that a run has put on the bus to its schema, and to
 // holding neither an address nor a token.
 func (s *stack) auditBus() error {
@@ -58,6 +70,7 @@ func (s *stack) auditBus() error {
 	}
 	var wrong []error
 	for _, p := range all {
+		heard.Store(p.DetailType, true)
 		if err := schemas.Validate(p.DetailType, p.Detail); err != nil {
 			wrong = append(wrong, fmt.Errorf("on the bus: %w\n%s", err, p.Detail))
 		}
@@ -127,5 +140,30 @@ func TestBus(t *testing.T) {
 		"4 connection.revoked of request 1: active to revoked, pages:edit mail:none",
 	}, lines); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Without a stack, or beside one, `events` shows what the bus keeps; redrive is a
+// run of cleanup.
+func TestTheOperatorsCommands(t *testing.T) {
+	s := common(t)
+	ann := s.person(t, "ann@operator.test")
+	id := ann.opens(t, "Luna Bakery")
+	s.untilMark(t)
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(built.runner, append(args, "-data", s.Data)...)
+		cmd.Dir = built.root
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	if out := run("events", "-type", "account.opened", "-last", "2"); !strings.Contains(out, `"account": "`+id+`"`) || strings.Count(out, `"detail-type"`) != 2 {
+		t.Errorf("events: %s", out)
+	}
+	if out := run("redrive"); !strings.Contains(out, `"redriven":0`) {
+		t.Errorf("redrive: %s", out)
 	}
 }

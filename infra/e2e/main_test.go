@@ -60,6 +60,11 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, "e2e: no test has had a good answer of", missing)
 		code = 1
 	}
+	missing, failed := unheard()
+	if err = errors.Join(err, failed); whole && code == 0 && len(missing) > 0 {
+		fmt.Fprintln(os.Stderr, "e2e: no test has brought about", missing)
+		code = 1
+	}
 	return code
 }
 

@@ -126,7 +126,7 @@ func schema(kind agency.EventType, what description) ([]byte, error) {
 		"person":     id(what.about.person, "Where it happened, if in no account: whom a request is addressed to, or who is concerned."),
 		"agency":     id(what.about.agency, "The agency concerned; of an owned account, its owner."),
 		"connection": id(what.about.connection, "How the API names the connection."),
-		"member":     id(what.about.member, "Whose profile changed."),
+		"member":     id(what.about.member, "Whose profile changed; of what is held off, the agency."),
 		"actor":      id(maybe(aPerson), "Who did it; null for the clock."),
 		"as":         id(maybe(anAccount), "The agency in whose name they did it."),
 		"client":     id(maybe(aPerson), "Who was given access to an account that was created."),
