@@ -13,8 +13,8 @@ import (
 
 // call is what a run is asked for; the schedule asks for nothing.
 type call struct {
-	// Redrive wakes, besides what is due, every event that has waited to be told
-	// for longer than it should, however long cleanup was to leave it alone.
+	// Redrive wakes every event that has waited to be told for longer than it
+	// should, however long cleanup was to leave it alone.
 	Redrive bool `json:"redrive"`
 }
 
@@ -30,7 +30,7 @@ func (c *cleaner) handle(ctx context.Context, in call) (report, error) {
 	return r, errors.Join(err, c.measure(ctx, r))
 }
 
-// redrive wakes at once what waits to be woken again.
+// redrive wakes at once what waits to be woken, now or later.
 func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
 	now := c.hub.Now().UTC()
 	var failures []error
@@ -40,7 +40,7 @@ func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
 				failures = append(failures, err)
 				continue
 			}
-			if item.Event == nil || !item.At.After(now) || now.Sub(item.Since) < c.hub.Rules.WakeAfter {
+			if item.Event == nil || now.Sub(item.Since) < c.hub.Rules.WakeAfter {
 				continue
 			}
 			done, err := c.table.Wake(ctx, *item.Event, item.At, now.Add(c.sleep(item, now)))

@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"testing"
+)
+
+// An audit that finds nothing must be one that would have found something.
+func TestTheAuditFindsWhatLeaks(t *testing.T) {
+	for line, leaks := range map[string]bool{
+		`accounts | {"level":"INFO","message":"request","account":"acct_1"}`:     false,
+		`local       | sign-in  http://x   (make token EMAIL=ann@agency.test)`:   false,
+		`accounts | {"message":"request","path":"/v1/x/ann@agency.test"}`:        true,
+		`notify | {"message":"to Zoë@Shop.Example"}`:                             true,
+		`accounts | {"authorization":"Bearer OPAQUE-token-1"}`:                   true,
+		`accounts | eyJhbGciOiJSUzI1NiJ9`:                                        true,
+		`delivery | {"destination":["bounce@simulator.amazonses.com"]}`:          true,
+		`accounts | {"level":"ERROR","message":"A call failed."}`:                true,
+		`notify | {"message":"An email is sent.","subject":"spring collection"}`: true,
+	} {
+		s := &stack{log: &terminal{}}
+		s.keeps("zoë@shop.example", "address")
+		s.keeps("opaque-TOKEN-1", "token")
+		if _, err := s.log.Write([]byte(line + "\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.audit(); (err != nil) != leaks {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
