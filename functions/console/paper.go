@@ -88,7 +88,7 @@ func newPaper(c *console) (*paper, error) {
 	words := template.FuncMap{
 		"asset": c.assets.url, "areaName": c.areaName, "planName": c.planName, "planPrice": c.planPrice, "openURL": c.env.Settings.OpenURL,
 		"level": levelWords, "levels": levels, "role": roleWords, "status": statusWords, "stamp": stamp, "iso": iso, "lasting": lasting,
-		"price": price, "field": newField, "hint": hinted, "most": atMost, "type": ofType, "optional": optional, "long": long,
+		"price": agency.Money, "field": newField, "hint": hinted, "most": atMost, "type": ofType, "optional": optional, "long": long,
 	}
 	all, err := fs.Glob(pages, "pages/*.html")
 	if err != nil {
@@ -150,29 +150,13 @@ func (c *console) plan(id string) agency.Plan {
 
 func (c *console) planName(id string) string { return c.plan(id).Name }
 
-// planPrice is what a plan costs a month, as in "29.00 USD".
+// planPrice is what a plan costs a month, as in "29 USD".
 func (c *console) planPrice(id string) string {
 	p := c.plan(id)
 	if p.Currency == "" {
 		return ""
 	}
-	return price(p.MonthlyPrice, p.Currency)
-}
-
-// price is an amount in minor units as a person reads it. Most currencies have
-// two decimals.
-func price(amount int, currency string) string {
-	decimals, unit := 2, 100
-	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF":
-		decimals, unit = 0, 1
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		decimals, unit = 3, 1000
-	}
-	if decimals == 0 {
-		return fmt.Sprintf("%d %s", amount, currency)
-	}
-	return fmt.Sprintf("%d.%0*d %s", amount/unit, decimals, amount%unit, currency)
+	return agency.Money(p.MonthlyPrice, p.Currency)
 }
 
 var levels = func() []agency.Level { return []agency.Level{agency.None, agency.View, agency.Edit} }

@@ -251,23 +251,12 @@ func lasting(d time.Duration) string {
 	return "less than a minute"
 }
 
-// price is what a plan costs, "" for nothing. Most currencies have two decimals.
+// price is what a plan costs, "" for nothing.
 func price(p agency.Plan) string {
-	decimals, unit := 2, 100
-	switch p.Currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF":
-		decimals, unit = 0, 1
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		decimals, unit = 3, 1000
-	}
-	switch {
-	case p.MonthlyPrice == 0:
+	if p.MonthlyPrice == 0 {
 		return ""
-	case p.MonthlyPrice%unit == 0:
-		return fmt.Sprintf("%d %s", p.MonthlyPrice/unit, p.Currency)
-	default:
-		return fmt.Sprintf("%d.%0*d %s", p.MonthlyPrice/unit, decimals, p.MonthlyPrice%unit, p.Currency)
 	}
+	return agency.Money(p.MonthlyPrice, p.Currency)
 }
 
 // rendered is an email as it is sent.

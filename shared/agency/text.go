@@ -1,6 +1,7 @@
 package agency
 
 import (
+	"fmt"
 	"net/mail"
 	"strings"
 	"time"
@@ -74,6 +75,22 @@ func readUntil(given *time.Time, now time.Time) (*time.Time, error) {
 		return nil, invalid("body.until", "The end date must lie within %d years. Leave it out for access without an end.", farthest)
 	}
 	return &until, nil
+}
+
+// Money is an amount in minor units of a currency as a person reads it, such as
+// "29 USD" or "29.50 USD". Most currencies have two decimals.
+func Money(amount int, currency string) string {
+	decimals, unit := 2, 100
+	switch currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF":
+		decimals, unit = 0, 1
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		decimals, unit = 3, 1000
+	}
+	if amount%unit == 0 {
+		return fmt.Sprintf("%d %s", amount/unit, currency)
+	}
+	return fmt.Sprintf("%d.%0*d %s", amount/unit, decimals, amount%unit, currency)
 }
 
 // Fold is a name as it is ordered and searched: in composed form, in lower case,
