@@ -303,11 +303,11 @@ func (p *clientsPage) address(cursor string) string {
 func (c *console) facts(p agency.Profile) clientFacts {
 	now := c.now()
 	f := clientFacts{
-		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Plan: p.Plan, Reach: c.inShort(c.hub.Areas(p)),
+		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Plan: p.Subscription.Plan, Reach: c.inShort(c.hub.Areas(p)),
 		Expires: p.ExpiresAt, Until: p.Until, Since: p.Since, Account: p.Account(),
 	}
-	if p.Plan != "" {
-		f.Price = c.planPrice(p.Plan)
+	if p.Subscription.Plan != "" {
+		f.Price = c.planPrice(p.Subscription.Plan)
 	}
 	switch {
 	case f.Name != "":

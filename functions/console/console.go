@@ -64,9 +64,19 @@ func (c *console) routes() {
 	c.page("/agencies/{agency}", c.clients)
 	c.page("/agencies/{agency}/clients.csv", c.clientsFile)
 	c.page("/agencies/{agency}/clients/{id}", c.client)
+	c.page("/agencies/{agency}/bill", c.bill)
+	c.page("/agencies/{agency}/activity", c.agencyActivity)
 	c.page("/agencies/{agency}/add", c.add)
 	c.page("/agencies/{agency}/add/create", c.createClient)
 	c.page("/agencies/{agency}/add/connect", c.connectClient)
+
+	// The account's side.
+	c.page("/me", c.me)
+	c.page("/accounts/{account}/team", c.team)
+	c.page("/accounts/{account}/team/{member}", c.member)
+	c.page("/accounts/{account}/settings", c.about)
+	c.page("/accounts/{account}/activity", c.activity)
+	c.page("/accounts/{account}/subscription", c.subscription)
 }
 
 // handler is one page: it answers what is to be shown or where to go on. An
@@ -114,8 +124,8 @@ func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // policy lets a page load what is ours and nothing else, and be shown in no
-// frame.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+// frame. Pico draws its ticks and arrows as data: images.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // robots keeps search engines out of addresses that only people are sent to.
