@@ -673,6 +673,26 @@ func TestClientsFile(t *testing.T) {
 	}
 }
 
+// TestClientsFileIsBounded says in the file that it does not hold all.
+func TestClientsFileIsBounded(t *testing.T) {
+	s := newAgencySite(t)
+	for n := range 4 {
+		s.own(fmt.Sprintf("Client %d", n), nil)
+	}
+	r := httptest.NewRequest(http.MethodGet, testSite+s.at("/clients.csv"), nil)
+	r.SetPathValue("agency", string(s.id))
+	for most, last := range map[int]string{3: "The list goes on. This file holds the first 3 clients", 4: "Client 3,"} {
+		file, err := s.export(&visit{console: s.console, ctx: t.Context(), r: r, actor: s.ann}, most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(file.String()), "\r\n")
+		if len(lines) != 5 || !strings.HasPrefix(strings.Trim(lines[4], `"`), last) {
+			t.Errorf("%d at most: %q", most, lines)
+		}
+	}
+}
+
 func TestHarmlessCell(t *testing.T) {
 	for cell, want := range map[string]string{
 		"": "", "a=b": "a=b", "=1": "'=1", "\t=1": "'\t=1", "\r=1": "'\r=1", " =1": "' =1", "\u00a0-1": "'\u00a0-1", "＠x": "'＠x", "é": "é",
