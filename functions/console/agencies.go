@@ -150,14 +150,24 @@ type clientFacts struct {
 	Unnamed string
 	Status  agency.Status
 	Owned   bool
-	Plan    string
-	Price   string
+	// Plan, Price and Subscribed are of an account that the agency pays for.
+	Plan, Price string
+	Subscribed  agency.SubscriptionState
 	// Reach is the levels in short, granted or asked for.
 	Reach                 string
 	Failed                bool
 	Expires, Until, Since time.Time
 	// Account is known, and may be opened, while Status is active.
 	Account agency.AccountID
+}
+
+// Trouble is the state of a subscription that does not simply go on; "" of one
+// that does.
+func (f clientFacts) Trouble() agency.SubscriptionState {
+	if f.Subscribed == agency.SubscriptionActive || f.Over() {
+		return ""
+	}
+	return f.Subscribed
 }
 
 // Active, Pending and Over tell where the connection stands.
@@ -303,11 +313,12 @@ func (p *clientsPage) address(cursor string) string {
 func (c *console) facts(p agency.Profile) clientFacts {
 	now := c.now()
 	f := clientFacts{
-		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Plan: p.Subscription.Plan, Reach: c.inShort(c.hub.Areas(p)),
+		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Reach: c.inShort(c.hub.Areas(p)),
 		Expires: p.ExpiresAt, Until: p.Until, Since: p.Since, Account: p.Account(),
 	}
-	if p.Subscription.Plan != "" {
-		f.Price = c.planPrice(p.Subscription.Plan)
+	if f.Owned {
+		// What an account costs is its payer's to see.
+		f.Plan, f.Price, f.Subscribed = p.Subscription.Plan, c.planPrice(p.Subscription.Plan), p.Subscription.StateAt(now)
 	}
 	switch {
 	case f.Name != "":

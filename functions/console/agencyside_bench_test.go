@@ -46,7 +46,7 @@ func BenchmarkHubPage(b *testing.B) {
 	s := busySite(b)
 	session := s.cookie(s.ann)
 	for b.Loop() {
-		r := httptest.NewRequest(http.MethodGet, testSite+s.at(""), nil)
+		r := httptest.NewRequest(http.MethodGet, publicURL+s.under(""), nil)
 		r.AddCookie(session)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)

@@ -1,17 +1,11 @@
 package main
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/csv"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,69 +14,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/settings"
-	"agencyhub/shared/table"
-	"agencyhub/shared/testbed"
 )
 
-var updateAgencyGoldens = flag.Bool("update-agency", false, "write the goldens of the agency's pages anew")
-
-// agencySite is the console on a real table, with a clock that stands still
-// until it is moved, and an issuer whose key the test holds.
+// agencySite is a site where Ann has an agency.
 type agencySite struct {
-	*console
-	t     testing.TB
-	db    *dynamodb.Client
-	table string
-	now   time.Time
-	ids   int
-	key   *rsa.PrivateKey
-	ann   agency.Actor
-	id    agency.AccountID
+	*site
+	ann agency.Actor
+	id  agency.AccountID
 }
-
-const (
-	testIssuer = "https://login.test"
-	testSite   = "https://hub.test"
-)
 
 func newAgencySite(t testing.TB) *agencySite {
 	t.Helper()
-	chosen, err := settings.Load("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &agencySite{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), ann: agencyPerson("ann@agency.test")}
-	s.db, s.table = testbed.Table(t)
-	hub := &agency.Hub{
-		Store: table.New(s.db, s.table), Rules: chosen.Rules(), Now: func() time.Time { return s.now },
-		NewEventID: func(at time.Time) agency.EventID {
-			s.ids++
-			return agency.EventID(fmt.Sprintf("evt_%013d%013d", at.UnixMilli(), s.ids))
-		},
-	}
-	env := settings.Environment{PublicURL: testSite, OIDCIssuer: testIssuer, OIDCClientID: "console", Settings: chosen}
-	if s.console, err = newConsole(hub, env, hub.Now); err != nil {
-		t.Fatal(err)
-	}
-	if s.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-		t.Fatal(err)
-	}
-	keys := &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{s.key.Public()}}
-	s.issuer.found = &provider{verifier: oidc.NewVerifier(testIssuer, keys, &oidc.Config{ClientID: "console", Now: hub.Now})}
+	s := &agencySite{site: newSite(t)}
+	s.at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	s.ann = s.actor("ann@agency.test")
 	s.id = s.openAccount(s.ann, "Bright Agency")
-	if _, err := hub.SwitchHubOn(t.Context(), s.ann, s.id); err != nil {
+	if _, err := s.hub.SwitchHubOn(t.Context(), s.ann, s.id); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
-
-func agencyPerson(email string) agency.Actor { return agency.NewActor(email, testIssuer, email) }
 
 // openAccount opens an account of somebody's own.
 func (s *agencySite) openAccount(who agency.Actor, name string) agency.AccountID {
@@ -111,7 +65,7 @@ var someAreas = agency.Areas{"pages": agency.Edit, "mail": agency.View}
 // ask opens a client's account and asks to work in it.
 func (s *agencySite) ask(client, name string) agency.Profile {
 	s.t.Helper()
-	id := s.openAccount(agencyPerson(client), name)
+	id := s.openAccount(s.actor(client), name)
 	p, err := s.hub.RequestConnection(s.t.Context(), s.ann, s.id, agency.Ask{Account: id, Message: "Shall we?", Areas: someAreas})
 	if err != nil {
 		s.t.Fatal(err)
@@ -123,7 +77,7 @@ func (s *agencySite) ask(client, name string) agency.Profile {
 func (s *agencySite) connect(client, name string, until *time.Time) agency.ConnectionID {
 	s.t.Helper()
 	p := s.ask(client, name)
-	_, err := s.hub.AcceptRequest(s.t.Context(), agency.Caller{Actor: agencyPerson(client)}, p.Account(), s.id, agency.Acceptance{Request: p.Request, Until: until})
+	_, err := s.hub.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, agency.Acceptance{Request: p.Request, Until: until})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -132,23 +86,15 @@ func (s *agencySite) connect(client, name string, until *time.Time) agency.Conne
 
 // cookie is the session of somebody who is signed in.
 func (s *agencySite) cookie(who agency.Actor) *http.Cookie {
-	s.t.Helper()
-	token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
-		"iss": testIssuer, "aud": "console", "sub": who.Subject, "email": who.Email, "email_verified": true,
-		"iat": s.now.Unix(), "exp": s.now.Add(time.Hour).Unix(),
-	}).SignedString(s.key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return &http.Cookie{Name: idCookie, Value: token}
+	return &http.Cookie{Name: idCookie, Value: s.issuer.token(s.issuer.claims(who.Email))}
 }
 
 // call sends a request of somebody's; fields make it a POST from a page of ours.
 func (s *agencySite) call(who agency.Actor, path string, fields url.Values) *httptest.ResponseRecorder {
 	s.t.Helper()
-	r := httptest.NewRequest(http.MethodGet, testSite+path, nil)
+	r := httptest.NewRequest(http.MethodGet, publicURL+path, nil)
 	if fields != nil {
-		r = httptest.NewRequest(http.MethodPost, testSite+path, strings.NewReader(fields.Encode()))
+		r = httptest.NewRequest(http.MethodPost, publicURL+path, strings.NewReader(fields.Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
@@ -174,7 +120,7 @@ func (s *agencySite) see(path string) string {
 	return w.Body.String()
 }
 
-func (s *agencySite) at(rest string) string { return agencyLink(s.id, rest) }
+func (s *agencySite) under(rest string) string { return agencyLink(s.id, rest) }
 
 // mainOf is a page between its header and its footer.
 func mainOf(page string) string {
@@ -191,23 +137,7 @@ func agencyGolden(t *testing.T, name, page string) {
 	t.Helper()
 	got := blankLines.ReplaceAllString("<main"+mainOf(page)+"</main>\n", "\n")
 	got = regexp.MustCompile(`name="key" value="[^"]+"`).ReplaceAllString(got, `name="key" value="KEY"`)
-	path := filepath.Join("testdata", "agency-"+name+".html")
-	if *updateAgencyGoldens {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s: %s", name, d)
-	}
+	golden(t, "agency-"+name, []byte(got))
 }
 
 func wants(t *testing.T, page string, texts ...string) {
@@ -245,12 +175,12 @@ func (s *agencySite) fail(p agency.Profile) {
 
 func TestHubPages(t *testing.T) {
 	s := newAgencySite(t)
-	empty := s.see(s.at(""))
-	wants(t, empty, "Bring in your first client", s.at("/add"))
+	empty := s.see(s.under(""))
+	wants(t, empty, "Bring in your first client", s.under("/add"))
 	agencyGolden(t, "empty", empty)
 
 	owned := s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: someAreas})
-	until := s.now.AddDate(0, 1, 0)
+	until := s.clock().AddDate(0, 1, 0)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", &until)
 	left := s.connect("lea@client.test", "Lea Lamps", nil)
 	if _, err := s.hub.LeaveAccount(t.Context(), s.ann, s.id, left); err != nil {
@@ -263,7 +193,7 @@ func TestHubPages(t *testing.T) {
 	}
 	s.fail(byEmail)
 
-	hub := s.see(s.at(""))
+	hub := s.see(s.under(""))
 	wants(t, hub, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
 		"https://app.example.com/accounts/"+string(accountOf(t, owned))+"?agency="+string(s.id))
 	lacks(t, hub, "Wanda Wool") // its name is none of the agency's business yet
@@ -273,10 +203,10 @@ func TestHubPages(t *testing.T) {
 	agencyGolden(t, "left", s.see(clientLink(s.id, left)))
 	agencyGolden(t, "waiting", s.see(clientLink(s.id, waiting.ID())))
 	agencyGolden(t, "failed", s.see(clientLink(s.id, byEmail.ID())))
-	agencyGolden(t, "add", s.see(s.at("/add")))
-	agencyGolden(t, "create", s.see(s.at("/add/create")))
-	agencyGolden(t, "connect", s.see(s.at("/add/connect")))
-	agencyGolden(t, "again", s.see(s.at("/add/connect?again="+string(left))))
+	agencyGolden(t, "add", s.see(s.under("/add")))
+	agencyGolden(t, "create", s.see(s.under("/add/create")))
+	agencyGolden(t, "connect", s.see(s.under("/add/connect")))
+	agencyGolden(t, "again", s.see(s.under("/add/connect?again="+string(left))))
 
 	for show, names := range map[string][2][]string{
 		"?show=owned":                {{"Dora Dance"}, {"Cleo Shoes", "Lea Lamps"}},
@@ -293,12 +223,12 @@ func TestHubPages(t *testing.T) {
 		"?show=owned&prefix=cl":      {{"Nothing found"}, {"Cleo Shoes"}},
 		"?show=connected&prefix=cl":  {{"Cleo Shoes"}, {"Nothing found"}},
 	} {
-		page := s.see(s.at(show))
+		page := s.see(s.under(show))
 		wants(t, page, names[0]...)
 		lacks(t, page, names[1]...)
 		lacks(t, page, "<svg class=\"chart\"")
 	}
-	if w := s.call(s.ann, s.at("?show=nonsense"), nil); w.Code != http.StatusBadRequest {
+	if w := s.call(s.ann, s.under("?show=nonsense"), nil); w.Code != http.StatusBadRequest {
 		t.Errorf("no such list: %d", w.Code)
 	}
 }
@@ -317,7 +247,7 @@ func TestHubPaging(t *testing.T) {
 	for n := range hubPageSize + 3 {
 		s.own(fmt.Sprintf("Client %03d", n), nil)
 	}
-	first := s.see(s.at("?show=owned"))
+	first := s.see(s.under("?show=owned"))
 	wants(t, first, "Client 049", "More clients")
 	lacks(t, first, "Client 050")
 	found := regexp.MustCompile(`href="([^"]+cursor[^"]+)"`).FindStringSubmatch(first)
@@ -334,7 +264,7 @@ func TestHubForOthers(t *testing.T) {
 	s := newAgencySite(t)
 	owned := s.own("Dora Dance", nil)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", nil)
-	mia, mel, eve := agencyPerson("mia@agency.test"), agencyPerson("mel@agency.test"), agencyPerson("eve@x.test")
+	mia, mel, eve := s.actor("mia@agency.test"), s.actor("mel@agency.test"), s.actor("eve@x.test")
 	for _, who := range []agency.Actor{mia, mel} {
 		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Invitation{Email: who.Email, Role: agency.Member, Areas: someAreas}); err != nil {
 			t.Fatal(err)
@@ -344,26 +274,26 @@ func TestHubForOthers(t *testing.T) {
 	if _, err := s.hub.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()), agency.MemberChange{Clients: &only}); err != nil {
 		t.Fatal(err)
 	}
-	page := s.call(mia, s.at(""), nil).Body.String()
+	page := s.call(mia, s.under(""), nil).Body.String()
 	wants(t, page, "Dora Dance", "Cleo Shoes", `<svg class="chart"`)
-	lacks(t, page, s.at("/add"))
-	page = s.call(mel, s.at(""), nil).Body.String()
+	lacks(t, page, s.under("/add"))
+	page = s.call(mel, s.under(""), nil).Body.String()
 	wants(t, page, "Cleo Shoes")
 	lacks(t, page, "Dora Dance", `<svg class="chart"`)
-	lacks(t, s.call(mel, s.at("/clients.csv"), nil).Body.String(), "Dora Dance")
+	lacks(t, s.call(mel, s.under("/clients.csv"), nil).Body.String(), "Dora Dance")
 	lacks(t, s.call(mia, clientLink(s.id, connected), nil).Body.String(), "Leave this account", "Withdraw")
 	lacks(t, s.call(mia, clientLink(s.id, owned), nil).Body.String(), "team?as=", "subscription?as=")
 
 	for path, codes := range map[string]map[agency.Actor]int{
-		s.at("/add"):              {mia: 403, eve: 404, s.ann: 200},
-		s.at("/add/create"):       {mia: 403, eve: 404, s.ann: 200},
-		s.at("/add/connect"):      {mia: 403, eve: 404, s.ann: 200},
-		s.at(""):                  {mia: 200, eve: 404, mel: 200, {}: 303},
-		s.at("/clients.csv"):      {mia: 200, eve: 404, {}: 303},
-		clientLink(s.id, owned):   {mia: 200, eve: 404, mel: 404, {}: 303},
-		s.at("/clients/nonsense"): {s.ann: 404, eve: 404},
-		"/agencies/nonsense":      {s.ann: 404},
-		"/agencies/nonsense/add":  {s.ann: 404},
+		s.under("/add"):              {mia: 403, eve: 404, s.ann: 200},
+		s.under("/add/create"):       {mia: 403, eve: 404, s.ann: 200},
+		s.under("/add/connect"):      {mia: 403, eve: 404, s.ann: 200},
+		s.under(""):                  {mia: 200, eve: 404, mel: 200, {}: 303},
+		s.under("/clients.csv"):      {mia: 200, eve: 404, {}: 303},
+		clientLink(s.id, owned):      {mia: 200, eve: 404, mel: 404, {}: 303},
+		s.under("/clients/nonsense"): {s.ann: 404, eve: 404},
+		"/agencies/nonsense":         {s.ann: 404},
+		"/agencies/nonsense/add":     {s.ann: 404},
 	} {
 		for who, code := range codes {
 			if w := s.call(who, path, nil); w.Code != code {
@@ -408,7 +338,7 @@ func (s *agencySite) count() (n int) {
 
 func TestCreateClient(t *testing.T) {
 	s := newAgencySite(t)
-	path := s.at("/add/create")
+	path := s.under("/add/create")
 	key := keyOf(t, s.see(path))
 	good := func() url.Values {
 		return url.Values{
@@ -468,8 +398,8 @@ func TestCreateClient(t *testing.T) {
 
 func TestConnectClient(t *testing.T) {
 	s := newAgencySite(t)
-	path := s.at("/add/connect")
-	cleo := agencyPerson("cleo@client.test")
+	path := s.under("/add/connect")
+	cleo := s.actor("cleo@client.test")
 	shop := s.openAccount(cleo, "Cleo Shoes")
 	owned := s.own("Dora Dance", nil)
 	fields := func(whom string) url.Values {
@@ -499,7 +429,7 @@ func TestConnectClient(t *testing.T) {
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != clientLink(s.id, con) {
 		t.Fatalf("%d %s", w.Code, w.Header().Get("Location"))
 	}
-	wants(t, s.see(clientLink(s.id, con)), "Hello there", testSite+"/requests/"+string(con), "The email is on its way")
+	wants(t, s.see(clientLink(s.id, con)), "Hello there", publicURL+"/requests/"+string(con), "The email is on its way")
 	refuses("asked already", fields(string(shop)), 409, "already a request", clientLink(s.id, con))
 	if w = s.call(s.ann, path, fields("Emil@client.test")); w.Code != http.StatusSeeOther {
 		t.Fatal(w.Code)
@@ -509,12 +439,12 @@ func TestConnectClient(t *testing.T) {
 	if _, err := s.hub.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, s.see(clientLink(s.id, con)), "They have declined", s.at("/add/connect?again="+string(con)))
+	wants(t, s.see(clientLink(s.id, con)), "They have declined", s.under("/add/connect?again="+string(con)))
 	refuses("declined not long ago", fields(string(shop)), 429, "They have declined not long ago", "You can try again in 30 days.")
-	again := s.see(s.at("/add/connect?again=" + string(con)))
+	again := s.see(s.under("/add/connect?again=" + string(con)))
 	wants(t, again, `value="`+string(shop)+`"`, ">Hello there</textarea>", `name="area-pages" value="edit" checked`)
 
-	s.now = s.now.AddDate(0, 0, 31)
+	s.advance(31 * 24 * time.Hour)
 	if w = s.call(s.ann, path, fields(string(shop))); w.Code != http.StatusSeeOther {
 		t.Fatal(w.Code)
 	}
@@ -538,13 +468,13 @@ func TestClientActions(t *testing.T) {
 		wants(t, w.Body.String(), "sent not long ago", "You can try again in 1 day.")
 	}
 	for n := range 3 {
-		s.now = s.now.AddDate(0, 0, 1)
+		s.advance(1 * 24 * time.Hour)
 		wants(t, s.see(path), `value="resend"`)
 		if w := do("resend"); w.Code != http.StatusSeeOther {
 			t.Errorf("resend %d: %d", n+1, w.Code)
 		}
 	}
-	s.now = s.now.AddDate(0, 0, 1)
+	s.advance(1 * 24 * time.Hour)
 	lacks(t, s.see(path), `value="resend"`)
 	wants(t, s.see(path), "as often as it may be")
 	if w := do("nonsense"); w.Code != http.StatusBadRequest {
@@ -553,10 +483,10 @@ func TestClientActions(t *testing.T) {
 
 	// Nothing but a POST from a page of ours does anything.
 	for name, r := range map[string]*http.Request{
-		"GET":  httptest.NewRequest(http.MethodGet, testSite+path+"?do=withdraw", nil),
-		"HEAD": httptest.NewRequest(http.MethodHead, testSite+path+"?do=withdraw", nil),
+		"GET":  httptest.NewRequest(http.MethodGet, publicURL+path+"?do=withdraw", nil),
+		"HEAD": httptest.NewRequest(http.MethodHead, publicURL+path+"?do=withdraw", nil),
 		"another site": func() *http.Request {
-			r := httptest.NewRequest(http.MethodPost, testSite+path, strings.NewReader("do=withdraw"))
+			r := httptest.NewRequest(http.MethodPost, publicURL+path, strings.NewReader("do=withdraw"))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header.Set("Sec-Fetch-Site", "cross-site")
 			return r
@@ -594,7 +524,7 @@ func TestClientActions(t *testing.T) {
 // TestMovedRequest follows a request by email to the account that took it up.
 func TestMovedRequest(t *testing.T) {
 	s := newAgencySite(t)
-	cleo := agencyPerson("cleo@client.test")
+	cleo := s.actor("cleo@client.test")
 	shop := s.openAccount(cleo, "Cleo Shoes")
 	p, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: cleo.Email, Areas: someAreas})
 	if err != nil {
@@ -613,17 +543,17 @@ func TestHostileClients(t *testing.T) {
 	s := newAgencySite(t)
 	names := []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, strings.Repeat("W", 80), "שלום עליכם", `{{.}} ' " & </bdi></table>`}
 	for n, name := range names {
-		until := s.now.AddDate(0, 1, 0)
+		until := s.clock().AddDate(0, 1, 0)
 		con := s.connect(fmt.Sprintf("c%d@client.test", n), name, &until)
 		owned := s.own(name+"2"[:min(1, 80-len([]rune(name)))], &agency.NewClient{Email: "o'hara@client.test", Areas: someAreas})
-		for _, path := range []string{clientLink(s.id, con), clientLink(s.id, owned), s.at(""), s.at("?prefix=" + url.QueryEscape(name)), s.at("/add/connect?again=" + string(con))} {
+		for _, path := range []string{clientLink(s.id, con), clientLink(s.id, owned), s.under(""), s.under("?prefix=" + url.QueryEscape(name)), s.under("/add/connect?again=" + string(con))} {
 			page := s.see(path)
 			lacks(t, page, "<script>alert", "<img src=x", "</bdi></table>")
 		}
 	}
-	w := s.call(s.ann, s.at("/add/create"), url.Values{"name": {names[1]}, "confirm": {names[0]}, "email": {names[1]}, "key": {names[1]}})
+	w := s.call(s.ann, s.under("/add/create"), url.Values{"name": {names[1]}, "confirm": {names[0]}, "email": {names[1]}, "key": {names[1]}})
 	lacks(t, w.Body.String(), "<script>alert", "<img src=x")
-	w = s.call(s.ann, s.at("/add/connect"), url.Values{"whom": {names[1]}, "message": {"</textarea>" + names[0]}})
+	w = s.call(s.ann, s.under("/add/connect"), url.Values{"whom": {names[1]}, "message": {"</textarea>" + names[0]}})
 	lacks(t, w.Body.String(), "<script>alert", "<img src=x", "</textarea><script")
 }
 
@@ -639,7 +569,7 @@ func TestClientsFile(t *testing.T) {
 	if _, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: "emil@client.test", Areas: someAreas}); err != nil {
 		t.Fatal(err)
 	}
-	w := s.call(s.ann, s.at("/clients.csv"), nil)
+	w := s.call(s.ann, s.under("/clients.csv"), nil)
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/csv; charset=utf-8" ||
 		w.Header().Get("Content-Disposition") != `attachment; filename="clients-2026-11-23.csv"` {
 		t.Errorf("%d %v", w.Code, w.Header())
@@ -679,7 +609,7 @@ func TestClientsFileIsBounded(t *testing.T) {
 	for n := range 4 {
 		s.own(fmt.Sprintf("Client %d", n), nil)
 	}
-	r := httptest.NewRequest(http.MethodGet, testSite+s.at("/clients.csv"), nil)
+	r := httptest.NewRequest(http.MethodGet, publicURL+s.under("/clients.csv"), nil)
 	r.SetPathValue("agency", string(s.id))
 	for most, last := range map[int]string{3: "The list goes on. This file holds the first 3 clients", 4: "Client 3,"} {
 		file, err := s.export(&visit{console: s.console, ctx: t.Context(), r: r, actor: s.ann}, most)

@@ -150,8 +150,11 @@ func (c *console) lookInside(v *visit, p *clientPage) error {
 	if err != nil {
 		return err
 	}
-	// The account knows its plan; the connection, what it was.
-	p.State, p.Plan, p.Price = view.Subscription.State, view.Subscription.Plan, c.planPrice(view.Subscription.Plan)
+	p.State = view.Subscription.State
+	if p.Owned {
+		// The account knows its plan; the connection, what it was.
+		p.Plan, p.Price, p.Subscribed = view.Subscription.Plan, c.planPrice(view.Subscription.Plan), view.Subscription.State
+	}
 	if !p.Owned || !p.Works {
 		return nil
 	}

@@ -124,7 +124,7 @@ func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // policy lets a page load what is ours and nothing else, and be shown in no
-// frame. Pico draws its ticks and arrows as data: images.
+// frame. The ticks and arrows of forms are images within our own style (data:).
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 

@@ -69,9 +69,9 @@ func (c *console) exportRow(p agency.Profile) []string {
 	if p.Addressee.Person() != "" {
 		email = p.Email
 	}
-	row := []string{p.AccountName, email, statusWords(f.Status), side, side, c.planName(p.Subscription.Plan), "", ""}
-	if plan := c.plan(p.Subscription.Plan); plan.Currency != "" {
-		amount, currency, _ := strings.Cut(c.planPrice(p.Subscription.Plan), " ")
+	row := []string{p.AccountName, email, statusWords(f.Status), side, side, c.planName(f.Plan), "", ""}
+	if plan := c.plan(f.Plan); plan.Currency != "" {
+		amount, currency, _ := strings.Cut(f.Price, " ")
 		row[6], row[7] = amount, currency
 	}
 	areas := c.hub.Areas(p)

@@ -97,7 +97,7 @@ func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
 	p.Status, p.Since, p.End = m.StatusAt(v.now()), since(m, v.now()), m.Until
 	areas := c.hub.Areas(m)
 	p.May = c.grants(areas)
-	p.Levels = v.levelsTable("What it may do", areas, nil)
+	p.Levels = v.levelsTable("Levels", areas, nil)
 	p.Levels.Fault = levelsFault(p.Faults)
 }
 

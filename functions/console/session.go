@@ -117,13 +117,13 @@ func (v *visit) whoIsIt() error {
 	return nil
 }
 
-// keepSession signs the browser in.
-func (v *visit) keepSession(t tokens) {
+// keepSession signs the browser in; false when the id token is too long for a
+// cookie. The browser would drop it in silence: it holds within this request alone.
+func (v *visit) keepSession(t tokens) bool {
 	v.actor = t.actor
 	if len(t.id) > maxCookie {
-		// The browser would drop it in silence. Within this request it holds.
 		slog.ErrorContext(v.ctx, "An id token is too long for a cookie: nobody can stay signed in.", "bytes", len(t.id))
-		return
+		return false
 	}
 	v.setCookie(idCookie, t.id, sessionTime)
 	switch {
@@ -133,6 +133,7 @@ func (v *visit) keepSession(t tokens) {
 	default:
 		v.setCookie(refreshCookie, t.refresh, sessionTime)
 	}
+	return true
 }
 
 // keptForm is a form that was sent without a session, until the person has
@@ -212,7 +213,10 @@ func (c *console) signInCallback(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, v.noIssuer(err)
 	}
-	v.keepSession(given)
+	if !v.keepSession(given) {
+		// Led on, they would be sent to sign in again, and again.
+		return answer{}, errors.New("an id token is too long for a cookie")
+	}
 	// By now it is known whose the address is: what was given to it is bound to
 	// this sign-in.
 	if _, err := c.hub.Me(v.ctx, given.actor); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,7 +97,7 @@ var sentences = map[agency.EventType]string{
 
 	agency.ConnectionRequested:  "% asked to work @",
 	agency.ConnectionResent:     "% sent its request again",
-	agency.ConnectionAccepted:   "% was let in @",
+	agency.ConnectionAccepted:   "% may work @ from now on",
 	agency.ConnectionDenied:     "the request of % was declined",
 	agency.ConnectionWithdrawn:  "% took its request back",
 	agency.ConnectionExpired:    "the request of % expired without an answer",
@@ -114,6 +115,31 @@ var sentences = map[agency.EventType]string{
 	agency.PersonRemoved: "$ was removed",
 	agency.PersonLeft:    "$ left",
 	agency.PersonEnded:   "the access of $ ended with the account",
+}
+
+// sentencesInAgency say what happened to an agency's own people, who read it over
+// all of their clients. What is missing here is told as in an account.
+var sentencesInAgency = map[agency.EventType]string{
+	agency.AccountCreated: "your agency created the account @, owns it and pays for it",
+	agency.AccountRenamed: "the account @ was renamed",
+
+	agency.ConnectionRequested:  "your agency asked to work @",
+	agency.ConnectionResent:     "your agency sent its request again, to work @",
+	agency.ConnectionAccepted:   "your agency may work @ from now on",
+	agency.ConnectionDenied:     "your request to work @ was declined",
+	agency.ConnectionWithdrawn:  "your agency took back its request to work @",
+	agency.ConnectionExpired:    "your request to work @ expired without an answer",
+	agency.ConnectionRestricted: "what your agency may do @ was changed",
+	agency.ConnectionRevoked:    "your agency's access was revoked, @",
+	agency.ConnectionLeft:       "your agency ended its work @",
+	agency.ConnectionLapsed:     "your agency's access ended on its date, @",
+	agency.ConnectionEnded:      "your agency's access ended with the account, @",
+	agency.ConnectionReminded:   "a reminder of your request to work @ went out",
+	agency.ConnectionLapseAhead: "both sides were told that your agency's access ends soon, @",
+
+	agency.PersonRemoved: "$ was removed @",
+	agency.PersonLeft:    "$ left, @",
+	agency.PersonEnded:   "the access of $ ended with the account, @",
 }
 
 // byAgency are the events that an agency's people bring about from their side of
@@ -150,11 +176,14 @@ func (c *console) tell(l agency.Line, where telling) activityLine {
 
 func (t teller) sentence() []words {
 	pattern, known := sentences[t.Type]
+	if own, ok := sentencesInAgency[t.Type]; ok && t.where == tellInAgency {
+		pattern = own
+	}
 	switch {
 	case !known:
 		// Something that this version of the page has no words for.
 		pattern = "something else happened @: " + strings.NewReplacer(".", " ", "_", " ").Replace(string(t.Type))
-	case t.Type == agency.ConnectionDenied && t.Was.Status == agency.Expired:
+	case t.Type == agency.ConnectionDenied && t.Was.Status == agency.Expired && t.where == tellInAccount:
 		pattern = "the expired request of % was dismissed"
 	case t.Type == agency.PersonAdded && t.Ownership == agency.AgencyOwned:
 		pattern = "$ was given access @ as the client"
@@ -204,7 +233,9 @@ func capital(line []words) []words {
 
 // place is where it happened.
 func (t teller) place() []words {
-	itself := t.Type == agency.AccountOpened || t.Type == agency.AccountCreated || t.Type == agency.AccountClosed
+	itself := slices.Contains([]agency.EventType{
+		agency.AccountOpened, agency.AccountCreated, agency.AccountRegistered, agency.AccountRenamed, agency.AccountClosed,
+	}, t.Type)
 	switch {
 	case t.where == tellInAccount && !itself:
 		return say("here")
@@ -215,7 +246,7 @@ func (t teller) place() []words {
 	case t.Asked != "":
 		return say("for %", t.Asked)
 	default:
-		return say("in an account that has not let it in yet")
+		return say("in %", string(t.Addressee))
 	}
 }
 
@@ -351,6 +382,11 @@ func (t teller) by() []words {
 		return say("by %", t.For)
 	case t.Actor == "" && byPlatform[t.Type]:
 		return say("by the platform")
+	case t.Actor == "" && t.Ownership == agency.ClientOwned && t.Side() == agency.AccountSide && t.Account != "":
+		// Who it was is not the agency's to find out.
+		return say("by the people of %", t.Account)
+	case t.Actor == "" && t.Ownership == agency.ClientOwned && t.Side() == agency.AccountSide:
+		return say("by the other side")
 	case t.Actor == "" || byClock[t.Type]:
 		return say("by itself")
 	case byAgency[t.Type] && t.AgencyName != "":
