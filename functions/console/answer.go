@@ -50,6 +50,14 @@ func (v *visit) done(location, notice string) answer {
 	return goTo(location)
 }
 
+// doneUnless is done, unless an error stood against it.
+func (v *visit) doneUnless(err error, location, notice string) (answer, error) {
+	if err != nil {
+		return answer{}, err
+	}
+	return v.done(location, notice), nil
+}
+
 // write writes an answer.
 func (v *visit) write(a answer) error {
 	h := v.w.Header()
@@ -142,7 +150,7 @@ func (v *visit) refuse(err error) (faults, error) {
 	default:
 	}
 	problem := rest.ProblemOf(v.ctx, err)
-	f := faults{Message: refusal.Message, Fields: map[string]string{}, status: problem.Status}
+	f := faults{Code: refusal.Code, Message: refusal.Message, Fields: map[string]string{}, status: problem.Status}
 	for _, field := range refusal.Fields {
 		f.Fields[field.Field] = field.Message
 	}

@@ -59,6 +59,20 @@ func (c *console) routes() {
 
 	c.open("/{$}", c.home)
 	c.page("/accounts/new", c.openAccount)
+
+	// The agency's side.
+	c.page("/agencies/{agency}", c.clients)
+	c.page("/agencies/{agency}/clients.csv", c.clientsFile)
+	c.page("/agencies/{agency}/clients/{id}", c.client)
+	c.page("/agencies/{agency}/add", c.add)
+	c.page("/agencies/{agency}/add/create", c.createClient)
+	c.page("/agencies/{agency}/add/connect", c.connectClient)
+	// The account's side.
+	c.page("/me", c.me)
+	c.page("/accounts/{account}/team", c.team)
+	c.page("/accounts/{account}/team/{member}", c.member)
+	c.page("/accounts/{account}/settings", c.about)
+	c.page("/accounts/{account}/activity", c.activity)
 }
 
 // handler is one page: it answers what is to be shown or where to go on. An

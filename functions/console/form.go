@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
+	_ "time/tzdata" // Lambda has no zones of its own
 
 	"agencyhub/shared/agency"
 )
@@ -53,9 +55,57 @@ func (v *visit) areas() agency.Areas {
 	return areas
 }
 
+// until is the end date that was chosen: access ends at the end of that day where
+// the person is. nil is none. Errors: Invalid.
+func (v *visit) until() (*time.Time, error) {
+	return endOfDay(v.form.value("until"), v.form.value("zone"))
+}
+
+// endOfDay is the last second of a day, as in "2030-01-31", in an IANA zone, which
+// pages fill in by themselves: UTC where they could not, or where the zone is
+// unknown. "" is no day.
+func endOfDay(date, zone string) (*time.Time, error) {
+	if date == "" {
+		return nil, nil
+	}
+	day, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return nil, &agency.Error{Code: agency.Invalid, Message: "That is no date.", Cause: err,
+			Fields: []agency.FieldError{{Field: "body.until", Message: "Give a date such as 2030-01-31."}}}
+	}
+	// Local would be the zone of whatever machine this runs on.
+	in, err := time.LoadLocation(zone)
+	if err != nil || zone == "Local" {
+		in = time.UTC
+	}
+	end := time.Date(day.Year(), day.Month(), day.Day(), 23, 59, 59, 0, in).UTC()
+	return &end, nil
+}
+
+// untilField is the form field of an end date.
+type untilField struct {
+	Label, Hint, Fault string
+	// Value is what was typed, and At the present end, which the page turns into
+	// the reader's day; zero for none.
+	Value string
+	At    time.Time
+}
+
+// untilField offers an end date, as it was typed or else as it is.
+func (v *visit) untilField(label string, at time.Time, fault string) untilField {
+	f := untilField{Label: label, Fault: fault}
+	if _, typed := v.form["until"]; typed {
+		f.Value = v.form.value("until")
+	} else if !at.IsZero() {
+		f.Value, f.At = at.UTC().Format(time.DateOnly), at
+	}
+	return f
+}
+
 // faults are what is wrong with a form that was refused: a sentence about all of
 // it, and one for each field, by the names that the use cases give them.
 type faults struct {
+	Code    agency.Code
 	Message string
 	Fields  map[string]string
 	status  int
@@ -128,6 +178,10 @@ func (v *visit) levelsTable(legend string, before, most agency.Areas) levelsTabl
 		chosen := before[area.ID]
 		if level, ok := typed[area.ID]; ok {
 			chosen = level
+		}
+		if most != nil && !chosen.Within(most[area.ID]) {
+			// What was typed may be more than there is to give by now.
+			chosen = most[area.ID]
 		}
 		if !chosen.Valid() {
 			chosen = agency.None

@@ -9,6 +9,29 @@ var notices = map[string]string{
 	"lost":    "You had to sign in again, and what you typed was too long to keep. Please type it again.",
 	"opened":  "Your account is open.",
 	"renamed": "The account has its new name.",
+
+	// The agency's side.
+	"created":   "The account is made. Your agency owns it, and you can open it at once.",
+	"asked":     "Your request is on its way. You see here what becomes of it.",
+	"resent":    "The email is on its way once more, and there is the whole time again to answer it.",
+	"withdrawn": "The request is withdrawn. Nobody can accept it any more.",
+	"departed":  "Your agency has left the account. Nobody of yours gets in any more.",
+	// The account's side.
+	"accepted":      "The agency is let in, as you decided. You can change or end its access here at any time.",
+	"denied":        "The agency was told that its request is declined. Nobody was let in.",
+	"blocked":       "Declined and blocked. The agency is told that its request is declined, and nothing more.",
+	"allowed":       "The agency may ask again. Nobody gets in unless you accept what it asks then.",
+	"not-held":      "Nothing held that agency off any more: it may ask.",
+	"restricted":    "Saved. It holds from now on, and the agency is told.",
+	"revoked":       "The access is revoked: nobody of the agency gets in any more. The agency is told.",
+	"invited":       "They are in, and told by email how to get here.",
+	"invited-again": "They were in already. What you chose holds from now on, and they may sign in anew.",
+	"changed":       "Saved. It holds from now on, and they are told by email.",
+	"removed":       "They have no access any more, and are told by email.",
+	"left":          "You have left the account.",
+	"closed":        "The account is closed. Everybody concerned is told by email.",
+	"hub-on":        "The account is an agency now. Add your first client.",
+	"hub-off":       "The agency hub is off. The account is one like any other.",
 }
 
 // noticeTime is how long the next page may take to come.

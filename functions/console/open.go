@@ -7,14 +7,20 @@ type openPage struct {
 	frame
 	// Key names this form, so that sending it twice opens one account.
 	Key string
+	// Back is the page that has led here, such as a request that needs an account
+	// to go to; "/" for none.
+	Back string
 }
 
 func (c *console) openAccount(v *visit) (answer, error) {
-	p := &openPage{Key: formKey(v)}
+	p := &openPage{Key: formKey(v), Back: ownPath(v.r.URL.Query().Get("to"))}
 	if !v.post() {
 		return show("open", p), nil
 	}
 	a, err := c.hub.OpenAccount(v.ctx, v.actor, p.Key, v.form.value("name"))
+	if err == nil && p.Back != "/" {
+		return v.done(p.Back, "opened"), nil
+	}
 	if err == nil {
 		return v.done("/accounts/"+string(a.ID)+"/team", "opened"), nil
 	}

@@ -162,8 +162,11 @@ func (v *visit) toSignIn() answer {
 			v.leave("lost")
 		}
 	}
-	return goTo("/signin?to=" + url.QueryEscape(v.here()))
+	return goTo(signInTo(v.here()))
 }
+
+// signInTo is where to sign in to be led to a page of ours.
+func signInTo(path string) string { return "/signin?to=" + url.QueryEscape(path) }
 
 // ownPath is an address on this site, "/" for every other.
 func ownPath(to string) string {
@@ -245,12 +248,19 @@ type signedOutPage struct {
 
 // signOut ends the session, here and the refresh token's at the issuer. The
 // issuer's own session is the person's to end: a form may not lead there.
-func (c *console) signOut(v *visit) (answer, error) {
+func (*console) signOut(v *visit) (answer, error) {
 	if !v.post() {
 		return goTo("/"), nil
 	}
+	return show("signed-out", &signedOutPage{Leave: v.endSession()}), nil
+}
+
+// endSession makes the browser forget who was signed in, and the session
+// worthless. It answers where the person ends their session at the issuer too, ""
+// where they can't.
+func (v *visit) endSession() string {
 	if refresh := v.cookie(refreshCookie); refresh != "" {
-		if err := c.issuer.revoke(v.ctx, refresh); err != nil {
+		if err := v.issuer.revoke(v.ctx, refresh); err != nil {
 			// The browser forgets it all the same.
 			slog.WarnContext(v.ctx, "A refresh token could not be revoked.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
 		}
@@ -259,9 +269,9 @@ func (c *console) signOut(v *visit) (answer, error) {
 		v.dropCookie(name)
 	}
 	v.actor = agency.Actor{}
-	leave, err := c.issuer.leave(v.ctx)
+	leave, err := v.issuer.leave(v.ctx)
 	if err != nil {
-		leave = ""
+		return ""
 	}
-	return show("signed-out", &signedOutPage{Leave: leave}), nil
+	return leave
 }

@@ -222,6 +222,9 @@ func (h *Hub) Clients(ctx context.Context, actor Actor, agency AccountID, filter
 	if filter.Prefix != "" && filter.Status == "" {
 		return List[Profile]{}, Counts{}, invalid("query.prefix", "A prefix needs a status: search within one.")
 	}
+	if filter.Ended && filter.Status != "" {
+		return List[Profile]{}, Counts{}, invalid("query.status", "Ask for one status, or for all that has ended.")
+	}
 	caller := Caller{Actor: actor}
 	var now time.Time
 	var me Profile
@@ -247,7 +250,7 @@ func (h *Hub) Clients(ctx context.Context, actor Actor, agency AccountID, filter
 	}
 	list := List[Profile]{Next: rows.Next}
 	for _, p := range rows.Items {
-		if filter.Status == "" || p.StatusAt(now) == filter.Status {
+		if filter.holds(p, now) {
 			list.Items = append(list.Items, p)
 		}
 	}
@@ -282,8 +285,7 @@ func (h *Hub) assignedClients(ctx context.Context, agency AccountID, assigned []
 		case status == Pending:
 			counts.Pending++
 		}
-		prefix := strings.HasPrefix(Fold(p.AccountName), Fold(filter.Prefix))
-		if filter.Status == "" || p.StatusAt(now) == filter.Status && prefix {
+		if filter.holds(p, now) && strings.HasPrefix(Fold(p.AccountName), Fold(filter.Prefix)) {
 			list.Items = append(list.Items, p)
 		}
 	}

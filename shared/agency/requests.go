@@ -308,6 +308,44 @@ type Block struct {
 	Name string
 }
 
+// HeldOff answers what the addressee of a request, or the actor themselves, hold
+// against its agency, to whoever may decide the request: the later end and the
+// stricter hold of both. It is answered for requests that are kept from the client
+// too, and for agencies that nothing holds off. Errors: IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden.
+func (h *Hub) HeldOff(ctx context.Context, actor Actor, id ConnectionID) (Block, error) {
+	addressee, agency, ok := id.Split()
+	if !ok {
+		return Block{}, noSuchRequest()
+	}
+	caller := Caller{Actor: actor}
+	pairs := []PairKey{between(addressee, agency), between(Party(actor.ID()), agency)}
+	want := Want{Accounts: []AccountID{agency}, People: []PersonID{actor.ID()}, Pairs: pairs}
+	if account := addressee.Account(); account != "" {
+		want = want.and(wantStanding(caller, account))
+	}
+	var held Block
+	err := h.command(ctx, &caller, want, func(d *decision) error {
+		if account := addressee.Account(); account == "" {
+			if err := d.isAddressee(addressee); err != nil {
+				return err
+			}
+		} else if _, err := d.standAs(Decide, account); err != nil {
+			return err
+		}
+		held = Block{Pair: Pair{PairKey: pairs[0]}, Name: d.read.Account(agency).Name}
+		for _, key := range pairs {
+			p := d.read.Pair(key)
+			held.Blocked = held.Blocked || p.Blocked
+			if p.Cooling(d.now) && p.CoolingUntil.After(held.CoolingUntil) {
+				held.CoolingUntil = p.CoolingUntil
+			}
+		}
+		return nil
+	})
+	return held, err
+}
+
 // AccountBlocks lists the agencies that an account holds off. Errors: Invalid
 // (cursor), IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (h *Hub) AccountBlocks(ctx context.Context, caller Caller, id AccountID, page Page) (List[Block], error) {

@@ -36,6 +36,10 @@ type Store interface {
 	Activity(ctx context.Context, account, agency AccountID, page Page) (List[Event], error)
 	// Counts reads an agency's counts of now.
 	Counts(context.Context, AccountID) (Counts, error)
+	// Months reads an agency's counts of now and, the oldest first, those of its
+	// months since an instant in which anything happened, all by one strongly
+	// consistent query.
+	Months(ctx context.Context, id AccountID, since time.Time) (Counts, []Month, error)
 }
 
 // Want names what a decision needs.
@@ -104,6 +108,14 @@ type Counts struct {
 	Owned, Connected, Pending int
 }
 
+// Month is what happened to an agency's clients in one UTC month.
+type Month struct {
+	// Begin is its first instant.
+	Begin time.Time
+	// Happened counts its events by type.
+	Happened map[EventType]int
+}
+
 // CountChange moves an agency's counts of now, and its month's count of what
 // happened.
 type CountChange struct {
@@ -139,6 +151,18 @@ var (
 type ClientFilter struct {
 	Status Status
 	Prefix string
+	// Ownership, when not "", leaves the accounts of the other one out. A page
+	// may then be shorter than asked for.
+	Ownership Ownership
+	// Ended leaves out what is active or waits for an answer; it goes without a
+	// Status.
+	Ended bool
+}
+
+// holds tells whether a client belongs in the list, by the clock.
+func (f ClientFilter) holds(p Profile, now time.Time) bool {
+	status := p.StatusAt(now)
+	return (f.Status == "" || status == f.Status) && (!f.Ended || status.Over()) && (f.Ownership == "" || p.Ownership == f.Ownership)
 }
 
 // Page asks for part of a list: at most Limit items, from where Cursor says.

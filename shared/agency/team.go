@@ -26,6 +26,26 @@ func (h *Hub) Team(ctx context.Context, caller Caller, id AccountID, page Page) 
 	return List[Profile]{Items: []Profile{read.Profile(At(id, only))}}, nil
 }
 
+// SeeMember answers one member of an account, in whatever state, to whoever sees
+// them in its team. Errors: IdentityChanged, NotFound, Forbidden.
+func (h *Hub) SeeMember(ctx context.Context, caller Caller, id AccountID, member Party) (Profile, error) {
+	key := ProfileKey{Addressee: Party(id), Member: member}
+	var p Profile
+	err := h.command(ctx, &caller, wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}}), func(d *decision) error {
+		s, err := d.stand(id)
+		if err != nil {
+			return err
+		}
+		p = d.profile(key)
+		theirs := s.may(SeeTeam) != OwnLines || member == Party(caller.As)
+		return s.mayOn(SeeTeam, p.Version > 0 && !p.Hidden() && theirs)
+	})
+	if err != nil {
+		return Profile{}, err
+	}
+	return p, nil
+}
+
 // Invitation is whom to let into an account, and how far.
 type Invitation struct {
 	Email string

@@ -20,7 +20,7 @@ const (
 // readName checks the name of an account: plain text on one line that reads in
 // the order in which it is written.
 func readName(field, given string) (string, error) {
-	name := strings.Join(strings.Fields(norm.NFC.String(given)), " ")
+	name := oneLine(given)
 	switch {
 	case strings.ContainsFunc(given, unsafe):
 		return "", invalid(field, "A name is plain text on one line, without control characters.")
@@ -32,10 +32,16 @@ func readName(field, given string) (string, error) {
 	return name, nil
 }
 
+// oneLine is a text as names are kept: in composed form, with single blanks.
+func oneLine(given string) string { return strings.Join(strings.Fields(norm.NFC.String(given)), " ") }
+
+// SameName tells whether two texts, as they were typed, are the same name.
+func SameName(a, b string) bool { return oneLine(a) == oneLine(b) }
+
 // readMessage checks the message of a request: plain text, whose line breaks
 // become blanks.
 func readMessage(field, given string) (string, error) {
-	message := strings.Join(strings.Fields(norm.NFC.String(given)), " ")
+	message := oneLine(given)
 	switch {
 	case strings.ContainsFunc(message, unsafe):
 		return "", invalid(field, "A message is plain text without control characters.")

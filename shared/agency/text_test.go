@@ -237,3 +237,20 @@ func TestAreasHold(t *testing.T) {
 		}
 	})
 }
+
+func TestSameName(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"Dora Dance", "  Dora \t Dance ", true},
+		{"Cafe\u0301", "Caf\u00e9", true},
+		{"Dora Dance", "dora dance", false},
+		{"Dora Dance", "", false},
+		{"", " ", true},
+	} {
+		if got := SameName(c.a, c.b); got != c.want {
+			t.Errorf("%q and %q: %t", c.a, c.b, got)
+		}
+	}
+}

@@ -132,7 +132,11 @@ func countKey(id agency.AccountID, sort string) key {
 	return key{countPrefix + string(id), sort}
 }
 
-func monthSort(t time.Time) string { return t.UTC().Format("2006-01") }
+const monthLayout = "2006-01"
+
+func monthSort(t time.Time) string { return t.UTC().Format(monthLayout) }
+
+func parseMonthSort(sk string) (time.Time, error) { return time.Parse(monthLayout, sk) }
 
 func parsePartition(pk string) (agency.Party, error) {
 	id, ok := strings.CutPrefix(pk, accountPrefix)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -41,11 +42,20 @@ func (t *Table) Pairs(ctx context.Context, at agency.Party, page agency.Page) (a
 // Clients lists an agency's profiles by status and name.
 func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter agency.ClientFilter, page agency.Page) (agency.List[agency.Profile], error) {
 	q := query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}
-	if filter.Status == "" {
+	switch {
+	case filter.Status != "":
+		q.from = string(filter.Status) + "#" + agency.Fold(filter.Prefix)
+	case filter.Ended:
+		// Active is the first of all statuses. What waits for an answer stands in
+		// between, and there is a limit to it.
+		q.from, q.open = "b", true
+		q.not, q.differs = "status", text(string(agency.Pending))
+	default:
 		// Statuses are lower case; the agency's events, in upper case, sort before.
 		q.from, q.open = "a", true
-	} else {
-		q.from = string(filter.Status) + "#" + agency.Fold(filter.Prefix)
+	}
+	if filter.Ownership != "" {
+		q.only, q.equals = "ownership", text(string(filter.Ownership))
 	}
 	return list(ctx, t, q, page, profileOf)
 }
@@ -86,12 +96,60 @@ func (t *Table) Counts(ctx context.Context, id agency.AccountID) (agency.Counts,
 	if err != nil {
 		return agency.Counts{}, fmt.Errorf("table: counts: %w", err)
 	}
+	return countsOf(out.Item)
+}
+
+// Months reads an agency's counts of now and of its months since an instant.
+// The months sort before "now", since digits do before letters.
+func (t *Table) Months(ctx context.Context, id agency.AccountID, since time.Time) (agency.Counts, []agency.Month, error) {
+	out, err := t.db.Query(ctx, &dynamodb.QueryInput{
+		TableName: &t.name, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :pk AND sk >= :since"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": text(countKey(id, "").pk), ":since": text(monthSort(since))},
+	})
+	if err != nil {
+		return agency.Counts{}, nil, fmt.Errorf("table: months: %w", err)
+	}
+	var now agency.Counts
+	var months []agency.Month
+	for _, item := range out.Items {
+		if keyOf(item).sk == nowSort {
+			now, err = countsOf(item)
+		} else {
+			var m agency.Month
+			m, err = monthOf(item)
+			months = append(months, m)
+		}
+		if err != nil {
+			return agency.Counts{}, nil, err
+		}
+	}
+	return now, months, nil
+}
+
+func countsOf(item map[string]types.AttributeValue) (agency.Counts, error) {
 	i, err := decode[struct {
 		Owned     int `dynamodbav:"owned"`
 		Connected int `dynamodbav:"connected"`
 		Pending   int `dynamodbav:"pending"`
-	}](out.Item)
+	}](item)
 	return agency.Counts(i), err
+}
+
+// monthOf reads a month, whose attributes but for its key are the types of its
+// events.
+func monthOf(item map[string]types.AttributeValue) (agency.Month, error) {
+	begin, err := parseMonthSort(keyOf(item).sk)
+	m := agency.Month{Begin: begin, Happened: map[agency.EventType]int{}}
+	for name, value := range item {
+		n, ok := value.(*types.AttributeValueMemberN)
+		if !ok {
+			continue
+		}
+		times, err1 := strconv.Atoi(n.Value)
+		m.Happened[agency.EventType(name)], err = times, errors.Join(err, err1)
+	}
+	return m, err
 }
 
 func profileOf(item map[string]types.AttributeValue) (agency.Profile, error) {
@@ -108,9 +166,10 @@ type query struct {
 	// where the range begins instead, which then has no end.
 	sk, from string
 	open     bool
-	// only is an attribute that must equal something; "" for none.
-	only                 string
-	equals               types.AttributeValue
+	// only is an attribute that must equal something, and not one that must differ
+	// from something; "" for none.
+	only, not            string
+	equals, differs      types.AttributeValue
 	backward, consistent bool
 }
 
@@ -166,9 +225,17 @@ func (q query) input(table string) *dynamodb.QueryInput {
 			*input.KeyConditionExpression = "#pk = :pk AND #sk >= :sk"
 		}
 	}
+	var filters []string
 	if q.only != "" {
-		input.FilterExpression = aws.String("#only = :only")
+		filters = append(filters, "#only = :only")
 		input.ExpressionAttributeNames["#only"], input.ExpressionAttributeValues[":only"] = q.only, q.equals
+	}
+	if q.not != "" {
+		filters = append(filters, "#not <> :not")
+		input.ExpressionAttributeNames["#not"], input.ExpressionAttributeValues[":not"] = q.not, q.differs
+	}
+	if len(filters) > 0 {
+		input.FilterExpression = aws.String(strings.Join(filters, " AND "))
 	}
 	return input
 }
@@ -200,7 +267,7 @@ func newSeal(table string) (key [sha256.Size]byte, seal cipher.AEAD) {
 // identity is what tells one query from another.
 func (q query) identity() []byte {
 	var all []byte
-	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.only, textOf(q.equals)} {
+	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.only, textOf(q.equals), q.not, textOf(q.differs)} {
 		all = strconv.AppendQuote(all, part)
 	}
 	return all

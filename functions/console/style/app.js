@@ -17,6 +17,13 @@
     for (const field of root.querySelectorAll('input[name=zone]')) {
       field.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
     }
+    for (const field of root.querySelectorAll('input[type=date][data-at]')) {
+      // The day of an instant is another one elsewhere.
+      const at = new Date(field.dataset.at);
+      const two = (n) => String(n).padStart(2, '0');
+      field.value = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+      field.removeAttribute('data-at');
+    }
     for (const zone of root.querySelectorAll('[data-zone]')) {
       zone.textContent = 'in your time zone';
     }

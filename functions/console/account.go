@@ -1,0 +1,125 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+
+	"agencyhub/shared/agency"
+)
+
+// inside is an account as whoever visits it stands to it.
+type inside struct {
+	agency.AccountView
+	// As is the agency for which the person is here; "" for themselves.
+	As agency.AccountID
+	// Role is the person's own: in the account, or in the agency for which they
+	// are here.
+	Role agency.Role
+	// Tabs lead through the account's pages.
+	Tabs *tabs
+}
+
+// inAccount finds how the visitor stands to the account that the page is about.
+// on is the page's name among its tabs. Errors: as SeeAccount's.
+func (c *console) inAccount(v *visit, on string) (inside, error) {
+	caller := v.caller()
+	view, err := c.hub.SeeAccount(v.ctx, caller, v.account())
+	if err != nil {
+		return inside{}, err
+	}
+	in := inside{AccountView: view, As: caller.As, Role: view.Role, Tabs: &tabs{Account: view, As: caller.As, On: on}}
+	if caller.As != "" {
+		agencyView, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, caller.As)
+		if err != nil {
+			return inside{}, err
+		}
+		in.Role = agencyView.Role
+	}
+	return in, nil
+}
+
+// Owned tells whether an agency owns the account.
+func (in inside) Owned() bool { return in.Ownership == agency.AgencyOwned }
+
+// Own tells whether the visitor stands on the side that owns the account: the
+// agency's, of an owned one.
+func (in inside) Own() bool {
+	if in.Owned() {
+		return in.As != "" && in.As == in.Owner
+	}
+	return in.As == ""
+}
+
+// Leads and Owns tell whether the visitor is owner or admin, or owner, on that
+// side. What they show and hide, the use cases decide once more.
+func (in inside) Leads() bool {
+	return in.Own() && (in.Role == agency.Owner || in.Role == agency.Admin)
+}
+
+// Owns is Leads for owners alone.
+func (in inside) Owns() bool { return in.Own() && in.Role == agency.Owner }
+
+// Decides tells whether the visitor may decide on agencies: an owned account has
+// nothing to decide.
+func (in inside) Decides() bool { return in.Leads() && !in.Owned() }
+
+// Address is the address of a page of the account, as this visitor sees it.
+func (in inside) Address(path string) string {
+	return "/accounts/" + string(in.ID) + path + in.Tabs.Query()
+}
+
+// PageAt is Address with the cursor of what follows there.
+func (in inside) PageAt(path, cursor string) string {
+	q := url.Values{"cursor": {cursor}}
+	if in.As != "" {
+		q.Set("as", string(in.As))
+	}
+	return "/accounts/" + string(in.ID) + path + "?" + q.Encode()
+}
+
+// grant is a level in one area.
+type grant struct {
+	Name  string
+	Level agency.Level
+}
+
+// grants are the levels in all areas, in the settings' order.
+func (c *console) grants(areas agency.Areas) []grant {
+	var out []grant
+	for _, area := range c.hub.Rules.Areas {
+		level := areas[area.ID]
+		if !level.Valid() {
+			level = agency.None
+		}
+		out = append(out, grant{Name: area.Name, Level: level})
+	}
+	return out
+}
+
+// inWords are levels on one line, without the areas that nobody gets into: "Pages
+// view and edit, Mail view only".
+func (c *console) inWords(areas agency.Areas) string {
+	var parts []string
+	for _, g := range c.grants(areas) {
+		if g.Level != agency.None {
+			parts = append(parts, g.Name+" "+strings.ToLower(levelWords(g.Level)))
+		}
+	}
+	if len(parts) == 0 {
+		return "no area"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// sameName tells whether what was typed to confirm is a name, however it was
+// spaced and whatever its case.
+func sameName(typed, name string) bool {
+	plain := func(s string) string { return strings.Join(strings.Fields(agency.Fold(s)), " ") }
+	return plain(typed) == plain(name)
+}
+
+// unconfirmed is the refusal of something that cannot be undone and was not
+// confirmed in so many words.
+func unconfirmed(message string) error {
+	return &agency.Error{Code: agency.Invalid, Message: message, Fields: []agency.FieldError{{Field: "confirm", Message: message}}}
+}

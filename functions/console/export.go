@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// The bounds of an export: Lambda answers at most 6 MB.
+const (
+	exportRows  = 10_000
+	exportBytes = 4 << 20
+	exportPage  = 1000
+)
+
+// clientsFile is all of an agency's clients as a table for a spreadsheet.
+func (c *console) clientsFile(v *visit) (answer, error) {
+	now := v.now().UTC()
+	t := &sheet{}
+	t.WriteString("\ufeff") // or a spreadsheet would not take it for UTF-8
+	t.row(c.exportHeader()...)
+	rows := 0
+	for page := (agency.Page{Limit: exportPage}); ; {
+		list, _, err := c.hub.Clients(v.ctx, v.actor, v.agency(), agency.ClientFilter{}, page)
+		if err != nil {
+			return answer{}, err
+		}
+		for _, p := range list.Items {
+			if rows++; rows > exportRows || t.Len() > exportBytes {
+				t.row(fmt.Sprintf("The list goes on. A file holds %s clients at most, in the order of their status and name.", strconv.Itoa(rows-1)))
+				list.Next = ""
+				break
+			}
+			t.row(c.exportRow(p)...)
+		}
+		if page.Cursor = list.Next; page.Cursor == "" {
+			break
+		}
+	}
+	return answer{file: &download{
+		name: "clients-" + now.Format("2006-01-02") + ".csv", kind: "text/csv; charset=utf-8", content: t.Bytes(),
+	}}, nil
+}
+
+func (c *console) exportHeader() []string {
+	header := []string{"Client", "Email asked", "Status", "Owner", "Who pays", "Plan", "Price a month", "Currency"}
+	for _, area := range c.hub.Rules.Areas {
+		header = append(header, area.Name)
+	}
+	return append(header, "In this status since (UTC)", "Asked (UTC)", "Answer by (UTC)", "End date (UTC)", "Request email", "Account id", "Connection id")
+}
+
+func (c *console) exportRow(p agency.Profile) []string {
+	f := c.facts(p)
+	side, email := "Client", ""
+	if f.Owned {
+		side = "Agency"
+	}
+	if p.Addressee.Person() != "" {
+		email = p.Email
+	}
+	row := []string{p.AccountName, email, statusWords(f.Status), side, side, c.planName(p.Plan), "", ""}
+	if plan := c.plan(p.Plan); plan.Currency != "" {
+		amount, currency, _ := strings.Cut(c.planPrice(p.Plan), " ")
+		row[6], row[7] = amount, currency
+	}
+	areas := c.hub.Areas(p)
+	for _, area := range c.hub.Rules.Areas {
+		level := levelWords(areas[area.ID])
+		switch {
+		case f.Pending():
+			level = "Asked for: " + level
+		case f.Over():
+			level = ""
+		}
+		row = append(row, level)
+	}
+	fate := ""
+	if f.Pending() {
+		fate = string(p.Delivery)
+	}
+	return append(row, utc(f.Since), utc(p.RequestedAt), utc(p.ExpiresAt), utc(p.Until), fate, string(p.Account()), string(p.ID()))
+}
+
+// utc is an instant as spreadsheets read it; "" for none.
+func utc(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+// sheet is a table in the form of RFC 4180.
+type sheet struct{ bytes.Buffer }
+
+// row adds a row.
+func (s *sheet) row(cells ...string) {
+	harmless := make([]string, len(cells))
+	for i, cell := range cells {
+		harmless[i] = harmlessCell(cell)
+	}
+	w := csv.NewWriter(&s.Buffer)
+	w.UseCRLF = true
+	// A buffer takes every byte.
+	_ = w.Write(harmless)
+	w.Flush()
+}
+
+// harmlessCell is a text that no spreadsheet takes for a formula: those begin
+// with one of these, or with its wide form, and blanks before it do not stop them.
+func harmlessCell(text string) string {
+	begin := strings.TrimLeft(text, " \u00a0\u3000")
+	if begin != "" && strings.ContainsAny(begin[:1], "=+-@\t\r\n") || strings.IndexAny(begin, "＝＋－＠") == 0 {
+		return "'" + text
+	}
+	return text
+}

@@ -1,0 +1,80 @@
+package agency
+
+import (
+	"context"
+	"time"
+)
+
+// TrendMonths is how many months a Trend covers, the present one included.
+const TrendMonths = 12
+
+// Trend is how an agency's clients came and went, month by month, the oldest
+// first. It is empty where there is nothing to tell, or nothing that the asker
+// may see.
+type Trend []TrendMonth
+
+// TrendMonth is one UTC month of it.
+type TrendMonth struct {
+	// Begin is its first instant.
+	Begin time.Time
+	// Clients is how many there were at its end; in the present month, now.
+	Clients int
+	// Accepted, Denied, Withdrawn and Expired count how requests ended in it. A
+	// request that was dismissed after it had expired counts as both.
+	Accepted, Denied, Withdrawn, Expired int
+}
+
+// Trend tells how the agency's clients came and went in the last TrendMonths.
+// Staff who are limited to some clients see none of it. Errors: IdentityChanged,
+// NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) Trend(ctx context.Context, actor Actor, agency AccountID) (Trend, error) {
+	caller := Caller{Actor: actor}
+	var now time.Time
+	var me Profile
+	err := h.command(ctx, &caller, wantStanding(caller, agency), func(d *decision) error {
+		now = d.now
+		s, err := d.standInAgency(SeeClients, agency)
+		me = s.profile
+		return err
+	})
+	if err != nil || me.Clients != nil {
+		return nil, err
+	}
+	present, months, err := h.Store.Months(ctx, agency, month(now).AddDate(0, 1-TrendMonths, 0))
+	if err != nil {
+		return nil, err
+	}
+	return newTrend(present, months, now), nil
+}
+
+// newTrend counts back from what there is now by what each month has brought and
+// taken.
+func newTrend(present Counts, months []Month, now time.Time) Trend {
+	clients := present.Owned + present.Connected
+	if clients == 0 && len(months) == 0 {
+		return nil
+	}
+	happened := map[time.Time]map[EventType]int{}
+	for _, m := range months {
+		happened[m.Begin] = m.Happened
+	}
+	trend := make(Trend, TrendMonths)
+	for i := TrendMonths - 1; i >= 0; i-- {
+		begin := month(now).AddDate(0, i+1-TrendMonths, 0)
+		of := happened[begin]
+		trend[i] = TrendMonth{
+			Begin: begin, Clients: clients, Accepted: of[ConnectionAccepted], Denied: of[ConnectionDenied],
+			Withdrawn: of[ConnectionWithdrawn], Expired: of[ConnectionExpired],
+		}
+		came := of[AccountCreated] + of[ConnectionAccepted]
+		went := of[ConnectionRevoked] + of[ConnectionLeft] + of[ConnectionLapsed] + of[ConnectionEnded]
+		clients -= came - went
+	}
+	return trend
+}
+
+// month is the first instant of an instant's UTC month.
+func month(t time.Time) time.Time {
+	y, m, _ := t.UTC().Date()
+	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
+}
