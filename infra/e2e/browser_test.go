@@ -176,7 +176,9 @@ func (w *window) withoutScripts(t *testing.T) {
 func (w *window) hear(event any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	complain := func(format string, args ...any) { w.wrong = append(w.wrong, fmt.Sprintf("%.400s", fmt.Sprintf(format, args...))) }
+	complain := func(format string, args ...any) {
+		w.wrong = append(w.wrong, fmt.Sprintf("%.400s", fmt.Sprintf(format, args...)))
+	}
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
 		complain("an exception: %s %s", e.ExceptionDetails.Text, described(e.ExceptionDetails.Exception))

@@ -31,20 +31,134 @@ type look struct {
 
 func at(path string) func(*world) string { return func(*world) string { return path } }
 
+// Whose windows the looks are taken in.
+const (
+	ann, ben, cid, nora, nick = "ann@bright.test", "ben@bright.test", "cid@bright.test", "nora@new.test", "nick@new.test"
+	cleo, al, carl            = "cleo@shoes.test", "al@shoes.test", "carl@cafe.test"
+	mia                       = "mia.with-a-rather-long-address.of-her-own@shoes.test"
+	paul, petra               = "paul@person.test", "petra@person.test"
+)
+
+// hub, shop, ofClient and ofRequest are addresses in the world: of the agency, of
+// the shop, of a client of the agency's, and of a request to the shop.
+func hub(rest string) func(*world) string {
+	return func(w *world) string { return "/agencies/" + w.agency + rest }
+}
+
+func shop(rest string) func(*world) string {
+	return func(w *world) string { return "/accounts/" + w.shop + rest }
+}
+
+func ofClient(id func(*world) string) func(*world) string {
+	return func(w *world) string { return "/agencies/" + w.agency + "/clients/" + id(w) }
+}
+
+func ofRequest(rest string, agency func(*world) string) func(*world) string {
+	return func(w *world) string { return "/requests/" + connectionID(w.shop, agency(w)) + rest }
+}
+
 // looks are the console's pages. TestPagesAreLookedAt holds them to be all of
 // them.
 var looks = []look{
 	{name: "welcome", route: "/{$}", path: at("/")},
-	{name: "home", route: "/{$}", who: "ann@bright.test", path: at("/")},
-	{name: "home-empty", route: "/{$}", who: "nora@new.test", path: at("/")},
-	{name: "home-waiting", route: "/{$}", who: "cleo@shoes.test", path: at("/")},
-	{name: "home-by-email", route: "/{$}", who: "petra@person.test", path: at("/")},
-	{name: "open", route: "/accounts/new", who: "nora@new.test", path: at("/accounts/new")},
-	{name: "open-refused", route: "/accounts/new", who: "nora@new.test", path: at("/accounts/new"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "home", route: "/{$}", who: ann, path: at("/")},
+	{name: "home-empty", route: "/{$}", who: nora, path: at("/")},
+	{name: "home-waiting", route: "/{$}", who: cleo, path: at("/")},
+	{name: "home-by-email", route: "/{$}", who: petra, path: at("/")},
+	{name: "open", route: "/accounts/new", who: nora, path: at("/accounts/new")},
+	{name: "open-refused", route: "/accounts/new", who: nora, path: at("/accounts/new"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		w.fill(t, "Name of the account", "\u202eturned around")
 		w.press(t, button("Open the account"))
 	}},
-	{name: "nowhere", route: "/", who: "ann@bright.test", path: at("/nowhere"), status: http.StatusNotFound},
+
+	{name: "clients", route: "/agencies/{agency}", who: ann, path: hub("")},
+	{name: "clients-connected", route: "/agencies/{agency}", who: ann, path: hub("?show=connected")},
+	{name: "clients-pending", route: "/agencies/{agency}", who: ben, path: hub("?show=pending")},
+	{name: "clients-ended", route: "/agencies/{agency}", who: ben, path: hub("?show=ended")},
+	{name: "clients-found", route: "/agencies/{agency}", who: ann, path: hub("?prefix=lu")},
+	{name: "clients-not-found", route: "/agencies/{agency}", who: ann, path: hub("?prefix=zzz")},
+	{name: "clients-assigned", route: "/agencies/{agency}", who: cid, path: hub("")},
+	{name: "clients-empty", route: "/agencies/{agency}", who: nick, path: func(w *world) string { return "/agencies/" + w.empty }},
+	{name: "clients-no-hub", route: "/agencies/{agency}", who: cleo, path: func(w *world) string { return "/agencies/" + w.shop }, status: http.StatusConflict},
+	{name: "add", route: "/agencies/{agency}/add", who: ann, path: hub("/add")},
+	{name: "create", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create")},
+	{name: "create-refused", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Name of the account", wide)
+		w.use(t, fold("Let your client in"))
+		w.fill(t, "Your client’s email address", "carl@cafe")
+		w.fill(t, "Type the account’s name once more", "something else")
+		w.press(t, button("Create the account"))
+	}},
+	{name: "connect", route: "/agencies/{agency}/add/connect", who: ann, path: hub("/add/connect")},
+	{name: "connect-refused", route: "/agencies/{agency}/add/connect", who: ann, path: hub("/add/connect"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Account id, or the owner’s email address", "nobody")
+		w.fill(t, "Message", longMessage[:200])
+		w.press(t, button("Send the request"))
+	}},
+	{name: "client-owned", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.cafe, w.agency) })},
+	{name: "client-owned-long", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.long, w.agency) })},
+	{name: "client-connected", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.connected, w.agency) })},
+	{name: "client-pending", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.pending })},
+	{name: "client-by-email", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.byEmail })},
+	{name: "client-denied", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["denied"] })},
+	{name: "client-expired", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["expired by email"] })},
+	{name: "client-revoked", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["revoked"] })},
+	{name: "client-closed", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["ended"] })},
+
+	{name: "request-link", route: "/requests/{id}", path: ofRequest("", func(w *world) string { return w.agency })},
+	{name: "request", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agency })},
+	{name: "request-unexpected", route: "/requests/{id}", who: al, path: ofRequest("?unexpected=1", func(w *world) string { return w.agency })},
+	{name: "request-wide", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["pending"] })},
+	{name: "request-refused", route: "/requests/{id}", who: al, path: ofRequest("", func(w *world) string { return w.agency }), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		for _, area := range []string{"Pages", "Mail", "Contacts"} {
+			w.choose(t, choice(area+": No access"))
+		}
+		w.press(t, button("Accept and let them in"))
+	}},
+	{name: "request-stranger", route: "/requests/{id}", who: nick, path: ofRequest("", func(w *world) string { return w.agency }), status: http.StatusNotFound},
+	{name: "request-accepted", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["active"] })},
+	{name: "request-denied", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["denied"] })},
+	{name: "request-blocked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["blocked"] })},
+	{name: "request-expired", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["expired"] })},
+	{name: "request-revoked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["revoked"] })},
+	{name: "request-by-email", route: "/requests/{id}", who: petra, path: func(w *world) string { return "/requests/" + w.byEmail }},
+	{name: "request-by-email-expired", route: "/requests/{id}", who: paul, path: func(w *world) string { return "/requests/" + w.ended["expired by email"] }},
+
+	{name: "team", route: "/accounts/{account}/team", who: cleo, path: shop("/team")},
+	{name: "team-refused", route: "/accounts/{account}/team", who: cleo, path: shop("/team"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Email address", "m@x")
+		w.choose(t, choice("Member"))
+		w.press(t, button("Invite"))
+	}},
+	{name: "team-new", route: "/accounts/{account}/team", who: nick, path: func(w *world) string { return "/accounts/" + w.empty + "/team" }},
+	{name: "team-owned", route: "/accounts/{account}/team", who: ann, path: func(w *world) string { return "/accounts/" + w.cafe + "/team?as=" + w.agency }},
+	{name: "team-as-agency", route: "/accounts/{account}/team", who: ann, path: func(w *world) string { return "/accounts/" + w.connected + "/team?as=" + w.agency }},
+	{name: "team-forbidden", route: "/accounts/{account}/team", who: mia, path: shop("/team"), status: http.StatusForbidden},
+	{name: "member-agency", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["active"] }},
+	{name: "member-restricted", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["restricted"] }},
+	{name: "member-revoked", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["revoked"] }},
+	{name: "member-person", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.mia.id() }},
+	{name: "member-last-owner", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.cleo.id() }},
+	{name: "member-staff", route: "/accounts/{account}/team/{member}", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/team/" + w.cid.id() }},
+	{name: "settings", route: "/accounts/{account}/settings", who: cleo, path: shop("/settings")},
+	{name: "settings-agency", route: "/accounts/{account}/settings", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/settings" }},
+	{name: "settings-refused", route: "/accounts/{account}/settings", who: cleo, path: shop("/settings"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "The account’s name, to confirm", "something else")
+		w.press(t, button("Close it for good"))
+	}},
+	{name: "settings-member", route: "/accounts/{account}/settings", who: mia, path: shop("/settings")},
+	{name: "settings-of-owned", route: "/accounts/{account}/settings", who: carl, path: func(w *world) string { return "/accounts/" + w.cafe + "/settings" }},
+	{name: "settings-long", route: "/accounts/{account}/settings", who: ann, path: func(w *world) string { return "/accounts/" + w.long + "/settings?as=" + w.agency }},
+	{name: "activity", route: "/accounts/{account}/activity", who: cleo, path: shop("/activity")},
+	{name: "activity-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/activity" }},
+	{name: "activity-as-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *world) string { return "/accounts/" + w.connected + "/activity?as=" + w.agency }},
+	{name: "me", route: "/me", who: cleo, path: at("/me")},
+	{name: "me-refused", route: "/me", who: cleo, path: at("/me"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Your address, to confirm", "cleo@elsewhere.test")
+		w.press(t, button("Erase my data for good"))
+	}},
+
+	{name: "nowhere", route: "/", who: ann, path: at("/nowhere"), status: http.StatusNotFound},
 	{name: "nowhere-signed-out", route: "/", path: at("/nowhere"), status: http.StatusNotFound},
 	{name: "request-broken", route: "/requests/{id}", path: at("/requests/con_broken"), status: http.StatusNotFound},
 	{name: "signin-over", route: "/signin/callback", path: at("/signin/callback?state=an-old-one&code=x"), status: http.StatusUnauthorized},
@@ -56,10 +170,11 @@ var looks = []look{
 
 // noPages are the console's routes that show no page of ours.
 var noPages = []string{
-	"/signin",                      // leads to the issuer's page
-	"GET /favicon.ico",             // a file
-	"GET /robots.txt",              // a file
-	"GET /static/{version}/{name}", // files
+	"/agencies/{agency}/clients.csv", // a file
+	"/signin",                        // leads to the issuer's page
+	"GET /favicon.ico",               // a file
+	"GET /robots.txt",                // a file
+	"GET /static/{version}/{name}",   // files
 }
 
 // TestPagesAreLookedAt holds the list of looks to the console's routes, so that
