@@ -190,7 +190,8 @@ func (w *window) hear(event any) {
 		complain("the console: %s %s", e.Type, strings.Join(said, " "))
 	case *log.EventEntryAdded:
 		// A page that says no has such an entry; what else fails to load is heard below.
-		if e.Entry.Source != log.EntrySourceNetwork {
+		bad := e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning
+		if bad && e.Entry.Source != log.EntrySourceNetwork {
 			complain("the console: %s %s", e.Entry.Source, e.Entry.Text)
 		}
 	case *network.EventRequestWillBeSent:

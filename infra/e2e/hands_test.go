@@ -195,6 +195,7 @@ const maxTabs = 150
 func (w *window) reach(t *testing.T, at target) {
 	t.Helper()
 	w.spotless(t, at)
+	var before string
 	for range maxTabs {
 		type focus struct {
 			Here, Shown bool
@@ -215,9 +216,12 @@ func (w *window) reach(t *testing.T, at target) {
 		if err != nil {
 			t.Fatalf("%s looks for %s: %v", w.who, at, err)
 		}
-		if !f.Shown && !strings.HasPrefix(f.What, "<body") && !strings.HasPrefix(f.What, "<main") {
+		// Within a date the browser itself marks the part that is focused.
+		within := f.What == before && strings.Contains(f.What, `type="date"`)
+		if !f.Shown && !within && !strings.HasPrefix(f.What, "<body") && !strings.HasPrefix(f.What, "<main") {
 			t.Errorf("the focus can't be seen on %s", f.What)
 		}
+		before = f.What
 		if f.Here {
 			return
 		}
