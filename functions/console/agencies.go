@@ -312,9 +312,12 @@ func (c *console) facts(p agency.Profile) clientFacts {
 	switch {
 	case f.Name != "":
 	case p.Addressee.Person() != "":
-		f.Name, f.Unnamed = p.Email, "By email: its owner chooses the account"
+		f.Name, f.Unnamed = p.Email, "By email: they choose the account"
 	default:
 		f.Name, f.Unnamed = string(p.Addressee), "You see its name once they accept"
+	}
+	if f.Unnamed != "" && f.Over() {
+		f.Unnamed = "Never accepted, so you don’t see a name"
 	}
 	if f.Status != p.Status {
 		// The clock has ended it, and nobody has recorded that yet.

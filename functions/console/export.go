@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +19,17 @@ const (
 
 // clientsFile is all of an agency's clients as a table for a spreadsheet.
 func (c *console) clientsFile(v *visit) (answer, error) {
-	now := v.now().UTC()
+	t, err := c.export(v, exportRows)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{file: &download{
+		name: "clients-" + v.now().UTC().Format("2006-01-02") + ".csv", kind: "text/csv; charset=utf-8", content: t.Bytes(),
+	}}, nil
+}
+
+// export writes that many clients at most, and says so where there are more.
+func (c *console) export(v *visit, most int) (*sheet, error) {
 	t := &sheet{}
 	t.WriteString("\ufeff") // or a spreadsheet would not take it for UTF-8
 	t.row(c.exportHeader()...)
@@ -28,23 +37,19 @@ func (c *console) clientsFile(v *visit) (answer, error) {
 	for page := (agency.Page{Limit: exportPage}); ; {
 		list, _, err := c.hub.Clients(v.ctx, v.actor, v.agency(), agency.ClientFilter{}, page)
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
 		for _, p := range list.Items {
-			if rows++; rows > exportRows || t.Len() > exportBytes {
-				t.row(fmt.Sprintf("The list goes on. A file holds %s clients at most, in the order of their status and name.", strconv.Itoa(rows-1)))
-				list.Next = ""
-				break
+			if rows++; rows > most || t.Len() > exportBytes {
+				t.row("The list goes on. This file holds the first " + strconv.Itoa(rows-1) + " clients, in the order of their status and name.")
+				return t, nil
 			}
 			t.row(c.exportRow(p)...)
 		}
 		if page.Cursor = list.Next; page.Cursor == "" {
-			break
+			return t, nil
 		}
 	}
-	return answer{file: &download{
-		name: "clients-" + now.Format("2006-01-02") + ".csv", kind: "text/csv; charset=utf-8", content: t.Bytes(),
-	}}, nil
 }
 
 func (c *console) exportHeader() []string {

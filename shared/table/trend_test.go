@@ -69,8 +69,13 @@ func TestTrend(t *testing.T) {
 		{Begin: at(2), Clients: 1, Withdrawn: 1, Expired: 1}, {Begin: at(3), Clients: 2, Accepted: 2}, {Begin: at(4), Clients: 1},
 	}, got[6:])
 
-	// A year later only what still is remains to be seen.
-	for range 12 {
+	// The oldest month is a whole one too; a year later only what still is remains
+	// to be seen.
+	for range 8 {
+		next()
+	}
+	diff(t, "the oldest month", agency.TrendMonth{Begin: at(1), Clients: 3, Accepted: 2, Denied: 1}, see(w.gil)[0])
+	for range 4 {
 		next()
 	}
 	got = see(w.gil)
@@ -146,6 +151,10 @@ func TestClientFilters(t *testing.T) {
 	diff(t, "owned", []string{"Owned"}, names(w.gil, 2, owned))
 	diff(t, "connected", []string{"Client A", "Client B"}, names(w.gil, 2, connected))
 	diff(t, "ended", []string{"denied", "Client C", "withdrawn"}, names(w.gil, 2, agency.ClientFilter{Ended: true}))
+	// The table leaves out what does not belong, so that pages are not short.
+	for want, f := range map[int]agency.ClientFilter{3: {Ended: true}, 1: owned, 2: connected} {
+		diff(t, "rows", want, len(must[agency.List[agency.Profile]](t)(w.store.Clients(ctx, w.agency, f, agency.Page{Limit: 10})).Items))
+	}
 	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), agency.MemberChange{Clients: &assigned}))
 	diff(t, "owned, limited", []string{}, names(w.gem, 10, owned))
 	diff(t, "connected, limited", []string{"Client A", "Client B"}, names(w.gem, 10, connected))

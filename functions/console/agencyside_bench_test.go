@@ -1,0 +1,57 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
+)
+
+// The hub's page is to take less than three times what the JSON list behind it
+// takes: go test ./functions/console -run '^$' -bench Hub
+
+// busySite is an agency of 50 clients.
+func busySite(b *testing.B) *agencySite {
+	b.Helper()
+	s := newAgencySite(b)
+	for n := range 25 {
+		s.own(fmt.Sprintf("Owned %02d", n), nil)
+		s.connect(fmt.Sprintf("c%d@client.test", n), fmt.Sprintf("Connected %02d", n), nil)
+	}
+	return s
+}
+
+func BenchmarkHubList(b *testing.B) {
+	s := busySite(b)
+	for b.Loop() {
+		list, counts, err := s.hub.Clients(b.Context(), s.ann, s.id, agency.ClientFilter{}, agency.Page{Limit: 50})
+		if err != nil || counts.Owned != 25 {
+			b.Fatal(err, counts)
+		}
+		rows := make([]rest.Connection, len(list.Items))
+		for i, p := range list.Items {
+			rows[i] = rest.NewConnection(s.hub, p)
+		}
+		if _, err := json.Marshal(rows); err != nil || len(rows) != 50 {
+			b.Fatal(err, len(rows))
+		}
+	}
+}
+
+func BenchmarkHubPage(b *testing.B) {
+	s := busySite(b)
+	session := s.cookie(s.ann)
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodGet, testSite+s.at(""), nil)
+		r.AddCookie(session)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
+}
