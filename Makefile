@@ -2,7 +2,9 @@
 #
 #   make run                    the whole product at http://localhost:8080; FRESH=1 starts empty,
 #                               ARGS passes flags on, such as ARGS='-http 9080 -set LogRetentionDays=1'
-#   make test                   every test, the story end to end included
+#   make test                   every test, the story end to end and by browser included; as root on
+#                               Debian it installs Chromium where there is none
+#   make screenshots            a picture of every page and email, into .local/screenshots
 #   make demo                   plays the story against the running stack
 #   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout;
 #                               PLATFORM=1 in place of EMAIL for the platform's own calls
@@ -19,7 +21,7 @@
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test demo token import cleanup events redrive lint openapi schemas assets build setup clean FORCE
+.PHONY: run test screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -45,9 +47,21 @@ run: setup
 	@go build -o .local/local ./infra/local
 	@exec .local/local run $(if $(FRESH),-fresh) $(ARGS)
 
-test: setup
+# The browser that looks at the pages. Where it is not and can't be installed, the tests
+# that need it say so and are skipped, but fail under CI=true.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		{ echo 'Installing Chromium.'; apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-liberation >/dev/null; }; } || \
+		echo 'Chromium is not installed and could not be: the tests by browser are skipped.'
+
+test: setup browser
 	$(if $(RACE),,@echo "No C compiler: the tests run without the race detector.")
 	go test $(RACE) -timeout 8m ./...
+
+screenshots: setup browser
+	go test -count=1 -timeout 8m -run '^TestScreenshots$$' -v ./infra/e2e -screenshots .local/screenshots
 
 demo:
 	@go run ./infra/e2e/demo

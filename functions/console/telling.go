@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,13 +251,6 @@ func (t teller) place() []words {
 	}
 }
 
-func nameOr(name, otherwise string) string {
-	if name == "" {
-		return otherwise
-	}
-	return name
-}
-
 // message is what the agency wrote, where the event is its request.
 func (t teller) message() string {
 	if t.Type == agency.ConnectionRequested {
@@ -286,7 +280,7 @@ func (t teller) details() []activityDetail {
 		return append(t.levels(), t.moved()...)
 	case agency.AccountCreated:
 		if t.Client != "" {
-			return []activityDetail{{Name: "Access given to", Now: nameOr(t.Person, "the client")}}
+			return []activityDetail{{Name: "Access given to", Now: cmp.Or(t.Person, "the client")}}
 		}
 	case agency.PersonAdded:
 		return t.asWhat()

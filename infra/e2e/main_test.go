@@ -50,7 +50,8 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	code = m.Run()
-	for _, s := range []*sharing{&asDeployed, &generous} {
+	err = stopBrowser()
+	for _, s := range []*sharing{&asDeployed, &generous, &visited, &looked} {
 		if s.stack != nil {
 			err = errors.Join(err, s.stack.stop())
 		}
@@ -87,6 +88,9 @@ type sharing struct {
 // One has the settings as they are deployed, the other limits that are out of
 // the way of stories which ask the same people again and again in one day.
 var asDeployed, generous sharing
+
+// visited is the stack that people visit by browser.
+var visited sharing
 
 // common is the stack that most tests share. They run one after the other, so
 // that each can hold the whole inbox to what it caused.

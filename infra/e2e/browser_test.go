@@ -1,0 +1,329 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// chromium is the one browser process of this package. Each person has a window
+// of their own in it.
+var chromium struct {
+	once sync.Once
+	ctx  context.Context
+	err  error
+}
+
+// errNoBrowser says why the browser tests do not run.
+var errNoBrowser = errors.New("there is no Chromium on this machine (`make test` installs Debian's where it may)")
+
+// pageTime bounds the wait for anything that a page does.
+const pageTime = 15 * time.Second
+
+// startBrowser starts Chromium, for as long as this process lives.
+func startBrowser() (context.Context, error) {
+	var path string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		return nil, errNoBrowser
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en-GB"),
+		chromedp.WindowSize(1280, 800),
+	)
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // Chromium's sandbox refuses root
+	}
+	ctx, _ := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ = chromedp.NewContext(ctx) // stopBrowser ends both
+	if err := chromedp.Do(ctx); err != nil {
+		return nil, fmt.Errorf("%s does not start: %w", path, err)
+	}
+	return ctx, nil
+}
+
+// stopBrowser ends the browser, if any test has started it.
+func stopBrowser() error {
+	if chromium.ctx == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(chromium.ctx, 10*time.Second)
+	defer cancel()
+	return chromedp.Cancel(ctx)
+}
+
+// A window is a person's browser: cookies and a cache of its own, and one tab.
+type window struct {
+	*stack
+	who string // whose it is, for the names of files
+	ctx context.Context
+	// byKeyboard makes the person work without a mouse.
+	byKeyboard bool
+
+	mu sync.Mutex
+	// wrong is what the browser complained about, and loads what it has loaded,
+	// both since the last look.
+	wrong []string
+	loads map[network.RequestID]*load
+}
+
+// A load is one thing that a page has loaded.
+type load struct {
+	url    string
+	status int64
+	kind   network.ResourceType
+	wire   int64   // bytes, headers included
+	at     float64 // in the browser's seconds
+	over   bool    // whole, or failed
+}
+
+func (l *load) ours(w *window) bool { return strings.HasPrefix(l.url, w.PublicURL+"/") }
+
+// window opens a person's browser, which is closed with the test. What it shows
+// at the end of a test that failed is kept.
+func (s *stack) window(t *testing.T, who string) *window {
+	t.Helper()
+	w := s.opensWindow(t, who)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(w.keep(t.Name()))
+		}
+	})
+	return w
+}
+
+func (s *stack) opensWindow(t *testing.T, who string) *window {
+	t.Helper()
+	chromium.once.Do(func() { chromium.ctx, chromium.err = startBrowser() })
+	switch {
+	case errors.Is(chromium.err, errNoBrowser) && os.Getenv("CI") != "true":
+		t.Skip("not looked at by a browser: ", chromium.err)
+	case chromium.err != nil:
+		t.Fatal(chromium.err)
+	}
+	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	w := &window{stack: s, who: who, ctx: ctx, loads: map[network.RequestID]*load{}}
+	if err := chromedp.Listen(ctx, w.hear); err != nil {
+		t.Fatal(err)
+	}
+	// Behind a window that is shown, others sleep.
+	call(t, w, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	call(t, w, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Europe/Athens"})
+	w.sized(t, 1280, "light")
+	return w
+}
+
+// call is a command of the DevTools protocol.
+func call[P, R any](t *testing.T, w *window, command cdp.Command[P, R], params P) R {
+	t.Helper()
+	r, err := try(w, command, params)
+	if err != nil {
+		t.Fatalf("%s: %v", command.Method, err)
+	}
+	return r
+}
+
+func try[P, R any](w *window, command cdp.Command[P, R], params P) (R, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, pageTime)
+	defer cancel()
+	return chromedp.Call(ctx, command, params)
+}
+
+// sized makes the window that wide, in pixels, for a person who likes that
+// colour scheme.
+func (w *window) sized(t *testing.T, width int64, scheme string) {
+	t.Helper()
+	call(t, w, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: width, Height: 800, DeviceScaleFactor: 1, Mobile: width < 500,
+	})
+	call(t, w, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+}
+
+// withoutScripts switches JavaScript off.
+func (w *window) withoutScripts(t *testing.T) {
+	t.Helper()
+	call(t, w, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+}
+
+// hear takes note of what the browser does and complains about.
+func (w *window) hear(event any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	complain := func(format string, args ...any) {
+		w.wrong = append(w.wrong, fmt.Sprintf("%.400s", fmt.Sprintf(format, args...)))
+	}
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		complain("an exception: %s %s", e.ExceptionDetails.Text, described(e.ExceptionDetails.Exception))
+	case *runtime.EventConsoleAPICalled:
+		var said []string
+		for _, arg := range e.Args {
+			said = append(said, described(arg))
+		}
+		complain("the console: %s %s", e.Type, strings.Join(said, " "))
+	case *log.EventEntryAdded:
+		// A page that says no has such an entry; what else fails to load is heard below.
+		bad := e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning
+		if bad && e.Entry.Source != log.EntrySourceNetwork {
+			complain("the console: %s %s", e.Entry.Source, e.Entry.Text)
+		}
+	case *network.EventRequestWillBeSent:
+		w.loads[e.RequestID] = &load{url: e.Request.URL, kind: e.Type, at: e.Timestamp.Float64()}
+		if !w.loads[e.RequestID].ours(w) && !strings.HasPrefix(e.Request.URL, w.OIDC+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
+			complain("a request of another origin: %s", e.Request.URL)
+		}
+	case *network.EventResponseReceived:
+		if l := w.loads[e.RequestID]; l != nil {
+			l.status = e.Response.Status
+			if l.ours(w) && l.kind != network.ResourceTypeDocument && l.status >= 400 {
+				complain("%s answered %d", l.url, l.status)
+			}
+		}
+	case *network.EventLoadingFinished:
+		if l := w.loads[e.RequestID]; l != nil {
+			l.wire, l.over = int64(e.EncodedDataLength), true
+		}
+	case *network.EventLoadingFailed:
+		if l := w.loads[e.RequestID]; l != nil {
+			l.over = true
+			if !e.Canceled {
+				complain("%s failed: %s %s", l.url, e.ErrorText, e.BlockedReason)
+			}
+		}
+	}
+}
+
+func described(o *runtime.RemoteObject) string {
+	if o == nil {
+		return ""
+	}
+	if o.Description != "" {
+		return o.Description
+	}
+	return string(o.Value)
+}
+
+// quiet holds the browser to having complained about nothing since the last
+// look.
+func (w *window) quiet(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slices.Sort(w.wrong)
+	for _, complaint := range slices.Compact(w.wrong) {
+		t.Errorf("%s's browser complains: %s", w.who, complaint)
+	}
+	w.wrong = nil
+}
+
+// loaded is what has been loaded since the last look.
+func (w *window) loaded() []*load {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := slices.Collect(maps.Values(w.loads))
+	w.loads = map[network.RequestID]*load{}
+	return all
+}
+
+// rests tells whether nothing is being loaded.
+func (w *window) rests() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.loads {
+		if !l.over {
+			return false
+		}
+	}
+	return true
+}
+
+// keep writes what the window shows into an ignored folder, and says where.
+func (w *window) keep(name string) string {
+	folder := filepath.Join(built.root, ".local", "failures")
+	base := filepath.Join(folder, strings.NewReplacer("/", "-", " ", "_").Replace(name+"-"+w.who))
+	at, errAt := eval[string](w, `location.href`)
+	html, errHTML := eval[string](w, `document.documentElement.outerHTML`)
+	picture, errPicture := w.picture()
+	err := errors.Join(errAt, errHTML, errPicture, os.MkdirAll(folder, 0o755))
+	if err == nil {
+		err = errors.Join(os.WriteFile(base+".html", []byte(html), 0o644), os.WriteFile(base+".png", picture, 0o644))
+	}
+	if err != nil {
+		return fmt.Sprintf("what %s saw last could not be kept: %v", w.who, err)
+	}
+	return fmt.Sprintf("%s was at %s and saw %s.png (and .html)", w.who, at, base)
+}
+
+// picture is the page as it is shown, as a PNG: whole, however long it is.
+func (w *window) picture() ([]byte, error) {
+	var size struct{ Width, Height float64 }
+	size, err := eval[struct{ Width, Height float64 }](w, `({width: innerWidth, height: Math.max(innerHeight, document.documentElement.scrollHeight)})`)
+	if err != nil {
+		return nil, err
+	}
+	whole := true
+	shot, err := try(w, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		CaptureBeyondViewport: &whole, Clip: &page.Viewport{Width: size.Width, Height: min(size.Height, 8000), Scale: 1},
+	})
+	return shot.Data, err
+}
+
+// eval evaluates an expression in the page, and waits for it if it is a promise.
+func eval[T any](w *window, expression string) (T, error) {
+	return evalIn[T](w, expression, 0)
+}
+
+// evalIn is eval in a world of the page, 0 for its own.
+func evalIn[T any](w *window, expression string, world runtime.ExecutionContextID) (T, error) {
+	var value T
+	yes := true
+	r, err := try(w, runtime.Evaluate, runtime.EvaluateParams{
+		Expression: expression, ReturnByValue: &yes, AwaitPromise: &yes, ContextID: world,
+	})
+	if err != nil {
+		return value, err
+	}
+	if r.ExceptionDetails != nil {
+		return value, fmt.Errorf("%s %s", r.ExceptionDetails.Text, described(r.ExceptionDetails.Exception))
+	}
+	if len(r.Result.Value) == 0 {
+		return value, nil // undefined
+	}
+	return value, json.NewDecoder(bytes.NewReader(r.Result.Value)).Decode(&value)
+}
+
+// apart makes a world of the page in which scripts of ours run: they see its
+// elements and leave its own scripts and its policy alone.
+func (w *window) apart(t *testing.T) runtime.ExecutionContextID {
+	t.Helper()
+	frames := call(t, w, page.GetFrameTree, cdp.Empty{})
+	made := call(t, w, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: frames.FrameTree.Frame.ID, WorldName: "apart"})
+	return made.ExecutionContextID
+}

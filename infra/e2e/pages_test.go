@@ -1,0 +1,470 @@
+package e2e
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/google/go-cmp/cmp"
+)
+
+// A look is a page of the console in one of its states.
+type look struct {
+	name  string // of its pictures
+	route string // of the console's that serves it
+	who   string // whose window: an address of the world's; "" for nobody who is signed in
+	path  func(*world) string
+	// does is what the person does there before it is looked at; nil for nothing.
+	does func(*testing.T, *window)
+	// status is what the page answers; 0 for 200.
+	status int64
+}
+
+func at(path string) func(*world) string { return func(*world) string { return path } }
+
+// Whose windows the looks are taken in.
+const (
+	ann, ben, cid, nora, nick = "ann@bright.test", "ben@bright.test", "cid@bright.test", "nora@new.test", "nick@new.test"
+	cleo, al, carl            = "cleo@shoes.test", "al@shoes.test", "carl@cafe.test"
+	mia                       = "mia.with-a-rather-long-address.of-her-own@shoes.test"
+	paul, petra               = "paul@person.test", "petra@person.test"
+)
+
+// hub, shop, ofClient and ofRequest are addresses in the world: of the agency, of
+// the shop, of a client of the agency's, and of a request to the shop.
+func hub(rest string) func(*world) string {
+	return func(w *world) string { return "/agencies/" + w.agency + rest }
+}
+
+func shop(rest string) func(*world) string {
+	return func(w *world) string { return "/accounts/" + w.shop + rest }
+}
+
+func ofClient(id func(*world) string) func(*world) string {
+	return func(w *world) string { return "/agencies/" + w.agency + "/clients/" + id(w) }
+}
+
+func ofRequest(rest string, agency func(*world) string) func(*world) string {
+	return func(w *world) string { return "/requests/" + connectionID(w.shop, agency(w)) + rest }
+}
+
+// looks are the console's pages. TestPagesAreLookedAt holds them to be all of
+// them.
+var looks = []look{
+	{name: "welcome", route: "/{$}", path: at("/")},
+	{name: "home", route: "/{$}", who: ann, path: at("/")},
+	{name: "home-empty", route: "/{$}", who: nora, path: at("/")},
+	{name: "home-waiting", route: "/{$}", who: cleo, path: at("/")},
+	{name: "home-by-email", route: "/{$}", who: petra, path: at("/")},
+	{name: "open", route: "/accounts/new", who: nora, path: at("/accounts/new")},
+	{name: "open-refused", route: "/accounts/new", who: nora, path: at("/accounts/new"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Name of the account", "\u202eturned around")
+		w.press(t, button("Open the account"))
+	}},
+
+	{name: "clients", route: "/agencies/{agency}", who: ann, path: hub("")},
+	{name: "clients-connected", route: "/agencies/{agency}", who: ann, path: hub("?show=connected")},
+	{name: "clients-pending", route: "/agencies/{agency}", who: ben, path: hub("?show=pending")},
+	{name: "clients-ended", route: "/agencies/{agency}", who: ben, path: hub("?show=ended")},
+	{name: "clients-found", route: "/agencies/{agency}", who: ann, path: hub("?prefix=lu")},
+	{name: "clients-not-found", route: "/agencies/{agency}", who: ann, path: hub("?prefix=zzz")},
+	{name: "clients-assigned", route: "/agencies/{agency}", who: cid, path: hub("")},
+	{name: "clients-empty", route: "/agencies/{agency}", who: nick, path: func(w *world) string { return "/agencies/" + w.empty }},
+	{name: "clients-no-hub", route: "/agencies/{agency}", who: cleo, path: func(w *world) string { return "/agencies/" + w.shop }, status: http.StatusConflict},
+	{name: "add", route: "/agencies/{agency}/add", who: ann, path: hub("/add")},
+	{name: "create", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create")},
+	{name: "create-refused", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Name of the account", wide)
+		w.use(t, fold("Let your client in"))
+		w.fill(t, "Your client’s email address", "carl@cafe")
+		w.fill(t, "Type the account’s name once more", "something else")
+		w.press(t, button("Create the account"))
+	}},
+	{name: "connect", route: "/agencies/{agency}/add/connect", who: ann, path: hub("/add/connect")},
+	{name: "connect-refused", route: "/agencies/{agency}/add/connect", who: ann, path: hub("/add/connect"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Account id, or the owner’s email address", "nobody")
+		w.fill(t, "Message", longMessage[:200])
+		w.press(t, button("Send the request"))
+	}},
+	{name: "client-owned", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.cafe, w.agency) })},
+	{name: "client-owned-long", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.long, w.agency) })},
+	{name: "client-connected", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.connected, w.agency) })},
+	{name: "client-pending", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.pending })},
+	{name: "client-by-email", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.byEmail })},
+	{name: "client-denied", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["denied"] })},
+	{name: "client-expired", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["expired by email"] })},
+	{name: "client-revoked", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["revoked"] })},
+	{name: "client-closed", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["ended"] })},
+
+	{name: "request-link", route: "/requests/{id}", path: ofRequest("", func(w *world) string { return w.agency })},
+	{name: "request", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agency })},
+	{name: "request-unexpected", route: "/requests/{id}", who: al, path: ofRequest("?unexpected=1", func(w *world) string { return w.agency })},
+	{name: "request-wide", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["pending"] })},
+	{name: "request-refused", route: "/requests/{id}", who: al, path: ofRequest("", func(w *world) string { return w.agency }), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		for _, area := range []string{"Pages", "Mail", "Contacts"} {
+			w.choose(t, choice(area+": No access"))
+		}
+		w.press(t, button("Accept and let them in"))
+	}},
+	{name: "request-stranger", route: "/requests/{id}", who: nick, path: ofRequest("", func(w *world) string { return w.agency }), status: http.StatusNotFound},
+	{name: "request-accepted", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["active"] })},
+	{name: "request-denied", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["denied"] })},
+	{name: "request-blocked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["blocked"] })},
+	{name: "request-expired", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["expired"] })},
+	{name: "request-revoked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["revoked"] })},
+	{name: "request-by-email", route: "/requests/{id}", who: petra, path: func(w *world) string { return "/requests/" + w.byEmail }},
+	{name: "request-by-email-expired", route: "/requests/{id}", who: paul, path: func(w *world) string { return "/requests/" + w.ended["expired by email"] }},
+
+	{name: "team", route: "/accounts/{account}/team", who: cleo, path: shop("/team")},
+	{name: "team-refused", route: "/accounts/{account}/team", who: cleo, path: shop("/team"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Email address", "m@x")
+		w.choose(t, choice("Member"))
+		w.press(t, button("Invite"))
+	}},
+	{name: "team-new", route: "/accounts/{account}/team", who: nick, path: func(w *world) string { return "/accounts/" + w.empty + "/team" }},
+	{name: "team-owned", route: "/accounts/{account}/team", who: ann, path: func(w *world) string { return "/accounts/" + w.cafe + "/team?as=" + w.agency }},
+	{name: "team-as-agency", route: "/accounts/{account}/team", who: ann, path: func(w *world) string { return "/accounts/" + w.connected + "/team?as=" + w.agency }},
+	{name: "team-forbidden", route: "/accounts/{account}/team", who: mia, path: shop("/team"), status: http.StatusForbidden},
+	{name: "member-agency", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["active"] }},
+	{name: "member-restricted", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["restricted"] }},
+	{name: "member-revoked", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["revoked"] }},
+	{name: "member-person", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.mia.id() }},
+	{name: "member-last-owner", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.cleo.id() }},
+	{name: "member-staff", route: "/accounts/{account}/team/{member}", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/team/" + w.cid.id() }},
+	{name: "settings", route: "/accounts/{account}/settings", who: cleo, path: shop("/settings")},
+	{name: "settings-agency", route: "/accounts/{account}/settings", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/settings" }},
+	{name: "settings-refused", route: "/accounts/{account}/settings", who: cleo, path: shop("/settings"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "The account’s name, to confirm", "something else")
+		w.press(t, button("Close it for good"))
+	}},
+	{name: "settings-member", route: "/accounts/{account}/settings", who: mia, path: shop("/settings")},
+	{name: "settings-of-owned", route: "/accounts/{account}/settings", who: carl, path: func(w *world) string { return "/accounts/" + w.cafe + "/settings" }},
+	{name: "settings-long", route: "/accounts/{account}/settings", who: ann, path: func(w *world) string { return "/accounts/" + w.long + "/settings?as=" + w.agency }},
+	{name: "activity", route: "/accounts/{account}/activity", who: cleo, path: shop("/activity")},
+	{name: "activity-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/activity" }},
+	{name: "activity-as-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *world) string { return "/accounts/" + w.connected + "/activity?as=" + w.agency }},
+	{name: "me", route: "/me", who: cleo, path: at("/me")},
+	{name: "me-refused", route: "/me", who: cleo, path: at("/me"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+		w.fill(t, "Your address, to confirm", "cleo@elsewhere.test")
+		w.press(t, button("Erase my data for good"))
+	}},
+
+	{name: "nowhere", route: "/", who: ann, path: at("/nowhere"), status: http.StatusNotFound},
+	{name: "nowhere-signed-out", route: "/", path: at("/nowhere"), status: http.StatusNotFound},
+	{name: "request-broken", route: "/requests/{id}", path: at("/requests/con_broken"), status: http.StatusNotFound},
+	{name: "signin-over", route: "/signin/callback", path: at("/signin/callback?state=an-old-one&code=x"), status: http.StatusUnauthorized},
+	{name: "signed-out", route: "/signout", who: "", path: at("/signin"), does: func(t *testing.T, w *window) {
+		w.signsIn(t, "nobody@else.test")
+		w.press(t, button("Sign out"))
+	}},
+}
+
+// noPages are the console's routes that show no page of ours.
+var noPages = []string{
+	"/agencies/{agency}/clients.csv", // a file
+	"/signin",                        // leads to the issuer's page
+	"GET /favicon.ico",               // a file
+	"GET /robots.txt",                // a file
+	"GET /static/{version}/{name}",   // files
+}
+
+// TestPagesAreLookedAt holds the list of looks to the console's routes, so that
+// no page is forgotten.
+func TestPagesAreLookedAt(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(built.root, "functions", "console", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	added := regexp.MustCompile(`\bc\.(?:page|open|mux\.Handle|mux\.HandleFunc)\(\s*([^,]+),`)
+	var routes []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range added.FindAllStringSubmatch(string(source), -1) {
+			switch name := m[1]; {
+			case strings.HasPrefix(name, `"`):
+				routes = append(routes, strings.Trim(name, `"`))
+			case name != "path": // what page and open themselves pass on
+				t.Errorf("%s adds a route by %s, which this test can't read", filepath.Base(file), name)
+			}
+		}
+	}
+	if len(routes) < 8 {
+		t.Fatalf("the routes are not to be found any more: %q", routes)
+	}
+	known := slices.Clone(noPages)
+	for _, l := range looks {
+		known = append(known, l.route)
+	}
+	slices.Sort(routes)
+	slices.Sort(known)
+	if diff := cmp.Diff(slices.Compact(routes), slices.Compact(known)); diff != "" {
+		t.Errorf("routes that no look is taken at, and looks without a route (-console +looks):\n%s", diff)
+	}
+}
+
+// widths and schemes are what people look at pages with.
+var (
+	widths  = []int64{360, 1280}
+	schemes = []string{"light", "dark"}
+)
+
+// tour leads through all looks, each in a window of its person's, and shows them
+// to the guest.
+func (w *world) tour(t *testing.T, guest func(*testing.T, look, *window)) {
+	windows := map[string]*window{}
+	for _, l := range looks {
+		win := windows[l.who]
+		if win == nil {
+			win = w.opensWindow(t, l.name)
+			if l.who != "" {
+				win.open(t, "/signin?to=%2F")
+				win.signsIn(t, l.who)
+				windows[l.who] = win
+			}
+		}
+		t.Run(l.name, func(t *testing.T) {
+			win.sized(t, 1280, "light")
+			win.open(t, l.path(w))
+			if l.does != nil {
+				l.does(t, win)
+			}
+			guest(t, l, win)
+			if t.Failed() {
+				t.Log(win.keep(t.Name()))
+			}
+		})
+	}
+}
+
+// TestPages looks at every page in both colour schemes, on a phone and on a
+// desk: nothing that axe-core finds wrong, nothing wider than the window, nothing
+// that the browser complains about.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	w := seededWorld(t)
+	axe, err := os.ReadFile(filepath.Join(built.root, "infra", "local", "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.tour(t, func(t *testing.T, l look, win *window) {
+		win.answered(t, l)
+		apart := win.apart(t)
+		if _, err := evalIn[struct{}](win, string(axe)+";undefined", apart); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := eval[int](win, `document.querySelectorAll('h1').length`); err != nil || n != 1 {
+			t.Errorf("it has %d h1 (%v)", n, err)
+		}
+		for _, width := range widths {
+			for _, scheme := range schemes {
+				win.sized(t, width, scheme)
+				win.fits(t, width)
+				found, err := evalIn[[]violation](win, runAxe, apart)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range found {
+					t.Errorf("%d px, %s: axe-core finds %s", width, scheme, v)
+				}
+			}
+		}
+		win.quiet(t)
+	})
+}
+
+// A violation is a rule of axe-core's that a page breaks, and where.
+type violation struct {
+	ID, Help string
+	Nodes    []struct{ HTML, Summary string }
+}
+
+func (v violation) String() string {
+	text := v.ID + " (" + v.Help + ")"
+	for _, n := range v.Nodes {
+		text += "\n\t" + n.HTML + "\n\t\t" + strings.ReplaceAll(n.Summary, "\n", " ")
+	}
+	return text
+}
+
+const runAxe = `axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations.map((v) => ({
+  id: v.id, help: v.help, nodes: v.nodes.slice(0, 5).map((n) => ({ html: n.html.slice(0, 300), summary: n.failureSummary })),
+})))`
+
+// answered holds the page to its status, and clears what was loaded.
+func (w *window) answered(t *testing.T, l look) {
+	t.Helper()
+	want := l.status
+	if want == 0 {
+		want = http.StatusOK
+	}
+	at, err := eval[string](w, `location.href.replace(/#.*/, '')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last *load
+	for _, load := range w.loaded() {
+		if load.kind == network.ResourceTypeDocument && load.url == at && (last == nil || load.at > last.at) {
+			last = load
+		}
+	}
+	if last == nil || last.status != want {
+		t.Fatalf("%s answered %+v, want %d", at, last, want)
+	}
+}
+
+// fits holds the page to scrolling downwards alone.
+func (w *window) fits(t *testing.T, width int64) {
+	t.Helper()
+	out, err := eval[[]string](w, fmt.Sprintf(`(() => {
+	  if (document.documentElement.scrollWidth <= %d) return [];
+	  const out = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > %d + 1 && !e.closest('.scroll'));
+	  return [document.documentElement.scrollWidth + ' px', ...out.slice(0, 5).map((e) => e.outerHTML.slice(0, 160))];
+	})()`, width, width))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) > 0 {
+		t.Errorf("at %d px the page is as wide as %s", width, strings.Join(out, "\n\t"))
+	}
+}
+
+// maxView bounds what a first page view may load, in bytes over the wire.
+const maxView = 60_000
+
+// TestFirstView measures what a browser loads that has never been there, and how
+// much of what it shows moves while it does.
+func TestFirstView(t *testing.T) {
+	t.Parallel()
+	w := seededWorld(t)
+	for _, view := range []struct {
+		name, who, path string
+	}{
+		{"welcome", "", "/"},
+		{"home", w.cleo.email, "/"},
+	} {
+		t.Run(view.name, func(t *testing.T) {
+			win := w.window(t, view.name)
+			if view.who != "" {
+				win.open(t, "/signin?to=%2F")
+				win.signsIn(t, view.who)
+			}
+			call(t, win, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+			for _, width := range widths {
+				win.sized(t, width, "light")
+				win.loaded()
+				win.open(t, view.path)
+				win.measures(t, width)
+			}
+			win.quiet(t)
+		})
+	}
+}
+
+func (w *window) measures(t *testing.T, width int64) {
+	t.Helper()
+	w.until(t, "everything loaded", func() (bool, error) { return w.rests(), nil })
+	var sum int64
+	var parts []string
+	for _, l := range w.loaded() {
+		sum += l.wire
+		parts = append(parts, fmt.Sprintf("%s %d", strings.TrimPrefix(l.url, w.PublicURL), l.wire))
+	}
+	slices.Sort(parts)
+	if sum > maxView || sum < 5_000 {
+		t.Errorf("it loads %d bytes, at most %d are allowed: %s", sum, maxView, strings.Join(parts, ", "))
+	}
+	shift, err := eval[float64](w, `new Promise((done) => {
+	  let sum = 0;
+	  const seen = new PerformanceObserver((list) => { for (const e of list.getEntries()) sum += e.value; });
+	  seen.observe({ type: 'layout-shift', buffered: true });
+	  requestAnimationFrame(() => requestAnimationFrame(() => { for (const e of seen.takeRecords()) sum += e.value; done(sum); }));
+	})`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shift > 0.02 {
+		t.Errorf("at %d px the layout shifts by %.3f", width, shift)
+	}
+	t.Logf("at %d px: %d bytes in %d requests, layout shift %.4f (%s)", width, sum, len(parts), shift, strings.Join(parts, ", "))
+}
+
+var pictures = flag.String("screenshots", "", "folder to write a picture of every page into; none where it is empty")
+
+// TestScreenshots writes a picture of every page and of every email, at each
+// width in each scheme, for people to look at.
+func TestScreenshots(t *testing.T) {
+	if *pictures == "" {
+		t.Skip("pictures are written by `make screenshots`")
+	}
+	folder := *pictures
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(built.root, folder)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := seededWorld(t)
+	number := 0
+	w.tour(t, func(t *testing.T, l look, win *window) {
+		number++
+		win.shoot(t, filepath.Join(folder, fmt.Sprintf("%02d-%s", number, l.name)))
+	})
+	win := w.window(t, "emails")
+	seen := map[string]bool{}
+	mails, err := w.Mails(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mails {
+		kind := strings.Join(strings.Fields(m.Subject)[:2], " ")
+		if seen[kind] {
+			continue
+		}
+		seen[kind] = true
+		win.open(t, "about:blank")
+		html, err := json.Marshal(m.HTML)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := eval[struct{}](win, fmt.Sprintf(`document.open(); document.write(%s); document.close()`, html)); err != nil {
+			t.Fatal(err)
+		}
+		win.shoot(t, filepath.Join(folder, fmt.Sprintf("mail-%02d", len(seen))))
+	}
+	t.Logf("the pictures of %d pages and %d emails are in %s", number, len(seen), folder)
+}
+
+// shoot writes pictures of what the window shows.
+func (w *window) shoot(t *testing.T, base string) {
+	t.Helper()
+	for _, width := range widths {
+		for _, scheme := range schemes {
+			w.sized(t, width, scheme)
+			picture, err := w.picture()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(fmt.Sprintf("%s-%d-%s.png", base, width, scheme), picture, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
