@@ -156,9 +156,7 @@ func (v *visit) serve(h handler) (a answer, err error) {
 		v.w.Header().Set("Allow", "GET, HEAD, POST")
 		return answer{}, errMethod
 	}
-	if err := v.whoIsIt(); err != nil {
-		return answer{}, err
-	}
+	v.whoIsIt()
 	return h(v)
 }
 

@@ -136,12 +136,12 @@ func (i *testIssuer) signsIn(at, email string) string {
 	return q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
 }
 
-// refreshToken is one that the issuer takes for a person.
-func (i *testIssuer) refreshToken(email string) string {
+// refreshToken is one that the issuer takes for Cleo.
+func (i *testIssuer) refreshToken() string {
 	refresh := rand.Text()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.refreshes[refresh] = map[string]any{"email": email}
+	i.refreshes[refresh] = map[string]any{"email": cleoAt}
 	return refresh
 }
 

@@ -123,7 +123,7 @@ func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
 	p.Change = touch && p.Status == agency.Active
 	p.Leave = p.You && p.Status == agency.Active
 	p.Roles = roles(p.In)
-	p.Levels.Legend = "What a member may do"
+	p.Levels.Legend = levelsLegend(p.In)
 	if p.Change && p.In.Agency() && m.Role == agency.Member {
 		return c.fillLimits(v, p, m)
 	}

@@ -16,11 +16,11 @@ import (
 func TestALinkIsNoRight(t *testing.T) {
 	w := newTown(t)
 	w.asks()
-	real, none := string(w.con), "con_acct_00000000000000000000000000_acct_11111111111111111111111111"
-	page := w.browser().get("/requests/" + real)
+	there, none := string(w.con), "con_acct_00000000000000000000000000_acct_11111111111111111111111111"
+	page := w.browser().get("/requests/" + there)
 	page.says(t, http.StatusOK, "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this",
 		"The account stays yours", "You may grant less", "revoke it whenever you like")
-	page.has(t, `href="/signin?to=%2Frequests%2F`+real+`"`, `href="/signin?to=%2Frequests%2F`+real+`%3Funexpected%3D1"`)
+	page.has(t, `href="/signin?to=%2Frequests%2F`+there+`"`, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
 	for _, secret := range []string{"Bright", "Cleo", annAt, "Shall we"} {
 		page.hasNot(t, secret)
 	}
@@ -28,7 +28,7 @@ func TestALinkIsNoRight(t *testing.T) {
 		t.Error("looking sets a cookie")
 	}
 	other := w.browser().get("/requests/" + none)
-	if diff := cmp.Diff(page.Body.String(), strings.ReplaceAll(other.Body.String(), none, real)); diff != "" {
+	if diff := cmp.Diff(page.Body.String(), strings.ReplaceAll(other.Body.String(), none, there)); diff != "" {
 		t.Errorf("a request that is not there looks different:\n%s", diff)
 	}
 	w.browser().get("/requests/con_broken").says(t, http.StatusNotFound, "exactly as it stands in the email")

@@ -83,11 +83,11 @@ func (v *visit) takeJSON(name string, into any) bool {
 
 // whoIsIt finds who visits, by the id token, or by a new one for the refresh
 // token once that has run out. It is nobody where neither holds. It also takes
-// what the page before has left. Errors: the issuer can't be reached.
-func (v *visit) whoIsIt() error {
+// what the page before has left.
+func (v *visit) whoIsIt() {
 	id, refresh := v.cookie(idCookie), v.cookie(refreshCookie)
 	if id == "" && refresh == "" {
-		return nil
+		return
 	}
 	actor, _, err := v.issuer.verify(v.ctx, id)
 	_, expired := errors.AsType[*oidc.TokenExpiredError](err)
@@ -99,22 +99,21 @@ func (v *visit) whoIsIt() error {
 		if err != nil {
 			// The session is over, or the issuer does not answer: signing in tells which.
 			slog.InfoContext(v.ctx, "A session could not be renewed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-			return nil
+			return
 		}
 		v.keepSession(given)
 	default:
 		slog.InfoContext(v.ctx, "A session does not hold.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-		return nil
+		return
 	}
 	if v.actor.Email == "" {
-		return nil
+		return
 	}
 	v.notice = v.takeNotice()
 	var kept keptForm
 	if !v.post() && v.cookie(formCookie) != "" && v.takeJSON(formCookie, &kept) && kept.Path == v.here() {
 		v.form = kept.Form
 	}
-	return nil
 }
 
 // keepSession signs the browser in; false when the id token is too long for a

@@ -142,7 +142,7 @@ func TestOwnPath(t *testing.T) {
 	}
 	w := newTown(t)
 	for _, to := range []string{"https://evil.test/", "//evil.test", "/\\evil.test"} {
-		if got := w.browser().signsIn("/signin?to="+url.QueryEscape(to), cleoAt).Header().Get("Location"); got != "/" {
+		if got := w.browser().signsIn("/signin?to="+url.QueryEscape(to), annAt).Header().Get("Location"); got != "/" {
 			t.Errorf("a sign-in with to=%s leads to %q", to, got)
 		}
 	}
@@ -158,7 +158,7 @@ func TestSessionsAreRenewed(t *testing.T) {
 	w.asks()
 	expired := func() *browser {
 		b := w.as(cleoAt)
-		b.cookies[refreshCookie] = w.issuer.refreshToken(cleoAt)
+		b.cookies[refreshCookie] = w.issuer.refreshToken()
 		return b
 	}
 	get, post, gone, without := expired(), expired(), expired(), expired()
@@ -189,7 +189,7 @@ func TestSessionsAreRenewed(t *testing.T) {
 	without.get("/me").says(t, http.StatusSeeOther)
 	// Whoever has kept the refresh token alone is signed in by it.
 	only := w.browser()
-	only.cookies[refreshCookie] = w.issuer.refreshToken(cleoAt)
+	only.cookies[refreshCookie] = w.issuer.refreshToken()
 	only.get("/me").says(t, http.StatusOK, cleoAt)
 	// A token that is not the issuer's is not renewed, it is refused.
 	forged := expired()
@@ -237,7 +237,7 @@ func TestAFormIsGivenBack(t *testing.T) {
 func TestSignOut(t *testing.T) {
 	w := newTown(t)
 	b := w.as(cleoAt)
-	b.cookies[refreshCookie] = w.issuer.refreshToken(cleoAt)
+	b.cookies[refreshCookie] = w.issuer.refreshToken()
 	refresh := b.cookies[refreshCookie]
 	b.get("/signout").says(t, http.StatusSeeOther)
 	b.send(http.MethodPost, "/signout", url.Values{"do": {"signout"}}, "Sec-Fetch-Site", "cross-site").says(t, http.StatusForbidden)

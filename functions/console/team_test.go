@@ -221,7 +221,7 @@ func TestMe(t *testing.T) {
 	last := cleo.post("/me", "do", "erase", "confirm", cleoAt)
 	last.says(t, http.StatusConflict, "last owner of 1 of your accounts", "Cleo Shoes: invite another owner or close it")
 	w.invites("olga@client.test", agency.Owner)
-	cleo.cookies[refreshCookie] = w.issuer.refreshToken(cleoAt)
+	cleo.cookies[refreshCookie] = w.issuer.refreshToken()
 	cleo.post("/me", "do", "erase", "confirm", " CLEO@client.test ").says(t, http.StatusOK, "Your data is being erased")
 	if len(cleo.cookies) != 0 || len(w.issuer.revoked) != 1 {
 		t.Errorf("erased, the browser keeps %v; %d tokens are revoked", cleo.cookies, len(w.issuer.revoked))
