@@ -71,7 +71,10 @@ func TestHostileNames(t *testing.T) {
 		"me":     &mePage{frame: f(), Blocks: blocks, LastOwnerOf: []accountRow{{Name: hostile, Link: "/x"}}},
 		"activity": &activityPage{frame: f(), In: in, Days: []activityDay{{Day: at, Lines: []activityLine{{
 			At: at, Sentence: words, By: words, Message: hostile, Details: []activityDetail{{Name: "Name", Was: hostile, Now: hostile}}}}}}},
-		"problem": &problemPage{frame: f(), Status: 404, SignIn: "/x", Message: "No."},
+		"agency-activity": &agencyActivityPage{frame: f(), Days: []activityDay{{Day: at, Lines: []activityLine{{At: at, Sentence: words, By: words}}}}},
+		"bill":            &billPage{frame: f(), Bill: agency.AgencyBill{Accounts: 1, Currency: "USD", Lines: agency.List[agency.BillLine]{Items: []agency.BillLine{{Name: hostile}}}}},
+		"subscription":    &subscriptionPage{frame: f(), Owned: true},
+		"problem":         &problemPage{frame: f(), Status: 404, SignIn: "/x", Message: "No."},
 	}
 	for _, status := range []agency.Status{"", agency.Active, agency.Denied, agency.Expired, agency.Withdrawn, agency.Revoked, agency.Left, agency.Lapsed, agency.Ended} {
 		pages["request "+string(status)] = &requestPage{frame: f(), Status: status, Agency: hostile, By: hostile, Account: hostile, Message: hostile, Held: agency.Block{Pair: agency.Pair{Blocked: true}}}
