@@ -27,7 +27,11 @@ const (
 // what ended long ago. Done twice it changes nothing more.
 func (h *Hub) TickProfile(ctx context.Context, key ProfileKey) (Ticked, error) {
 	var done Ticked
-	err := h.command(ctx, nil, Want{Profiles: []ProfileKey{key}}, func(d *decision) error {
+	want := Want{Profiles: []ProfileKey{key}}
+	if of := key.Member.Account(); of != "" {
+		want.Pairs = []PairKey{between(key.Addressee, of)}
+	}
+	err := h.command(ctx, nil, want, func(d *decision) error {
 		done = Idle
 		p := d.read.Profile(key)
 		if due := d.rules.due(p); p.Version == 0 || due.IsZero() || d.now.Before(due) {
@@ -40,6 +44,9 @@ func (h *Hub) TickProfile(ctx context.Context, key ProfileKey) (Ticked, error) {
 		}
 		if p.Status.Over() {
 			d.GoneProfiles, done = append(d.GoneProfiles, key), DidCollect
+			if p.Kind() == AgencyKind {
+				d.remember(p)
+			}
 			return nil
 		}
 		step := Step{Do: Remind, By: ClockSide}
