@@ -316,14 +316,20 @@ func (h *Hub) forget(ctx context.Context, id PersonID, key ProfileKey) (did bool
 // forgetActive ends an active profile of a person who is being erased, unless
 // they are the last owner.
 func (d *decision) forgetActive(was Profile) error {
+	me := d.read.Person(was.Member.Person()).without(was.Account())
+	me.Version++
+	d.People = append(d.People, me)
+	return d.endErased(was)
+}
+
+// endErased ends a profile of a person who is being erased, without what tells
+// who they are, unless they are the last owner.
+func (d *decision) endErased(was Profile) error {
 	p, err := d.apply(was, Step{Do: End, By: ClockSide})
 	if err != nil {
 		return err
 	}
 	d.put(p.nameless())
-	me := d.read.Person(p.Member.Person()).without(p.Account())
-	me.Version++
-	d.People = append(d.People, me)
 	err = d.countOwners(d.read.Account(p.Account()), was, p)
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		refusal.Fields = []FieldError{{Field: string(p.Account()), Message: "The person who is being erased is its last owner."}}
