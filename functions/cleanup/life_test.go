@@ -147,3 +147,31 @@ func TestAnErasingThatStopsIsReported(t *testing.T) {
 		t.Errorf("after an hour: %+v, %v", r, err)
 	}
 }
+
+// A cancelled subscription is frozen at the end of its period, once.
+func TestACancelledSubscriptionIsFrozen(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	bob := agency.Caller{Actor: agency.NewActor("bob@client.test", "issuer", "bob")}
+	id := f.open(t, bob.Actor, "bob-key-0123456789")
+	v, err := f.hub.CancelSubscription(ctx, bob, id, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.now = v.FreezesAt.Add(-time.Minute)
+	f.tell(t)
+	if r := f.clean(ctx, t); r.Frozen != 0 {
+		t.Errorf("too early: %+v", r)
+	}
+	f.now = v.FreezesAt
+	for _, want := range []int{1, 0} {
+		if r := f.clean(ctx, t); r.Frozen != want {
+			t.Errorf("%+v, want %d frozen", r, want)
+		}
+		f.tell(t)
+	}
+	events, err := f.hub.AccountActivity(ctx, bob, id, agency.Page{Limit: 1})
+	if err != nil || events.Items[0].Type != agency.SubscriptionFroze || events.Items[0].Actor != "" {
+		t.Errorf("%+v, %v", events, err)
+	}
+}
