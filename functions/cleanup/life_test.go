@@ -102,24 +102,27 @@ func TestAClosedAccountEnds(t *testing.T) {
 	}
 }
 
-// One who has become a last owner meanwhile is reported, run after run, and
-// keeps nothing else from being done.
+// An erasing that comes upon a last owner, as where somebody owned more accounts
+// than one transaction ends, is reported, run after run, and keeps nothing else
+// from being done.
 func TestAnErasingThatStopsIsReported(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	bob, eve := agency.NewActor("bob@client.test", "issuer", "bob"), agency.NewActor("eve@client.test", "issuer", "eve")
 	id := f.open(t, bob, "bob-key-0123456789")
-	for _, who := range []agency.Actor{f.ann, eve} {
-		if _, _, err := f.hub.InvitePerson(ctx, agency.Caller{Actor: bob}, id, agency.Invitation{Email: who.Email, Role: agency.Owner}); err != nil {
-			t.Fatal(err)
-		}
+	if _, _, err := f.hub.InvitePerson(ctx, agency.Caller{Actor: bob}, id, agency.Invitation{Email: eve.Email, Role: agency.Owner}); err != nil {
+		t.Fatal(err)
 	}
-	for _, who := range []agency.Actor{bob, eve} {
-		if err := f.hub.EraseMe(ctx, who); err != nil {
-			t.Fatal(err)
-		}
+	if err := f.hub.EraseMe(ctx, eve); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := f.hub.RemoveMember(ctx, agency.Caller{Actor: f.ann}, id, agency.Party(f.ann.ID()), false); err != nil {
+	read, err := f.store.Load(ctx, agency.Want{People: []agency.PersonID{bob.ID()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	erasing := read.Person(bob.ID())
+	erasing.Erasing, erasing.DueAt, erasing.Version = f.now, f.now, erasing.Version+1
+	if err := f.store.Save(ctx, read, agency.Changes{People: []agency.Person{erasing}}); err != nil {
 		t.Fatal(err)
 	}
 	f.request(t, 1)
@@ -142,5 +145,33 @@ func TestAnErasingThatStopsIsReported(t *testing.T) {
 	f.tell(t)
 	if r, err := f.run(ctx); r.Stopped != 1 || err != nil {
 		t.Errorf("after an hour: %+v, %v", r, err)
+	}
+}
+
+// A cancelled subscription is frozen at the end of its period, once.
+func TestACancelledSubscriptionIsFrozen(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	bob := agency.Caller{Actor: agency.NewActor("bob@client.test", "issuer", "bob")}
+	id := f.open(t, bob.Actor, "bob-key-0123456789")
+	v, err := f.hub.CancelSubscription(ctx, bob, id, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.now = v.FreezesAt.Add(-time.Minute)
+	f.tell(t)
+	if r := f.clean(ctx, t); r.Frozen != 0 {
+		t.Errorf("too early: %+v", r)
+	}
+	f.now = v.FreezesAt
+	for _, want := range []int{1, 0} {
+		if r := f.clean(ctx, t); r.Frozen != want {
+			t.Errorf("%+v, want %d frozen", r, want)
+		}
+		f.tell(t)
+	}
+	events, err := f.hub.AccountActivity(ctx, bob, id, agency.Page{Limit: 1})
+	if err != nil || events.Items[0].Type != agency.SubscriptionFroze || events.Items[0].Actor != "" {
+		t.Errorf("%+v, %v", events, err)
 	}
 }

@@ -472,6 +472,35 @@ func TestARenameIsCarriedToTheCopies(t *testing.T) {
 	names("Pâtisserie", "Brighter Studio")
 }
 
+// A subscription's every change reaches its copies with the telling, and its payer.
+func TestSubscriptionsAreCarried(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	petra := agency.Caller{Actor: petraActs}
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, agency.Acceptance{Request: 1}))
+	s.deliver(t, s.waiting(t)...)
+	carried := func(plan string, state agency.SubscriptionState, subject string) {
+		t.Helper()
+		s.tellAll(t, "petra@bakery.test: "+subject)
+		if got := s.profile(t, agency.At(bakery, studio)).Subscription; got.Plan != plan || got.State != state {
+			t.Errorf("%q: the copy is %+v, want %s, %s", subject, got, plan, state)
+		}
+	}
+	must[agency.SubscriptionView](t)(s.hub.ChangePlan(t.Context(), petra, bakery, "growth"))
+	carried("growth", agency.SubscriptionActive, "Petra’s Bakery is on the plan Growth now")
+	must[agency.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, false))
+	carried("growth", agency.SubscriptionCancelling, "The subscription of Petra’s Bakery is cancelled")
+	must[agency.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, true))
+	carried("growth", agency.SubscriptionFrozen, "Petra’s Bakery is frozen")
+	must[agency.SubscriptionView](t)(s.hub.ResumeSubscription(t.Context(), petra, bakery))
+	carried("growth", agency.SubscriptionActive, "The subscription of Petra’s Bakery goes on")
+	platform := agency.Platform{Client: "the-platform"}
+	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, agency.Payment{Failed: true, At: monday}))
+	carried("growth", agency.SubscriptionPastDue, "A payment for Petra’s Bakery has failed")
+	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, agency.Payment{At: monday.Add(time.Second)}))
+	carried("growth", agency.SubscriptionActive, "The payment for Petra’s Bakery has succeeded")
+}
+
 // What a request's emails reached is known even if its note was lost, and while
 // some of them still wait.
 func TestReachedSurvivesARepeat(t *testing.T) {

@@ -90,7 +90,7 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer report.Close()
+	defer func() { _ = report.Close() }() // finish has synced it
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -313,7 +313,7 @@ func (c *config) openReport(p *tally, columns []string) (_ *os.File, err error) 
 	}
 	defer func() {
 		if err != nil {
-			report.Close()
+			_ = report.Close() // nothing was written
 		}
 	}()
 	info, err := report.Stat()

@@ -25,7 +25,7 @@ const clientID = "agencyhub-local"
 // machine where any address signs in its secret protects nothing.
 const (
 	platformID     = "agencyhub-platform"
-	platformSecret = "on-one-machine-everybody-is-the-platform" //nolint:gosec // see above
+	platformSecret = "on-one-machine-everybody-is-the-platform"
 	platformScope  = "hub/platform"
 )
 

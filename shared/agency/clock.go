@@ -27,7 +27,11 @@ const (
 // what ended long ago. Done twice it changes nothing more.
 func (h *Hub) TickProfile(ctx context.Context, key ProfileKey) (Ticked, error) {
 	var done Ticked
-	err := h.command(ctx, nil, Want{Profiles: []ProfileKey{key}}, func(d *decision) error {
+	want := Want{Profiles: []ProfileKey{key}}
+	if of := key.Member.Account(); of != "" {
+		want.Pairs = []PairKey{between(key.Addressee, of)}
+	}
+	err := h.command(ctx, nil, want, func(d *decision) error {
 		done = Idle
 		p := d.read.Profile(key)
 		if due := d.rules.due(p); p.Version == 0 || due.IsZero() || d.now.Before(due) {
@@ -40,6 +44,9 @@ func (h *Hub) TickProfile(ctx context.Context, key ProfileKey) (Ticked, error) {
 		}
 		if p.Status.Over() {
 			d.GoneProfiles, done = append(d.GoneProfiles, key), DidCollect
+			if p.Kind() == AgencyKind {
+				d.remember(p)
+			}
 			return nil
 		}
 		step := Step{Do: Remind, By: ClockSide}
@@ -309,14 +316,20 @@ func (h *Hub) forget(ctx context.Context, id PersonID, key ProfileKey) (did bool
 // forgetActive ends an active profile of a person who is being erased, unless
 // they are the last owner.
 func (d *decision) forgetActive(was Profile) error {
+	me := d.read.Person(was.Member.Person()).without(was.Account())
+	me.Version++
+	d.People = append(d.People, me)
+	return d.endErased(was)
+}
+
+// endErased ends a profile of a person who is being erased, without what tells
+// who they are, unless they are the last owner.
+func (d *decision) endErased(was Profile) error {
 	p, err := d.apply(was, Step{Do: End, By: ClockSide})
 	if err != nil {
 		return err
 	}
 	d.put(p.nameless())
-	me := d.read.Person(p.Member.Person()).without(p.Account())
-	me.Version++
-	d.People = append(d.People, me)
 	err = d.countOwners(d.read.Account(p.Account()), was, p)
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		refusal.Fields = []FieldError{{Field: string(p.Account()), Message: "The person who is being erased is its last owner."}}

@@ -61,7 +61,7 @@ func (h *Hub) RequestConnection(ctx context.Context, actor Actor, agency Account
 			return err
 		}
 		pair := d.pair(pairKey)
-		p = d.profile(key)
+		p = d.begun(key)
 		p.Name, p.Ownership, p.Email = s.account.Name, ClientOwned, email
 		p, err = d.apply(p, Step{
 			Do: Request, By: AgencySide, Areas: areas, Message: message, Asker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),

@@ -58,7 +58,8 @@ func (h *Hub) SwitchHubOff(ctx context.Context, actor Actor, id AccountID) (Acco
 const pageSize = 25
 
 // EraseMe begins to erase the actor's own data. They have no access from that
-// moment; their profiles are ended and their address goes by Tick. Errors:
+// moment, and own nothing, so that no other owner can leave an account to them;
+// their other profiles are ended and their address goes by Tick. Errors:
 // LastOwner, which names the accounts.
 func (h *Hub) EraseMe(ctx context.Context, actor Actor) error {
 	caller := Caller{Actor: actor}
@@ -93,18 +94,31 @@ func (h *Hub) EraseMe(ctx context.Context, actor Actor) error {
 	if len(fields) > 0 {
 		return &Error{Code: LastOwner, Fields: fields, Message: fmt.Sprintf("You are the last owner of %d of your accounts.", len(fields))}
 	}
-	// Whether they are a last owner is looked at again when each profile ends.
-	return h.command(ctx, &caller, Want{People: want.People}, func(d *decision) error {
+	// What one transaction does not hold is ended by Tick, which looks for a last
+	// owner too.
+	want.Accounts = want.Accounts[:min(len(want.Accounts), pageSize)]
+	for _, id := range want.Accounts {
+		want.Profiles = append(want.Profiles, At(id, actor.ID()))
+	}
+	return h.command(ctx, &caller, want, func(d *decision) error {
 		me := d.read.Person(actor.ID())
 		if !me.Erasing.IsZero() {
 			return nil
 		}
 		me.Erasing, me.DueAt = d.now, d.now
 		me.Version++
-		d.People = append(d.People, me)
 		d.Events = append(d.Events, Event{
 			Type: PersonErasing, At: d.now, Addressee: Party(me.ID), Member: Party(me.ID), Ownership: ClientOwned, Version: me.Version,
 		})
+		for _, key := range want.Profiles {
+			if p := d.profile(key); p.Status == Active && p.Role == Owner && d.read.Account(p.Account()).Open() {
+				if err := d.endErased(p); err != nil {
+					return err
+				}
+				me = me.without(p.Account())
+			}
+		}
+		d.People = append(d.People, me)
 		return nil
 	})
 }

@@ -27,8 +27,12 @@ type Pair struct {
 	Blocked bool
 	// Mailed are the request emails of the last days, oldest first, whether or
 	// not they were mailed in the end.
-	Mailed  []time.Time
-	Version int
+	Mailed []time.Time
+	// Requests and Versions are how far the agency's profile had come when it was
+	// collected, long after its end: the next goes on from there, so that numbers
+	// and versions never come twice.
+	Requests, Versions int
+	Version            int
 }
 
 // Cooling tells whether a denial holds at the instant.
@@ -36,6 +40,24 @@ func (p Pair) Cooling(now time.Time) bool { return now.Before(p.CoolingUntil) }
 
 // HoldsOff tells whether the addressee is not to be mailed for the agency.
 func (p Pair) HoldsOff(now time.Time) bool { return p.Blocked || p.Cooling(now) }
+
+// begun is an agency's profile as a request finds it: one that was collected
+// counts on from where it had come.
+func (d *decision) begun(key ProfileKey) Profile {
+	p := d.profile(key)
+	if p.Version == 0 {
+		pair := d.pair(between(key.Addressee, key.Member.Account()))
+		p.Request, p.Version = pair.Requests, pair.Versions
+	}
+	return p
+}
+
+// remember notes in the pair how far a profile that is being collected has come.
+func (d *decision) remember(p Profile) {
+	pair := d.pair(between(p.Addressee, p.Member.Account()))
+	pair.Requests, pair.Versions = p.Request, p.Version
+	d.putPair(pair)
+}
 
 // pair is a pair as the decision has it so far.
 func (d *decision) pair(key PairKey) Pair {

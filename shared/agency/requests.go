@@ -196,7 +196,7 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor Actor, id ConnectionI
 		if target.StatusAt(d.now) == Active {
 			return &Error{Code: AlreadyConnected, State: Active, Message: "The agency already works in this account."}
 		}
-		if p, err = d.take(request, target, step, s.account, asker); err != nil {
+		if p, err = d.take(request, d.begun(there), step, s.account, asker); err != nil {
 			return err
 		}
 		d.accepted(request, pairs)

@@ -448,3 +448,53 @@ func TestABlockIsToldWhereItIs(t *testing.T) {
 	diff(t, "unblocked in the account", 1, countOf(w.events(w.client), "agency.unblocked"))
 	w.audit(t)
 }
+
+// Numbers and versions never come twice: what is asked for anew, long after the
+// old row has gone, counts on from where that had come, whether it was asked by
+// id, by email, or was taken up by the account.
+func TestNumbersRiseWhenARowHasGone(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.collected = true
+	gone := func(key agency.ProfileKey) {
+		t.Helper()
+		for range 3 {
+			w.advance(91 * day)
+			if err := w.tick(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p := must[agency.Snapshot](t)(w.store.Load(ctx, agency.Want{Profiles: []agency.ProfileKey{key}})).Profile(key); p.Version != 0 {
+			t.Fatalf("still there: %+v", p)
+		}
+	}
+	at := agency.At(w.client, w.agency)
+	must[agency.Profile](t)(w.request())
+	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	must[agency.Profile](t)(w.request())
+	last := must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	gone(at)
+	p := must[agency.Profile](t)(w.request())
+	if p.Request != 3 || p.Version != last.Version+1 || p.Status != agency.Pending {
+		t.Errorf("asked anew: %+v after version %d", p, last.Version)
+	}
+	last = must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	gone(at)
+
+	// By email, and taken up by that account.
+	byMail := agency.ProfileKey{Addressee: agency.Party(w.ann.ID()), Member: agency.Party(w.agency)}
+	for n := range 2 {
+		asked := must[agency.Profile](t)(w.ask(w.ann))
+		if asked.Request != n+1 {
+			t.Errorf("asked by email: %+v", asked)
+		}
+		took := must[agency.Profile](t)(w.AcceptRequestInto(ctx, w.ann, asked.ID(), w.client, agency.Acceptance{Request: asked.Request}))
+		if took.Request != 4+n || took.Version <= last.Version {
+			t.Errorf("taken up: %+v after version %d", took, last.Version)
+		}
+		last = must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, w.con))
+		gone(at)
+		gone(byMail)
+	}
+	w.audit(t)
+}

@@ -440,57 +440,74 @@ func TestALastOwnerStays(t *testing.T) {
 	w.audit(t)
 }
 
-// Whoever has become a last owner meanwhile stays, and the account is named;
+// Who is being erased owns nothing any more, from the first moment: so nobody can
+// leave an account to them, and two owners can't both be erased.
+func TestWhoIsErasedOwnsNothing(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.let(w.ann, w.client, w.bob, agency.Owner)
+	shop := w.opened(w.ann, 5, "Shop")
+	w.let(w.ann, shop, w.bob, agency.Owner)
+	if err := w.EraseMe(ctx, w.ann); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []agency.AccountID{w.client, shop} {
+		diff(t, "owners", 1, w.owners(id))
+		diff(t, "her profile", agency.Ended, w.profile(agency.At(id, w.ann.ID())).Status)
+		for name, err := range map[string]error{
+			"leaving":  second(w.RemoveMember(ctx, as(w.bob), id, agency.Party(w.bob.ID()), false)),
+			"demoting": second(w.ChangeMember(ctx, as(w.bob), id, agency.Party(w.bob.ID()), agency.MemberChange{Role: agency.Admin})),
+			"erasing":  w.EraseMe(ctx, w.bob),
+		} {
+			if agency.CodeOf(err) != agency.LastOwner {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	w.audit(t)
+
+	// Two at once: one of them stays.
+	v := w.world("-v")
+	v.let(v.ann, v.client, v.bob, agency.Owner)
+	errs := make(chan error, 2)
+	for _, who := range []agency.Actor{v.ann, v.bob} {
+		go func() { errs <- v.EraseMe(ctx, who) }()
+	}
+	one, two := agency.CodeOf(<-errs), agency.CodeOf(<-errs)
+	if one != "" && two != "" || one != agency.LastOwner && two != agency.LastOwner {
+		t.Errorf("%q and %q", one, two)
+	}
+	diff(t, "owners", 1, v.owners(v.client))
+	w.audit(t)
+}
+
+// An erasing that comes upon a last owner all the same, as where somebody owns
+// more accounts than one transaction ends, stops there and names the account;
 // everything else of theirs is ended.
 func TestErasingStopsAtALastOwner(t *testing.T) {
-	for name, meanwhile := range map[string]func(*world) error{
-		"the other left": func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), as(w.bob), w.client, agency.Party(w.bob.ID()), false))
-		},
-		"both at once": func(w *world) error {
-			if err := w.EraseMe(w.t.Context(), w.bob); err != nil {
-				return err
-			}
-			for range 4 {
-				if _, err := w.TickPerson(w.t.Context(), w.bob.ID()); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			ctx := t.Context()
-			w.let(w.ann, w.client, w.bob, agency.Owner)
-			w.let(w.gil, w.agency, w.ann, agency.Admin)
-			if err := w.EraseMe(ctx, w.ann); err != nil {
-				t.Fatal(err)
-			}
-			if err := meanwhile(w); err != nil {
-				t.Fatal(err)
-			}
-			for range 3 {
-				done, err := w.TickPerson(ctx, w.ann.ID())
-				refusal, ok := errors.AsType[*agency.Error](err)
-				if done != agency.Idle || !ok || refusal.Code != agency.LastOwner || len(refusal.Fields) != 1 || refusal.Fields[0].Field != string(w.client) {
-					t.Errorf("%q, %+v", done, err)
-				}
-				// It rests for an hour.
-				if done, err := w.TickPerson(ctx, w.ann.ID()); done != agency.Idle || err != nil {
-					t.Errorf("at once again: %q, %v", done, err)
-				}
-				w.advance(time.Hour)
-			}
-			diff(t, "owners", 1, w.owners(w.client))
-			diff(t, "in the agency", agency.Ended, w.profile(agency.At(w.agency, w.ann.ID())).Status)
-			diff(t, "where the address stands", []string{
-				"ACCT#" + string(w.client) + " TEAM#" + string(w.ann.ID()),
-			}, w.addressed(t, w.ann))
-			w.collected = true
-			w.audit(t)
-		})
+	w := newWorld(t)
+	ctx := t.Context()
+	w.let(w.gil, w.agency, w.ann, agency.Admin)
+	w.strand()
+	for range 3 {
+		done, err := w.TickPerson(ctx, w.ann.ID())
+		refusal, ok := errors.AsType[*agency.Error](err)
+		if done != agency.Idle || !ok || refusal.Code != agency.LastOwner || len(refusal.Fields) != 1 || refusal.Fields[0].Field != string(w.client) {
+			t.Errorf("%q, %+v", done, err)
+		}
+		// It rests for an hour.
+		if done, err := w.TickPerson(ctx, w.ann.ID()); done != agency.Idle || err != nil {
+			t.Errorf("at once again: %q, %v", done, err)
+		}
+		w.advance(time.Hour)
 	}
+	diff(t, "owners", 1, w.owners(w.client))
+	diff(t, "in the agency", agency.Ended, w.profile(agency.At(w.agency, w.ann.ID())).Status)
+	diff(t, "where the address stands", []string{
+		"ACCT#" + string(w.client) + " TEAM#" + string(w.ann.ID()),
+	}, w.addressed(t, w.ann))
+	w.collected = true
+	w.audit(t)
 }
 
 // An invitation that comes while the last of a person is erased is not lost with

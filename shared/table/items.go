@@ -181,6 +181,8 @@ type pairItem struct {
 	CoolingUntil string   `dynamodbav:"coolingUntil"`
 	Blocked      int      `dynamodbav:"blocked"`
 	Mailed       []string `dynamodbav:"mailed"`
+	Requests     int      `dynamodbav:"requests"`
+	Versions     int      `dynamodbav:"versions"`
 	Version      int      `dynamodbav:"version"`
 }
 
@@ -190,7 +192,7 @@ var never = time.Time{}.UTC().Format(stampLayout)
 func fromPair(p agency.Pair) pairItem {
 	i := pairItem{
 		keys: pairKey(p.PairKey).keys(), CoolingUntil: cmp.Or(stamp(p.CoolingUntil), never), Blocked: digit(p.Blocked),
-		Mailed: []string{}, Version: p.Version,
+		Mailed: []string{}, Requests: p.Requests, Versions: p.Versions, Version: p.Version,
 	}
 	for _, at := range p.Mailed {
 		i.Mailed = append(i.Mailed, stamp(at))
@@ -200,7 +202,7 @@ func fromPair(p agency.Pair) pairItem {
 
 func (i pairItem) pair() (agency.Pair, error) {
 	k, err := parsePairKey(i.PK, i.SK)
-	p := agency.Pair{PairKey: k, Blocked: i.Blocked != 0, Version: i.Version}
+	p := agency.Pair{PairKey: k, Blocked: i.Blocked != 0, Requests: i.Requests, Versions: i.Versions, Version: i.Version}
 	if i.CoolingUntil != never {
 		err = errors.Join(err, read(&p.CoolingUntil, i.CoolingUntil))
 	}

@@ -44,7 +44,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		DueAt: noon.Add(time.Hour),
 	}
 	pairs := []agency.Pair{
-		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Agency: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Version: 3},
+		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Agency: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Requests: 2, Versions: 17, Version: 3},
 		{PairKey: agency.PairKey{Addressee: agency.Party(person.ID), Agency: profile.Member.Account()}, Version: 1},
 	}
 	want := agency.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, member.ProfileKey, limited.ProfileKey, unassigned.ProfileKey, moved.ProfileKey},
