@@ -92,6 +92,37 @@ func TestAgencyActivity(t *testing.T) {
 	}
 }
 
+// A client's page shows what happened there, and nowhere else.
+func TestClientActivity(t *testing.T) {
+	s := newAgencySite(t)
+	own := s.own("Dora Dance", nil)
+	con := s.connect("cleo@client.test", "Cleo Shoes", nil)
+	page := s.as("ann@agency.test").get(clientLink(s.id, con))
+	page.says(t, http.StatusOK, "What happened lately", "Your agency may work in Cleo Shoes from now on", "Your agency asked to work in Cleo Shoes")
+	page.hasNot(t, "Dora Dance", "cleo@client.test")
+	s.as("ann@agency.test").get(clientLink(s.id, own)).says(t, http.StatusOK, "Your agency created the account Dora Dance")
+	if page := s.staff(t, "sam@agency.test").get(clientLink(s.id, con)); page.Code != http.StatusOK || strings.Contains(page.text, "What happened lately") {
+		t.Errorf("a member of the agency is answered %d:\n%s", page.Code, page.text)
+	}
+	for what, ask := range map[string]func() error{
+		"of another agency": func() error {
+			_, err := s.hub.ConnectionActivity(t.Context(), s.ann, s.id, agency.NewConnectionID(agency.Party(s.id), "acct_00000000000000000000000000"), 5)
+			return err
+		},
+		"by a stranger": func() error {
+			_, err := s.hub.ConnectionActivity(t.Context(), s.actor("eve@elsewhere.test"), s.id, con, 5)
+			return err
+		},
+	} {
+		if code := agency.CodeOf(ask()); code != agency.NotFound {
+			t.Errorf("%s: %q", what, code)
+		}
+	}
+	if events, err := s.hub.ConnectionActivity(t.Context(), s.ann, s.id, con, 1); err != nil || len(events) != 1 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
 // staff is the browser of a member of the agency.
 func (s *agencySite) staff(t *testing.T, email string) *browser {
 	t.Helper()

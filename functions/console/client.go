@@ -39,7 +39,12 @@ type clientPage struct {
 	// Team and Subscription are the account's pages with the agency's hat on, for
 	// those who may go there.
 	Team, Subscription string
+	// Days are what happened lately, for those who may read it.
+	Days []activityDay
 }
+
+// lately is how many lines of activity stand on a client's page.
+const lately = 10
 
 // clientLevel is a row of what a connection reaches.
 type clientLevel struct {
@@ -78,6 +83,15 @@ func (c *console) client(v *visit) (answer, error) {
 		return goTo(clientLink(p.Agency, profile.ID())), nil
 	}
 	c.describe(p, view, profile)
+	if p.Works {
+		events, err := c.hub.ConnectionActivity(v.ctx, v.actor, p.Agency, profile.ID(), lately)
+		if err != nil {
+			return answer{}, err
+		}
+		if p.Days, err = c.activityDays(v, agency.Caller{Actor: v.actor, As: p.Agency}, events, tellInAgency); err != nil {
+			return answer{}, err
+		}
+	}
 	if p.Active() {
 		if err := c.lookInside(v, p); err != nil {
 			return answer{}, err

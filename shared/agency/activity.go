@@ -78,6 +78,36 @@ func (h *Hub) AgencyActivity(ctx context.Context, actor Actor, agency AccountID,
 	return list, nil
 }
 
+// newestEvents is how far back ConnectionActivity looks, over all that concerns
+// the agency: the last hundred or so.
+const newestEvents = 100
+
+// ConnectionActivity is the newest of what concerns an agency at one of its
+// clients, newest first and at most so many, to its owners and admins. What lies
+// behind much else that concerns the agency is not looked for. Errors:
+// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) ConnectionActivity(ctx context.Context, actor Actor, agency AccountID, id ConnectionID, most int) ([]Event, error) {
+	addressee, of, ok := id.Split()
+	if !ok || of != agency {
+		return nil, noSuchConnection()
+	}
+	caller := Caller{Actor: actor}
+	err := h.command(ctx, &caller, wantStanding(caller, agency), func(d *decision) error {
+		_, err := d.standInAgency(SeeActivity, agency)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The agency's own lines: at an addressee that is none of its own there are none.
+	list, err := h.Store.Activity(ctx, AccountID(addressee), agency, Page{Limit: newestEvents})
+	events := list.Items[:min(most, len(list.Items))]
+	for i, e := range events {
+		events[i] = e.forAgency()
+	}
+	return events, err
+}
+
 // client is the agency's own profile at whom the event concerns.
 func (e Event) client(agency AccountID) ProfileKey {
 	return ProfileKey{Addressee: e.Addressee, Member: Party(agency)}
