@@ -47,7 +47,7 @@ type agencySite struct {
 }
 
 const (
-	testIssuer = "https://login.test"
+	hubIssuer = "https://login.test"
 	testSite   = "https://hub.test"
 )
 
@@ -66,7 +66,7 @@ func newAgencySite(t testing.TB) *agencySite {
 			return agency.EventID(fmt.Sprintf("evt_%013d%013d", at.UnixMilli(), s.ids))
 		},
 	}
-	env := settings.Environment{PublicURL: testSite, OIDCIssuer: testIssuer, OIDCClientID: "console", Settings: chosen}
+	env := settings.Environment{PublicURL: testSite, OIDCIssuer: hubIssuer, OIDCClientID: "console", Settings: chosen}
 	if s.console, err = newConsole(hub, env, hub.Now); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func newAgencySite(t testing.TB) *agencySite {
 		t.Fatal(err)
 	}
 	keys := &oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{s.key.Public()}}
-	s.issuer.found = &provider{verifier: oidc.NewVerifier(testIssuer, keys, &oidc.Config{ClientID: "console", Now: hub.Now})}
+	s.issuer.found = &provider{verifier: oidc.NewVerifier(hubIssuer, keys, &oidc.Config{ClientID: "console", Now: hub.Now})}
 	s.id = s.openAccount(s.ann, "Bright Agency")
 	if _, err := hub.SwitchHubOn(t.Context(), s.ann, s.id); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func newAgencySite(t testing.TB) *agencySite {
 	return s
 }
 
-func agencyPerson(email string) agency.Actor { return agency.NewActor(email, testIssuer, email) }
+func agencyPerson(email string) agency.Actor { return agency.NewActor(email, hubIssuer, email) }
 
 // openAccount opens an account of somebody's own.
 func (s *agencySite) openAccount(who agency.Actor, name string) agency.AccountID {
@@ -134,7 +134,7 @@ func (s *agencySite) connect(client, name string, until *time.Time) agency.Conne
 func (s *agencySite) cookie(who agency.Actor) *http.Cookie {
 	s.t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
-		"iss": testIssuer, "aud": "console", "sub": who.Subject, "email": who.Email, "email_verified": true,
+		"iss": hubIssuer, "aud": "console", "sub": who.Subject, "email": who.Email, "email_verified": true,
 		"iat": s.now.Unix(), "exp": s.now.Add(time.Hour).Unix(),
 	}).SignedString(s.key)
 	if err != nil {
@@ -567,8 +567,8 @@ func TestClientActions(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, now.Status, err)
 		}
 	}
-	if w := s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}}); w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), "/signin") {
-		t.Errorf("without a session: %d %s", w.Code, w.Header().Get("Location"))
+	if w := s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}}); w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("Refresh"), "0; url=/signin") {
+		t.Errorf("without a session: %d %s", w.Code, w.Header().Get("Refresh"))
 	}
 
 	if w := do("withdraw"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != path {

@@ -84,7 +84,8 @@ func endOfDay(date, zone string) (*time.Time, error) {
 
 // untilField is the form field of an end date.
 type untilField struct {
-	Label, Hint, Fault string
+	Label, Fault string
+	Optional     bool
 	// Value is what was typed, and At the present end, which the page turns into
 	// the reader's day; zero for none.
 	Value string

@@ -97,7 +97,7 @@ func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
 	p.Status, p.Since, p.End = m.StatusAt(v.now()), since(m, v.now()), m.Until
 	areas := c.hub.Areas(m)
 	p.May = c.grants(areas)
-	p.Levels = v.levelsTable("What it may do", areas, nil)
+	p.Levels = v.levelsTable("Levels", areas, nil)
 	p.Levels.Fault = levelsFault(p.Faults)
 }
 
@@ -123,7 +123,7 @@ func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
 	p.Change = touch && p.Status == agency.Active
 	p.Leave = p.You && p.Status == agency.Active
 	p.Roles = roles(p.In)
-	p.Levels.Legend = "What a member may do"
+	p.Levels.Legend = levelsLegend(p.In)
 	if p.Change && p.In.Agency() && m.Role == agency.Member {
 		return c.fillLimits(v, p, m)
 	}

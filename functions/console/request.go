@@ -82,6 +82,17 @@ func (c *console) request(v *visit) (answer, error) {
 		}
 		return show("request-link", newRequestLink(v)), nil
 	}
+	a, err := c.showRequest(v, id)
+	if agency.CodeOf(err) == agency.NotFound {
+		// One sentence for whatever it is that the person may not know.
+		return answer{}, &agency.Error{Code: agency.NotFound, Cause: err, Message: "There is no request here that is yours to decide. " +
+			"Perhaps its email went to another address of yours: sign in with that one. It may also be gone, as requests are some time after their end."}
+	}
+	return a, err
+}
+
+// showRequest shows a request to whoever may decide it, and does what they decide.
+func (c *console) showRequest(v *visit, id agency.ConnectionID) (answer, error) {
 	p := &requestPage{ID: id}
 	if v.post() {
 		done, err := c.decide(v, id)
@@ -139,7 +150,17 @@ func (c *console) decide(v *visit, id agency.ConnectionID) (answer, error) {
 		} else {
 			held, err = c.hub.UnblockForMe(v.ctx, v.actor, id)
 		}
-		return v.doneUnless(err, here, allowedNotice(held))
+		if err != nil {
+			return answer{}, err
+		}
+		// A request that was made meanwhile stays kept from the person.
+		if _, err := c.hub.SeeRequest(v.ctx, v.actor, id); agency.CodeOf(err) == agency.NotFound {
+			here = "/me"
+			if account := addressee.Account(); account != "" {
+				here = "/accounts/" + string(account) + "/team"
+			}
+		}
+		return v.done(here, allowedNotice(held)), nil
 	default:
 		return answer{}, unknownAction()
 	}
@@ -230,6 +251,7 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 	p.Terms.Hint = "You can grant less than what was asked for, not more. Afterwards you can change it at any time."
 	p.Terms.Fault = levelsFault(p.Faults)
 	p.Until = v.untilField("Until when", time.Time{}, p.Faults.At("body.until"))
+	p.Until.Optional = true
 	if account := request.Account(); account != "" {
 		view, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, account)
 		if err != nil {

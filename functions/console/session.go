@@ -83,11 +83,11 @@ func (v *visit) takeJSON(name string, into any) bool {
 
 // whoIsIt finds who visits, by the id token, or by a new one for the refresh
 // token once that has run out. It is nobody where neither holds. It also takes
-// what the page before has left. Errors: the issuer can't be reached.
-func (v *visit) whoIsIt() error {
+// what the page before has left.
+func (v *visit) whoIsIt() {
 	id, refresh := v.cookie(idCookie), v.cookie(refreshCookie)
 	if id == "" && refresh == "" {
-		return nil
+		return
 	}
 	actor, _, err := v.issuer.verify(v.ctx, id)
 	_, expired := errors.AsType[*oidc.TokenExpiredError](err)
@@ -99,31 +99,30 @@ func (v *visit) whoIsIt() error {
 		if err != nil {
 			// The session is over, or the issuer does not answer: signing in tells which.
 			slog.InfoContext(v.ctx, "A session could not be renewed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-			return nil
+			return
 		}
 		v.keepSession(given)
 	default:
 		slog.InfoContext(v.ctx, "A session does not hold.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-		return nil
+		return
 	}
 	if v.actor.Email == "" {
-		return nil
+		return
 	}
 	v.notice = v.takeNotice()
 	var kept keptForm
 	if !v.post() && v.cookie(formCookie) != "" && v.takeJSON(formCookie, &kept) && kept.Path == v.here() {
 		v.form = kept.Form
 	}
-	return nil
 }
 
-// keepSession signs the browser in.
-func (v *visit) keepSession(t tokens) {
+// keepSession signs the browser in; false when the id token is too long for a
+// cookie. The browser would drop it in silence: it holds within this request alone.
+func (v *visit) keepSession(t tokens) bool {
 	v.actor = t.actor
 	if len(t.id) > maxCookie {
-		// The browser would drop it in silence. Within this request it holds.
 		slog.ErrorContext(v.ctx, "An id token is too long for a cookie: nobody can stay signed in.", "bytes", len(t.id))
-		return
+		return false
 	}
 	v.setCookie(idCookie, t.id, sessionTime)
 	switch {
@@ -133,6 +132,7 @@ func (v *visit) keepSession(t tokens) {
 	default:
 		v.setCookie(refreshCookie, t.refresh, sessionTime)
 	}
+	return true
 }
 
 // keptForm is a form that was sent without a session, until the person has
@@ -155,14 +155,22 @@ func (v *visit) here() string {
 // toSignIn leads to the issuer and back here. What was typed is kept, and stands
 // in the form again; it is not sent by itself.
 func (v *visit) toSignIn() answer {
-	if v.post() {
-		if v.setJSON(formCookie, keptForm{v.here(), v.form}, attemptTime) {
-			v.leave("kept")
-		} else {
-			v.leave("lost")
-		}
+	to := signInTo(v.here())
+	if !v.post() {
+		return goTo(to)
 	}
-	return goTo(signInTo(v.here()))
+	p := &problemPage{Status: http.StatusUnauthorized, Code: agency.Unauthenticated, SignIn: to}
+	if v.setJSON(formCookie, keptForm{v.here(), v.form}, attemptTime) {
+		p.Message = "You have to sign in again. What you typed is kept meanwhile."
+		v.leave("kept")
+	} else {
+		p.Message = "You have to sign in again. What you typed is too long to be kept."
+		v.leave("lost")
+	}
+	// A form may not lead to the issuer, by no redirect either (form-action 'self'):
+	// the page that answers it goes on by itself.
+	v.w.Header().Set("Refresh", "0; url="+to)
+	return answer{status: p.Status, name: "problem", page: p}
 }
 
 // signInTo is where to sign in to be led to a page of ours.
@@ -212,7 +220,10 @@ func (c *console) signInCallback(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, v.noIssuer(err)
 	}
-	v.keepSession(given)
+	if !v.keepSession(given) {
+		// Led on, they would be sent to sign in again, and again.
+		return answer{}, errors.New("an id token is too long for a cookie")
+	}
 	// By now it is known whose the address is: what was given to it is bound to
 	// this sign-in.
 	if _, err := c.hub.Me(v.ctx, given.actor); err != nil {

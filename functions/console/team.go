@@ -95,9 +95,16 @@ func (c *console) team(v *visit) (answer, error) {
 		return answer{}, err
 	}
 	p.Roles = roles(in)
-	p.Levels = v.levelsTable("What a member may do", nil, nil)
+	p.Levels = v.levelsTable(levelsLegend(in), nil, nil)
 	p.Levels.Fault = levelsFault(p.Faults)
 	return refused("team", p, p.Faults), nil
+}
+
+func levelsLegend(in inside) string {
+	if in.Owned() {
+		return "What the client may do"
+	}
+	return "What a member may do"
 }
 
 // roles are those that the visitor can give, the least first.

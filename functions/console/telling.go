@@ -47,17 +47,15 @@ const (
 // say makes a sentence: each % stands for the next of the names.
 func say(pattern string, names ...string) []words {
 	var out []words
-	for i, text := range strings.Split(pattern, "%") {
-		if i > 0 {
-			name := ""
-			if i <= len(names) {
-				name = names[i-1]
-			}
-			out = append(out, words{Text: name, Name: true})
-		}
+	for _, name := range append(names, "") {
+		text, rest, found := strings.Cut(pattern, "%")
 		if text != "" {
 			out = append(out, words{Text: text})
 		}
+		if !found {
+			break
+		}
+		out, pattern = append(out, words{Text: name, Name: true}), rest
 	}
 	return out
 }

@@ -30,7 +30,7 @@ func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
 		}
 	}
 	policy := page.Header.Get("Content-Security-Policy")
-	for _, part := range []string{"default-src 'none'", "form-action 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
+	for _, part := range []string{"default-src 'none'", "form-action 'self'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
 		if !strings.Contains(policy, part) {
 			t.Errorf("the policy %q lacks %s", policy, part)
 		}
@@ -41,7 +41,7 @@ func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
 			t.Errorf("the page tells %q", secret)
 		}
 	}
-	for _, says := range []string{"An owner or an admin of the account, signed in", "Opening this page has decided nothing", "POST /v1/accounts/"} {
+	for _, says := range []string{"you must own or manage the account", "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this"} {
 		if !strings.Contains(text, says) {
 			t.Errorf("the page does not say %q", says)
 		}
@@ -64,21 +64,37 @@ func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
 	if head.Status != http.StatusOK || len(head.Body) != 0 || head.Header.Get("Content-Security-Policy") != policy {
 		t.Errorf("HEAD answers %d, %d bytes, %v", head.Status, len(head.Body), head.Header)
 	}
-	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		if r := s.page(t, method, "/requests/"+con); r.Status != http.StatusMethodNotAllowed || len(r.Body) != 0 || r.Header.Get("Allow") != "GET, HEAD" {
+	// Some scanners submit what forms they can think of, some with cookies that
+	// they were given elsewhere: they are led to sign in, and nothing is done.
+	for _, do := range []string{"accept", "deny", "block", "allow"} {
+		for _, cookies := range []string{"", "__Host-id=stolen; __Host-refresh=stolen"} {
+			r := s.page(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1&area-pages=view", "Cookie", cookies)
+			if r.Status != http.StatusSeeOther || !strings.HasPrefix(r.Header.Get("Location"), "/signin?to=%2Frequests%2F"+con) || len(r.Body) != 0 {
+				t.Errorf("a form that says %s answers %d to %q: %s", do, r.Status, r.Header.Get("Location"), r.Body)
+			}
+			r = s.page(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1", "Cookie", cookies, "Origin", "https://scanner.test", "Sec-Fetch-Site", "cross-site")
+			if r.Status != http.StatusForbidden {
+				t.Errorf("a form from elsewhere that says %s answers %d", do, r.Status)
+			}
+		}
+	}
+	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if r := s.page(t, method, "/requests/"+con); r.Status != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD, POST" {
 			t.Errorf("%s answers %d, Allow %q: %s", method, r.Status, r.Header.Get("Allow"), r.Body)
 		}
 	}
 }
 
-// page asks for a page without signing in, as a mail scanner does, forms and all.
-func (s *stack) page(t *testing.T, method, path string) *client.Answer {
+// page asks for a page without signing in, as a mail scanner does, forms and all:
+// the body, then headers by name and value.
+func (s *stack) page(t *testing.T, method, path string, more ...string) *client.Answer {
 	t.Helper()
+	headers := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	var body []byte
-	if method == http.MethodPost {
-		body = []byte("accept=yes&request=1")
+	if len(more) > 0 {
+		body, headers = []byte(more[0]), append(headers, more[1:]...)
 	}
-	answer, err := s.Call(t.Context(), method, path, body, "Content-Type", "application/x-www-form-urlencoded")
+	answer, err := s.Call(t.Context(), method, path, body, headers...)
 	if err != nil {
 		t.Fatal(err)
 	}

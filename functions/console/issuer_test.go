@@ -1,0 +1,176 @@
+package main
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+const clientID = "console"
+
+var issuerKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// testIssuer is an OIDC issuer with a real key: discovery, keys, code with PKCE,
+// refresh and revocation. Whoever is asked to sign in is whom the test says.
+type testIssuer struct {
+	*httptest.Server
+	t   testing.TB
+	now func() time.Time
+
+	mu sync.Mutex
+	// codes and refreshes are what was given out, by their values.
+	codes     map[string]grantedCode
+	refreshes map[string]map[string]any
+	revoked   []string
+	// more are claims that the next tokens have besides, or in place of others.
+	more map[string]any
+	// calls counts the token endpoint's.
+	calls int
+}
+
+type grantedCode struct {
+	challenge string
+	claims    map[string]any
+}
+
+func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
+	t.Helper()
+	i := &testIssuer{t: t, now: now, codes: map[string]grantedCode{}, refreshes: map[string]map[string]any{}}
+	mux := http.NewServeMux()
+	i.Server = httptest.NewServer(mux)
+	t.Cleanup(i.Close)
+	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{
+			"issuer": i.URL, "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
+			"revocation_endpoint": i.URL + "/revoke", "end_session_endpoint": i.URL + "/end",
+			"id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": []string{"openid", "email", "offline_access"},
+		})
+	})
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		key := issuerKey().PublicKey
+		writeJSON(w, http.StatusOK, map[string]any{"keys": []any{map[string]any{
+			"kty": "RSA", "kid": "1", "alg": "RS256", "use": "sig",
+			"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+		}}})
+	})
+	mux.HandleFunc("POST /token", i.give)
+	mux.HandleFunc("POST /revoke", func(_ http.ResponseWriter, r *http.Request) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.revoked = append(i.revoked, r.FormValue("token"))
+		delete(i.refreshes, r.FormValue("token"))
+	})
+	return i
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// claims are those of a person's id token, which holds for an hour.
+func (i *testIssuer) claims(email string) map[string]any {
+	claims := map[string]any{
+		"iss": i.URL, "aud": clientID, "sub": "sub-" + email, "email": email, "email_verified": true,
+		"iat": i.now().Unix(), "exp": i.now().Add(time.Hour).Unix(),
+	}
+	maps.Copy(claims, i.more)
+	return claims
+}
+
+// token signs claims.
+func (i *testIssuer) token(claims map[string]any) string {
+	body, err := json.Marshal(claims)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"1"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
+	sum := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, issuerKey(), crypto.SHA256, sum[:])
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// signsIn is what the issuer's page does once somebody has signed in there: it
+// answers the address that leads back.
+func (i *testIssuer) signsIn(at, email string) string {
+	i.t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	q := u.Query()
+	if q.Get("code_challenge_method") != "S256" || q.Get("client_id") != clientID || q.Get("response_type") != "code" {
+		i.t.Fatalf("a sign-in begins with %s", u.RawQuery)
+	}
+	claims := i.claims(email)
+	if _, other := i.more["nonce"]; !other {
+		claims["nonce"] = q.Get("nonce")
+	}
+	code := rand.Text()
+	i.mu.Lock()
+	i.codes[code] = grantedCode{challenge: q.Get("code_challenge"), claims: claims}
+	i.mu.Unlock()
+	return q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
+}
+
+// refreshToken is one that the issuer takes for Cleo.
+func (i *testIssuer) refreshToken() string {
+	refresh := rand.Text()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.refreshes[refresh] = map[string]any{"email": cleoAt}
+	return refresh
+}
+
+func (i *testIssuer) give(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.calls++
+	var claims map[string]any
+	switch r.FormValue("grant_type") {
+	case "authorization_code":
+		granted, ok := i.codes[r.FormValue("code")]
+		delete(i.codes, r.FormValue("code"))
+		if !ok || oauth2.S256ChallengeFromVerifier(r.FormValue("code_verifier")) != granted.challenge {
+			writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+			return
+		}
+		claims = granted.claims
+	case "refresh_token":
+		of, ok := i.refreshes[r.FormValue("refresh_token")]
+		delete(i.refreshes, r.FormValue("refresh_token"))
+		if !ok {
+			writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+			return
+		}
+		claims = i.claims(of["email"].(string))
+	}
+	refresh := rand.Text()
+	i.refreshes[refresh] = map[string]any{"email": claims["email"]}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"access_token": "unused", "token_type": "Bearer", "expires_in": 3600, "refresh_token": refresh, "id_token": i.token(claims),
+	})
+}

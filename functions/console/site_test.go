@@ -1,0 +1,381 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/settings"
+	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+const publicURL = "https://hub.test"
+
+// site is the console on a real table, with an issuer and a clock of the test's.
+type site struct {
+	*console
+	t      testing.TB
+	issuer *testIssuer
+	db     *dynamodb.Client
+	table  string
+
+	mu     sync.Mutex
+	at     time.Time
+	events int
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	s := &site{t: t, at: time.Date(2030, 5, 6, 12, 0, 0, 0, time.UTC)}
+	s.db, s.table = testbed.Table(t)
+	s.issuer = newTestIssuer(t, s.clock)
+	loaded, err := settings.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub := &agency.Hub{Store: table.New(s.db, s.table), Rules: loaded.Rules(), Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.events++
+		return agency.EventID(fmt.Sprintf("evt_%013d%013d", at.UnixMilli(), s.events))
+	}}
+	env := settings.Environment{PublicURL: publicURL, OIDCIssuer: s.issuer.URL, OIDCClientID: clientID, Settings: loaded}
+	if s.console, err = newConsole(hub, env, s.clock); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *site) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+func (s *site) advance(by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = s.at.Add(by)
+}
+
+// actor is the person of an address as the issuer names them.
+func (s *site) actor(email string) agency.Actor {
+	return agency.NewActor(email, s.issuer.URL, "sub-"+email)
+}
+
+// dump is all that the table holds.
+func (s *site) dump() map[string]string {
+	s.t.Helper()
+	all := map[string]string{}
+	pages := dynamodb.NewScanPaginator(s.db, &dynamodb.ScanInput{TableName: &s.table})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, item := range page.Items {
+			text, err := json.Marshal(item)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			key, err := json.Marshal([]any{item["pk"], item["sk"]})
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			all[string(key)] = string(text)
+		}
+	}
+	return all
+}
+
+// browser keeps cookies as browsers do.
+type browser struct {
+	*site
+	cookies map[string]string
+}
+
+// shown is what a browser was answered.
+type shown struct {
+	*httptest.ResponseRecorder
+	text string
+	at   string
+}
+
+func (s *site) browser() *browser { return &browser{site: s, cookies: map[string]string{}} }
+
+// as is a browser in which somebody is signed in.
+func (s *site) as(email string) *browser {
+	b := s.browser()
+	b.cookies[idCookie] = s.issuer.token(s.issuer.claims(email))
+	return b
+}
+
+func (b *browser) get(path string) shown { return b.send(http.MethodGet, path, nil) }
+
+// post sends a form as a page of ours does.
+func (b *browser) post(path string, fields ...string) shown {
+	form := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		form.Add(fields[i], fields[i+1])
+	}
+	return b.send(http.MethodPost, path, form, "Sec-Fetch-Site", "same-origin", "Origin", publicURL)
+}
+
+func (b *browser) send(method, path string, form url.Values, headers ...string) shown {
+	b.t.Helper()
+	r := httptest.NewRequestWithContext(b.t.Context(), method, path, strings.NewReader(form.Encode()))
+	r.Host = "hub.test"
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	for name, value := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		if len(c.Name)+len(c.Value) > 4000 || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
+			b.t.Errorf("a browser would not keep, or give away, the cookie %s of %d bytes", c.Name, len(c.Value))
+		}
+		b.cookies[c.Name] = c.Value
+		if c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		}
+	}
+	return shown{ResponseRecorder: w, text: plain(w.Body.String()), at: path}
+}
+
+// follow goes where a page leads on.
+func (b *browser) follow(s shown) shown {
+	b.t.Helper()
+	to := s.Header().Get("Location")
+	if s.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/") {
+		b.t.Fatalf("%s answers %d, Location %q:\n%s", s.at, s.Code, to, s.text)
+	}
+	next := b.get(to)
+	if next.Code == http.StatusSeeOther && !strings.HasPrefix(to, "/signin") {
+		return b.follow(next)
+	}
+	return next
+}
+
+// does sends a form that must do something, and goes on to what comes then.
+func (b *browser) does(path string, fields ...string) shown {
+	b.t.Helper()
+	next := b.follow(b.post(path, fields...))
+	if next.Code != http.StatusOK {
+		b.t.Fatalf("after %s comes %d:\n%s", path, next.Code, next.text)
+	}
+	return next
+}
+
+// says demands that a page shows some texts.
+func (s shown) says(t *testing.T, status int, texts ...string) {
+	t.Helper()
+	if s.Code != status {
+		t.Errorf("%s answers %d, want %d:\n%s", s.at, s.Code, status, s.text)
+	}
+	for _, text := range texts {
+		if !strings.Contains(s.text, text) {
+			t.Errorf("%s does not say %q:\n%s", s.at, text, s.text)
+		}
+	}
+}
+
+// has demands that a page's markup holds some parts, and hasNot that it does not.
+func (s shown) has(t *testing.T, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(s.Body.String(), part) {
+			t.Errorf("%s has no %s:\n%s", s.at, part, s.Body)
+		}
+	}
+}
+
+func (s shown) hasNot(t *testing.T, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(s.Body.String(), part) {
+			t.Errorf("%s has %s", s.at, part)
+		}
+	}
+}
+
+var tags = regexp.MustCompile(`(?s)<(head|script)\b.*?</(head|script)>|<[^>]*>`)
+
+// plain is a page's text, as one line.
+func plain(page string) string {
+	text := strings.NewReplacer("&#39;", "'", "&amp;", "&", "&lt;", "<", "&gt;", ">", "&#34;", `"`).Replace(tags.ReplaceAllString(page, " "))
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.NewReplacer(" .", ".", " ,", ",", " :", ":").Replace(text)
+}
+
+var versions = regexp.MustCompile(`/static/[0-9a-f]+/`)
+
+// golden compares a page with the file of its name.
+func golden(t *testing.T, name string, page []byte) {
+	t.Helper()
+	page = versions.ReplaceAll(page, []byte("/static/…/"))
+	file := filepath.Join("testdata", name+".html")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, page, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(page, want) {
+		t.Errorf("%s (-want +got); go test -update writes it:\n%s", file, cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(page), "\n")))
+	}
+}
+
+// town is a client, an agency, and what they have to do with each other.
+type town struct {
+	*site
+	cleo, ann          agency.Actor
+	shop, studio, west agency.AccountID
+	con                agency.ConnectionID
+}
+
+const (
+	cleoAt = "cleo@client.test"
+	annAt  = "ann@agency.test"
+	samAt  = "sam@west.test"
+)
+
+func newTown(t testing.TB) *town {
+	t.Helper()
+	s := newSite(t)
+	w := &town{site: s, cleo: s.actor(cleoAt), ann: s.actor(annAt)}
+	w.shop = w.opens(cleoAt, "Cleo Shoes")
+	w.studio = w.opens(annAt, "Bright Studio")
+	w.west = w.opens(samAt, "Westside Media")
+	for email, id := range map[string]agency.AccountID{annAt: w.studio, samAt: w.west} {
+		if _, err := w.hub.SwitchHubOn(t.Context(), w.actor(email), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.con = agency.NewConnectionID(agency.Party(w.shop), w.studio)
+	return w
+}
+
+func (s *site) opens(email, name string) agency.AccountID {
+	s.t.Helper()
+	a, err := s.hub.OpenAccount(s.t.Context(), s.actor(email), "key-of-"+email+name+"-16", name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a.ID
+}
+
+var asked = agency.Areas{"pages": agency.Edit, "mail": agency.View}
+
+// asks has Bright Studio ask the shop.
+func (w *town) asks() {
+	w.t.Helper()
+	w.ask(annAt, w.studio, agency.Ask{Account: w.shop, Areas: asked, Message: "Shall we set up your shop?"})
+}
+
+func (w *town) ask(by string, of agency.AccountID, a agency.Ask) {
+	w.t.Helper()
+	if _, err := w.hub.RequestConnection(w.t.Context(), w.actor(by), of, a); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// connects has the shop accept what Bright Studio asks.
+func (w *town) connects() {
+	w.t.Helper()
+	w.asks()
+	_, err := w.hub.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, agency.Acceptance{Request: w.profile(w.con).Request})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// profile is a connection as the table has it.
+func (s *site) profile(id agency.ConnectionID) agency.Profile {
+	s.t.Helper()
+	addressee, of, _ := id.Split()
+	return s.memberAt(addressee, agency.Party(of))
+}
+
+func (s *site) memberAt(at, member agency.Party) agency.Profile {
+	s.t.Helper()
+	key := agency.ProfileKey{Addressee: at, Member: member}
+	read, err := s.hub.Store.Load(s.t.Context(), agency.Want{Profiles: []agency.ProfileKey{key}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return read.Profile(key)
+}
+
+func (w *town) memberPage(member agency.Party) string {
+	return "/accounts/" + string(w.shop) + "/team/" + string(member)
+}
+
+// invites lets a person into the shop.
+func (w *town) invites(email string, role agency.Role) agency.Party {
+	w.t.Helper()
+	in := agency.Invitation{Email: email, Role: role}
+	if role == agency.Member {
+		in.Areas = agency.Areas{"pages": agency.View}
+	}
+	p, _, err := w.hub.InvitePerson(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p.Member
+}
+
+// unchanged demands that something writes nothing.
+func (s *site) unchanged(t *testing.T, what string, do func()) {
+	t.Helper()
+	before := s.dump()
+	do()
+	if diff := cmp.Diff(before, s.dump()); diff != "" {
+		t.Errorf("%s wrote (-before +after):\n%s", what, diff)
+	}
+}
+
+// levels are the fields of the table of levels.
+func levelFields(a agency.Areas) []string {
+	var fields []string
+	for _, area := range []string{"pages", "funnels", "mail", "contacts", "analytics"} {
+		level := a[area]
+		if level == "" {
+			level = agency.None
+		}
+		fields = append(fields, "area-"+area, string(level))
+	}
+	return fields
+}
+
+func with(fields []string, more ...string) []string { return append(slices.Clone(more), fields...) }
