@@ -355,7 +355,10 @@ func TestFirstView(t *testing.T) {
 		name, who, path string
 	}{
 		{"welcome", "", "/"},
-		{"home", w.cleo.email, "/"},
+		{"home", cleo, "/"},
+		{"clients", ann, "/agencies/" + w.agency}, // a whole page of them
+		{"request", cleo, "/requests/" + connectionID(w.shop, w.agency)},
+		{"team", cleo, "/accounts/" + w.shop + "/team"},
 	} {
 		t.Run(view.name, func(t *testing.T) {
 			win := w.window(t, view.name)
@@ -369,6 +372,9 @@ func TestFirstView(t *testing.T) {
 				win.loaded()
 				win.open(t, view.path)
 				win.measures(t, width)
+				if rows, err := eval[int](win, `document.querySelectorAll('#rows > tr').length`); view.name == "clients" && rows != 25 {
+					t.Errorf("the page has %d clients (%v)", rows, err)
+				}
 			}
 			win.quiet(t)
 		})
@@ -381,6 +387,9 @@ func (w *window) measures(t *testing.T, width int64) {
 	var sum int64
 	var parts []string
 	for _, l := range w.loaded() {
+		if strings.HasPrefix(l.url, "data:") {
+			continue
+		}
 		sum += l.wire
 		parts = append(parts, fmt.Sprintf("%s %d", strings.TrimPrefix(l.url, w.PublicURL), l.wire))
 	}
