@@ -48,7 +48,7 @@ type agencySite struct {
 
 const (
 	hubIssuer = "https://login.test"
-	testSite   = "https://hub.test"
+	testSite  = "https://hub.test"
 )
 
 func newAgencySite(t testing.TB) *agencySite {

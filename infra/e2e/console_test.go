@@ -302,6 +302,7 @@ func TestConsole(t *testing.T) {
 // core is the story from sign-in to what the hub shows of an accepted request,
 // and to its end.
 func core(t *testing.T, domain string, equip func(*window)) {
+	t.Helper()
 	s := site(t)
 	ann, cleo := s.visitor(t, "ann@"+domain), s.visitor(t, "cleo@"+domain)
 	equip(ann.w)
