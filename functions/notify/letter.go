@@ -57,9 +57,10 @@ type letter struct {
 	Resent, Reminder, Ended, Again, Early, Asked, Owned, HasAccount bool
 	// Plan and Price are an owned account's; Price is "" for nothing.
 	Plan, Price string
-	// Request is the address of the request, Home that of the hub, and Open that
-	// of the account in the platform.
-	Request, Home, Open string
+	// Request is the address of the request, Home that of the hub, Manage that of
+	// the agency in the account's Team Members, and Open that of the account in the
+	// platform.
+	Request, Home, Manage, Open string
 }
 
 // grant is the level at one area, in words. Note says what it was before, or
@@ -101,6 +102,7 @@ func (h house) letter(kind string, f facts) letter {
 	}
 	if c := e.Connection(); c != "" {
 		l.Request = h.publicURL + "/requests/" + string(c)
+		l.Manage = h.publicURL + "/accounts/" + string(f.account.ID) + "/team/" + string(e.Agency)
 	}
 	areas, before, note := e.Now.Areas, e.Was.Areas, "before"
 	switch e.Type {

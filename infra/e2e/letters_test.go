@@ -70,7 +70,7 @@ func acceptedBy(to, by *person, agency, account, areas string) letter {
 	return letter{to, agency + " was let into " + account, []string{
 		"the request of " + agency + " to work in " + account + " was accepted by " + by.email, areas,
 		"You remain the owner of " + account + ", pay for it and manage its bill.",
-		"open Team Members in the account, choose " + agency + " and restrict its levels",
+		"open it in Team Members and change its levels",
 		"To end it, revoke the access in the same place. You need nobody's consent, and it takes effect at once.",
 	}}
 }
