@@ -497,8 +497,8 @@ func TestClientActions(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, now.Status, err)
 		}
 	}
-	if w := s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}}); w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), "/signin") {
-		t.Errorf("without a session: %d %s", w.Code, w.Header().Get("Location"))
+	if w := s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}}); w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("Refresh"), "0; url=/signin") {
+		t.Errorf("without a session: %d %s", w.Code, w.Header().Get("Refresh"))
 	}
 
 	if w := do("withdraw"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != path {

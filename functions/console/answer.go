@@ -78,6 +78,14 @@ func (v *visit) write(a answer) error {
 		return err
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Vary", "Accept-Encoding")
+	// HTTP APIs do not compress, and a list is six times as long as when zipped.
+	if takesZipped(v.r) {
+		if body, err = zip(body); err != nil {
+			return err
+		}
+		h.Set("Content-Encoding", "gzip")
+	}
 	v.w.WriteHeader(a.status)
 	_, err = v.w.Write(body)
 	return err

@@ -48,7 +48,7 @@ func newAssets(accent settings.Accent) (*assets, error) {
 		}
 		a.add(strings.TrimSuffix(path.Base(name), ".gz"), zipped)
 	}
-	colour, err := zip(fmt.Sprintf(accentCSS, accent, accent.InTheDark()))
+	colour, err := zip(fmt.Appendf(nil, accentCSS, accent, accent.InTheDark()))
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +60,19 @@ const accentCSS = `:root{--accent:%s;--on-accent:#fff}
 @media (prefers-color-scheme:dark){:root{--accent:%s;--on-accent:#10151d}}
 `
 
-func zip(text string) ([]byte, error) {
+func zip(content []byte) ([]byte, error) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	if _, err := io.WriteString(z, text); err != nil {
+	if _, err := z.Write(content); err != nil {
 		return nil, err
 	}
 	err := z.Close()
 	return b.Bytes(), err
+}
+
+// takesZipped tells whether the browser takes an answer zipped.
+func takesZipped(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
 }
 
 func (a *assets) add(name string, zipped []byte) {
@@ -105,7 +110,7 @@ func (f asset) write(w http.ResponseWriter, r *http.Request, keep string) {
 	h.Set("Content-Type", f.kind)
 	h.Set("Cache-Control", keep)
 	h.Set("Vary", "Accept-Encoding")
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if takesZipped(r) {
 		h.Set("Content-Encoding", "gzip")
 		_, _ = w.Write(f.zipped) // the answer is a buffer of the edge's
 		return

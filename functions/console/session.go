@@ -155,14 +155,22 @@ func (v *visit) here() string {
 // toSignIn leads to the issuer and back here. What was typed is kept, and stands
 // in the form again; it is not sent by itself.
 func (v *visit) toSignIn() answer {
-	if v.post() {
-		if v.setJSON(formCookie, keptForm{v.here(), v.form}, attemptTime) {
-			v.leave("kept")
-		} else {
-			v.leave("lost")
-		}
+	to := signInTo(v.here())
+	if !v.post() {
+		return goTo(to)
 	}
-	return goTo(signInTo(v.here()))
+	p := &problemPage{Status: http.StatusUnauthorized, Code: agency.Unauthenticated, SignIn: to}
+	if v.setJSON(formCookie, keptForm{v.here(), v.form}, attemptTime) {
+		p.Message = "You have to sign in again. What you typed is kept meanwhile."
+		v.leave("kept")
+	} else {
+		p.Message = "You have to sign in again. What you typed is too long to be kept."
+		v.leave("lost")
+	}
+	// A form may not lead to the issuer, by no redirect either (form-action 'self'):
+	// the page that answers it goes on by itself.
+	v.w.Header().Set("Refresh", "0; url="+to)
+	return answer{status: p.Status, name: "problem", page: p}
 }
 
 // signInTo is where to sign in to be led to a page of ours.

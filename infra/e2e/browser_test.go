@@ -25,13 +25,12 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is the one browser process of this package. Each person has a window
-// of their own in it.
-var chromium struct {
-	once sync.Once
-	ctx  context.Context
-	err  error
-}
+// chromium is the one browser process of this package, started by the first test
+// that needs it. Each person has a window of their own in it.
+var chromium = sync.OnceValues(startBrowser)
+
+// stopBrowser ends the browser; it does nothing before one was started.
+var stopBrowser = func() error { return nil }
 
 // errNoBrowser says why the browser tests do not run.
 var errNoBrowser = errors.New("there is no Chromium on this machine (`make test` installs Debian's where it may)")
@@ -58,22 +57,17 @@ func startBrowser() (context.Context, error) {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's sandbox refuses root
 	}
-	ctx, _ := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, _ = chromedp.NewContext(ctx) // stopBrowser ends both
+	allocated, _ := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ := chromedp.NewContext(allocated) // stopBrowser ends both
 	if err := chromedp.Do(ctx); err != nil {
 		return nil, fmt.Errorf("%s does not start: %w", path, err)
 	}
-	return ctx, nil
-}
-
-// stopBrowser ends the browser, if any test has started it.
-func stopBrowser() error {
-	if chromium.ctx == nil {
-		return nil
+	stopBrowser = func() error {
+		within, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		return chromedp.Cancel(within)
 	}
-	ctx, cancel := context.WithTimeout(chromium.ctx, 10*time.Second)
-	defer cancel()
-	return chromedp.Cancel(ctx)
+	return ctx, nil
 }
 
 // A window is a person's browser: cookies and a cache of its own, and one tab.
@@ -118,14 +112,14 @@ func (s *stack) window(t *testing.T, who string) *window {
 
 func (s *stack) opensWindow(t *testing.T, who string) *window {
 	t.Helper()
-	chromium.once.Do(func() { chromium.ctx, chromium.err = startBrowser() })
+	browser, err := chromium()
 	switch {
-	case errors.Is(chromium.err, errNoBrowser) && os.Getenv("CI") != "true":
-		t.Skip("not looked at by a browser: ", chromium.err)
-	case chromium.err != nil:
-		t.Fatal(chromium.err)
+	case errors.Is(err, errNoBrowser) && os.Getenv("CI") != "true":
+		t.Skip("not looked at by a browser: ", err)
+	case err != nil:
+		t.Fatal(err)
 	}
-	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	w := &window{stack: s, who: who, ctx: ctx, loads: map[network.RequestID]*load{}}
 	if err := chromedp.Listen(ctx, w.hear); err != nil {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -15,13 +14,11 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// A target is something on a page that a person uses: what it is, the words on
-// it or of its label, and words of the card or row that it stands in where the
-// page has several.
+// A target is something on a page that a person uses: what it is, and the words
+// on it or of its label.
 type target struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	In   string `json:"in"`
 }
 
 func button(name string) target { return target{Kind: "button", Name: name} }
@@ -32,14 +29,8 @@ func choice(label string) target {
 }
 func fold(summary string) target { return target{Kind: "fold", Name: summary} }
 
-func (t target) in(words string) target { t.In = words; return t }
-
 func (t target) String() string {
-	text := fmt.Sprintf("the %s %q", t.Kind, t.Name)
-	if t.In != "" {
-		text += fmt.Sprintf(" in %q", t.In)
-	}
-	return text
+	return fmt.Sprintf("the %s %q", t.Kind, t.Name)
 }
 
 // find is the element of a target as a person finds it: by what can be seen.
@@ -52,14 +43,7 @@ const find = `((target) => {
   const names = (e) => e.labels ? [...e.labels].map((l) => plain(l.textContent)) : [];
   const named = (e) => [e.getAttribute('aria-label'), ...(kinds.field === kinds[target.kind] || kinds.choice === kinds[target.kind] ? names(e) : [e.textContent])].map(plain);
   const shown = (e) => e.checkVisibility({ visibilityProperty: true });
-  const around = (e) => !target.in || (() => {
-    const box = e.closest('tr, li.card, article, details, dialog, fieldset, section, li');
-    for (let b = box; b; b = b.parentElement?.closest('tr, li.card, article, details, dialog, fieldset, section, li')) {
-      if (plain(b.textContent).includes(target.in)) return true;
-    }
-    return false;
-  })();
-  const all = [...document.querySelectorAll(kinds[target.kind])].filter((e) => shown(e) && around(e));
+  const all = [...document.querySelectorAll(kinds[target.kind])].filter(shown);
   for (const fits of [(n) => n === target.name, (n) => n.startsWith(target.name), (n) => n.includes(target.name)]) {
     const hits = all.filter((e) => named(e).some(fits));
     if (hits.length > 1 && new Set(hits.map((e) => e.href || e)).size > 1) throw new Error(hits.length + ' of them');
@@ -358,14 +342,4 @@ func (w *window) forgets(t *testing.T, names ...string) {
 			}
 		}
 	}
-}
-
-// back is the browser's own button.
-func (w *window) back(t *testing.T) {
-	t.Helper()
-	w.leads(t, "going back", func() {
-		history := call(t, w, page.GetNavigationHistory, cdp.Empty{})
-		entry := history.Entries[history.CurrentIndex-1]
-		call(t, w, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: entry.ID})
-	})
 }
