@@ -149,7 +149,7 @@ func TestConsole(t *testing.T) {
 		ann.w.sees(t, "Type the account’s name exactly as you gave it above.")
 		ann.w.fill(t, "Type the account’s name once more", "Carl's Café")
 		ann.w.press(t, button("Create the account"))
-		ann.w.sees(t, "The account is made.", "Carl's Café", "Your agency owns it, for good", "99.00 USD a month", carl.email)
+		ann.w.sees(t, "The account is made.", "Carl's Café", "Your agency owns it, for good", "99 USD a month", carl.email)
 		cafe = accountID.FindString(ann.w.path(t)[strings.LastIndex(ann.w.path(t), "con_"):])
 		accesses(t, cafe, check{ann.person, agency, "yes, " + agency + ", " + everything + "; agency owns"}, check{carl.person, "", "yes, own, pages:edit; agency owns"})
 		carl.w.open(t, "/")

@@ -81,6 +81,11 @@ var looks = []look{
 	{name: "clients-assigned", route: "/agencies/{agency}", who: cid, path: hub("")},
 	{name: "clients-empty", route: "/agencies/{agency}", who: nick, path: func(w *world) string { return "/agencies/" + w.empty }},
 	{name: "clients-no-hub", route: "/agencies/{agency}", who: cleo, path: func(w *world) string { return "/agencies/" + w.shop }, status: http.StatusConflict},
+	{name: "bill", route: "/agencies/{agency}/bill", who: ann, path: hub("/bill")},
+	{name: "bill-empty", route: "/agencies/{agency}/bill", who: nick, path: func(w *world) string { return "/agencies/" + w.empty + "/bill" }},
+	{name: "client-activity", route: "/agencies/{agency}/activity", who: ann, path: hub("/activity")},
+	{name: "client-activity-ended", route: "/agencies/{agency}/activity", who: ben, path: hub("/activity")},
+	{name: "client-activity-empty", route: "/agencies/{agency}/activity", who: nick, path: func(w *world) string { return "/agencies/" + w.empty + "/activity" }},
 	{name: "add", route: "/agencies/{agency}/add", who: ann, path: hub("/add")},
 	{name: "create", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create")},
 	{name: "create-refused", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
@@ -128,6 +133,14 @@ var looks = []look{
 	{name: "request-by-email", route: "/requests/{id}", who: petra, path: func(w *world) string { return "/requests/" + w.byEmail }},
 	{name: "request-by-email-expired", route: "/requests/{id}", who: paul, path: func(w *world) string { return "/requests/" + w.ended["expired by email"] }},
 
+	{name: "subscription", route: "/accounts/{account}/subscription", who: cleo, path: shop("/subscription")},
+	{name: "subscription-owned", route: "/accounts/{account}/subscription", who: ann, path: func(w *world) string { return "/accounts/" + w.cafe + "/subscription?as=" + w.agency }},
+	{name: "subscription-frozen", route: "/accounts/{account}/subscription", who: nick, path: func(w *world) string { return "/accounts/" + w.empty + "/subscription" }, does: func(t *testing.T, w *window) {
+		t.Helper()
+		w.use(t, fold("Cancel the subscription"))
+		w.press(t, button("Cancel at once"))
+		w.sees(t, "Frozen")
+	}},
 	{name: "team", route: "/accounts/{account}/team", who: cleo, path: shop("/team")},
 	{name: "team-refused", route: "/accounts/{account}/team", who: cleo, path: shop("/team"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
