@@ -58,7 +58,7 @@ browser:
 
 test: setup browser
 	$(if $(RACE),,@echo "No C compiler: the tests run without the race detector.")
-	go test $(RACE) -timeout 8m ./...
+	go test $(RACE) -timeout 15m ./...
 
 screenshots: setup browser
 	go test -count=1 -timeout 8m -run '^TestScreenshots$$' -v ./infra/e2e -screenshots .local/screenshots
