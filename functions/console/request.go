@@ -265,7 +265,7 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 		if err != nil {
 			return err
 		}
-		p.Account, p.Tabs = view.Name, &tabs{Account: view, On: "team"}
+		p.Account, p.Tabs = view.Name, &tabs{Account: view, Role: view.Role, On: "team"}
 		p.Team = "/accounts/" + string(account) + "/team"
 		p.Manage = p.Team + "/" + string(request.Member)
 	}
