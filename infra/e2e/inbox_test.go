@@ -112,7 +112,7 @@ func (s *stack) wellMade(t *testing.T, m client.Mail) {
 	if m.From != `"Agency Hub" <hub@agencyhub.test>` || strings.Contains(m.To, ",") || m.Text == "" || !strings.HasPrefix(m.HTML, "<!doctype html>") {
 		t.Errorf("from %s to %s: %q, %d bytes of text, %d of HTML", m.From, m.To, m.Subject, len(m.Text), len(m.HTML))
 	}
-	known := regexp.MustCompile(`^(` + regexp.QuoteMeta(s.PublicURL) + `(/requests/con_(acct|per)_[0-9a-z]{26}_acct_[0-9a-z]{26}|/accounts/acct_[0-9a-z]{26}/team/acct_[0-9a-z]{26})?` +
+	known := regexp.MustCompile(`^(` + regexp.QuoteMeta(s.PublicURL) + `(/requests/con_(acct|per)_[0-9a-z]{26}_acct_[0-9a-z]{26}(\?unexpected=1)?|/accounts/acct_[0-9a-z]{26}/team/acct_[0-9a-z]{26})?` +
 		`|https://app\.example\.com/accounts/acct_[0-9a-z]{26}(\?agency=(acct_[0-9a-z]{26})?)?)$`)
 	for _, l := range append(link.FindAllString(m.Text, -1), link.FindAllString(m.HTML, -1)...) {
 		if !known.MatchString(html.UnescapeString(l)) {
