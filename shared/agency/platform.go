@@ -186,9 +186,6 @@ func (d *decision) registerAgain(account Account, in Registration, owners []Pers
 	if len(owners) != account.Owners {
 		return account, refuse(Conflict, "The account's owners have changed just now. Try again.")
 	}
-	if !d.read.Person(own.Member.Person()).Erasing.IsZero() {
-		return account, errBeingErased()
-	}
 	if _, _, err := d.invite(account, in.OwnerEmail, Owner, d.rules.every(Edit)); err != nil {
 		return account, err
 	}
