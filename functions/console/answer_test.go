@@ -1,10 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"agencyhub/shared/rest"
 )
 
 // TestPagesAreZipped: a browser that takes it gets a page zipped, and anybody
@@ -31,5 +38,32 @@ func TestPagesAreZipped(t *testing.T) {
 	}
 	if content, err := io.ReadAll(z); err != nil || string(content) != bare.Body.String() {
 		t.Errorf("the page differs when it is zipped (%v):\n%s", err, content)
+	}
+}
+
+// The longest file is within what Lambda answers, whatever stands in it: as text,
+// each of these characters would count six times.
+func TestTheLongestFileFits(t *testing.T) {
+	w := newTown(t)
+	content := bytes.Repeat([]byte("<&>\r\n"), exportBytes/5)
+	site := rest.Site("console", http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
+		v := &visit{console: w.console, r: r, ctx: r.Context(), w: to}
+		must(t, v.write(answer{file: &download{name: "clients.csv", kind: "text/csv; charset=utf-8", content: content}}))
+	}))
+	event := events.APIGatewayV2HTTPRequest{RawPath: "/", Headers: map[string]string{"accept-encoding": "gzip, deflate, br"}}
+	event.RequestContext.HTTP.Method = http.MethodGet
+	out, err := site.Invoke(t.Context(), event)
+	must(t, err)
+	all, err := json.Marshal(out)
+	must(t, err)
+	if len(all) > 6_000_000 {
+		t.Errorf("an answer of %d bytes", len(all))
+	}
+	zipped, err := base64.StdEncoding.DecodeString(out.Body)
+	must(t, err)
+	z, err := gzip.NewReader(bytes.NewReader(zipped))
+	must(t, err)
+	if text, err := io.ReadAll(z); err != nil || !bytes.Equal(text, content) || out.Headers["Content-Encoding"] != "gzip" {
+		t.Errorf("%v, %d bytes, encoded as %q", err, len(text), out.Headers["Content-Encoding"])
 	}
 }

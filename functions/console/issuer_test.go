@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +46,10 @@ type testIssuer struct {
 	more map[string]any
 	// calls counts the token endpoint's.
 	calls int
+	// withholds tells that no refresh token is given.
+	withholds bool
+	// padding makes them longer by so many bytes.
+	padding int
 }
 
 type grantedCode struct {
@@ -168,8 +173,11 @@ func (i *testIssuer) give(w http.ResponseWriter, r *http.Request) {
 		}
 		claims = i.claims(of["email"].(string))
 	}
-	refresh := rand.Text()
-	i.refreshes[refresh] = map[string]any{"email": claims["email"]}
+	refresh := ""
+	if !i.withholds {
+		refresh = rand.Text() + strings.Repeat("x", i.padding)
+		i.refreshes[refresh] = map[string]any{"email": claims["email"]}
+	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"access_token": "unused", "token_type": "Bearer", "expires_in": 3600, "refresh_token": refresh, "id_token": i.token(claims),
 	})

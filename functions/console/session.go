@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ const (
 	// maxCookie bounds what a cookie may hold, in bytes: browsers drop what is
 	// longer than 4,096 with its name and attributes.
 	maxCookie = 3800
+	// maxCookies bounds all cookies together, in bytes: HTTP APIs take headers of
+	// 10,240 bytes, and refuse a browser with more until its cookies run out.
+	maxCookies = 8 << 10
 	// sessionTime is how long a browser keeps a session. The issuer may end it
 	// sooner.
 	sessionTime = 30 * 24 * time.Hour
@@ -56,14 +60,50 @@ func (v *visit) cookie(name string) string {
 	return c.Value
 }
 
-// setJSON keeps something in a cookie; false when it is too much for one.
-func (v *visit) setJSON(name string, value any, keep time.Duration) bool {
+// makeRoom drops what can be spared, the sign-ins that began first and then the
+// kept form, until so many bytes of values fit in place of what the cookies of
+// these names hold. It answers whether they do.
+func (v *visit) makeRoom(bytes int, names ...string) bool {
+	const around = len("=; ")
+	var spare []*http.Cookie
+	var kept *http.Cookie
+	for _, name := range names {
+		bytes += len(name) + around
+	}
+	for _, c := range v.r.Cookies() {
+		if slices.Contains(names, c.Name) {
+			continue
+		}
+		bytes += len(c.Name) + len(c.Value) + around
+		switch {
+		case strings.HasPrefix(c.Name, attemptCookie):
+			spare = append(spare, c)
+		case c.Name == formCookie:
+			kept = c
+		}
+	}
+	if kept != nil {
+		spare = append(spare, kept)
+	}
+	for _, c := range spare {
+		if bytes <= maxCookies {
+			break
+		}
+		v.dropCookie(c.Name)
+		bytes -= len(c.Name) + len(c.Value) + around
+	}
+	return bytes <= maxCookies
+}
+
+// setJSON keeps something in a cookie, in place of those that have been dropped;
+// false when it is too much for one, or beside the others.
+func (v *visit) setJSON(name string, value any, keep time.Duration, dropped ...string) bool {
 	text, err := json.Marshal(value)
 	if err != nil {
 		panic(err) // texts and maps of them always marshal
 	}
 	encoded := base64.RawURLEncoding.EncodeToString(text)
-	if len(encoded) > maxCookie {
+	if len(encoded) > maxCookie || !v.makeRoom(len(encoded), append(dropped, name)...) {
 		return false
 	}
 	v.setCookie(name, encoded, keep)
@@ -111,8 +151,14 @@ func (v *visit) whoIsIt() {
 	}
 	v.notice = v.takeNotice()
 	var kept keptForm
-	if !v.post() && v.cookie(formCookie) != "" && v.takeJSON(formCookie, &kept) && kept.Path == v.here() {
-		v.form = kept.Form
+	if !v.post() && v.cookie(formCookie) != "" && v.takeJSON(formCookie, &kept) {
+		switch {
+		case kept.Subject != "" && kept.Subject != v.actor.Subject:
+			// Somebody else has typed it, in the same browser.
+			v.notice = ""
+		case kept.Path == v.here():
+			v.form = kept.Form
+		}
 	}
 }
 
@@ -124,13 +170,17 @@ func (v *visit) keepSession(t tokens) bool {
 		slog.ErrorContext(v.ctx, "An id token is too long for a cookie: nobody can stay signed in.", "bytes", len(t.id))
 		return false
 	}
-	v.setCookie(idCookie, t.id, sessionTime)
-	switch {
-	case t.refresh == "":
-	case len(t.refresh) > maxCookie:
+	if len(t.refresh) > maxCookie {
 		slog.ErrorContext(v.ctx, "A refresh token is too long for a cookie: sessions end with their id token.", "bytes", len(t.refresh))
-	default:
+		t.refresh = ""
+	}
+	v.makeRoom(len(t.id)+len(t.refresh), idCookie, refreshCookie)
+	v.setCookie(idCookie, t.id, sessionTime)
+	if t.refresh != "" {
 		v.setCookie(refreshCookie, t.refresh, sessionTime)
+	} else if v.cookie(refreshCookie) != "" {
+		// It is of whoever was signed in here before, and would bring them back.
+		v.dropCookie(refreshCookie)
 	}
 	return true
 }
@@ -140,6 +190,21 @@ func (v *visit) keepSession(t tokens) bool {
 type keptForm struct {
 	Path string `json:"p"`
 	Form form   `json:"f"`
+	// Subject is whose session has ended; "" where that is not known.
+	Subject string `json:"s,omitempty"`
+}
+
+// subjectOf is whom an id token names that does not hold any more. Nobody has
+// checked it: it is good for telling that somebody else signs in, and no more.
+func subjectOf(id string) string {
+	var claims struct{ Sub string }
+	_, rest, _ := strings.Cut(id, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil || json.Unmarshal(text, &claims) != nil {
+		return ""
+	}
+	return claims.Sub
 }
 
 // here is the page's own address on the site.
@@ -160,7 +225,12 @@ func (v *visit) toSignIn() answer {
 		return goTo(to)
 	}
 	p := &problemPage{Status: http.StatusUnauthorized, Code: agency.Unauthenticated, SignIn: to}
-	if v.setJSON(formCookie, keptForm{v.here(), v.form}, attemptTime) {
+	id := v.cookie(idCookie)
+	if id != "" {
+		// It is worth nothing any more, and leaves its room to the form.
+		v.dropCookie(idCookie)
+	}
+	if v.setJSON(formCookie, keptForm{v.here(), v.form, subjectOf(id)}, attemptTime, idCookie) {
 		p.Message = "You have to sign in again. What you typed is kept meanwhile."
 		v.leave("kept")
 	} else {
@@ -197,7 +267,10 @@ func (c *console) signIn(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, v.noIssuer(err)
 	}
-	v.setJSON(attemptCookie+a.State[:8], a, attemptTime)
+	if name := attemptCookie + a.State[:8]; !v.setJSON(name, a, attemptTime) {
+		a.To = "/"
+		v.setJSON(name, a, attemptTime)
+	}
 	return goTo(at), nil
 }
 

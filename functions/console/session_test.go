@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -246,6 +247,113 @@ func TestAFormIsGivenBack(t *testing.T) {
 	sent := b.post("/accounts/new", "name", strings.Repeat("x", 5000), "key", "0123456789abcdef")
 	b.follow(b.signsIn(sent.goesOn(t), cleoAt)).says(t, http.StatusOK, "too long to keep")
 	w.as(cleoAt).post("/accounts/new", "name", strings.Repeat("x", maxForm)).says(t, http.StatusBadRequest, "That is too long")
+}
+
+// Whoever signs in after somebody else in the same browser gets nothing of
+// theirs: no session that comes back once the own has run out, nothing that was
+// typed, and no notice.
+func TestOneBrowserForTwo(t *testing.T) {
+	for name, withhold := range map[string]func(*town){
+		"no refresh token":           func(w *town) { w.issuer.withholds = true },
+		"a refresh token too long":   func(w *town) { w.issuer.padding = maxCookie },
+		"a refresh token of his own": func(*town) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTown(t)
+			b := w.browser()
+			b.signsIn("/signin?to=/me", cleoAt)
+			withhold(w)
+			b.signsIn("/signin?another=1&to=/me", samAt)
+			b.get("/me").says(t, http.StatusOK, samAt)
+			w.advance(2 * time.Hour)
+			b.get("/me").hasNot(t, cleoAt)
+		})
+	}
+	t.Run("what was typed", func(t *testing.T) {
+		w := newTown(t)
+		b := w.as(cleoAt)
+		w.advance(2 * time.Hour)
+		sent := b.post("/accounts/new", "name", "Cleo's secret plan", "key", "0123456789abcdef")
+		page := b.follow(b.signsIn(sent.goesOn(t), samAt))
+		page.says(t, http.StatusOK, samAt)
+		page.hasNot(t, "secret plan", "What you typed is still here")
+		if b.cookies[formCookie] != "" {
+			t.Error("it is still kept")
+		}
+		// Of whom nothing is known, it is given to whoever signs in; and to herself.
+		b = w.as(cleoAt)
+		w.advance(2 * time.Hour)
+		sent = b.post("/accounts/new", "name", "Cleo's own plan", "key", "0123456789abcdef")
+		b.follow(b.signsIn(sent.goesOn(t), cleoAt)).says(t, http.StatusOK, "What you typed is still here")
+	})
+	t.Run("what was done", func(t *testing.T) {
+		w := newTown(t)
+		b := w.as(cleoAt)
+		b.post("/accounts/"+string(w.shop)+"/settings", "do", "rename", "name", "Cleo").says(t, http.StatusSeeOther)
+		b.follow(b.signsIn("/signin?another=1&to=/me", samAt)).hasNot(t, "The account has its new name")
+	})
+}
+
+// mostHeld is how many bytes of cookies leave room for the rest within the
+// 10,240 bytes of headers that an HTTP API takes: beyond, it refuses every request
+// until cookies have run out.
+const mostHeld = 8 << 10
+
+func (b *browser) holds() int {
+	bytes := 0
+	for name, value := range b.cookies {
+		bytes += len(name) + len(value) + 3
+	}
+	return bytes
+}
+
+// However many tabs are opened, and whatever is typed without a session, the
+// cookies of a browser stay within what the gateway takes.
+func TestCookiesStaySmall(t *testing.T) {
+	w := newTown(t)
+	b := w.as(cleoAt)
+	b.cookies[refreshCookie] = strings.Repeat("r", 1800)
+	b.cookies[idCookie] += strings.Repeat("i", 1200)
+	to := "/signin?to=" + url.QueryEscape("/requests/"+string(w.con)+"?"+strings.Repeat("a", 900))
+	var last shown
+	for range 40 {
+		last = b.get(to)
+		if b.holds() > mostHeld {
+			t.Fatalf("the cookies are of %d bytes", b.holds())
+		}
+	}
+	back, err := url.Parse(w.issuer.signsIn(last.Header().Get("Location"), cleoAt))
+	must(t, err)
+	b.get(back.RequestURI()).says(t, http.StatusSeeOther)
+
+	// The largest session there can be, which does not hold any more.
+	b = w.browser()
+	b.cookies[refreshCookie], b.cookies[idCookie] = strings.Repeat("r", maxCookie), strings.Repeat("i", maxCookie)
+	sent := b.post("/accounts/new", "name", strings.Repeat("x", 2000), "key", "0123456789abcdef")
+	if b.holds() > mostHeld {
+		t.Errorf("with what was typed the cookies are of %d bytes", b.holds())
+	}
+	to = sent.goesOn(t)
+	for range 3 {
+		b.get(to)
+		if b.holds() > mostHeld {
+			t.Errorf("with a sign-in that begins the cookies are of %d bytes", b.holds())
+		}
+	}
+	back, err = url.Parse(w.issuer.signsIn(b.get(to).Header().Get("Location"), cleoAt))
+	must(t, err)
+	again := *b
+	again.cookies = maps.Clone(b.cookies)
+	b.follow(b.get(back.RequestURI())).says(t, http.StatusOK, "What you typed is still here")
+
+	// The session goes before what was typed, where there is no room for both.
+	w.issuer.more, w.issuer.padding = map[string]any{"groups": strings.Repeat("x", 2000)}, 3700
+	back, err = url.Parse(w.issuer.signsIn(again.get(to).Header().Get("Location"), cleoAt))
+	must(t, err)
+	again.get(back.RequestURI()).says(t, http.StatusSeeOther)
+	if again.cookies[idCookie] == "" || again.cookies[refreshCookie] == "" || again.holds() > mostHeld {
+		t.Errorf("after the sign-in the cookies are of %d bytes", again.holds())
+	}
 }
 
 func TestSignOut(t *testing.T) {

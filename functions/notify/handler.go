@@ -141,8 +141,14 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	if err != nil {
 		return err
 	}
-	if !found || e.WakeAt.IsZero() {
-		// It is told, or its time is long over.
+	switch {
+	case !found:
+		// Its time is long over.
+		return nil
+	case e.WakeAt.IsZero() && e.MailsRequest():
+		// It is told. What comes after that may have failed.
+		return n.failRequest(ctx, e)
+	case e.WakeAt.IsZero():
 		return nil
 	}
 	all, err := look(ctx, n.hub, e, n.now())

@@ -96,6 +96,7 @@ type faults struct {
 	event    func(table.EventKey) error
 	finish   func(table.MailKey) error
 	delivery error
+	mails    error
 }
 
 var errFault = errors.New("the table fails")
@@ -125,6 +126,13 @@ func (f *faults) SetDelivery(ctx context.Context, k agency.ProfileKey, request i
 		return f.delivery
 	}
 	return f.hub.SetDelivery(ctx, k, request, d, reached)
+}
+
+func (f *faults) Mails(ctx context.Context, id agency.EventID) ([]table.Mail, error) {
+	if f.mails != nil {
+		return nil, f.mails
+	}
+	return f.hub.Mails(ctx, id)
 }
 
 // must fails the test on an error of a command.

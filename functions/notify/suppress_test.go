@@ -141,3 +141,25 @@ func TestABounceThatComesFirst(t *testing.T) {
 	s.delivery(t, id, agency.DeliveryFailed)
 	s.told(t, key, true)
 }
+
+// What fails after the event is marked as told is taken up by its record coming
+// again: the request would read "sent" for good.
+func TestABounceThatComesFirstIsNotLost(t *testing.T) {
+	s := newStage(t)
+	bakery, _, id := s.requested(t)
+	key := s.fresh(t, bakery)[0]
+	s.faults.finish = func(m table.MailKey) error {
+		if m.Recipient != "" {
+			_, err := s.store.RaiseMail(t.Context(), m, table.MailBounced, "ses", s.now)
+			return err
+		}
+		return nil
+	}
+	s.faults.mails = errFault
+	if failed := s.handle(t, s.n, batch(key)); failed != "s1" {
+		t.Fatalf("the record %q failed", failed)
+	}
+	s.faults.mails = nil
+	s.deliver(t, key)
+	s.delivery(t, id, agency.DeliveryFailed)
+}

@@ -69,8 +69,8 @@ func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
 	for _, do := range []string{"accept", "deny", "block", "allow"} {
 		for _, cookies := range []string{"", "__Host-id=stolen; __Host-refresh=stolen"} {
 			r := s.page(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1&area-pages=view", "Cookie", cookies)
-			if r.Status != http.StatusSeeOther || !strings.HasPrefix(r.Header.Get("Location"), "/signin?to=%2Frequests%2F"+con) || len(r.Body) != 0 {
-				t.Errorf("a form that says %s answers %d to %q: %s", do, r.Status, r.Header.Get("Location"), r.Body)
+			if r.Status != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("Refresh"), "0; url=/signin?to=%2Frequests%2F"+con) {
+				t.Errorf("a form that says %s answers %d and goes on to %q: %s", do, r.Status, r.Header.Get("Refresh"), r.Body)
 			}
 			r = s.page(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1", "Cookie", cookies, "Origin", "https://scanner.test", "Sec-Fetch-Site", "cross-site")
 			if r.Status != http.StatusForbidden {

@@ -395,8 +395,8 @@ func TestFirstView(t *testing.T) {
 				win.loaded()
 				win.open(t, view.path)
 				win.measures(t, width)
-				if rows, err := eval[int](win, `document.querySelectorAll('#rows > tr').length`); view.name == "clients" && rows != 25 {
-					t.Errorf("the page has %d clients (%v)", rows, err)
+				if rows, err := eval[int](win, `document.querySelectorAll('#rows > tr').length`); view.name == "clients" && rows < 25 {
+					t.Errorf("the page has %d clients only (%v)", rows, err)
 				}
 			}
 			win.quiet(t)

@@ -414,8 +414,8 @@ func TestALargeFileIsAStream(t *testing.T) {
 	if taken() != 10_000 || h.most > c.workers {
 		t.Errorf("%d rows, %d at once", taken(), h.most)
 	}
-	// A row waits at each worker, four in the queue for each, and a few in buffers.
-	if s.ahead > 8*c.workers+8 {
+	// Four rows wait for each worker, and a few in buffers.
+	if s.ahead > 4*c.workers+12 {
 		t.Errorf("%d rows were read ahead", s.ahead)
 	}
 	// The server's own note of what it was sent is some 1 MB.
@@ -441,5 +441,30 @@ func TestWhichHub(t *testing.T) {
 		if got, err := whichHub(given, data); err != nil || got != want {
 			t.Errorf("%q: %q, %v", given, got, err)
 		}
+	}
+}
+
+// One row that hangs holds up the rest before much of it has been read, so that no
+// more is held than a few rows for each worker.
+func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
+	h := newHub(t)
+	c, _ := h.importing(t)
+	taken := func() int { h.mu.Lock(); defer h.mu.Unlock(); return len(h.taken) }
+	most := 4*c.workers + c.workers
+	passed := 0
+	h.answer = func(account, _ string, _ int) (int, string, string) {
+		if account == id(1) {
+			for deadline := time.Now().Add(500 * time.Millisecond); time.Now().Before(deadline) && passed <= most; time.Sleep(time.Millisecond) {
+				passed = taken()
+			}
+		}
+		return 200, "", "{}"
+	}
+	s := &stream{rows: 500, taken: taken}
+	if err := c.run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if passed > most || passed < c.workers || taken() != s.rows {
+		t.Errorf("%d rows passed one that hangs, of %d", passed, taken())
 	}
 }

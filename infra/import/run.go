@@ -100,7 +100,8 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 	var workers sync.WaitGroup
 	inboxes := make([]chan job, c.workers)
 	for i := range inboxes {
-		inboxes[i] = make(chan job, 1)
+		// Room for all that can be under way: no worker waits for another's row.
+		inboxes[i] = make(chan job, cap(queue)+2)
 		workers.Go(func() {
 			for j := range inboxes[i] {
 				j.answer <- c.settle(ctx, j.row)

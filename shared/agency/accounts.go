@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 )
 
 // OpenAccount makes a client-owned account of which the actor is the owner. The
@@ -238,7 +239,8 @@ func (d *decision) accountEvent(as EventType, a Account, was, now State) {
 	})
 }
 
-// AccountView is an account as one caller sees it.
+// AccountView is an account as one caller sees it. Its subscription is by the
+// clock, and without the plan for whoever is not on the side that pays.
 type AccountView struct {
 	Account
 	// Role is the caller's own in the account; "" for who acts for an agency.
@@ -246,23 +248,32 @@ type AccountView struct {
 	Access Access
 }
 
+// seenBy is the account as those see it who come for an agency, or for themselves
+// (""): what it costs is its payer's to see, and where it stands everybody's who
+// works in it.
+func (a Account) seenBy(agency AccountID, now time.Time) Account {
+	a.Subscription = a.Subscription.At(now)
+	if a.Owner != agency {
+		a.Subscription = Subscription{State: a.Subscription.State, FreezesAt: a.Subscription.FreezesAt}
+	}
+	return a
+}
+
 // view is the account as the caller sees it by the way that they came.
 func (d *decision) view(s standing, a Account) AccountView {
-	a.Subscription = a.Subscription.At(d.now)
 	if d.caller.As != "" {
 		return d.viewThrough(d.caller.As, a)
 	}
 	return AccountView{
-		Account: a, Role: s.profile.Role,
+		Account: a.seenBy("", d.now), Role: s.profile.Role,
 		Access: d.rules.decideAccess(d.caller.Actor, a, s.profile, nil, d.now),
 	}
 }
 
 // viewThrough is the account as the caller sees it through an agency.
 func (d *decision) viewThrough(agency AccountID, a Account) AccountView {
-	a.Subscription = a.Subscription.At(d.now)
 	ways := []path{d.path(a.ID, agency)}
-	return AccountView{Account: a, Access: d.rules.decideAccess(d.caller.Actor, a, Profile{}, ways, d.now)}
+	return AccountView{Account: a.seenBy(agency, d.now), Access: d.rules.decideAccess(d.caller.Actor, a, Profile{}, ways, d.now)}
 }
 
 // path is the way through an agency, as far as it was read.
@@ -314,9 +325,8 @@ func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[Acco
 	for _, p := range mine.Items {
 		account, own := read.Account(p.Account()), read.Profile(p.ProfileKey)
 		if account.Open() && own.StatusAt(now) == Active && !own.boundToAnother(actor) {
-			account.Subscription = account.Subscription.At(now)
 			list.Items = append(list.Items, AccountView{
-				Account: account, Role: own.Role, Access: h.Rules.decideAccess(actor, account, own, nil, now),
+				Account: account.seenBy("", now), Role: own.Role, Access: h.Rules.decideAccess(actor, account, own, nil, now),
 			})
 		}
 	}

@@ -178,16 +178,18 @@ func (d *decision) registerAgain(account Account, in Registration, owners []Pers
 		}
 		return account, nil
 	}
+	still := 0
 	for _, id := range owners {
-		if d.decides(d.profile(At(account.ID, id))) {
+		p := d.profile(At(account.ID, id))
+		if d.decides(p) {
 			return account, refuse(Conflict, "This account has another owner. Whoever owns it sees to its team.")
 		}
+		if p.Status == Active && p.Role == Owner {
+			still++
+		}
 	}
-	if len(owners) != account.Owners {
+	if still != account.Owners {
 		return account, refuse(Conflict, "The account's owners have changed just now. Try again.")
-	}
-	if !d.read.Person(own.Member.Person()).Erasing.IsZero() {
-		return account, errBeingErased()
 	}
 	if _, _, err := d.invite(account, in.OwnerEmail, Owner, d.rules.every(Edit)); err != nil {
 		return account, err

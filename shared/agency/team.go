@@ -57,7 +57,8 @@ type Invitation struct {
 
 // InvitePerson lets a person in at once. One who is in already gets the role
 // and areas of this invitation, and may sign in anew; added tells them apart.
-// Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner.
+// Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner, Conflict (who
+// is being erased can't be an owner).
 func (h *Hub) InvitePerson(ctx context.Context, caller Caller, id AccountID, in Invitation) (p Profile, added bool, err error) {
 	email, err := readEmail("body.email", in.Email)
 	if err != nil {
@@ -117,6 +118,9 @@ func (s standing) mayTouch(target Profile, role Role) error {
 // invite lets a person in; added tells whether they were not in before.
 func (d *decision) invite(account Account, email string, role Role, areas Areas) (p Profile, added bool, err error) {
 	was := d.profile(At(account.ID, NewPersonID(email)))
+	if err := d.mayOwn(was, role); err != nil {
+		return was, false, err
+	}
 	p = was
 	p.Email, p.AccountName, p.Ownership, p.Subscription = email, account.Name, account.Ownership, account.Subscription.copy()
 	p, err = d.apply(p, Step{Do: Invite, By: AccountSide, Role: role, Areas: areas})
@@ -127,6 +131,14 @@ func (d *decision) invite(account Account, email string, role Role, areas Areas)
 		d.join(p)
 	}
 	return p, was.Status != Active, d.countOwners(account, was, p)
+}
+
+// mayOwn holds an account back from who is being erased: they could not keep it.
+func (d *decision) mayOwn(p Profile, role Role) error {
+	if role == Owner && !d.read.Person(p.Member.Person()).Erasing.IsZero() {
+		return errBeingErased()
+	}
+	return nil
 }
 
 // join notes in which client-owned accounts the person of a profile is active.
@@ -183,7 +195,7 @@ const MaxAssigned = 90
 // ChangeMember changes a person's role, areas or assigned clients, or restricts
 // an agency.
 // Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
-// NotActive, LastOwner.
+// NotActive, LastOwner, Conflict (as InvitePerson's).
 func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, member Party, in MemberChange) (Profile, error) {
 	if in.Role == "" && in.Areas == nil && in.Until == nil && in.Clients == nil {
 		return Profile{}, invalid("body", "Say what to change.")
@@ -200,6 +212,9 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 	}
 	key := ProfileKey{Addressee: Party(id), Member: member}
 	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}})
+	if in.Role == Owner {
+		want = want.and(Want{People: []PersonID{PersonID(member)}})
+	}
 	var p Profile
 	err = h.command(ctx, &caller, want, func(d *decision) error {
 		s, err := d.stand(id)
@@ -223,6 +238,9 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 			return invalid("body.clients", "Only a member of an agency can be limited to some of its clients.")
 		}
 		if err := s.mayTouch(was, role); err != nil {
+			return err
+		}
+		if err := d.mayOwn(was, in.Role); err != nil {
 			return err
 		}
 		if p, err = d.apply(was, Step{Do: Change, By: AccountSide, Role: in.Role, Areas: areas, Clients: in.Clients}); err != nil {

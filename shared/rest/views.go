@@ -41,7 +41,7 @@ type Account struct {
 
 // Subscription is what the account's payer pays for.
 type Subscription struct {
-	Plan      string    `json:"plan"`
+	Plan      *string   `json:"plan" doc:"Null for whoever is not on the side that pays."`
 	State     string    `json:"state" enum:"active,past_due,cancelling,frozen"`
 	PeriodEnd time.Time `json:"periodEnd" doc:"The end of the present period: periods are calendar months, UTC."`
 	Payer     string    `json:"payer" enum:"agency,client"`
@@ -70,7 +70,7 @@ func NewAccount(hub *agency.Hub, v agency.AccountView) Account {
 
 // NewSubscription shows a subscription.
 func NewSubscription(v agency.SubscriptionView) Subscription {
-	return Subscription{Plan: v.Plan, State: string(v.State), PeriodEnd: Time(v.PeriodEnd), Payer: string(v.Payer)}
+	return Subscription{Plan: Optional(v.Plan), State: string(v.State), PeriodEnd: Time(v.PeriodEnd), Payer: string(v.Payer)}
 }
 
 // NewAccess shows the answer of an access check.

@@ -388,3 +388,33 @@ func TestTheAgencysActivity(t *testing.T) {
 		t.Errorf("another list's cursor: %v", err)
 	}
 }
+
+// What an account costs is told to the side that pays, in every answer that shows
+// an account; where its subscription stands, to everybody who works there.
+func TestWhatAnAccountCostsIsItsPayersToSee(t *testing.T) {
+	w := newWorld(t).connected()
+	ctx := t.Context()
+	for _, tt := range []struct {
+		name string
+		by   agency.Caller
+		id   agency.AccountID
+		plan string
+	}{
+		{"the owner who pays", as(w.ann), w.client, "starter"},
+		{"a member of theirs", as(w.mem), w.client, "starter"},
+		{"the agency that pays", as(w.gil, w.agency), w.owned, "growth"},
+		{"an admin of that agency", as(w.gus, w.agency), w.owned, "growth"},
+		{"the client of an owned account", as(w.olga), w.owned, ""},
+		{"a connected agency", as(w.gil, w.agency), w.client, ""},
+		{"an admin of a connected agency", as(w.gus, w.agency), w.client, ""},
+	} {
+		a := must[agency.AccountView](t)(w.SeeAccount(ctx, tt.by, tt.id))
+		if a.Subscription.Plan != tt.plan || a.Subscription.State != agency.SubscriptionActive {
+			t.Errorf("%s sees %+v", tt.name, a.Subscription)
+		}
+	}
+	mine := must[agency.List[agency.AccountView]](t)(w.MyAccounts(ctx, w.olga, agency.Page{Limit: 10}))
+	if len(mine.Items) != 1 || mine.Items[0].Subscription.Plan != "" {
+		t.Errorf("in the client's own list stands %+v", mine.Items)
+	}
+}

@@ -466,6 +466,19 @@ func TestWhoIsErasedOwnsNothing(t *testing.T) {
 	}
 	w.audit(t)
 
+	// And nobody makes them an owner anew.
+	if err := w.EraseMe(ctx, w.mem); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"inviting": third(w.InvitePerson(ctx, as(w.bob), w.client, agency.Invitation{Email: w.ann.Email, Role: agency.Owner})),
+		"changing": second(w.ChangeMember(ctx, as(w.bob), w.client, agency.Party(w.mem.ID()), agency.MemberChange{Role: agency.Owner})),
+	} {
+		if agency.CodeOf(err) != agency.Conflict {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
 	// Two at once: one of them stays.
 	v := w.world("-v")
 	v.let(v.ann, v.client, v.bob, agency.Owner)

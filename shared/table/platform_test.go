@@ -109,6 +109,25 @@ func TestThePlatformFindsAnOwner(t *testing.T) {
 	w.audit(t)
 }
 
+// An account that goes from one owner to another, while the platform names a
+// third, is not given to the third as well.
+func TestThePlatformGivesNoOwnedAccountAway(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.faulty.read = func() {
+		w.faulty.read = nil
+		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.bob.ID()), agency.MemberChange{Role: agency.Owner}))
+		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.bob), w.client, agency.Party(w.ann.ID()), agency.MemberChange{Role: agency.Admin}))
+	}
+	if err := second(w.register(w.client, "Client", w.eve.Email, "")); agency.CodeOf(err) != agency.Conflict {
+		t.Errorf("%v", err)
+	}
+	if err := second(w.SeeAccount(ctx, as(w.eve), w.client)); agency.CodeOf(err) != agency.NotFound {
+		t.Errorf("the third: %v", err)
+	}
+	w.audit(t)
+}
+
 // strand leaves the client's account to an owner who is being erased.
 func (w *world) strand() {
 	w.t.Helper()

@@ -65,6 +65,8 @@ func keepTheBooks(t *testing.T, workers int) {
 		if err := h.tick(); err != nil {
 			t.Error(err)
 		}
+		// The last trace of a person waits for the lists.
+		h.advance(time.Minute)
 	}
 	h.audit(t)
 	for k, i := range dump(t, h.db, h.name) {
@@ -143,7 +145,7 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 	byMail := agency.NewConnectionID(agency.Party(ann.ID()), of)
 	mailed := agency.ProfileKey{Addressee: agency.Party(ann.ID()), Member: agency.Party(of)}
 	until := h.Now().Add(time.Duration(1+r.IntN(20)) * day)
-	switch r.IntN(30) {
+	switch r.IntN(34) {
 	case 0:
 		return second(h.OpenAccount(ctx, by, key, "Opened"))
 	case 1:
@@ -220,6 +222,26 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 		default:
 			return nil
 		}
+	case 30:
+		payer := pick(r, []agency.Caller{caller, as(w.gil, w.agency), as(w.ann)})
+		account := pick(r, []agency.AccountID{id, w.owned, w.client})
+		switch r.IntN(4) {
+		case 0:
+			return second(h.ChangePlan(ctx, payer, account, pick(r, []string{"starter", "growth"})))
+		case 1:
+			return second(h.CancelSubscription(ctx, payer, account, r.IntN(3) == 0))
+		default:
+			return second(h.ResumeSubscription(ctx, payer, account))
+		}
+	case 31:
+		account := pick(r, []agency.AccountID{w.client, w.owned, w.agency, agency.NewAccountID("platform", strconv.Itoa(r.IntN(3)))})
+		return second(h.RegisterAccount(ctx, platform, account, agency.Registration{
+			Name: "Name " + strconv.Itoa(r.IntN(3)), OwnerEmail: pick(r, people).Email, Plan: pick(r, []string{"", "", "starter", "growth"}),
+		}))
+	case 32:
+		return second(h.ReportPayment(ctx, platform, pick(r, []agency.AccountID{w.client, w.owned, w.agency}), agency.Payment{
+			Failed: r.IntN(2) == 0, At: h.Now().Add(-time.Duration(r.IntN(3)) * time.Hour),
+		}))
 	default:
 		if r.IntN(2) == 0 {
 			return second(h.ResendRequest(ctx, staff, of, con))
