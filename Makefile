@@ -8,8 +8,8 @@
 #   make demo                   plays the story against the running stack
 #   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout;
 #                               PLATFORM=1 in place of EMAIL for the platform's own calls
-#   make import FILE=a.csv      registers accounts by the platform's API; URL= of the hub,
-#                               whose token stands in HUB_TOKEN (README, "Importing accounts")
+#   make import FILE=a.csv      registers accounts by the platform's API; with URL= of a hub
+#                               elsewhere, whose token stands in HUB_TOKEN (README, "Importing accounts")
 #   make cleanup                runs the scheduled cleanup now and prints its report
 #   make events                 what stands on the bus; TYPE=connection.accepted, LAST=5
 #   make redrive                wakes at once every event that has not been told everyone yet
@@ -72,7 +72,7 @@ token:
 
 # Built first, so that Ctrl-C reaches it: it stops behind a whole row and can go on from there.
 import:
-	@test -n '$(FILE)' || { echo 'usage: make import FILE=accounts.csv URL=https://hub.example.com' >&2; exit 2; }
+	@test -n '$(FILE)' || { echo 'usage: make import FILE=accounts.csv, and URL=https://hub.example.com for a hub elsewhere' >&2; exit 2; }
 	@mkdir -p .local
 	@go build -o .local/import ./infra/import
 	@exec .local/import $(if $(URL),-url '$(URL)') '$(FILE)'

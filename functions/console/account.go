@@ -27,13 +27,13 @@ func (c *console) inAccount(v *visit, on string) (inside, error) {
 	if err != nil {
 		return inside{}, err
 	}
-	in := inside{AccountView: view, As: caller.As, Role: view.Role, Tabs: &tabs{Account: view, As: caller.As, On: on}}
+	in := inside{AccountView: view, As: caller.As, Role: view.Role, Tabs: &tabs{Account: view, As: caller.As, Role: view.Role, On: on}}
 	if caller.As != "" {
 		agencyView, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, caller.As)
 		if err != nil {
 			return inside{}, err
 		}
-		in.Role = agencyView.Role
+		in.Role, in.Tabs.Role = agencyView.Role, agencyView.Role
 	}
 	return in, nil
 }

@@ -112,8 +112,10 @@ type connectPage struct {
 	// Whom and Message are what stands in the form before anything is typed.
 	Whom, Message string
 	Levels        levelsTable
-	// Again tells that somebody is asked once more.
+	// Again tells that somebody is asked once more, and Was is the page of the
+	// request before.
 	Again bool
+	Was   string
 	// Existing is the connection that stands against a new request; "" for none.
 	Existing string
 }
@@ -136,7 +138,7 @@ func (c *console) connectClient(v *visit) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		p.Again, p.Message, before = true, was.Message, c.hub.Areas(was)
+		p.Again, p.Was, p.Message, before = true, clientLink(p.Agency, again), was.Message, c.hub.Areas(was)
 		if p.Whom = string(was.Addressee); was.Addressee.Person() != "" {
 			p.Whom = was.Email
 		}

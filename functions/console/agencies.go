@@ -33,7 +33,7 @@ func (c *console) inAgency(v *visit, on string) (agency.AccountView, *tabs, erro
 	if err != nil {
 		return view, nil, err
 	}
-	return view, &tabs{Account: view, On: on}, nil
+	return view, &tabs{Account: view, Role: view.Role, On: on}, nil
 }
 
 // worksHub tells whether a person's role lets them work in the hub, so that

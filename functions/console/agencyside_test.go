@@ -283,6 +283,19 @@ func TestHubForOthers(t *testing.T) {
 	lacks(t, s.call(mel, s.under("/clients.csv"), nil).Body.String(), "Dora Dance")
 	lacks(t, s.call(mia, clientLink(s.id, connected), nil).Body.String(), "Leave this account", "Withdraw")
 	lacks(t, s.call(mia, clientLink(s.id, owned), nil).Body.String(), "team?as=", "subscription?as=")
+	// What the agency may do is not what its staff may: theirs stands in the account's own page.
+	theirs := "/accounts/" + string(accountOf(t, owned)) + "/settings?as=" + string(s.id)
+	wants(t, s.call(mia, clientLink(s.id, owned), nil).Body.String(), `href="`+theirs+`"`)
+	page = s.call(mia, theirs, nil).Body.String()
+	wants(t, page, "What you may do here for your agency", ">About</a>")
+	lacks(t, page, "/team?as=", "/activity?as=", "/subscription?as=")
+	page = s.call(s.ann, theirs, nil).Body.String()
+	wants(t, page, ">Settings</a>", "/team?as=", "/activity?as=", "/subscription?as=")
+	// A connected agency neither pays nor leads there.
+	page = s.call(s.ann, "/accounts/"+string(accountOf(t, connected))+"/settings?as="+string(s.id), nil).Body.String()
+	wants(t, page, ">About</a>", "/team?as=", "/activity?as=")
+	lacks(t, page, "/subscription?as=")
+	lacks(t, s.call(s.ann, clientLink(s.id, owned), nil).Body.String(), theirs)
 
 	for path, codes := range map[string]map[agency.Actor]int{
 		s.under("/add"):              {mia: 403, eve: 404, s.ann: 200},

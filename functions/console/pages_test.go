@@ -53,7 +53,7 @@ func TestHostileNames(t *testing.T) {
 	s := newSite(t)
 	at := s.clock()
 	view := agency.AccountView{Account: agency.Account{ID: "acct_00000000000000000000000000", Name: hostile, Ownership: agency.ClientOwned, Version: 1, Owners: 1}, Role: agency.Owner}
-	in := inside{AccountView: view, Role: agency.Owner, Tabs: &tabs{Account: view, On: "team"}}
+	in := inside{AccountView: view, Role: agency.Owner, Tabs: &tabs{Account: view, Role: agency.Owner, On: "team"}}
 	f := func() frame { return frame{Tabs: in.Tabs, Actor: hostile} }
 	v := &visit{console: s.console, ctx: t.Context()}
 	levels := v.levelsTable("Levels", nil, nil)

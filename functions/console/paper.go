@@ -71,9 +71,15 @@ type tabs struct {
 	// As is the agency for which the person visits a client's account; "" for
 	// themselves.
 	As agency.AccountID
+	// Role is the person's own: in the account, or in that agency.
+	Role agency.Role
 	// On is the present page's name.
 	On string
 }
+
+// Inside is how the person stands to the account: nobody is led to a page that
+// refuses them.
+func (t tabs) Inside() inside { return inside{AccountView: t.Account, As: t.As, Role: t.Role} }
 
 // Query is what each address of the account ends in.
 func (t tabs) Query() string {

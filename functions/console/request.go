@@ -122,8 +122,16 @@ func (c *console) showRequest(v *visit, id agency.ConnectionID) (answer, error) 
 
 func newRequestLink(v *visit) *requestLink {
 	here := v.r.URL.EscapedPath()
-	return &requestLink{To: signInTo(here), Unexpected: signInTo(here + "?unexpected=1")}
+	link := &requestLink{To: signInTo(here), Unexpected: signInTo(here + "?unexpected=1")}
+	if unexpected(v) {
+		// The link in the email has said so already.
+		link.To = link.Unexpected
+	}
+	return link
 }
+
+// unexpected tells whether the person has come by "I did not expect this".
+func unexpected(v *visit) bool { return v.r.URL.Query().Get("unexpected") != "" }
 
 // decide does what the person has decided.
 func (c *console) decide(v *visit, id agency.ConnectionID) (answer, error) {
@@ -196,7 +204,7 @@ func (c *console) accept(v *visit, id agency.ConnectionID, account agency.Accoun
 // readRequest fills the page with the request as it is now, and answers under
 // which id it stands: a request by email may have gone to an account.
 func (c *console) readRequest(v *visit, p *requestPage) (agency.ConnectionID, error) {
-	p.Unexpected = v.r.URL.Query().Get("unexpected") != ""
+	p.Unexpected = unexpected(v)
 	p.Cooldown = lasting(c.hub.Rules.Cooldown)
 	request, err := c.hub.SeeRequest(v.ctx, v.actor, p.ID)
 	if agency.CodeOf(err) == agency.NotFound {
@@ -257,7 +265,7 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 		if err != nil {
 			return err
 		}
-		p.Account, p.Tabs = view.Name, &tabs{Account: view, On: "team"}
+		p.Account, p.Tabs = view.Name, &tabs{Account: view, Role: view.Role, On: "team"}
 		p.Team = "/accounts/" + string(account) + "/team"
 		p.Manage = p.Team + "/" + string(request.Member)
 	}

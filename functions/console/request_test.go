@@ -21,6 +21,7 @@ func TestALinkIsNoRight(t *testing.T) {
 	page.says(t, http.StatusOK, "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this",
 		"The account stays yours", "You may grant less", "revoke it whenever you like")
 	page.has(t, `href="/signin?to=%2Frequests%2F`+there+`"`, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
+	golden(t, "request-link", page.Body.Bytes())
 	for _, secret := range []string{"Bright", "Cleo", annAt, "Shall we"} {
 		page.hasNot(t, secret)
 	}
@@ -31,8 +32,11 @@ func TestALinkIsNoRight(t *testing.T) {
 	if diff := cmp.Diff(page.Body.String(), strings.ReplaceAll(other.Body.String(), none, there)); diff != "" {
 		t.Errorf("a request that is not there looks different:\n%s", diff)
 	}
+	// Who comes by the email's "I did not expect this" is led on to saying so.
+	page = w.browser().get("/requests/" + there + "?unexpected=1")
+	page.has(t, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
+	page.hasNot(t, `href="/signin?to=%2Frequests%2F`+there+`"`)
 	w.browser().get("/requests/con_broken").says(t, http.StatusNotFound, "exactly as it stands in the email")
-	golden(t, "request-link", page.Body.Bytes())
 }
 
 // Mail scanners follow links, and some submit the forms that they find. With or

@@ -109,7 +109,7 @@ func (v visitor) mail(t *testing.T, subject string) string {
 			return false
 		}
 		for _, l := range link.FindAllString(all[i].Text, -1) {
-			if strings.HasPrefix(l, v.PublicURL+"/requests/") {
+			if at == "" && strings.HasPrefix(l, v.PublicURL+"/requests/") {
 				at = strings.TrimPrefix(strings.TrimRight(l, ".)"), v.PublicURL)
 			}
 		}

@@ -451,3 +451,20 @@ func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
 		t.Errorf("%d rows passed one that hangs, of %d", passed, taken())
 	}
 }
+
+// Without an address it is the stack on this machine, whatever its ports.
+func TestWhichHub(t *testing.T) {
+	data := t.TempDir()
+	if _, err := whichHub("", data); err == nil || !strings.Contains(err.Error(), "make run") || !strings.Contains(err.Error(), "-url") {
+		t.Errorf("with no stack: %v", err)
+	}
+	stack := fmt.Sprintf(`{"publicUrl":"http://localhost:9080","pid":%d}`, os.Getpid())
+	if err := os.WriteFile(filepath.Join(data, "stack.json"), []byte(stack), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{"": "http://localhost:9080", "https://hub.example.com/": "https://hub.example.com"} {
+		if got, err := whichHub(given, data); err != nil || got != want {
+			t.Errorf("%q: %q, %v", given, got, err)
+		}
+	}
+}

@@ -35,7 +35,7 @@ gives one by itself.
 func main() {
 	c := config{now: time.Now, sleep: sleep, out: os.Stdout, http: &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: maxWorkers}}}
 	flags := flag.NewFlagSet("import", flag.ExitOnError)
-	flags.StringVar(&c.url, "url", "http://localhost:8080", "where the hub is reached")
+	flags.StringVar(&c.url, "url", "", "where the hub is reached; without it, the stack on this machine")
 	flags.IntVar(&c.workers, "workers", 8, "how many rows to send at once, 1 to 64")
 	data := flags.String("data", ".local", "data folder of a stack on this machine, for its token")
 	flags.Usage = func() {
@@ -47,20 +47,34 @@ func main() {
 		flags.Usage()
 		os.Exit(2)
 	}
-	c.url = strings.TrimSuffix(c.url, "/")
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		c.terminal = os.Stderr
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if c.token, err = tokens(ctx, c.url, *data); err == nil {
+	if c.url, err = whichHub(c.url, *data); err == nil {
+		c.token, err = tokens(ctx, c.url, *data)
+	}
+	if err == nil {
 		err = importFile(ctx, c, flags.Arg(0))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "import:", err)
 		os.Exit(1)
 	}
+}
+
+// whichHub is where the hub is reached: where url says, else the stack on this machine.
+func whichHub(url, data string) (string, error) {
+	if url != "" {
+		return strings.TrimSuffix(url, "/"), nil
+	}
+	stack, err := client.Find(data)
+	if err != nil {
+		return "", fmt.Errorf("%w, or say where the hub is: -url https://hub.example.com (URL= with make)", err)
+	}
+	return stack.PublicURL, nil
 }
 
 // tokens finds where the platform's tokens come from.

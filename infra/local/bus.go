@@ -187,36 +187,37 @@ func (b *bus) keep(name string, e busEvent) error {
 }
 
 // printEvents prints the last entries of the buses, the newest at the end, of one
-// type or, where that is "", of all.
-func printEvents(data, kind string, last int, out io.Writer) error {
+// type or, where that is "", of all, and answers how many.
+func printEvents(data, kind string, last int, out io.Writer) (int, error) {
 	files, err := filepath.Glob(filepath.Join(data, "data", "bus", "*.jsonl"))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var lines [][]byte
 	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for line := range bytes.Lines(content) {
 			var e busEvent
 			if err := json.Unmarshal(line, &e); err != nil {
-				return fmt.Errorf("%s: %w", path, err)
+				return 0, fmt.Errorf("%s: %w", path, err)
 			}
 			if kind == "" || kind == e.DetailType {
 				lines = append(lines, line)
 			}
 		}
 	}
-	for _, line := range lines[max(0, len(lines)-last):] {
+	lines = lines[max(0, len(lines)-last):]
+	for _, line := range lines {
 		var pretty bytes.Buffer
 		if err := json.Indent(&pretty, line, "", "  "); err != nil {
-			return err
+			return 0, err
 		}
 		if _, err := pretty.WriteTo(out); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(lines), nil
 }

@@ -83,8 +83,8 @@ func TestPutEvents(t *testing.T) {
 		want []string
 	}{{"", 20, []string{"account.opened", "account.closed"}}, {"", 1, []string{"account.closed"}}, {"account.opened", 1, []string{"account.opened"}}, {"x", 1, nil}} {
 		var shown bytes.Buffer
-		if err := printEvents(data, test.kind, test.last, &shown); err != nil {
-			t.Fatal(err)
+		if n, err := printEvents(data, test.kind, test.last, &shown); err != nil || n != len(test.want) {
+			t.Fatal(n, err)
 		}
 		var got []string
 		for d := json.NewDecoder(&shown); ; {

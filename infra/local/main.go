@@ -113,7 +113,11 @@ func command(args []string) error {
 		if err := parse(flags, args, 0); err != nil {
 			return err
 		}
-		return printEvents(*data, *kind, *last, os.Stdout)
+		shown, err := printEvents(*data, *kind, *last, os.Stdout)
+		if err == nil && shown == 0 {
+			fmt.Fprintln(os.Stderr, "The bus has nothing like that yet.")
+		}
+		return err
 	case "failures":
 		if err := parse(flags, args, 0); err != nil {
 			return err

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"agencyhub/shared/settings"
 )
 
 // Options are what the command line says about a stack.
@@ -148,6 +150,10 @@ func runStack(ctx context.Context, o options, term *terminal) (err error) {
 			return fmt.Errorf("-set %s: the runner sets this parameter itself, from its ports", name)
 		}
 		set[name] = value
+	}
+	// Each function would refuse it too, in its log alone and at each call.
+	if _, err := settings.Load(set["SettingsOverride"]); err != nil {
+		return fmt.Errorf("-set SettingsOverride: %w", err)
 	}
 	st, err := readTemplate(o.template, set, map[string]string{"SenderAddress": "hub@agencyhub.test"})
 	if err != nil {

@@ -276,6 +276,7 @@ func TestWhatStopsTheStart(t *testing.T) {
 		"folder in use":     {[]string{"-data", busy}, "a stack runs on " + busy + " already"},
 		"unknown parameter": {[]string{"-set", "Nothing=1"}, "there is no parameter Nothing"},
 		"our own parameter": {[]string{"-set", "PublicUrl=http://x"}, "-set PublicUrl: the runner sets this parameter itself"},
+		"settings":          {[]string{"-set", `SettingsOverride={"accent":"#ffffff"}`}, "-set SettingsOverride: settings: accent: must be a colour"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, out := launch(t, t.TempDir(), test.args...)
@@ -290,7 +291,7 @@ func TestWhatStopsTheStart(t *testing.T) {
 func TestSignInPageRefusesWhatIsNoAddress(t *testing.T) {
 	s := startStack(t, t.TempDir())
 	_, err := (signIn{email: "nobody", scope: "openid"}).token(t.Context(), &s.running)
-	if err == nil || !strings.Contains(err.Error(), "That is not an email address.") {
+	if err == nil || err.Error() != "the issuer says: That is not an email address." {
 		t.Errorf("got %v", err)
 	}
 }

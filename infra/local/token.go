@@ -12,9 +12,13 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
+
+// problem is what the issuer's page says of a sign-in that it refuses.
+var problem = regexp.MustCompile(`role="alert">([^<]+)<`)
 
 // A signIn is what is filled into the issuer's sign-in page.
 type signIn struct {
@@ -127,6 +131,9 @@ func do(ctx context.Context, client *http.Client, method, address string, form u
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, err
+	}
+	if said := problem.FindSubmatch(body); res.StatusCode >= 400 && said != nil {
+		return nil, fmt.Errorf("the issuer says: %s", said[1])
 	}
 	if res.StatusCode >= 400 {
 		return nil, fmt.Errorf("the issuer answered %s: %s", res.Status, body)
