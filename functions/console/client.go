@@ -17,7 +17,7 @@ type clientPage struct {
 	// State is where the subscription stands, while the account is active.
 	State agency.SubscriptionState
 	// Levels are granted, asked for, or, after the end, what was.
-	Levels []clientLevel
+	Levels []grant
 	// Request is the number of the request, 0 for an account that the agency has
 	// created.
 	Request     int
@@ -45,12 +45,6 @@ type clientPage struct {
 
 // lately is how many lines of activity stand on a client's page.
 const lately = 10
-
-// clientLevel is a row of what a connection reaches.
-type clientLevel struct {
-	Name  string
-	Level agency.Level
-}
 
 // clientPerson is a person of the client's, in an account that the agency owns.
 type clientPerson struct {
@@ -126,10 +120,7 @@ func (c *console) describe(p *clientPage, view agency.AccountView, profile agenc
 	if profile.Addressee.Person() != "" {
 		p.ByEmail = profile.Email
 	}
-	areas := c.hub.Areas(profile)
-	for _, area := range c.hub.Rules.Areas {
-		p.Levels = append(p.Levels, clientLevel{Name: area.Name, Level: areas[area.ID]})
-	}
+	p.Levels = c.grants(c.hub.Areas(profile))
 	if p.Pending() {
 		p.Link = c.env.PublicURL + "/requests/" + string(profile.ID())
 		p.Resends = max(0, c.hub.Rules.Resends-profile.Resends)

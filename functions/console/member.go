@@ -34,7 +34,8 @@ type memberPage struct {
 	Levels    levelsTable
 	Until     untilField
 	Cooldown  string
-	// Clients are those that a member of an agency can be limited to.
+	// Limits limits a member of an agency to some of its clients; nil of whoever
+	// can't be.
 	Limits *limitsForm
 }
 
@@ -98,7 +99,7 @@ func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
 	areas := c.hub.Areas(m)
 	p.May = c.grants(areas)
 	p.Levels = v.levelsTable("Levels", areas, nil)
-	p.Levels.Fault = levelsFault(p.Faults)
+	p.Levels.Fault = p.Faults.levels("body.areas")
 }
 
 // fillAgency is what is shown of an agency alone.

@@ -17,7 +17,7 @@ type teamPage struct {
 	People, PastPeople     []memberRow
 	Blocks                 []blockRow
 	Next                   string
-	// Inviting is the form for a person.
+	// Roles and Levels are those that a person can be invited with.
 	Roles  []agency.Role
 	Levels levelsTable
 }
@@ -96,7 +96,7 @@ func (c *console) team(v *visit) (answer, error) {
 	}
 	p.Roles = roles(in)
 	p.Levels = v.levelsTable(levelsLegend(in), nil, nil)
-	p.Levels.Fault = levelsFault(p.Faults)
+	p.Levels.Fault = p.Faults.levels("body.areas")
 	return refused("team", p, p.Faults), nil
 }
 
