@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
@@ -158,21 +155,6 @@ func lacks(t *testing.T, page string, texts ...string) {
 	}
 }
 
-// fail writes that a request's email has failed, as delivery will.
-func (s *agencySite) fail(p agency.Profile) {
-	s.t.Helper()
-	_, err := s.db.UpdateItem(s.t.Context(), &dynamodb.UpdateItemInput{
-		TableName: &s.table, UpdateExpression: aws.String("SET delivery = :failed"),
-		Key: map[string]types.AttributeValue{
-			"pk": &types.AttributeValueMemberS{Value: "PERSON#" + string(p.Addressee)}, "sk": &types.AttributeValueMemberS{Value: "TEAM#" + string(s.id)},
-		},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":failed": &types.AttributeValueMemberS{Value: "failed"}},
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 func TestHubPages(t *testing.T) {
 	s := newAgencySite(t)
 	empty := s.see(s.under(""))
@@ -191,7 +173,7 @@ func TestHubPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.fail(byEmail)
+	s.bounces(byEmail.ProfileKey)
 
 	hub := s.see(s.under(""))
 	wants(t, hub, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",

@@ -49,6 +49,8 @@ const lately = 10
 // clientPerson is a person of the client's, in an account that the agency owns.
 type clientPerson struct {
 	Email, Reach string
+	// Failed tells that the email which told them of their access came back.
+	Failed bool
 }
 
 func (c *console) client(v *visit) (answer, error) {
@@ -170,7 +172,7 @@ func (c *console) lookInside(v *visit, p *clientPage) error {
 	}
 	for _, one := range team.Items {
 		if one.Kind() == agency.PersonKind && one.StatusAt(c.now()) == agency.Active {
-			p.People = append(p.People, clientPerson{Email: one.Email, Reach: c.inShort(c.hub.Areas(one))})
+			p.People = append(p.People, clientPerson{Email: one.Email, Reach: c.inShort(c.hub.Areas(one)), Failed: uninformed(one)})
 		}
 	}
 	return nil
