@@ -150,7 +150,8 @@ type clientFacts struct {
 	Unnamed string
 	Status  agency.Status
 	Owned   bool
-	// Plan, Price and Subscribed are of an account that the agency pays for.
+	// Plan, its Price a month and Subscribed are of an account that the agency
+	// pays for.
 	Plan, Price string
 	Subscribed  agency.SubscriptionState
 	// Reach is the levels in short, granted or asked for.
@@ -168,6 +169,18 @@ func (f clientFacts) Trouble() agency.SubscriptionState {
 		return ""
 	}
 	return f.Subscribed
+}
+
+// Cost is what the agency pays for the account now; "" for what it does not pay.
+func (f clientFacts) Cost() string {
+	switch {
+	case f.Price == "" || f.Over():
+		return ""
+	case f.Subscribed == agency.SubscriptionFrozen:
+		return "nothing while frozen"
+	default:
+		return f.Price + " a month"
+	}
 }
 
 // Active, Pending and Over tell where the connection stands.

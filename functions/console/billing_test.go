@@ -36,8 +36,23 @@ func TestBillAndSubscription(t *testing.T) {
 	ann.get(bill).says(t, http.StatusOK, "99 USD a month", "1 account")
 	// The list reads copies, which notify brings up to date.
 	must(t, s.hub.Carry(t.Context(), addressee.Account()))
-	ann.get(s.under("")).says(t, http.StatusOK, "Frozen")
+	ann.get(s.under("")).says(t, http.StatusOK, "Frozen", "You own it nothing while frozen · You pay")
+	ann.get(clientLink(s.id, con)).says(t, http.StatusOK, "You pay, nothing while frozen")
+	ann.get(subscription).says(t, http.StatusOK, "Nothing while it is frozen, 29 USD a month once it is resumed")
+	ann.get(s.under("/clients.csv")).says(t, http.StatusOK, "Starter,0,USD", "Growth,99,USD")
 	ann.does(subscription, "do", "resume").says(t, http.StatusOK, "Active")
+	ann.get(subscription).says(t, http.StatusOK, "Price 29 USD a month")
+
+	// What is closed costs nothing any more.
+	ann.does("/accounts/"+string(addressee)+"/settings?as="+string(s.id), "do", "close", "confirm", "<b>Eve</b> & "+strings.Repeat("W", 66))
+	for range 2 {
+		_, err := s.hub.TickAccount(t.Context(), addressee.Account())
+		must(t, err)
+	}
+	over := ann.get(clientLink(s.id, con))
+	over.says(t, http.StatusOK, "Account closed", "You paid")
+	over.hasNot(t, "You pay")
+	ann.get(s.under("/clients.csv")).says(t, http.StatusOK, "Starter,,")
 }
 
 // A refused change shows the page again, with what was chosen; nothing else is
