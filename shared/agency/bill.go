@@ -41,16 +41,13 @@ func (h *Hub) Bill(ctx context.Context, actor Actor, agency AccountID, page Page
 		bill.add(bill.Lines.Items)
 		return bill, nil
 	}
-	for all := (Page{Limit: billPage}); ; {
-		lines, err := h.billLines(ctx, agency, all)
-		if err != nil {
-			return AgencyBill{}, err
-		}
+	err = eachPage(func(page Page) (string, error) {
+		page.Limit = billPage
+		lines, err := h.billLines(ctx, agency, page)
 		bill.add(lines.Items)
-		if all.Cursor = lines.Next; all.Cursor == "" {
-			return bill, nil
-		}
-	}
+		return lines.Next, err
+	})
+	return bill, err
 }
 
 // billPage is how many connections are read at once to sum a bill up: as many
