@@ -202,28 +202,16 @@ func (h house) grants(areas, before agency.Areas, note string) (grants []grant, 
 	for _, area := range h.rules.Areas {
 		level := areas[area.ID]
 		was := ""
-		if before != nil && words(before[area.ID]) != words(level) {
-			was = note + ": " + words(before[area.ID])
+		if before != nil && before[area.ID].Words() != level.Words() {
+			was = note + ": " + before[area.ID].Words()
 		}
-		if words(level) == words(agency.None) && was == "" {
+		if level.Words() == agency.None.Words() && was == "" {
 			rest = true
 			continue
 		}
-		grants = append(grants, grant{Area: area.Name, Level: words(level), Note: was})
+		grants = append(grants, grant{Area: area.Name, Level: level.Words(), Note: was})
 	}
 	return grants, rest
-}
-
-// words are a level as a person says it.
-func words(l agency.Level) string {
-	switch l {
-	case agency.View:
-		return "view only"
-	case agency.Edit:
-		return "view and edit"
-	default:
-		return "no access"
-	}
 }
 
 // moment is an instant without ambiguity: date, time and zone.
