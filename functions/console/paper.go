@@ -127,23 +127,11 @@ func (p *paper) render(name string, data page) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (c *console) plan(id string) agency.Plan {
-	for _, p := range c.hub.Rules.Plans {
-		if p.ID == id {
-			return p
-		}
-	}
-	return agency.Plan{ID: id, Name: id}
-}
-
-func (c *console) planName(id string) string { return c.plan(id).Name }
+func (c *console) planName(id string) string { return c.hub.Rules.Plan(id).Name }
 
 // planPrice is what a plan costs a month, as in "29 USD".
 func (c *console) planPrice(id string) string {
-	p := c.plan(id)
-	if p.Currency == "" {
-		return ""
-	}
+	p := c.hub.Rules.Plan(id)
 	return agency.Money(p.MonthlyPrice, p.Currency)
 }
 

@@ -121,8 +121,8 @@ func (h house) letter(kind string, f facts) letter {
 	default:
 	}
 	l.Areas, l.Rest = h.grants(areas, before, note)
-	l.Plan, l.Price = h.plan(f.account.Subscription.Plan)
-	l.PlanWas, l.PriceWas = h.plan(e.Was.Plan)
+	now, was := h.rules.Plan(f.account.Subscription.Plan), h.rules.Plan(e.Was.Plan)
+	l.Plan, l.Price, l.PlanWas, l.PriceWas = now.Name, price(now), was.Name, price(was)
 	l.Unpaid, l.Frozen = f.account.Subscription.Unpaid, f.account.Subscription.StateAt(f.now) == agency.SubscriptionFrozen
 	as := f.agency.ID
 	if !toAgency(kind) {
@@ -132,17 +132,6 @@ func (h house) letter(kind string, f facts) letter {
 	}
 	l.Open = h.open(f.account.ID, as)
 	return l
-}
-
-// plan is a plan's name and price; one that the settings no longer know is named
-// by its id.
-func (h house) plan(id string) (name, costs string) {
-	for _, plan := range h.rules.Plans {
-		if plan.ID == id {
-			return plan.Name, price(plan)
-		}
-	}
-	return id, ""
 }
 
 // open is where an account is opened; as is "" for who does not come from an

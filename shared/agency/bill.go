@@ -86,7 +86,7 @@ func (h *Hub) billLines(ctx context.Context, agency AccountID, page Page) (List[
 	for _, id := range want.Accounts {
 		a := read.Account(id)
 		if state := a.Subscription.StateAt(now); a.Open() && state != SubscriptionFrozen {
-			lines.Items = append(lines.Items, BillLine{Account: id, Name: a.Name, State: state, Plan: h.Rules.plan(a.Subscription.Plan)})
+			lines.Items = append(lines.Items, BillLine{Account: id, Name: a.Name, State: state, Plan: h.Rules.Plan(a.Subscription.Plan)})
 		}
 	}
 	return lines, nil

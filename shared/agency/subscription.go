@@ -82,7 +82,7 @@ type SubscriptionView struct {
 // viewSubscription is the subscription as it stands at the time of the decision.
 func (d *decision) viewSubscription(a Account) SubscriptionView {
 	s := a.Subscription.At(d.now)
-	return SubscriptionView{Subscription: s, Of: d.rules.plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
+	return SubscriptionView{Subscription: s, Of: d.rules.Plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
 }
 
 // SeeSubscription answers what an account costs, to whoever pays for it: its
