@@ -218,12 +218,15 @@ type state struct {
 	Role         *string    `json:"role,omitempty"`
 	Areas        rest.Areas `json:"areas,omitempty"`
 	Until        *time.Time `json:"until,omitempty" doc:"When access ends by itself, or a cancelled subscription freezes."`
+	Expires      *time.Time `json:"expires,omitempty" doc:"Until when a request can be answered."`
+	Clients      *[]string  `json:"clients,omitempty" doc:"The only clients that a member of an agency works for; left out for all."`
 	Plan         *string    `json:"plan,omitempty"`
 	Subscription *string    `json:"subscription,omitempty"`
 }
 
 func newState(s agency.State) state {
 	return state{
+		Expires: rest.OptionalTime(s.Expires), Clients: rest.OptionalIDs(s.Clients),
 		Name: rest.Optional(s.Name), Status: rest.Optional(s.Status), Role: rest.Optional(s.Role), Areas: rest.Areas(s.Areas),
 		Until: rest.OptionalTime(s.Until), Plan: rest.Optional(s.Plan), Subscription: rest.Optional(s.Subscription),
 	}

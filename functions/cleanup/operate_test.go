@@ -68,7 +68,8 @@ func TestWhatIsMeasured(t *testing.T) {
 		never string
 	}{
 		{0, []string{`"Backlog":[0]`, `"BacklogAge":[0]`, `"RequestsWaiting":[2]`, `"Untold":[0]`, `"UntoldAge":[0]`, `"Stack":""`, `"Namespace":"AgencyHub"`}, "@"},
-		{time.Minute, []string{`"Backlog":[0]`}, "RequestsWaiting"},
+		{time.Minute, []string{`"Backlog":[0]`, `"Expired":[0]`}, "RequestsWaiting"},
+		{time.Hour, []string{`"Backlog":[0]`, `"Expired":[2]`}, "RequestsWaiting"},
 	} {
 		f.now = f.now.Add(step.after)
 		f.metrics.Reset()

@@ -55,7 +55,7 @@ func (c *console) changeAccount(v *visit, in inside) (answer, error) {
 		_, err := c.hub.RemoveMember(v.ctx, agency.Caller{Actor: v.actor}, in.ID, agency.Party(v.actor.ID()), false)
 		return v.doneUnless(err, "/", "left")
 	case "close":
-		if !sameName(v.form.value("confirm"), in.Name) {
+		if !agency.SameName(v.form.value("confirm"), in.Name) {
 			return answer{}, unconfirmed("Type the account's name as it stands above.")
 		}
 		_, err := c.hub.CloseAccount(v.ctx, v.caller(), in.ID)

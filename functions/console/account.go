@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/url"
-	"strings"
 
 	"agencyhub/shared/agency"
 )
@@ -94,13 +93,6 @@ func (c *console) grants(areas agency.Areas) []grant {
 		out = append(out, grant{Name: area.Name, Level: level})
 	}
 	return out
-}
-
-// sameName tells whether what was typed to confirm is a name, however it was
-// spaced and whatever its case.
-func sameName(typed, name string) bool {
-	plain := func(s string) string { return strings.Join(strings.Fields(agency.Fold(s)), " ") }
-	return plain(typed) == plain(name)
 }
 
 // unconfirmed is the refusal of something that cannot be undone and was not

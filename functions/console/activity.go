@@ -13,8 +13,8 @@ type activityPage struct {
 	In   inside
 	Days []activityDay
 	Next string
-	// First tells that nothing comes before these, and Agency that they are only
-	// what concerns the agency for which the person is here.
+	// First tells that nothing is newer, and Lines that these are only what concerns
+	// the agency for which the person is here.
 	First, Lines bool
 }
 

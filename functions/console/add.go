@@ -92,19 +92,6 @@ func (c *console) createClient(v *visit) (answer, error) {
 	return refused("create", p, p.Faults), nil
 }
 
-// levels is what is wrong with a table of levels, or with a row of it.
-func (f faults) levels(field string) string {
-	if f.Fields[field] != "" {
-		return f.Fields[field]
-	}
-	for name, message := range f.Fields {
-		if strings.HasPrefix(name, field+".") {
-			return message
-		}
-	}
-	return ""
-}
-
 // connectPage asks to work in an account that its client owns.
 type connectPage struct {
 	frame

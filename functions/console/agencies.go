@@ -150,7 +150,8 @@ type clientFacts struct {
 	Unnamed string
 	Status  agency.Status
 	Owned   bool
-	// Plan, Price and Subscribed are of an account that the agency pays for.
+	// Plan, its Price a month and Subscribed are of an account that the agency
+	// pays for.
 	Plan, Price string
 	Subscribed  agency.SubscriptionState
 	// Reach is the levels in short, granted or asked for.
@@ -168,6 +169,18 @@ func (f clientFacts) Trouble() agency.SubscriptionState {
 		return ""
 	}
 	return f.Subscribed
+}
+
+// Cost is what the agency pays for the account now; "" for what it does not pay.
+func (f clientFacts) Cost() string {
+	switch {
+	case f.Price == "" || f.Over():
+		return ""
+	case f.Subscribed == agency.SubscriptionFrozen:
+		return "nothing while frozen"
+	default:
+		return f.Price + " a month"
+	}
 }
 
 // Active, Pending and Over tell where the connection stands.
@@ -314,7 +327,7 @@ func (c *console) facts(p agency.Profile) clientFacts {
 	now := c.now()
 	f := clientFacts{
 		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Reach: c.inShort(c.hub.Areas(p)),
-		Expires: p.ExpiresAt, Until: p.Until, Since: p.Since, Account: p.Account(),
+		Expires: p.ExpiresAt, Until: p.Until, Since: since(p, now), Account: p.Account(),
 	}
 	if f.Owned {
 		// What an account costs is its payer's to see.
@@ -330,15 +343,21 @@ func (c *console) facts(p agency.Profile) clientFacts {
 	if f.Unnamed != "" && f.Over() {
 		f.Unnamed = "Never accepted, so you don’t see a name"
 	}
-	if f.Status != p.Status {
-		// The clock has ended it, and nobody has recorded that yet.
-		f.Since = p.ExpiresAt
-		if f.Status == agency.Lapsed {
-			f.Since = p.Until
-		}
-	}
 	f.Failed = f.Status == agency.Pending && p.Delivery == agency.DeliveryFailed
 	return f
+}
+
+// since is when a profile came into the state that it is in by the clock, whether
+// or not anybody has recorded it yet.
+func since(p agency.Profile, now time.Time) time.Time {
+	switch status := p.StatusAt(now); {
+	case status == p.Status:
+		return p.Since
+	case status == agency.Expired:
+		return p.ExpiresAt
+	default:
+		return p.Until
+	}
 }
 
 // inShort is levels in a line, as in "Edit: Pages, Mail · View: Contacts".

@@ -44,7 +44,7 @@ func BenchmarkHubList(b *testing.B) {
 
 func BenchmarkHubPage(b *testing.B) {
 	s := busySite(b)
-	session := s.cookie(s.ann)
+	session := &http.Cookie{Name: idCookie, Value: s.as(annAt).cookies[idCookie]}
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodGet, publicURL+s.under(""), nil)
 		r.AddCookie(session)

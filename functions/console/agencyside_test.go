@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
@@ -30,22 +27,12 @@ func newAgencySite(t testing.TB) *agencySite {
 	t.Helper()
 	s := &agencySite{site: newSite(t)}
 	s.at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	s.ann = s.actor("ann@agency.test")
-	s.id = s.openAccount(s.ann, "Bright Agency")
+	s.ann = s.actor(annAt)
+	s.id = s.opens(annAt, "Bright Agency")
 	if _, err := s.hub.SwitchHubOn(t.Context(), s.ann, s.id); err != nil {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// openAccount opens an account of somebody's own.
-func (s *agencySite) openAccount(who agency.Actor, name string) agency.AccountID {
-	s.t.Helper()
-	view, err := s.hub.OpenAccount(s.t.Context(), who, "test-key-0123456789 "+name, name)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return view.ID
 }
 
 // own creates an account for the agency.
@@ -60,13 +47,11 @@ func (s *agencySite) own(name string, client *agency.NewClient) agency.Connectio
 	return agency.NewConnectionID(agency.Party(view.ID), s.id)
 }
 
-var someAreas = agency.Areas{"pages": agency.Edit, "mail": agency.View}
-
 // ask opens a client's account and asks to work in it.
 func (s *agencySite) ask(client, name string) agency.Profile {
 	s.t.Helper()
-	id := s.openAccount(s.actor(client), name)
-	p, err := s.hub.RequestConnection(s.t.Context(), s.ann, s.id, agency.Ask{Account: id, Message: "Shall we?", Areas: someAreas})
+	id := s.opens(client, name)
+	p, err := s.hub.RequestConnection(s.t.Context(), s.ann, s.id, agency.Ask{Account: id, Message: "Shall we?", Areas: asked})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -84,30 +69,17 @@ func (s *agencySite) connect(client, name string, until *time.Time) agency.Conne
 	return p.ID()
 }
 
-// cookie is the session of somebody who is signed in.
-func (s *agencySite) cookie(who agency.Actor) *http.Cookie {
-	return &http.Cookie{Name: idCookie, Value: s.issuer.token(s.issuer.claims(who.Email))}
-}
-
 // call sends a request of somebody's; fields make it a POST from a page of ours.
 func (s *agencySite) call(who agency.Actor, path string, fields url.Values) *httptest.ResponseRecorder {
 	s.t.Helper()
-	r := httptest.NewRequest(http.MethodGet, publicURL+path, nil)
-	if fields != nil {
-		r = httptest.NewRequest(http.MethodPost, publicURL+path, strings.NewReader(fields.Encode()))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Sec-Fetch-Site", "same-origin")
-	}
-	return s.send(who, r)
-}
-
-func (s *agencySite) send(who agency.Actor, r *http.Request) *httptest.ResponseRecorder {
+	b := s.browser()
 	if who.Email != "" {
-		r.AddCookie(s.cookie(who))
+		b = s.as(who.Email)
 	}
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	return w
+	if fields == nil {
+		return b.get(path).ResponseRecorder
+	}
+	return b.send(http.MethodPost, path, fields, "Sec-Fetch-Site", "same-origin").ResponseRecorder
 }
 
 // see is a page that must be there.
@@ -158,28 +130,13 @@ func lacks(t *testing.T, page string, texts ...string) {
 	}
 }
 
-// fail writes that a request's email has failed, as delivery will.
-func (s *agencySite) fail(p agency.Profile) {
-	s.t.Helper()
-	_, err := s.db.UpdateItem(s.t.Context(), &dynamodb.UpdateItemInput{
-		TableName: &s.table, UpdateExpression: aws.String("SET delivery = :failed"),
-		Key: map[string]types.AttributeValue{
-			"pk": &types.AttributeValueMemberS{Value: "PERSON#" + string(p.Addressee)}, "sk": &types.AttributeValueMemberS{Value: "TEAM#" + string(s.id)},
-		},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":failed": &types.AttributeValueMemberS{Value: "failed"}},
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 func TestHubPages(t *testing.T) {
 	s := newAgencySite(t)
 	empty := s.see(s.under(""))
 	wants(t, empty, "Bring in your first client", s.under("/add"))
 	agencyGolden(t, "empty", empty)
 
-	owned := s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: someAreas})
+	owned := s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: asked})
 	until := s.clock().AddDate(0, 1, 0)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", &until)
 	left := s.connect("lea@client.test", "Lea Lamps", nil)
@@ -187,11 +144,11 @@ func TestHubPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting := s.ask("wanda@client.test", "Wanda Wool")
-	byEmail, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: "typo@client.test", Areas: someAreas})
+	byEmail, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: "typo@client.test", Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.fail(byEmail)
+	s.bounces(byEmail.ProfileKey)
 
 	hub := s.see(s.under(""))
 	wants(t, hub, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
@@ -266,7 +223,7 @@ func TestHubForOthers(t *testing.T) {
 	connected := s.connect("cleo@client.test", "Cleo Shoes", nil)
 	mia, mel, eve := s.actor("mia@agency.test"), s.actor("mel@agency.test"), s.actor("eve@x.test")
 	for _, who := range []agency.Actor{mia, mel} {
-		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Invitation{Email: who.Email, Role: agency.Member, Areas: someAreas}); err != nil {
+		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Invitation{Email: who.Email, Role: agency.Member, Areas: asked}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -319,7 +276,7 @@ func TestHubForOthers(t *testing.T) {
 	}
 
 	// The hub is off: its owner is told where to switch it on.
-	other := s.openAccount(s.ann, "No agency")
+	other := s.opens(annAt, "No agency")
 	for _, path := range []string{"", "/add", "/add/create", "/add/connect"} {
 		w := s.call(s.ann, agencyLink(other, path), nil)
 		if w.Code != http.StatusConflict {
@@ -413,7 +370,7 @@ func TestConnectClient(t *testing.T) {
 	s := newAgencySite(t)
 	path := s.under("/add/connect")
 	cleo := s.actor("cleo@client.test")
-	shop := s.openAccount(cleo, "Cleo Shoes")
+	shop := s.opens(cleo.Email, "Cleo Shoes")
 	owned := s.own("Dora Dance", nil)
 	fields := func(whom string) url.Values {
 		return url.Values{"whom": {whom}, "message": {"Hello there"}, "area-pages": {"edit"}, "do": {""}}
@@ -495,17 +452,14 @@ func TestClientActions(t *testing.T) {
 	}
 
 	// Nothing but a POST from a page of ours does anything.
-	for name, r := range map[string]*http.Request{
-		"GET":  httptest.NewRequest(http.MethodGet, publicURL+path+"?do=withdraw", nil),
-		"HEAD": httptest.NewRequest(http.MethodHead, publicURL+path+"?do=withdraw", nil),
-		"another site": func() *http.Request {
-			r := httptest.NewRequest(http.MethodPost, publicURL+path, strings.NewReader("do=withdraw"))
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			r.Header.Set("Sec-Fetch-Site", "cross-site")
-			return r
-		}(),
+	for name, send := range map[string]func(b *browser){
+		"GET":  func(b *browser) { b.get(path + "?do=withdraw") },
+		"HEAD": func(b *browser) { b.send(http.MethodHead, path+"?do=withdraw", nil) },
+		"another site": func(b *browser) {
+			b.send(http.MethodPost, path, url.Values{"do": {"withdraw"}}, "Sec-Fetch-Site", "cross-site")
+		},
 	} {
-		s.send(s.ann, r)
+		send(s.as(annAt))
 		if now, err := s.hub.SeeConnection(t.Context(), s.ann, s.id, p.ID()); err != nil || now.Status != agency.Pending {
 			t.Errorf("%s: %s, %v", name, now.Status, err)
 		}
@@ -538,8 +492,8 @@ func TestClientActions(t *testing.T) {
 func TestMovedRequest(t *testing.T) {
 	s := newAgencySite(t)
 	cleo := s.actor("cleo@client.test")
-	shop := s.openAccount(cleo, "Cleo Shoes")
-	p, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: cleo.Email, Areas: someAreas})
+	shop := s.opens(cleo.Email, "Cleo Shoes")
+	p, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: cleo.Email, Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -558,7 +512,7 @@ func TestHostileClients(t *testing.T) {
 	for n, name := range names {
 		until := s.clock().AddDate(0, 1, 0)
 		con := s.connect(fmt.Sprintf("c%d@client.test", n), name, &until)
-		owned := s.own(name+"2"[:min(1, 80-len([]rune(name)))], &agency.NewClient{Email: "o'hara@client.test", Areas: someAreas})
+		owned := s.own(name+"2"[:min(1, 80-len([]rune(name)))], &agency.NewClient{Email: "o'hara@client.test", Areas: asked})
 		for _, path := range []string{clientLink(s.id, con), clientLink(s.id, owned), s.under(""), s.under("?prefix=" + url.QueryEscape(name)), s.under("/add/connect?again=" + string(con))} {
 			page := s.see(path)
 			lacks(t, page, "<script>alert", "<img src=x", "</bdi></table>")
@@ -579,7 +533,7 @@ func TestClientsFile(t *testing.T) {
 	s.own("＝1+1", nil)
 	s.own(`Quotes "and", commas`, nil)
 	s.connect("cleo@client.test", "Café Noir", nil)
-	if _, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: "emil@client.test", Areas: someAreas}); err != nil {
+	if _, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: "emil@client.test", Areas: asked}); err != nil {
 		t.Fatal(err)
 	}
 	w := s.call(s.ann, s.under("/clients.csv"), nil)

@@ -101,8 +101,7 @@ func (v *visit) send(status int, body []byte) error {
 
 // fill tells the frame what it shows of every page.
 func (v *visit) fill(f *frame) {
-	f.Product, f.Areas, f.Plans = v.env.Settings.Product, v.hub.Rules.Areas, v.hub.Rules.Plans
-	f.Actor, f.Here, f.Now = v.actor.Email, v.here(), v.now().UTC()
+	f.Product, f.Actor, f.Here = v.env.Settings.Product, v.actor.Email, v.here()
 	if f.Notice == "" {
 		f.Notice = notices[v.notice]
 	}

@@ -36,15 +36,30 @@ func TestBillAndSubscription(t *testing.T) {
 	ann.get(bill).says(t, http.StatusOK, "99 USD a month", "1 account")
 	// The list reads copies, which notify brings up to date.
 	must(t, s.hub.Carry(t.Context(), addressee.Account()))
-	ann.get(s.under("")).says(t, http.StatusOK, "Frozen")
+	ann.get(s.under("")).says(t, http.StatusOK, "Frozen", "You own it nothing while frozen · You pay")
+	ann.get(clientLink(s.id, con)).says(t, http.StatusOK, "You pay, nothing while frozen")
+	ann.get(subscription).says(t, http.StatusOK, "Nothing while it is frozen, 29 USD a month once it is resumed")
+	ann.get(s.under("/clients.csv")).says(t, http.StatusOK, "Starter,0,USD", "Growth,99,USD")
 	ann.does(subscription, "do", "resume").says(t, http.StatusOK, "Active")
+	ann.get(subscription).says(t, http.StatusOK, "Price 29 USD a month")
+
+	// What is closed costs nothing any more.
+	ann.does("/accounts/"+string(addressee)+"/settings?as="+string(s.id), "do", "close", "confirm", "<b>Eve</b> & "+strings.Repeat("W", 66))
+	for range 2 {
+		_, err := s.hub.TickAccount(t.Context(), addressee.Account())
+		must(t, err)
+	}
+	over := ann.get(clientLink(s.id, con))
+	over.says(t, http.StatusOK, "Account closed", "You paid")
+	over.hasNot(t, "You pay")
+	ann.get(s.under("/clients.csv")).says(t, http.StatusOK, "Starter,,")
 }
 
 // A refused change shows the page again, with what was chosen; nothing else is
 // taken, and a GET changes nothing.
 func TestSubscriptionRefusals(t *testing.T) {
 	s := newAgencySite(t)
-	con := s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: someAreas})
+	con := s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: asked})
 	addressee, _, _ := con.Split()
 	at := "/accounts/" + string(addressee) + "/subscription"
 	own := at + "?as=" + string(s.id)
@@ -70,7 +85,7 @@ func TestAgencyActivity(t *testing.T) {
 	ann := s.as("ann@agency.test")
 	activity := s.under("/activity")
 	ann.get(activity).says(t, http.StatusOK, "Nothing has happened yet")
-	s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: someAreas})
+	s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: asked})
 	s.connect("cleo@client.test", "Cleo Shoes", nil)
 	waiting := s.ask("mia@client.test", "Mia Music")
 	if _, err := s.hub.DenyRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true); err != nil {
@@ -126,7 +141,7 @@ func TestClientActivity(t *testing.T) {
 // staff is the browser of a member of the agency.
 func (s *agencySite) staff(t *testing.T, email string) *browser {
 	t.Helper()
-	_, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Invitation{Email: email, Role: agency.Member, Areas: someAreas})
+	_, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Invitation{Email: email, Role: agency.Member, Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ type clientPage struct {
 	// State is where the subscription stands, while the account is active.
 	State agency.SubscriptionState
 	// Levels are granted, asked for, or, after the end, what was.
-	Levels []clientLevel
+	Levels []grant
 	// Request is the number of the request, 0 for an account that the agency has
 	// created.
 	Request     int
@@ -46,15 +46,11 @@ type clientPage struct {
 // lately is how many lines of activity stand on a client's page.
 const lately = 10
 
-// clientLevel is a row of what a connection reaches.
-type clientLevel struct {
-	Name  string
-	Level agency.Level
-}
-
 // clientPerson is a person of the client's, in an account that the agency owns.
 type clientPerson struct {
 	Email, Reach string
+	// Failed tells that the email which told them of their access came back.
+	Failed bool
 }
 
 func (c *console) client(v *visit) (answer, error) {
@@ -126,10 +122,7 @@ func (c *console) describe(p *clientPage, view agency.AccountView, profile agenc
 	if profile.Addressee.Person() != "" {
 		p.ByEmail = profile.Email
 	}
-	areas := c.hub.Areas(profile)
-	for _, area := range c.hub.Rules.Areas {
-		p.Levels = append(p.Levels, clientLevel{Name: area.Name, Level: areas[area.ID]})
-	}
+	p.Levels = c.grants(c.hub.Areas(profile))
 	if p.Pending() {
 		p.Link = c.env.PublicURL + "/requests/" + string(profile.ID())
 		p.Resends = max(0, c.hub.Rules.Resends-profile.Resends)
@@ -179,7 +172,7 @@ func (c *console) lookInside(v *visit, p *clientPage) error {
 	}
 	for _, one := range team.Items {
 		if one.Kind() == agency.PersonKind && one.StatusAt(c.now()) == agency.Active {
-			p.People = append(p.People, clientPerson{Email: one.Email, Reach: c.inShort(c.hub.Areas(one))})
+			p.People = append(p.People, clientPerson{Email: one.Email, Reach: c.inShort(c.hub.Areas(one)), Failed: uninformed(one)})
 		}
 	}
 	return nil

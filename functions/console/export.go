@@ -70,9 +70,11 @@ func (c *console) exportRow(p agency.Profile) []string {
 		email = p.Email
 	}
 	row := []string{p.AccountName, email, statusWords(f.Status), side, side, c.planName(f.Plan), "", ""}
-	if plan := c.plan(f.Plan); plan.Currency != "" {
-		amount, currency, _ := strings.Cut(f.Price, " ")
-		row[6], row[7] = amount, currency
+	if f.Cost() != "" {
+		row[6], row[7], _ = strings.Cut(f.Price, " ")
+		if f.Subscribed == agency.SubscriptionFrozen {
+			row[6] = "0"
+		}
 	}
 	areas := c.hub.Areas(p)
 	for _, area := range c.hub.Rules.Areas {

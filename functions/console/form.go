@@ -115,6 +115,19 @@ type faults struct {
 // At is what is wrong with a field, "" for nothing.
 func (f faults) At(field string) string { return f.Fields[field] }
 
+// levels is what is wrong with a table of levels, or with a row of it.
+func (f faults) levels(field string) string {
+	if fault := f.At(field); fault != "" {
+		return fault
+	}
+	for name, fault := range f.Fields {
+		if strings.HasPrefix(name, field+".") {
+			return fault
+		}
+	}
+	return ""
+}
+
 // Any tells whether anything is.
 func (f faults) Any() bool { return f.Message != "" }
 

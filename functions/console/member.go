@@ -19,10 +19,12 @@ type memberPage struct {
 	Agency bool
 	// Owner tells that it is the agency which owns the account.
 	Owner, You, New bool
-	Status          agency.Status
-	Role            agency.Role
-	Since, End      time.Time
-	May             []grant
+	// Failed tells that the email which told a person of their access came back.
+	Failed     bool
+	Status     agency.Status
+	Role       agency.Role
+	Since, End time.Time
+	May        []grant
 	// By is the address of whoever asked for the agency, and Message what they
 	// wrote.
 	By, Message string
@@ -34,7 +36,8 @@ type memberPage struct {
 	Levels    levelsTable
 	Until     untilField
 	Cooldown  string
-	// Clients are those that a member of an agency can be limited to.
+	// Limits limits a member of an agency to some of its clients; nil of whoever
+	// can't be.
 	Limits *limitsForm
 }
 
@@ -98,7 +101,7 @@ func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
 	areas := c.hub.Areas(m)
 	p.May = c.grants(areas)
 	p.Levels = v.levelsTable("Levels", areas, nil)
-	p.Levels.Fault = levelsFault(p.Faults)
+	p.Levels.Fault = p.Faults.levels("body.areas")
 }
 
 // fillAgency is what is shown of an agency alone.
@@ -118,6 +121,7 @@ func (c *console) fillAgency(v *visit, p *memberPage, m agency.Profile) error {
 // fillPerson is what is shown of a person alone.
 func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
 	p.Name, p.New, p.You = m.Email, m.Subject == "", m.Member == agency.Party(v.actor.ID()) && p.In.As == ""
+	p.Failed = uninformed(m)
 	p.LastOwner = m.Status == agency.Active && m.Role == agency.Owner && p.In.Owners < 2
 	touch := p.In.Leads() && (p.In.Owns() || m.Role != agency.Owner)
 	p.Change = touch && p.Status == agency.Active

@@ -1,12 +1,21 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"agencyhub/shared/agency"
+)
 
 // notices are what a page says of what was done on the page before. They travel
 // by their names, in a cookie, so that nobody can put words on a page.
 var notices = map[string]string{
-	"kept":    "You had to sign in again. What you typed is still here; send it once more.",
-	"lost":    "You had to sign in again, and what you typed was too long to keep. Please type it again.",
+	"kept": "You had to sign in again. What you typed is still here; send it once more.",
+	"lost": "You had to sign in again, and what you typed was too long to keep. Please type it again.",
+
+	// Why somebody was not mailed, by the domain's names for it.
+	string(agency.AddressBounced):    "An email to you came back, so we sent you none after it. From now on you are mailed again.",
+	string(agency.AddressComplained): "An email to you was reported as unwanted, so we sent you none after it. From now on you are mailed again.",
+
 	"opened":  "Your account is open.",
 	"renamed": "The account has its new name.",
 

@@ -32,9 +32,6 @@ type frame struct {
 	// Here is the page's own address, to which its forms are sent.
 	Here   string
 	Notice string
-	Now    time.Time
-	Areas  []agency.Area
-	Plans  []agency.Plan
 	// Tabs lead through the pages of one account; nil where there is none.
 	Tabs *tabs
 	// Faults are what is wrong with the form that the page has refused.
@@ -92,8 +89,8 @@ func (t tabs) Query() string {
 // newPaper parses the pages.
 func newPaper(c *console) (*paper, error) {
 	words := template.FuncMap{
-		"asset": c.assets.url, "areaName": c.areaName, "planName": c.planName, "planPrice": c.planPrice, "openURL": c.env.Settings.OpenURL,
-		"level": levelWords, "levels": levels, "role": roleWords, "status": statusWords, "stamp": stamp, "iso": iso, "lasting": lasting,
+		"asset": c.assets.url, "planName": c.planName, "planPrice": c.planPrice, "openURL": c.env.Settings.OpenURL,
+		"level": levelWords, "levels": levels, "role": roleWords, "status": statusWords, "stamp": stamp, "iso": iso,
 		"price": agency.Money, "field": newField, "hint": hinted, "most": atMost, "type": ofType, "optional": optional, "long": long,
 	}
 	all, err := fs.Glob(pages, "pages/*.html")
@@ -136,47 +133,20 @@ func (p *paper) render(name string, data page) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (c *console) areaName(id string) string {
-	for _, a := range c.hub.Rules.Areas {
-		if a.ID == id {
-			return a.Name
-		}
-	}
-	return id
-}
-
-func (c *console) plan(id string) agency.Plan {
-	for _, p := range c.hub.Rules.Plans {
-		if p.ID == id {
-			return p
-		}
-	}
-	return agency.Plan{ID: id, Name: id}
-}
-
-func (c *console) planName(id string) string { return c.plan(id).Name }
+func (c *console) planName(id string) string { return c.hub.Rules.Plan(id).Name }
 
 // planPrice is what a plan costs a month, as in "29 USD".
 func (c *console) planPrice(id string) string {
-	p := c.plan(id)
-	if p.Currency == "" {
-		return ""
-	}
+	p := c.hub.Rules.Plan(id)
 	return agency.Money(p.MonthlyPrice, p.Currency)
 }
 
 var levels = func() []agency.Level { return []agency.Level{agency.None, agency.View, agency.Edit} }
 
-// levelWords are a level as a person says it.
+// levelWords are a level as it stands by itself.
 func levelWords(l agency.Level) string {
-	switch l {
-	case agency.View:
-		return "View only"
-	case agency.Edit:
-		return "View and edit"
-	default:
-		return "No access"
-	}
+	words := l.Words()
+	return strings.ToUpper(words[:1]) + words[1:]
 }
 
 func roleWords(r agency.Role) string {

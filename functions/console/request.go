@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -257,7 +256,7 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 	p.Asked = c.grants(areas)
 	p.Terms = v.levelsTable("What it may do", areas, areas)
 	p.Terms.Hint = "You can grant less than what was asked for, not more. Afterwards you can change it at any time."
-	p.Terms.Fault = levelsFault(p.Faults)
+	p.Terms.Fault = p.Faults.levels("body.areas")
 	p.Until = v.untilField("Until when", time.Time{}, p.Faults.At("body.until"))
 	p.Until.Optional = true
 	if account := request.Account(); account != "" {
@@ -271,31 +270,6 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 	}
 	p.ByEmail = request.Account() == ""
 	return nil
-}
-
-// since is when a profile came into the state that it is in by the clock.
-func since(p agency.Profile, now time.Time) time.Time {
-	switch status := p.StatusAt(now); {
-	case status == p.Status:
-		return p.Since
-	case status == agency.Expired:
-		return p.ExpiresAt
-	default:
-		return p.Until
-	}
-}
-
-// levelsFault is what is wrong with the levels as a whole, or with one of them.
-func levelsFault(f faults) string {
-	if fault := f.At("body.areas"); fault != "" {
-		return fault
-	}
-	for name, fault := range f.Fields {
-		if strings.HasPrefix(name, "body.areas.") {
-			return fault
-		}
-	}
-	return ""
 }
 
 // mostChoices bounds among how many accounts a person chooses.

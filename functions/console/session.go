@@ -298,9 +298,13 @@ func (c *console) signInCallback(v *visit) (answer, error) {
 		return answer{}, errors.New("an id token is too long for a cookie")
 	}
 	// By now it is known whose the address is: what was given to it is bound to
-	// this sign-in.
-	if _, err := c.hub.Me(v.ctx, given.actor); err != nil {
+	// this sign-in, and mail goes to it again.
+	me, err := c.hub.Me(v.ctx, given.actor)
+	if err != nil {
 		return answer{}, err
+	}
+	if reason := me.Suppression.Reason; reason != "" && v.cookie(noticeCookie) == "" {
+		v.leave(string(reason))
 	}
 	return goTo(ownPath(a.To)), nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/table"
 )
 
 // signsIn plays a whole sign-in, from a page that asks for one.
@@ -57,6 +58,29 @@ func TestSignIn(t *testing.T) {
 	}
 	if at := b.get("/signin?another=1&to=/").Header().Get("Location"); !strings.Contains(at, "prompt=login") {
 		t.Errorf("another account is asked for at %q", at)
+	}
+}
+
+// Whoever was not mailed is told so, and why, when they sign in: from then on they
+// are.
+func TestSignInTellsOfASuppression(t *testing.T) {
+	for reason, want := range map[agency.SuppressionReason]string{
+		agency.AddressBounced: "An email to you came back", agency.AddressComplained: "was reported as unwanted",
+	} {
+		w := newTown(t)
+		if _, err := table.New(w.db, w.table).Suppress(t.Context(), w.cleo.ID(), reason, w.clock()); err != nil {
+			t.Fatal(err)
+		}
+		w.advance(time.Minute)
+		b := w.browser()
+		b.follow(b.signsIn("/signin?to=/me", cleoAt)).says(t, http.StatusOK, want, "From now on you are mailed again")
+		b.get("/me").hasNot(t, "mailed again")
+
+		// A form that was kept comes first: there is something to do about it.
+		b = w.browser()
+		kept := b.post("/me", "do", "erase", "confirm", "no")
+		kept.says(t, http.StatusUnauthorized)
+		b.follow(b.signsIn("/signin?to=/me", cleoAt)).says(t, http.StatusOK, "What you typed is still here")
 	}
 }
 

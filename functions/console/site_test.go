@@ -355,6 +355,20 @@ func (w *town) invites(email string, role agency.Role) agency.Party {
 	return p.Member
 }
 
+// bounces notes that the emails which a profile's request was mailed by, or its
+// person told by, came back, as delivery does.
+func (s *site) bounces(k agency.ProfileKey) {
+	s.t.Helper()
+	hub, p := table.New(s.db, s.table), s.memberAt(k.Addressee, k.Member)
+	err := hub.FailInvitation(s.t.Context(), k, p.Since)
+	if p.Kind() == agency.AgencyKind {
+		err = hub.FailDelivery(s.t.Context(), k, p.Request, p.MailedAt)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // unchanged demands that something writes nothing.
 func (s *site) unchanged(t *testing.T, what string, do func()) {
 	t.Helper()

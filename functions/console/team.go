@@ -17,7 +17,7 @@ type teamPage struct {
 	People, PastPeople     []memberRow
 	Blocks                 []blockRow
 	Next                   string
-	// Inviting is the form for a person.
+	// Roles and Levels are those that a person can be invited with.
 	Roles  []agency.Role
 	Levels levelsTable
 }
@@ -38,10 +38,11 @@ type memberRow struct {
 	May string
 	// Since is since when the member is in this state, and Until the end date.
 	Since, Until time.Time
-	// Owner is the agency that owns the account; You is whoever looks; and New a
-	// person who has not been here yet.
-	Owner, You, New bool
-	Link            string
+	// Owner is the agency that owns the account; You is whoever looks; New a
+	// person who has not been here yet; and Failed one whom the email that told
+	// them has not reached.
+	Owner, You, New, Failed bool
+	Link                    string
 }
 
 // blockRow is an agency that is held off.
@@ -96,7 +97,7 @@ func (c *console) team(v *visit) (answer, error) {
 	}
 	p.Roles = roles(in)
 	p.Levels = v.levelsTable(levelsLegend(in), nil, nil)
-	p.Levels.Fault = levelsFault(p.Faults)
+	p.Levels.Fault = p.Faults.levels("body.areas")
 	return refused("team", p, p.Faults), nil
 }
 
@@ -169,9 +170,15 @@ func (c *console) memberRow(v *visit, in inside, m agency.Profile) memberRow {
 		Owner: m.Permanent(), Link: in.Address("/team/" + string(m.Member)),
 	}
 	if m.Kind() == agency.PersonKind {
-		row.Name, row.You, row.New = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == ""
+		row.Name, row.You, row.New, row.Failed = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == "", uninformed(m)
 	}
 	return row
+}
+
+// uninformed tells whether the email that told a person of their access came
+// back, and they have not been there since.
+func uninformed(m agency.Profile) bool {
+	return m.Status == agency.Active && m.Delivery == agency.DeliveryFailed
 }
 
 func (c *console) addWaiting(v *visit, p *teamPage, waiting []agency.Profile) error {

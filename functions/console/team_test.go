@@ -173,8 +173,8 @@ func TestAnOwnedAccount(t *testing.T) {
 	ann.does(client+as, "do", "remove").says(t, http.StatusOK, "The client has no access")
 	dora.get(at+"/settings").says(t, http.StatusNotFound)
 	ann.does(at+"/settings"+as, "do", "rename", "name", "Dora's Dance").says(t, http.StatusOK, "new name")
-	ann.post(at+"/settings"+as, "do", "close", "confirm", "Dora").says(t, http.StatusBadRequest, "as it stands above")
-	if r := ann.post(at+"/settings"+as, "do", "close", "confirm", "dora's dance"); r.Header().Get("Location") != "/agencies/"+string(w.studio) {
+	ann.post(at+"/settings"+as, "do", "close", "confirm", "dora's dance").says(t, http.StatusBadRequest, "as it stands above")
+	if r := ann.post(at+"/settings"+as, "do", "close", "confirm", " Dora's  Dance"); r.Header().Get("Location") != "/agencies/"+string(w.studio) {
 		t.Errorf("closing leads to %q:\n%s", r.Header().Get("Location"), r.text)
 	}
 }
@@ -259,4 +259,35 @@ func TestActivity(t *testing.T) {
 	cleo.get(strings.ReplaceAll(link, "&amp;", "&")).says(t, http.StatusOK, "The account Cleo Shoes was opened")
 	cleo.get(path+"?cursor=nonsense").says(t, http.StatusBadRequest)
 	w.as("mia@client.test").get(path).says(t, http.StatusForbidden)
+}
+
+// An invitation that came back says so wherever the person stands, until they are
+// there or let in anew.
+func TestAnInvitationThatCameBack(t *testing.T) {
+	w := newTown(t)
+	mia := w.invites("mia@client.test", agency.Member)
+	owned, err := w.hub.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", agency.NewClientAccount{
+		Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: "dora@dance.test", Areas: asked},
+	})
+	must(t, err)
+	client := "/agencies/" + string(w.studio) + "/clients/" + string(agency.NewConnectionID(agency.Party(owned.ID), w.studio))
+	team := "/accounts/" + string(w.shop) + "/team"
+	dora := agency.At(owned.ID, w.actor("dora@dance.test").ID())
+	const failed = "Email failed"
+	for _, page := range []shown{w.as(cleoAt).get(team), w.as(cleoAt).get(w.memberPage(mia)), w.as(annAt).get(client)} {
+		page.says(t, http.StatusOK)
+		page.hasNot(t, failed)
+	}
+	w.bounces(agency.ProfileKey{Addressee: agency.Party(w.shop), Member: mia})
+	w.bounces(dora)
+	w.as(cleoAt).get(team).says(t, http.StatusOK, "mia@client.test Not here yet Email failed Member")
+	page := w.as(cleoAt).get(w.memberPage(mia))
+	page.says(t, http.StatusOK, "The email that told them of their access came back", "Check the address")
+	golden(t, "member-failed", page.Body.Bytes())
+	w.as(annAt).get(client).says(t, http.StatusOK, "dora@dance.test Email failed")
+	w.as(annAt).get("/accounts/"+string(owned.ID)+"/team?as="+string(w.studio)).says(t, http.StatusOK, "dora@dance.test Not here yet Email failed")
+
+	// Being there proves that something has reached them.
+	w.as("mia@client.test").get("/accounts/"+string(w.shop)+"/settings").says(t, http.StatusOK)
+	w.as(cleoAt).get(team).hasNot(t, failed)
 }

@@ -161,10 +161,7 @@ var byPlatform = map[agency.EventType]bool{
 
 // planInFull is a plan with its price, as in "Starter, 29 USD a month".
 func (c *console) planInFull(id string) string {
-	if price := c.planPrice(id); price != "" {
-		return c.planName(id) + ", " + price + " a month"
-	}
-	return c.planName(id)
+	return c.planName(id) + ", " + c.planPrice(id) + " a month"
 }
 
 // tell is an event in a person's words.

@@ -213,9 +213,15 @@ func TestWhatSESSays(t *testing.T) {
 				s.hears(t, 0, test.kind, more)
 				s.is(t, test.want)
 			}
-			// What is told twice is counted once.
-			if n := strings.Count(s.metrics.String(), `"Mails":[1]`); n > 1 {
-				t.Errorf("counted %d times: %s", n, s.metrics)
+			// What is told twice is counted once, and what was known before not at all.
+			fate, _, _ := strings.Cut(strings.ReplaceAll(test.want, ",", ""), " ")
+			want := 1
+			if table.Fate(fate) == table.MailSent {
+				want = 0
+			}
+			all, its := strings.Count(s.metrics.String(), `"Mails":[1]`), strings.Count(s.metrics.String(), `"Fate":"`+fate+`","Mails":[1]`)
+			if all != want || its != want {
+				t.Errorf("counted %d times, %d as %s: %s", all, its, fate, s.metrics)
 			}
 		})
 	}

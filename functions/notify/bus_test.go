@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,23 +13,6 @@ import (
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
-
-// Every type of event has its row of emails, be it empty for the reason that
-// stands there.
-func TestEveryTypeIsUnderstood(t *testing.T) {
-	want, err := testbed.EventTypes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []string
-	for kind := range tellings {
-		rows = append(rows, string(kind))
-	}
-	slices.Sort(rows)
-	if diff := cmp.Diff(want, rows); diff != "" {
-		t.Errorf("types (-source +rows): %s", diff)
-	}
-}
 
 // onBus are the types that the bus has taken.
 func (s *stage) onBus() []string {

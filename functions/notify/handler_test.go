@@ -316,6 +316,28 @@ func TestTheStoryIsToldOnce(t *testing.T) {
 	step("ann@studio.test: Bright Studio has left Petra’s Bakery", "petra@bakery.test: Bright Studio has left Petra’s Bakery")
 }
 
+// How long an email took counts from what happened, also when it was woken later,
+// and once for each email that was sent; a repeat took no time.
+func TestTimeToEmailIsMeasured(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	s.now = s.now.Add(90 * time.Second)
+	s.deliver(t, s.fresh(t, bakery)...)
+	if m := s.metrics.String(); !strings.Contains(m, `"TimeToEmail":[90]`) || !strings.Contains(m, `"Fate":"sent","Mails":[1]`) {
+		t.Errorf("metrics: %s", m)
+	}
+	before := s.metrics.String()
+	s.deliver(t, s.waiting(t)...)
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+	keys := s.fresh(t, bakery)
+	s.now = s.now.Add(2 * time.Second)
+	s.deliver(t, keys...)
+	s.deliver(t, keys...)
+	if m := strings.TrimPrefix(s.metrics.String(), before); strings.Count(m, `"TimeToEmail":[2,2]`) != 1 || strings.Count(m, "TimeToEmail\":[") != 1 {
+		t.Errorf("of two emails that took two seconds: %s", m)
+	}
+}
+
 func TestPersonsAreTold(t *testing.T) {
 	s := newStage(t)
 	bakery, _, _ := s.requested(t)

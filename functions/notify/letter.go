@@ -121,8 +121,8 @@ func (h house) letter(kind string, f facts) letter {
 	default:
 	}
 	l.Areas, l.Rest = h.grants(areas, before, note)
-	l.Plan, l.Price = h.plan(f.account.Subscription.Plan)
-	l.PlanWas, l.PriceWas = h.plan(e.Was.Plan)
+	now, was := h.rules.Plan(f.account.Subscription.Plan), h.rules.Plan(e.Was.Plan)
+	l.Plan, l.Price, l.PlanWas, l.PriceWas = now.Name, price(now), was.Name, price(was)
 	l.Unpaid, l.Frozen = f.account.Subscription.Unpaid, f.account.Subscription.StateAt(f.now) == agency.SubscriptionFrozen
 	as := f.agency.ID
 	if !toAgency(kind) {
@@ -132,17 +132,6 @@ func (h house) letter(kind string, f facts) letter {
 	}
 	l.Open = h.open(f.account.ID, as)
 	return l
-}
-
-// plan is a plan's name and price; one that the settings no longer know is named
-// by its id.
-func (h house) plan(id string) (name, costs string) {
-	for _, plan := range h.rules.Plans {
-		if plan.ID == id {
-			return plan.Name, price(plan)
-		}
-	}
-	return id, ""
 }
 
 // open is where an account is opened; as is "" for who does not come from an
@@ -202,28 +191,16 @@ func (h house) grants(areas, before agency.Areas, note string) (grants []grant, 
 	for _, area := range h.rules.Areas {
 		level := areas[area.ID]
 		was := ""
-		if before != nil && words(before[area.ID]) != words(level) {
-			was = note + ": " + words(before[area.ID])
+		if before != nil && before[area.ID].Words() != level.Words() {
+			was = note + ": " + before[area.ID].Words()
 		}
-		if words(level) == words(agency.None) && was == "" {
+		if level.Words() == agency.None.Words() && was == "" {
 			rest = true
 			continue
 		}
-		grants = append(grants, grant{Area: area.Name, Level: words(level), Note: was})
+		grants = append(grants, grant{Area: area.Name, Level: level.Words(), Note: was})
 	}
 	return grants, rest
-}
-
-// words are a level as a person says it.
-func words(l agency.Level) string {
-	switch l {
-	case agency.View:
-		return "view only"
-	case agency.Edit:
-		return "view and edit"
-	default:
-		return "no access"
-	}
 }
 
 // moment is an instant without ambiguity: date, time and zone.

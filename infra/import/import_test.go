@@ -427,23 +427,6 @@ func TestALargeFileIsAStream(t *testing.T) {
 	}
 }
 
-// Without an address it is the stack on this machine, whatever its ports.
-func TestWhichHub(t *testing.T) {
-	data := t.TempDir()
-	if _, err := whichHub("", data); err == nil || !strings.Contains(err.Error(), "make run") || !strings.Contains(err.Error(), "-url") {
-		t.Errorf("with no stack: %v", err)
-	}
-	stack := fmt.Sprintf(`{"publicUrl":"http://localhost:9080","pid":%d}`, os.Getpid())
-	if err := os.WriteFile(filepath.Join(data, "stack.json"), []byte(stack), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for given, want := range map[string]string{"": "http://localhost:9080", "https://hub.example.com/": "https://hub.example.com"} {
-		if got, err := whichHub(given, data); err != nil || got != want {
-			t.Errorf("%q: %q, %v", given, got, err)
-		}
-	}
-}
-
 // One row that hangs holds up the rest before much of it has been read, so that no
 // more is held than a few rows for each worker.
 func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
@@ -466,5 +449,22 @@ func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
 	}
 	if passed > most || passed < c.workers || taken() != s.rows {
 		t.Errorf("%d rows passed one that hangs, of %d", passed, taken())
+	}
+}
+
+// Without an address it is the stack on this machine, whatever its ports.
+func TestWhichHub(t *testing.T) {
+	data := t.TempDir()
+	if _, err := whichHub("", data); err == nil || !strings.Contains(err.Error(), "make run") || !strings.Contains(err.Error(), "-url") {
+		t.Errorf("with no stack: %v", err)
+	}
+	stack := fmt.Sprintf(`{"publicUrl":"http://localhost:9080","pid":%d}`, os.Getpid())
+	if err := os.WriteFile(filepath.Join(data, "stack.json"), []byte(stack), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{"": "http://localhost:9080", "https://hub.example.com/": "https://hub.example.com"} {
+		if got, err := whichHub(given, data); err != nil || got != want {
+			t.Errorf("%q: %q, %v", given, got, err)
+		}
 	}
 }

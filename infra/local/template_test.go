@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 var given = map[string]string{"PublicUrl": "http://localhost:1", "OidcIssuer": "http://localhost:2", "OidcAudience": "hub"}
@@ -165,5 +167,56 @@ func TestReadTheProductsTemplate(t *testing.T) {
 	}
 	if len(st.schedules) != 1 || st.schedules[0].function != "CleanupFunction" {
 		t.Errorf("schedules %+v", st.schedules)
+	}
+}
+
+// Every function has a role and a log group of its own, and an alarm that says by
+// its name which one is in trouble.
+func TestEveryFunctionHasItsOwn(t *testing.T) {
+	raw, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Resources map[string]struct {
+			Type       string    `yaml:"Type"`
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(raw, &template); err != nil {
+		t.Fatal(err)
+	}
+	names := func(id, kind, what string) {
+		t.Helper()
+		r := template.Resources[id]
+		text, err := yaml.Marshal(&r.Properties)
+		if err != nil || r.Type != kind || !strings.Contains(string(text), what) {
+			t.Errorf("%s is %q, want %s with %s in it (%v)", id, r.Type, kind, what, err)
+		}
+	}
+	var folders []string
+	for id, r := range template.Resources {
+		name, ok := strings.CutSuffix(id, "Function")
+		if r.Type != "AWS::Serverless::Function" || !ok {
+			continue
+		}
+		folders = append(folders, strings.ToLower(name))
+		names(id, r.Type, "!GetAtt "+name+"Role.Arn")
+		names(id, r.Type, "LogGroup: !Ref "+name+"LogGroup")
+		names(name+"Role", "AWS::IAM::Role", "!GetAtt "+name+"LogGroup.Arn")
+		names(name+"LogGroup", "AWS::Logs::LogGroup", "-"+strings.ToLower(name))
+		names(name+"Failing", "AWS::CloudWatch::Alarm", "Value: !Ref "+id)
+	}
+	rooms, err := os.ReadDir("../../functions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, room := range rooms {
+		want = append(want, room.Name())
+	}
+	slices.Sort(folders)
+	if diff := cmp.Diff(want, folders); diff != "" {
+		t.Errorf("functions (-folders +template):\n%s", diff)
 	}
 }

@@ -33,6 +33,19 @@ func (l Level) Valid() bool { return l == None || l == View || l == Edit }
 // Within tells whether the level is no higher than another.
 func (l Level) Within(other Level) bool { return l.rank() <= other.rank() }
 
+// Words are the level as people read it, on pages and in emails alike, within a
+// sentence: what is unknown is None.
+func (l Level) Words() string {
+	switch l {
+	case View:
+		return "view only"
+	case Edit:
+		return "view and edit"
+	default:
+		return "no access"
+	}
+}
+
 // Areas is a level for each area. An area that is not named is None.
 type Areas map[string]Level
 

@@ -41,16 +41,13 @@ func (h *Hub) Bill(ctx context.Context, actor Actor, agency AccountID, page Page
 		bill.add(bill.Lines.Items)
 		return bill, nil
 	}
-	for all := (Page{Limit: billPage}); ; {
-		lines, err := h.billLines(ctx, agency, all)
-		if err != nil {
-			return AgencyBill{}, err
-		}
+	err = eachPage(func(page Page) (string, error) {
+		page.Limit = billPage
+		lines, err := h.billLines(ctx, agency, page)
 		bill.add(lines.Items)
-		if all.Cursor = lines.Next; all.Cursor == "" {
-			return bill, nil
-		}
-	}
+		return lines.Next, err
+	})
+	return bill, err
 }
 
 // billPage is how many connections are read at once to sum a bill up: as many
@@ -89,7 +86,7 @@ func (h *Hub) billLines(ctx context.Context, agency AccountID, page Page) (List[
 	for _, id := range want.Accounts {
 		a := read.Account(id)
 		if state := a.Subscription.StateAt(now); a.Open() && state != SubscriptionFrozen {
-			lines.Items = append(lines.Items, BillLine{Account: id, Name: a.Name, State: state, Plan: h.Rules.plan(a.Subscription.Plan)})
+			lines.Items = append(lines.Items, BillLine{Account: id, Name: a.Name, State: state, Plan: h.Rules.Plan(a.Subscription.Plan)})
 		}
 	}
 	return lines, nil

@@ -54,9 +54,9 @@ func (r Rules) hasPlan(id string) bool {
 	return slices.ContainsFunc(r.Plans, func(p Plan) bool { return p.ID == id })
 }
 
-// plan is a plan by its id. One that the settings no longer know has no price
-// left: it is free, in the currency of the others.
-func (r Rules) plan(id string) Plan {
+// Plan is a plan by its id. One that the settings no longer know is named by that
+// and has no price left: it is free, in the currency of the others.
+func (r Rules) Plan(id string) Plan {
 	for _, p := range r.Plans {
 		if p.ID == id {
 			return p

@@ -53,8 +53,7 @@ func (s Subscription) At(now time.Time) Subscription {
 // PeriodEnd is the end of the period that holds the instant: periods are
 // calendar months, UTC.
 func (Subscription) PeriodEnd(now time.Time) time.Time {
-	y, m, _ := now.UTC().Date()
-	return time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
+	return month(now).AddDate(0, 1, 0)
 }
 
 // copy is what profiles keep of it. What payments were reported when is nothing
@@ -83,7 +82,7 @@ type SubscriptionView struct {
 // viewSubscription is the subscription as it stands at the time of the decision.
 func (d *decision) viewSubscription(a Account) SubscriptionView {
 	s := a.Subscription.At(d.now)
-	return SubscriptionView{Subscription: s, Of: d.rules.plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
+	return SubscriptionView{Subscription: s, Of: d.rules.Plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
 }
 
 // SeeSubscription answers what an account costs, to whoever pays for it: its

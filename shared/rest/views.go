@@ -106,20 +106,13 @@ func NewMember(hub *agency.Hub, p agency.Profile) Member {
 		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(hub.Now())),
 		Role: Optional(p.Role), Areas: Areas(hub.Areas(p)), Ownership: string(p.Ownership),
 		Message: Optional(p.Message), RequestedAt: OptionalTime(p.RequestedAt), ExpiresAt: OptionalTime(p.ExpiresAt),
-		Until: OptionalTime(p.Until), Delivery: Optional(p.Delivery),
+		Until: OptionalTime(p.Until), Delivery: Optional(p.Delivery), Clients: OptionalIDs(p.Clients),
 	}
 	if p.Kind() == agency.PersonKind {
 		m.Name = p.Email
 	}
 	if p.Request > 0 {
 		m.Request = &p.Request
-	}
-	if p.Clients != nil {
-		clients := make([]string, len(p.Clients))
-		for i, id := range p.Clients {
-			clients[i] = string(id)
-		}
-		m.Clients = &clients
 	}
 	return m
 }
@@ -195,4 +188,16 @@ func Optional[S ~string](s S) *string {
 	}
 	text := string(s)
 	return &text
+}
+
+// OptionalIDs is a pointer to a list of ids, nil for none: an empty list is one.
+func OptionalIDs[S ~string](ids []S) *[]string {
+	if ids == nil {
+		return nil
+	}
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = string(id)
+	}
+	return &texts
 }

@@ -58,35 +58,22 @@ func DynamoDB(t testing.TB) *dynamodb.Client {
 	return dynamodb.NewFromConfig(Config(), func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
 }
 
-// Table makes a new table as template.yaml describes it, without its stream,
-// and answers its name.
-func Table(t testing.TB) (*dynamodb.Client, string) {
-	t.Helper()
-	return makeTable(t, false)
-}
-
-// StreamedTable is Table with the stream. Each write to one costs the engine
-// more than the one before, so load tests use Table.
-func StreamedTable(t testing.TB) (*dynamodb.Client, string) {
-	t.Helper()
-	return makeTable(t, true)
-}
-
 var tables struct {
 	sync.Mutex
 	made int
 }
 
-func makeTable(t testing.TB, streamed bool) (*dynamodb.Client, string) {
+// Table makes a new table as template.yaml describes it, and answers its name. It
+// has no stream: each write to one that has costs the engine more than the one
+// before.
+func Table(t testing.TB) (*dynamodb.Client, string) {
 	t.Helper()
 	db := DynamoDB(t)
 	input, err := Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !streamed {
-		input.StreamSpecification = nil
-	}
+	input.StreamSpecification = nil
 	tables.Lock()
 	tables.made++
 	name := "Hub" + strconv.Itoa(tables.made)
