@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -77,6 +78,14 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	fmt.Fprint(w, text)
+}
+
+// seen is what has been taken until now, and how many calls: an import that stops
+// leaves some under way.
+func (h *hub) seen() (taken map[string]int, calls int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.taken), len(h.calls)
 }
 
 // importing is an import into that hub in a folder of its own, which waits for
@@ -242,10 +251,7 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "stopped behind line 98: 97 rows, 87 registered, 10 refused") || !strings.Contains(err.Error(), "after 8 tries") {
 		t.Fatal(err)
 	}
-	before := map[string]int{}
-	for account, n := range h.taken {
-		before[account] = n
-	}
+	before, _ := h.seen()
 	// Another file, or a shorter one, is none to go on with.
 	for _, other := range []string{strings.Replace(file.String(), "Shop 5,", "Shop 6,", 1), strings.Join(strings.Split(file.String(), "\n")[:50], "\n")} {
 		if err := c.run(t.Context(), strings.NewReader(other)); err == nil || !strings.Contains(err.Error(), "to begin anew, remove "+c.progressFile) {
@@ -266,12 +272,13 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "200 rows, 180 registered, 20 refused") {
 		t.Fatal(err)
 	}
+	taken, calls := h.seen()
 	for n := range rows {
 		most := 1
 		if n > 97 {
 			most = 2 // it was under way when the import stopped
 		}
-		if got := h.taken[id(n)]; n%10 != 3 && (got < 1 || got > most) || n < 97 && got != before[id(n)] {
+		if got := taken[id(n)]; n%10 != 3 && (got < 1 || got > most) || n < 97 && got != before[id(n)] {
 			t.Errorf("row %d was taken %d times", n, got)
 		}
 	}
@@ -279,9 +286,9 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 		t.Errorf("%d rows in the report", lines)
 	}
 	// To its end means to its end.
-	calls := len(h.calls)
-	if err := c.run(t.Context(), strings.NewReader(file.String())); err != nil || len(h.calls) != calls {
-		t.Errorf("once more: %v, %d calls", err, len(h.calls)-calls)
+	err = c.run(t.Context(), strings.NewReader(file.String()))
+	if _, now := h.seen(); err != nil || now != calls {
+		t.Errorf("once more: %v, %d calls", err, now-calls)
 	}
 	if out := fmt.Sprint(c.out); !strings.Contains(out, "has been imported to its end: 200 rows") {
 		t.Error(out)
@@ -310,8 +317,9 @@ func TestAnImportIsInterrupted(t *testing.T) {
 	if err := c.run(t.Context(), strings.NewReader(file.String())); err != nil {
 		t.Fatal(err)
 	}
+	taken, _ := h.seen()
 	for n := range 100 {
-		if h.taken[id(n)] == 0 {
+		if taken[id(n)] == 0 {
 			t.Errorf("row %d is lost", n)
 		}
 	}
