@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,4 +152,25 @@ func TestHostileNamesAreServed(t *testing.T) {
 		cleo.does("/requests/"+string(con), "do", "block").says(t, http.StatusOK, given)
 		cleo.get("/me").says(t, http.StatusOK, given)
 	}
+}
+
+// A request waits on the home page however many agencies have asked before.
+func TestHomeMissesNoRequest(t *testing.T) {
+	w := newTown(t)
+	asker := map[agency.AccountID]string{}
+	for n := range 30 {
+		email := fmt.Sprintf("ann%d@many.test", n)
+		id := w.opens(email, fmt.Sprintf("Agency %d", n))
+		_, err := w.hub.SwitchHubOn(t.Context(), w.actor(email), id)
+		must(t, err)
+		w.ask(email, id, agency.Ask{Account: w.shop, Areas: asked})
+		asker[id] = email
+	}
+	ids := slices.Sorted(maps.Keys(asker))
+	last := ids[len(ids)-1]
+	for _, id := range ids[:len(ids)-1] {
+		_, err := w.hub.WithdrawRequest(t.Context(), w.actor(asker[id]), id, agency.NewConnectionID(agency.Party(w.shop), id))
+		must(t, err)
+	}
+	w.as(cleoAt).get("/").has(t, "/requests/"+string(agency.NewConnectionID(agency.Party(w.shop), last)))
 }

@@ -51,28 +51,34 @@ func (h *Hub) Details(ctx context.Context, requests ...Profile) ([]RequestDetail
 	return details, nil
 }
 
-// mostWaiting bounds what Waiting answers: requests, and accounts looked through.
-const mostWaiting = 25
+// mostAccounts bounds how many accounts Waiting looks through.
+const mostAccounts = 25
 
 // Waiting lists the requests that wait for the actor's decision: those addressed
-// to them, then those in the accounts in which they are owner or admin, looking
-// through the first 25 of these by name. At most 25 of each are answered.
+// to them, then those in the accounts in which they are owner or admin, of which
+// the first 25 by name are looked through.
 func (h *Hub) Waiting(ctx context.Context, actor Actor) ([]RequestDetail, error) {
 	now := h.Now()
 	var waiting []Profile
-	keep := func(all []Profile) {
-		for _, p := range all {
-			if p.Kind() == AgencyKind && p.StatusAt(now) == Pending && !p.Hidden() {
-				waiting = append(waiting, p)
+	look := func(at Party) error {
+		return eachPage(func(page Page) (string, error) {
+			team, err := h.Store.Team(ctx, at, page)
+			for _, p := range team.Items {
+				if p.Kind() == PersonKind {
+					// Agencies come first: there are no more.
+					return "", err
+				}
+				if p.StatusAt(now) == Pending && !p.Hidden() {
+					waiting = append(waiting, p)
+				}
 			}
-		}
+			return team.Next, err
+		})
 	}
-	mine, err := h.MyRequests(ctx, actor, Page{Limit: mostWaiting})
-	if err != nil {
+	if err := look(Party(actor.ID())); err != nil {
 		return nil, err
 	}
-	keep(mine.Items)
-	accounts, err := h.MyAccounts(ctx, actor, Page{Limit: mostWaiting})
+	accounts, err := h.MyAccounts(ctx, actor, Page{Limit: mostAccounts})
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +86,9 @@ func (h *Hub) Waiting(ctx context.Context, actor Actor) ([]RequestDetail, error)
 		if may(Decide, position(a.Role, "", ""), a.Ownership) != Yes {
 			continue
 		}
-		team, err := h.Store.Team(ctx, Party(a.ID), Page{Limit: mostWaiting})
-		if err != nil {
+		if err := look(Party(a.ID)); err != nil {
 			return nil, err
 		}
-		keep(team.Items)
 	}
 	return h.Details(ctx, waiting...)
 }
