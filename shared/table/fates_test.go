@@ -62,7 +62,7 @@ func TestNewsComesBeforeTheMark(t *testing.T) {
 		}
 	}
 	raise(table.MailDelivered, "ses-1", false) // nobody has claimed it
-	if all := dump(t, db, name); len(all) != 0 {
+	if all := testbed.Items(t, db, name); len(all) != 0 {
 		t.Fatalf("an email that nobody claimed was written: %v", all)
 	}
 	if _, err := store.ClaimMail(t.Context(), m, noon, lease); err != nil {
@@ -79,8 +79,8 @@ func TestNewsComesBeforeTheMark(t *testing.T) {
 	}
 	raise(table.MailFailed, "", false)
 	raise(table.MailBounced, "", true)
-	i := dump(t, db, name)["MAIL#"+string(m.Event)+" requested#"+string(m.Recipient)]
-	if str(i["fate"]) != "bounced" || str(i["messageId"]) != "ses-1" || i["leaseUntil"] != nil {
+	i := testbed.Items(t, db, name)["MAIL#"+string(m.Event)+" requested#"+string(m.Recipient)]
+	if testbed.Str(i["fate"]) != "bounced" || testbed.Str(i["messageId"]) != "ses-1" || i["leaseUntil"] != nil {
 		t.Errorf("%v", i)
 	}
 }

@@ -14,31 +14,6 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// pages reads a list to its end and holds each page to the limit. It answers
-// the items and how many pages there were.
-func pages[T any](t *testing.T, limit int, read func(agency.Page) (agency.List[T], error)) ([]T, int) {
-	t.Helper()
-	var all []T
-	page := agency.Page{Limit: limit}
-	for n := 1; ; n++ {
-		list, err := read(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(list.Items) > limit {
-			t.Fatalf("%d items on a page of %d", len(list.Items), limit)
-		}
-		all = append(all, list.Items...)
-		if list.Next == "" {
-			return all, n
-		}
-		if n > 200 {
-			t.Fatal("the list has no end")
-		}
-		page.Cursor = list.Next
-	}
-}
-
 // listed is a table with one agency of many clients, one person in many
 // accounts, and one account with a large team and much activity.
 type listed struct {
@@ -95,18 +70,18 @@ func TestClientsByStatusAndName(t *testing.T) {
 		}
 	}
 	for _, limit := range []int{1, 2, 3, 100} {
-		all, n := pages(t, limit, read(agency.ClientFilter{}))
+		all, n := testbed.Pages(t, limit, read(agency.ClientFilter{}))
 		if got := names(all); !slices.IsSorted(got) || len(got) != 12 || limit < 4 && n < 4 {
 			t.Errorf("by %d: %q", limit, got)
 		}
-		active, _ := pages(t, limit, read(agency.ClientFilter{Status: agency.Active}))
+		active, _ := testbed.Pages(t, limit, read(agency.ClientFilter{Status: agency.Active}))
 		want := []string{"active Account 000", "active Account 008", "active Account 009", "active Account 010"}
 		if diff := cmp.Diff(want, names(active)); diff != "" {
 			t.Error(diff)
 		}
 	}
 	for prefix, want := range map[string]int{"account 0": 4, "ACCOUNT 00": 3, "Account 010": 1, "x": 0, "account 001": 0, "#": 0} {
-		got, _ := pages(t, 2, read(agency.ClientFilter{Status: agency.Active, Prefix: prefix}))
+		got, _ := testbed.Pages(t, 2, read(agency.ClientFilter{Status: agency.Active, Prefix: prefix}))
 		if len(got) != want {
 			t.Errorf("%q has %q", prefix, names(got))
 		}
@@ -115,7 +90,7 @@ func TestClientsByStatusAndName(t *testing.T) {
 
 func TestMembershipsAreOnlyThoseThatGrant(t *testing.T) {
 	l := newListed(t)
-	got, n := pages(t, 2, func(p agency.Page) (agency.List[agency.Profile], error) {
+	got, n := testbed.Pages(t, 2, func(p agency.Page) (agency.List[agency.Profile], error) {
 		return l.store.Memberships(t.Context(), l.person, p)
 	})
 	all := names(got)
@@ -127,7 +102,7 @@ func TestMembershipsAreOnlyThoseThatGrant(t *testing.T) {
 func TestTeamIsAgenciesThenPersons(t *testing.T) {
 	l := newListed(t)
 	for _, limit := range []int{1, 3, 12, 13, 100} {
-		got, n := pages(t, limit, func(p agency.Page) (agency.List[agency.Profile], error) {
+		got, n := testbed.Pages(t, limit, func(p agency.Page) (agency.List[agency.Profile], error) {
 			return l.store.Team(t.Context(), agency.Party(l.account), p)
 		})
 		if len(got) != 12 || got[0].Kind() != agency.AgencyKind || limit == 3 && n < 4 {
@@ -150,7 +125,7 @@ func TestActivityIsNewestFirst(t *testing.T) {
 		want   int
 	}{{"", 11}, {l.agency, 5}, {account(102).ID, 6}, {account(103).ID, 0}} {
 		for _, limit := range []int{1, 2, 100} {
-			got, _ := pages(t, limit, func(p agency.Page) (agency.List[agency.Event], error) {
+			got, _ := testbed.Pages(t, limit, func(p agency.Page) (agency.List[agency.Event], error) {
 				return l.store.Activity(t.Context(), l.account, of.agency, p)
 			})
 			if len(got) != of.want {

@@ -30,7 +30,7 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 	if err := store.FinishMail(t.Context(), m, table.MailSent, "x", noon); err != nil {
 		t.Fatal(err)
 	}
-	if all := dump(t, db, name); len(all) != 0 {
+	if all := testbed.Items(t, db, name); len(all) != 0 {
 		t.Fatalf("a mail that nobody claimed was written: %v", all)
 	}
 
@@ -53,8 +53,8 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 	}
 	claim(noon.Add(24*time.Hour), table.Done) // what is done is not given back
 
-	i := dump(t, db, name)["MAIL#"+string(m.Event)+" request#"+string(m.Recipient)]
-	if str(i["fate"]) != "sent" || str(i["messageId"]) != "ses-1" || num(i["attempts"]) != "3" || num(i["ttl"]) == "" || i["leaseUntil"] != nil {
+	i := testbed.Items(t, db, name)["MAIL#"+string(m.Event)+" request#"+string(m.Recipient)]
+	if testbed.Str(i["fate"]) != "sent" || testbed.Str(i["messageId"]) != "ses-1" || testbed.Num(i["attempts"]) != "3" || testbed.Num(i["ttl"]) == "" || i["leaseUntil"] != nil {
 		t.Errorf("%v", i)
 	}
 
@@ -111,15 +111,15 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 	}
 	due := noon.Add(time.Minute)
 	wake(due.Add(-time.Millisecond), due.Add(time.Hour), false) // not due yet
-	if i := dump(t, db, name)[pk]; i["wake"] != nil {
+	if i := testbed.Items(t, db, name)[pk]; i["wake"] != nil {
 		t.Errorf("woken before its time: %v", i["wake"])
 	}
 	wake(due, due.Add(time.Hour), true)
 	wake(due, due.Add(time.Hour), false) // once for each due
 	wake(due.Add(time.Hour-1), due.Add(2*time.Hour), false)
-	first := num(dump(t, db, name)[pk]["wake"])
+	first := testbed.Num(testbed.Items(t, db, name)[pk]["wake"])
 	wake(due.Add(time.Hour), due.Add(2*time.Hour), true)
-	if second := num(dump(t, db, name)[pk]["wake"]); first == "" || second == first {
+	if second := testbed.Num(testbed.Items(t, db, name)[pk]["wake"]); first == "" || second == first {
 		t.Errorf("the second wake is the first to the stream: %s, %s", first, second)
 	}
 	got, found, err := store.Event(t.Context(), k)
@@ -139,7 +139,7 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 		}
 	}
 	wake(due.Add(100*time.Hour), due.Add(101*time.Hour), false)
-	if i := dump(t, db, name)[pk]; i["duePk"] != nil || i["dueSk"] != nil || i["wake"] != nil {
+	if i := testbed.Items(t, db, name)[pk]; i["duePk"] != nil || i["dueSk"] != nil || i["wake"] != nil {
 		t.Errorf("told, and still marked: %v", i)
 	}
 	absent := table.EventKey{Addressee: e.Addressee, ID: event(2, "", "", noon).ID}
@@ -149,7 +149,7 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 	if woken, err := store.Wake(t.Context(), absent, due, due.Add(1)); woken || err != nil {
 		t.Errorf("woke what is not there: %v", err)
 	}
-	if all := dump(t, db, name); len(all) != 1 {
+	if all := testbed.Items(t, db, name); len(all) != 1 {
 		t.Errorf("%d items", len(all))
 	}
 }
@@ -223,7 +223,7 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 	if err := store.SetDelivery(t.Context(), agency.At(account(3).ID, account(2).ID), 1, agency.Sent, nil); err != nil {
 		t.Fatal(err)
 	}
-	if all := dump(t, db, name); len(all) != 1 {
+	if all := testbed.Items(t, db, name); len(all) != 1 {
 		t.Errorf("%d items", len(all))
 	}
 }

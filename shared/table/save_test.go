@@ -161,7 +161,7 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 			if !behind.c.Empty() {
 				put(t, store, behind.c)
 			}
-			before := dump(t, db, name)
+			before := testbed.Items(t, db, name)
 			err := store.Save(t.Context(), read, decided)
 			if behind.name == "nothing" {
 				if err != nil {
@@ -175,7 +175,7 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 			if !errors.Is(err, agency.ErrConflict) {
 				t.Errorf("%v, want ErrConflict", err)
 			}
-			sameItems(t, before, dump(t, db, name))
+			testbed.SameItems(t, before, testbed.Items(t, db, name))
 		})
 	}
 }
@@ -194,7 +194,7 @@ func TestSaveWritesOnlyWhatWasReadAndOnce(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if all := dump(t, db, name); len(all) != 0 {
+	if all := testbed.Items(t, db, name); len(all) != 0 {
 		t.Errorf("written all the same: %v", slices.Collect(maps.Keys(all)))
 	}
 }
@@ -217,19 +217,19 @@ func TestCountsAddUp(t *testing.T) {
 	if got, err := store.Counts(t.Context(), g); err != nil || got != (agency.Counts{Owned: 2, Connected: 1}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	all := dump(t, db, name)
+	all := testbed.Items(t, db, name)
 	month := all["COUNT#"+string(g)+" 2026-11"]
-	if num(month["connection.requested"]) != "1" || num(month["connection.accepted"]) != "1" {
+	if testbed.Num(month["connection.requested"]) != "1" || testbed.Num(month["connection.accepted"]) != "1" {
 		t.Errorf("%v", month)
 	}
-	if next := all["COUNT#"+string(g)+" 2026-12"]; num(next["account.created"]) != "2" || len(next) != 3 {
+	if next := all["COUNT#"+string(g)+" 2026-12"]; testbed.Num(next["account.created"]) != "2" || len(next) != 3 {
 		t.Errorf("%v", next)
 	}
 }
 
 func TestLoadOfMoreThanABatch(t *testing.T) {
 	db, name := testbed.Table(t)
-	f := &faulty{API: db}
+	f := &testbed.Faults{Client: db}
 	store := table.New(f, name)
 	var want agency.Want
 	for n := range 250 {
@@ -239,8 +239,8 @@ func TestLoadOfMoreThanABatch(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ atMost, calls int }{{0, 3}, {60, 5}} {
-		f.taken()
-		f.atMost = tt.atMost
+		f.TakeCalls()
+		f.MaxKeys = tt.atMost
 		read := load(t, store, want)
 		for n := range 250 {
 			a, is := account(n), agency.Account{ID: account(n).ID}
@@ -251,7 +251,7 @@ func TestLoadOfMoreThanABatch(t *testing.T) {
 				t.Fatal(diff)
 			}
 		}
-		if got := f.taken()["BatchGetItem"]; got != tt.calls {
+		if got := f.TakeCalls()["BatchGetItem"]; got != tt.calls {
 			t.Errorf("at most %d a call: %d calls, want %d", tt.atMost, got, tt.calls)
 		}
 	}
@@ -259,7 +259,7 @@ func TestLoadOfMoreThanABatch(t *testing.T) {
 
 func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 	db, name := testbed.Table(t)
-	f := &faulty{API: db}
+	f := &testbed.Faults{Client: db}
 	store := table.New(f, name)
 	a := account(1)
 	put(t, store, agency.Changes{Accounts: []agency.Account{a}})
@@ -271,17 +271,17 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 		"cut off":      errors.New("connection reset"),
 		"server error": &types.InternalServerError{},
 	} {
-		f.batch = func(*dynamodb.BatchGetItemInput) error { return failure }
+		f.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { return failure }
 		read, err := store.Load(t.Context(), want)
 		if !errors.Is(err, failure) || agency.CodeOf(err) != agency.Internal || errors.Is(err, agency.ErrConflict) || len(read.Accounts) != 0 {
 			t.Errorf("%s: %v, %v", what, read, err)
 		}
 	}
 	// Part of the batch, then nothing any more.
-	f.atMost, f.batch = 1, nil
+	f.MaxKeys, f.BeforeBatch = 1, nil
 	two := agency.Want{Accounts: []agency.AccountID{a.ID, account(2).ID}}
 	calls := 0
-	f.batch = func(*dynamodb.BatchGetItemInput) error {
+	f.BeforeBatch = func(*dynamodb.BatchGetItemInput) error {
 		if calls++; calls > 1 {
 			return errors.New("gone")
 		}
@@ -291,9 +291,9 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 		t.Errorf("half a batch: %v", err)
 	}
 	// Keys that are never processed end with the caller's patience.
-	f.batch = nil
-	f.atMost = 0
-	starved := table.New(&starving{faulty: f}, name)
+	f.BeforeBatch = nil
+	f.MaxKeys = 0
+	starved := table.New(&starving{Faults: f}, name)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	if _, err := starved.Load(ctx, want); !errors.Is(err, context.DeadlineExceeded) {
@@ -302,7 +302,7 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 
 	if _, err := db.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 		TableName: &name, Key: key("ACCT#"+string(a.ID), "ACCT"), UpdateExpression: aws.String("SET createdAt = :bad"),
-		ExpressionAttributeValues: item{":bad": &types.AttributeValueMemberS{Value: "yesterday"}},
+		ExpressionAttributeValues: testbed.Item{":bad": &types.AttributeValueMemberS{Value: "yesterday"}},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -312,19 +312,19 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 }
 
 // starving leaves every key unprocessed.
-type starving struct{ *faulty }
+type starving struct{ *testbed.Faults }
 
 func (s *starving) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
 	return &dynamodb.BatchGetItemOutput{UnprocessedKeys: in.RequestItems}, nil
 }
 
-func key(pk, sk string) item {
-	return item{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk}}
+func key(pk, sk string) testbed.Item {
+	return testbed.Item{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk}}
 }
 
 func TestWhatARefusedTransactionMeans(t *testing.T) {
 	db, name := testbed.Table(t)
-	f := &faulty{API: db}
+	f := &testbed.Faults{Client: db}
 	store := table.New(f, name)
 	a := account(1)
 	read := load(t, store, agency.Want{Accounts: []agency.AccountID{a.ID}})
@@ -333,19 +333,19 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 		err      error
 		conflict bool
 	}{
-		{"a condition", cancelled("None", "ConditionalCheckFailed"), true},
-		{"another transaction", cancelled("TransactionConflict", "None"), true},
-		{"another transaction, and short of capacity", cancelled("TransactionConflict", "ThrottlingError"), true},
-		{"short of capacity", cancelled("None", "ProvisionedThroughputExceeded"), false},
-		{"throttled", cancelled("ThrottlingError"), false},
-		{"too big", cancelled("ItemCollectionSizeLimitExceeded"), false},
-		{"not valid", cancelled("ValidationError"), false},
-		{"no reason", cancelled(), false},
+		{"a condition", testbed.Cancelled("None", "ConditionalCheckFailed"), true},
+		{"another transaction", testbed.Cancelled("TransactionConflict", "None"), true},
+		{"another transaction, and short of capacity", testbed.Cancelled("TransactionConflict", "ThrottlingError"), true},
+		{"short of capacity", testbed.Cancelled("None", "ProvisionedThroughputExceeded"), false},
+		{"throttled", testbed.Cancelled("ThrottlingError"), false},
+		{"too big", testbed.Cancelled("ItemCollectionSizeLimitExceeded"), false},
+		{"not valid", testbed.Cancelled("ValidationError"), false},
+		{"no reason", testbed.Cancelled(), false},
 		{"the table is gone", &types.ResourceNotFoundException{}, false},
 		{"cut off", errors.New("connection reset"), false},
 		{"too late", context.DeadlineExceeded, false},
 	} {
-		f.write = func(*dynamodb.TransactWriteItemsInput) error { return tt.err }
+		f.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return tt.err }
 		err := store.Save(t.Context(), read, agency.Changes{Accounts: []agency.Account{a}})
 		if errors.Is(err, agency.ErrConflict) != tt.conflict || agency.CodeOf(err) != agency.Internal || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
@@ -359,7 +359,7 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 
 func TestListsAnswerFailuresAsFailures(t *testing.T) {
 	db, name := testbed.Table(t)
-	f := &faulty{API: db, query: func(*dynamodb.QueryInput) error { return errors.New("connection reset") }}
+	f := &testbed.Faults{Client: db, BeforeQuery: func(*dynamodb.QueryInput) error { return errors.New("connection reset") }}
 	store := table.New(f, name)
 	a, page := account(1).ID, agency.Page{Limit: 5}
 	_, err1 := store.Team(t.Context(), agency.Party(a), page)

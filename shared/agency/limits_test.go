@@ -1,14 +1,11 @@
-package table_test
+package agency_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/table"
@@ -32,7 +29,7 @@ func mustClaim(w *world, n int, to agency.Actor) {
 // written nothing.
 func (w *world) limited(t *testing.T, what string, code agency.Code, wait time.Duration, do func() error) {
 	t.Helper()
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	err := do()
 	refusal, ok := errors.AsType[*agency.Error](err)
 	if !ok || refusal.Code != code || refusal.RetryAfter != wait {
@@ -41,7 +38,7 @@ func (w *world) limited(t *testing.T, what string, code agency.Code, wait time.D
 			t.Errorf("%s: to wait %s", what, refusal.RetryAfter)
 		}
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 }
 
 // Fifty at once, by email and by id, of which ten may be.
@@ -91,8 +88,8 @@ func TestLimitsHoldInARace(t *testing.T) {
 // today is how many new requests of the agency's stand on this UTC day.
 func (w *world) today() int {
 	w.t.Helper()
-	i := dump(w.t.(*testing.T), w.db, w.name)["LIMIT#"+string(w.agency)+" "+w.Now().UTC().Format("2006-01-02")]
-	return atoi(num(i["requests"]))
+	i := testbed.Items(w.t.(*testing.T), w.db, w.name)["LIMIT#"+string(w.agency)+" "+w.Now().UTC().Format("2006-01-02")]
+	return atoi(testbed.Num(i["requests"]))
 }
 
 func TestOpenRequests(t *testing.T) {
@@ -229,99 +226,4 @@ func TestPairMails(t *testing.T) {
 	must[agency.Profile](t)(w.request())
 	diff(t, "mails kept", 4, len(w.pair(agency.Party(w.client), w.agency).Mailed))
 	w.audit(t)
-}
-
-// Ten unsolicited emails a person a day, over all agencies, however many are
-// claimed at once.
-func TestUnsolicitedMailIsCapped(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
-	ctx := t.Context()
-	ann := actor("ann")
-	claim := func(n int, at time.Time) table.Claim {
-		t.Helper()
-		c, err := store.ClaimUnsolicited(ctx, mail(n, ann), at, lease, 10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	var wg sync.WaitGroup
-	claims := make([]table.Claim, 40)
-	for i := range claims {
-		// Each mail is claimed by two.
-		wg.Go(func() { claims[i] = claim(i/2, noon) })
-	}
-	wg.Wait()
-	count := map[table.Claim]int{}
-	for i := range claims {
-		count[claims[i]]++
-		if i%2 == 0 && claims[i] == table.Claimed && claims[i+1] == table.Claimed {
-			t.Errorf("mail %d was claimed twice", i/2)
-		}
-	}
-	diff(t, "claimed", 10, count[table.Claimed])
-	mails := func(day string) string {
-		return num(dump(t, db, name)["LIMIT#"+string(ann.ID())+" "+day]["mails"])
-	}
-	diff(t, "counted", "10", mails("2026-11-23"))
-
-	// What was claimed and given up is claimed again without being counted again;
-	// what was capped stays so, that day and the next.
-	later, tomorrow := noon.Add(lease), noon.Add(day)
-	again := map[table.Claim]int{}
-	var capped []int
-	for n := range 20 {
-		c := claim(n, later)
-		again[c]++
-		if c != table.Claimed {
-			capped = append(capped, n)
-		}
-	}
-	diff(t, "claimed again", 10, again[table.Claimed])
-	diff(t, "counted", "10", mails("2026-11-23"))
-	for _, n := range capped {
-		if c := claim(n, tomorrow); c == table.Claimed {
-			t.Errorf("mail %d was capped, and is sent the next day", n)
-		}
-		if i := dump(t, db, name)["MAIL#"+string(mail(n, ann).Event)+" requested#"+string(ann.ID())]; str(i["fate"]) != "capped" || num(i["ttl"]) == "" {
-			t.Errorf("mail %d: %v", n, i)
-		}
-	}
-	diff(t, "of the next day", table.Claimed, claim(100, tomorrow))
-	diff(t, "counted the next day", "1", mails("2026-11-24"))
-	if i := dump(t, db, name)["LIMIT#"+string(ann.ID())+" 2026-11-24"]; num(i["ttl"]) == "" {
-		t.Errorf("a day's limit stays for ever: %v", i)
-	}
-	// Another person has their own ten, and what is asked for is never capped.
-	if c, err := store.ClaimUnsolicited(ctx, mail(1, actor("bob")), noon, lease, 10); c != table.Claimed || err != nil {
-		t.Errorf("%d, %v", c, err)
-	}
-	if c, err := store.ClaimMail(ctx, mail(101, ann), noon, lease); c != table.Claimed || err != nil {
-		t.Errorf("%d, %v", c, err)
-	}
-	diff(t, "done", table.Done, func() table.Claim {
-		if err := store.FinishMail(ctx, mail(100, ann), table.MailSent, "ses", tomorrow); err != nil {
-			t.Fatal(err)
-		}
-		return claim(100, tomorrow.Add(day))
-	}())
-}
-
-// A lost race for the count is no answer: the mail is claimed later.
-func TestAClaimThatMeetsAnotherIsHeld(t *testing.T) {
-	db, name := testbed.Table(t)
-	f := &faulty{API: db}
-	store := table.New(f, name)
-	f.write = func(*dynamodb.TransactWriteItemsInput) error { return cancelled("None", "TransactionConflict") }
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, actor("ann")), noon, lease, 10); c != table.Held || err != nil {
-		t.Errorf("%d, %v", c, err)
-	}
-	f.write = func(*dynamodb.TransactWriteItemsInput) error { return context.DeadlineExceeded }
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, actor("ann")), noon, lease, 10); c != table.Held || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%d, %v", c, err)
-	}
-	if all := dump(t, db, name); len(all) != 0 {
-		t.Errorf("%v", all)
-	}
 }

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"encoding/json"
@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // ask addresses a person.
@@ -66,7 +67,7 @@ func (h *hub) recording() (sent func() []string) {
 		defer mu.Unlock()
 		lines = append(lines, fmt.Sprintf(format, args...))
 	}
-	h.batch = func(in *dynamodb.BatchGetItemInput) error {
+	h.BeforeBatch = func(in *dynamodb.BatchGetItemInput) error {
 		for _, keys := range in.RequestItems {
 			for _, k := range keys.Keys {
 				note("read %t %s", *keys.ConsistentRead, plain(k))
@@ -74,7 +75,7 @@ func (h *hub) recording() (sent func() []string) {
 		}
 		return nil
 	}
-	h.write = func(in *dynamodb.TransactWriteItemsInput) error {
+	h.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
 		for _, i := range in.TransactItems {
 			switch {
 			case i.Put != nil:
@@ -90,7 +91,7 @@ func (h *hub) recording() (sent func() []string) {
 		return h.look(in)
 	}
 	return func() []string {
-		h.batch, h.write = nil, h.look
+		h.BeforeBatch, h.BeforeWrite = nil, h.look
 		slices.Sort(lines)
 		return lines
 	}
@@ -201,15 +202,15 @@ func TestByEmailNothingShows(t *testing.T) {
 		w := newWorld(t)
 		addressee := actor(fmt.Sprintf("person-%02d", i))
 		tt.stage(w, addressee)
-		before := dump(t, w.db, w.name)
-		w.taken()
+		before := testbed.Items(t, w.db, w.name)
+		w.TakeCalls()
 		sent := w.recording()
 		p := must[agency.Profile](t)(w.ask(addressee))
 		lines := sent()
-		diff(t, tt.name+": calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.taken())
+		diff(t, tt.name+": calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 		diff(t, tt.name+": muted", tt.muted, p.Muted)
 		person := "PERSON#" + string(addressee.ID()) + " PERSON"
-		if now := dump(t, w.db, w.name)[person]; plain(now) != plain(before[person]) {
+		if now := testbed.Items(t, w.db, w.name)[person]; plain(now) != plain(before[person]) {
 			t.Errorf("%s: the addressee's own item was written", tt.name)
 		}
 		for _, line := range lines {
@@ -267,13 +268,13 @@ func TestByEmailStory(t *testing.T) {
 		t.Errorf("access before: %+v", got)
 	}
 
-	w.taken()
+	w.TakeCalls()
 	until := noon.Add(20 * day)
 	accepted, err := w.AcceptRequestInto(ctx, w.ann, id, shop, agency.Acceptance{Request: 1, Areas: viewPages, Until: &until})
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.taken())
+	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	there := agency.NewConnectionID(agency.Party(shop), w.agency)
 	if accepted.Status != agency.Active || accepted.ID() != there || accepted.AccountName != "Shop" || accepted.Email != "" || accepted.Request != 1 ||
 		!accepted.Until.Equal(until) || !accepted.Areas.Equal(viewPages) || accepted.RequestedBy != w.gil.ID() || accepted.Ownership != agency.ClientOwned {
@@ -285,7 +286,7 @@ func TestByEmailStory(t *testing.T) {
 	diff(t, "requests of mine", 0, len(must[agency.List[agency.Profile]](t)(w.MyRequests(ctx, w.ann, page)).Items))
 
 	// The mail's link, a bookmark and a repeat all lead to the connection.
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for name, see := range map[string]func() (agency.Profile, error){
 		"the agency, by the old id": func() (agency.Profile, error) { return w.SeeConnection(ctx, w.gus, w.agency, id) },
 		"the agency, by the new id": func() (agency.Profile, error) { return w.SeeConnection(ctx, w.gus, w.agency, there) },
@@ -311,7 +312,7 @@ func TestByEmailStory(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	for _, s := range append([]agency.Status{""}, agency.Statuses...) {
 		list, _, err := w.Clients(ctx, w.gil, w.agency, agency.ClientFilter{Status: s}, page)
 		if err != nil {
@@ -357,9 +358,9 @@ func TestByEmailAndByIDAtOnce(t *testing.T) {
 	if _, err := w.AcceptRequestInto(ctx, w.ann, w.byMail(w.ann), w.client, agency.Acceptance{Request: 1, Areas: editPages}); agency.CodeOf(err) != agency.Invalid {
 		t.Errorf("more than was asked by email: %v", err)
 	}
-	w.taken()
+	w.TakeCalls()
 	p := must[agency.Profile](t)(w.into(w.ann, w.client, 1))
-	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.taken())
+	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	if p.Request != 1 || !p.Areas.Equal(viewPages) || p.Message != "by email" || p.RequestedBy != w.gil.ID() || !p.RequestedAt.Equal(noon.Add(time.Hour)) {
 		t.Errorf("%+v", p)
 	}
@@ -407,9 +408,9 @@ func TestTwoAcceptsIntoTwoAccounts(t *testing.T) {
 		w := h.world(fmt.Sprintf("-%d", round))
 		shop := w.opened(w.ann, 5, "Shop")
 		must[agency.Profile](t)(w.ask(w.ann))
-		h.read = nil
+		h.AfterBatch = nil
 		if round%2 == 0 {
-			h.read = meet(2)
+			h.AfterBatch = meet(2)
 		}
 		var wg sync.WaitGroup
 		codes := make([]agency.Code, 2)
@@ -417,7 +418,7 @@ func TestTwoAcceptsIntoTwoAccounts(t *testing.T) {
 			wg.Go(func() { codes[i] = agency.CodeOf(second(w.into(w.ann, into, 1))) })
 		}
 		wg.Wait()
-		h.read = nil
+		h.AfterBatch = nil
 		slices.Sort(codes)
 		diff(t, "codes", []agency.Code{"", agency.NotPending}, codes)
 		diff(t, "counts", agency.Counts{Owned: 1, Connected: 1}, w.counts())
@@ -435,7 +436,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 	must[agency.Profile](t)(off.RequestConnection(ctx, off.gil, off.agency, agency.Ask{OwnerEmail: w.ann.Email, Areas: viewPages}))
 	must[agency.AccountView](t)(off.CloseAccount(ctx, as(off.ann), off.client))
 	unknown := agency.NewAccountID("per_x", "unknown")
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for _, tt := range []struct {
 		name string
 		code agency.Code
@@ -475,7 +476,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.code)
 		}
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 
 	// An admin may.
 	must[agency.Profile](t)(w.into(w.bob, w.client, 1))

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/table"
+	"agencyhub/shared/testbed"
 )
 
 // Random commands by random actors, one after the other and four at a time, and
@@ -69,8 +70,8 @@ func keepTheBooks(t *testing.T, workers int) {
 		h.advance(time.Minute)
 	}
 	h.audit(t)
-	for k, i := range dump(t, h.db, h.name) {
-		if strings.HasSuffix(k, " PERSON") && str(i["erasing"]) != "" && str(i["email"]) == "" {
+	for k, i := range testbed.Items(t, h.db, h.name) {
+		if strings.HasSuffix(k, " PERSON") && testbed.Str(i["erasing"]) != "" && testbed.Str(i["email"]) == "" {
 			t.Errorf("%s is still there", k)
 		}
 	}

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // What a denial, a revocation and the others leave behind: until when the
@@ -104,17 +105,17 @@ func TestADenialByEmailHolds(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	// Repeated, it changes nothing, but a block comes into force.
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), false))
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	w.advance(time.Hour)
 	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), true))
 	if p := w.pair(agency.Party(w.ann.ID()), w.agency); !p.Blocked || !p.CoolingUntil.Equal(noon.Add(30*day)) {
 		t.Errorf("%+v", p)
 	}
-	before = dump(t, w.db, w.name)
+	before = testbed.Items(t, w.db, w.name)
 	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), true))
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	if p := must[agency.Profile](t)(w.ask(w.ann)); !p.Muted || p.Request != 2 {
 		t.Errorf("%+v", p)
 	}
@@ -146,7 +147,7 @@ func TestMutedIsHidden(t *testing.T) {
 		diff(t, when+": team", 3, len(must[agency.List[agency.Profile]](t)(w.Team(ctx, as(w.bob), w.client, page)).Items))
 		diff(t, when+": my requests", 0, len(must[agency.List[agency.Profile]](t)(w.MyRequests(ctx, w.ann, page)).Items))
 		diff(t, when+": the account's activity", lines, w.events(w.client))
-		before := dump(t, w.db, w.name)
+		before := testbed.Items(t, w.db, w.name)
 		for name, err := range map[string]error{
 			"accept":           second(w.accept(w.ann, 2)),
 			"accept by its id": second(w.AcceptRequestInto(ctx, w.ann, w.con, w.client, agency.Acceptance{Request: 2})),
@@ -163,7 +164,7 @@ func TestMutedIsHidden(t *testing.T) {
 				t.Errorf("%s: %s: %v", when, name, err)
 			}
 		}
-		sameItems(t, before, dump(t, w.db, w.name))
+		testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	}
 	hidden("pending")
 	diff(t, "access", agency.StillPending, w.access(as(w.gil, w.agency), w.client).Reason)
@@ -211,8 +212,8 @@ func TestAnAgencyCannotTellABlock(t *testing.T) {
 			}
 			seen = append(seen, asText(t, list), asText(t, counts), asText(t, agency.CodeOf(err)), asText(t, w.access(as(w.gil, w.agency), w.client)))
 			// Its own lines, in the account and by email.
-			for k, i := range dump(t, w.db, w.name) {
-				if str(i["agency"]) == string(w.agency) && str(i["memberPk"]) == string(w.agency) {
+			for k, i := range testbed.Items(t, w.db, w.name) {
+				if testbed.Str(i["agency"]) == string(w.agency) && testbed.Str(i["memberPk"]) == string(w.agency) {
 					line := maps.Clone(i)
 					delete(line, "muted")
 					seen = append(seen, k+" "+plain(line))
@@ -398,15 +399,15 @@ func TestBlocksAreListedAndEnded(t *testing.T) {
 	// bob unblocks for the account and for himself; what ann holds stays.
 	calls := func(what string, want bool, do func() (bool, error)) {
 		t.Helper()
-		before := dump(t, w.db, w.name)
-		w.taken()
+		before := testbed.Items(t, w.db, w.name)
+		w.TakeCalls()
 		diff(t, what, want, must[bool](t)(do()))
-		taken := w.taken()
+		taken := w.TakeCalls()
 		if want {
 			diff(t, what+": calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, taken)
 		} else {
 			diff(t, what+": calls", map[string]int{"BatchGetItem": 1}, taken)
-			sameItems(t, before, dump(t, w.db, w.name))
+			testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 		}
 	}
 	unblock := func() (bool, error) { return w.Unblock(ctx, as(w.bob), w.client, w.agency) }
@@ -433,9 +434,9 @@ func TestABlockIsToldWhereItIs(t *testing.T) {
 	must[agency.Profile](t)(w.deny(w.bob, true))
 	diff(t, "in the account", 1, countOf(w.events(w.client), "agency.blocked"))
 	told := map[string]int{}
-	for _, i := range dump(t, w.db, w.name) {
-		if str(i["type"]) == "agency.blocked" {
-			told[str(i["pk"])]++
+	for _, i := range testbed.Items(t, w.db, w.name) {
+		if testbed.Str(i["type"]) == "agency.blocked" {
+			told[testbed.Str(i["pk"])]++
 			if i["memberPk"] != nil || i["agency"] != nil {
 				t.Errorf("the agency can read %v", i)
 			}

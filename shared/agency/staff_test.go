@@ -1,12 +1,14 @@
-package table_test
+package agency_test
 
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // limit limits a member of the agency to some of its clients.
@@ -178,12 +180,12 @@ func TestAssignedClientsAreListedAsOthers(t *testing.T) {
 	w.limit(w.gem, assigned...)
 	count := func(filter agency.ClientFilter) (names []string, counts agency.Counts) {
 		t.Helper()
-		w.taken()
+		w.TakeCalls()
 		list, counts, err := w.Clients(ctx, w.gem, w.agency, filter, agency.Page{Limit: 1})
 		if err != nil || list.Next != "" {
 			t.Fatal(err, list.Next)
 		}
-		diff(t, "calls", map[string]int{"BatchGetItem": 2}, w.taken())
+		diff(t, "calls", map[string]int{"BatchGetItem": 2}, w.TakeCalls())
 		for _, p := range list.Items {
 			names = append(names, p.AccountName)
 		}
@@ -213,10 +215,10 @@ func TestWhatALimitMayBe(t *testing.T) {
 	ctx := t.Context()
 	many := make([]agency.AccountID, 91)
 	for n := range many {
-		many[n] = account(n).ID
+		many[n] = agency.NewAccountID("per_x", strconv.Itoa(n))
 	}
 	past := noon.Add(day)
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for _, tt := range []struct {
 		name   string
 		in     agency.AccountID
@@ -242,7 +244,7 @@ func TestWhatALimitMayBe(t *testing.T) {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.code)
 		}
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	most := many[:90]
 	w.limit(w.gem, most...)
 	diff(t, "kept", most, w.profile(agency.At(w.agency, w.gem.ID())).Clients)
@@ -295,11 +297,11 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 	}
 	diff(t, "counts", agency.Counts{Owned: 1, Connected: 1}, w.counts())
 	// Asked again, the lapse is recorded by the same command.
-	w.taken()
+	w.TakeCalls()
 	if p := must[agency.Profile](t)(w.request()); p.Request != 2 || !p.Until.IsZero() || p.Version != 5 {
 		t.Errorf("%+v", p)
 	}
-	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.taken())
+	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	diff(t, "counts", agency.Counts{Owned: 1, Pending: 1}, w.counts())
 	diff(t, "events", []string{"connection.requested", "connection.accepted", "connection.restricted", "connection.lapsed", "connection.requested"}, w.events(w.client)[3:])
 	w.audit(t)
@@ -315,13 +317,13 @@ func TestEndDates(t *testing.T) {
 	accept := func(areas agency.Areas, until *time.Time) error {
 		return second(w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, agency.Acceptance{Request: 1, Areas: areas, Until: until}))
 	}
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for name, err := range map[string]error{"more": accept(editPages, nil), "other areas": accept(agency.Areas{"mail": agency.View}, nil), "none": accept(agency.Areas{"pages": agency.None}, nil), "passed": accept(nil, &past)} {
 		if agency.CodeOf(err) != agency.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	if err := accept(nil, &until); err != nil {
 		t.Fatal(err)
 	}
@@ -352,9 +354,9 @@ func TestEndDates(t *testing.T) {
 		w.mu.Lock()
 		w.now = noon.Add(at)
 		w.mu.Unlock()
-		w.taken()
+		w.TakeCalls()
 		got := must[agency.Ticked](t)(w.TickProfile(ctx, key))
-		calls := w.taken()
+		calls := w.TakeCalls()
 		if got != want {
 			t.Errorf("after %s: %q, want %q", at, got, want)
 		}
@@ -404,7 +406,7 @@ func TestTheClockDoesThingsOnce(t *testing.T) {
 	}{{11 * day, agency.DidRemind, "connection.reminded"}, {3 * day, agency.DidExpire, "connection.expired"}} {
 		w.advance(at.ahead)
 		did := make(chan agency.Ticked, 4)
-		w.read = meet(cap(did))
+		w.AfterBatch = meet(cap(did))
 		for range cap(did) {
 			go func() {
 				done, err := w.TickProfile(t.Context(), key)
@@ -420,7 +422,7 @@ func TestTheClockDoesThingsOnce(t *testing.T) {
 				n++
 			}
 		}
-		w.read = nil
+		w.AfterBatch = nil
 		diff(t, string(at.did), 1, n)
 		diff(t, at.event, 1, countOf(w.events(w.client), at.event))
 	}
@@ -431,7 +433,7 @@ func TestTheClockDoesThingsOnce(t *testing.T) {
 func TestWhatHasEndedHasATimeToLive(t *testing.T) {
 	w := newWorld(t).connected()
 	key := "ACCT#" + string(w.client) + " TEAM#" + string(w.agency)
-	ttl := func() string { return num(dump(t, w.db, w.name)[key]["ttl"]) }
+	ttl := func() string { return testbed.Num(testbed.Items(t, w.db, w.name)[key]["ttl"]) }
 	diff(t, "active", "", ttl())
 	must[agency.Profile](t)(w.revoke())
 	kept := time.Unix(int64(atoi(ttl())), 0)

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // Every refusal of every command, in RULES.md's order: invalid, identity
@@ -38,10 +39,13 @@ func TestRefusals(t *testing.T) {
 	hubOff := w.world("-off")
 	// An agency that asked, and whose hub has been switched off since.
 	gone := w.world("-gone").pending()
-	former := load(t, w.store, agency.Want{Accounts: []agency.AccountID{gone.agency}}).Account(gone.agency)
+	read := must[agency.Snapshot](t)(w.store.Load(ctx, agency.Want{Accounts: []agency.AccountID{gone.agency}}))
+	former := read.Account(gone.agency)
 	former.Hub = false
 	former.Version++
-	put(t, w.store, agency.Changes{Accounts: []agency.Account{former}})
+	if err := w.store.Save(ctx, read, agency.Changes{Accounts: []agency.Account{former}}); err != nil {
+		t.Fatal(err)
+	}
 
 	gilElse, annElse := impostor(w.gil), impostor(w.ann)
 	request := func(by agency.Actor, of, to agency.AccountID) error {
@@ -71,7 +75,7 @@ func TestRefusals(t *testing.T) {
 	party := func(a agency.Actor) agency.Party { return agency.Party(a.ID()) }
 	ag := agency.Party(w.agency)
 
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for _, tt := range []struct {
 		name  string
 		code  agency.Code
@@ -277,7 +281,7 @@ func TestRefusals(t *testing.T) {
 				(tt.code == agency.Invalid) != (len(refusal.Fields) > 0) {
 				t.Errorf("%#v", err)
 			}
-			sameItems(t, before, dump(t, w.db, w.name))
+			testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 		})
 	}
 	w.audit(t)

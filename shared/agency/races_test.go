@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // meet lets the next n batch reads wait for each other, so that n decisions all
@@ -44,9 +45,9 @@ func race(t *testing.T, stage func(*world) *world, contenders []func(*world) err
 	for round := range raceRounds {
 		w := stage(h.world(fmt.Sprintf("-%d", round)))
 		before := len(w.events(w.client))
-		h.read = nil
+		h.AfterBatch = nil
 		if round%2 == 0 {
-			h.read = meet(len(contenders))
+			h.AfterBatch = meet(len(contenders))
 		}
 		codes := make([]agency.Code, len(contenders))
 		var wg sync.WaitGroup
@@ -56,7 +57,7 @@ func race(t *testing.T, stage func(*world) *world, contenders []func(*world) err
 			wg.Go(func() { codes[i] = agency.CodeOf(contenders[i](w)) })
 		}
 		wg.Wait()
-		h.read = nil
+		h.AfterBatch = nil
 		outcomes[fmt.Sprintf("%q", codes)]++
 		check(t, w, codes, w.events(w.client)[before:])
 	}
@@ -276,9 +277,9 @@ func TestManyWritersOnOneAgency(t *testing.T) {
 				meeting(w.hub, 5*time.Millisecond)
 			} else {
 				w.let(w.gil, w.agency, by, agency.Admin)
-				w.read = meet(writers)
+				w.AfterBatch = meet(writers)
 			}
-			w.taken()
+			w.TakeCalls()
 			start := time.Now()
 			var wg sync.WaitGroup
 			var slowest time.Duration
@@ -294,8 +295,8 @@ func TestManyWritersOnOneAgency(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			t.Logf("%d writers took %d transactions, the slowest %s", writers, w.taken()["TransactWriteItems"], slowest.Round(time.Millisecond))
-			w.read = nil
+			t.Logf("%d writers took %d transactions, the slowest %s", writers, w.TakeCalls()["TransactWriteItems"], slowest.Round(time.Millisecond))
+			w.AfterBatch = nil
 			diff(t, "counts", agency.Counts{Owned: 1, Pending: writers}, must[agency.Counts](t)(w.store.Counts(t.Context(), w.agency)))
 			w.audit(t)
 		})
@@ -310,7 +311,7 @@ func meeting(h *hub, last time.Duration) {
 	keys := func(in *dynamodb.TransactWriteItemsInput) []string {
 		var out []string
 		for _, i := range in.TransactItems {
-			at := item(nil)
+			at := testbed.Item(nil)
 			switch {
 			case i.Put != nil:
 				at = i.Put.Item
@@ -319,11 +320,11 @@ func meeting(h *hub, last time.Duration) {
 			case i.Update != nil:
 				at = i.Update.Key
 			}
-			out = append(out, str(at["pk"])+" "+str(at["sk"]))
+			out = append(out, testbed.Str(at["pk"])+" "+testbed.Str(at["sk"]))
 		}
 		return out
 	}
-	h.write = func(in *dynamodb.TransactWriteItemsInput) error {
+	h.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
 		if err := h.look(in); err != nil {
 			return err
 		}
@@ -331,14 +332,14 @@ func meeting(h *hub, last time.Duration) {
 		defer mu.Unlock()
 		mine := keys(in)
 		if slices.ContainsFunc(mine, func(k string) bool { return held[k] }) {
-			return cancelled("None", "TransactionConflict")
+			return testbed.Cancelled("None", "TransactionConflict")
 		}
 		for _, k := range mine {
 			held[k] = true
 		}
 		return nil
 	}
-	h.done = func(in *dynamodb.TransactWriteItemsInput) {
+	h.AfterWrite = func(in *dynamodb.TransactWriteItemsInput) {
 		time.Sleep(last)
 		mu.Lock()
 		defer mu.Unlock()

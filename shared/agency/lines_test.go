@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"testing"
@@ -86,11 +86,11 @@ func TestLinesTellWhatTheirReaderMayKnow(t *testing.T) {
 			}
 		}
 	}
-	w.taken()
+	w.TakeCalls()
 	if _, err := w.Lines(ctx, as(w.ann), events...); err != nil {
 		t.Fatal(err)
 	}
-	if calls := w.taken(); calls["BatchGetItem"] != 1 || len(calls) != 1 {
+	if calls := w.TakeCalls(); calls["BatchGetItem"] != 1 || len(calls) != 1 {
 		t.Errorf("%d lines cost %v", len(events), calls)
 	}
 	if lines, err := w.Lines(ctx, as(w.ann)); lines != nil || err != nil {

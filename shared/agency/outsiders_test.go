@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"testing"
@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // Whoever can't list the team can't find out by refusals who is in it, nor
@@ -103,10 +104,10 @@ func TestADueMarkFollowsItsSetting(t *testing.T) {
 // A store that has no capacity for a moment is asked again.
 func TestABusyStoreIsWaitedFor(t *testing.T) {
 	w := newWorld(t)
-	look, times := w.write, 0
-	w.write = func(in *dynamodb.TransactWriteItemsInput) error {
+	look, times := w.BeforeWrite, 0
+	w.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
 		if times++; times < 4 {
-			return cancelled("None", "ThrottlingError")
+			return testbed.Cancelled("None", "ThrottlingError")
 		}
 		return look(in)
 	}

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // statuses counts what stands in an account, by status.
@@ -54,15 +55,15 @@ func TestCloseAnAccount(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, tt.err, tt.code)
 		}
 	}
-	w.taken()
+	w.TakeCalls()
 	view := must[agency.AccountView](t)(w.CloseAccount(ctx, as(w.ann), w.client))
-	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.taken())
+	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	if !view.Closed.Equal(noon) || view.Access.Allowed || view.Access.Reason != agency.HasClosed {
 		t.Errorf("%+v", view)
 	}
 
 	// From that moment nobody has access and nothing can be done.
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for _, c := range []agency.Caller{as(w.ann), as(w.bob), as(w.mem), as(w.gil, w.agency), as(w.gem)} {
 		if got := w.access(c, w.client); got.Allowed || got.Reason != agency.HasClosed {
 			t.Errorf("%s: %+v", c.Email, got)
@@ -97,19 +98,19 @@ func TestCloseAnAccount(t *testing.T) {
 	if mine := must[agency.List[agency.AccountView]](t)(w.MyAccounts(ctx, w.ann, agency.Page{Limit: 10})); len(mine.Items) != 0 {
 		t.Errorf("%+v", mine.Items)
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 
 	// The members end each in a transaction of its own; then nothing is left to do.
-	w.taken()
+	w.TakeCalls()
 	diff(t, "first", agency.DidEnd, must[agency.Ticked](t)(w.TickAccount(ctx, w.client)))
-	diff(t, "transactions", 5, w.taken()["TransactWriteItems"])
+	diff(t, "transactions", 5, w.TakeCalls()["TransactWriteItems"])
 	diff(t, "rows", map[agency.Status]int{agency.Ended: 4, agency.Expired: 1}, w.statuses(w.client))
 	diff(t, "counts", agency.Counts{Owned: 1, Pending: 1}, w.counts())
 	diff(t, "the other agency's", agency.Counts{Owned: 1}, v.counts())
 	diff(t, "second", agency.DidEnd, must[agency.Ticked](t)(w.TickAccount(ctx, w.client)))
-	w.taken()
+	w.TakeCalls()
 	diff(t, "third", agency.Idle, must[agency.Ticked](t)(w.TickAccount(ctx, w.client)))
-	diff(t, "calls", map[string]int{"BatchGetItem": 1}, w.taken())
+	diff(t, "calls", map[string]int{"BatchGetItem": 1}, w.TakeCalls())
 	diff(t, "owners", 0, w.owners(w.client))
 	happened := w.events(w.client)[5:]
 	slices.Sort(happened[2:])
@@ -125,7 +126,7 @@ func TestCloseAnAccount(t *testing.T) {
 	for range 3 {
 		must[agency.Ticked](t)(w.TickAccount(ctx, w.client))
 	}
-	for k, i := range dump(t, w.db, w.name) {
+	for k, i := range testbed.Items(t, w.db, w.name) {
 		if strings.HasPrefix(k, "ACCT#"+string(w.client)+" ") && !strings.Contains(k, " EVENT#") {
 			t.Errorf("%s is left: %s", k, plain(i))
 		}
@@ -184,10 +185,10 @@ func TestALargeAccountEndsInPages(t *testing.T) {
 	if err := w.close(as(w.ann), w.client); err != nil {
 		t.Fatal(err)
 	}
-	w.write = func(in *dynamodb.TransactWriteItemsInput) error {
+	w.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
 		rows := 0
 		for _, i := range in.TransactItems {
-			if i.Put != nil && strings.HasPrefix(str(i.Put.Item["sk"]), "TEAM#") {
+			if i.Put != nil && strings.HasPrefix(testbed.Str(i.Put.Item["sk"]), "TEAM#") {
 				rows++
 			}
 		}
@@ -217,7 +218,7 @@ func TestClosingGoesOnAfterAFailure(t *testing.T) {
 	}
 	n := 0
 	broken := errors.New("the store is down")
-	w.write = func(in *dynamodb.TransactWriteItemsInput) error {
+	w.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
 		if n++; n > 2 {
 			return broken
 		}
@@ -226,7 +227,7 @@ func TestClosingGoesOnAfterAFailure(t *testing.T) {
 	if _, err := w.TickAccount(ctx, w.client); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
-	w.write = w.look
+	w.BeforeWrite = w.look
 	diff(t, "rows", map[agency.Status]int{agency.Active: 2, agency.Ended: 2}, w.statuses(w.client))
 	diff(t, "did", agency.DidEnd, must[agency.Ticked](t)(w.TickAccount(ctx, w.client)))
 	diff(t, "rows", map[agency.Status]int{agency.Ended: 4}, w.statuses(w.client))
@@ -254,16 +255,16 @@ func TestSwitchAHubOff(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	v.taken()
+	v.TakeCalls()
 	if err := off(v); err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, v.taken())
-	before := dump(t, v.db, v.name)
+	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, v.TakeCalls())
+	before := testbed.Items(t, v.db, v.name)
 	if err := off(v); err != nil {
 		t.Error(err)
 	}
-	sameItems(t, before, dump(t, v.db, v.name))
+	testbed.SameItems(t, before, testbed.Items(t, v.db, v.name))
 	if _, err := v.ask(v.bob); agency.CodeOf(err) != agency.Conflict {
 		t.Errorf("asked by what is no agency: %v", err)
 	}
@@ -281,9 +282,9 @@ func TestHubOffAgainstARequest(t *testing.T) {
 		w := h.world(fmt.Sprintf("-%d", round))
 		must[agency.AccountView](t)(w.CloseAccount(t.Context(), as(w.gil, w.agency), w.owned))
 		must[agency.Ticked](t)(w.TickAccount(t.Context(), w.owned))
-		h.read = nil
+		h.AfterBatch = nil
 		if round%2 == 0 {
-			h.read = meet(2)
+			h.AfterBatch = meet(2)
 		}
 		var wg sync.WaitGroup
 		codes := make([]agency.Code, 2)
@@ -296,7 +297,7 @@ func TestHubOffAgainstARequest(t *testing.T) {
 			wg.Go(func() { codes[i] = agency.CodeOf(contenders[i]()) })
 		}
 		wg.Wait()
-		h.read = nil
+		h.AfterBatch = nil
 		if !slices.Equal(codes, []agency.Code{"", agency.Conflict}) && !slices.Equal(codes, []agency.Code{agency.HasClients, ""}) {
 			t.Errorf("%q", codes)
 		}
@@ -307,7 +308,7 @@ func TestHubOffAgainstARequest(t *testing.T) {
 // addressed are the items of a table in which an address stands.
 func (h *hub) addressed(t *testing.T, a agency.Actor) (out []string) {
 	t.Helper()
-	for k, i := range dump(t, h.db, h.name) {
+	for k, i := range testbed.Items(t, h.db, h.name) {
 		if text := k + plain(i); strings.Contains(text, a.Email) || strings.Contains(text, a.Subject) {
 			out = append(out, k)
 		}
@@ -338,12 +339,12 @@ func TestEraseAPerson(t *testing.T) {
 	must[agency.Profile](t)(v.ask(x))
 	must[agency.Profile](t)(w.DenyRequestByID(ctx, x, v.byMail(x), true))
 
-	w.taken()
+	w.TakeCalls()
 	if err := w.EraseMe(ctx, x); err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "transactions", 1, w.taken()["TransactWriteItems"])
-	before := dump(t, w.db, w.name)
+	diff(t, "transactions", 1, w.TakeCalls()["TransactWriteItems"])
+	before := testbed.Items(t, w.db, w.name)
 	if err := w.EraseMe(ctx, x); err != nil {
 		t.Error(err)
 	}
@@ -372,7 +373,7 @@ func TestEraseAPerson(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	diff(t, "accounts", 0, len(must[agency.List[agency.AccountView]](t)(w.MyAccounts(ctx, x, agency.Page{Limit: 10})).Items))
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 
 	runs := 0
 	for must[agency.Ticked](t)(w.TickPerson(ctx, x.ID())) == agency.DidErase && runs < 10 {
@@ -402,7 +403,7 @@ func TestALastOwnerStays(t *testing.T) {
 	ctx := t.Context()
 	shop := w.opened(w.ann, 5, "Shop")
 	w.let(w.ann, shop, w.bob, agency.Owner)
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	other := w.opened(w.bob, 6, "Bob's")
 	err := w.EraseMe(ctx, w.ann)
 	refusal, ok := errors.AsType[*agency.Error](err)
@@ -412,8 +413,8 @@ func TestALastOwnerStays(t *testing.T) {
 	if err := w.EraseMe(ctx, impostor(w.mem)); agency.CodeOf(err) != agency.IdentityChanged {
 		t.Errorf("another identity: %v", err)
 	}
-	for k, i := range dump(t, w.db, w.name) {
-		if str(i["erasing"]) != "" || before[k] == nil && !strings.Contains(k, string(other)) {
+	for k, i := range testbed.Items(t, w.db, w.name) {
+		if testbed.Str(i["erasing"]) != "" || before[k] == nil && !strings.Contains(k, string(other)) {
 			t.Errorf("%s was written", k)
 		}
 	}
@@ -532,14 +533,14 @@ func TestInvitedWhileBeingErased(t *testing.T) {
 		t.Fatal(err)
 	}
 	once := sync.Once{}
-	w.batch = func(in *dynamodb.BatchGetItemInput) error {
+	w.BeforeBatch = func(in *dynamodb.BatchGetItemInput) error {
 		// The lists have been read, and were empty: the last command begins.
-		if n := w.queries(); n >= 2 && len(in.RequestItems[w.name].Keys) == 1 {
-			once.Do(func() { w.batch = nil; w.let(w.ann, w.client, w.eve, agency.Member) })
+		if n := w.Calls("Query"); n >= 2 && len(in.RequestItems[w.name].Keys) == 1 {
+			once.Do(func() { w.BeforeBatch = nil; w.let(w.ann, w.client, w.eve, agency.Member) })
 		}
 		return nil
 	}
-	w.taken()
+	w.TakeCalls()
 	for range 5 {
 		must[agency.Ticked](t)(w.TickPerson(ctx, w.eve.ID()))
 		w.advance(5 * time.Minute)
@@ -548,12 +549,6 @@ func TestInvitedWhileBeingErased(t *testing.T) {
 	diff(t, "where the address stands", 0, len(w.addressed(t, w.eve)))
 	w.collected = true
 	w.audit(t)
-}
-
-func (h *hub) queries() int {
-	h.faulty.mu.Lock()
-	defer h.faulty.mu.Unlock()
-	return h.calls["Query"]
 }
 
 // A rename reaches the copies: the client's name in the agencies' lists and in
@@ -578,9 +573,9 @@ func TestNamesAreCarried(t *testing.T) {
 	events := w.events(w.client)
 	names := func() map[string]int {
 		out := map[string]int{}
-		for _, i := range dump(t, w.db, w.name) {
-			if strings.HasPrefix(str(i["sk"]), "TEAM#") && (str(i["pk"]) == "ACCT#"+string(w.client) || str(i["sk"]) == "TEAM#"+string(w.agency)) {
-				out[fmt.Sprintf("%s in %s, %s", str(i["name"]), str(i["accountName"]), str(i["status"]))]++
+		for _, i := range testbed.Items(t, w.db, w.name) {
+			if strings.HasPrefix(testbed.Str(i["sk"]), "TEAM#") && (testbed.Str(i["pk"]) == "ACCT#"+string(w.client) || testbed.Str(i["sk"]) == "TEAM#"+string(w.agency)) {
+				out[fmt.Sprintf("%s in %s, %s", testbed.Str(i["name"]), testbed.Str(i["accountName"]), testbed.Str(i["status"]))]++
 			}
 		}
 		return out
@@ -601,15 +596,15 @@ func TestNamesAreCarried(t *testing.T) {
 	if err != nil || len(list.Items) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	w.taken()
-	before := dump(t, w.db, w.name)
+	w.TakeCalls()
+	before := testbed.Items(t, w.db, w.name)
 	if err := w.Carry(ctx, w.client); err != nil {
 		t.Fatal(err)
 	}
-	if n := w.taken()["TransactWriteItems"]; n != 0 {
+	if n := w.TakeCalls()["TransactWriteItems"]; n != 0 {
 		t.Errorf("%d transactions to change nothing", n)
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	diff(t, "events", append(events, "account.renamed"), w.events(w.client))
 	w.audit(t)
 
@@ -623,9 +618,9 @@ func TestNamesAreCarried(t *testing.T) {
 	for range 8 {
 		must[agency.Ticked](t)(v.TickAccount(ctx, v.agency))
 	}
-	before = dump(t, w.db, w.name)
+	before = testbed.Items(t, w.db, w.name)
 	if err := w.Carry(ctx, v.agency); err != nil {
 		t.Fatal(err)
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 }

@@ -1,10 +1,11 @@
-package table_test
+package agency_test
 
 import (
 	"testing"
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // TestTrend plays months of an agency's life and counts them back.
@@ -114,7 +115,7 @@ func TestClientFilters(t *testing.T) {
 	ctx := t.Context()
 	names := func(who agency.Actor, limit int, f agency.ClientFilter) []string {
 		t.Helper()
-		all, _ := pages(t, limit, func(page agency.Page) (agency.List[agency.Profile], error) {
+		all, _ := testbed.Pages(t, limit, func(page agency.Page) (agency.List[agency.Profile], error) {
 			list, _, err := w.Clients(ctx, who, w.agency, f, page)
 			return list, err
 		})

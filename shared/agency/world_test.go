@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"context"
@@ -21,6 +21,11 @@ import (
 	"agencyhub/shared/testbed"
 )
 
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// lease is how long a claim of an email holds.
+const lease = time.Minute
+
 // Areas in short.
 var (
 	editAll   = agency.Areas{"pages": agency.Edit, "mail": agency.Edit}
@@ -37,7 +42,7 @@ const (
 // is moved.
 type hub struct {
 	*agency.Hub
-	*faulty
+	*testbed.Faults
 	t     testing.TB
 	db    *dynamodb.Client
 	name  string
@@ -56,9 +61,9 @@ type hub struct {
 func newHub(t testing.TB) *hub {
 	t.Helper()
 	db, name := testbed.Table(t)
-	h := &hub{faulty: &faulty{API: db}, t: t, db: db, name: name, now: noon}
-	h.write = h.look
-	h.store = table.New(h.faulty, name)
+	h := &hub{Faults: &testbed.Faults{Client: db}, t: t, db: db, name: name, now: noon}
+	h.BeforeWrite = h.look
+	h.store = table.New(h.Faults, name)
 	h.Hub = &agency.Hub{
 		Store: h.store,
 		Rules: agency.Rules{
@@ -97,12 +102,12 @@ func (h *hub) look(in *dynamodb.TransactWriteItemsInput) error {
 		h.t.Errorf("%d items in a transaction", len(in.TransactItems))
 	}
 	for _, i := range in.TransactItems {
-		if p := i.Put; p != nil && strings.HasPrefix(str(p.Item["sk"]), "EVENT#") {
+		if p := i.Put; p != nil && strings.HasPrefix(testbed.Str(p.Item["sk"]), "EVENT#") {
 			events[subject(p.Item)]++
 		}
 	}
 	for _, i := range in.TransactItems {
-		at, condition := item(nil), ""
+		at, condition := testbed.Item(nil), ""
 		switch {
 		case i.Put != nil:
 			at, condition = i.Put.Item, *i.Put.ConditionExpression
@@ -113,21 +118,21 @@ func (h *hub) look(in *dynamodb.TransactWriteItemsInput) error {
 		case i.Update != nil:
 			at, condition = i.Update.Key, "a sum"
 		}
-		k := str(at["pk"]) + " " + str(at["sk"])
+		k := testbed.Str(at["pk"]) + " " + testbed.Str(at["sk"])
 		if seen[k] || condition == "" {
 			h.t.Errorf("%s is in a transaction twice, or not conditioned", k)
 		}
 		seen[k] = true
-		if p := i.Put; p != nil && !strings.HasPrefix(str(at["sk"]), "EVENT#") {
-			was, err1 := strconv.Atoi(num(p.ExpressionAttributeValues[":version"]) + "")
+		if p := i.Put; p != nil && !strings.HasPrefix(testbed.Str(at["sk"]), "EVENT#") {
+			was, err1 := strconv.Atoi(testbed.Num(p.ExpressionAttributeValues[":version"]) + "")
 			if p.ExpressionAttributeValues == nil {
 				was, err1 = 0, nil
 			}
-			now, err2 := strconv.Atoi(num(p.Item["version"]))
+			now, err2 := strconv.Atoi(testbed.Num(p.Item["version"]))
 			// Binding to an identity is a write without an event.
 			steps := now - was
 			// A connection that was collected counts on from where it had come.
-			anew := was == 0 && strings.HasPrefix(str(at["sk"]), "TEAM#acct_")
+			anew := was == 0 && strings.HasPrefix(testbed.Str(at["sk"]), "TEAM#acct_")
 			if told := events[k]; errors.Join(err1, err2) != nil || steps < 1 || !anew && steps != told && steps != told+1 {
 				h.t.Errorf("%s from version %d to %d with %d events (%v, %v)", k, was, now, told, err1, err2)
 			}
@@ -137,8 +142,8 @@ func (h *hub) look(in *dynamodb.TransactWriteItemsInput) error {
 }
 
 // subject is the key of the item whose change an event tells of.
-func subject(event item) string {
-	pk, member, kind := str(event["pk"]), str(event["member"]), str(event["type"])
+func subject(event testbed.Item) string {
+	pk, member, kind := testbed.Str(event["pk"]), testbed.Str(event["member"]), testbed.Str(event["type"])
 	switch {
 	case kind == "agency.blocked" || kind == "agency.unblocked":
 		return pk + " PAIR#" + member
@@ -288,90 +293,90 @@ func must[T any](t testing.TB) func(T, error) T {
 // audit recounts everything that is kept in two places.
 func (h *hub) audit(t *testing.T) {
 	t.Helper()
-	all := dump(t, h.db, h.name)
+	all := testbed.Items(t, h.db, h.name)
 	type counts struct{ Owned, Connected, Pending int }
 	now, month, owners, teams := map[string]counts{}, map[string]map[string]int{}, map[string]int{}, map[string][]string{}
 	told := map[string]int{}
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		i := all[k]
-		pk, sk := str(i["pk"]), str(i["sk"])
+		pk, sk := testbed.Str(i["pk"]), testbed.Str(i["sk"])
 		if id, ok := strings.CutPrefix(sk, "TEAM#"); ok {
 			c := now[id]
-			switch active := str(i["status"]) == "active"; {
-			case strings.HasPrefix(id, "per_") && active && str(i["ownership"]) == "client":
+			switch active := testbed.Str(i["status"]) == "active"; {
+			case strings.HasPrefix(id, "per_") && active && testbed.Str(i["ownership"]) == "client":
 				teams[id] = append(teams[id], strings.TrimPrefix(pk, "ACCT#"))
-				if str(i["role"]) == "owner" {
+				if testbed.Str(i["role"]) == "owner" {
 					owners[pk]++
 				}
 			case strings.HasPrefix(id, "per_"):
-			case active && str(i["ownership"]) == "agency":
+			case active && testbed.Str(i["ownership"]) == "agency":
 				c.Owned++
 			case active:
 				c.Connected++
-			case str(i["status"]) == "pending":
+			case testbed.Str(i["status"]) == "pending":
 				c.Pending++
 			}
 			if strings.HasPrefix(id, "acct_") {
 				now[id] = c
 			}
 			// Only what is active without an end date waits for nothing.
-			if due := str(i["status"]) != "active" || i["until"] != nil; due != (i["duePk"] != nil) || due != (str(i["dueSk"]) != "") {
-				t.Errorf("%s is %s: due mark %t", k, str(i["status"]), !due)
+			if due := testbed.Str(i["status"]) != "active" || i["until"] != nil; due != (i["duePk"] != nil) || due != (testbed.Str(i["dueSk"]) != "") {
+				t.Errorf("%s is %s: due mark %t", k, testbed.Str(i["status"]), !due)
 			}
 		}
 		if strings.HasPrefix(sk, "EVENT#") {
 			of := subject(i)
-			if str(i["type"]) == "account.registered" && h.collected {
+			if testbed.Str(i["type"]) == "account.registered" && h.collected {
 				// An id whose account has gone can be registered anew, all from 1.
 				maps.DeleteFunc(told, func(k string, _ int) bool { return strings.HasPrefix(k, pk+" ") })
 			}
-			version, err := strconv.Atoi(num(i["version"]))
+			version, err := strconv.Atoi(testbed.Num(i["version"]))
 			// A person who was collected begins anew.
-			if err != nil || version <= told[of] && (version != 1 || strings.HasPrefix(str(i["member"]), "acct_")) {
-				t.Errorf("%s: %s of version %d after %d", of, str(i["type"]), version, told[of])
+			if err != nil || version <= told[of] && (version != 1 || strings.HasPrefix(testbed.Str(i["member"]), "acct_")) {
+				t.Errorf("%s: %s of version %d after %d", of, testbed.Str(i["type"]), version, told[of])
 			}
 			told[of] = version
-			if str(i["type"]) == "person.erased" {
+			if testbed.Str(i["type"]) == "person.erased" {
 				told[of] = 0
 			}
 			if there, found := all[of]; found && !h.collected {
-				if at, err := strconv.Atoi(num(there["version"])); err != nil || at < version {
+				if at, err := strconv.Atoi(testbed.Num(there["version"])); err != nil || at < version {
 					t.Errorf("%s is of version %d, and an event of %d", of, at, version)
 				}
 			} else if !found && !h.collected {
 				t.Errorf("%s is gone", of)
 			}
-			if id := str(i["agency"]); id != "" {
+			if id := testbed.Str(i["agency"]); id != "" {
 				if month[id] == nil {
 					month[id] = map[string]int{}
 				}
-				month[id][str(i["type"])]++
+				month[id][testbed.Str(i["type"])]++
 			}
 		}
 	}
 	for k, i := range all {
-		pk, sk := str(i["pk"]), str(i["sk"])
+		pk, sk := testbed.Str(i["pk"]), testbed.Str(i["sk"])
 		switch {
 		case sk == "ACCT":
-			closed := str(i["closed"]) != ""
-			state := str(i["subscriptionState"])
-			if due := closed || state == "cancelling"; due != (i["duePk"] != nil) || (state == "cancelling") != (str(i["freezesAt"]) != "") {
-				t.Errorf("%s is %s, closed %t: due mark %t, freezes at %q", pk, state, closed, i["duePk"] != nil, str(i["freezesAt"]))
+			closed := testbed.Str(i["closed"]) != ""
+			state := testbed.Str(i["subscriptionState"])
+			if due := closed || state == "cancelling"; due != (i["duePk"] != nil) || (state == "cancelling") != (testbed.Str(i["freezesAt"]) != "") {
+				t.Errorf("%s is %s, closed %t: due mark %t, freezes at %q", pk, state, closed, i["duePk"] != nil, testbed.Str(i["freezesAt"]))
 			}
 			if unpaid, _ := i["unpaid"].(*types.AttributeValueMemberBOOL); (state == "past_due") && unpaid == nil || state == "active" && unpaid != nil {
 				t.Errorf("%s is %s, unpaid %v", pk, state, unpaid)
 			}
-			if kept := num(i["owners"]); kept != strconv.Itoa(owners[pk]) && !closed {
+			if kept := testbed.Num(i["owners"]); kept != strconv.Itoa(owners[pk]) && !closed {
 				t.Errorf("%s has %d owners and keeps %s", pk, owners[pk], kept)
 			}
-			if str(i["ownership"]) == "client" && owners[pk] == 0 && !closed {
+			if testbed.Str(i["ownership"]) == "client" && owners[pk] == 0 && !closed {
 				t.Errorf("%s has no owner", pk)
 			}
 		case sk == "PERSON":
 			var kept []string
 			if list, ok := i["teams"].(*types.AttributeValueMemberL); ok {
 				for _, v := range list.Value {
-					kept = append(kept, str(v))
+					kept = append(kept, testbed.Str(v))
 				}
 			}
 			is := teams[strings.TrimPrefix(pk, "PERSON#")]
@@ -391,7 +396,7 @@ func (h *hub) audit(t *testing.T) {
 		case strings.HasPrefix(pk, "COUNT#"):
 			id := strings.TrimPrefix(pk, "COUNT#")
 			for what, n := range month[id] {
-				month[id][what] = n - atoi(num(i[what]))
+				month[id][what] = n - atoi(testbed.Num(i[what]))
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // An erased person's address stands nowhere in the table, neither where they were
@@ -56,14 +57,14 @@ func TestErasingTakesTheAddressOutOfEverything(t *testing.T) {
 func (w *world) mentions(t *testing.T, text string) int {
 	t.Helper()
 	n := 0
-	for _, i := range dump(t, w.db, w.name) {
+	for _, i := range testbed.Items(t, w.db, w.name) {
 		var all map[string]any
 		if err := attributevalue.UnmarshalMap(i, &all); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(fmt.Sprint(all), text) {
 			n++
-			t.Logf("%s %s", str(i["pk"]), str(i["sk"]))
+			t.Logf("%s %s", testbed.Str(i["pk"]), testbed.Str(i["sk"]))
 		}
 	}
 	return n

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"slices"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 var platform = agency.Platform{Client: "the-platform"}
@@ -30,11 +31,11 @@ func TestThePlatformRegistersAccounts(t *testing.T) {
 	if e.Type != agency.AccountRegistered || e.Actor != "" || e.Member != agency.Party(zoe.ID()) || e.Now.Name != "Zoe's Shop" || e.Now.Plan != "starter" {
 		t.Errorf("%+v", e)
 	}
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for _, plan := range []string{"", "starter"} {
 		must[agency.Account](t)(w.register(newcomer, "Zoe's Shop", "zoe@x.test", plan))
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 
 	// She finds it and works in it as whoever opened one herself.
 	if mine := must[agency.List[agency.AccountView]](t)(w.MyAccounts(ctx, zoe, agency.Page{Limit: 5})); len(mine.Items) != 1 || mine.Items[0].Role != agency.Owner {
@@ -73,9 +74,9 @@ func TestThePlatformSetsASoleOwnerFree(t *testing.T) {
 		t.Errorf("the identity before: %v", err)
 	}
 	must[agency.Profile](t)(w.ChangeMember(ctx, as(again), w.client, agency.Party(w.bob.ID()), agency.MemberChange{Role: agency.Owner}))
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	must[agency.Account](t)(w.register(w.client, "Client", w.ann.Email, ""))
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	w.audit(t)
 }
 
@@ -114,8 +115,8 @@ func TestThePlatformFindsAnOwner(t *testing.T) {
 func TestThePlatformGivesNoOwnedAccountAway(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	w.faulty.read = func() {
-		w.faulty.read = nil
+	w.Faults.AfterBatch = func() {
+		w.Faults.AfterBatch = nil
 		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.bob.ID()), agency.MemberChange{Role: agency.Owner}))
 		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.bob), w.client, agency.Party(w.ann.ID()), agency.MemberChange{Role: agency.Admin}))
 	}
@@ -246,7 +247,7 @@ func TestWhatThePlatformIsRefused(t *testing.T) {
 	ask := func(email string, as, id agency.AccountID) error {
 		return second(w.CheckAccessOf(ctx, platform, email, as, id))
 	}
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for name, tt := range map[string]struct {
 		err  error
 		code agency.Code
@@ -275,7 +276,7 @@ func TestWhatThePlatformIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, tt.err, tt.code)
 		}
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 }
 
 // Who may not see what a subscription costs may not change it either; refused in
@@ -283,7 +284,7 @@ func TestWhatThePlatformIsRefused(t *testing.T) {
 func TestWhoMayBill(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for name, tt := range map[string]struct {
 		by   agency.Caller
 		of   agency.AccountID
@@ -321,7 +322,7 @@ func TestWhoMayBill(t *testing.T) {
 			}
 		}
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 }
 
 // Two at once: each is decided on what the other left, and the books agree.

@@ -1,4 +1,4 @@
-package table_test
+package agency_test
 
 import (
 	"slices"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed"
 )
 
 // The whole story of a client's account: asked for, let in, restricted, thrown
@@ -363,11 +364,11 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := tt.before(newWorld(t))
-			w.taken()
+			w.TakeCalls()
 			if err := tt.do(w); err != nil {
 				t.Fatal(err)
 			}
-			diff(t, "calls", tt.want, calls(w.taken()))
+			diff(t, "calls", tt.want, calls(w.TakeCalls()))
 			w.audit(t)
 		})
 	}
@@ -386,7 +387,7 @@ func third[T, U any](_ T, _ U, err error) error { return err }
 func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	for name, do := range map[string]func() error{
 		"open":   func() error { return second(w.OpenAccount(ctx, w.ann, key16(1), " Client ")) },
 		"hub on": func() error { return second(w.SwitchHubOn(ctx, w.gil, w.agency)) },
@@ -417,7 +418,7 @@ func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 		if err := do(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		sameItems(t, before, dump(t, w.db, w.name))
+		testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	}
 
 	// Someone who has never used the access, invited twice alike.
@@ -427,11 +428,11 @@ func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 	if err := invite(); err != nil {
 		t.Fatal(err)
 	}
-	before = dump(t, w.db, w.name)
+	before = testbed.Items(t, w.db, w.name)
 	if err := invite(); err != nil {
 		t.Fatal(err)
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 }
 
 // The first use binds a profile to the identity of the token; another identity
@@ -484,9 +485,9 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 	}
 	// A command binds too, in its own transaction.
 	w.let(w.ann, w.client, eve, agency.Admin)
-	w.taken()
+	w.TakeCalls()
 	must[agency.AccountView](t)(w.RenameAccount(ctx, as(eve), w.client, "Mine"))
-	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.taken())
+	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	if p := bound(); p.Subject != eve.Subject {
 		t.Errorf("not bound by a command: %+v", p)
 	}
@@ -532,7 +533,7 @@ func TestOneIdempotencyKeyMakesOneAccount(t *testing.T) {
 	if again := must[agency.AccountView](t)(w.OpenAccount(ctx, w.eve, key16(7), "Eve's")); again.Name != "Renamed" {
 		t.Errorf("%+v", again)
 	}
-	before := dump(t, w.db, w.name)
+	before := testbed.Items(t, w.db, w.name)
 	other, dearer, nobody, clientless := in, in, in, in
 	other.Name, dearer.Plan, clientless.Client = "Twice", "growth", nil
 	nobody.Client = &agency.NewClient{Email: "d@x.test", Areas: viewPages}
@@ -546,7 +547,7 @@ func TestOneIdempotencyKeyMakesOneAccount(t *testing.T) {
 	if _, err := w.OpenAccount(ctx, w.eve, key16(7), "Another"); agency.CodeOf(err) != agency.IdempotencyMismatch {
 		t.Error(err)
 	}
-	sameItems(t, before, dump(t, w.db, w.name))
+	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	// Another's key is another key.
 	if a := must[agency.AccountView](t)(w.OpenAccount(ctx, w.bob, key16(7), "Eve's")); a.ID == id {
 		t.Error("one account for two persons")

@@ -1,0 +1,187 @@
+package testbed
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+// Faults is a client of the real engine that can fail before each call, and that
+// counts the calls.
+type Faults struct {
+	*dynamodb.Client
+	mu    sync.Mutex
+	calls map[string]int
+	// BeforeBatch, BeforeWrite and BeforeQuery run before a call, which fails with
+	// their error.
+	BeforeBatch func(*dynamodb.BatchGetItemInput) error
+	BeforeWrite func(*dynamodb.TransactWriteItemsInput) error
+	BeforeQuery func(*dynamodb.QueryInput) error
+	// MaxKeys bounds how many keys of a batch are read; 0 is no bound.
+	MaxKeys int
+	// AfterBatch runs after a batch read, AfterWrite after a transaction.
+	AfterBatch func()
+	AfterWrite func(*dynamodb.TransactWriteItemsInput)
+}
+
+func (f *Faults) count(call string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.calls == nil {
+		f.calls = map[string]int{}
+	}
+	f.calls[call]++
+}
+
+// Calls returns the number of calls of one operation since TakeCalls.
+func (f *Faults) Calls(operation string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[operation]
+}
+
+// TakeCalls returns the number of calls by operation and starts the count anew.
+func (f *Faults) TakeCalls() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := f.calls
+	f.calls = nil
+	return was
+}
+
+// BatchGetItem reads at most MaxKeys of the keys and reports the others as unprocessed.
+func (f *Faults) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	f.count("BatchGetItem")
+	if f.BeforeBatch != nil {
+		if err := f.BeforeBatch(in); err != nil {
+			return nil, err
+		}
+	}
+	if f.MaxKeys == 0 {
+		out, err := f.Client.BatchGetItem(ctx, in, opts...)
+		if f.AfterBatch != nil {
+			f.AfterBatch()
+		}
+		return out, err
+	}
+	left := map[string]types.KeysAndAttributes{}
+	some := *in
+	some.RequestItems = maps.Clone(in.RequestItems)
+	for name, keys := range in.RequestItems {
+		if len(keys.Keys) > f.MaxKeys {
+			rest := keys
+			rest.Keys = slices.Clone(keys.Keys[f.MaxKeys:])
+			left[name] = rest
+			keys.Keys = keys.Keys[:f.MaxKeys]
+			some.RequestItems[name] = keys
+		}
+	}
+	out, err := f.Client.BatchGetItem(ctx, &some, opts...)
+	if err == nil {
+		out.UnprocessedKeys = left
+	}
+	return out, err
+}
+
+// TransactWriteItems runs BeforeWrite, the transaction and AfterWrite.
+func (f *Faults) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	f.count("TransactWriteItems")
+	if f.BeforeWrite != nil {
+		if err := f.BeforeWrite(in); err != nil {
+			return nil, err
+		}
+	}
+	if f.AfterWrite != nil {
+		defer f.AfterWrite(in)
+	}
+	return f.Client.TransactWriteItems(ctx, in, opts...)
+}
+
+// Query runs BeforeQuery and the query.
+func (f *Faults) Query(ctx context.Context, in *dynamodb.QueryInput, opts ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	f.count("Query")
+	if f.BeforeQuery != nil {
+		if err := f.BeforeQuery(in); err != nil {
+			return nil, err
+		}
+	}
+	return f.Client.Query(ctx, in, opts...)
+}
+
+// GetItem counts the call.
+func (f *Faults) GetItem(ctx context.Context, in *dynamodb.GetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	f.count("GetItem")
+	return f.Client.GetItem(ctx, in, opts...)
+}
+
+// UpdateItem counts the call.
+func (f *Faults) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	f.count("UpdateItem")
+	return f.Client.UpdateItem(ctx, in, opts...)
+}
+
+// Cancelled is the error by which DynamoDB refuses a transaction, with a reason for
+// each item.
+func Cancelled(reasons ...string) error {
+	e := &types.TransactionCanceledException{Message: aws.String("cancelled")}
+	for _, r := range reasons {
+		e.CancellationReasons = append(e.CancellationReasons, types.CancellationReason{Code: aws.String(r)})
+	}
+	return e
+}
+
+// Item is an item of a table.
+type Item = map[string]types.AttributeValue
+
+// Items returns everything in a table, by "pk sk".
+func Items(t testing.TB, db *dynamodb.Client, name string) map[string]Item {
+	t.Helper()
+	out := map[string]Item{}
+	for p := dynamodb.NewScanPaginator(db, &dynamodb.ScanInput{TableName: &name, ConsistentRead: aws.Bool(true)}); p.HasMorePages(); {
+		page, err := p.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range page.Items {
+			out[Str(i["pk"])+" "+Str(i["sk"])] = i
+		}
+	}
+	return out
+}
+
+// SameItems fails when a table is not as it was.
+func SameItems(t *testing.T, before, after map[string]Item) {
+	t.Helper()
+	if reflect.DeepEqual(before, after) {
+		return
+	}
+	if diff := cmp.Diff(before, after, ignoreNoSmithy); diff != "" {
+		t.Errorf("the table changed: %s", diff)
+	}
+}
+
+var ignoreNoSmithy = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".noSmithyDocumentSerde" }, cmp.Ignore())
+
+// Str returns the text of an attribute; "" for one of another type.
+func Str(v types.AttributeValue) string {
+	if s, ok := v.(*types.AttributeValueMemberS); ok {
+		return s.Value
+	}
+	return ""
+}
+
+// Num returns the digits of a number attribute; "" for one of another type.
+func Num(v types.AttributeValue) string {
+	if n, ok := v.(*types.AttributeValueMemberN); ok {
+		return n.Value
+	}
+	return ""
+}
