@@ -142,7 +142,7 @@ var sentencesInAgency = map[agency.EventType]string{
 }
 
 // byAgency are the events that an agency's people bring about from their side of
-// a connection, and byClock those that time alone does.
+// a connection, and IsByClock those that time alone does.
 var (
 	byAgency = map[agency.EventType]bool{
 		agency.ConnectionRequested: true, agency.ConnectionResent: true, agency.ConnectionWithdrawn: true, agency.ConnectionLeft: true,

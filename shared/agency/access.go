@@ -34,19 +34,19 @@ type Access struct {
 const ViaOwn = "own"
 
 // path is one way through an agency into an account.
-type path struct {
-	agency Account
+type Path struct {
+	Agency Account
 	// connection is the agency's profile in the account, staff the actor's in
 	// the agency.
-	connection, staff Profile
+	Connection, Staff Profile
 }
 
-// decideAccess answers the access check from what was read: the account, the
+// DecideAccess answers the access check from what was read: the account, the
 // actor's own profile in it, and the ways through agencies. One hop, never
 // further. The highest of all ways stands, area by area, and Via is the way
 // that grants the most; the own one where they are equal.
-func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []path, now time.Time) Access {
-	answer := Access{Areas: r.every(None)}
+func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []Path, now time.Time) Access {
+	answer := Access{Areas: r.AllAreas(None)}
 	if !account.Exists() {
 		answer.Reason = NoProfile
 		return answer
@@ -64,21 +64,21 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 			best, answer.Via = n, via
 		}
 	}
-	consider(r.granted(own), own.standing(actor, now), ViaOwn)
+	consider(r.Granted(own), own.refusalReason(actor, now), ViaOwn)
 	for _, p := range paths {
-		why := p.connection.standing(Actor{}, now)
-		switch staff := p.staff.standing(actor, now); {
-		case why == NoProfile || !p.agency.Agency():
+		why := p.Connection.refusalReason(Actor{}, now)
+		switch staff := p.Staff.refusalReason(actor, now); {
+		case why == NoProfile || !p.Agency.Agency():
 			why = NoProfile
 		case staff == ChangedIdentity:
 			why = staff
-		case staff == "" && !p.staff.assigned(account.ID):
+		case staff == "" && !p.Staff.IsAssigned(account.ID):
 			why = NotAssigned
 		case staff != "":
 			// Who does not work for an agency learns nothing of its clients.
 			why = NoProfile
 		}
-		consider(r.granted(p.connection).lower(r.granted(p.staff)), why, string(p.agency.ID))
+		consider(r.Granted(p.Connection).lower(r.Granted(p.Staff)), why, string(p.Agency.ID))
 	}
 
 	answer.Allowed = answer.Areas.Any()
@@ -95,7 +95,7 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 	answer.Ownership, answer.Payer = account.Ownership, account.Payer()
 	switch {
 	case !account.Open():
-		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.every(None), HasClosed
+		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.AllAreas(None), HasClosed
 	case answer.Allowed && account.Subscription.StateAt(now) == SubscriptionFrozen:
 		answer.Areas, answer.Reason = answer.Areas.atMostView(), Frozen
 	default:
@@ -105,14 +105,14 @@ func (r Rules) decideAccess(actor Actor, account Account, own Profile, paths []p
 }
 
 // standing says why a profile grants nothing now; "" when it grants.
-func (p Profile) standing(actor Actor, now time.Time) Reason {
+func (p Profile) refusalReason(actor Actor, now time.Time) Reason {
 	switch p.StatusAt(now) {
 	case none:
 		return NoProfile
 	case Pending:
 		return StillPending
 	case Active:
-		if p.Kind() == PersonKind && p.boundToAnother(actor) {
+		if p.Kind() == PersonKind && p.IsBoundToAnother(actor) {
 			return ChangedIdentity
 		}
 		return ""
@@ -123,9 +123,9 @@ func (p Profile) standing(actor Actor, now time.Time) Reason {
 	}
 }
 
-// boundToAnother tells whether the profile belongs to another identity than the
+// IsBoundToAnother tells whether the profile belongs to another identity than the
 // one that the actor's token names.
-func (p Profile) boundToAnother(actor Actor) bool {
+func (p Profile) IsBoundToAnother(actor Actor) bool {
 	return p.Subject != "" && (p.Subject != actor.Subject || p.Issuer != actor.Issuer)
 }
 

@@ -28,11 +28,11 @@ func member(in AccountID, s Status, r Role, a Areas) Profile {
 }
 
 // through is a way through some agency, of which ann is a member with areas.
-func through(s Status, granted Areas, role Role, staff Areas) path {
-	return path{
-		agency:     Account{ID: someAgency, Ownership: ClientOwned, Hub: true, Version: 1},
-		connection: Profile{ProfileKey: At(someAccount, someAgency), Status: s, Areas: granted, Ownership: ClientOwned, ExpiresAt: noon.Add(time.Hour), Version: 1},
-		staff:      member(someAgency, Active, role, staff),
+func through(s Status, granted Areas, role Role, staff Areas) Path {
+	return Path{
+		Agency:     Account{ID: someAgency, Ownership: ClientOwned, Hub: true, Version: 1},
+		Connection: Profile{ProfileKey: At(someAccount, someAgency), Status: s, Areas: granted, Ownership: ClientOwned, ExpiresAt: noon.Add(time.Hour), Version: 1},
+		Staff:      member(someAgency, Active, role, staff),
 	}
 }
 
@@ -63,13 +63,13 @@ func TestAccessDecision(t *testing.T) {
 		name    string
 		account Account
 		own     Profile
-		paths   []path
+		paths   []Path
 		want    Access
 	}{
 		{"unknown account", Account{ID: someAccount}, nobody, nil, stranger},
-		{"unknown account, through an agency", Account{ID: someAccount}, nobody, []path{through("", nil, Owner, nil)}, stranger},
+		{"unknown account, through an agency", Account{ID: someAccount}, nobody, []Path{through("", nil, Owner, nil)}, stranger},
 		{"stranger", client, nobody, nil, stranger},
-		{"stranger, through an agency that is not there", client, nobody, []path{through("", nil, Owner, nil)}, stranger},
+		{"stranger, through an agency that is not there", client, nobody, []Path{through("", nil, Owner, nil)}, stranger},
 		{"stranger to an owned account", owned, nobody, nil, stranger},
 		{"stranger to a closed account", but(client, func(a *Account) { a.Closed = noon }), nobody, nil, stranger},
 
@@ -86,55 +86,55 @@ func TestAccessDecision(t *testing.T) {
 		{"own, client of an owned account", owned, but(member(someAccount, Active, Member, levels(None, View)), func(p *Profile) { p.Ownership = AgencyOwned }), nil,
 			but(grant(levels(None, View), ViaOwn), func(a *Access) { a.Ownership, a.Payer = AgencyOwned, AgencyOwned })},
 
-		{"agency, owner", client, nobody, []path{through(Active, levels(Edit, View), Owner, nil)}, grant(levels(Edit, View), viaAgency)},
-		{"agency, staff: the lower of both", client, nobody, []path{through(Active, levels(Edit, View), Member, levels(View, Edit))}, grant(levels(View, View), viaAgency)},
-		{"agency, staff: the lower of both is nothing", client, nobody, []path{through(Active, levels(Edit, None), Member, levels(None, Edit))}, stranger},
-		{"agency, staff limited to this client", client, nobody, []path{but(through(Active, edit, Member, edit), func(p *path) { p.staff.Clients = []AccountID{other, someAccount} })}, grant(edit, viaAgency)},
-		{"agency, staff limited to others", client, nobody, []path{but(through(Active, edit, Member, edit), func(p *path) { p.staff.Clients = []AccountID{other} })}, refusal(NotAssigned)},
-		{"agency, staff limited to none", client, nobody, []path{but(through(Active, edit, Member, edit), func(p *path) { p.staff.Clients = []AccountID{} })}, refusal(NotAssigned)},
-		{"agency without a connection, staff limited to others", client, nobody, []path{but(through("", nil, Member, edit), func(p *path) { p.staff.Clients = []AccountID{other} })}, stranger},
-		{"agency, staff limited to others, who has left", client, nobody, []path{but(through(Active, edit, Member, edit), func(p *path) { p.staff.Clients, p.staff.Status = []AccountID{other}, Left })}, stranger},
-		{"agency, staff limited to others, another identity", client, nobody, []path{but(through(Active, edit, Member, edit), func(p *path) { p.staff.Clients = []AccountID{other}; rebound(&p.staff) })}, refusal(ChangedIdentity)},
-		{"own, and not assigned", client, member(someAccount, Active, Member, levels(View, None)), []path{but(through(Active, edit, Member, edit), func(p *path) { p.staff.Clients = []AccountID{other} })}, grant(levels(View, None), ViaOwn)},
-		{"agency, pending", client, nobody, []path{through(Pending, edit, Owner, nil)}, refusal(StillPending)},
-		{"agency, overdue pending", client, nobody, []path{but(through(Pending, edit, Owner, nil), func(p *path) { p.connection.ExpiresAt = noon })}, refusal(HasEnded)},
-		{"agency, denied", client, nobody, []path{through(Denied, edit, Owner, nil)}, refusal(HasEnded)},
-		{"agency, revoked", client, nobody, []path{through(Revoked, edit, Owner, nil)}, refusal(HasEnded)},
-		{"agency, expired", client, nobody, []path{through(Expired, edit, Owner, nil)}, refusal(HasEnded)},
-		{"agency, lapsed", client, nobody, []path{through(Lapsed, edit, Owner, nil)}, refusal(HasLapsed)},
-		{"agency, overdue active", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { p.connection.Until = noon })}, refusal(HasLapsed)},
-		{"agency, a moment before its end date", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { p.connection.Until = noon.Add(time.Millisecond) })}, grant(edit, viaAgency)},
-		{"agency, not of its staff", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { p.staff = Profile{ProfileKey: p.staff.ProfileKey} })}, stranger},
-		{"agency, no more of its staff", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { p.staff.Status = Revoked })}, stranger},
-		{"agency, hub off", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { p.agency.Hub = false })}, stranger},
-		{"agency, closed", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { p.agency.Closed = noon })}, stranger},
-		{"agency, staff's identity changed", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { rebound(&p.staff) })}, refusal(ChangedIdentity)},
-		{"agency without a connection, staff's identity changed", client, nobody, []path{but(through("", nil, Owner, nil), func(p *path) { rebound(&p.staff) })}, stranger},
-		{"agency with its hub off, staff's identity changed", client, nobody, []path{but(through(Active, edit, Owner, nil), func(p *path) { rebound(&p.staff); p.agency.Hub = false })}, stranger},
-		{"owning agency: everything", owned, nobody, []path{but(through(Active, nil, Admin, nil), func(p *path) { p.connection.Ownership = AgencyOwned })},
+		{"agency, owner", client, nobody, []Path{through(Active, levels(Edit, View), Owner, nil)}, grant(levels(Edit, View), viaAgency)},
+		{"agency, staff: the lower of both", client, nobody, []Path{through(Active, levels(Edit, View), Member, levels(View, Edit))}, grant(levels(View, View), viaAgency)},
+		{"agency, staff: the lower of both is nothing", client, nobody, []Path{through(Active, levels(Edit, None), Member, levels(None, Edit))}, stranger},
+		{"agency, staff limited to this client", client, nobody, []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other, someAccount} })}, grant(edit, viaAgency)},
+		{"agency, staff limited to others", client, nobody, []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other} })}, refusal(NotAssigned)},
+		{"agency, staff limited to none", client, nobody, []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{} })}, refusal(NotAssigned)},
+		{"agency without a connection, staff limited to others", client, nobody, []Path{but(through("", nil, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other} })}, stranger},
+		{"agency, staff limited to others, who has left", client, nobody, []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients, p.Staff.Status = []AccountID{other}, Left })}, stranger},
+		{"agency, staff limited to others, another identity", client, nobody, []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other}; rebound(&p.Staff) })}, refusal(ChangedIdentity)},
+		{"own, and not assigned", client, member(someAccount, Active, Member, levels(View, None)), []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other} })}, grant(levels(View, None), ViaOwn)},
+		{"agency, pending", client, nobody, []Path{through(Pending, edit, Owner, nil)}, refusal(StillPending)},
+		{"agency, overdue pending", client, nobody, []Path{but(through(Pending, edit, Owner, nil), func(p *Path) { p.Connection.ExpiresAt = noon })}, refusal(HasEnded)},
+		{"agency, denied", client, nobody, []Path{through(Denied, edit, Owner, nil)}, refusal(HasEnded)},
+		{"agency, revoked", client, nobody, []Path{through(Revoked, edit, Owner, nil)}, refusal(HasEnded)},
+		{"agency, expired", client, nobody, []Path{through(Expired, edit, Owner, nil)}, refusal(HasEnded)},
+		{"agency, lapsed", client, nobody, []Path{through(Lapsed, edit, Owner, nil)}, refusal(HasLapsed)},
+		{"agency, overdue active", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Connection.Until = noon })}, refusal(HasLapsed)},
+		{"agency, a moment before its end date", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Connection.Until = noon.Add(time.Millisecond) })}, grant(edit, viaAgency)},
+		{"agency, not of its staff", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Staff = Profile{ProfileKey: p.Staff.ProfileKey} })}, stranger},
+		{"agency, no more of its staff", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Staff.Status = Revoked })}, stranger},
+		{"agency, hub off", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Agency.Hub = false })}, stranger},
+		{"agency, closed", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Agency.Closed = noon })}, stranger},
+		{"agency, staff's identity changed", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { rebound(&p.Staff) })}, refusal(ChangedIdentity)},
+		{"agency without a connection, staff's identity changed", client, nobody, []Path{but(through("", nil, Owner, nil), func(p *Path) { rebound(&p.Staff) })}, stranger},
+		{"agency with its hub off, staff's identity changed", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { rebound(&p.Staff); p.Agency.Hub = false })}, stranger},
+		{"owning agency: everything", owned, nobody, []Path{but(through(Active, nil, Admin, nil), func(p *Path) { p.Connection.Ownership = AgencyOwned })},
 			but(grant(edit, viaAgency), func(a *Access) { a.Ownership, a.Payer = AgencyOwned, AgencyOwned })},
 
-		{"both, own higher", client, member(someAccount, Active, Owner, nil), []path{through(Active, levels(View, View), Owner, nil)}, grant(edit, ViaOwn)},
-		{"both, agency higher", client, member(someAccount, Active, Member, levels(View, None)), []path{through(Active, levels(Edit, View), Owner, nil)}, grant(levels(Edit, View), viaAgency)},
-		{"both, each higher somewhere", client, member(someAccount, Active, Member, levels(Edit, None)), []path{through(Active, levels(View, View), Owner, nil)}, grant(levels(Edit, View), ViaOwn)},
-		{"a tie", client, member(someAccount, Active, Member, levels(View, View)), []path{through(Active, levels(View, View), Owner, nil)}, grant(levels(View, View), ViaOwn)},
-		{"own ended, agency active", client, member(someAccount, Left, Member, edit), []path{through(Active, levels(View, None), Owner, nil)}, grant(levels(View, None), viaAgency)},
-		{"own active, agency revoked", client, member(someAccount, Active, Member, levels(View, None)), []path{through(Revoked, edit, Owner, nil)}, grant(levels(View, None), ViaOwn)},
-		{"own another's, agency active", client, but(member(someAccount, Active, Owner, nil), rebound), []path{through(Active, levels(View, None), Owner, nil)}, grant(levels(View, None), viaAgency)},
-		{"two agencies, the second higher", client, nobody, []path{
-			but(through(Active, levels(View, None), Owner, nil), func(p *path) { p.agency.ID = other }),
+		{"both, own higher", client, member(someAccount, Active, Owner, nil), []Path{through(Active, levels(View, View), Owner, nil)}, grant(edit, ViaOwn)},
+		{"both, agency higher", client, member(someAccount, Active, Member, levels(View, None)), []Path{through(Active, levels(Edit, View), Owner, nil)}, grant(levels(Edit, View), viaAgency)},
+		{"both, each higher somewhere", client, member(someAccount, Active, Member, levels(Edit, None)), []Path{through(Active, levels(View, View), Owner, nil)}, grant(levels(Edit, View), ViaOwn)},
+		{"a tie", client, member(someAccount, Active, Member, levels(View, View)), []Path{through(Active, levels(View, View), Owner, nil)}, grant(levels(View, View), ViaOwn)},
+		{"own ended, agency active", client, member(someAccount, Left, Member, edit), []Path{through(Active, levels(View, None), Owner, nil)}, grant(levels(View, None), viaAgency)},
+		{"own active, agency revoked", client, member(someAccount, Active, Member, levels(View, None)), []Path{through(Revoked, edit, Owner, nil)}, grant(levels(View, None), ViaOwn)},
+		{"own another's, agency active", client, but(member(someAccount, Active, Owner, nil), rebound), []Path{through(Active, levels(View, None), Owner, nil)}, grant(levels(View, None), viaAgency)},
+		{"two agencies, the second higher", client, nobody, []Path{
+			but(through(Active, levels(View, None), Owner, nil), func(p *Path) { p.Agency.ID = other }),
 			through(Active, levels(Edit, None), Owner, nil),
 		}, grant(levels(Edit, None), viaAgency)},
 
 		{"closed, to its owner", but(client, func(a *Account) { a.Closed = noon }), member(someAccount, Active, Owner, nil), nil, refusal(HasClosed)},
-		{"closed, to its agency", but(client, func(a *Account) { a.Closed = noon }), nobody, []path{through(Active, edit, Owner, nil)}, refusal(HasClosed)},
+		{"closed, to its agency", but(client, func(a *Account) { a.Closed = noon }), nobody, []Path{through(Active, edit, Owner, nil)}, refusal(HasClosed)},
 		{"frozen", but(client, func(a *Account) { a.Subscription.State = SubscriptionFrozen }), member(someAccount, Active, Owner, nil), nil,
 			but(grant(levels(View, View), ViaOwn), func(a *Access) { a.Reason = Frozen })},
 		{"frozen, revoked", but(client, func(a *Account) { a.Subscription.State = SubscriptionFrozen }), member(someAccount, Revoked, Owner, nil), nil, refusal(HasEnded)},
 		{"past due cuts nothing", but(client, func(a *Account) { a.Subscription.State = SubscriptionPastDue }), member(someAccount, Active, Owner, nil), nil, grant(edit, ViaOwn)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := someRules.decideAccess(ann, tt.account, tt.own, tt.paths, noon)
+			got := someRules.DecideAccess(ann, tt.account, tt.own, tt.paths, noon)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -153,19 +153,19 @@ func TestAccessHolds(t *testing.T) {
 		}
 		own := member(someAccount, status.Draw(t, "own"), Member, draw("own"))
 		p := through(status.Draw(t, "connection"), draw("connection"), Member, draw("staff"))
-		p.staff.Status = status.Draw(t, "staff")
-		p.agency.Hub = rapid.Bool().Draw(t, "hub")
+		p.Staff.Status = status.Draw(t, "staff")
+		p.Agency.Hub = rapid.Bool().Draw(t, "hub")
 		if rapid.Bool().Draw(t, "another's") {
-			p.staff.Subject = "another"
+			p.Staff.Subject = "another"
 		}
-		got := someRules.decideAccess(ann, accountNow(ClientOwned), own, []path{p}, noon)
+		got := someRules.DecideAccess(ann, accountNow(ClientOwned), own, []Path{p}, noon)
 		for _, area := range []string{"pages", "mail"} {
 			most := 0
 			if own.Status == Active {
 				most = own.Areas.at(area).rank()
 			}
-			if p.connection.Status == Active && p.staff.Status == Active && p.agency.Hub && p.staff.Subject == ann.Subject {
-				most = max(most, min(p.connection.Areas.at(area).rank(), p.staff.Areas.at(area).rank()))
+			if p.Connection.Status == Active && p.Staff.Status == Active && p.Agency.Hub && p.Staff.Subject == ann.Subject {
+				most = max(most, min(p.Connection.Areas.at(area).rank(), p.Staff.Areas.at(area).rank()))
 			}
 			if got.Areas.at(area).rank() != most {
 				t.Fatalf("%s: %v, want rank %d", area, got, most)
@@ -177,7 +177,7 @@ func TestAccessHolds(t *testing.T) {
 		if (got.Reason == NoProfile) != (got.Ownership == "") || got.Ownership != got.Payer {
 			t.Fatalf("%+v", got)
 		}
-		if own.Status == none && p.connection.Status == none && got.Reason != NoProfile {
+		if own.Status == none && p.Connection.Status == none && got.Reason != NoProfile {
 			t.Fatalf("nobody here is told %+v", got)
 		}
 	})

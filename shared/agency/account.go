@@ -95,8 +95,8 @@ func (s Suppression) Holds() bool { return s.Reason != "" && s.Lifted.IsZero() }
 // caller who names none.
 const MaxTeams = 20
 
-func (p Person) joined(account AccountID) Person {
-	teams := p.without(account).Teams
+func (p Person) WithTeam(account AccountID) Person {
+	teams := p.WithoutTeam(account).Teams
 	teams = append(teams, account)
 	if len(teams) > MaxTeams {
 		teams = teams[len(teams)-MaxTeams:]
@@ -105,7 +105,7 @@ func (p Person) joined(account AccountID) Person {
 	return p
 }
 
-func (p Person) without(account AccountID) Person {
+func (p Person) WithoutTeam(account AccountID) Person {
 	var teams []AccountID
 	for _, t := range p.Teams {
 		if t != account {
@@ -114,4 +114,15 @@ func (p Person) without(account AccountID) Person {
 	}
 	p.Teams = teams
 	return p
+}
+
+// SeenBy is the account as those see it who come for an agency, or for themselves
+// (""): what it costs is its payer's to see, and where it stands everybody's who
+// works in it.
+func (a Account) SeenBy(agency AccountID, now time.Time) Account {
+	a.Subscription = a.Subscription.At(now)
+	if a.Owner != agency {
+		a.Subscription = Subscription{State: a.Subscription.State, FreezesAt: a.Subscription.FreezesAt}
+	}
+	return a
 }

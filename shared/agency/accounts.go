@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"time"
 )
 
 // OpenAccount makes a client-owned account of which the actor is the owner. The
@@ -13,7 +12,7 @@ import (
 // Invalid, IdempotencyMismatch, and IdentityChanged or NotFound for a repeat by
 // who can't see the account any more.
 func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (AccountView, error) {
-	name, err := readName("body.name", name)
+	name, err := ParseName("body.name", name)
 	if err != nil {
 		return AccountView{}, err
 	}
@@ -35,15 +34,15 @@ func (h *Hub) OpenAccount(ctx context.Context, actor Actor, key, name string) (A
 			return repeated(account, hash)
 		}
 		if !d.read.Person(actor.ID()).Erasing.IsZero() {
-			return refuse(Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
+			return Refuse(Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
 		}
-		account = d.newAccount(id, name, ClientOwned, d.rules.defaultPlan(), hash)
+		account = d.newAccount(id, name, ClientOwned, d.rules.DefaultPlan(), hash)
 		account.Owners = 1
 		d.Accounts = append(d.Accounts, account)
 
 		first := d.read.Profile(own)
-		first.Email, first.AccountName, first.Ownership, first.Subscription = actor.Email, name, ClientOwned, account.Subscription.copy()
-		first, err := d.apply(first, Step{Do: Open, By: SelfSide, Role: Owner, Areas: d.rules.every(Edit)})
+		first.Email, first.AccountName, first.Ownership, first.Subscription = actor.Email, name, ClientOwned, account.Subscription.Summary()
+		first, err := d.apply(first, Step{Do: Open, By: SelfSide, Role: Owner, Areas: d.rules.AllAreas(Edit)})
 		if err != nil {
 			return err
 		}
@@ -78,41 +77,41 @@ type NewClient struct {
 // key and call again answer the same account as it is now. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden, Conflict (the hub is off),
 // IdempotencyMismatch.
-func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, key string, in NewClientAccount) (AccountView, error) {
-	name, client, err := h.Rules.readNewAccount(in)
+func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agencyID AccountID, key string, in NewClientAccount) (AccountView, error) {
+	name, client, err := h.readNewAccount(in)
 	if err != nil {
 		return AccountView{}, err
 	}
 	caller := Caller{Actor: actor}
-	id := NewAccountID(Party(agency), key)
+	id := NewAccountID(Party(agencyID), key)
 	hash := bodyHash("create", name, in.Plan, client)
-	want := wantStanding(caller, agency).and(Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{At(id, agency)}})
+	want := wantStanding(caller, agencyID).and(Want{Accounts: []AccountID{id}, Profiles: []ProfileKey{At(id, agencyID)}})
 	if client != nil {
 		person := NewPersonID(client.Email)
 		want = want.and(Want{Profiles: []ProfileKey{At(id, person)}, People: []PersonID{person}})
 	}
 	var view AccountView
 	err = h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.standInAgency(WorkHub, agency)
+		s, err := d.standInAgency(WorkHub, agencyID)
 		if err != nil {
 			return err
 		}
 		account := d.read.Account(id)
 		if account.Exists() {
-			view = d.viewThrough(agency, account)
+			view = d.viewThrough(agencyID, account)
 			return repeated(account, hash)
 		}
 		account = d.newAccount(id, name, AgencyOwned, in.Plan, hash)
-		account.Owner = agency
+		account.Owner = agencyID
 		d.Accounts = append(d.Accounts, account)
 
-		owning := d.read.Profile(At(id, agency))
-		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = s.account.Name, name, AgencyOwned, account.Subscription.copy()
-		if _, err := d.apply(owning, Step{Do: Create, By: AgencySide, Areas: d.rules.every(Edit)}); err != nil {
+		owning := d.read.Profile(At(id, agencyID))
+		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = s.account.Name, name, AgencyOwned, account.Subscription.Summary()
+		if _, err := d.apply(owning, Step{Do: Create, By: AgencySide, Areas: d.rules.AllAreas(Edit)}); err != nil {
 			return err
 		}
 		d.Events[0].Now.Name = name
-		view = d.viewThrough(agency, account)
+		view = d.viewThrough(agencyID, account)
 		if client == nil {
 			return nil
 		}
@@ -128,24 +127,24 @@ func (h *Hub) CreateAccount(ctx context.Context, actor Actor, agency AccountID, 
 	return view, err
 }
 
-func (r Rules) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
+func (h *Hub) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
 	if !in.ConfirmPermanentOwnership {
-		return "", nil, invalid("body.confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
+		return "", nil, InvalidField("body.confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
 	}
-	if name, err = readName("body.name", in.Name); err != nil {
+	if name, err = ParseName("body.name", in.Name); err != nil {
 		return "", nil, err
 	}
-	if !r.hasPlan(in.Plan) {
-		return "", nil, invalid("body.plan", "There is no such plan. The plans are: %s.", r.planList())
+	if !h.Rules.HasPlan(in.Plan) {
+		return "", nil, InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
 	}
 	if in.Client == nil {
 		return name, nil, nil
 	}
 	client = &NewClient{}
-	if client.Email, err = readEmail("body.client.email", in.Client.Email); err != nil {
+	if client.Email, err = ParseEmail("body.client.email", in.Client.Email); err != nil {
 		return "", nil, err
 	}
-	client.Areas, err = r.readAreas("body.client.areas", in.Client.Areas)
+	client.Areas, err = h.Rules.ParseAreas("body.client.areas", in.Client.Areas)
 	return name, client, err
 }
 
@@ -160,7 +159,7 @@ func (d *decision) newAccount(id AccountID, name string, ownership Ownership, pl
 // account.
 func repeated(account Account, hash string) error {
 	if account.BodyHash != hash {
-		return refuse(IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new account.")
+		return Refuse(IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new account.")
 	}
 	return nil
 }
@@ -179,7 +178,7 @@ func bodyHash(values ...any) string {
 // RenameAccount gives an account another name. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden.
 func (h *Hub) RenameAccount(ctx context.Context, caller Caller, id AccountID, name string) (AccountView, error) {
-	name, err := readName("body.name", name)
+	name, err := ParseName("body.name", name)
 	if err != nil {
 		return AccountView{}, err
 	}
@@ -203,42 +202,6 @@ func (h *Hub) RenameAccount(ctx context.Context, caller Caller, id AccountID, na
 	return view, err
 }
 
-// SwitchHubOn makes the account an agency. It is one already: nothing changes.
-// Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
-func (h *Hub) SwitchHubOn(ctx context.Context, actor Actor, id AccountID) (AccountView, error) {
-	var view AccountView
-	caller := Caller{Actor: actor}
-	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
-		s, err := d.stand(id)
-		if err != nil {
-			return err
-		}
-		if s.account.Ownership == AgencyOwned {
-			return refuse(PermanentlyOwned, "An account that an agency owns can't be an agency itself.")
-		}
-		if err := s.may(SwitchHub).refusal(); err != nil {
-			return err
-		}
-		account := s.account
-		if !account.Hub {
-			account.Hub = true
-			account.Version++
-			d.Accounts = append(d.Accounts, account)
-			d.accountEvent(HubSwitchedOn, account, State{Name: account.Name}, State{Name: account.Name})
-		}
-		view = d.view(s, account)
-		return nil
-	})
-	return view, err
-}
-
-// accountEvent tells of a change to the account itself.
-func (d *decision) accountEvent(as EventType, a Account, was, now State) {
-	d.Events = append(d.Events, Event{
-		Type: as, At: d.now, Addressee: Party(a.ID), Agency: a.Owner, Ownership: a.Ownership, Version: a.Version, Was: was, Now: now,
-	})
-}
-
 // AccountView is an account as one caller sees it. Its subscription is by the
 // clock, and without the plan for whoever is not on the side that pays.
 type AccountView struct {
@@ -248,41 +211,21 @@ type AccountView struct {
 	Access Access
 }
 
-// seenBy is the account as those see it who come for an agency, or for themselves
-// (""): what it costs is its payer's to see, and where it stands everybody's who
-// works in it.
-func (a Account) seenBy(agency AccountID, now time.Time) Account {
-	a.Subscription = a.Subscription.At(now)
-	if a.Owner != agency {
-		a.Subscription = Subscription{State: a.Subscription.State, FreezesAt: a.Subscription.FreezesAt}
-	}
-	return a
-}
-
 // view is the account as the caller sees it by the way that they came.
 func (d *decision) view(s standing, a Account) AccountView {
 	if d.caller.As != "" {
 		return d.viewThrough(d.caller.As, a)
 	}
 	return AccountView{
-		Account: a.seenBy("", d.now), Role: s.profile.Role,
-		Access: d.rules.decideAccess(d.caller.Actor, a, s.profile, nil, d.now),
+		Account: a.SeenBy("", d.now), Role: s.profile.Role,
+		Access: d.rules.DecideAccess(d.caller.Actor, a, s.profile, nil, d.now),
 	}
 }
 
 // viewThrough is the account as the caller sees it through an agency.
-func (d *decision) viewThrough(agency AccountID, a Account) AccountView {
-	ways := []path{d.path(a.ID, agency)}
-	return AccountView{Account: a.seenBy(agency, d.now), Access: d.rules.decideAccess(d.caller.Actor, a, Profile{}, ways, d.now)}
-}
-
-// path is the way through an agency, as far as it was read.
-func (d *decision) path(account, agency AccountID) path {
-	return path{
-		agency:     d.read.Account(agency),
-		connection: d.profile(At(account, agency)),
-		staff:      d.profile(At(agency, d.caller.ID())),
-	}
+func (d *decision) viewThrough(agencyID AccountID, a Account) AccountView {
+	ways := []Path{d.path(a.ID, agencyID)}
+	return AccountView{Account: a.SeenBy(agencyID, d.now), Access: d.rules.DecideAccess(d.caller.Actor, a, Profile{}, ways, d.now)}
 }
 
 // SeeAccount answers an account to whoever may see it, and binds the profile by
@@ -324,9 +267,9 @@ func (h *Hub) MyAccounts(ctx context.Context, actor Actor, page Page) (List[Acco
 	now := h.Now()
 	for _, p := range mine.Items {
 		account, own := read.Account(p.Account()), read.Profile(p.ProfileKey)
-		if account.Open() && own.StatusAt(now) == Active && !own.boundToAnother(actor) {
+		if account.Open() && own.StatusAt(now) == Active && !own.IsBoundToAnother(actor) {
 			list.Items = append(list.Items, AccountView{
-				Account: account.seenBy("", now), Role: own.Role, Access: h.Rules.decideAccess(actor, account, own, nil, now),
+				Account: account.SeenBy("", now), Role: own.Role, Access: h.Rules.DecideAccess(actor, account, own, nil, now),
 			})
 		}
 	}
@@ -366,4 +309,29 @@ func (h *Hub) Me(ctx context.Context, actor Actor) (Person, error) {
 	})
 	me.Email = actor.Email
 	return me, err
+}
+
+// CloseAccount closes an account for good. From that moment nobody has access
+// and nothing can be done in it; its members are ended by Tick, and its data
+// goes after the retention. Errors: IdentityChanged, NotFound, NotPayer,
+// Forbidden, HasClients (its hub is on).
+func (h *Hub) CloseAccount(ctx context.Context, caller Caller, id AccountID) (AccountView, error) {
+	var view AccountView
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(Close, id)
+		if err != nil {
+			return err
+		}
+		account := s.account
+		if account.Hub {
+			return Refuse(HasClients, "This account is an agency. Switch its hub off first.")
+		}
+		account.Closed, account.DueAt = d.now, d.now
+		account.Version++
+		d.Accounts = append(d.Accounts, account)
+		d.accountEvent(AccountClosed, account, State{Name: account.Name}, State{Name: account.Name})
+		view = d.view(s, account)
+		return nil
+	})
+	return view, err
 }

@@ -13,7 +13,7 @@ func (h *Hub) AccountActivity(ctx context.Context, caller Caller, id AccountID, 
 	list, err := h.Store.Activity(ctx, id, only, page)
 	if only != "" {
 		for i, e := range list.Items {
-			list.Items[i] = e.forAgency()
+			list.Items[i] = e.ForAgency()
 		}
 	}
 	return list, err
@@ -45,22 +45,22 @@ type ClientEvent struct {
 // AgencyActivity lists what concerns an agency over all its clients, newest
 // first, to its owners and admins. Errors: Invalid (cursor), IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) AgencyActivity(ctx context.Context, actor Actor, agency AccountID, page Page) (List[ClientEvent], error) {
+func (h *Hub) AgencyActivity(ctx context.Context, actor Actor, agencyID AccountID, page Page) (List[ClientEvent], error) {
 	caller := Caller{Actor: actor}
-	err := h.command(ctx, &caller, wantStanding(caller, agency), func(d *decision) error {
-		_, err := d.standInAgency(SeeActivity, agency)
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+		_, err := d.standInAgency(SeeActivity, agencyID)
 		return err
 	})
 	if err != nil {
 		return List[ClientEvent]{}, err
 	}
-	events, err := h.Store.Activity(ctx, "", agency, page)
+	events, err := h.Store.Activity(ctx, "", agencyID, page)
 	if err != nil || len(events.Items) == 0 {
 		return List[ClientEvent]{Next: events.Next}, err
 	}
 	var want Want
 	for _, e := range events.Items {
-		want.Profiles = append(want.Profiles, e.client(agency))
+		want.Profiles = append(want.Profiles, e.ProfileOf(agencyID))
 	}
 	read, err := h.Store.Load(ctx, want.and(Want{}))
 	if err != nil {
@@ -68,12 +68,12 @@ func (h *Hub) AgencyActivity(ctx context.Context, actor Actor, agency AccountID,
 	}
 	list := List[ClientEvent]{Next: events.Next}
 	for _, e := range events.Items {
-		p := read.Profile(e.client(agency))
+		p := read.Profile(e.ProfileOf(agencyID))
 		name := p.AccountName
 		if p.Addressee.Person() != "" {
 			name = p.Email
 		}
-		list.Items = append(list.Items, ClientEvent{Event: e.forAgency(), Name: name})
+		list.Items = append(list.Items, ClientEvent{Event: e.ForAgency(), Name: name})
 	}
 	return list, nil
 }
@@ -86,53 +86,24 @@ const newestEvents = 100
 // clients, newest first and at most so many, to its owners and admins. What lies
 // behind much else that concerns the agency is not looked for. Errors:
 // IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) ConnectionActivity(ctx context.Context, actor Actor, agency AccountID, id ConnectionID, most int) ([]Event, error) {
+func (h *Hub) ConnectionActivity(ctx context.Context, actor Actor, agencyID AccountID, id ConnectionID, most int) ([]Event, error) {
 	addressee, of, ok := id.Split()
-	if !ok || of != agency {
+	if !ok || of != agencyID {
 		return nil, noSuchConnection()
 	}
 	caller := Caller{Actor: actor}
-	err := h.command(ctx, &caller, wantStanding(caller, agency), func(d *decision) error {
-		_, err := d.standInAgency(SeeActivity, agency)
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+		_, err := d.standInAgency(SeeActivity, agencyID)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	// The agency's own lines: at an addressee that is none of its own there are none.
-	list, err := h.Store.Activity(ctx, AccountID(addressee), agency, Page{Limit: newestEvents})
+	list, err := h.Store.Activity(ctx, AccountID(addressee), agencyID, Page{Limit: newestEvents})
 	events := list.Items[:min(most, len(list.Items))]
 	for i, e := range events {
-		events[i] = e.forAgency()
+		events[i] = e.ForAgency()
 	}
 	return events, err
-}
-
-// client is the agency's own profile at whom the event concerns.
-func (e Event) client(agency AccountID) ProfileKey {
-	return ProfileKey{Addressee: e.Addressee, Member: Party(agency)}
-}
-
-// forAgency is the event as the agency that it concerns reads it. Who is in an
-// account that a client owns is not the agency's to find out, and an id can be
-// told from an address: so nobody of the client's is named.
-func (e Event) forAgency() Event {
-	if e.Ownership == ClientOwned && e.Side() == AccountSide {
-		e.Actor = ""
-	}
-	return e
-}
-
-// Side tells on which side of a connection, or of an account, it was done: "" for
-// what an account's own people do in it, and for what the platform reports.
-func (e Event) Side() Side {
-	if e.byClock() {
-		return ClockSide
-	}
-	for _, row := range connectionTable {
-		if row.as == e.Type {
-			return row.by
-		}
-	}
-	return ""
 }

@@ -23,3 +23,20 @@ type Caller struct {
 	Actor
 	As AccountID
 }
+
+// Platform is the platform's own software behind a call: no person, and so
+// without an address. It is a parameter of its use cases, as an Actor is of a
+// person's.
+type Platform struct {
+	// Client is what its token was issued to.
+	Client string
+}
+
+// may refuses what the platform may not do, and whoever is not the platform.
+func (p Platform) Authorize(op Operation, ownership Ownership) error {
+	position := Service
+	if p.Client == "" {
+		position = Stranger
+	}
+	return PermissionFor(op, position, ownership).Refusal()
+}

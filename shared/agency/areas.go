@@ -125,7 +125,7 @@ type Area struct {
 }
 
 // every is all the areas of the settings at one level.
-func (r Rules) every(level Level) Areas {
+func (r Rules) AllAreas(level Level) Areas {
 	out := Areas{}
 	for _, area := range r.Areas {
 		out[area.ID] = level
@@ -135,7 +135,7 @@ func (r Rules) every(level Level) Areas {
 
 // whole names every area of the settings: what is not in a is None, and what
 // the settings no longer know falls away.
-func (r Rules) whole(a Areas) Areas {
+func (r Rules) CompleteAreas(a Areas) Areas {
 	out := Areas{}
 	for _, area := range r.Areas {
 		out[area.ID] = a.at(area.ID)
@@ -143,9 +143,9 @@ func (r Rules) whole(a Areas) Areas {
 	return out
 }
 
-// readAreas checks levels that a caller gave: known areas, known levels, and
+// ParseAreas checks levels that a caller gave: known areas, known levels, and
 // something above None.
-func (r Rules) readAreas(field string, given Areas) (Areas, error) {
+func (r Rules) ParseAreas(field string, given Areas) (Areas, error) {
 	refusal := &Error{Code: Invalid, Message: "The areas are not all right."}
 	for _, id := range slices.Sorted(maps.Keys(given)) {
 		level := given[id]
@@ -159,9 +159,9 @@ func (r Rules) readAreas(field string, given Areas) (Areas, error) {
 		return nil, refusal
 	}
 	if !given.Any() {
-		return nil, invalid(field, "Give at least one area the level view or edit.")
+		return nil, InvalidField(field, "Give at least one area the level view or edit.")
 	}
-	return r.whole(given), nil
+	return r.CompleteAreas(given), nil
 }
 
 func (r Rules) areaList() string {
@@ -170,4 +170,24 @@ func (r Rules) areaList() string {
 		ids[i] = a.ID
 	}
 	return strings.Join(ids, ", ")
+}
+
+// ParseRole checks a role and the areas given with it. A new member must be
+// given some.
+func (r Rules) ParseRole(role Role, areas Areas, beginning bool) (Areas, error) {
+	switch {
+	case !role.Valid() && (beginning || role != ""):
+		return nil, InvalidField("body.role", "A role is owner, admin or member.")
+	case role == Owner || role == Admin:
+		if areas != nil {
+			return nil, InvalidField("body.areas", "Owners and admins have every area. Leave the areas out.")
+		}
+		return r.AllAreas(Edit), nil
+	case areas == nil && !beginning:
+		return nil, nil
+	case areas == nil:
+		return nil, InvalidField("body.areas", "Say which areas the member may view or edit.")
+	default:
+		return r.ParseAreas("body.areas", areas)
+	}
 }

@@ -75,20 +75,11 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-func refuse(code Code, message string) *Error {
+func Refuse(code Code, message string) *Error {
 	return &Error{Code: code, Message: message}
 }
 
-func invalid(field, format string, args ...any) *Error {
+func InvalidField(field, format string, args ...any) *Error {
 	message := fmt.Sprintf(format, args...)
 	return &Error{Code: Invalid, Message: message, Fields: []FieldError{{Field: field, Message: message}}}
 }
-
-// ErrBusy is what a Store answers when it has no capacity for a transaction at
-// this moment. Nothing was written.
-var ErrBusy = errors.New("agency: the store is busy")
-
-// ErrConflict is what a Store answers when something that a decision rested on
-// has changed since it was read. Nothing was written; the use case loads again
-// and decides again.
-var ErrConflict = errors.New("agency: what the decision rested on has changed")

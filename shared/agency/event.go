@@ -109,13 +109,13 @@ type State struct {
 	Subscription SubscriptionState `json:"subscription,omitempty"`
 }
 
-func (p Profile) state() State {
+func (p Profile) EventState() State {
 	return State{Status: p.Status, Role: p.Role, Areas: p.Areas, Until: p.Until, Expires: p.ExpiresAt, Message: p.Message, Clients: p.Clients}
 }
 
-// byClock tells whether the clock did it, also where somebody's command came
+// IsByClock tells whether the clock did it, also where somebody's command came
 // upon it and recorded it first.
-func (e Event) byClock() bool {
+func (e Event) IsByClock() bool {
 	switch e.Type {
 	case ConnectionExpired, ConnectionLapsed:
 		return true
@@ -154,4 +154,63 @@ func (e Event) Invited() (ProfileKey, bool) {
 	default:
 		return ProfileKey{}, false
 	}
+}
+
+// client is the agency's own profile at whom the event concerns.
+func (e Event) ProfileOf(agency AccountID) ProfileKey {
+	return ProfileKey{Addressee: e.Addressee, Member: Party(agency)}
+}
+
+// ForAgency is the event as the agency that it concerns reads it. Who is in an
+// account that a client owns is not the agency's to find out, and an id can be
+// told from an address: so nobody of the client's is named.
+func (e Event) ForAgency() Event {
+	if e.Ownership == ClientOwned && e.Side() == AccountSide {
+		e.Actor = ""
+	}
+	return e
+}
+
+// Side tells on which side of a connection, or of an account, it was done: "" for
+// what an account's own people do in it, and for what the platform reports.
+func (e Event) Side() Side {
+	if e.IsByClock() {
+		return ClockSide
+	}
+	for _, row := range connectionTable {
+		if row.as == e.Type {
+			return row.by
+		}
+	}
+	return ""
+}
+
+// teams are the accounts in whose teams the persons of an event can be.
+func (e Event) Teams() []AccountID {
+	var teams []AccountID
+	for _, id := range []AccountID{e.AccountID(), e.Agency, e.As} {
+		if id != "" {
+			teams = append(teams, id)
+		}
+	}
+	return teams
+}
+
+// people are the persons whom an event names.
+func (e Event) People() []PersonID {
+	var people []PersonID
+	for _, id := range []PersonID{e.Actor, e.Member.Person(), e.Client} {
+		if id != "" {
+			people = append(people, id)
+		}
+	}
+	return people
+}
+
+// concerned is the agency that the event is about.
+func (e Event) ConcernedAgency() AccountID {
+	if agency := e.Member.Account(); agency != "" {
+		return agency
+	}
+	return e.Agency
 }

@@ -32,7 +32,7 @@ func (h *Hub) Lines(ctx context.Context, caller Caller, events ...Event) ([]Line
 	}
 	var want Want
 	for _, e := range events {
-		want = want.and(e.names(caller))
+		want = want.and(wantNames(e, caller))
 	}
 	read, err := h.Store.Load(ctx, want)
 	if err != nil {
@@ -46,43 +46,13 @@ func (h *Hub) Lines(ctx context.Context, caller Caller, events ...Event) ([]Line
 	return lines, nil
 }
 
-// teams are the accounts in whose teams the persons of an event can be.
-func (e Event) teams() []AccountID {
-	var teams []AccountID
-	for _, id := range []AccountID{e.AccountID(), e.Agency, e.As} {
-		if id != "" {
-			teams = append(teams, id)
-		}
-	}
-	return teams
-}
-
-// people are the persons whom an event names.
-func (e Event) people() []PersonID {
-	var people []PersonID
-	for _, id := range []PersonID{e.Actor, e.Member.Person(), e.Client} {
-		if id != "" {
-			people = append(people, id)
-		}
-	}
-	return people
-}
-
-// concerned is the agency that the event is about.
-func (e Event) concerned() AccountID {
-	if agency := e.Member.Account(); agency != "" {
-		return agency
-	}
-	return e.Agency
-}
-
 // names is what must be read to tell an event to a caller.
-func (e Event) names(c Caller) Want {
+func wantNames(e Event, c Caller) Want {
 	var w Want
-	for _, team := range e.teams() {
+	for _, team := range e.Teams() {
 		w.Accounts = append(w.Accounts, team)
 		w.Profiles = append(w.Profiles, At(team, c.ID()))
-		for _, person := range e.people() {
+		for _, person := range e.People() {
 			w.Profiles = append(w.Profiles, At(team, person))
 		}
 	}
@@ -90,9 +60,9 @@ func (e Event) names(c Caller) Want {
 		w.Accounts = append(w.Accounts, c.As)
 		w.Profiles = append(w.Profiles, At(c.As, c.ID()))
 	}
-	if agency := e.concerned(); agency != "" {
-		w.Accounts = append(w.Accounts, agency)
-		w.Profiles = append(w.Profiles, ProfileKey{Addressee: e.Addressee, Member: Party(agency)})
+	if agencyID := e.ConcernedAgency(); agencyID != "" {
+		w.Accounts = append(w.Accounts, agencyID)
+		w.Profiles = append(w.Profiles, ProfileKey{Addressee: e.Addressee, Member: Party(agencyID)})
 	}
 	return w.and(Want{})
 }
@@ -112,7 +82,7 @@ func (r reader) sees(team AccountID) bool {
 
 func (r reader) manages(id AccountID) bool {
 	own := r.read.Profile(At(id, r.caller.ID()))
-	active := own.StatusAt(r.now) == Active && !own.boundToAnother(r.caller.Actor)
+	active := own.StatusAt(r.now) == Active && !own.IsBoundToAnother(r.caller.Actor)
 	return active && (own.Role == Owner || own.Role == Admin)
 }
 
@@ -121,7 +91,7 @@ func (r reader) address(e Event, person PersonID) string {
 	if person == "" {
 		return ""
 	}
-	for _, team := range e.teams() {
+	for _, team := range e.Teams() {
 		if p := r.read.Profile(At(team, person)); p.Email != "" && r.sees(team) {
 			return p.Email
 		}
@@ -130,11 +100,11 @@ func (r reader) address(e Event, person PersonID) string {
 }
 
 func (r reader) line(e Event) Line {
-	agency := e.concerned()
-	connection := r.read.Profile(ProfileKey{Addressee: e.Addressee, Member: Party(agency)})
+	agencyID := e.ConcernedAgency()
+	connection := r.read.Profile(ProfileKey{Addressee: e.Addressee, Member: Party(agencyID)})
 	line := Line{
 		Event: e, Account: connection.AccountName, By: r.address(e, e.Actor),
-		AgencyName: r.read.Account(agency).Name, For: r.read.Account(e.As).Name,
+		AgencyName: r.read.Account(agencyID).Name, For: r.read.Account(e.As).Name,
 	}
 	if e.AccountID() == "" {
 		line.Asked = connection.Email

@@ -23,40 +23,40 @@ const (
 )
 
 // Position is a column of that table: how somebody stands to an account.
-type Position string
+type CallerRole string
 
 // The positions. The Owning and Connected ones are of persons of an agency who
 // act for it on a client's account; Staff are its members below admin.
 const (
-	Stranger       Position = "stranger"
-	AsOwner        Position = "owner"
-	AsAdmin        Position = "admin"
-	AsMember       Position = "member"
-	OwningOwner    Position = "owner of the owning agency"
-	OwningAdmin    Position = "admin of the owning agency"
-	ConnectedOwner Position = "owner of a connected agency"
-	ConnectedAdmin Position = "admin of a connected agency"
-	Staff          Position = "staff of an agency that works in the account"
-	Service        Position = "platform service"
+	Stranger       CallerRole = "stranger"
+	AsOwner        CallerRole = "owner"
+	AsAdmin        CallerRole = "admin"
+	AsMember       CallerRole = "member"
+	OwningOwner    CallerRole = "owner of the owning agency"
+	OwningAdmin    CallerRole = "admin of the owning agency"
+	ConnectedOwner CallerRole = "owner of a connected agency"
+	ConnectedAdmin CallerRole = "admin of a connected agency"
+	Staff          CallerRole = "staff of an agency that works in the account"
+	Service        CallerRole = "platform service"
 )
 
 // Answer is a cell of the table.
-type Answer string
+type Permission string
 
 // The answers. OwnLines is a yes to what concerns the asker's agency alone, and
 // NotOwners a yes where no owner is touched or made.
 const (
-	No               Answer = "no"
-	Yes              Answer = "yes"
-	OwnLines         Answer = "own lines"
-	NotOwners        Answer = "not owners"
-	OwnedForGood     Answer = "permanently owned"
-	SomebodyElsePays Answer = "not the payer"
+	No               Permission = "no"
+	Yes              Permission = "yes"
+	OwnLines         Permission = "own lines"
+	NotOwners        Permission = "not owners"
+	OwnedForGood     Permission = "permanently owned"
+	SomebodyElsePays Permission = "not the payer"
 )
 
-// mayTable is PRODUCT.md's "Who may do what" with RULES.md's words on staff and
+// permissions is PRODUCT.md's "Who may do what" with RULES.md's words on staff and
 // on who pays. What is not in it is No.
-var mayTable = map[Operation]map[Position]Answer{
+var permissions = map[Operation]map[CallerRole]Permission{
 	SeeAccount: {
 		AsOwner: Yes, AsAdmin: Yes, AsMember: Yes, OwningOwner: Yes, OwningAdmin: Yes,
 		ConnectedOwner: Yes, ConnectedAdmin: Yes, Staff: Yes, Service: Yes,
@@ -89,8 +89,8 @@ var mayTable = map[Operation]map[Position]Answer{
 // may looks a cell up. ownership is the account's: the client of an owned
 // account, and the staff of a connected agency, are told who owns it and who
 // pays instead of a plain no.
-func may(op Operation, as Position, ownership Ownership) Answer {
-	answer, ok := mayTable[op][as]
+func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission {
+	answer, ok := permissions[op][as]
 	if !ok {
 		answer = No
 	}
@@ -104,23 +104,23 @@ func may(op Operation, as Position, ownership Ownership) Answer {
 }
 
 // refusal is the error of an answer that is none of the yeses: nil for those.
-func (a Answer) refusal() error {
+func (a Permission) Refusal() error {
 	switch a {
 	case Yes, OwnLines, NotOwners:
 		return nil
 	case OwnedForGood:
-		return refuse(PermanentlyOwned, "An agency owns this account for good, so it takes no connection requests and its agency can't be limited or removed.")
+		return Refuse(PermanentlyOwned, "An agency owns this account for good, so it takes no connection requests and its agency can't be limited or removed.")
 	case SomebodyElsePays:
-		return refuse(NotPayer, "Only whoever pays for this account can do that.")
+		return Refuse(NotPayer, "Only whoever pays for this account can do that.")
 	default:
-		return refuse(Forbidden, "Your role does not allow that. Ask an owner or an admin.")
+		return Refuse(Forbidden, "Your role does not allow that. Ask an owner or an admin.")
 	}
 }
 
 // position is where a caller stands by the profiles that were read. own is
 // theirs in the account; through is the agency's in the account and staff is
 // theirs in that agency, both only for a caller with the agency's hat on.
-func position(own Role, through Ownership, staff Role) Position {
+func CallerRoleOf(own Role, through Ownership, staff Role) CallerRole {
 	switch {
 	case through == AgencyOwned && staff == Owner:
 		return OwningOwner

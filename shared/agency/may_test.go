@@ -45,12 +45,12 @@ check anyone's access                   –      –         –         –    
 `
 
 var (
-	columns = map[string]Position{
+	columns = map[string]CallerRole{
 		"owner": AsOwner, "admin": AsAdmin, "member": AsMember, "conn-owner": ConnectedOwner, "conn-admin": ConnectedAdmin,
 		"own-owner": OwningOwner, "own-admin": OwningAdmin, "staff": Staff, "service": Service, "stranger": Stranger,
 	}
-	cells   = map[string]Answer{"yes": Yes, "own": OwnLines, "keep": NotOwners, "–": No, "good": OwnedForGood, "pays": SomebodyElsePays}
-	refused = map[Answer]Code{Yes: "", OwnLines: "", NotOwners: "", No: Forbidden, OwnedForGood: PermanentlyOwned, SomebodyElsePays: NotPayer}
+	cells   = map[string]Permission{"yes": Yes, "own": OwnLines, "keep": NotOwners, "–": No, "good": OwnedForGood, "pays": SomebodyElsePays}
+	refused = map[Permission]Code{Yes: "", OwnLines: "", NotOwners: "", No: Forbidden, OwnedForGood: PermanentlyOwned, SomebodyElsePays: NotPayer}
 )
 
 func TestWhoMayDoWhat(t *testing.T) {
@@ -66,7 +66,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			words := strings.Fields(line)
 			at := len(words) - len(head)
 			op := Operation(strings.Join(words[:at], " "))
-			if _, known := mayTable[op]; !known || asked[ownership][op] {
+			if _, known := permissions[op]; !known || asked[ownership][op] {
 				t.Fatalf("%q is no operation, or is there twice", op)
 			}
 			asked[ownership][op] = true
@@ -76,17 +76,17 @@ func TestWhoMayDoWhat(t *testing.T) {
 				if !known || !legible {
 					t.Fatalf("%s, %s: %q", op, column, words[at+i])
 				}
-				got := may(op, position, ownership)
+				got := PermissionFor(op, position, ownership)
 				if got != want {
 					t.Errorf("%s account, %s, %s: %s, want %s", ownership, op, column, got, want)
 				}
-				if code := CodeOf(got.refusal()); code != refused[want] {
+				if code := CodeOf(got.Refusal()); code != refused[want] {
 					t.Errorf("%s account, %s, %s: refused by %q, want %q", ownership, op, column, code, refused[want])
 				}
 			}
 		}
 	}
-	for op := range mayTable {
+	for op := range permissions {
 		if !asked[ClientOwned][op] {
 			t.Errorf("%q stands in no row", op)
 		}
@@ -98,7 +98,7 @@ func TestPosition(t *testing.T) {
 		own     Role
 		through Ownership
 		staff   Role
-		want    Position
+		want    CallerRole
 	}{
 		{"", "", "", Stranger},
 		{Owner, "", "", AsOwner},
@@ -113,7 +113,7 @@ func TestPosition(t *testing.T) {
 		{"", ClientOwned, "", Stranger},
 		{"", "", Owner, Stranger},
 	} {
-		if got := position(tt.own, tt.through, tt.staff); got != tt.want {
+		if got := CallerRoleOf(tt.own, tt.through, tt.staff); got != tt.want {
 			t.Errorf("position(%q, %q, %q) = %s, want %s", tt.own, tt.through, tt.staff, got, tt.want)
 		}
 	}

@@ -6,23 +6,6 @@ import (
 	"time"
 )
 
-// Platform is the platform's own software behind a call: no person, and so
-// without an address. It is a parameter of its use cases, as an Actor is of a
-// person's.
-type Platform struct {
-	// Client is what its token was issued to.
-	Client string
-}
-
-// may refuses what the platform may not do, and whoever is not the platform.
-func (p Platform) may(op Operation, ownership Ownership) error {
-	position := Service
-	if p.Client == "" {
-		position = Stranger
-	}
-	return may(op, position, ownership).refusal()
-}
-
 // Registration is what the platform says of an account that a client of its has.
 type Registration struct {
 	Name       string
@@ -40,10 +23,10 @@ type Registration struct {
 // is closed, it has another owner, it is frozen and the plan another, or the
 // owner's data is being erased).
 func (h *Hub) RegisterAccount(ctx context.Context, by Platform, id AccountID, in Registration) (Account, error) {
-	if err := by.may(Register, ClientOwned); err != nil {
+	if err := by.Authorize(Register, ClientOwned); err != nil {
 		return Account{}, err
 	}
-	in, err := h.Rules.readRegistration(id, in)
+	in, err := h.readRegistration(id, in)
 	if err != nil {
 		return Account{}, err
 	}
@@ -63,10 +46,10 @@ func (h *Hub) RegisterAccount(ctx context.Context, by Platform, id AccountID, in
 		switch {
 		case !account.Exists():
 			account, err = d.registerNew(id, in)
-		case by.may(Register, account.Ownership) != nil:
-			err = refuse(PermanentlyOwned, "An agency owns this account for good. The platform registers accounts that clients own.")
+		case by.Authorize(Register, account.Ownership) != nil:
+			err = Refuse(PermanentlyOwned, "An agency owns this account for good. The platform registers accounts that clients own.")
 		case !account.Open():
-			err = refuse(Conflict, "This account was closed, for good.")
+			err = Refuse(Conflict, "This account was closed, for good.")
 		default:
 			account, err = d.registerAgain(account, in, owners)
 		}
@@ -76,19 +59,19 @@ func (h *Hub) RegisterAccount(ctx context.Context, by Platform, id AccountID, in
 	return account, err
 }
 
-func (r Rules) readRegistration(id AccountID, in Registration) (Registration, error) {
+func (h *Hub) readRegistration(id AccountID, in Registration) (Registration, error) {
 	if !id.Valid() {
-		return in, invalid("path.account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
+		return in, InvalidField("path.account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
 	}
 	var err error
-	if in.Name, err = readName("body.name", in.Name); err != nil {
+	if in.Name, err = ParseName("body.name", in.Name); err != nil {
 		return in, err
 	}
-	if in.OwnerEmail, err = readEmail("body.ownerEmail", in.OwnerEmail); err != nil {
+	if in.OwnerEmail, err = ParseEmail("body.ownerEmail", in.OwnerEmail); err != nil {
 		return in, err
 	}
-	if in.Plan != "" && !r.hasPlan(in.Plan) {
-		return in, invalid("body.plan", "There is no such plan. The plans are: %s.", r.planList())
+	if in.Plan != "" && !h.Rules.HasPlan(in.Plan) {
+		return in, InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
 	}
 	return in, nil
 }
@@ -129,14 +112,14 @@ func (d *decision) registerNew(id AccountID, in Registration) (Account, error) {
 	}
 	plan := in.Plan
 	if plan == "" {
-		plan = d.rules.defaultPlan()
+		plan = d.rules.DefaultPlan()
 	}
 	account := d.newAccount(id, in.Name, ClientOwned, plan, "")
 	account.Owners = 1
 	d.Accounts = append(d.Accounts, account)
 	first := d.read.Profile(At(id, owner))
-	first.Email, first.AccountName, first.Ownership, first.Subscription = in.OwnerEmail, in.Name, ClientOwned, account.Subscription.copy()
-	first, err := d.apply(first, Step{Do: Open, By: SelfSide, Role: Owner, Areas: d.rules.every(Edit)})
+	first.Email, first.AccountName, first.Ownership, first.Subscription = in.OwnerEmail, in.Name, ClientOwned, account.Subscription.Summary()
+	first, err := d.apply(first, Step{Do: Open, By: SelfSide, Role: Owner, Areas: d.rules.AllAreas(Edit)})
 	if err != nil {
 		return Account{}, err
 	}
@@ -147,7 +130,7 @@ func (d *decision) registerNew(id AccountID, in Registration) (Account, error) {
 }
 
 func errBeingErased() error {
-	return refuse(Conflict, "The data of this person is being erased, as they asked. Try again once that is done.")
+	return Refuse(Conflict, "The data of this person is being erased, as they asked. Try again once that is done.")
 }
 
 // registerAgain brings an open account up to date. owners are whom ownersBut
@@ -155,7 +138,7 @@ func errBeingErased() error {
 func (d *decision) registerAgain(account Account, in Registration, owners []PersonID) (Account, error) {
 	if in.Plan != "" && in.Plan != account.Subscription.Plan {
 		if account.Subscription.StateAt(d.now) == SubscriptionFrozen {
-			return account, refuse(Conflict, "The subscription is frozen, so its plan can't change. Leave the plan out, or have its payer resume it first.")
+			return account, Refuse(Conflict, "The subscription is frozen, so its plan can't change. Leave the plan out, or have its payer resume it first.")
 		}
 		now := account.Subscription
 		now.Plan = in.Plan
@@ -174,7 +157,7 @@ func (d *decision) registerAgain(account Account, in Registration, owners []Pers
 			own.Issuer, own.Subject = "", ""
 			own.Version++
 			d.put(own)
-			d.Events = append(d.Events, tell(PersonReleased, was, own, d.now))
+			d.Events = append(d.Events, NewProfileEvent(PersonReleased, was, own, d.now))
 		}
 		return account, nil
 	}
@@ -182,16 +165,16 @@ func (d *decision) registerAgain(account Account, in Registration, owners []Pers
 	for _, id := range owners {
 		p := d.profile(At(account.ID, id))
 		if d.decides(p) {
-			return account, refuse(Conflict, "This account has another owner. Whoever owns it sees to its team.")
+			return account, Refuse(Conflict, "This account has another owner. Whoever owns it sees to its team.")
 		}
 		if p.Status == Active && p.Role == Owner {
 			still++
 		}
 	}
 	if still != account.Owners {
-		return account, refuse(Conflict, "The account's owners have changed just now. Try again.")
+		return account, Refuse(Conflict, "The account's owners have changed just now. Try again.")
 	}
-	if _, _, err := d.invite(account, in.OwnerEmail, Owner, d.rules.every(Edit)); err != nil {
+	if _, _, err := d.invite(account, in.OwnerEmail, Owner, d.rules.AllAreas(Edit)); err != nil {
 		return account, err
 	}
 	return d.account(account), nil
@@ -200,16 +183,6 @@ func (d *decision) registerAgain(account Account, in Registration, owners []Pers
 // decides tells whether a profile is of an owner who is not being erased.
 func (d *decision) decides(p Profile) bool {
 	return p.Status == Active && p.Role == Owner && d.read.Person(p.Member.Person()).Erasing.IsZero()
-}
-
-// account is an account as the decision has it so far.
-func (d *decision) account(a Account) Account {
-	for _, written := range d.Accounts {
-		if written.ID == a.ID {
-			return written
-		}
-	}
-	return a
 }
 
 // Payment is what the platform reports of one.
@@ -229,24 +202,24 @@ const reportSkew = 5 * time.Minute
 // once it is resumed; the next that succeeds ends that. Errors: Invalid (a time
 // that lies ahead), NotFound, Forbidden, Conflict (it is closed).
 func (h *Hub) ReportPayment(ctx context.Context, by Platform, id AccountID, in Payment) (Account, error) {
-	if err := by.may(ReportPayment, ClientOwned); err != nil {
+	if err := by.Authorize(ReportPayment, ClientOwned); err != nil {
 		return Account{}, err
 	}
 	if !id.Valid() {
-		return Account{}, invalid("path.account", "This is no account id.")
+		return Account{}, InvalidField("path.account", "This is no account id.")
 	}
 	at := in.At.UTC().Truncate(time.Millisecond)
 	if at.After(h.Now().Add(reportSkew)) || at.Year() < 1970 {
-		return Account{}, invalid("body.at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
+		return Account{}, InvalidField("body.at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
 	}
 	var account Account
 	err := h.command(ctx, nil, Want{Accounts: []AccountID{id}}, func(d *decision) error {
 		account = d.read.Account(id)
 		switch {
 		case !account.Exists():
-			return refuse(NotFound, "There is no account with this id.")
+			return Refuse(NotFound, "There is no account with this id.")
 		case !account.Open():
-			return refuse(Conflict, "This account was closed, for good.")
+			return Refuse(Conflict, "This account was closed, for good.")
 		}
 		if at.After(account.Subscription.ReportedAt) {
 			d.freezeOverdue(&account)
@@ -259,7 +232,7 @@ func (h *Hub) ReportPayment(ctx context.Context, by Platform, id AccountID, in P
 			}
 			now.Unpaid, now.ReportedAt = in.Failed, at
 			if now.State == SubscriptionActive || now.State == SubscriptionPastDue {
-				now.State = now.running()
+				now.State = now.ActiveState()
 			}
 			d.subscribe(&account, now, as)
 		}
@@ -267,30 +240,4 @@ func (h *Hub) ReportPayment(ctx context.Context, by Platform, id AccountID, in P
 		return nil
 	})
 	return account, err
-}
-
-// CheckAccessOf answers what CheckAccess would answer to the person with that
-// address, signed in with whatever identity their profiles belong to. Errors:
-// Invalid, Forbidden.
-func (h *Hub) CheckAccessOf(ctx context.Context, by Platform, email string, as, id AccountID) (Access, error) {
-	if err := by.may(CheckAnyone, ClientOwned); err != nil {
-		return Access{}, err
-	}
-	email, err := readEmail("body.email", email)
-	if err != nil {
-		return Access{}, err
-	}
-	switch {
-	case !id.Valid():
-		return Access{}, invalid("body.account", "This is no account id.")
-	case as != "" && !as.Valid():
-		return Access{}, invalid("body.as", "This is no agency's id.")
-	}
-	return h.access(ctx, Caller{Actor: Actor{Email: email}, As: as}, id, Profile.released)
-}
-
-// released is a profile that belongs to no identity yet.
-func (p Profile) released() Profile {
-	p.Issuer, p.Subject = "", ""
-	return p
 }

@@ -189,7 +189,7 @@ func (p Profile) StatusAt(now time.Time) Status {
 
 // due is the next moment at which cleanup has something to do with the profile;
 // zero for never.
-func (r Rules) due(p Profile) time.Time {
+func (r Rules) Due(p Profile) time.Time {
 	switch {
 	case p.Status.Over():
 		return p.Since.Add(r.Retention)
@@ -202,14 +202,14 @@ func (r Rules) due(p Profile) time.Time {
 	}
 }
 
-// tooSoon is how long after a request, or after an end date was set, a reminder
+// MinReminderLead is how long after a request, or after an end date was set, a reminder
 // would say nothing new.
-const tooSoon = 24 * time.Hour
+const MinReminderLead = 24 * time.Hour
 
-// remindAt plans the next reminder of a profile from an instant: the moment at
+// RemindAt plans the next reminder of a profile from an instant: the moment at
 // which it was asked for or its date was set, or at which the last reminder went
 // out. least is how far ahead it must lie. Zero is none.
-func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Time {
+func (r Rules) RemindAt(p Profile, from time.Time, least time.Duration) time.Time {
 	var moments []time.Time
 	switch {
 	case p.Status == Pending:
@@ -228,19 +228,27 @@ func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Tim
 }
 
 // assigned tells whether a member of an agency may work for that client.
-func (p Profile) assigned(account AccountID) bool {
+func (p Profile) IsAssigned(account AccountID) bool {
 	return p.Clients == nil || slices.Contains(p.Clients, account)
 }
 
 // granted is what a profile grants, or asks for: what it says, or everything for
 // those who have everything.
-func (r Rules) granted(p Profile) Areas {
+func (r Rules) Granted(p Profile) Areas {
 	if p.Role == Owner || p.Role == Admin || p.Permanent() {
-		return r.every(Edit)
+		return r.AllAreas(Edit)
 	}
-	return r.whole(p.Areas)
+	return r.CompleteAreas(p.Areas)
 }
 
-// Areas is what a profile grants, or asks for while it is pending, with every
-// area named.
-func (h *Hub) Areas(p Profile) Areas { return h.Rules.granted(p) }
+// released is a profile that belongs to no identity yet.
+func (p Profile) Unbound() Profile {
+	p.Issuer, p.Subject = "", ""
+	return p
+}
+
+// nameless is the profile of a person without what tells who they are.
+func (p Profile) WithoutIdentity() Profile {
+	p.Email, p.Issuer, p.Subject = "", "", ""
+	return p
+}

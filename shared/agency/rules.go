@@ -48,9 +48,9 @@ type Plan struct {
 	Currency     string `json:"currency"`
 }
 
-func (r Rules) defaultPlan() string { return r.Plans[0].ID }
+func (r Rules) DefaultPlan() string { return r.Plans[0].ID }
 
-func (r Rules) hasPlan(id string) bool {
+func (r Rules) HasPlan(id string) bool {
 	return slices.ContainsFunc(r.Plans, func(p Plan) bool { return p.ID == id })
 }
 
@@ -65,10 +65,23 @@ func (r Rules) Plan(id string) Plan {
 	return Plan{ID: id, Name: id, Currency: r.Plans[0].Currency}
 }
 
-func (r Rules) planList() string {
+func (r Rules) PlanList() string {
 	ids := make([]string, len(r.Plans))
 	for i, p := range r.Plans {
 		ids[i] = p.ID
 	}
 	return strings.Join(ids, ", ")
+}
+
+// CheckResend refuses a resend that comes too soon, or too often.
+func (r Rules) CheckResend(p Profile, now time.Time) error {
+	next := p.MailedAt.Add(r.ResendAfter)
+	switch {
+	case p.Resends >= r.Resends:
+		return &Error{Code: RateLimited, State: p.Status, RetryAfter: p.ExpiresAt.Sub(now), Message: "This request was sent again as often as it may be. Wait for an answer, or until it expires."}
+	case now.Before(next):
+		return &Error{Code: RateLimited, State: p.Status, RetryAfter: next.Sub(now), Message: "This request was sent not long ago. Give them a day before you send it again."}
+	default:
+		return nil
+	}
 }

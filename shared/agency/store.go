@@ -34,7 +34,7 @@ type Store interface {
 	// Activity lists events, newest first: an account's, those that concern one
 	// agency or, when that is "", all that are not muted; or, when the account is
 	// "", an agency's over all whom it deals with.
-	Activity(ctx context.Context, account, agency AccountID, page Page) (List[Event], error)
+	Activity(ctx context.Context, account, agencyID AccountID, page Page) (List[Event], error)
 	// Counts reads an agency's counts of now.
 	Counts(context.Context, AccountID) (Counts, error)
 	// Months reads an agency's counts of now and, the oldest first, those of its
@@ -178,3 +178,74 @@ type List[T any] struct {
 	Items []T
 	Next  string
 }
+
+// and joins what two parts of a decision need; nothing is wanted twice.
+func (w Want) and(other Want) Want {
+	return Want{
+		Accounts: union(w.Accounts, other.Accounts),
+		Profiles: union(w.Profiles, other.Profiles),
+		People:   union(w.People, other.People),
+		Pairs:    union(w.Pairs, other.Pairs),
+	}
+}
+
+// wellFormed tells whether every id is of its form. One that is not names
+// nothing, and must not reach the store's keys.
+func (w Want) wellFormed() bool {
+	for _, a := range w.Accounts {
+		if !a.Valid() {
+			return false
+		}
+	}
+	for _, p := range w.Profiles {
+		if !p.Addressee.Valid() || !p.Member.Valid() {
+			return false
+		}
+	}
+	for _, p := range w.People {
+		if !p.Valid() {
+			return false
+		}
+	}
+	for _, p := range w.Pairs {
+		if !p.Addressee.Valid() || !p.Agency.Valid() {
+			return false
+		}
+	}
+	return true
+}
+
+func union[K comparable](a, b []K) []K {
+	var out []K
+	seen := map[K]bool{}
+	for _, k := range append(append([]K{}, a...), b...) {
+		if !seen[k] {
+			seen[k] = true
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// pageSize is how many rows one step of something long takes.
+const pageSize = 25
+
+// eachPage goes through a list, whose pages are read by step.
+func eachPage(step func(Page) (next string, err error)) error {
+	for cursor := ""; ; {
+		next, err := step(Page{Limit: pageSize, Cursor: cursor})
+		if err != nil || next == "" {
+			return err
+		}
+		cursor = next
+	}
+}
+
+// ErrBusy is what a Store answers when it has no capacity for a transaction at
+// this moment. Nothing was written.
+var ErrBusy = errors.New("agency: the store is busy")
+
+// ErrConflict is what a Store answers when something that a decision rested on
+// has changed since it was read. Nothing was written; the use case loads again
+// and decides again.
+var ErrConflict = errors.New("agency: what the decision rested on has changed")

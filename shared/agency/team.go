@@ -60,11 +60,11 @@ type Invitation struct {
 // Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner, Conflict (who
 // is being erased can't be an owner).
 func (h *Hub) InvitePerson(ctx context.Context, caller Caller, id AccountID, in Invitation) (p Profile, added bool, err error) {
-	email, err := readEmail("body.email", in.Email)
+	email, err := ParseEmail("body.email", in.Email)
 	if err != nil {
 		return Profile{}, false, err
 	}
-	areas, err := h.Rules.readRole(in.Role, in.Areas, true)
+	areas, err := h.Rules.ParseRole(in.Role, in.Areas, true)
 	if err != nil {
 		return Profile{}, false, err
 	}
@@ -76,7 +76,7 @@ func (h *Hub) InvitePerson(ctx context.Context, caller Caller, id AccountID, in 
 			return err
 		}
 		if s.account.Ownership == AgencyOwned && in.Role != Member {
-			return invalid("body.role", "In an account that an agency owns, every person is a member.")
+			return InvalidField("body.role", "In an account that an agency owns, every person is a member.")
 		}
 		if err := s.mayTouch(d.profile(At(id, person)), in.Role); err != nil {
 			return err
@@ -87,30 +87,10 @@ func (h *Hub) InvitePerson(ctx context.Context, caller Caller, id AccountID, in 
 	return p, added, err
 }
 
-// readRole checks a role and the areas given with it. A new member must be
-// given some.
-func (r Rules) readRole(role Role, areas Areas, beginning bool) (Areas, error) {
-	switch {
-	case !role.Valid() && (beginning || role != ""):
-		return nil, invalid("body.role", "A role is owner, admin or member.")
-	case role == Owner || role == Admin:
-		if areas != nil {
-			return nil, invalid("body.areas", "Owners and admins have every area. Leave the areas out.")
-		}
-		return r.every(Edit), nil
-	case areas == nil && !beginning:
-		return nil, nil
-	case areas == nil:
-		return nil, invalid("body.areas", "Say which areas the member may view or edit.")
-	default:
-		return r.readAreas("body.areas", areas)
-	}
-}
-
 // mayTouch holds an admin back from what is an owner's, and from making one.
 func (s standing) mayTouch(target Profile, role Role) error {
 	if s.may(ManagePersons) == NotOwners && (target.Status == Active && target.Role == Owner || role == Owner) {
-		return refuse(Forbidden, "Only an owner can make, change or remove an owner.")
+		return Refuse(Forbidden, "Only an owner can make, change or remove an owner.")
 	}
 	return nil
 }
@@ -122,7 +102,7 @@ func (d *decision) invite(account Account, email string, role Role, areas Areas)
 		return was, false, err
 	}
 	p = was
-	p.Email, p.AccountName, p.Ownership, p.Subscription = email, account.Name, account.Ownership, account.Subscription.copy()
+	p.Email, p.AccountName, p.Ownership, p.Subscription = email, account.Name, account.Ownership, account.Subscription.Summary()
 	p, err = d.apply(p, Step{Do: Invite, By: AccountSide, Role: role, Areas: areas})
 	if err != nil {
 		return p, false, err
@@ -138,42 +118,6 @@ func (d *decision) mayOwn(p Profile, role Role) error {
 	if role == Owner && !d.read.Person(p.Member.Person()).Erasing.IsZero() {
 		return errBeingErased()
 	}
-	return nil
-}
-
-// join notes in which client-owned accounts the person of a profile is active.
-func (d *decision) join(p Profile) {
-	was := d.read.Person(p.Member.Person())
-	now := was
-	now.Email = p.Email
-	if p.Ownership == ClientOwned {
-		if p.Status == Active {
-			now = now.joined(p.Account())
-		} else {
-			now = now.without(p.Account())
-		}
-	}
-	now.Version++
-	d.People = append(d.People, now)
-}
-
-// countOwners keeps the count of an open account's owners, and keeps the last one.
-func (d *decision) countOwners(account Account, was, now Profile) error {
-	count := func(p Profile) int {
-		if p.Status == Active && p.Role == Owner {
-			return 1
-		}
-		return 0
-	}
-	change := count(now) - count(was)
-	if change == 0 || account.Ownership == AgencyOwned || !account.Open() {
-		return nil
-	}
-	account.Owners += change
-	if account.Owners < 1 {
-		return &Error{Code: LastOwner, State: was.Status, Message: "This is the account's last owner. Make somebody else an owner first."}
-	}
-	d.putAccount(&account)
 	return nil
 }
 
@@ -198,12 +142,12 @@ const MaxAssigned = 90
 // NotActive, LastOwner, Conflict (as InvitePerson's).
 func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, member Party, in MemberChange) (Profile, error) {
 	if in.Role == "" && in.Areas == nil && in.Until == nil && in.Clients == nil {
-		return Profile{}, invalid("body", "Say what to change.")
+		return Profile{}, InvalidField("body", "Say what to change.")
 	}
 	if member.Account() != "" {
 		return h.restrict(ctx, caller, id, member.Account(), in)
 	}
-	areas, err := h.Rules.readRole(in.Role, in.Areas, false)
+	areas, err := h.Rules.ParseRole(in.Role, in.Areas, false)
 	if err != nil {
 		return Profile{}, err
 	}
@@ -231,11 +175,11 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 		}
 		switch {
 		case s.account.Ownership == AgencyOwned && role != Member:
-			return invalid("body.role", "In an account that an agency owns, every person is a member.")
+			return InvalidField("body.role", "In an account that an agency owns, every person is a member.")
 		case role != Member && in.Areas != nil:
-			return invalid("body.areas", "Owners and admins have every area. Leave the areas out.")
+			return InvalidField("body.areas", "Owners and admins have every area. Leave the areas out.")
 		case in.Clients != nil && *in.Clients != nil && (role != Member || s.account.Ownership == AgencyOwned):
-			return invalid("body.clients", "Only a member of an agency can be limited to some of its clients.")
+			return InvalidField("body.clients", "Only a member of an agency can be limited to some of its clients.")
 		}
 		if err := s.mayTouch(was, role); err != nil {
 			return err
@@ -254,45 +198,45 @@ func (h *Hub) ChangeMember(ctx context.Context, caller Caller, id AccountID, mem
 // readPerson checks what only some members can be given.
 func (in MemberChange) readPerson() error {
 	if in.Until != nil {
-		return invalid("body.until", "Only an agency's access has an end date.")
+		return InvalidField("body.until", "Only an agency's access has an end date.")
 	}
 	if in.Clients == nil {
 		return nil
 	}
 	if len(*in.Clients) > MaxAssigned {
-		return invalid("body.clients", "A member can be limited to at most %d clients.", MaxAssigned)
+		return InvalidField("body.clients", "A member can be limited to at most %d clients.", MaxAssigned)
 	}
 	for _, id := range *in.Clients {
 		if !id.Valid() {
-			return invalid("body.clients", "One of the clients is no account id.")
+			return InvalidField("body.clients", "One of the clients is no account id.")
 		}
 	}
 	return nil
 }
 
-func (h *Hub) restrict(ctx context.Context, caller Caller, id, agency AccountID, in MemberChange) (Profile, error) {
+func (h *Hub) restrict(ctx context.Context, caller Caller, id, agencyID AccountID, in MemberChange) (Profile, error) {
 	if in.Role != "" {
-		return Profile{}, invalid("body.role", "An agency has no role. Give it areas.")
+		return Profile{}, InvalidField("body.role", "An agency has no role. Give it areas.")
 	}
 	if in.Clients != nil {
-		return Profile{}, invalid("body.clients", "Only persons are assigned to clients.")
+		return Profile{}, InvalidField("body.clients", "Only persons are assigned to clients.")
 	}
 	step := Step{Do: Restrict, By: AccountSide, Until: in.Until}
 	if in.Until != nil && !in.Until.IsZero() {
-		until, err := readUntil(in.Until, h.Now())
+		until, err := ParseUntil(in.Until, h.Now())
 		if err != nil {
 			return Profile{}, err
 		}
 		step.Until = until
 	}
 	if in.Areas != nil {
-		areas, err := h.Rules.readAreas("body.areas", in.Areas)
+		areas, err := h.Rules.ParseAreas("body.areas", in.Areas)
 		if err != nil {
 			return Profile{}, err
 		}
 		step.Areas = areas
 	}
-	return h.decide(ctx, caller, id, agency, step, false)
+	return h.decide(ctx, caller, id, agencyID, step, false)
 }
 
 // RemoveMember takes a member's access away: it revokes an agency's, and with
@@ -300,18 +244,18 @@ func (h *Hub) restrict(ctx context.Context, caller Caller, id, agency AccountID,
 // Invalid (blocking a person), IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden, NotActive, LastOwner.
 func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, member Party, block bool) (Profile, error) {
-	if agency := member.Account(); agency != "" {
-		return h.decide(ctx, caller, id, agency, Step{Do: Revoke, By: AccountSide}, block)
+	if agencyID := member.Account(); agencyID != "" {
+		return h.decide(ctx, caller, id, agencyID, Step{Do: Revoke, By: AccountSide}, block)
 	}
 	if block {
-		return Profile{}, invalid("query.block", "Only an agency can be blocked.")
+		return Profile{}, InvalidField("query.block", "Only an agency can be blocked.")
 	}
 	key := ProfileKey{Addressee: Party(id), Member: member}
 	self := caller.As == "" && member == Party(caller.ID())
 	want := wantStanding(caller, id).and(Want{Profiles: []ProfileKey{key}, People: []PersonID{PersonID(member)}})
 	var p Profile
 	err := h.command(ctx, &caller, want, func(d *decision) error {
-		if p = d.profile(key); self && p.Status == Left && !p.boundToAnother(caller.Actor) {
+		if p = d.profile(key); self && p.Status == Left && !p.IsBoundToAnother(caller.Actor) {
 			return nil
 		}
 		s, err := d.stand(id)
@@ -340,4 +284,4 @@ func (h *Hub) RemoveMember(ctx context.Context, caller Caller, id AccountID, mem
 	return p, err
 }
 
-func noSuchMember() error { return refuse(NotFound, "There is no such member in this account.") }
+func noSuchMember() error { return Refuse(NotFound, "There is no such member in this account.") }

@@ -18,17 +18,17 @@ const (
 	MaxEmail   = 254
 )
 
-// readName checks the name of an account: plain text on one line that reads in
+// ParseName checks the name of an account: plain text on one line that reads in
 // the order in which it is written.
-func readName(field, given string) (string, error) {
+func ParseName(field, given string) (string, error) {
 	name := oneLine(given)
 	switch {
 	case strings.ContainsFunc(given, unsafe):
-		return "", invalid(field, "A name is plain text on one line, without control characters.")
+		return "", InvalidField(field, "A name is plain text on one line, without control characters.")
 	case !strings.ContainsFunc(name, visible):
-		return "", invalid(field, "Give it a name.")
+		return "", InvalidField(field, "Give it a name.")
 	case utf8.RuneCountInString(name) > MaxName:
-		return "", invalid(field, "A name has at most %d characters.", MaxName)
+		return "", InvalidField(field, "A name has at most %d characters.", MaxName)
 	}
 	return name, nil
 }
@@ -39,27 +39,27 @@ func oneLine(given string) string { return strings.Join(strings.Fields(norm.NFC.
 // SameName tells whether two texts, as they were typed, are the same name.
 func SameName(a, b string) bool { return oneLine(a) == oneLine(b) }
 
-// readMessage checks the message of a request: plain text, whose line breaks
+// ParseMessage checks the message of a request: plain text, whose line breaks
 // become blanks.
-func readMessage(field, given string) (string, error) {
+func ParseMessage(field, given string) (string, error) {
 	message := oneLine(given)
 	switch {
 	case strings.ContainsFunc(message, unsafe):
-		return "", invalid(field, "A message is plain text without control characters.")
+		return "", InvalidField(field, "A message is plain text without control characters.")
 	case utf8.RuneCountInString(message) > MaxMessage:
-		return "", invalid(field, "A message has at most %d characters.", MaxMessage)
+		return "", InvalidField(field, "A message has at most %d characters.", MaxMessage)
 	}
 	return message, nil
 }
 
-// readEmail checks an address and normalises it.
-func readEmail(field, given string) (string, error) {
+// ParseEmail checks an address and normalises it.
+func ParseEmail(field, given string) (string, error) {
 	email := NormaliseEmail(given)
 	parsed, err := mail.ParseAddress(email)
 	_, domain, _ := strings.Cut(email, "@")
 	if err != nil || parsed.Address != email || len(email) > MaxEmail || !strings.Contains(domain, ".") || domain[0] == '[' ||
 		strings.ContainsFunc(email, unsafe) || strings.ContainsFunc(email, unicode.IsSpace) {
-		return "", invalid(field, "Give an email address, such as ann@example.com.")
+		return "", InvalidField(field, "Give an email address, such as ann@example.com.")
 	}
 	return email, nil
 }
@@ -67,18 +67,18 @@ func readEmail(field, given string) (string, error) {
 // farthest is how far ahead an end date may lie, in years.
 const farthest = 100
 
-// readUntil checks an end date and brings it into the form in which it is kept:
+// ParseUntil checks an end date and brings it into the form in which it is kept:
 // UTC, in whole milliseconds. nil is none given.
-func readUntil(given *time.Time, now time.Time) (*time.Time, error) {
+func ParseUntil(given *time.Time, now time.Time) (*time.Time, error) {
 	if given == nil {
 		return nil, nil
 	}
 	until := given.UTC().Truncate(time.Millisecond)
 	switch {
 	case !until.After(now):
-		return nil, invalid("body.until", "The end date must lie ahead.")
+		return nil, InvalidField("body.until", "The end date must lie ahead.")
 	case until.After(now.AddDate(farthest, 0, 0)):
-		return nil, invalid("body.until", "The end date must lie within %d years. Leave it out for access without an end.", farthest)
+		return nil, InvalidField("body.until", "The end date must lie within %d years. Leave it out for access without an end.", farthest)
 	}
 	return &until, nil
 }

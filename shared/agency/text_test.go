@@ -35,13 +35,13 @@ var hostile = map[string]string{
 
 func TestHostileTextIsRefused(t *testing.T) {
 	for name, text := range hostile {
-		for reader, read := range map[string]func(string, string) (string, error){"name": readName, "message": readMessage} {
+		for reader, read := range map[string]func(string, string) (string, error){"name": ParseName, "message": ParseMessage} {
 			got, err := read("body.x", text)
 			if CodeOf(err) != Invalid || got != "" {
 				t.Errorf("%s as a %s: %q, %v", name, reader, got, err)
 			}
 		}
-		if got, err := readEmail("body.email", strings.ReplaceAll(text, " ", "")+"@client.test"); CodeOf(err) != Invalid {
+		if got, err := ParseEmail("body.email", strings.ReplaceAll(text, " ", "")+"@client.test"); CodeOf(err) != Invalid {
 			t.Errorf("%s in an address: %+q, %v", name, got, err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestReadName(t *testing.T) {
 		{name: "a newline at the end", given: "Acme\n", refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := readName("body.name", tt.given)
+			got, err := ParseName("body.name", tt.given)
 			if got != tt.want || tt.refused != (CodeOf(err) == Invalid) || !tt.refused && err != nil {
 				t.Errorf("%+q, %v; want %+q", got, err, tt.want)
 			}
@@ -102,7 +102,7 @@ func TestReadMessage(t *testing.T) {
 		{name: "501 characters", given: strings.Repeat("ß", MaxMessage+1), refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := readMessage("body.message", tt.given)
+			got, err := ParseMessage("body.message", tt.given)
 			if got != tt.want || tt.refused != (CodeOf(err) == Invalid) {
 				t.Errorf("%q, %v; want %q", got, err, tt.want)
 			}
@@ -145,7 +145,7 @@ func TestReadEmail(t *testing.T) {
 		{"ann@[127.0.0.1]", ""},
 		{"mailto:ann@client.test", ""},
 	} {
-		got, err := readEmail("body.email", tt.given)
+		got, err := ParseEmail("body.email", tt.given)
 		if got != tt.want || (tt.want == "") != (CodeOf(err) == Invalid) {
 			t.Errorf("%+q: %+q, %v; want %+q", tt.given, got, err, tt.want)
 		}
@@ -160,7 +160,7 @@ func TestTextHolds(t *testing.T) {
 		for _, r := range []struct {
 			read func(string, string) (string, error)
 			most int
-		}{{readName, MaxName}, {readMessage, MaxMessage}, {readEmail, MaxEmail}} {
+		}{{ParseName, MaxName}, {ParseMessage, MaxMessage}, {ParseEmail, MaxEmail}} {
 			got, err := r.read("body.x", given)
 			if err != nil {
 				continue
@@ -192,13 +192,13 @@ func TestReadAreas(t *testing.T) {
 		{name: "unknown levels", given: Areas{"pages": "admin", "mail": ""}, fields: []string{"body.areas.mail", "body.areas.pages"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := someRules.readAreas("body.areas", tt.given)
+			got, err := someRules.ParseAreas("body.areas", tt.given)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
 			var fields []string
 			if err != nil {
-				for _, f := range err.(*Error).Fields { //nolint:errorlint,forcetypeassert // readAreas answers its own refusals bare
+				for _, f := range err.(*Error).Fields { //nolint:errorlint,forcetypeassert // ParseAreas answers its own refusals bare
 					fields = append(fields, f.Field)
 				}
 			}
@@ -232,7 +232,7 @@ func TestAreasHold(t *testing.T) {
 		if frozen := a.atMostView(); !frozen.within(a) || frozen.Any() != a.Any() {
 			t.Fatalf("%v frozen is %v", a, frozen)
 		}
-		if a.Equal(b) != (a.within(b) && b.within(a)) || !a.Equal(someRules.whole(a).higher(a)) {
+		if a.Equal(b) != (a.within(b) && b.within(a)) || !a.Equal(someRules.CompleteAreas(a).higher(a)) {
 			t.Fatalf("%v and %v", a, b)
 		}
 	})

@@ -134,7 +134,7 @@ var personTable = map[Action]transition{
 // Invalid (more areas than asked for, an end date that is not ahead).
 func Apply(p Profile, s Step) (Profile, []Event, error) {
 	if p.Permanent() && s.By != ClockSide && s.Do != Create {
-		return p, nil, refuse(PermanentlyOwned, "The agency owns this account for good: its connection can't be requested, decided, limited or ended.")
+		return p, nil, Refuse(PermanentlyOwned, "The agency owns this account for good: its connection can't be requested, decided, limited or ended.")
 	}
 	table := personTable
 	if p.Kind() == AgencyKind {
@@ -142,7 +142,7 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 	}
 	row, ok := table[s.Do]
 	if !ok || row.by != s.By {
-		return p, nil, refuse(Forbidden, "That can't be done to this member from your side.")
+		return p, nil, Refuse(Forbidden, "That can't be done to this member from your side.")
 	}
 
 	settled, events := Settle(p, s.At)
@@ -165,7 +165,7 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 		if repeats(row, settled, s) {
 			return p, nil, nil
 		}
-		return p, nil, refuseState(s.Do, settled)
+		return p, nil, RefuseState(s.Do, settled)
 	}
 	next, err := row.step(settled, s)
 	if err != nil {
@@ -179,7 +179,7 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 		as = PersonChanged
 	}
 	next.Version = settled.Version + 1
-	return next, append(events, tell(as, settled, next, s.At)), nil
+	return next, append(events, NewProfileEvent(as, settled, next, s.At)), nil
 }
 
 // Settle records what the clock has already decided: an overdue request is
@@ -194,7 +194,7 @@ func Settle(p Profile, now time.Time) (Profile, []Event) {
 		as, at = ConnectionLapsed, p.Until
 	}
 	next.Status, next.Since, next.Version = status, at, p.Version+1
-	return next, []Event{tell(as, p, next, now)}
+	return next, []Event{NewProfileEvent(as, p, next, now)}
 }
 
 // step makes the row's change to a profile that is in one of its from states.
@@ -220,10 +220,10 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		next.Resends, next.MailedAt = p.Resends+1, s.At
 	case Accept:
 		if s.Number != p.Request {
-			return p, errOtherRequest(p)
+			return p, RefuseOtherRequest(p)
 		}
 		if s.Areas != nil && !s.Areas.within(p.Areas) {
-			return p, invalid("body.areas", "You can grant less than what was asked for, not more.")
+			return p, InvalidField("body.areas", "You can grant less than what was asked for, not more.")
 		}
 		fallthrough
 	case Restrict, Change:
@@ -235,7 +235,7 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		}
 		if s.Until != nil {
 			if !s.Until.IsZero() && !s.Until.After(s.At) {
-				return p, invalid("body.until", "The end date must lie ahead.")
+				return p, InvalidField("body.until", "The end date must lie ahead.")
 			}
 			next.Until = *s.Until
 		}
@@ -259,7 +259,7 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 	return next, nil
 }
 
-func errOtherRequest(p Profile) error {
+func RefuseOtherRequest(p Profile) error {
 	return &Error{Code: Conflict, State: p.Status, Message: "The request has changed since you looked at it. Look at it again before you accept."}
 }
 
@@ -283,7 +283,7 @@ func unchanged(do Action, p, next Profile) bool {
 		p.Issuer == next.Issuer && p.Subject == next.Subject
 }
 
-func refuseState(do Action, p Profile) error {
+func RefuseState(do Action, p Profile) error {
 	refusal := &Error{Code: NotActive, State: p.Status}
 	switch {
 	case do == Request && p.Status == Pending:
@@ -318,10 +318,10 @@ func (s Status) sentence() string {
 
 // tell is the event of one profile's change. Who did it is filled in by the use
 // case, as is the event's id.
-func tell(as EventType, was, now Profile, at time.Time) Event {
+func NewProfileEvent(as EventType, was, now Profile, at time.Time) Event {
 	return Event{
 		Type: as, At: at, Addressee: now.Addressee, Agency: now.Member.Account(), Member: now.Member,
 		Ownership: now.Ownership, Request: now.Request, Version: now.Version, Muted: now.Muted,
-		Was: was.state(), Now: now.state(),
+		Was: was.EventState(), Now: now.EventState(),
 	}
 }

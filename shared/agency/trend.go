@@ -27,20 +27,20 @@ type TrendMonth struct {
 // Trend tells how the agency's clients came and went in the last TrendMonths.
 // Staff who are limited to some clients see none of it. Errors: IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) Trend(ctx context.Context, actor Actor, agency AccountID) (Trend, error) {
+func (h *Hub) Trend(ctx context.Context, actor Actor, agencyID AccountID) (Trend, error) {
 	caller := Caller{Actor: actor}
 	var now time.Time
 	var me Profile
-	err := h.command(ctx, &caller, wantStanding(caller, agency), func(d *decision) error {
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
 		now = d.now
-		s, err := d.standInAgency(SeeClients, agency)
+		s, err := d.standInAgency(SeeClients, agencyID)
 		me = s.profile
 		return err
 	})
 	if err != nil || me.Clients != nil {
 		return nil, err
 	}
-	present, months, err := h.Store.Months(ctx, agency, month(now).AddDate(0, 1-TrendMonths, 0))
+	present, months, err := h.Store.Months(ctx, agencyID, StartOfMonth(now).AddDate(0, 1-TrendMonths, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func newTrend(present Counts, months []Month, now time.Time) Trend {
 	}
 	trend := make(Trend, TrendMonths)
 	for i := TrendMonths - 1; i >= 0; i-- {
-		begin := month(now).AddDate(0, i+1-TrendMonths, 0)
+		begin := StartOfMonth(now).AddDate(0, i+1-TrendMonths, 0)
 		of := happened[begin]
 		trend[i] = TrendMonth{
 			Begin: begin, Clients: clients, Accepted: of[ConnectionAccepted], Denied: of[ConnectionDenied],
@@ -71,10 +71,4 @@ func newTrend(present Counts, months []Month, now time.Time) Trend {
 		clients -= came - went
 	}
 	return trend
-}
-
-// month is the first instant of an instant's UTC month.
-func month(t time.Time) time.Time {
-	y, m, _ := t.UTC().Date()
-	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
 }

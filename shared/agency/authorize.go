@@ -2,7 +2,7 @@ package agency
 
 // standing is how a caller stands to an account in one decision.
 type standing struct {
-	Position
+	CallerRole
 	account Account
 	// profile is the profile by which the caller acts: their own in the
 	// account, or, with an agency's hat on, their own in the agency.
@@ -26,24 +26,24 @@ func wantStanding(c Caller, account AccountID) Want {
 // IdentityChanged, and NotFound for whoever may not see the account.
 func (d *decision) stand(account AccountID) (standing, error) {
 	c := *d.caller
-	s := standing{account: d.read.Account(account), Position: Stranger}
+	s := standing{account: d.read.Account(account), CallerRole: Stranger}
 	own := At(account, c.ID())
 	if c.As != "" {
 		own = At(c.As, c.ID())
 	}
 	s.profile = d.profile(own)
 	active := s.profile.StatusAt(d.now) == Active
-	if active && s.profile.boundToAnother(c.Actor) {
-		return s, refuse(IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
+	if active && s.profile.IsBoundToAnother(c.Actor) {
+		return s, Refuse(IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
 	}
 	if active && s.account.Open() && d.read.Person(c.ID()).Erasing.IsZero() {
 		if c.As == "" {
-			s.Position = position(s.profile.Role, "", "")
-		} else if connection := d.read.Profile(At(account, c.As)); connection.StatusAt(d.now) == Active && d.read.Account(c.As).Agency() && s.profile.assigned(account) {
-			s.Position = position("", connection.Ownership, s.profile.Role)
+			s.CallerRole = CallerRoleOf(s.profile.Role, "", "")
+		} else if connection := d.read.Profile(At(account, c.As)); connection.StatusAt(d.now) == Active && d.read.Account(c.As).Agency() && s.profile.IsAssigned(account) {
+			s.CallerRole = CallerRoleOf("", connection.Ownership, s.profile.Role)
 		}
 	}
-	if s.Position == Stranger {
+	if s.CallerRole == Stranger {
 		return s, noSuchAccount()
 	}
 	s.profile = d.bind(s.profile)
@@ -69,16 +69,18 @@ func (d *decision) standAs(op Operation, account AccountID) (standing, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, s.may(op).refusal()
+	return s, s.may(op).Refusal()
 }
 
-func (s standing) may(op Operation) Answer { return may(op, s.Position, s.account.Ownership) }
+func (s standing) may(op Operation) Permission {
+	return PermissionFor(op, s.CallerRole, s.account.Ownership)
+}
 
 // mayOn is may for an operation on a member, who is there or not. Whoever can't
 // list the team gets one answer for every member: who is in an account is not
 // theirs to find out.
 func (s standing) mayOn(op Operation, there bool) error {
-	err := s.may(op).refusal()
+	err := s.may(op).Refusal()
 	if !there && (err == nil || s.may(SeeTeam) == Yes) {
 		return noSuchMember()
 	}
@@ -86,62 +88,21 @@ func (s standing) mayOn(op Operation, there bool) error {
 }
 
 // standInAgency is standAs in the caller's own agency, whose hub must be on.
-func (d *decision) standInAgency(op Operation, agency AccountID) (standing, error) {
-	s, err := d.standAs(op, agency)
+func (d *decision) standInAgency(op Operation, agencyID AccountID) (standing, error) {
+	s, err := d.standAs(op, agencyID)
 	if err == nil && !s.account.Agency() {
-		err = refuse(Conflict, "The agency hub of this account is off. An owner can switch it on.")
+		err = Refuse(Conflict, "The agency hub of this account is off. An owner can switch it on.")
 	}
 	return s, err
 }
 
 func noSuchAccount() error {
-	return refuse(NotFound, "There is no such account, or you have no access to it.")
+	return Refuse(NotFound, "There is no such account, or you have no access to it.")
 }
 
-// and joins what two parts of a decision need; nothing is wanted twice.
-func (w Want) and(other Want) Want {
-	return Want{
-		Accounts: union(w.Accounts, other.Accounts),
-		Profiles: union(w.Profiles, other.Profiles),
-		People:   union(w.People, other.People),
-		Pairs:    union(w.Pairs, other.Pairs),
+func checkAs(c Caller) error {
+	if c.As != "" && !c.As.Valid() {
+		return InvalidField("query.as", "This is no agency's id.")
 	}
-}
-
-// wellFormed tells whether every id is of its form. One that is not names
-// nothing, and must not reach the store's keys.
-func (w Want) wellFormed() bool {
-	for _, a := range w.Accounts {
-		if !a.Valid() {
-			return false
-		}
-	}
-	for _, p := range w.Profiles {
-		if !p.Addressee.Valid() || !p.Member.Valid() {
-			return false
-		}
-	}
-	for _, p := range w.People {
-		if !p.Valid() {
-			return false
-		}
-	}
-	for _, p := range w.Pairs {
-		if !p.Addressee.Valid() || !p.Agency.Valid() {
-			return false
-		}
-	}
-	return true
-}
-
-func union[K comparable](a, b []K) []K {
-	var out []K
-	seen := map[K]bool{}
-	for _, k := range append(append([]K{}, a...), b...) {
-		if !seen[k] {
-			seen[k] = true
-			out = append(out, k)
-		}
-	}
-	return out
+	return nil
 }

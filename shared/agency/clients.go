@@ -1,0 +1,93 @@
+package agency
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Clients lists the agency's clients in every state, or in one, with the
+// agency's counts. Rows that the clock has ended, and nobody has recorded yet,
+// are left out of the lists of pending and active ones. Errors: Invalid,
+// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) Clients(ctx context.Context, actor Actor, agencyID AccountID, filter ClientFilter, page Page) (List[Profile], Counts, error) {
+	if filter.Status != "" && !filter.Status.Valid() {
+		return List[Profile]{}, Counts{}, InvalidField("query.status", "There is no such status.")
+	}
+	if filter.Prefix != "" && filter.Status == "" {
+		return List[Profile]{}, Counts{}, InvalidField("query.prefix", "A prefix needs a status: search within one.")
+	}
+	if filter.Ended && filter.Status != "" {
+		return List[Profile]{}, Counts{}, InvalidField("query.status", "Ask for one status, or for all that has ended.")
+	}
+	caller := Caller{Actor: actor}
+	var now time.Time
+	var me Profile
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+		now = d.now
+		s, err := d.standInAgency(SeeClients, agencyID)
+		me = s.profile
+		return err
+	})
+	if err != nil {
+		return List[Profile]{}, Counts{}, err
+	}
+	if me.Clients != nil {
+		return h.assignedClients(ctx, agencyID, me.Clients, filter, now)
+	}
+	counts, err := h.Store.Counts(ctx, agencyID)
+	if err != nil {
+		return List[Profile]{}, Counts{}, err
+	}
+	rows, err := h.Store.Clients(ctx, agencyID, filter, page)
+	if err != nil {
+		return List[Profile]{}, Counts{}, err
+	}
+	list := List[Profile]{Next: rows.Next}
+	for _, p := range rows.Items {
+		if filter.holds(p, now) {
+			list.Items = append(list.Items, p)
+		}
+	}
+	return list, counts, nil
+}
+
+// assignedClients lists the clients that a member of an agency is limited to:
+// all on one page, with counts of these alone.
+func (h *Hub) assignedClients(ctx context.Context, agencyID AccountID, assigned []AccountID, filter ClientFilter, now time.Time) (List[Profile], Counts, error) {
+	var list List[Profile]
+	var counts Counts
+	if len(assigned) == 0 {
+		return list, counts, nil
+	}
+	var want Want
+	for _, id := range assigned {
+		want.Profiles = append(want.Profiles, At(id, agencyID))
+	}
+	read, err := h.Store.Load(ctx, want.and(Want{}))
+	if err != nil {
+		return list, counts, err
+	}
+	for _, p := range read.Profiles {
+		if p.Version == 0 || p.Status == Moved {
+			continue
+		}
+		switch status := p.StatusAt(now); {
+		case status == Active && p.Ownership == AgencyOwned:
+			counts.Owned++
+		case status == Active:
+			counts.Connected++
+		case status == Pending:
+			counts.Pending++
+		}
+		if filter.holds(p, now) && strings.HasPrefix(Fold(p.AccountName), Fold(filter.Prefix)) {
+			list.Items = append(list.Items, p)
+		}
+	}
+	slices.SortFunc(list.Items, func(a, b Profile) int {
+		return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(Fold(a.AccountName), Fold(b.AccountName)), cmp.Compare(a.Addressee, b.Addressee))
+	})
+	return list, counts, nil
+}
