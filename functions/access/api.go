@@ -8,10 +8,11 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // api is what this function serves: the access check, the hot path.
-func api(hub *agency.Hub) *rest.API {
+func api(hub *service.Hub) *rest.API {
 	a := rest.New("access")
 	rest.Handle(a, huma.Operation{
 		OperationID: "check-access", Method: http.MethodGet, Path: "/v1/accounts/{account}/access", Tags: []string{"access"},

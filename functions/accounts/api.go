@@ -9,11 +9,12 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // api is what this function serves: opening, creating, listing, reading and
 // renaming accounts, and what happened in them.
-func api(hub *agency.Hub) *rest.API {
+func api(hub *service.Hub) *rest.API {
 	a := rest.New("accounts")
 	h := handlers{hub}
 	rest.Handle(a, huma.Operation{
@@ -72,11 +73,11 @@ func api(hub *agency.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *agency.Hub }
+type handlers struct{ hub *service.Hub }
 
 type accountOutput struct{ Body rest.Account }
 
-func (h handlers) account(v agency.AccountView, err error) (*accountOutput, error) {
+func (h handlers) account(v service.AccountView, err error) (*accountOutput, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -129,11 +130,11 @@ type clientInput struct {
 }
 
 func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInput) (*accountOutput, error) {
-	account := agency.NewClientAccount{
+	account := service.NewClientAccount{
 		Name: in.Body.Name, Plan: in.Body.Plan, ConfirmPermanentOwnership: in.Body.ConfirmPermanentOwnership,
 	}
 	if c := in.Body.Client; c != nil {
-		account.Client = &agency.NewClient{Email: c.Email, Areas: agency.Areas(c.Areas)}
+		account.Client = &service.NewClient{Email: c.Email, Areas: agency.Areas(c.Areas)}
 	}
 	return h.account(h.hub.CreateAccount(ctx, actor, agency.AccountID(in.Agency), in.Key, account))
 }
@@ -141,7 +142,7 @@ func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInpu
 type listOutput[T any] struct{ Body rest.List[T] }
 
 func (h handlers) mine(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*listOutput[rest.Account], error) {
-	page, err := h.hub.MyAccounts(ctx, actor, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.hub.MyAccounts(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +247,7 @@ func newLine(e agency.Event) Line {
 
 func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*listOutput[Line], error) {
 	caller, account := in.Caller(actor)
-	page, err := h.hub.AccountActivity(ctx, caller, account, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.hub.AccountActivity(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +268,7 @@ type clientLine struct {
 
 func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *agencyActivityInput) (*listOutput[clientLine], error) {
 	of := agency.AccountID(in.Agency)
-	page, err := h.hub.AgencyActivity(ctx, actor, of, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.hub.AgencyActivity(ctx, actor, of, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -307,8 +308,8 @@ type clientCounts struct {
 }
 
 func (h handlers) clients(ctx context.Context, actor agency.Actor, in *clientsInput) (*clientsOutput, error) {
-	filter := agency.ClientFilter{Status: agency.Status(in.Status), Prefix: in.Prefix}
-	page, counts, err := h.hub.Clients(ctx, actor, agency.AccountID(in.Agency), filter, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	filter := service.ClientFilter{Status: agency.Status(in.Status), Prefix: in.Prefix}
+	page, counts, err := h.hub.Clients(ctx, actor, agency.AccountID(in.Agency), filter, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}

@@ -9,10 +9,11 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // api is what this function serves.
-func api(hub *agency.Hub) *rest.API {
+func api(hub *service.Hub) *rest.API {
 	a := rest.New("approvals")
 	h := handlers{hub}
 	const member = "/v1/accounts/{account}/team/{member}"
@@ -63,7 +64,7 @@ func api(hub *agency.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *agency.Hub }
+type handlers struct{ hub *service.Hub }
 
 type connectionOutput struct{ Body rest.Connection }
 
@@ -90,8 +91,8 @@ type Acceptance struct {
 	Until   *time.Time `json:"until" required:"false" doc:"When the access ends by itself; null for never."`
 }
 
-func (in Acceptance) terms() agency.Acceptance {
-	return agency.Acceptance{Request: in.Request, Areas: agency.Areas(in.Areas), Until: in.Until}
+func (in Acceptance) terms() service.Acceptance {
+	return service.Acceptance{Request: in.Request, Areas: agency.Areas(in.Areas), Until: in.Until}
 }
 
 func (h handlers) accept(ctx context.Context, actor agency.Actor, in *acceptInput) (*connectionOutput, error) {
@@ -145,7 +146,7 @@ type blocksInput struct {
 
 type blocksOutput struct{ Body rest.List[rest.Block] }
 
-func blocks(list agency.List[agency.Block], err error) (*blocksOutput, error) {
+func blocks(list service.List[service.Block], err error) (*blocksOutput, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -158,17 +159,17 @@ func blocks(list agency.List[agency.Block], err error) (*blocksOutput, error) {
 
 func (h handlers) accountBlocks(ctx context.Context, actor agency.Actor, in *blocksInput) (*blocksOutput, error) {
 	caller, account := in.Caller(actor)
-	return blocks(h.hub.AccountBlocks(ctx, caller, account, agency.Page{Limit: in.Limit, Cursor: in.Cursor}))
+	return blocks(h.hub.AccountBlocks(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
 }
 
 func (h handlers) myBlocks(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*blocksOutput, error) {
-	return blocks(h.hub.MyBlocks(ctx, actor, agency.Page{Limit: in.Limit, Cursor: in.Cursor}))
+	return blocks(h.hub.MyBlocks(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
 }
 
 type requestsOutput struct{ Body rest.List[rest.Connection] }
 
 func (h handlers) requests(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*requestsOutput, error) {
-	list, err := h.hub.MyRequests(ctx, actor, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	list, err := h.hub.MyRequests(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}

@@ -8,10 +8,11 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // api is what this function serves: the subscription and the agency's bill.
-func api(hub *agency.Hub) *rest.API {
+func api(hub *service.Hub) *rest.API {
 	a := rest.New("billing")
 	h := handlers{hub}
 	const one = "/v1/accounts/{account}/subscription"
@@ -43,7 +44,7 @@ func api(hub *agency.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *agency.Hub }
+type handlers struct{ hub *service.Hub }
 
 // paidSubscription is what an account's payer pays for, and how much.
 type paidSubscription struct {
@@ -55,7 +56,7 @@ type paidSubscription struct {
 
 type subscriptionOutput struct{ Body paidSubscription }
 
-func (h handlers) subscription(v agency.SubscriptionView, err error) (*subscriptionOutput, error) {
+func (h handlers) subscription(v service.SubscriptionView, err error) (*subscriptionOutput, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ type billLine struct {
 }
 
 func (h handlers) bill(ctx context.Context, actor agency.Actor, in *billInput) (*billOutput, error) {
-	bill, err := h.hub.Bill(ctx, actor, agency.AccountID(in.Agency), agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	bill, err := h.hub.Bill(ctx, actor, agency.AccountID(in.Agency), service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}

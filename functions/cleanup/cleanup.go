@@ -10,6 +10,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 )
 
@@ -31,7 +32,7 @@ type due interface {
 }
 
 type cleaner struct {
-	hub   *agency.Hub
+	hub   *service.Hub
 	table due
 	meter cloud.Meter
 }
@@ -126,32 +127,32 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 		return err
 	}
 	switch done {
-	case agency.DidExpire:
+	case service.DidExpire:
 		r.Expired++
-	case agency.DidLapse:
+	case service.DidLapse:
 		r.Lapsed++
-	case agency.DidFreeze:
+	case service.DidFreeze:
 		r.Frozen++
-	case agency.DidRemind:
+	case service.DidRemind:
 		r.Reminded++
-	case agency.DidEnd:
+	case service.DidEnd:
 		r.Ended++
-	case agency.DidErase:
+	case service.DidErase:
 		r.Erased++
-	case agency.DidCollect:
+	case service.DidCollect:
 		r.Collected++
 	case stopped:
 		r.Stopped++
-	case agency.Idle:
+	case service.Idle:
 	}
 	return nil
 }
 
 // stopped is an erasing that waits for another owner.
-const stopped agency.Ticked = "stopped"
+const stopped service.Ticked = "stopped"
 
 // tick does what the clock has come for.
-func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done agency.Ticked, err error) {
+func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Ticked, err error) {
 	switch {
 	case item.Account != "":
 		if done, err = c.hub.TickAccount(ctx, item.Account); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
@@ -37,7 +38,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	db, name := testbed.Table(t)
 	f := &fixture{store: table.New(db, name), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	hub := &agency.Hub{
+	hub := &service.Hub{
 		Store: f.store, Now: func() time.Time { return f.now },
 		Rules: rules.Rules(),
 		NewEventID: func(at time.Time) agency.EventID {
@@ -67,7 +68,7 @@ func (f *fixture) open(t *testing.T, actor agency.Actor, key string) agency.Acco
 func (f *fixture) request(t *testing.T, n int) agency.Profile {
 	t.Helper()
 	account := f.open(t, agency.NewActor(fmt.Sprintf("c%d@client.test", n), "issuer", fmt.Sprint(n)), "client-key-0123456789")
-	p, err := f.hub.RequestConnection(t.Context(), f.ann, f.hubID, agency.Ask{Account: account, Areas: agency.Areas{"pages": agency.Edit}})
+	p, err := f.hub.RequestConnection(t.Context(), f.ann, f.hubID, service.Ask{Account: account, Areas: agency.Areas{"pages": agency.Edit}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func TestOverdueRequestsExpireOnce(t *testing.T) {
 		}
 	}
 	counts, err := f.store.Counts(t.Context(), f.hubID)
-	if err != nil || counts != (agency.Counts{}) {
+	if err != nil || counts != (service.Counts{}) {
 		t.Errorf("counts %+v (%v), want none", counts, err)
 	}
 }

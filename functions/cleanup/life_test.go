@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 const day = 24 * time.Hour
@@ -37,7 +38,7 @@ func TestTheClockFollowsAConnection(t *testing.T) {
 	accepted := f.request(t, 2)
 	until := noon.Add(30 * day)
 	owner := agency.Caller{Actor: agency.NewActor("c2@client.test", "issuer", "2")}
-	if _, err := f.hub.AcceptRequest(t.Context(), owner, accepted.Account(), f.hubID, agency.Acceptance{Request: 1, Until: &until}); err != nil {
+	if _, err := f.hub.AcceptRequest(t.Context(), owner, accepted.Account(), f.hubID, service.Acceptance{Request: 1, Until: &until}); err != nil {
 		t.Fatal(err)
 	}
 	f.at(t, noon.Add(11*day-time.Millisecond), report{})
@@ -48,8 +49,8 @@ func TestTheClockFollowsAConnection(t *testing.T) {
 	f.at(t, noon.Add(30*day), report{Lapsed: 1})
 	f.at(t, noon.Add(104*day), report{Collected: 1})
 	f.at(t, noon.Add(120*day), report{Collected: 1})
-	list, counts, err := f.hub.Clients(t.Context(), f.ann, f.hubID, agency.ClientFilter{}, agency.Page{Limit: 10})
-	if len(list.Items) != 0 || counts != (agency.Counts{}) || err != nil {
+	list, counts, err := f.hub.Clients(t.Context(), f.ann, f.hubID, service.ClientFilter{}, service.Page{Limit: 10})
+	if len(list.Items) != 0 || counts != (service.Counts{}) || err != nil {
 		t.Errorf("%+v, %+v, %v", list, counts, err)
 	}
 }
@@ -69,7 +70,7 @@ func TestAClosedAccountEnds(t *testing.T) {
 	p := f.request(t, 1)
 	owner := agency.Caller{Actor: agency.NewActor("c1@client.test", "issuer", "1")}
 	for n := range 30 {
-		in := agency.Invitation{Email: fmt.Sprintf("m%d@client.test", n), Role: agency.Admin}
+		in := service.Invitation{Email: fmt.Sprintf("m%d@client.test", n), Role: agency.Admin}
 		if _, _, err := f.hub.InvitePerson(ctx, owner, p.Account(), in); err != nil {
 			t.Fatal(err)
 		}
@@ -95,8 +96,8 @@ func TestAClosedAccountEnds(t *testing.T) {
 	if r := f.clean(ctx, t); r.Backlog != 0 || r.Collected != 0 {
 		t.Errorf("%+v", r)
 	}
-	team, err := f.store.Team(ctx, agency.Party(p.Account()), agency.Page{Limit: 10})
-	read, err1 := f.store.Load(ctx, agency.Want{Accounts: []agency.AccountID{p.Account()}})
+	team, err := f.store.Team(ctx, agency.Party(p.Account()), service.Page{Limit: 10})
+	read, err1 := f.store.Load(ctx, service.Want{Accounts: []agency.AccountID{p.Account()}})
 	if len(team.Items) != 0 || read.Account(p.Account()).Exists() || err != nil || err1 != nil {
 		t.Errorf("%+v, %+v, %v, %v", team, read, err, err1)
 	}
@@ -110,19 +111,19 @@ func TestAnErasingThatStopsIsReported(t *testing.T) {
 	ctx := t.Context()
 	bob, eve := agency.NewActor("bob@client.test", "issuer", "bob"), agency.NewActor("eve@client.test", "issuer", "eve")
 	id := f.open(t, bob, "bob-key-0123456789")
-	if _, _, err := f.hub.InvitePerson(ctx, agency.Caller{Actor: bob}, id, agency.Invitation{Email: eve.Email, Role: agency.Owner}); err != nil {
+	if _, _, err := f.hub.InvitePerson(ctx, agency.Caller{Actor: bob}, id, service.Invitation{Email: eve.Email, Role: agency.Owner}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.hub.EraseMe(ctx, eve); err != nil {
 		t.Fatal(err)
 	}
-	read, err := f.store.Load(ctx, agency.Want{People: []agency.PersonID{bob.ID()}})
+	read, err := f.store.Load(ctx, service.Want{People: []agency.PersonID{bob.ID()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	erasing := read.Person(bob.ID())
 	erasing.Erasing, erasing.DueAt, erasing.Version = f.now, f.now, erasing.Version+1
-	if err := f.store.Save(ctx, read, agency.Changes{People: []agency.Person{erasing}}); err != nil {
+	if err := f.store.Save(ctx, read, service.Changes{People: []agency.Person{erasing}}); err != nil {
 		t.Fatal(err)
 	}
 	f.request(t, 1)
@@ -170,7 +171,7 @@ func TestACancelledSubscriptionIsFrozen(t *testing.T) {
 		}
 		f.tell(t)
 	}
-	events, err := f.hub.AccountActivity(ctx, bob, id, agency.Page{Limit: 1})
+	events, err := f.hub.AccountActivity(ctx, bob, id, service.Page{Limit: 1})
 	if err != nil || events.Items[0].Type != agency.SubscriptionFroze || events.Items[0].Actor != "" {
 		t.Errorf("%+v, %v", events, err)
 	}

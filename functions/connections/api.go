@@ -8,10 +8,11 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // api is what this function serves: the agency's side of connecting.
-func api(hub *agency.Hub) *rest.API {
+func api(hub *service.Hub) *rest.API {
 	a := rest.New("connections")
 	h := handlers{hub}
 	const one = "/v1/agencies/{agency}/connections/{id}"
@@ -39,7 +40,7 @@ func api(hub *agency.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *agency.Hub }
+type handlers struct{ hub *service.Hub }
 
 type connectionOutput struct{ Body rest.Connection }
 
@@ -54,7 +55,7 @@ type requestInput struct {
 }
 
 func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*connectionOutput, error) {
-	p, err := h.hub.RequestConnection(ctx, actor, agency.AccountID(in.Agency), agency.Ask{
+	p, err := h.hub.RequestConnection(ctx, actor, agency.AccountID(in.Agency), service.Ask{
 		Account: agency.AccountID(in.Body.Account), OwnerEmail: in.Body.Owner, Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
 	})
 	return h.connection(p, err)

@@ -4,11 +4,12 @@ import (
 	"net/url"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // inside is an account as whoever visits it stands to it.
 type inside struct {
-	agency.AccountView
+	service.AccountView
 	// As is the agency for which the person is here; "" for themselves.
 	As agency.AccountID
 	// Role is the person's own: in the account, or in the agency for which they

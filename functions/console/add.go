@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // addPage shows the two ways to a client side by side.
@@ -65,11 +66,11 @@ func (c *console) createClient(v *visit) (answer, error) {
 	if !v.post() {
 		return show("create", p), nil
 	}
-	in := agency.NewClientAccount{
+	in := service.NewClientAccount{
 		Name: v.form.value("name"), Plan: chosen, ConfirmPermanentOwnership: agency.SameName(v.form.value("confirm"), v.form.value("name")),
 	}
 	if p.ForClient {
-		in.Client = &agency.NewClient{Email: v.form.value("email"), Areas: v.areas()}
+		in.Client = &service.NewClient{Email: v.form.value("email"), Areas: v.areas()}
 	}
 	view, err := c.hub.CreateAccount(v.ctx, v.actor, p.Agency, p.Key, in)
 	if err == nil {
@@ -163,8 +164,8 @@ func (c *console) connectClient(v *visit) (answer, error) {
 
 // askOf reads the form of a request. Whom it is addressed to is one field: with
 // an @ it is an address, else an account's id.
-func askOf(v *visit) (agency.Ask, error) {
-	in := agency.Ask{Message: v.form.value("message"), Areas: v.areas()}
+func askOf(v *visit) (service.Ask, error) {
+	in := service.Ask{Message: v.form.value("message"), Areas: v.areas()}
 	switch whom := v.form.value("whom"); {
 	case strings.Contains(whom, "@"):
 		in.OwnerEmail = whom

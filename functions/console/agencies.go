@@ -13,6 +13,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // agency is the agency that the page is about.
@@ -28,7 +29,7 @@ func clientLink(id agency.AccountID, con agency.ConnectionID) string {
 
 // inAgency is the agency that the page is about, as the person sees it in their
 // own right, and the tabs of its pages. Errors: IdentityChanged, NotFound.
-func (c *console) inAgency(v *visit, on string) (agency.AccountView, *tabs, error) {
+func (c *console) inAgency(v *visit, on string) (service.AccountView, *tabs, error) {
 	view, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, v.agency())
 	if err != nil {
 		return view, nil, err
@@ -38,7 +39,7 @@ func (c *console) inAgency(v *visit, on string) (agency.AccountView, *tabs, erro
 
 // worksHub tells whether a person's role lets them work in the hub, so that
 // pages offer it to them. The use cases decide.
-func worksHub(view agency.AccountView) bool {
+func worksHub(view service.AccountView) bool {
 	return view.Role == agency.Owner || view.Role == agency.Admin
 }
 
@@ -66,7 +67,7 @@ type hubOffPage struct {
 	Settings string
 }
 
-func hubOff(view agency.AccountView, tabs *tabs) answer {
+func hubOff(view service.AccountView, tabs *tabs) answer {
 	p := &hubOffPage{frame: frame{Tabs: tabs}}
 	if view.Role == agency.Owner && view.Ownership == agency.ClientOwned {
 		p.Settings = "/accounts/" + string(view.ID) + "/settings"
@@ -205,33 +206,33 @@ var endedStatuses = []agency.Status{
 
 // filterOf is the list that an address names. A search is one in a status: among
 // the active clients, where the list is of more than one.
-func filterOf(show, prefix string) (string, agency.ClientFilter) {
+func filterOf(show, prefix string) (string, service.ClientFilter) {
 	if prefix != "" && (show == "" || show == showEnded) {
 		show = string(agency.Active)
 	}
 	switch show {
 	case showOwned:
-		return show, agency.ClientFilter{Status: agency.Active, Ownership: agency.AgencyOwned, Prefix: prefix}
+		return show, service.ClientFilter{Status: agency.Active, Ownership: agency.AgencyOwned, Prefix: prefix}
 	case showConnected:
-		return show, agency.ClientFilter{Status: agency.Active, Ownership: agency.ClientOwned, Prefix: prefix}
+		return show, service.ClientFilter{Status: agency.Active, Ownership: agency.ClientOwned, Prefix: prefix}
 	case showEnded:
-		return show, agency.ClientFilter{Ended: true}
+		return show, service.ClientFilter{Ended: true}
 	default:
-		return show, agency.ClientFilter{Status: agency.Status(show), Prefix: prefix}
+		return show, service.ClientFilter{Status: agency.Status(show), Prefix: prefix}
 	}
 }
 
 func (c *console) clients(v *visit) (answer, error) {
 	q := v.r.URL.Query()
 	p := &clientsPage{Agency: v.agency(), Prefix: strings.TrimSpace(q.Get("prefix"))}
-	var filter agency.ClientFilter
+	var filter service.ClientFilter
 	p.Show, filter = filterOf(q.Get("show"), p.Prefix)
 	first := p.Show == "" && q.Get("cursor") == ""
 
-	var view agency.AccountView
-	var list agency.List[agency.Profile]
-	var counts agency.Counts
-	var trend agency.Trend
+	var view service.AccountView
+	var list service.List[agency.Profile]
+	var counts service.Counts
+	var trend service.Trend
 	err := v.together(
 		func() (err error) { view, p.Tabs, err = c.inAgency(v, "clients"); return err },
 		func() (err error) {

@@ -7,8 +7,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // The hub's page is to take less than three times what the JSON list behind it
@@ -28,7 +28,7 @@ func busySite(b *testing.B) *agencySite {
 func BenchmarkHubList(b *testing.B) {
 	s := busySite(b)
 	for b.Loop() {
-		list, counts, err := s.hub.Clients(b.Context(), s.ann, s.id, agency.ClientFilter{}, agency.Page{Limit: 50})
+		list, counts, err := s.hub.Clients(b.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 50})
 		if err != nil || counts.Owned != 25 {
 			b.Fatal(err, counts)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // agencySite is a site where Ann has an agency.
@@ -36,9 +37,9 @@ func newAgencySite(t testing.TB) *agencySite {
 }
 
 // own creates an account for the agency.
-func (s *agencySite) own(name string, client *agency.NewClient) agency.ConnectionID {
+func (s *agencySite) own(name string, client *service.NewClient) agency.ConnectionID {
 	s.t.Helper()
-	view, err := s.hub.CreateAccount(s.t.Context(), s.ann, s.id, "test-key-0123456789 "+name, agency.NewClientAccount{
+	view, err := s.hub.CreateAccount(s.t.Context(), s.ann, s.id, "test-key-0123456789 "+name, service.NewClientAccount{
 		Name: name, Plan: "growth", ConfirmPermanentOwnership: true, Client: client,
 	})
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *agencySite) own(name string, client *agency.NewClient) agency.Connectio
 func (s *agencySite) ask(client, name string) agency.Profile {
 	s.t.Helper()
 	id := s.opens(client, name)
-	p, err := s.hub.RequestConnection(s.t.Context(), s.ann, s.id, agency.Ask{Account: id, Message: "Shall we?", Areas: asked})
+	p, err := s.hub.RequestConnection(s.t.Context(), s.ann, s.id, service.Ask{Account: id, Message: "Shall we?", Areas: asked})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func (s *agencySite) ask(client, name string) agency.Profile {
 func (s *agencySite) connect(client, name string, until *time.Time) agency.ConnectionID {
 	s.t.Helper()
 	p := s.ask(client, name)
-	_, err := s.hub.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, agency.Acceptance{Request: p.Request, Until: until})
+	_, err := s.hub.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, service.Acceptance{Request: p.Request, Until: until})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func TestHubPages(t *testing.T) {
 	wants(t, empty, "Bring in your first client", s.under("/add"))
 	agencyGolden(t, "empty", empty)
 
-	owned := s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: asked})
+	owned := s.own("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: asked})
 	until := s.clock().AddDate(0, 1, 0)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", &until)
 	left := s.connect("lea@client.test", "Lea Lamps", nil)
@@ -144,7 +145,7 @@ func TestHubPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting := s.ask("wanda@client.test", "Wanda Wool")
-	byEmail, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: "typo@client.test", Areas: asked})
+	byEmail, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, service.Ask{OwnerEmail: "typo@client.test", Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,12 +224,12 @@ func TestHubForOthers(t *testing.T) {
 	connected := s.connect("cleo@client.test", "Cleo Shoes", nil)
 	mia, mel, eve := s.actor("mia@agency.test"), s.actor("mel@agency.test"), s.actor("eve@x.test")
 	for _, who := range []agency.Actor{mia, mel} {
-		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Invitation{Email: who.Email, Role: agency.Member, Areas: asked}); err != nil {
+		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, service.Invitation{Email: who.Email, Role: agency.Member, Areas: asked}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	only := []agency.AccountID{accountOf(t, connected)}
-	if _, err := s.hub.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()), agency.MemberChange{Clients: &only}); err != nil {
+	if _, err := s.hub.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()), service.MemberChange{Clients: &only}); err != nil {
 		t.Fatal(err)
 	}
 	page := s.call(mia, s.under(""), nil).Body.String()
@@ -299,7 +300,7 @@ func keyOf(t *testing.T, page string) string {
 
 func (s *agencySite) count() (n int) {
 	s.t.Helper()
-	list, _, err := s.hub.Clients(s.t.Context(), s.ann, s.id, agency.ClientFilter{}, agency.Page{Limit: 100})
+	list, _, err := s.hub.Clients(s.t.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 100})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -418,7 +419,7 @@ func TestConnectClient(t *testing.T) {
 	if w = s.call(s.ann, path, fields(string(shop))); w.Code != http.StatusSeeOther {
 		t.Fatal(w.Code)
 	}
-	if _, err := s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, agency.Acceptance{Request: 2}); err != nil {
+	if _, err := s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, service.Acceptance{Request: 2}); err != nil {
 		t.Fatal(err)
 	}
 	refuses("connected already", fields(string(shop)), 409, "already connected", clientLink(s.id, con))
@@ -493,11 +494,11 @@ func TestMovedRequest(t *testing.T) {
 	s := newAgencySite(t)
 	cleo := s.actor("cleo@client.test")
 	shop := s.opens(cleo.Email, "Cleo Shoes")
-	p, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: cleo.Email, Areas: asked})
+	p, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, service.Ask{OwnerEmail: cleo.Email, Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.hub.AcceptRequestInto(t.Context(), cleo, p.ID(), shop, agency.Acceptance{Request: 1}); err != nil {
+	if _, err := s.hub.AcceptRequestInto(t.Context(), cleo, p.ID(), shop, service.Acceptance{Request: 1}); err != nil {
 		t.Fatal(err)
 	}
 	w := s.call(s.ann, clientLink(s.id, p.ID()), nil)
@@ -512,7 +513,7 @@ func TestHostileClients(t *testing.T) {
 	for n, name := range names {
 		until := s.clock().AddDate(0, 1, 0)
 		con := s.connect(fmt.Sprintf("c%d@client.test", n), name, &until)
-		owned := s.own(name+"2"[:min(1, 80-len([]rune(name)))], &agency.NewClient{Email: "o'hara@client.test", Areas: asked})
+		owned := s.own(name+"2"[:min(1, 80-len([]rune(name)))], &service.NewClient{Email: "o'hara@client.test", Areas: asked})
 		for _, path := range []string{clientLink(s.id, con), clientLink(s.id, owned), s.under(""), s.under("?prefix=" + url.QueryEscape(name)), s.under("/add/connect?again=" + string(con))} {
 			page := s.see(path)
 			lacks(t, page, "<script>alert", "<img src=x", "</bdi></table>")
@@ -533,7 +534,7 @@ func TestClientsFile(t *testing.T) {
 	s.own("＝1+1", nil)
 	s.own(`Quotes "and", commas`, nil)
 	s.connect("cleo@client.test", "Café Noir", nil)
-	if _, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, agency.Ask{OwnerEmail: "emil@client.test", Areas: asked}); err != nil {
+	if _, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, service.Ask{OwnerEmail: "emil@client.test", Areas: asked}); err != nil {
 		t.Fatal(err)
 	}
 	w := s.call(s.ann, s.under("/clients.csv"), nil)
@@ -602,9 +603,9 @@ func TestHarmlessCell(t *testing.T) {
 
 func TestChart(t *testing.T) {
 	begin := time.Date(2025, 12, 1, 0, 0, 0, 0, time.UTC)
-	year := make(agency.Trend, agency.TrendMonths)
+	year := make(service.Trend, service.TrendMonths)
 	for i := range year {
-		year[i] = agency.TrendMonth{Begin: begin.AddDate(0, i, 0)}
+		year[i] = service.TrendMonth{Begin: begin.AddDate(0, i, 0)}
 	}
 	if newChart(nil) != nil || newChart(year) != nil {
 		t.Error("a chart of nothing")
@@ -615,7 +616,7 @@ func TestChart(t *testing.T) {
 		t.Errorf("one month: %+v", c)
 	}
 	for i := range year {
-		year[i] = agency.TrendMonth{Begin: begin.AddDate(0, i, 0), Clients: i * 1000, Accepted: 100, Denied: i, Expired: 1}
+		year[i] = service.TrendMonth{Begin: begin.AddDate(0, i, 0), Clients: i * 1000, Accepted: 100, Denied: i, Expired: 1}
 	}
 	c = newChart(year)
 	for i, b := range c.Clients {

@@ -2,13 +2,14 @@ package main
 
 import (
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // subscriptionPage is what an account costs, to whoever pays for it, and what
 // they can do about it.
 type subscriptionPage struct {
 	frame
-	Subscription agency.SubscriptionView
+	Subscription service.SubscriptionView
 	// Owned tells that an agency pays, for good.
 	Owned bool
 	// Plan is the chosen one, of Choices.
@@ -66,7 +67,7 @@ func (c *console) changeSubscription(v *visit) (notice string, err error) {
 type billPage struct {
 	frame
 	Agency agency.AccountID
-	Bill   agency.AgencyBill
+	Bill   service.AgencyBill
 	Next   string
 }
 

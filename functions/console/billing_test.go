@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // What an agency pays, and what it can do about one account of it.
@@ -59,7 +60,7 @@ func TestBillAndSubscription(t *testing.T) {
 // taken, and a GET changes nothing.
 func TestSubscriptionRefusals(t *testing.T) {
 	s := newAgencySite(t)
-	con := s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: asked})
+	con := s.own("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: asked})
 	addressee, _, _ := con.Split()
 	at := "/accounts/" + string(addressee) + "/subscription"
 	own := at + "?as=" + string(s.id)
@@ -85,7 +86,7 @@ func TestAgencyActivity(t *testing.T) {
 	ann := s.as("ann@agency.test")
 	activity := s.under("/activity")
 	ann.get(activity).says(t, http.StatusOK, "Nothing has happened yet")
-	s.own("Dora Dance", &agency.NewClient{Email: "dora@client.test", Areas: asked})
+	s.own("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: asked})
 	s.connect("cleo@client.test", "Cleo Shoes", nil)
 	waiting := s.ask("mia@client.test", "Mia Music")
 	if _, err := s.hub.DenyRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true); err != nil {
@@ -141,7 +142,7 @@ func TestClientActivity(t *testing.T) {
 // staff is the browser of a member of the agency.
 func (s *agencySite) staff(t *testing.T, email string) *browser {
 	t.Helper()
-	_, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Invitation{Email: email, Role: agency.Member, Areas: asked})
+	_, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, service.Invitation{Email: email, Role: agency.Member, Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // chart is an agency's last months as two small drawings, and as the tables that
@@ -50,7 +50,7 @@ const (
 )
 
 // newChart draws a trend; nil where there is nothing to draw.
-func newChart(trend agency.Trend) *chart {
+func newChart(trend service.Trend) *chart {
 	c := &chart{}
 	most := 0
 	var ends [4]int

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // clientPage is one of an agency's connections: what holds, what became of its
@@ -65,7 +66,7 @@ func (c *console) client(v *visit) (answer, error) {
 			return answer{}, err
 		}
 	}
-	var view agency.AccountView
+	var view service.AccountView
 	var profile agency.Profile
 	err := v.together(
 		func() (err error) { view, p.Tabs, err = c.inAgency(v, "clients"); return err },
@@ -114,7 +115,7 @@ func (c *console) actOnClient(v *visit, id agency.ConnectionID) (notice string, 
 }
 
 // describe fills in what the connection itself tells.
-func (c *console) describe(p *clientPage, view agency.AccountView, profile agency.Profile) {
+func (c *console) describe(p *clientPage, view service.AccountView, profile agency.Profile) {
 	p.Works = worksHub(view) && view.Agency()
 	p.clientFacts = c.facts(profile)
 	p.Request, p.Message, p.RequestedAt = profile.Request, profile.Message, profile.RequestedAt
@@ -139,13 +140,13 @@ func (c *console) describe(p *clientPage, view agency.AccountView, profile agenc
 // lookInside fills in what an active account itself tells to its agency.
 func (c *console) lookInside(v *visit, p *clientPage) error {
 	inside := agency.Caller{Actor: v.actor, As: p.Agency}
-	var view agency.AccountView
-	var team agency.List[agency.Profile]
+	var view service.AccountView
+	var team service.List[agency.Profile]
 	err := v.together(
 		func() (err error) { view, err = c.hub.SeeAccount(v.ctx, inside, p.Account); return err },
 		func() (err error) {
 			if p.Owned && p.Works {
-				team, err = c.hub.Team(v.ctx, inside, p.Account, agency.Page{Limit: pageSize})
+				team, err = c.hub.Team(v.ctx, inside, p.Account, service.Page{Limit: pageSize})
 			}
 			return err
 		},

@@ -11,6 +11,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
 )
 
@@ -18,7 +19,7 @@ import (
 // same address does what the form's `do` says, then leads on (303) or shows the
 // page again with what was typed and what is wrong with it.
 type console struct {
-	hub    *agency.Hub
+	hub    *service.Hub
 	env    settings.Environment
 	now    func() time.Time
 	issuer *issuer
@@ -29,7 +30,7 @@ type console struct {
 }
 
 // newConsole is the site of a deployment. Errors say what is wrong with it.
-func newConsole(hub *agency.Hub, env settings.Environment, now func() time.Time) (*console, error) {
+func newConsole(hub *service.Hub, env settings.Environment, now func() time.Time) (*console, error) {
 	c := &console{hub: hub, env: env, now: now, mux: http.NewServeMux(), guard: http.NewCrossOriginProtection()}
 	if err := c.guard.AddTrustedOrigin(env.PublicURL); err != nil {
 		return nil, fmt.Errorf("the address of the hub: %w", err)
@@ -201,8 +202,8 @@ func (v *visit) caller() agency.Caller {
 }
 
 // page is the part of a list that the address asks for.
-func (v *visit) page(limit int) agency.Page {
-	return agency.Page{Limit: limit, Cursor: v.r.URL.Query().Get("cursor")}
+func (v *visit) page(limit int) service.Page {
+	return service.Page{Limit: limit, Cursor: v.r.URL.Query().Get("cursor")}
 }
 
 // unknownAction is the answer to a form that no page of ours makes.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // The bounds of an export: Lambda answers at most 6 MB.
@@ -34,8 +35,8 @@ func (c *console) export(v *visit, most int) (*sheet, error) {
 	t.WriteString("\ufeff") // or a spreadsheet would not take it for UTF-8
 	t.row(c.exportHeader()...)
 	rows := 0
-	for page := (agency.Page{Limit: exportPage}); ; {
-		list, _, err := c.hub.Clients(v.ctx, v.actor, v.agency(), agency.ClientFilter{}, page)
+	for page := (service.Page{Limit: exportPage}); ; {
+		list, _, err := c.hub.Clients(v.ctx, v.actor, v.agency(), service.ClientFilter{}, page)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // homePage is where a person begins: the accounts that they can enter, and what
@@ -65,7 +66,7 @@ func (c *console) home(v *visit) (answer, error) {
 }
 
 // accountLink is the page of an account where its people have most to do.
-func accountLink(a agency.AccountView) string {
+func accountLink(a service.AccountView) string {
 	switch {
 	case a.Agency():
 		return "/agencies/" + string(a.ID)

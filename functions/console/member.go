@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // memberPage is one member of an account: an agency that works in it, or a
@@ -138,12 +139,12 @@ func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
 const mostListed = 100
 
 func (c *console) fillLimits(v *visit, p *memberPage, m agency.Profile) error {
-	clients, _, err := c.hub.Clients(v.ctx, v.actor, p.In.ID, agency.ClientFilter{Status: agency.Active}, agency.Page{Limit: mostListed})
+	clients, _, err := c.hub.Clients(v.ctx, v.actor, p.In.ID, service.ClientFilter{Status: agency.Active}, service.Page{Limit: mostListed})
 	if err != nil {
 		return err
 	}
 	assigned := m.Clients
-	l := &limitsForm{Limited: m.Clients != nil, More: clients.Next != "", Fault: p.Faults.At("body.clients"), Most: agency.MaxAssigned}
+	l := &limitsForm{Limited: m.Clients != nil, More: clients.Next != "", Fault: p.Faults.At("body.clients"), Most: service.MaxAssigned}
 	if v.do() == "limit" {
 		l.Limited, assigned = v.form.value("limited") == "yes", v.assigned()
 	}
@@ -179,7 +180,7 @@ func (v *visit) assigned() []agency.AccountID {
 // changeMember does what a form about a member says.
 func (c *console) changeMember(v *visit, in inside, member agency.Party) (answer, error) {
 	here, team := in.Address("/team/"+string(member)), in.Address("/team")
-	change := agency.MemberChange{}
+	change := service.MemberChange{}
 	notice := "changed"
 	switch v.do() {
 	case "revoke":

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // What a refusal looks like, for each status.
@@ -55,7 +56,7 @@ var hostile = "<script>alert(1)</script>\"'&<b>\u202eevil\u2066 " + strings.Repe
 func TestHostileNames(t *testing.T) {
 	s := newSite(t)
 	at := s.clock()
-	view := agency.AccountView{Account: agency.Account{ID: "acct_00000000000000000000000000", Name: hostile, Ownership: agency.ClientOwned, Version: 1, Owners: 1}, Role: agency.Owner}
+	view := service.AccountView{Account: agency.Account{ID: "acct_00000000000000000000000000", Name: hostile, Ownership: agency.ClientOwned, Version: 1, Owners: 1}, Role: agency.Owner}
 	in := inside{AccountView: view, Role: agency.Owner, Tabs: &tabs{Account: view, Role: agency.Owner, On: "team"}}
 	f := func() frame { return frame{Tabs: in.Tabs, Actor: hostile} }
 	v := &visit{console: s.console, ctx: t.Context()}
@@ -75,12 +76,12 @@ func TestHostileNames(t *testing.T) {
 		"activity": &activityPage{frame: f(), In: in, Days: []activityDay{{Day: at, Lines: []activityLine{{
 			At: at, Sentence: words, By: words, Message: hostile, Details: []activityDetail{{Name: "Name", Was: hostile, Now: hostile}}}}}}},
 		"agency-activity": &agencyActivityPage{frame: f(), Days: []activityDay{{Day: at, Lines: []activityLine{{At: at, Sentence: words, By: words}}}}},
-		"bill":            &billPage{frame: f(), Bill: agency.AgencyBill{Accounts: 1, Currency: "USD", Lines: agency.List[agency.BillLine]{Items: []agency.BillLine{{Name: hostile}}}}},
+		"bill":            &billPage{frame: f(), Bill: service.AgencyBill{Accounts: 1, Currency: "USD", Lines: service.List[service.BillLine]{Items: []service.BillLine{{Name: hostile}}}}},
 		"subscription":    &subscriptionPage{frame: f(), Owned: true},
 		"problem":         &problemPage{frame: f(), Status: 404, SignIn: "/x", Message: "No."},
 	}
 	for _, status := range []agency.Status{"", agency.Active, agency.Denied, agency.Expired, agency.Withdrawn, agency.Revoked, agency.Left, agency.Lapsed, agency.Ended} {
-		pages["request "+string(status)] = &requestPage{frame: f(), Status: status, Agency: hostile, By: hostile, Account: hostile, Message: hostile, Held: agency.Block{Pair: agency.Pair{Blocked: true}}}
+		pages["request "+string(status)] = &requestPage{frame: f(), Status: status, Agency: hostile, By: hostile, Account: hostile, Message: hostile, Held: service.Block{Pair: agency.Pair{Blocked: true}}}
 	}
 	member := func(change func(*memberPage)) page {
 		p := &memberPage{frame: f(), In: in, Name: hostile, Status: agency.Active, Role: agency.Owner, Levels: levels, Roles: roles(in), You: true, Leave: true, Change: true,
@@ -140,8 +141,8 @@ func TestHostileNamesAreServed(t *testing.T) {
 		id := w.opens(email, given)
 		_, err := w.hub.SwitchHubOn(t.Context(), w.actor(email), id)
 		must(t, err)
-		w.ask(email, id, agency.Ask{Account: w.shop, Areas: asked, Message: given})
-		w.ask(email, id, agency.Ask{OwnerEmail: cleoAt, Areas: asked, Message: given})
+		w.ask(email, id, service.Ask{Account: w.shop, Areas: asked, Message: given})
+		w.ask(email, id, service.Ask{OwnerEmail: cleoAt, Areas: asked, Message: given})
 		con := agency.NewConnectionID(agency.Party(w.shop), id)
 		cleo := w.as(cleoAt)
 		for _, path := range []string{"/", "/accounts/" + string(w.shop) + "/team", "/accounts/" + string(w.shop) + "/activity", "/requests/" + string(con)} {
@@ -163,7 +164,7 @@ func TestHomeMissesNoRequest(t *testing.T) {
 		id := w.opens(email, fmt.Sprintf("Agency %d", n))
 		_, err := w.hub.SwitchHubOn(t.Context(), w.actor(email), id)
 		must(t, err)
-		w.ask(email, id, agency.Ask{Account: w.shop, Areas: asked})
+		w.ask(email, id, service.Ask{Account: w.shop, Areas: asked})
 		asker[id] = email
 	}
 	ids := slices.Sorted(maps.Keys(asker))

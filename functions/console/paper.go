@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 //go:embed pages/*.html
@@ -64,7 +65,7 @@ func (f *frame) Ticked(name, value string, before bool) bool {
 
 // tabs are the pages of an account, and which of them this is.
 type tabs struct {
-	Account agency.AccountView
+	Account service.AccountView
 	// As is the agency for which the person visits a client's account; "" for
 	// themselves.
 	As agency.AccountID

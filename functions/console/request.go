@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // requestLink is what the link in an email shows to whoever is not signed in. It
@@ -53,7 +54,7 @@ type requestPage struct {
 	// Unexpected opens what is for somebody who knows nothing of the agency.
 	Unexpected bool
 	// Held is what the account or the person holds against the agency.
-	Held agency.Block
+	Held service.Block
 	// Cooldown is how long a denial holds.
 	Cooldown string
 	// Manage is where a connection is changed and ended; Team are the members.
@@ -197,7 +198,7 @@ func (c *console) accept(v *visit, id agency.ConnectionID, account agency.Accoun
 	if err != nil {
 		return agency.Profile{}, unknownAction()
 	}
-	return c.hub.AcceptRequestInto(v.ctx, v.actor, id, account, agency.Acceptance{Request: number, Areas: v.areas(), Until: until})
+	return c.hub.AcceptRequestInto(v.ctx, v.actor, id, account, service.Acceptance{Request: number, Areas: v.areas(), Until: until})
 }
 
 // readRequest fills the page with the request as it is now, and answers under
@@ -280,7 +281,7 @@ const mostChoices = 100
 func (c *console) readChoices(v *visit, p *requestPage, asker agency.AccountID) error {
 	p.OpenFirst = "/accounts/new?to=" + url.QueryEscape("/requests/"+string(p.ID))
 	chosen := agency.AccountID(v.form.value("account"))
-	for page := (agency.Page{Limit: pageSize}); ; {
+	for page := (service.Page{Limit: pageSize}); ; {
 		mine, err := c.hub.MyAccounts(v.ctx, v.actor, page)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // Before sign-in the page of a link is the same for every request, and for none.
@@ -44,7 +45,7 @@ func TestALinkIsNoRight(t *testing.T) {
 func TestScannersChangeNothing(t *testing.T) {
 	w := newTown(t)
 	w.asks()
-	w.ask(annAt, w.studio, agency.Ask{OwnerEmail: cleoAt, Areas: asked})
+	w.ask(annAt, w.studio, service.Ask{OwnerEmail: cleoAt, Areas: asked})
 	// Looking binds a profile on its first use, which has been.
 	w.as(cleoAt).get(w.memberPage(agency.Party(w.studio)))
 	paths := []string{"/", "/me", "/requests/" + string(w.con), "/requests/" + string(w.con) + "?unexpected=1",
@@ -122,7 +123,7 @@ func TestAChangedRequestIsShownAgain(t *testing.T) {
 	if _, err := w.hub.WithdrawRequest(t.Context(), w.ann, w.studio, w.con); err != nil {
 		t.Fatal(err)
 	}
-	w.ask(annAt, w.studio, agency.Ask{Account: w.shop, Areas: agency.Areas{"contacts": agency.Edit}, Message: "Something else"})
+	w.ask(annAt, w.studio, service.Ask{Account: w.shop, Areas: agency.Areas{"contacts": agency.Edit}, Message: "Something else"})
 	again := cleo.post(link, with(levelFields(asked), "do", "accept", "request", "1")...)
 	again.says(t, http.StatusConflict, "The request has changed since you looked at it", "as it stands now", "Something else")
 	again.has(t, `name="request" value="2"`, `name="area-contacts" value="edit" checked>`, `name="area-pages" value="none" checked>`)
@@ -211,7 +212,7 @@ func must(t testing.TB, err error) {
 
 func (w *town) accepts(until *time.Time) {
 	w.t.Helper()
-	_, err := w.hub.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, agency.Acceptance{Request: 1, Until: until})
+	_, err := w.hub.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Acceptance{Request: 1, Until: until})
 	must(w.t, err)
 }
 
@@ -232,7 +233,7 @@ func TestByEmailThePersonChooses(t *testing.T) {
 	w := newTown(t)
 	const doraAt = "dora@dance.test"
 	dora := w.as(doraAt)
-	w.ask(annAt, w.studio, agency.Ask{OwnerEmail: doraAt, Areas: asked})
+	w.ask(annAt, w.studio, service.Ask{OwnerEmail: doraAt, Areas: asked})
 	id := agency.NewConnectionID(agency.Party(w.actor(doraAt).ID()), w.studio)
 	link := "/requests/" + string(id)
 	page := dora.get(link)
@@ -258,7 +259,7 @@ func TestByEmailThePersonChooses(t *testing.T) {
 
 func TestByEmailBlockAndAllow(t *testing.T) {
 	w := newTown(t)
-	w.ask(annAt, w.studio, agency.Ask{OwnerEmail: cleoAt, Areas: asked})
+	w.ask(annAt, w.studio, service.Ask{OwnerEmail: cleoAt, Areas: asked})
 	id := agency.NewConnectionID(agency.Party(w.cleo.ID()), w.studio)
 	cleo := w.as(cleoAt)
 	cleo.get("/requests/"+string(id)).has(t, `name="account" value="`+string(w.shop)+`" required checked>`)

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
@@ -52,7 +53,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub := &agency.Hub{Store: table.New(s.db, s.table), Rules: loaded.Rules(), Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
+	hub := &service.Hub{Store: table.New(s.db, s.table), Rules: loaded.Rules(), Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.events++
@@ -300,10 +301,10 @@ var asked = agency.Areas{"pages": agency.Edit, "mail": agency.View}
 // asks has Bright Studio ask the shop.
 func (w *town) asks() {
 	w.t.Helper()
-	w.ask(annAt, w.studio, agency.Ask{Account: w.shop, Areas: asked, Message: "Shall we set up your shop?"})
+	w.ask(annAt, w.studio, service.Ask{Account: w.shop, Areas: asked, Message: "Shall we set up your shop?"})
 }
 
-func (w *town) ask(by string, of agency.AccountID, a agency.Ask) {
+func (w *town) ask(by string, of agency.AccountID, a service.Ask) {
 	w.t.Helper()
 	if _, err := w.hub.RequestConnection(w.t.Context(), w.actor(by), of, a); err != nil {
 		w.t.Fatal(err)
@@ -314,7 +315,7 @@ func (w *town) ask(by string, of agency.AccountID, a agency.Ask) {
 func (w *town) connects() {
 	w.t.Helper()
 	w.asks()
-	_, err := w.hub.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, agency.Acceptance{Request: w.profile(w.con).Request})
+	_, err := w.hub.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Acceptance{Request: w.profile(w.con).Request})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -330,7 +331,7 @@ func (s *site) profile(id agency.ConnectionID) agency.Profile {
 func (s *site) memberAt(at, member agency.Party) agency.Profile {
 	s.t.Helper()
 	key := agency.ProfileKey{Addressee: at, Member: member}
-	read, err := s.hub.Store.Load(s.t.Context(), agency.Want{Profiles: []agency.ProfileKey{key}})
+	read, err := s.hub.Store.Load(s.t.Context(), service.Want{Profiles: []agency.ProfileKey{key}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -344,7 +345,7 @@ func (w *town) memberPage(member agency.Party) string {
 // invites lets a person into the shop.
 func (w *town) invites(email string, role agency.Role) agency.Party {
 	w.t.Helper()
-	in := agency.Invitation{Email: email, Role: role}
+	in := service.Invitation{Email: email, Role: role}
 	if role == agency.Member {
 		in.Areas = agency.Areas{"pages": agency.View}
 	}

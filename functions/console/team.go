@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // teamPage is the Team Members dashboard of an account.
@@ -125,7 +126,7 @@ func (c *console) changeTeam(v *visit, in inside) (answer, error) {
 	switch v.do() {
 	case "invite":
 		role, areas := v.roleAndAreas()
-		p, added, err := c.hub.InvitePerson(v.ctx, v.caller(), v.account(), agency.Invitation{Email: v.form.value("email"), Role: role, Areas: areas})
+		p, added, err := c.hub.InvitePerson(v.ctx, v.caller(), v.account(), service.Invitation{Email: v.form.value("email"), Role: role, Areas: areas})
 		if err != nil {
 			return answer{}, err
 		}
@@ -197,12 +198,12 @@ func (c *console) addBlocks(v *visit, p *teamPage) error {
 	if !p.In.Decides() {
 		return nil
 	}
-	blocks, err := c.hub.AccountBlocks(v.ctx, v.caller(), v.account(), agency.Page{Limit: teamSize})
+	blocks, err := c.hub.AccountBlocks(v.ctx, v.caller(), v.account(), service.Page{Limit: teamSize})
 	p.Blocks = blockRows(blocks.Items)
 	return err
 }
 
-func blockRows(blocks []agency.Block) []blockRow {
+func blockRows(blocks []service.Block) []blockRow {
 	var rows []blockRow
 	for _, b := range blocks {
 		rows = append(rows, blockRow{ID: b.Agency, Name: b.Name, Blocked: b.Blocked, Until: b.CoolingUntil})

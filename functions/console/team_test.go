@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // The dashboard shows what waits, then agencies, then people, and who is held off.
 func TestTeam(t *testing.T) {
 	w := newTown(t)
 	w.connects()
-	w.ask(samAt, w.west, agency.Ask{Account: w.shop, Areas: asked, Message: "We met at the fair."})
+	w.ask(samAt, w.west, service.Ask{Account: w.shop, Areas: asked, Message: "We met at the fair."})
 	mia := w.invites("mia@client.test", agency.Member)
 	gone := w.invites("gone@client.test", agency.Admin)
 	_, err := w.hub.RemoveMember(t.Context(), agency.Caller{Actor: w.cleo}, w.shop, gone, false)
@@ -124,7 +125,7 @@ func TestRestrictAndRevoke(t *testing.T) {
 func TestLimitStaff(t *testing.T) {
 	w := newTown(t)
 	w.connects()
-	p, _, err := w.hub.InvitePerson(t.Context(), agency.Caller{Actor: w.ann}, w.studio, agency.Invitation{Email: "stan@agency.test", Role: agency.Member, Areas: asked})
+	p, _, err := w.hub.InvitePerson(t.Context(), agency.Caller{Actor: w.ann}, w.studio, service.Invitation{Email: "stan@agency.test", Role: agency.Member, Areas: asked})
 	must(t, err)
 	ann := w.as(annAt)
 	page := "/accounts/" + string(w.studio) + "/team/" + string(p.Member)
@@ -151,7 +152,7 @@ func TestLimitStaff(t *testing.T) {
 // The client of an owned account is let in, changed and shut out by the agency.
 func TestAnOwnedAccount(t *testing.T) {
 	w := newTown(t)
-	owned, err := w.hub.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", agency.NewClientAccount{Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true})
+	owned, err := w.hub.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", service.NewClientAccount{Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true})
 	must(t, err)
 	at, as := "/accounts/"+string(owned.ID), "?as="+string(w.studio)
 	ann := w.as(annAt)
@@ -199,7 +200,7 @@ func TestSettings(t *testing.T) {
 	golden(t, "settings-agency", on.Body.Bytes())
 	cleo.post(path, "do", "close", "confirm", "Cleo Boots").says(t, http.StatusConflict, "Switch its hub off first")
 	w.as(annAt).post("/accounts/"+string(w.studio)+"/settings", "do", "hub-off").says(t, http.StatusSeeOther)
-	w.ask(samAt, w.west, agency.Ask{OwnerEmail: "x@y.test", Areas: asked})
+	w.ask(samAt, w.west, service.Ask{OwnerEmail: "x@y.test", Areas: asked})
 	w.as(samAt).post("/accounts/"+string(w.west)+"/settings", "do", "hub-off").says(t, http.StatusConflict, "End these first")
 	cleo.does(path, "do", "hub-off").says(t, http.StatusOK, "The agency hub is off")
 	w.invites("bob@client.test", agency.Admin)
@@ -249,7 +250,7 @@ func TestActivity(t *testing.T) {
 		if n%2 == 1 {
 			areas = asked
 		}
-		_, err := w.hub.ChangeMember(t.Context(), agency.Caller{Actor: w.cleo}, w.shop, mia, agency.MemberChange{Areas: areas})
+		_, err := w.hub.ChangeMember(t.Context(), agency.Caller{Actor: w.cleo}, w.shop, mia, service.MemberChange{Areas: areas})
 		must(t, err)
 	}
 	first := cleo.get(path)
@@ -266,8 +267,8 @@ func TestActivity(t *testing.T) {
 func TestAnInvitationThatCameBack(t *testing.T) {
 	w := newTown(t)
 	mia := w.invites("mia@client.test", agency.Member)
-	owned, err := w.hub.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", agency.NewClientAccount{
-		Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: "dora@dance.test", Areas: asked},
+	owned, err := w.hub.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", service.NewClientAccount{
+		Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "dora@dance.test", Areas: asked},
 	})
 	must(t, err)
 	client := "/agencies/" + string(w.studio) + "/clients/" + string(agency.NewConnectionID(agency.Party(owned.ID), w.studio))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // activityLine is an event as people read it.
@@ -64,7 +65,7 @@ func say(pattern string, names ...string) []words {
 // teller tells one event.
 type teller struct {
 	*console
-	agency.Line
+	service.Line
 	where telling
 }
 
@@ -165,7 +166,7 @@ func (c *console) planInFull(id string) string {
 }
 
 // tell is an event in a person's words.
-func (c *console) tell(l agency.Line, where telling) activityLine {
+func (c *console) tell(l service.Line, where telling) activityLine {
 	t := teller{console: c, Line: l, where: where}
 	return activityLine{At: l.At, Sentence: t.sentence(), Details: t.details(), Message: t.message(), By: t.by()}
 }

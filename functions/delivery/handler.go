@@ -9,14 +9,15 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/table"
 )
 
 // hub is what delivery reads and writes of the table.
 type hub interface {
 	Event(context.Context, table.EventKey) (agency.Event, bool, error)
-	Mails(context.Context, agency.EventID) ([]table.Mail, error)
-	RaiseMail(ctx context.Context, m table.MailKey, fate table.Fate, messageID string, now time.Time) (bool, error)
+	Mails(context.Context, agency.EventID) ([]outbox.Mail, error)
+	AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error)
 	Suppress(ctx context.Context, id agency.PersonID, reason agency.SuppressionReason, at time.Time) (bool, error)
 	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
 	FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error
@@ -45,7 +46,7 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		return nil
 	}
 	log := slog.With("event", string(t.mail.Event), "account", string(t.addressee), "kind", t.mail.Kind, "recipient", string(t.mail.Recipient), "messageId", t.messageID, "fate", string(t.fate))
-	raised, err := r.hub.RaiseMail(ctx, t.mail, t.fate, t.messageID, r.now())
+	raised, err := r.hub.AdvanceFate(ctx, t.mail, t.fate, t.messageID, r.now())
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	if suppressed {
 		log.WarnContext(ctx, "A person is not mailed any more until they sign in.", "reason", string(t.reason))
 	}
-	if t.fate != table.MailBounced {
+	if t.fate != outbox.Bounced {
 		return nil
 	}
 	e, found, err := r.hub.Event(ctx, table.EventKey{Addressee: t.addressee, ID: t.mail.Event})
@@ -73,19 +74,9 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	if key, invites := e.Invited(); invites && key.Member == agency.Party(t.mail.Recipient) {
 		return r.hub.FailInvitation(ctx, key, e.At)
 	}
-	return r.failRequest(ctx, e)
-}
-
-// failRequest tells the agency that its request has reached nobody, once all of
-// its emails have come back. While notify is still at them it looks itself, when
-// it is done.
-func (r *receiver) failRequest(ctx context.Context, e agency.Event) error {
-	if !e.MailsRequest() || !e.WakeAt.IsZero() {
+	if !e.WakeAt.IsZero() {
+		// notify has not finished the event, and looks at its emails when it has.
 		return nil
 	}
-	mails, err := r.hub.Mails(ctx, e.ID)
-	if err != nil || !table.AllBounced(mails) {
-		return err
-	}
-	return r.hub.FailDelivery(ctx, agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}, e.Request, e.At)
+	return outbox.FailRequest(ctx, r.hub, e)
 }

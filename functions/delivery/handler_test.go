@@ -15,6 +15,8 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
@@ -27,7 +29,7 @@ var monday = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 type stage struct {
 	*receiver
 	store   *table.Table
-	use     agency.Hub
+	use     service.Hub
 	now     time.Time
 	ann     agency.Actor
 	owners  []agency.Actor
@@ -46,7 +48,7 @@ func newStage(t *testing.T) *stage {
 	db, name := testbed.Table(t)
 	s := &stage{store: table.New(db, name), now: monday, metrics: &strings.Builder{}}
 	clock := func() time.Time { return s.now }
-	s.use = agency.Hub{
+	s.use = service.Hub{
 		Store: s.store, Now: clock, Rules: rules.Rules(),
 		NewEventID: func(at time.Time) agency.EventID {
 			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
@@ -59,13 +61,13 @@ func newStage(t *testing.T) *stage {
 	bakery, err1 := s.use.OpenAccount(t.Context(), s.owners[0], "bakery-0123456789", "Bakery")
 	studio, err2 := s.use.OpenAccount(t.Context(), s.ann, "studio-0123456789", "Studio")
 	_, err3 := s.use.SwitchHubOn(t.Context(), s.ann, studio.ID)
-	_, _, err4 := s.use.InvitePerson(t.Context(), agency.Caller{Actor: s.owners[0]}, bakery.ID, agency.Invitation{Email: s.owners[1].Email, Role: agency.Owner})
+	_, _, err4 := s.use.InvitePerson(t.Context(), agency.Caller{Actor: s.owners[0]}, bakery.ID, service.Invitation{Email: s.owners[1].Email, Role: agency.Owner})
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
 	s.now = s.now.Add(time.Minute) // ids of events sort by their time
 	s.studio, s.profile = studio.ID, agency.At(bakery.ID, studio.ID)
-	if _, err := s.use.RequestConnection(t.Context(), s.ann, s.studio, agency.Ask{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}); err != nil {
+	if _, err := s.use.RequestConnection(t.Context(), s.ann, s.studio, service.Ask{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}); err != nil {
 		t.Fatal(err)
 	}
 	s.event = s.latest(t)
@@ -75,26 +77,26 @@ func newStage(t *testing.T) *stage {
 // latest is the newest event in the account.
 func (s *stage) latest(t *testing.T) table.EventKey {
 	t.Helper()
-	list, err := s.store.Activity(t.Context(), s.profile.Addressee.Account(), "", agency.Page{Limit: 1})
+	list, err := s.store.Activity(t.Context(), s.profile.Addressee.Account(), "", service.Page{Limit: 1})
 	if err != nil || len(list.Items) != 1 {
 		t.Fatal(list, err)
 	}
 	return table.EventKey{Addressee: list.Items[0].Addressee, ID: list.Items[0].ID}
 }
 
-func (s *stage) mail(of int) table.MailKey {
-	return table.MailKey{Event: s.event.ID, Kind: "requested", Recipient: s.owners[of].ID()}
+func (s *stage) mail(of int) outbox.MailKey {
+	return outbox.MailKey{Event: s.event.ID, Kind: "requested", Recipient: s.owners[of].ID()}
 }
 
 // mailed claims the request's emails to so many owners, and marks them as notify
 // does.
-func (s *stage) mailed(t *testing.T, fates ...table.Fate) {
+func (s *stage) mailed(t *testing.T, fates ...outbox.Fate) {
 	t.Helper()
 	for i, f := range fates {
-		if claim, err := s.store.ClaimMail(t.Context(), s.mail(i), s.now, time.Minute); claim != table.Claimed || err != nil {
+		if claim, err := s.store.ClaimMail(t.Context(), s.mail(i), s.now, time.Minute); claim != outbox.ClaimTaken || err != nil {
 			t.Fatal(claim, err)
 		}
-		if f != table.MailWaiting {
+		if f != outbox.Waiting {
 			if err := s.store.FinishMail(t.Context(), s.mail(i), f, "ses", s.now); err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +160,7 @@ func (s *stage) is(t *testing.T, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := s.store.Load(t.Context(), agency.Want{
+	read, err := s.store.Load(t.Context(), service.Want{
 		Profiles: []agency.ProfileKey{s.profile}, People: []agency.PersonID{s.owners[0].ID(), s.owners[1].ID()},
 	})
 	if err != nil {
@@ -203,7 +205,7 @@ func TestWhatSESSays(t *testing.T) {
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			s := newStage(t)
-			s.mailed(t, table.MailSent)
+			s.mailed(t, outbox.Sent)
 			s.told(t)
 			var more map[string]any
 			if test.more != nil {
@@ -216,7 +218,7 @@ func TestWhatSESSays(t *testing.T) {
 			// What is told twice is counted once, and what was known before not at all.
 			fate, _, _ := strings.Cut(strings.ReplaceAll(test.want, ",", ""), " ")
 			want := 1
-			if table.Fate(fate) == table.MailSent {
+			if outbox.Fate(fate) == outbox.Sent {
 				want = 0
 			}
 			all, its := strings.Count(s.metrics.String(), `"Mails":[1]`), strings.Count(s.metrics.String(), `"Fate":"`+fate+`","Mails":[1]`)
@@ -233,7 +235,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 	hard := func(s *stage) map[string]any { return s.bounce("Permanent") }
 	t.Run("one of two", func(t *testing.T) {
 		s := newStage(t)
-		s.mailed(t, table.MailSent, table.MailSent)
+		s.mailed(t, outbox.Sent, outbox.Sent)
 		s.told(t)
 		s.hears(t, 0, "Bounce", hard(s))
 		s.is(t, "bounced (bounced), sent: sent")
@@ -245,10 +247,10 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 		s.hears(t, 1, "Delivery", nil)
 		s.is(t, "bounced (bounced), bounced (bounced): failed")
 	})
-	for _, f := range []table.Fate{table.MailMuted, table.MailCapped, table.MailSuppressed, table.MailObsolete, table.MailFailed} {
+	for _, f := range []outbox.Fate{outbox.Muted, outbox.Capped, outbox.Suppressed, outbox.Obsolete, outbox.Failed} {
 		t.Run("the other is "+string(f), func(t *testing.T) {
 			s := newStage(t)
-			s.mailed(t, table.MailSent, f)
+			s.mailed(t, outbox.Sent, f)
 			s.told(t)
 			s.hears(t, 0, "Bounce", hard(s))
 			s.is(t, "bounced (bounced), "+string(f)+": sent")
@@ -256,7 +258,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 	}
 	t.Run("before notify has told everybody", func(t *testing.T) {
 		s := newStage(t)
-		s.mailed(t, table.MailWaiting)
+		s.mailed(t, outbox.Waiting)
 		s.hears(t, 0, "Bounce", hard(s))
 		s.is(t, "bounced (bounced), -: waiting")
 		s.told(t)
@@ -266,7 +268,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 	})
 	t.Run("an older mailing of the same request", func(t *testing.T) {
 		s := newStage(t)
-		s.mailed(t, table.MailSent)
+		s.mailed(t, outbox.Sent)
 		s.told(t)
 		s.now = s.now.Add(25 * time.Hour)
 		if _, err := s.use.ResendRequest(t.Context(), s.ann, s.studio, agency.NewConnectionID(s.profile.Addressee, s.studio)); err != nil {
@@ -283,7 +285,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.event = s.latest(t)
-		s.mailed(t, table.MailSent)
+		s.mailed(t, outbox.Sent)
 		if err := s.store.MarkTold(t.Context(), s.event); err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +302,7 @@ func TestAnInvitationFails(t *testing.T) {
 	petra := agency.Caller{Actor: s.owners[0]}
 	is := func(want agency.Delivery) {
 		t.Helper()
-		read, err := s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{paul}})
+		read, err := s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{paul}})
 		if got := read.Profile(paul).Delivery; got != want || err != nil {
 			t.Errorf("%q, want %q (%v)", got, want, err)
 		}
@@ -315,7 +317,7 @@ func TestAnInvitationFails(t *testing.T) {
 	invite := func() {
 		t.Helper()
 		s.now = s.now.Add(time.Minute)
-		if _, _, err := s.use.InvitePerson(t.Context(), petra, paul.Addressee.Account(), agency.Invitation{Email: s.owners[1].Email, Role: agency.Admin}); err != nil {
+		if _, _, err := s.use.InvitePerson(t.Context(), petra, paul.Addressee.Account(), service.Invitation{Email: s.owners[1].Email, Role: agency.Admin}); err != nil {
 			t.Fatal(err)
 		}
 		s.event = s.latest(t)
@@ -347,7 +349,7 @@ func TestAnInvitationFails(t *testing.T) {
 // Whoever signs in is mailed again; news from before that changes nothing.
 func TestSigningInLiftsASuppression(t *testing.T) {
 	s := newStage(t)
-	s.mailed(t, table.MailSent, table.MailSent)
+	s.mailed(t, outbox.Sent, outbox.Sent)
 	s.told(t)
 	before := s.says(t, 0, "Bounce", s.bounce("Permanent"))
 	later := s.says(t, 0, "Complaint", map[string]any{"complaint": map[string]any{"timestamp": s.now.Add(24 * time.Hour)}})
@@ -384,7 +386,7 @@ func TestSigningInLiftsASuppression(t *testing.T) {
 // tried again.
 func TestWhatIsNotForUs(t *testing.T) {
 	s := newStage(t)
-	s.mailed(t, table.MailSent)
+	s.mailed(t, outbox.Sent)
 	s.told(t)
 	var lines strings.Builder
 	log := slog.Default()
@@ -448,7 +450,7 @@ func (f *faults) FailDelivery(ctx context.Context, k agency.ProfileKey, request 
 // What fails in between is taken up by the same event coming again.
 func TestAStepThatFailsIsTakenUp(t *testing.T) {
 	s := newStage(t)
-	s.mailed(t, table.MailSent)
+	s.mailed(t, outbox.Sent)
 	s.told(t)
 	f := &faults{hub: s.store}
 	s.hub = f

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/table"
+	"agencyhub/shared/outbox"
 )
 
 // news is what is read of an event that SES publishes. The addresses in it are
@@ -33,10 +33,10 @@ type news struct {
 
 // told is what the news means to the hub.
 type told struct {
-	mail      table.MailKey
+	mail      outbox.MailKey
 	addressee agency.Party
 	messageID string
-	fate      table.Fate
+	fate      outbox.Fate
 	// reason is why the person is not to be mailed from at on; "" for none.
 	reason agency.SuppressionReason
 	at     time.Time
@@ -63,7 +63,7 @@ func read(raw json.RawMessage, configurationSet string, now time.Time) (told, er
 	}
 	t := told{messageID: n.Detail.Mail.MessageID, addressee: agency.Party(only(tags["addressee"]))}
 	var err error
-	if t.mail, err = table.ParseMailTag(only(tags["mail"])); err != nil || !t.addressee.Valid() {
+	if t.mail, err = outbox.ParseMailTag(only(tags["mail"])); err != nil || !t.addressee.Valid() {
 		return told{}, errUnreadable
 	}
 	if t.fate, t.reason, t.at, err = n.meaning(); err != nil {
@@ -80,21 +80,21 @@ func read(raw json.RawMessage, configurationSet string, now time.Time) (told, er
 // meaning is the fate, and why the person is not to be mailed. Only what came
 // back for good says something of the address: a full mailbox or an answer from
 // somebody on holiday, which are transient bounces, do not.
-func (n news) meaning() (table.Fate, agency.SuppressionReason, time.Time, error) {
+func (n news) meaning() (outbox.Fate, agency.SuppressionReason, time.Time, error) {
 	d := n.Detail
 	switch {
 	case d.EventType == "Send":
-		return table.MailSent, "", time.Time{}, nil
+		return outbox.Sent, "", time.Time{}, nil
 	case d.EventType == "Delivery":
-		return table.MailDelivered, "", time.Time{}, nil
+		return outbox.Delivered, "", time.Time{}, nil
 	case d.EventType == "DeliveryDelay", d.EventType == "Bounce" && d.Bounce.BounceType != "Permanent":
-		return table.MailDelayed, "", time.Time{}, nil
+		return outbox.Delayed, "", time.Time{}, nil
 	case d.EventType == "Bounce":
-		return table.MailBounced, agency.AddressBounced, d.Bounce.Timestamp, nil
+		return outbox.Bounced, agency.AddressBounced, d.Bounce.Timestamp, nil
 	case d.EventType == "Reject":
-		return table.MailFailed, "", time.Time{}, nil
+		return outbox.Failed, "", time.Time{}, nil
 	case d.EventType == "Complaint" && d.Complaint.ComplaintFeedbackType != "not-spam":
-		return table.MailComplained, agency.AddressComplained, d.Complaint.Timestamp, nil
+		return outbox.Complained, agency.AddressComplained, d.Complaint.Timestamp, nil
 	default:
 		return "", "", time.Time{}, errNotOfInterest
 	}

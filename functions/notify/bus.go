@@ -14,7 +14,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
-	"agencyhub/shared/table"
+	"agencyhub/shared/outbox"
 )
 
 // source is who the hub is on the bus.
@@ -139,21 +139,21 @@ func (n *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logg
 	if n.busTroubled {
 		return fmt.Errorf("%w: the bus does not take them now", errLater)
 	}
-	key := table.BusKey(e.ID)
+	key := outbox.BusKey(e.ID)
 	claim, err := n.hub.ClaimMail(ctx, key, n.now(), lease)
 	switch {
 	case err != nil:
 		return err
-	case claim == table.Done:
+	case claim == outbox.ClaimDone:
 		return nil
-	case claim == table.Held:
+	case claim == outbox.ClaimHeld:
 		return fmt.Errorf("%w: another is at its entry on the bus", errLater)
 	}
 	id, err := n.bus.put(ctx, e)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
 	if err == nil {
-		return n.hub.FinishMail(ctx, key, table.MailSent, id, n.now())
+		return n.hub.FinishMail(ctx, key, outbox.Sent, id, n.now())
 	}
 	n.busTroubled = true
 	n.meter.Record("", "", cloud.One("BusFailed", cloud.Count, 1))

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -41,7 +43,7 @@ func TestWhatTheBusIsGiven(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.Detail), &detail); err != nil {
 		t.Fatal(err)
 	}
-	p := must[agency.Snapshot](t)(s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{agency.At(bakery, studio)}})).Profile(agency.At(bakery, studio))
+	p := must[service.Snapshot](t)(s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{agency.At(bakery, studio)}})).Profile(agency.At(bakery, studio))
 	if diff := cmp.Diff(map[string]any{
 		"version": 1.0, "id": string(key.ID), "type": "connection.requested", "at": s.now.Format(time.RFC3339),
 		"account": string(bakery), "person": nil, "agency": string(studio), "connection": string(id), "member": string(studio),
@@ -72,7 +74,7 @@ func TestTheBusAndTheEmailsDoNotWaitForEachOther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
 			bakery, studio, id := s.requested(t)
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
 			keys := s.fresh(t, bakery)
 			before := s.bus.Calls()
 			s.bus.Refuse = refuse
@@ -125,8 +127,8 @@ func TestARepeatHasTheSameID(t *testing.T) {
 	s := newStage(t)
 	bakery, _, _ := s.requested(t)
 	key := s.fresh(t, bakery)[0]
-	s.faults.finish = func(m table.MailKey) error {
-		if m == table.BusKey(key.ID) {
+	s.faults.finish = func(m outbox.MailKey) error {
+		if m == outbox.BusKey(key.ID) {
 			return errFault
 		}
 		return nil
@@ -155,7 +157,7 @@ func TestMutedEventsSaySo(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
-	if _, err := s.hub.RequestConnection(t.Context(), annActs, studio, agency.Ask{OwnerEmail: petraActs.Email, Areas: some}); err != nil {
+	if _, err := s.hub.RequestConnection(t.Context(), annActs, studio, service.Ask{OwnerEmail: petraActs.Email, Areas: some}); err != nil {
 		t.Fatal(err)
 	}
 	var keys []table.EventKey

@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/table"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 )
 
 // reader is what the facts are read from, each call strongly consistent but for
 // Memberships, which may be a moment old.
 type reader interface {
-	Load(context.Context, agency.Want) (agency.Snapshot, error)
-	Team(context.Context, agency.Party, agency.Page) (agency.List[agency.Profile], error)
-	Memberships(context.Context, agency.PersonID, agency.Page) (agency.List[agency.Profile], error)
+	Load(context.Context, service.Want) (service.Snapshot, error)
+	Team(context.Context, agency.Party, service.Page) (service.List[agency.Profile], error)
+	Memberships(context.Context, agency.PersonID, service.Page) (service.List[agency.Profile], error)
 }
 
 // errNotUnderstood is an event that this version of notify cannot tell. It keeps
@@ -49,7 +50,7 @@ func lookAtChange(ctx context.Context, from reader, e agency.Event, now time.Tim
 	if e.Type == agency.AccountCreated {
 		changed.Member = agency.Party(e.Client)
 	}
-	var want agency.Want
+	var want service.Want
 	if account != "" {
 		want.Accounts = append(want.Accounts, account)
 	}
@@ -72,7 +73,7 @@ func lookAtChange(ctx context.Context, from reader, e agency.Event, now time.Tim
 	}
 	if of == "" && f.account.Owner != "" {
 		of = f.account.Owner
-		if read, err = from.Load(ctx, agency.Want{Accounts: []agency.AccountID{of}}); err != nil {
+		if read, err = from.Load(ctx, service.Want{Accounts: []agency.AccountID{of}}); err != nil {
 			return f, err
 		}
 	}
@@ -103,7 +104,7 @@ func lookAtChange(ctx context.Context, from reader, e agency.Event, now time.Tim
 // themselves, and whether a person who is asked by email has an account to
 // choose.
 func lookAtDeciders(ctx context.Context, from reader, f facts) (heldOff map[agency.PersonID]bool, choice bool, err error) {
-	var want agency.Want
+	var want service.Want
 	for _, to := range append(owners(f), addressee(f)...) {
 		want.Pairs = append(want.Pairs, agency.PairKey{Addressee: agency.Party(to.ID), Agency: f.agency.ID})
 	}
@@ -124,12 +125,12 @@ func lookAtDeciders(ctx context.Context, from reader, f facts) (heldOff map[agen
 // hasAccount tells whether a person is owner or admin of an open account other
 // than the agency's own.
 func hasAccount(ctx context.Context, from reader, person agency.PersonID, but agency.AccountID, now time.Time) (bool, error) {
-	for page := (agency.Page{Limit: 100}); ; {
+	for page := (service.Page{Limit: 100}); ; {
 		list, err := from.Memberships(ctx, person, page)
 		if err != nil {
 			return false, err
 		}
-		var want agency.Want
+		var want service.Want
 		for _, p := range list.Items {
 			if id := p.Account(); id != but && p.StatusAt(now) == agency.Active && (p.Role == agency.Owner || p.Role == agency.Admin) {
 				want.Accounts = append(want.Accounts, id)
@@ -153,7 +154,7 @@ func hasAccount(ctx context.Context, from reader, person agency.PersonID, but ag
 // suppressed withholds emails from those whose address has bounced or complained
 // and who have not signed in since.
 func suppressed(ctx context.Context, from reader, mails []mail) ([]mail, error) {
-	var want agency.Want
+	var want service.Want
 	for _, m := range mails {
 		if m.withheld == "" {
 			want.People = append(want.People, m.to.ID)
@@ -173,7 +174,7 @@ func suppressed(ctx context.Context, from reader, mails []mail) ([]mail, error) 
 		switch {
 		case m.withheld != "" || s.Reason == "":
 		case s.Holds():
-			mails[i].withheld = table.MailSuppressed
+			mails[i].withheld = outbox.Suppressed
 		default:
 			mails[i].lifted = s.Lifted
 		}
@@ -190,7 +191,7 @@ func lookAtClosing(ctx context.Context, from reader, e agency.Event, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	want := agency.Want{Accounts: []agency.AccountID{e.AccountID()}}
+	want := service.Want{Accounts: []agency.AccountID{e.AccountID()}}
 	var agencies []agency.Profile
 	for _, p := range members {
 		switch {
@@ -258,7 +259,7 @@ func persons(ctx context.Context, from reader, account agency.AccountID) ([]agen
 // profiles reads all profiles in an account, those that have ended too.
 func profiles(ctx context.Context, from reader, account agency.AccountID) ([]agency.Profile, error) {
 	var out []agency.Profile
-	for page := (agency.Page{Limit: 100}); ; {
+	for page := (service.Page{Limit: 100}); ; {
 		list, err := from.Team(ctx, agency.Party(account), page)
 		if err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/table"
 )
 
@@ -20,14 +21,14 @@ import (
 type hub interface {
 	reader
 	Event(context.Context, table.EventKey) (agency.Event, bool, error)
-	ClaimMail(ctx context.Context, m table.MailKey, now time.Time, lease time.Duration) (table.Claim, error)
-	ClaimUnsolicited(ctx context.Context, m table.MailKey, now time.Time, lease time.Duration, most int) (table.Claim, error)
-	FinishMail(ctx context.Context, m table.MailKey, fate table.Fate, messageID string, now time.Time) error
-	WasSent(context.Context, table.MailKey) (bool, error)
-	ReleaseMail(context.Context, table.MailKey) error
+	ClaimMail(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration) (outbox.Claim, error)
+	ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration, most int) (outbox.Claim, error)
+	FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) error
+	WasSent(context.Context, outbox.MailKey) (bool, error)
+	ReleaseMail(context.Context, outbox.MailKey) error
 	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
 	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
-	Mails(context.Context, agency.EventID) ([]table.Mail, error)
+	Mails(context.Context, agency.EventID) ([]outbox.Mail, error)
 	Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error
 	MarkTold(context.Context, table.EventKey) error
 }
@@ -63,7 +64,7 @@ type notifier struct {
 // goes wrong with an event does not hold up the next: the event keeps its due
 // mark, and cleanup wakes it later.
 func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	run := invocation{notifier: n, fates: map[table.Fate]int{}}
+	run := invocation{notifier: n, fates: map[outbox.Fate]int{}}
 	defer run.measure()
 	for _, record := range batch.Records {
 		key, err := keyOf(record)
@@ -111,7 +112,7 @@ type invocation struct {
 	troubled, busTroubled bool
 	// fates counts what became of emails, and took is how long after their event
 	// those sent went out, in seconds.
-	fates map[table.Fate]int
+	fates map[outbox.Fate]int
 	took  []float64
 }
 
@@ -129,7 +130,7 @@ func (n *invocation) measure() {
 }
 
 // finish notes what became of an email.
-func (n *invocation) finish(ctx context.Context, key table.MailKey, fate table.Fate, messageID string) error {
+func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox.Fate, messageID string) error {
 	n.fates[fate]++
 	return n.hub.FinishMail(ctx, key, fate, messageID, n.now())
 }
@@ -199,7 +200,7 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 // said so before the event was told: delivery leaves it to us until then.
 func (n *invocation) failRequest(ctx context.Context, e agency.Event) error {
 	mails, err := n.hub.Mails(ctx, e.ID)
-	if err != nil || !table.AllBounced(mails) {
+	if err != nil || !outbox.AllBounced(mails) {
 		return err
 	}
 	return n.hub.FailDelivery(ctx, agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}, e.Request, e.At)
@@ -254,18 +255,18 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 			return false, fmt.Errorf("%w: one can't be written", errLater)
 		}
 	}
-	key := table.MailKey{Event: f.event.ID, Kind: m.kind, Recipient: m.to.ID}
+	key := outbox.MailKey{Event: f.event.ID, Kind: m.kind, Recipient: m.to.ID}
 	claim, err := n.claim(ctx, key, m)
 	switch {
 	case err != nil:
 		return false, err
-	case claim == table.Done:
+	case claim == outbox.ClaimDone:
 		return n.hub.WasSent(ctx, key)
-	case claim == table.Held:
+	case claim == outbox.ClaimHeld:
 		return false, fmt.Errorf("%w: another is at one of them", errLater)
-	case claim == table.Capped:
+	case claim == outbox.ClaimCapped:
 		// That is noted already.
-		n.fates[table.MailCapped]++
+		n.fates[outbox.Capped]++
 		return false, nil
 	case m.withheld != "":
 		return false, n.finish(ctx, key, m.withheld, "")
@@ -278,10 +279,10 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 	case err == nil:
 		log.InfoContext(ctx, "An email is sent.", "messageId", id)
 		n.took = append(n.took, n.now().Sub(f.event.At).Seconds())
-		return true, n.finish(ctx, key, table.MailSent, id)
+		return true, n.finish(ctx, key, outbox.Sent, id)
 	case errors.Is(err, errRefused):
 		log.ErrorContext(ctx, "SES refuses an email for good.", "reason", reason(err))
-		return false, n.finish(ctx, key, table.MailFailed, "")
+		return false, n.finish(ctx, key, outbox.Failed, "")
 	default:
 		n.troubled = true
 		log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
@@ -294,7 +295,7 @@ func (n *invocation) deliver(ctx context.Context, f facts, m mail, log *slog.Log
 
 // send hands an email to SES. Where mail to the person was suppressed until they
 // signed in, SES is told first that it may reach them again.
-func (n *invocation) send(ctx context.Context, f facts, m mail, key table.MailKey, r rendered) (messageID string, err error) {
+func (n *invocation) send(ctx context.Context, f facts, m mail, key outbox.MailKey, r rendered) (messageID string, err error) {
 	if !m.lifted.IsZero() {
 		if err := n.post.unsuppress(ctx, m.to.Address); err != nil {
 			return "", err
@@ -308,7 +309,7 @@ func (n *invocation) send(ctx context.Context, f facts, m mail, key table.MailKe
 
 // claim takes one email. What is withheld does not count among what a person
 // gets a day.
-func (n *invocation) claim(ctx context.Context, key table.MailKey, m mail) (table.Claim, error) {
+func (n *invocation) claim(ctx context.Context, key outbox.MailKey, m mail) (outbox.Claim, error) {
 	if m.unsolicited && m.withheld == "" {
 		return n.hub.ClaimUnsolicited(ctx, key, n.now(), lease, n.house.rules.DailyMails)
 	}

@@ -19,13 +19,15 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
 
 // stage is a hub on a real table, and a notifier that sends into a real inbox.
 type stage struct {
-	hub    agency.Hub
+	hub    service.Hub
 	store  *table.Table
 	n      *notifier
 	faults *faults
@@ -51,7 +53,7 @@ func newStage(t *testing.T) *stage {
 	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
 	s.bus, s.events = testbed.NewBus(t)
 	s.faults = &faults{hub: s.store}
-	s.hub = agency.Hub{
+	s.hub = service.Hub{
 		Store: s.store, Now: func() time.Time { return s.now },
 		Rules: testRules(t),
 		NewEventID: func(at time.Time) agency.EventID {
@@ -94,7 +96,7 @@ type faults struct {
 	hub
 	mu       sync.Mutex
 	event    func(table.EventKey) error
-	finish   func(table.MailKey) error
+	finish   func(outbox.MailKey) error
 	delivery error
 	mails    error
 }
@@ -110,7 +112,7 @@ func (f *faults) Event(ctx context.Context, k table.EventKey) (agency.Event, boo
 	return f.hub.Event(ctx, k)
 }
 
-func (f *faults) FinishMail(ctx context.Context, m table.MailKey, fate table.Fate, id string, now time.Time) error {
+func (f *faults) FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, id string, now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.finish != nil {
@@ -128,7 +130,7 @@ func (f *faults) SetDelivery(ctx context.Context, k agency.ProfileKey, request i
 	return f.hub.SetDelivery(ctx, k, request, d, reached)
 }
 
-func (f *faults) Mails(ctx context.Context, id agency.EventID) ([]table.Mail, error) {
+func (f *faults) Mails(ctx context.Context, id agency.EventID) ([]outbox.Mail, error) {
 	if f.mails != nil {
 		return nil, f.mails
 	}
@@ -151,12 +153,12 @@ func must[T any](t *testing.T) func(T, error) T {
 // studio ask the bakery.
 func (s *stage) requested(t *testing.T) (bakery, studio agency.AccountID, id agency.ConnectionID) {
 	t.Helper()
-	account := must[agency.AccountView](t)
+	account := must[service.AccountView](t)
 	bakery = account(s.hub.OpenAccount(t.Context(), petraActs, "bakery-0123456789", "Petra’s Bakery")).ID
 	studio = account(s.hub.OpenAccount(t.Context(), annActs, "studio-0123456789", "Bright Studio")).ID
-	must[agency.AccountView](t)(s.hub.SwitchHubOn(t.Context(), annActs, studio))
+	must[service.AccountView](t)(s.hub.SwitchHubOn(t.Context(), annActs, studio))
 	s.deliver(t, s.fresh(t, bakery, studio)...)
-	p := must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), annActs, studio, agency.Ask{Account: bakery, Message: message, Areas: some}))
+	p := must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), annActs, studio, service.Ask{Account: bakery, Message: message, Areas: some}))
 	return bakery, studio, p.ID()
 }
 
@@ -166,7 +168,7 @@ func (s *stage) fresh(t *testing.T, accounts ...agency.AccountID) []table.EventK
 	t.Helper()
 	var keys []table.EventKey
 	for _, account := range accounts {
-		list := must[agency.List[agency.Event]](t)(s.store.Activity(t.Context(), account, "", agency.Page{Limit: 100}))
+		list := must[service.List[agency.Event]](t)(s.store.Activity(t.Context(), account, "", service.Page{Limit: 100}))
 		for _, e := range slices.Backward(list.Items) {
 			if !s.seen[e.ID] {
 				s.seen[e.ID] = true
@@ -246,7 +248,7 @@ func (s *stage) delivery(t *testing.T, id agency.ConnectionID, want agency.Deliv
 	t.Helper()
 	addressee, of, _ := id.Split()
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(of)}
-	read := must[agency.Snapshot](t)(s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{key}}))
+	read := must[service.Snapshot](t)(s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{key}}))
 	if got := read.Profile(key).Delivery; got != want {
 		t.Errorf("delivery is %s, want %s", got, want)
 	}
@@ -289,28 +291,28 @@ func TestTheStoryIsToldOnce(t *testing.T) {
 	s.delivery(t, id, agency.Sent)
 	profile(s.hub.WithdrawRequest(t.Context(), ann, studio, id))
 	step("petra@bakery.test: Bright Studio has withdrawn its request")
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
 	profile(s.hub.DenyRequest(t.Context(), petra, bakery, studio, false))
 	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was denied")
 	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, agency.Acceptance{Request: 3}))
+	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Acceptance{Request: 3}))
 	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
-	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(studio), agency.MemberChange{Areas: fewer}))
+	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(studio), service.MemberChange{Areas: fewer}))
 	step("ann@studio.test: What you may do in Petra’s Bakery has changed")
 	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(studio), false))
 	step("ann@studio.test: Petra’s Bakery has revoked your access", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery was revoked")
 	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
 	s.now = s.now.Add(15 * 24 * time.Hour)
-	must[agency.Ticked](t)(s.hub.TickProfile(t.Context(), agency.At(bakery, studio)))
+	must[service.Ticked](t)(s.hub.TickProfile(t.Context(), agency.At(bakery, studio)))
 	step("ann@studio.test: Your request to Petra’s Bakery has expired", "petra@bakery.test: The request of Bright Studio has expired")
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, agency.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, agency.Acceptance{Request: 5}))
+	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Acceptance{Request: 5}))
 	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 	profile(s.hub.LeaveAccount(t.Context(), ann, studio, id))
 	step("ann@studio.test: Bright Studio has left Petra’s Bakery", "petra@bakery.test: Bright Studio has left Petra’s Bakery")
@@ -328,7 +330,7 @@ func TestTimeToEmailIsMeasured(t *testing.T) {
 	}
 	before := s.metrics.String()
 	s.deliver(t, s.waiting(t)...)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
 	keys := s.fresh(t, bakery)
 	s.now = s.now.Add(2 * time.Second)
 	s.deliver(t, keys...)
@@ -346,7 +348,7 @@ func TestPersonsAreTold(t *testing.T) {
 	tom := agency.NewActor("tom@bakery.test", "https://issuer.test", "tom")
 	profile := must[agency.Profile](t)
 	invite := func(role agency.Role, areas agency.Areas) {
-		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, agency.Invitation{Email: tom.Email, Role: role, Areas: areas}); err != nil {
+		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, service.Invitation{Email: tom.Email, Role: role, Areas: areas}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -360,7 +362,7 @@ func TestPersonsAreTold(t *testing.T) {
 	}
 	invite(agency.Member, some)
 	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
-	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), agency.MemberChange{Areas: fewer}))
+	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), service.MemberChange{Areas: fewer}))
 	step("tom@bakery.test: Your role in Petra’s Bakery has changed")
 	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID()), false))
 	step("tom@bakery.test: Your access to Petra’s Bakery has ended")
@@ -374,8 +376,8 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 	s := newStage(t)
 	_, studio, _ := s.requested(t)
 	client := agency.NewActor("chloe@cafe.test", "https://issuer.test", "chloe")
-	cafe := must[agency.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", agency.NewClientAccount{
-		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: client.Email, Areas: some},
+	cafe := must[service.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", service.NewClientAccount{
+		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: client.Email, Areas: some},
 	})).ID
 	asStudio := agency.Caller{Actor: annActs, As: studio}
 	profile := must[agency.Profile](t)
@@ -395,11 +397,11 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 	if text := s.inbox.Emails(t)[0].Body.Text; !strings.Contains(text, "the plan Growth, 99 USD a month") {
 		t.Error(text)
 	}
-	profile(s.hub.ChangeMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), agency.MemberChange{Areas: fewer}))
+	profile(s.hub.ChangeMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), service.MemberChange{Areas: fewer}))
 	step("chloe@cafe.test: Your access to Café Chloé has changed")
 	profile(s.hub.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), false))
 	step("chloe@cafe.test: Your access to Café Chloé has ended")
-	if _, _, err := s.hub.InvitePerson(t.Context(), asStudio, cafe, agency.Invitation{Email: client.Email, Role: agency.Member, Areas: some}); err != nil {
+	if _, _, err := s.hub.InvitePerson(t.Context(), asStudio, cafe, service.Invitation{Email: client.Email, Role: agency.Member, Areas: some}); err != nil {
 		t.Fatal(err)
 	}
 	step("chloe@cafe.test: Bright Studio has given you access to Café Chloé")
@@ -420,8 +422,8 @@ func TestOvertakenEmailsAreNotSent(t *testing.T) {
 	}
 	s.delivery(t, id, agency.Sent)
 	// It is marked, so nobody may claim it any more.
-	claim, err := s.store.ClaimMail(t.Context(), table.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, s.now, lease)
-	if claim != table.Done || err != nil {
+	claim, err := s.store.ClaimMail(t.Context(), outbox.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, s.now, lease)
+	if claim != outbox.ClaimDone || err != nil {
 		t.Errorf("claim %v, %v", claim, err)
 	}
 }
@@ -432,7 +434,7 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	s.deliver(t, s.fresh(t, bakery)...)
 	for i := range 4 {
 		email := fmt.Sprintf("owner%d@bakery.test", i)
-		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Invitation{Email: email, Role: agency.Owner}); err != nil {
+		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: email, Role: agency.Owner}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -475,7 +477,7 @@ func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
 	toAgency := "ann@studio.test: Your request to " + string(bakery) + " was declined"
 	toClient := "petra@bakery.test: The request of Bright Studio was denied"
 
-	s.faults.finish = func(m table.MailKey) error {
+	s.faults.finish = func(m outbox.MailKey) error {
 		if m.Kind == "denied-client" {
 			return errFault
 		}
@@ -500,7 +502,7 @@ func TestTheFirstFailureIsAnsweredAndWhatFollowsIsLeft(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	requested := s.fresh(t, bakery)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
 	accepted := s.fresh(t, bakery)
 	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
 	revoked := s.fresh(t, bakery)
@@ -558,7 +560,7 @@ func TestAnUnknownEventKeepsItsDueMark(t *testing.T) {
 	keys := s.fresh(t, bakery)
 	at := func(addressee agency.Party, as agency.EventType) table.EventKey {
 		e := agency.Event{ID: s.hub.NewEventID(s.now), Type: as, At: s.now, Addressee: addressee, WakeAt: s.now.Add(time.Minute)}
-		if err := s.store.Save(t.Context(), agency.Snapshot{}, agency.Changes{Events: []agency.Event{e}}); err != nil {
+		if err := s.store.Save(t.Context(), service.Snapshot{}, service.Changes{Events: []agency.Event{e}}); err != nil {
 			t.Fatal(err)
 		}
 		return table.EventKey{Addressee: addressee, ID: e.ID}
@@ -618,7 +620,7 @@ func TestAToldEventTellsNobodyElse(t *testing.T) {
 	bakery, _, _ := s.requested(t)
 	keys := s.fresh(t, bakery)
 	s.deliver(t, keys...)
-	if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Invitation{Email: "new@bakery.test", Role: agency.Owner}); err != nil {
+	if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: "new@bakery.test", Role: agency.Owner}); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(t, keys...)

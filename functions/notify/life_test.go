@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 )
 
@@ -62,7 +64,7 @@ func (s *stage) text(t *testing.T) string {
 
 func (s *stage) profile(t *testing.T, key agency.ProfileKey) agency.Profile {
 	t.Helper()
-	return must[agency.Snapshot](t)(s.store.Load(t.Context(), agency.Want{Profiles: []agency.ProfileKey{key}})).Profile(key)
+	return must[service.Snapshot](t)(s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{key}})).Profile(key)
 }
 
 func (s *stage) reached(t *testing.T, key agency.ProfileKey, delivery agency.Delivery, want ...agency.PersonID) {
@@ -76,18 +78,18 @@ func (s *stage) reached(t *testing.T, key agency.ProfileKey, delivery agency.Del
 // account opens an account for somebody.
 func (s *stage) account(t *testing.T, actor agency.Actor, name string) agency.AccountID {
 	t.Helper()
-	return must[agency.AccountView](t)(s.hub.OpenAccount(t.Context(), actor, name+"-0123456789012345", name)).ID
+	return must[service.AccountView](t)(s.hub.OpenAccount(t.Context(), actor, name+"-0123456789012345", name)).ID
 }
 
 // agencyOf opens an agency for somebody.
 func (s *stage) agencyOf(t *testing.T, actor agency.Actor, name string) agency.AccountID {
 	t.Helper()
 	id := s.account(t, actor, name)
-	must[agency.AccountView](t)(s.hub.SwitchHubOn(t.Context(), actor, id))
+	must[service.AccountView](t)(s.hub.SwitchHubOn(t.Context(), actor, id))
 	return id
 }
 
-func (s *stage) ask(t *testing.T, actor agency.Actor, of agency.AccountID, ask agency.Ask) agency.Profile {
+func (s *stage) ask(t *testing.T, actor agency.Actor, of agency.AccountID, ask service.Ask) agency.Profile {
 	t.Helper()
 	ask.Areas = some
 	return must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), actor, of, ask))
@@ -95,7 +97,7 @@ func (s *stage) ask(t *testing.T, actor agency.Actor, of agency.AccountID, ask a
 
 func (s *stage) addOwner(t *testing.T, account agency.AccountID, email string) agency.PersonID {
 	t.Helper()
-	p, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, account, agency.Invitation{Email: email, Role: agency.Owner})
+	p, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, account, service.Invitation{Email: email, Role: agency.Owner})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +105,9 @@ func (s *stage) addOwner(t *testing.T, account agency.AccountID, email string) a
 }
 
 // tick has the clock do all that is due at a profile.
-func (s *stage) tick(t *testing.T, key agency.ProfileKey, want agency.Ticked) {
+func (s *stage) tick(t *testing.T, key agency.ProfileKey, want service.Ticked) {
 	t.Helper()
-	if got := must[agency.Ticked](t)(s.hub.TickProfile(t.Context(), key)); got != want {
+	if got := must[service.Ticked](t)(s.hub.TickProfile(t.Context(), key)); got != want {
 		t.Fatalf("the clock %q, want %q", got, want)
 	}
 }
@@ -113,7 +115,7 @@ func (s *stage) tick(t *testing.T, key agency.ProfileKey, want agency.Ticked) {
 func TestARequestByEmail(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
-	p := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "Petra@Bakery.test", Message: message})
+	p := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "Petra@Bakery.test", Message: message})
 	id := p.ID()
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	for _, want := range []string{
@@ -142,23 +144,23 @@ func TestARequestByEmail(t *testing.T) {
 		t.Error(text)
 	}
 	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
 	s.tellAll(t)
-	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
 	s.tellAll(t, "petra@bakery.test: Bright Studio has withdrawn its request")
-	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	s.now = s.now.Add(s.hub.Rules.RequestLifetime)
-	s.tick(t, p.ProfileKey, agency.DidExpire)
+	s.tick(t, p.ProfileKey, service.DidExpire)
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired", "petra@bakery.test: The request of Bright Studio has expired")
 
 	s.now = s.now.Add(s.hub.Rules.PairWindow)
-	s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
-	must[agency.Profile](t)(s.hub.AcceptRequestInto(t.Context(), petraActs, id, bakery, agency.Acceptance{Request: 5}))
+	must[agency.Profile](t)(s.hub.AcceptRequestInto(t.Context(), petraActs, id, bakery, service.Acceptance{Request: 5}))
 	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 }
 
@@ -180,7 +182,7 @@ func TestWhoHasAnAccountToChoose(t *testing.T) {
 		areas agency.Areas
 		want  bool
 	}{{agency.Member, some, false}, {agency.Admin, nil, true}, {agency.Owner, nil, true}} {
-		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, agency.Invitation{Email: tom.Email, Role: step.role, Areas: step.areas}); err != nil {
+		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, service.Invitation{Email: tom.Email, Role: step.role, Areas: step.areas}); err != nil {
 			t.Fatal(err)
 		}
 		has(tom.ID(), step.want)
@@ -189,19 +191,19 @@ func TestWhoHasAnAccountToChoose(t *testing.T) {
 	has(annActs.ID(), false)
 	s.account(t, annActs, "Ann’s own")
 	has(annActs.ID(), true)
-	must[agency.AccountView](t)(s.hub.CloseAccount(t.Context(), petra, bakery))
+	must[service.AccountView](t)(s.hub.CloseAccount(t.Context(), petra, bakery))
 	has(tom.ID(), false)
 }
 
 func TestAMutedRequestReachesNobody(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
-	p := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	p := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, p.ID(), true))
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
 
 	s.now = s.now.Add(time.Hour)
-	if p = s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"}); !p.Muted {
+	if p = s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"}); !p.Muted {
 		t.Fatal("it is not muted")
 	}
 	s.tellAll(t)
@@ -213,10 +215,10 @@ func TestAMutedRequestReachesNobody(t *testing.T) {
 	s.tellAll(t)
 	s.reached(t, p.ProfileKey, agency.Sent)
 	s.now = s.now.Add(s.hub.Rules.RequestLifetime - s.hub.Rules.RemindBefore)
-	s.tick(t, p.ProfileKey, agency.DidRemind)
+	s.tick(t, p.ProfileKey, service.DidRemind)
 	s.tellAll(t)
 	s.now = s.now.Add(s.hub.Rules.RemindBefore)
-	s.tick(t, p.ProfileKey, agency.DidExpire)
+	s.tick(t, p.ProfileKey, service.DidExpire)
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }
 
@@ -227,15 +229,15 @@ func TestAnOwnersOwnPairMutesTheirEmailAlone(t *testing.T) {
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	bakery := s.account(t, petraActs, "Petra’s Bakery")
 	tom := s.addOwner(t, bakery, "tom@bakery.test")
-	byEmail := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	byEmail := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, byEmail.ID(), false))
 	s.deliver(t, s.waiting(t)...)
 
-	p := s.ask(t, annActs, studio, agency.Ask{Account: bakery})
+	p := s.ask(t, annActs, studio, service.Ask{Account: bakery})
 	key := s.waiting(t)[0]
 	s.tellAll(t, "tom@bakery.test: Bright Studio asks to work in Petra’s Bakery")
 	s.reached(t, p.ProfileKey, agency.Sent, tom)
-	s.finished(t, table.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}, false)
+	s.finished(t, outbox.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}, false)
 
 	// She allows it again, and hears of the next email and so of its end.
 	s.now = s.now.Add(day)
@@ -247,10 +249,10 @@ func TestAnOwnersOwnPairMutesTheirEmailAlone(t *testing.T) {
 }
 
 // finished checks that an email is at its end, sent or not.
-func (s *stage) finished(t *testing.T, m table.MailKey, sent bool) {
+func (s *stage) finished(t *testing.T, m outbox.MailKey, sent bool) {
 	t.Helper()
 	claim, err := s.store.ClaimMail(t.Context(), m, s.now, lease)
-	if claim != table.Done || err != nil {
+	if claim != outbox.ClaimDone || err != nil {
 		t.Errorf("the email is not finished: %v, %v", claim, err)
 	}
 	if got := must[bool](t)(s.store.WasSent(t.Context(), m)); got != sent {
@@ -268,9 +270,9 @@ func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
 		who := agency.NewActor(fmt.Sprintf("ann%d@studio.test", i), "https://issuer.test", fmt.Sprint(i))
 		studio := s.agencyOf(t, who, fmt.Sprintf("Studio %d", i))
 		if i%2 == 0 {
-			return s.ask(t, who, studio, agency.Ask{Account: bakery})
+			return s.ask(t, who, studio, service.Ask{Account: bakery})
 		}
-		return s.ask(t, who, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+		return s.ask(t, who, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	}
 	var last agency.Profile
 	for i := range most {
@@ -287,7 +289,7 @@ func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
 		// The agency can't tell it from one that was mailed.
 		s.reached(t, p.ProfileKey, agency.Sent)
 		kind := []string{"requested", "requested-person"}[i%2]
-		s.finished(t, table.MailKey{Event: keys[len(keys)-1].ID, Kind: kind, Recipient: petraActs.ID()}, false)
+		s.finished(t, outbox.MailKey{Event: keys[len(keys)-1].ID, Kind: kind, Recipient: petraActs.ID()}, false)
 		s.deliver(t, keys...)
 	}
 	// A receipt is never capped.
@@ -307,14 +309,14 @@ func TestAReminder(t *testing.T) {
 	bakery, studio, _ := s.requested(t)
 	s.tellAll(t, theRequest)
 	s.now = deadline.Add(-s.hub.Rules.RemindBefore)
-	s.tick(t, agency.At(bakery, studio), agency.DidRemind)
+	s.tick(t, agency.At(bakery, studio), service.DidRemind)
 	s.tellAll(t, "petra@bakery.test: Reminder: Bright Studio asks to work in Petra’s Bakery")
 	for _, want := range []string{"for 3 days more", "ann@studio.test of Bright Studio", "Monday, 7 December 2026 at 10:00 UTC", "as agreed on the phone"} {
 		if !strings.Contains(s.text(t), want) {
 			t.Errorf("the reminder does not say %q: %s", want, s.text(t))
 		}
 	}
-	s.tick(t, agency.At(bakery, studio), agency.Idle)
+	s.tick(t, agency.At(bakery, studio), service.Idle)
 }
 
 func TestAnEndIsToldAhead(t *testing.T) {
@@ -323,7 +325,7 @@ func TestAnEndIsToldAhead(t *testing.T) {
 	s.tellAll(t, theRequest)
 	connection := agency.At(bakery, studio)
 	until := s.now.Add(10 * day)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1, Until: &until}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1, Until: &until}))
 	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 	if !strings.Contains(s.text(t), "The access ends by itself on Thursday, 3 December 2026 at 10:00 UTC.") {
 		t.Error(s.text(t))
@@ -332,10 +334,10 @@ func TestAnEndIsToldAhead(t *testing.T) {
 		return []string{"ann@studio.test: Your access to Petra’s Bakery ends in " + left, "petra@bakery.test: The access of Bright Studio to Petra’s Bakery ends in " + left}
 	}
 	s.now = until.Add(-7 * day)
-	s.tick(t, connection, agency.DidRemind)
+	s.tick(t, connection, service.DidRemind)
 	s.tellAll(t, both("7 days")...)
 	s.now = until.Add(-day)
-	s.tick(t, connection, agency.DidRemind)
+	s.tick(t, connection, service.DidRemind)
 	// It is told late, and says what is left by then.
 	s.now = until.Add(-5 * time.Hour)
 	s.tellAll(t, both("5 hours")...)
@@ -343,13 +345,13 @@ func TestAnEndIsToldAhead(t *testing.T) {
 	// A moved date is warned of anew; a warning of the old one is overtaken.
 	move := func(to time.Time) {
 		t.Helper()
-		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), agency.MemberChange{Until: &to}))
+		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), service.MemberChange{Until: &to}))
 	}
 	until = s.now.Add(3 * day)
 	move(until)
 	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	s.now = until.Add(-day)
-	s.tick(t, connection, agency.DidRemind)
+	s.tick(t, connection, service.DidRemind)
 	move(time.Time{})
 	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	if !strings.Contains(s.text(t), "The access has no end date any more") {
@@ -359,7 +361,7 @@ func TestAnEndIsToldAhead(t *testing.T) {
 	move(until)
 	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	s.now = until
-	s.tick(t, connection, agency.DidLapse)
+	s.tick(t, connection, service.DidLapse)
 	s.tellAll(t, "ann@studio.test: Your access to Petra’s Bakery has ended", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery has ended")
 }
 
@@ -367,7 +369,7 @@ func TestAnEndIsToldAhead(t *testing.T) {
 func (s *stage) cleanUp(t *testing.T, account agency.AccountID) {
 	t.Helper()
 	for range 10 {
-		if must[agency.Ticked](t)(s.hub.TickAccount(t.Context(), account)) == agency.Idle {
+		if must[service.Ticked](t)(s.hub.TickAccount(t.Context(), account)) == service.Idle {
 			return
 		}
 	}
@@ -382,17 +384,17 @@ func TestAClosingIsTold(t *testing.T) {
 			s := newStage(t)
 			bakery, studio, _ := s.requested(t)
 			s.tellAll(t, theRequest)
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
 			s.addOwner(t, bakery, "tom@bakery.test")
 			bob, eve := agency.NewActor("bob@agency.test", "https://issuer.test", "bob"), agency.NewActor("eve@gone.test", "https://issuer.test", "eve")
 			asks, gone := s.agencyOf(t, bob, "Asking"), s.agencyOf(t, eve, "Gone")
-			s.ask(t, bob, asks, agency.Ask{Account: bakery})
-			withdrawn := s.ask(t, eve, gone, agency.Ask{Account: bakery})
+			s.ask(t, bob, asks, service.Ask{Account: bakery})
+			withdrawn := s.ask(t, eve, gone, service.Ask{Account: bakery})
 			must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), eve, gone, withdrawn.ID()))
 			s.deliver(t, s.waiting(t)...)
 
 			s.now = s.now.Add(time.Hour)
-			must[agency.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery))
+			must[service.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery))
 			if cleanedUp {
 				s.now = s.now.Add(time.Minute)
 				s.cleanUp(t, bakery)
@@ -424,11 +426,11 @@ func TestAClosingIsTold(t *testing.T) {
 func TestTheClosingOfAnOwnedAccountIsTold(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
-	cafe := must[agency.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", agency.NewClientAccount{
-		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &agency.NewClient{Email: "chloe@cafe.test", Areas: some},
+	cafe := must[service.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", service.NewClientAccount{
+		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "chloe@cafe.test", Areas: some},
 	})).ID
 	s.deliver(t, s.waiting(t)...)
-	must[agency.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: annActs, As: studio}, cafe))
+	must[service.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: annActs, As: studio}, cafe))
 	s.cleanUp(t, cafe)
 	s.tellAll(t, "chloe@cafe.test: Café Chloé was closed", "ann@studio.test: Café Chloé was closed")
 	if text := s.text(t); !strings.Contains(text, "ann@studio.test of Bright Studio closed the account Café Chloé, which Bright Studio owned.") {
@@ -439,10 +441,10 @@ func TestTheClosingOfAnOwnedAccountIsTold(t *testing.T) {
 func TestARenameIsCarriedToTheCopies(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
 	s.deliver(t, s.waiting(t)...)
-	must[agency.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery, "Pâtisserie"))
-	must[agency.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: annActs}, studio, "Brighter Studio"))
+	must[service.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery, "Pâtisserie"))
+	must[service.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: annActs}, studio, "Brighter Studio"))
 	keys := s.waiting(t)
 	names := func(account, of string) {
 		t.Helper()
@@ -477,7 +479,7 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	petra := agency.Caller{Actor: petraActs}
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, agency.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Acceptance{Request: 1}))
 	s.deliver(t, s.waiting(t)...)
 	carried := func(plan string, state agency.SubscriptionState, subject string) {
 		t.Helper()
@@ -486,18 +488,18 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 			t.Errorf("%q: the copy is %+v, want %s, %s", subject, got, plan, state)
 		}
 	}
-	must[agency.SubscriptionView](t)(s.hub.ChangePlan(t.Context(), petra, bakery, "growth"))
+	must[service.SubscriptionView](t)(s.hub.ChangePlan(t.Context(), petra, bakery, "growth"))
 	carried("growth", agency.SubscriptionActive, "Petra’s Bakery is on the plan Growth now")
-	must[agency.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, false))
+	must[service.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, false))
 	carried("growth", agency.SubscriptionCancelling, "The subscription of Petra’s Bakery is cancelled")
-	must[agency.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, true))
+	must[service.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, true))
 	carried("growth", agency.SubscriptionFrozen, "Petra’s Bakery is frozen")
-	must[agency.SubscriptionView](t)(s.hub.ResumeSubscription(t.Context(), petra, bakery))
+	must[service.SubscriptionView](t)(s.hub.ResumeSubscription(t.Context(), petra, bakery))
 	carried("growth", agency.SubscriptionActive, "The subscription of Petra’s Bakery goes on")
 	platform := agency.Platform{Client: "the-platform"}
-	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, agency.Payment{Failed: true, At: monday}))
+	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, service.Payment{Failed: true, At: monday}))
 	carried("growth", agency.SubscriptionPastDue, "A payment for Petra’s Bakery has failed")
-	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, agency.Payment{At: monday.Add(time.Second)}))
+	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, service.Payment{At: monday.Add(time.Second)}))
 	carried("growth", agency.SubscriptionActive, "The payment for Petra’s Bakery has succeeded")
 }
 
@@ -557,14 +559,14 @@ func TestStaffAreToldOfTheirClients(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	ann := agency.Caller{Actor: annActs}
-	p, _, err := s.hub.InvitePerson(t.Context(), ann, studio, agency.Invitation{Email: "sam@studio.test", Role: agency.Member, Areas: some})
+	p, _, err := s.hub.InvitePerson(t.Context(), ann, studio, service.Invitation{Email: "sam@studio.test", Role: agency.Member, Areas: some})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.tellAll(t, "sam@studio.test: You are now in the team of Bright Studio")
 	assign := func(clients []agency.AccountID, want string) {
 		t.Helper()
-		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), ann, studio, p.Member, agency.MemberChange{Clients: &clients}))
+		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), ann, studio, p.Member, service.MemberChange{Clients: &clients}))
 		s.tellAll(t, "sam@studio.test: Your clients in Bright Studio have changed")
 		if text := s.text(t); !strings.Contains(text, want) {
 			t.Errorf("it does not say %q: %s", want, text)
@@ -581,15 +583,15 @@ func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	other := s.agencyOf(t, annActs, "Another")
-	told := s.ask(t, annActs, studio, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	told := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
-	untold := s.ask(t, annActs, other, agency.Ask{OwnerEmail: "petra@bakery.test"})
+	untold := s.ask(t, annActs, other, service.Ask{OwnerEmail: "petra@bakery.test"})
 	s.now = s.now.Add(time.Hour)
 	if err := s.hub.EraseMe(t.Context(), petraActs); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
-		must[agency.Ticked](t)(s.hub.TickPerson(t.Context(), petraActs.ID()))
+		must[service.Ticked](t)(s.hub.TickPerson(t.Context(), petraActs.ID()))
 		s.now = s.now.Add(5 * time.Minute)
 	}
 	s.tellAll(t)
@@ -601,6 +603,6 @@ func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, told.ID()))
 	s.tellAll(t)
 	s.now = untold.ExpiresAt
-	must[agency.Ticked](t)(s.hub.TickProfile(t.Context(), untold.ProfileKey))
+	must[service.Ticked](t)(s.hub.TickProfile(t.Context(), untold.ProfileKey))
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }

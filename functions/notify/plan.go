@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/table"
+	"agencyhub/shared/outbox"
 )
 
 // mostRecipients bounds how many people of one side are told of one event.
@@ -49,7 +49,7 @@ type mail struct {
 	to   recipient
 	// withheld is the fate of an email that is not sent, only noted; "" for one
 	// that is.
-	withheld table.Fate
+	withheld outbox.Fate
 	// unsolicited emails count among those that a person gets a day.
 	unsolicited bool
 	// lifted is when the recipient, who was not mailed before, signed in again;
@@ -238,9 +238,9 @@ func plan(f facts) []mail {
 			m := mail{kind: t.kind, to: to, unsolicited: t.unsolicited || t.untilUsed && f.profile.Subject == ""}
 			switch {
 			case overtaken:
-				m.withheld = table.MailObsolete
+				m.withheld = outbox.Obsolete
 			case f.heldOff[to.ID]:
-				m.withheld = table.MailMuted
+				m.withheld = outbox.Muted
 			}
 			mails = append(mails, m)
 		}

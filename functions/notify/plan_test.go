@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/table"
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/testbed"
 )
 
@@ -277,7 +277,7 @@ func TestWasIn(t *testing.T) {
 func brief(mails []mail) string {
 	var out []string
 	for _, m := range mails {
-		mark := map[table.Fate]string{"": "", table.MailObsolete: "-", table.MailMuted: "~"}[m.withheld]
+		mark := map[outbox.Fate]string{"": "", outbox.Obsolete: "-", outbox.Muted: "~"}[m.withheld]
 		who, _, _ := strings.Cut(m.to.Address, "@")
 		out = append(out, mark+m.kind+" "+who)
 		if m.to.ID != agency.NewPersonID(m.to.Address) {

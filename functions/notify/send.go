@@ -13,7 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/table"
+	"agencyhub/shared/outbox"
 )
 
 // How long one email may take, with the client's own new attempts. Once SES has
@@ -42,7 +42,7 @@ type post struct {
 // tags are what SES says again with its news of an email: whose it is, and where
 // its event stands.
 type tags struct {
-	mail      table.MailKey
+	mail      outbox.MailKey
 	addressee agency.Party
 }
 

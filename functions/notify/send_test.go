@@ -19,7 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/table"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/testbed"
 )
 
@@ -151,8 +152,8 @@ func TestWhatSESRefuses(t *testing.T) {
 				t.Errorf("%d attempts, want %d", len(ses.received), test.tries)
 			}
 			s.told(t, key, test.want != later)
-			mail := table.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}
-			want := map[string]table.Claim{now: table.Done, never: table.Done, later: table.Claimed}[test.want]
+			mail := outbox.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}
+			want := map[string]outbox.Claim{now: outbox.ClaimDone, never: outbox.ClaimDone, later: outbox.ClaimTaken}[test.want]
 			if claim, err := s.store.ClaimMail(t.Context(), mail, s.now, lease); claim != want || err != nil {
 				t.Errorf("claim %v, %v; want %v", claim, err, want)
 			}
@@ -197,8 +198,8 @@ func TestWhatSESIsGiven(t *testing.T) {
 	if len(got.EmailTags) != 2 || got.EmailTags[0].Name != "mail" || got.EmailTags[1].Name != "addressee" || got.EmailTags[1].Value != string(bakery) {
 		t.Fatalf("tags: %v", got.EmailTags)
 	}
-	mail, err := table.ParseMailTag(got.EmailTags[0].Value)
-	if diff := cmp.Diff(table.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}, mail); diff != "" || err != nil {
+	mail, err := outbox.ParseMailTag(got.EmailTags[0].Value)
+	if diff := cmp.Diff(outbox.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}, mail); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 }
@@ -209,7 +210,7 @@ func TestOneEmailsTroubleIsItsOwn(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	s.deliver(t, s.fresh(t, bakery)...)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
 	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
 	keys := s.fresh(t, bakery)
 	down := true

@@ -11,13 +11,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 )
 
 // fate is what stands at an email.
-func (s *stage) fate(t *testing.T, e agency.EventID, kind string, who agency.PersonID) table.Fate {
+func (s *stage) fate(t *testing.T, e agency.EventID, kind string, who agency.PersonID) outbox.Fate {
 	t.Helper()
-	for _, m := range must[[]table.Mail](t)(s.store.Mails(t.Context(), e)) {
+	for _, m := range must[[]outbox.Mail](t)(s.store.Mails(t.Context(), e)) {
 		if m.Kind == kind && m.Recipient == who {
 			return m.Fate
 		}
@@ -47,7 +49,7 @@ func TestASuppressedPersonIsNotMailed(t *testing.T) {
 				return keys[0]
 			}
 			key := handle()
-			if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != table.MailSuppressed || len(ses.received) != 0 {
+			if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != outbox.Suppressed || len(ses.received) != 0 {
 				t.Errorf("%s, %d emails", f, len(ses.received))
 			}
 			s.delivery(t, id, agency.Sent)
@@ -58,9 +60,9 @@ func TestASuppressedPersonIsNotMailed(t *testing.T) {
 			// She signs in: SES is told to mail her again, once.
 			s.now = s.now.Add(time.Hour)
 			must[agency.Person](t)(s.hub.Me(t.Context(), petraActs))
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, agency.Acceptance{Request: 1}))
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
 			key = handle()
-			if f := s.fate(t, key.ID, "accepted-client", petraActs.ID()); f != table.MailSent {
+			if f := s.fate(t, key.ID, "accepted-client", petraActs.ID()); f != outbox.Sent {
 				t.Error(f)
 			}
 			must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
@@ -127,15 +129,15 @@ func TestABounceThatComesFirst(t *testing.T) {
 	s := newStage(t)
 	bakery, _, id := s.requested(t)
 	key := s.fresh(t, bakery)[0]
-	s.faults.finish = func(m table.MailKey) error {
+	s.faults.finish = func(m outbox.MailKey) error {
 		if m.Recipient == "" {
 			return nil
 		}
-		_, err := s.store.RaiseMail(t.Context(), m, table.MailBounced, "ses", s.now)
+		_, err := s.store.AdvanceFate(t.Context(), m, outbox.Bounced, "ses", s.now)
 		return err
 	}
 	s.deliver(t, key)
-	if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != table.MailBounced {
+	if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != outbox.Bounced {
 		t.Error(f)
 	}
 	s.delivery(t, id, agency.DeliveryFailed)
@@ -148,9 +150,9 @@ func TestABounceThatComesFirstIsNotLost(t *testing.T) {
 	s := newStage(t)
 	bakery, _, id := s.requested(t)
 	key := s.fresh(t, bakery)[0]
-	s.faults.finish = func(m table.MailKey) error {
+	s.faults.finish = func(m outbox.MailKey) error {
 		if m.Recipient != "" {
-			_, err := s.store.RaiseMail(t.Context(), m, table.MailBounced, "ses", s.now)
+			_, err := s.store.AdvanceFate(t.Context(), m, outbox.Bounced, "ses", s.now)
 			return err
 		}
 		return nil

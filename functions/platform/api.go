@@ -9,10 +9,11 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // api is what this function serves: the platform's own calls.
-func api(hub *agency.Hub) *rest.API {
+func api(hub *service.Hub) *rest.API {
 	a := rest.New("platform")
 	h := handlers{hub}
 	const one = "/v1/platform/accounts/{account}"
@@ -39,7 +40,7 @@ func api(hub *agency.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *agency.Hub }
+type handlers struct{ hub *service.Hub }
 
 // platformAccount is an account as the platform sees it.
 type platformAccount struct {
@@ -60,7 +61,7 @@ func (h handlers) account(a agency.Account, err error) (*accountOutput, error) {
 	}
 	return &accountOutput{platformAccount{
 		ID: string(a.ID), Name: a.Name, Ownership: string(a.Ownership), Owner: rest.Optional(a.Owner), Agency: a.Agency(), CreatedAt: rest.Time(a.CreatedAt),
-		Subscription: rest.NewSubscription(agency.SubscriptionView{
+		Subscription: rest.NewSubscription(service.SubscriptionView{
 			Subscription: a.Subscription, PeriodEnd: a.Subscription.PeriodEnd(h.hub.Now()), Payer: a.Payer(),
 		}),
 	}}, nil
@@ -76,7 +77,7 @@ type registerInput struct {
 }
 
 func (h handlers) register(ctx context.Context, by agency.Platform, in *registerInput) (*accountOutput, error) {
-	return h.account(h.hub.RegisterAccount(ctx, by, agency.AccountID(in.Account), agency.Registration{
+	return h.account(h.hub.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
 		Name: in.Body.Name, OwnerEmail: in.Body.OwnerEmail, Plan: in.Body.Plan,
 	}))
 }
@@ -90,7 +91,7 @@ type paymentInput struct {
 }
 
 func (h handlers) payment(ctx context.Context, by agency.Platform, in *paymentInput) (*accountOutput, error) {
-	return h.account(h.hub.ReportPayment(ctx, by, agency.AccountID(in.Account), agency.Payment{
+	return h.account(h.hub.ReportPayment(ctx, by, agency.AccountID(in.Account), service.Payment{
 		Failed: in.Body.State == "failed", At: in.Body.At,
 	}))
 }

@@ -9,10 +9,11 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/service"
 )
 
 // api is what this function serves: an account's Team Members.
-func api(hub *agency.Hub) *rest.API {
+func api(hub *service.Hub) *rest.API {
 	a := rest.New("team")
 	h := handlers{hub}
 	const all, one = "/v1/accounts/{account}/team", "/v1/accounts/{account}/team/{member}"
@@ -41,7 +42,7 @@ func api(hub *agency.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *agency.Hub }
+type handlers struct{ hub *service.Hub }
 
 type listInput struct {
 	rest.OnAccount
@@ -52,7 +53,7 @@ type listOutput struct{ Body rest.List[rest.Member] }
 
 func (h handlers) list(ctx context.Context, actor agency.Actor, in *listInput) (*listOutput, error) {
 	caller, account := in.Caller(actor)
-	page, err := h.hub.Team(ctx, caller, account, agency.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.hub.Team(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ type inviteOutput struct {
 
 func (h handlers) invite(ctx context.Context, actor agency.Actor, in *inviteInput) (*inviteOutput, error) {
 	caller, account := in.Caller(actor)
-	p, added, err := h.hub.InvitePerson(ctx, caller, account, agency.Invitation{
+	p, added, err := h.hub.InvitePerson(ctx, caller, account, service.Invitation{
 		Email: in.Body.Email, Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas),
 	})
 	if err != nil {
@@ -108,7 +109,7 @@ type memberOutput struct{ Body rest.Member }
 
 func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInput) (*memberOutput, error) {
 	caller, account := in.Caller(actor)
-	change := agency.MemberChange{Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas)}
+	change := service.MemberChange{Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas)}
 	if until := in.Body.Until; until.Given {
 		change.Until = &time.Time{}
 		if until.Value != nil {

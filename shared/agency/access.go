@@ -1,3 +1,9 @@
+// Package agency is the law of the product: who owns an account, who pays, who may
+// do what, and how a connection between an agency and an account lives and ends.
+// README.md is its specification. The package is pure: it imports the standard
+// library and Unicode normalisation, and is given the time.
+//
+// Start with profile.go, transition.go, may.go, access.go and event.go.
 package agency
 
 import "time"
@@ -33,7 +39,7 @@ type Access struct {
 // ViaOwn is Access.Via for access by the actor's own profile.
 const ViaOwn = "own"
 
-// path is one way through an agency into an account.
+// Path is one way through an agency into an account.
 type Path struct {
 	Agency Account
 	// connection is the agency's profile in the account, staff the actor's in
@@ -104,7 +110,7 @@ func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []P
 	return answer
 }
 
-// standing says why a profile grants nothing now; "" when it grants.
+// refusalReason says why a profile grants nothing now; "" when it grants.
 func (p Profile) refusalReason(actor Actor, now time.Time) Reason {
 	switch p.StatusAt(now) {
 	case none:

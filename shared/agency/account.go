@@ -95,6 +95,8 @@ func (s Suppression) Holds() bool { return s.Reason != "" && s.Lifted.IsZero() }
 // caller who names none.
 const MaxTeams = 20
 
+// WithTeam returns the person with an account as the newest of their teams. The
+// oldest is dropped beyond MaxTeams.
 func (p Person) WithTeam(account AccountID) Person {
 	teams := p.WithoutTeam(account).Teams
 	teams = append(teams, account)
@@ -105,6 +107,7 @@ func (p Person) WithTeam(account AccountID) Person {
 	return p
 }
 
+// WithoutTeam returns the person without an account among their teams.
 func (p Person) WithoutTeam(account AccountID) Person {
 	var teams []AccountID
 	for _, t := range p.Teams {

@@ -32,7 +32,8 @@ type Platform struct {
 	Client string
 }
 
-// may refuses what the platform may not do, and whoever is not the platform.
+// Authorize returns a refusal of an operation that the platform is not allowed, or
+// of a call that is not the platform's. ownership is the account's.
 func (p Platform) Authorize(op Operation, ownership Ownership) error {
 	position := Service
 	if p.Client == "" {

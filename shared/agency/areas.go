@@ -124,7 +124,7 @@ type Area struct {
 	Name string `json:"name"`
 }
 
-// every is all the areas of the settings at one level.
+// AllAreas is all the areas of the settings at one level.
 func (r Rules) AllAreas(level Level) Areas {
 	out := Areas{}
 	for _, area := range r.Areas {
@@ -133,7 +133,7 @@ func (r Rules) AllAreas(level Level) Areas {
 	return out
 }
 
-// whole names every area of the settings: what is not in a is None, and what
+// CompleteAreas names every area of the settings: what is not in a is None, and what
 // the settings no longer know falls away.
 func (r Rules) CompleteAreas(a Areas) Areas {
 	out := Areas{}

@@ -75,10 +75,13 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
+// Refuse returns a refusal with a code and a sentence for the person who asked.
 func Refuse(code Code, message string) *Error {
 	return &Error{Code: code, Message: message}
 }
 
+// InvalidField returns the refusal Invalid of one field; the arguments format its
+// sentence.
 func InvalidField(field, format string, args ...any) *Error {
 	message := fmt.Sprintf(format, args...)
 	return &Error{Code: Invalid, Message: message, Fields: []FieldError{{Field: field, Message: message}}}

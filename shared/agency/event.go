@@ -109,6 +109,7 @@ type State struct {
 	Subscription SubscriptionState `json:"subscription,omitempty"`
 }
 
+// EventState returns what events report of a profile.
 func (p Profile) EventState() State {
 	return State{Status: p.Status, Role: p.Role, Areas: p.Areas, Until: p.Until, Expires: p.ExpiresAt, Message: p.Message, Clients: p.Clients}
 }
@@ -156,7 +157,7 @@ func (e Event) Invited() (ProfileKey, bool) {
 	}
 }
 
-// client is the agency's own profile at whom the event concerns.
+// ProfileOf is the agency's own profile at whom the event concerns.
 func (e Event) ProfileOf(agency AccountID) ProfileKey {
 	return ProfileKey{Addressee: e.Addressee, Member: Party(agency)}
 }
@@ -185,7 +186,7 @@ func (e Event) Side() Side {
 	return ""
 }
 
-// teams are the accounts in whose teams the persons of an event can be.
+// Teams are the accounts in whose teams the persons of an event can be.
 func (e Event) Teams() []AccountID {
 	var teams []AccountID
 	for _, id := range []AccountID{e.AccountID(), e.Agency, e.As} {
@@ -196,7 +197,7 @@ func (e Event) Teams() []AccountID {
 	return teams
 }
 
-// people are the persons whom an event names.
+// People are the persons whom an event names.
 func (e Event) People() []PersonID {
 	var people []PersonID
 	for _, id := range []PersonID{e.Actor, e.Member.Person(), e.Client} {
@@ -207,7 +208,7 @@ func (e Event) People() []PersonID {
 	return people
 }
 
-// concerned is the agency that the event is about.
+// ConcernedAgency is the agency that the event is about.
 func (e Event) ConcernedAgency() AccountID {
 	if agency := e.Member.Account(); agency != "" {
 		return agency

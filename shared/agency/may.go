@@ -22,7 +22,7 @@ const (
 	CheckAnyone   Operation = "check anyone's access"
 )
 
-// Position is a column of that table: how somebody stands to an account.
+// CallerRole is a column of that table: how somebody stands to an account.
 type CallerRole string
 
 // The positions. The Owning and Connected ones are of persons of an agency who
@@ -40,7 +40,7 @@ const (
 	Service        CallerRole = "platform service"
 )
 
-// Answer is a cell of the table.
+// Permission is a cell of the table.
 type Permission string
 
 // The answers. OwnLines is a yes to what concerns the asker's agency alone, and
@@ -86,7 +86,7 @@ var permissions = map[Operation]map[CallerRole]Permission{
 	CheckAnyone:   {Service: Yes},
 }
 
-// may looks a cell up. ownership is the account's: the client of an owned
+// PermissionFor looks a cell up. ownership is the account's: the client of an owned
 // account, and the staff of a connected agency, are told who owns it and who
 // pays instead of a plain no.
 func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission {
@@ -103,7 +103,7 @@ func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission 
 	return answer
 }
 
-// refusal is the error of an answer that is none of the yeses: nil for those.
+// Refusal is the error of an answer that is none of the yeses: nil for those.
 func (a Permission) Refusal() error {
 	switch a {
 	case Yes, OwnLines, NotOwners:
@@ -117,7 +117,7 @@ func (a Permission) Refusal() error {
 	}
 }
 
-// position is where a caller stands by the profiles that were read. own is
+// CallerRoleOf is where a caller stands by the profiles that were read. own is
 // theirs in the account; through is the agency's in the account and staff is
 // theirs in that agency, both only for a caller with the agency's hat on.
 func CallerRoleOf(own Role, through Ownership, staff Role) CallerRole {

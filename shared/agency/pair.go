@@ -9,7 +9,7 @@ type PairKey struct {
 	Agency    AccountID
 }
 
-// between is the key of a pair.
+// Between is the key of a pair.
 func Between[P AccountID | PersonID | Party](addressee P, agency AccountID) PairKey {
 	return PairKey{Addressee: Party(addressee), Agency: agency}
 }

@@ -187,7 +187,7 @@ func (p Profile) StatusAt(now time.Time) Status {
 	}
 }
 
-// due is the next moment at which cleanup has something to do with the profile;
+// Due is the next moment at which cleanup has something to do with the profile;
 // zero for never.
 func (r Rules) Due(p Profile) time.Time {
 	switch {
@@ -202,14 +202,14 @@ func (r Rules) Due(p Profile) time.Time {
 	}
 }
 
-// MinReminderLead is how long after a request, or after an end date was set, a reminder
+// minReminderLead is how long after a request, or after an end date was set, a reminder
 // would say nothing new.
-const MinReminderLead = 24 * time.Hour
+const minReminderLead = 24 * time.Hour
 
 // RemindAt plans the next reminder of a profile from an instant: the moment at
 // which it was asked for or its date was set, or at which the last reminder went
 // out. least is how far ahead it must lie. Zero is none.
-func (r Rules) RemindAt(p Profile, from time.Time, least time.Duration) time.Time {
+func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Time {
 	var moments []time.Time
 	switch {
 	case p.Status == Pending:
@@ -227,12 +227,12 @@ func (r Rules) RemindAt(p Profile, from time.Time, least time.Duration) time.Tim
 	return time.Time{}
 }
 
-// assigned tells whether a member of an agency may work for that client.
+// IsAssigned tells whether a member of an agency may work for that client.
 func (p Profile) IsAssigned(account AccountID) bool {
 	return p.Clients == nil || slices.Contains(p.Clients, account)
 }
 
-// granted is what a profile grants, or asks for: what it says, or everything for
+// Granted is what a profile grants, or asks for: what it says, or everything for
 // those who have everything.
 func (r Rules) Granted(p Profile) Areas {
 	if p.Role == Owner || p.Role == Admin || p.Permanent() {
@@ -241,14 +241,31 @@ func (r Rules) Granted(p Profile) Areas {
 	return r.CompleteAreas(p.Areas)
 }
 
-// released is a profile that belongs to no identity yet.
+// Unbound is a profile that belongs to no identity yet.
 func (p Profile) Unbound() Profile {
 	p.Issuer, p.Subject = "", ""
 	return p
 }
 
-// nameless is the profile of a person without what tells who they are.
+// WithoutIdentity is the profile of a person without what tells who they are.
 func (p Profile) WithoutIdentity() Profile {
 	p.Email, p.Issuer, p.Subject = "", "", ""
 	return p
+}
+
+// NextReminder returns when to remind of a profile that a step at s.At has changed;
+// the zero time is never. A resend and a new end date plan the reminder again.
+func (r Rules) NextReminder(was, next Profile, s Step) time.Time {
+	switch {
+	case s.Do == Request || s.Do == Resend || next.Status == Active && !next.Until.Equal(was.Until):
+		return r.remindAt(next, s.At, minReminderLead)
+	case s.Do == Remind || next.Status.Over():
+		return time.Time{}
+	case s.Do == Warn:
+		return r.remindAt(next, s.At, 0)
+	case was.Status != next.Status:
+		return time.Time{}
+	default:
+		return was.RemindAt
+	}
 }

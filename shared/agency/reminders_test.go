@@ -91,8 +91,8 @@ func TestReminders(t *testing.T) {
 			}
 			p := Profile{ProfileKey: At(someAccount, someAgency), Ownership: ClientOwned}
 			for i, s := range tt.steps {
-				d := &decision{rules: rules, now: noon.Add(s.at)}
-				step := Step{Do: s.do, By: connectionTable[s.do].by, Number: p.Request, ExpiresAt: d.now.Add(rules.RequestLifetime), Into: someAccount}
+				now := noon.Add(s.at)
+				step := Step{Do: s.do, By: connectionTable[s.do].by, Number: p.Request, At: now, ExpiresAt: now.Add(rules.RequestLifetime), Into: someAccount}
 				if s.do == Restrict {
 					step.Areas = Areas{"mail": []Level{View, Edit}[i%2]}
 				}
@@ -103,13 +103,13 @@ func TestReminders(t *testing.T) {
 				case s.until < 0:
 					step.Until = &time.Time{}
 				}
-				if _, err := d.apply(p, step); err != nil {
-					t.Fatalf("%s: %v", s.do, err)
+				next, events, err := Apply(p, step)
+				if err != nil || len(events) == 0 {
+					t.Fatalf("%s: %d events, %v", s.do, len(events), err)
 				}
-				if len(d.Profiles) != 1 {
-					t.Fatalf("%s wrote %d profiles", s.do, len(d.Profiles))
-				}
-				p = d.Profiles[0]
+				next.RemindAt = rules.NextReminder(p, next, step)
+				next.DueAt = rules.Due(next)
+				p = next
 				for what, times := range map[string][2]time.Time{"reminded of": {p.RemindAt, after(s.remind)}, "due": {p.DueAt, after(s.due)}} {
 					if !times[0].Equal(times[1]) {
 						t.Errorf("after %s: %s at %s, want %s", s.do, what, times[0], times[1])

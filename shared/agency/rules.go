@@ -48,8 +48,10 @@ type Plan struct {
 	Currency     string `json:"currency"`
 }
 
+// DefaultPlan is the id of the plan that an account gets if none is named.
 func (r Rules) DefaultPlan() string { return r.Plans[0].ID }
 
+// HasPlan reports whether the settings have a plan of that id.
 func (r Rules) HasPlan(id string) bool {
 	return slices.ContainsFunc(r.Plans, func(p Plan) bool { return p.ID == id })
 }
@@ -65,6 +67,7 @@ func (r Rules) Plan(id string) Plan {
 	return Plan{ID: id, Name: id, Currency: r.Plans[0].Currency}
 }
 
+// PlanList lists the ids of all plans, for a sentence.
 func (r Rules) PlanList() string {
 	ids := make([]string, len(r.Plans))
 	for i, p := range r.Plans {

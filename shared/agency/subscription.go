@@ -55,13 +55,13 @@ func (Subscription) PeriodEnd(now time.Time) time.Time {
 	return StartOfMonth(now).AddDate(0, 1, 0)
 }
 
-// copy is what profiles keep of it. What payments were reported when is nothing
+// Summary is what profiles keep of it. What payments were reported when is nothing
 // that a copy is read for.
 func (s Subscription) Summary() Subscription {
 	return Subscription{Plan: s.Plan, State: s.State, FreezesAt: s.FreezesAt}
 }
 
-// running is the state of a subscription that nobody has cancelled.
+// ActiveState is the state of a subscription that nobody has cancelled.
 func (s Subscription) ActiveState() SubscriptionState {
 	if s.Unpaid {
 		return SubscriptionPastDue
@@ -69,11 +69,12 @@ func (s Subscription) ActiveState() SubscriptionState {
 	return SubscriptionActive
 }
 
+// EventState returns what events report of a subscription.
 func (s Subscription) EventState() State {
 	return State{Plan: s.Plan, Subscription: s.State, Until: s.FreezesAt}
 }
 
-// month is the first instant of an instant's UTC month.
+// StartOfMonth is the first instant of an instant's UTC month.
 func StartOfMonth(t time.Time) time.Time {
 	y, m, _ := t.UTC().Date()
 	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)

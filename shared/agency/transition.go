@@ -259,6 +259,8 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 	return next, nil
 }
 
+// RefuseOtherRequest is the refusal of an answer to another request than the open
+// one.
 func RefuseOtherRequest(p Profile) error {
 	return &Error{Code: Conflict, State: p.Status, Message: "The request has changed since you looked at it. Look at it again before you accept."}
 }
@@ -283,6 +285,8 @@ func unchanged(do Action, p, next Profile) bool {
 		p.Issuer == next.Issuer && p.Subject == next.Subject
 }
 
+// RefuseState is the refusal of an action that the present state does not allow. It
+// names that state.
 func RefuseState(do Action, p Profile) error {
 	refusal := &Error{Code: NotActive, State: p.Status}
 	switch {
@@ -316,7 +320,7 @@ func (s Status) sentence() string {
 	}
 }
 
-// tell is the event of one profile's change. Who did it is filled in by the use
+// NewProfileEvent is the event of one profile's change. Who did it is filled in by the use
 // case, as is the event's id.
 func NewProfileEvent(as EventType, was, now Profile, at time.Time) Event {
 	return Event{

@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // The resources as more than one function answers them.
@@ -58,18 +59,18 @@ type Access struct {
 }
 
 // NewAccount shows an account.
-func NewAccount(hub *agency.Hub, v agency.AccountView) Account {
+func NewAccount(hub *service.Hub, v service.AccountView) Account {
 	return Account{
 		ID: string(v.ID), Name: v.Name, Ownership: string(v.Ownership), Owner: Optional(v.Owner), Agency: v.Agency(),
 		Role: Optional(v.Role), Access: NewAccess(v.Access), CreatedAt: Time(v.CreatedAt), ClosedAt: OptionalTime(v.Closed),
-		Subscription: NewSubscription(agency.SubscriptionView{
+		Subscription: NewSubscription(service.SubscriptionView{
 			Subscription: v.Subscription, PeriodEnd: v.Subscription.PeriodEnd(hub.Now()), Payer: v.Payer(),
 		}),
 	}
 }
 
 // NewSubscription shows a subscription.
-func NewSubscription(v agency.SubscriptionView) Subscription {
+func NewSubscription(v service.SubscriptionView) Subscription {
 	return Subscription{Plan: Optional(v.Plan), State: string(v.State), PeriodEnd: Time(v.PeriodEnd), Payer: string(v.Payer)}
 }
 
@@ -101,7 +102,7 @@ type Member struct {
 }
 
 // NewMember shows a profile in its account's team.
-func NewMember(hub *agency.Hub, p agency.Profile) Member {
+func NewMember(hub *service.Hub, p agency.Profile) Member {
 	m := Member{
 		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(hub.Now())),
 		Role: Optional(p.Role), Areas: Areas(hub.Areas(p)), Ownership: string(p.Ownership),
@@ -147,7 +148,7 @@ type AgencyRef struct {
 }
 
 // NewConnection shows an agency's profile.
-func NewConnection(hub *agency.Hub, p agency.Profile) Connection {
+func NewConnection(hub *service.Hub, p agency.Profile) Connection {
 	m := NewMember(hub, p)
 	name := p.AccountName
 	if name == "" {
@@ -175,7 +176,7 @@ type Block struct {
 }
 
 // NewBlock shows an agency that is held off.
-func NewBlock(b agency.Block) Block {
+func NewBlock(b service.Block) Block {
 	return Block{
 		Agency: AgencyRef{ID: string(b.Agency), Name: b.Name}, Blocked: b.Blocked, CoolingUntil: OptionalTime(b.CoolingUntil),
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -21,8 +22,8 @@ const day = 24 * time.Hour
 var ann, bob = agency.NewPersonID("ann@x.test"), agency.NewPersonID("bob@x.test")
 
 // mail is the n-th email to a person.
-func mail(n int, to agency.PersonID) table.MailKey {
-	return table.MailKey{Event: agency.EventID(fmt.Sprintf("evt_%026d", n)), Kind: "requested", Recipient: to}
+func mail(n int, to agency.PersonID) outbox.MailKey {
+	return outbox.MailKey{Event: agency.EventID(fmt.Sprintf("evt_%026d", n)), Kind: "requested", Recipient: to}
 }
 
 // diff fails the test where two differ.
@@ -39,7 +40,7 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	ctx := t.Context()
-	claim := func(n int, at time.Time) table.Claim {
+	claim := func(n int, at time.Time) outbox.Claim {
 		t.Helper()
 		c, err := store.ClaimUnsolicited(ctx, mail(n, ann), at, lease, 10)
 		if err != nil {
@@ -48,20 +49,20 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 		return c
 	}
 	var wg sync.WaitGroup
-	claims := make([]table.Claim, 40)
+	claims := make([]outbox.Claim, 40)
 	for i := range claims {
 		// Each mail is claimed by two.
 		wg.Go(func() { claims[i] = claim(i/2, noon) })
 	}
 	wg.Wait()
-	count := map[table.Claim]int{}
+	count := map[outbox.Claim]int{}
 	for i := range claims {
 		count[claims[i]]++
-		if i%2 == 0 && claims[i] == table.Claimed && claims[i+1] == table.Claimed {
+		if i%2 == 0 && claims[i] == outbox.ClaimTaken && claims[i+1] == outbox.ClaimTaken {
 			t.Errorf("mail %d was claimed twice", i/2)
 		}
 	}
-	diff(t, "claimed", 10, count[table.Claimed])
+	diff(t, "claimed", 10, count[outbox.ClaimTaken])
 	mails := func(day string) string {
 		return testbed.Num(testbed.Items(t, db, name)["LIMIT#"+string(ann)+" "+day]["mails"])
 	}
@@ -70,39 +71,39 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 	// What was claimed and given up is claimed again without being counted again;
 	// what was capped stays so, that day and the next.
 	later, tomorrow := noon.Add(lease), noon.Add(day)
-	again := map[table.Claim]int{}
+	again := map[outbox.Claim]int{}
 	var capped []int
 	for n := range 20 {
 		c := claim(n, later)
 		again[c]++
-		if c != table.Claimed {
+		if c != outbox.ClaimTaken {
 			capped = append(capped, n)
 		}
 	}
-	diff(t, "claimed again", 10, again[table.Claimed])
+	diff(t, "claimed again", 10, again[outbox.ClaimTaken])
 	diff(t, "counted", "10", mails("2026-11-23"))
 	for _, n := range capped {
-		if c := claim(n, tomorrow); c == table.Claimed {
+		if c := claim(n, tomorrow); c == outbox.ClaimTaken {
 			t.Errorf("mail %d was capped, and is sent the next day", n)
 		}
 		if i := testbed.Items(t, db, name)["MAIL#"+string(mail(n, ann).Event)+" requested#"+string(ann)]; testbed.Str(i["fate"]) != "capped" || testbed.Num(i["ttl"]) == "" {
 			t.Errorf("mail %d: %v", n, i)
 		}
 	}
-	diff(t, "of the next day", table.Claimed, claim(100, tomorrow))
+	diff(t, "of the next day", outbox.ClaimTaken, claim(100, tomorrow))
 	diff(t, "counted the next day", "1", mails("2026-11-24"))
 	if i := testbed.Items(t, db, name)["LIMIT#"+string(ann)+" 2026-11-24"]; testbed.Num(i["ttl"]) == "" {
 		t.Errorf("a day's limit stays for ever: %v", i)
 	}
 	// Another person has their own ten, and what is asked for is never capped.
-	if c, err := store.ClaimUnsolicited(ctx, mail(1, bob), noon, lease, 10); c != table.Claimed || err != nil {
+	if c, err := store.ClaimUnsolicited(ctx, mail(1, bob), noon, lease, 10); c != outbox.ClaimTaken || err != nil {
 		t.Errorf("%d, %v", c, err)
 	}
-	if c, err := store.ClaimMail(ctx, mail(101, ann), noon, lease); c != table.Claimed || err != nil {
+	if c, err := store.ClaimMail(ctx, mail(101, ann), noon, lease); c != outbox.ClaimTaken || err != nil {
 		t.Errorf("%d, %v", c, err)
 	}
-	diff(t, "done", table.Done, func() table.Claim {
-		if err := store.FinishMail(ctx, mail(100, ann), table.MailSent, "ses", tomorrow); err != nil {
+	diff(t, "done", outbox.ClaimDone, func() outbox.Claim {
+		if err := store.FinishMail(ctx, mail(100, ann), outbox.Sent, "ses", tomorrow); err != nil {
 			t.Fatal(err)
 		}
 		return claim(100, tomorrow.Add(day))
@@ -115,11 +116,11 @@ func TestAClaimThatMeetsAnotherIsHeld(t *testing.T) {
 	f := &testbed.Faults{Client: db}
 	store := table.New(f, name)
 	f.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return testbed.Cancelled("None", "TransactionConflict") }
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != table.Held || err != nil {
+	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != outbox.ClaimHeld || err != nil {
 		t.Errorf("%d, %v", c, err)
 	}
 	f.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return context.DeadlineExceeded }
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != table.Held || !errors.Is(err, context.DeadlineExceeded) {
+	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != outbox.ClaimHeld || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%d, %v", c, err)
 	}
 	if all := testbed.Items(t, db, name); len(all) != 0 {

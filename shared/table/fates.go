@@ -3,7 +3,6 @@ package table
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,102 +11,41 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
 )
 
-// Fate is what became of an email.
-type Fate string
-
-// The fates.
-const (
-	// MailWaiting is claimed, or waits to be claimed again.
-	MailWaiting Fate = "waiting"
-	// What is not sent, and why: overtaken by what has happened since, over its
-	// recipient's limit of the day, withheld because the addressee holds the
-	// agency off, or because the address bounced or complained before.
-	MailObsolete   Fate = "obsolete"
-	MailCapped     Fate = "capped"
-	MailMuted      Fate = "muted"
-	MailSuppressed Fate = "suppressed"
-	// MailSent was handed to SES.
-	MailSent Fate = "sent"
-	// MailDelayed did not get through so far, or was given up for a reason that
-	// passes, such as a full mailbox.
-	MailDelayed Fate = "delayed"
-	// MailFailed is what SES itself refused, at once or after a look.
-	MailFailed Fate = "failed"
-	// MailDelivered was taken by the recipient's server. It may still come back.
-	MailDelivered Fate = "delivered"
-	// MailBounced came back for good.
-	MailBounced Fate = "bounced"
-	// MailComplained was called unwanted by its recipient.
-	MailComplained Fate = "complained"
-)
-
-// risen are the fates from the lowest; those that are not sent are one step,
-// since an email has but one of them. SES's news may come late, doubled and out
-// of order, and before notify's own: an email keeps the highest that was told of
-// it.
-var risen = [][]Fate{
-	{MailWaiting},
-	{MailObsolete, MailCapped, MailMuted, MailSuppressed},
-	{MailSent}, {MailDelayed}, {MailFailed}, {MailDelivered}, {MailBounced}, {MailComplained},
-}
-
-// Fates are all there are, from the lowest.
-var Fates = slices.Concat(risen...)
-
-// below are the fates that an email rises from to this one.
-func (f Fate) below() []Fate {
-	var lower []Fate
-	for _, step := range risen {
-		if slices.Contains(step, f) {
-			break
-		}
-		lower = append(lower, step...)
-	}
-	return lower
-}
-
-// RaiseMail notes what became of an email that was claimed, if that is higher
+// AdvanceFate notes what became of an email that was claimed, if that is higher
 // than what is noted already. messageID is SES's; "" for what was not sent. It
 // answers false when nothing was noted: the email has risen as far or further, or
 // there is none.
-func (t *Table) RaiseMail(ctx context.Context, m MailKey, fate Fate, messageID string, now time.Time) (bool, error) {
+func (t *Table) AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error) {
 	set, values := "SET #fate = :fate, #finishedAt = :now", map[string]types.AttributeValue{":fate": text(string(fate)), ":now": text(stamp(now))}
 	if messageID != "" {
 		set, values[":id"] = set+", #messageId = :id", text(messageID)
 	}
 	var lower []string
-	for i, f := range fate.below() {
+	for i, f := range fate.Below() {
 		name := fmt.Sprintf(":f%d", i)
 		lower, values[name] = append(lower, name), text(string(f))
 	}
 	return t.update(ctx, mailKey(m), set+" REMOVE #leaseUntil", "#fate IN ("+strings.Join(lower, ", ")+")", values)
 }
 
-// FinishMail is RaiseMail for who does not need to know whether it was the first:
+// FinishMail is AdvanceFate for who does not need to know whether it was the first:
 // SES's own news, which carries the message's id too, may have come before.
-func (t *Table) FinishMail(ctx context.Context, m MailKey, fate Fate, messageID string, now time.Time) error {
-	_, err := t.RaiseMail(ctx, m, fate, messageID, now)
+func (t *Table) FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) error {
+	_, err := t.AdvanceFate(ctx, m, fate, messageID, now)
 	return err
-}
-
-// Mail is one email and its fate.
-type Mail struct {
-	MailKey
-	Fate Fate
-	// At is when the fate was noted, or while it waits, when it was first claimed.
-	At time.Time
 }
 
 // Mails reads all emails of an event, strongly consistent: the ones that were
 // claimed so far. They are kept 90 days.
-func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]Mail, error) {
+func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]outbox.Mail, error) {
 	input := &dynamodb.QueryInput{
 		TableName: &t.name, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :mail"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":mail": text(mailPrefix + string(event))},
 	}
-	var mails []Mail
+	var mails []outbox.Mail
 	for {
 		out, err := t.db.Query(ctx, input)
 		if err != nil {
@@ -115,10 +53,10 @@ func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]Mail, error)
 		}
 		for _, item := range out.Items {
 			kind, recipient, _ := strings.Cut(textOf(item["sk"]), "#")
-			if kind == busKind {
+			if kind == outbox.BusKind {
 				continue
 			}
-			m := Mail{MailKey: MailKey{Event: event, Kind: kind, Recipient: agency.PersonID(recipient)}, Fate: Fate(textOf(item["fate"]))}
+			m := outbox.Mail{MailKey: outbox.MailKey{Event: event, Kind: kind, Recipient: agency.PersonID(recipient)}, Fate: outbox.Fate(textOf(item["fate"]))}
 			at := textOf(item["finishedAt"])
 			if at == "" {
 				at = textOf(item["claimedAt"])
@@ -198,16 +136,4 @@ func (t *Table) Forget(ctx context.Context, id agency.PersonID, lifted time.Time
 	_, err := t.update(ctx, personKey(id), "SET #version = #version + :one REMOVE #suppression, #suppressedAt", "#liftedAt = :lifted AND attribute_exists(#suppression)",
 		map[string]types.AttributeValue{":lifted": text(stamp(lifted)), ":one": number(1)})
 	return err
-}
-
-// AllBounced tells whether not one of an event's emails has reached anybody. One
-// that was withheld counts as if it had been sent: else an agency could tell who
-// gets no mail from it.
-func AllBounced(mails []Mail) bool {
-	for _, m := range mails {
-		if m.Fate != MailBounced {
-			return false
-		}
-	}
-	return len(mails) > 0
 }

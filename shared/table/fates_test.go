@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -19,12 +21,12 @@ import (
 func TestFatesOnlyRise(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
-	order := []table.Fate{
-		table.MailObsolete, table.MailSent, table.MailDelayed, table.MailFailed, table.MailDelivered, table.MailBounced, table.MailComplained,
+	order := []outbox.Fate{
+		outbox.Obsolete, outbox.Sent, outbox.Delayed, outbox.Failed, outbox.Delivered, outbox.Bounced, outbox.Complained,
 	}
 	for n := range 40 {
-		m := table.MailKey{Event: event(n, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
-		if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != table.Claimed || err != nil {
+		m := outbox.MailKey{Event: event(n, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
+		if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != outbox.ClaimTaken || err != nil {
 			t.Fatal(claim, err)
 		}
 		news := slices.Clone(order[:1+n%len(order)])
@@ -33,18 +35,18 @@ func TestFatesOnlyRise(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, f := range news {
 			wg.Go(func() {
-				if _, err := store.RaiseMail(t.Context(), m, f, "ses-1", noon); err != nil {
+				if _, err := store.AdvanceFate(t.Context(), m, f, "ses-1", noon); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
 		mails, err := store.Mails(t.Context(), m.Event)
-		want := []table.Mail{{MailKey: m, Fate: order[n%len(order)], At: noon}}
+		want := []outbox.Mail{{MailKey: m, Fate: order[n%len(order)], At: noon}}
 		if diff := cmp.Diff(want, mails); diff != "" || err != nil {
 			t.Errorf("after %v: %s %v", news, diff, err)
 		}
-		if claim, err := store.ClaimMail(t.Context(), m, noon.Add(time.Hour), lease); claim != table.Done || err != nil {
+		if claim, err := store.ClaimMail(t.Context(), m, noon.Add(time.Hour), lease); claim != outbox.ClaimDone || err != nil {
 			t.Errorf("after %v it can be claimed: %v, %v", news, claim, err)
 		}
 	}
@@ -54,54 +56,34 @@ func TestFatesOnlyRise(t *testing.T) {
 func TestNewsComesBeforeTheMark(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
-	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
-	raise := func(f table.Fate, id string, want bool) {
+	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
+	raise := func(f outbox.Fate, id string, want bool) {
 		t.Helper()
-		if got, err := store.RaiseMail(t.Context(), m, f, id, noon); got != want || err != nil {
+		if got, err := store.AdvanceFate(t.Context(), m, f, id, noon); got != want || err != nil {
 			t.Fatalf("%s: %t, want %t (%v)", f, got, want, err)
 		}
 	}
-	raise(table.MailDelivered, "ses-1", false) // nobody has claimed it
+	raise(outbox.Delivered, "ses-1", false) // nobody has claimed it
 	if all := testbed.Items(t, db, name); len(all) != 0 {
 		t.Fatalf("an email that nobody claimed was written: %v", all)
 	}
 	if _, err := store.ClaimMail(t.Context(), m, noon, lease); err != nil {
 		t.Fatal(err)
 	}
-	raise(table.MailDelivered, "ses-1", true)
-	raise(table.MailDelivered, "ses-1", false)
-	raise(table.MailSent, "ses-2", false)
+	raise(outbox.Delivered, "ses-1", true)
+	raise(outbox.Delivered, "ses-1", false)
+	raise(outbox.Sent, "ses-2", false)
 	if err := store.ReleaseMail(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	if sent, err := store.WasSent(t.Context(), m); !sent || err != nil {
 		t.Errorf("sent: %t, %v", sent, err)
 	}
-	raise(table.MailFailed, "", false)
-	raise(table.MailBounced, "", true)
+	raise(outbox.Failed, "", false)
+	raise(outbox.Bounced, "", true)
 	i := testbed.Items(t, db, name)["MAIL#"+string(m.Event)+" requested#"+string(m.Recipient)]
 	if testbed.Str(i["fate"]) != "bounced" || testbed.Str(i["messageId"]) != "ses-1" || i["leaseUntil"] != nil {
 		t.Errorf("%v", i)
-	}
-}
-
-func TestAllBounced(t *testing.T) {
-	of := func(fates ...table.Fate) (mails []table.Mail) {
-		for _, f := range fates {
-			mails = append(mails, table.Mail{Fate: f})
-		}
-		return mails
-	}
-	for _, f := range table.Fates {
-		if got, want := table.AllBounced(of(f)), f == table.MailBounced; got != want {
-			t.Errorf("%s: %t", f, got)
-		}
-		if f != table.MailBounced && table.AllBounced(of(table.MailBounced, f)) {
-			t.Errorf("one bounced and one %s: all bounced", f)
-		}
-	}
-	if table.AllBounced(nil) || !table.AllBounced(of(table.MailBounced, table.MailBounced)) {
-		t.Error("none, or two")
 	}
 }
 
@@ -115,7 +97,7 @@ func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
 	}
 	done := p
 	done.Member, done.Status = agency.Party(account(3).ID), agency.Active
-	put(t, store, agency.Changes{Profiles: []agency.Profile{p, done}})
+	put(t, store, service.Changes{Profiles: []agency.Profile{p, done}})
 	for _, tt := range []struct {
 		profile agency.Profile
 		request int
@@ -132,7 +114,7 @@ func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
 		if err := store.FailDelivery(t.Context(), tt.profile.ProfileKey, tt.request, tt.at); err != nil {
 			t.Fatal(err)
 		}
-		got := load(t, store, agency.Want{Profiles: []agency.ProfileKey{tt.profile.ProfileKey}}).Profile(tt.profile.ProfileKey)
+		got := load(t, store, service.Want{Profiles: []agency.ProfileKey{tt.profile.ProfileKey}}).Profile(tt.profile.ProfileKey)
 		if got.Delivery != tt.want || got.Version != tt.version {
 			t.Errorf("request %d mailed at %s: %s, version %d", tt.request, tt.at, got.Delivery, got.Version)
 		}
@@ -143,7 +125,7 @@ func TestASuppressionHoldsUntilItIsLifted(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	id := person(1).ID
-	key := agency.Want{People: []agency.PersonID{id}}
+	key := service.Want{People: []agency.PersonID{id}}
 	suppress := func(reason agency.SuppressionReason, at time.Time, want bool) {
 		t.Helper()
 		if got, err := store.Suppress(t.Context(), id, reason, at); got != want || err != nil {
@@ -169,7 +151,7 @@ func TestASuppressionHoldsUntilItIsLifted(t *testing.T) {
 	read := load(t, store, key)
 	p.Suppression.Lifted = lifted
 	p.Version++
-	if err := store.Save(t.Context(), read, agency.Changes{People: []agency.Person{p}}); err != nil {
+	if err := store.Save(t.Context(), read, service.Changes{People: []agency.Person{p}}); err != nil {
 		t.Fatal(err)
 	}
 	suppress(agency.AddressBounced, lifted.Add(-time.Second), false)

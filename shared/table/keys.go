@@ -1,7 +1,6 @@
 package table
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
 )
 
 // Keys are built and parsed here and nowhere else, and of ids alone: no address
@@ -75,43 +75,8 @@ func eventSort(id agency.EventID) string {
 	return eventPrefix + strings.TrimPrefix(string(id), eventIDPrefix)
 }
 
-// MailKey names one email: that of an event, of a kind, to a person.
-type MailKey struct {
-	Event     agency.EventID
-	Kind      string
-	Recipient agency.PersonID
-}
-
-func mailKey(m MailKey) key {
+func mailKey(m outbox.MailKey) key {
 	return key{mailPrefix + string(m.Event), m.Kind + "#" + string(m.Recipient)}
-}
-
-// busKind stands where other emails have their kind, for an event's entry on the
-// bus: it is claimed and done like an email, and has no recipient.
-const busKind = "bus"
-
-// BusKey names an event's entry on the bus.
-func BusKey(e agency.EventID) MailKey { return MailKey{Event: e, Kind: busKind} }
-
-// Tag is the key as a value that an SES email tag can hold: letters, digits,
-// underscores and dashes.
-func (m MailKey) Tag() string {
-	return string(m.Event) + "-" + m.Kind + "-" + string(m.Recipient)
-}
-
-// ParseMailTag is the reverse of Tag.
-func ParseMailTag(tag string) (MailKey, error) {
-	const id = 30 // an event's and a person's id alike
-	if len(tag) < 2*id+3 || tag[id] != '-' || tag[len(tag)-id-1] != '-' {
-		return MailKey{}, errors.New("table: not a mail's tag")
-	}
-	m := MailKey{
-		Event: agency.EventID(tag[:id]), Kind: tag[id+1 : len(tag)-id-1], Recipient: agency.PersonID(tag[len(tag)-id:]),
-	}
-	if !m.Event.Valid() || !m.Recipient.Valid() {
-		return MailKey{}, errors.New("table: not a mail's tag")
-	}
-	return m, nil
 }
 
 func pairKey(p agency.PairKey) key {

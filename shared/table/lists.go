@@ -19,17 +19,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // Team lists the profiles at an addressee, agencies first.
-func (t *Table) Team(ctx context.Context, at agency.Party, page agency.Page) (agency.List[agency.Profile], error) {
+func (t *Table) Team(ctx context.Context, at agency.Party, page service.Page) (service.List[agency.Profile], error) {
 	return list(ctx, t, query{
 		pk: "pk", partition: partition(at), sk: "sk", from: teamPrefix, consistent: true,
 	}, page, profileOf)
 }
 
 // Pairs lists what an addressee holds of agencies.
-func (t *Table) Pairs(ctx context.Context, at agency.Party, page agency.Page) (agency.List[agency.Pair], error) {
+func (t *Table) Pairs(ctx context.Context, at agency.Party, page service.Page) (service.List[agency.Pair], error) {
 	return list(ctx, t, query{
 		pk: "pk", partition: partition(at), sk: "sk", from: pairPrefix, consistent: true,
 	}, page, func(item map[string]types.AttributeValue) (agency.Pair, error) {
@@ -40,7 +41,7 @@ func (t *Table) Pairs(ctx context.Context, at agency.Party, page agency.Page) (a
 }
 
 // Clients lists an agency's profiles by status and name.
-func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter agency.ClientFilter, page agency.Page) (agency.List[agency.Profile], error) {
+func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter service.ClientFilter, page service.Page) (service.List[agency.Profile], error) {
 	q := query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}
 	switch {
 	case filter.Status != "":
@@ -61,19 +62,19 @@ func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter agency.
 }
 
 // Memberships lists the profiles by which a person can enter accounts, by name.
-func (t *Table) Memberships(ctx context.Context, id agency.PersonID, page agency.Page) (agency.List[agency.Profile], error) {
+func (t *Table) Memberships(ctx context.Context, id agency.PersonID, page service.Page) (service.List[agency.Profile], error) {
 	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}, page, profileOf)
 }
 
 // FormerMemberships lists a person's ended profiles that still hold their
 // address.
-func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page agency.Page) (agency.List[agency.Profile], error) {
+func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page service.Page) (service.List[agency.Profile], error) {
 	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: formerPrefix + string(id), sk: "memberSk"}, page, profileOf)
 }
 
 // Activity lists events, newest first: an account's, or one agency's there, or,
 // when the account is "", one agency's anywhere.
-func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page agency.Page) (agency.List[agency.Event], error) {
+func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page service.Page) (service.List[agency.Event], error) {
 	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
 	q.only, q.equals = "muted", number(0)
 	if of != "" {
@@ -92,58 +93,58 @@ func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page
 }
 
 // Counts reads an agency's counts of now.
-func (t *Table) Counts(ctx context.Context, id agency.AccountID) (agency.Counts, error) {
+func (t *Table) Counts(ctx context.Context, id agency.AccountID) (service.Counts, error) {
 	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &t.name, Key: countKey(id, nowSort).attributes(), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return agency.Counts{}, fmt.Errorf("table: counts: %w", err)
+		return service.Counts{}, fmt.Errorf("table: counts: %w", err)
 	}
 	return countsOf(out.Item)
 }
 
 // Months reads an agency's counts of now and of its months since an instant.
 // The months sort before "now", since digits do before letters.
-func (t *Table) Months(ctx context.Context, id agency.AccountID, since time.Time) (agency.Counts, []agency.Month, error) {
+func (t *Table) Months(ctx context.Context, id agency.AccountID, since time.Time) (service.Counts, []service.Month, error) {
 	out, err := t.db.Query(ctx, &dynamodb.QueryInput{
 		TableName: &t.name, ConsistentRead: aws.Bool(true),
 		KeyConditionExpression:    aws.String("pk = :pk AND sk >= :since"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": text(countKey(id, "").pk), ":since": text(monthSort(since))},
 	})
 	if err != nil {
-		return agency.Counts{}, nil, fmt.Errorf("table: months: %w", err)
+		return service.Counts{}, nil, fmt.Errorf("table: months: %w", err)
 	}
-	var now agency.Counts
-	var months []agency.Month
+	var now service.Counts
+	var months []service.Month
 	for _, item := range out.Items {
 		if keyOf(item).sk == nowSort {
 			now, err = countsOf(item)
 		} else {
-			var m agency.Month
+			var m service.Month
 			m, err = monthOf(item)
 			months = append(months, m)
 		}
 		if err != nil {
-			return agency.Counts{}, nil, err
+			return service.Counts{}, nil, err
 		}
 	}
 	return now, months, nil
 }
 
-func countsOf(item map[string]types.AttributeValue) (agency.Counts, error) {
+func countsOf(item map[string]types.AttributeValue) (service.Counts, error) {
 	i, err := decode[struct {
 		Owned     int `dynamodbav:"owned"`
 		Connected int `dynamodbav:"connected"`
 		Pending   int `dynamodbav:"pending"`
 	}](item)
-	return agency.Counts(i), err
+	return service.Counts(i), err
 }
 
 // monthOf reads a month, whose attributes but for its key are the types of its
 // events.
-func monthOf(item map[string]types.AttributeValue) (agency.Month, error) {
+func monthOf(item map[string]types.AttributeValue) (service.Month, error) {
 	begin, err := parseMonthSort(keyOf(item).sk)
-	m := agency.Month{Begin: begin, Happened: map[agency.EventType]int{}}
+	m := service.Month{Begin: begin, Happened: map[agency.EventType]int{}}
 	for name, value := range item {
 		n, ok := value.(*types.AttributeValueMemberN)
 		if !ok {
@@ -181,8 +182,8 @@ type query struct {
 const rounds = 5
 
 // list reads one page of a query.
-func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read func(map[string]types.AttributeValue) (T, error)) (agency.List[T], error) {
-	var out agency.List[T]
+func list[T any](ctx context.Context, t *Table, q query, page service.Page, read func(map[string]types.AttributeValue) (T, error)) (service.List[T], error) {
+	var out service.List[T]
 	start, err := t.start(q, page.Cursor)
 	if err != nil {
 		return out, err
@@ -194,12 +195,12 @@ func list[T any](ctx context.Context, t *Table, q query, page agency.Page, read 
 		input.Limit = aws.Int32(int32(limit - len(out.Items)))
 		answer, err := t.db.Query(ctx, input)
 		if err != nil {
-			return agency.List[T]{}, fmt.Errorf("table: query: %w", err)
+			return service.List[T]{}, fmt.Errorf("table: query: %w", err)
 		}
 		for _, item := range answer.Items {
 			one, err := read(item)
 			if err != nil {
-				return agency.List[T]{}, err
+				return service.List[T]{}, err
 			}
 			out.Items = append(out.Items, one)
 		}

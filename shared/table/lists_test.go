@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -27,7 +28,7 @@ func newListed(t *testing.T) listed {
 	t.Helper()
 	db, name := testbed.Table(t)
 	l := listed{table.New(db, name), account(100).ID, account(101).ID, person(100).ID}
-	var c agency.Changes
+	var c service.Changes
 	for n := range 11 {
 		// Statuses and names in no order: the index makes the order.
 		client := account((n * 7) % 11)
@@ -64,24 +65,24 @@ func names(profiles []agency.Profile) []string {
 
 func TestClientsByStatusAndName(t *testing.T) {
 	l := newListed(t)
-	read := func(f agency.ClientFilter) func(agency.Page) (agency.List[agency.Profile], error) {
-		return func(p agency.Page) (agency.List[agency.Profile], error) {
+	read := func(f service.ClientFilter) func(service.Page) (service.List[agency.Profile], error) {
+		return func(p service.Page) (service.List[agency.Profile], error) {
 			return l.store.Clients(t.Context(), l.agency, f, p)
 		}
 	}
 	for _, limit := range []int{1, 2, 3, 100} {
-		all, n := testbed.Pages(t, limit, read(agency.ClientFilter{}))
+		all, n := testbed.Pages(t, limit, read(service.ClientFilter{}))
 		if got := names(all); !slices.IsSorted(got) || len(got) != 12 || limit < 4 && n < 4 {
 			t.Errorf("by %d: %q", limit, got)
 		}
-		active, _ := testbed.Pages(t, limit, read(agency.ClientFilter{Status: agency.Active}))
+		active, _ := testbed.Pages(t, limit, read(service.ClientFilter{Status: agency.Active}))
 		want := []string{"active Account 000", "active Account 008", "active Account 009", "active Account 010"}
 		if diff := cmp.Diff(want, names(active)); diff != "" {
 			t.Error(diff)
 		}
 	}
 	for prefix, want := range map[string]int{"account 0": 4, "ACCOUNT 00": 3, "Account 010": 1, "x": 0, "account 001": 0, "#": 0} {
-		got, _ := testbed.Pages(t, 2, read(agency.ClientFilter{Status: agency.Active, Prefix: prefix}))
+		got, _ := testbed.Pages(t, 2, read(service.ClientFilter{Status: agency.Active, Prefix: prefix}))
 		if len(got) != want {
 			t.Errorf("%q has %q", prefix, names(got))
 		}
@@ -90,7 +91,7 @@ func TestClientsByStatusAndName(t *testing.T) {
 
 func TestMembershipsAreOnlyThoseThatGrant(t *testing.T) {
 	l := newListed(t)
-	got, n := testbed.Pages(t, 2, func(p agency.Page) (agency.List[agency.Profile], error) {
+	got, n := testbed.Pages(t, 2, func(p service.Page) (service.List[agency.Profile], error) {
 		return l.store.Memberships(t.Context(), l.person, p)
 	})
 	all := names(got)
@@ -102,7 +103,7 @@ func TestMembershipsAreOnlyThoseThatGrant(t *testing.T) {
 func TestTeamIsAgenciesThenPersons(t *testing.T) {
 	l := newListed(t)
 	for _, limit := range []int{1, 3, 12, 13, 100} {
-		got, n := testbed.Pages(t, limit, func(p agency.Page) (agency.List[agency.Profile], error) {
+		got, n := testbed.Pages(t, limit, func(p service.Page) (service.List[agency.Profile], error) {
 			return l.store.Team(t.Context(), agency.Party(l.account), p)
 		})
 		if len(got) != 12 || got[0].Kind() != agency.AgencyKind || limit == 3 && n < 4 {
@@ -125,7 +126,7 @@ func TestActivityIsNewestFirst(t *testing.T) {
 		want   int
 	}{{"", 11}, {l.agency, 5}, {account(102).ID, 6}, {account(103).ID, 0}} {
 		for _, limit := range []int{1, 2, 100} {
-			got, _ := testbed.Pages(t, limit, func(p agency.Page) (agency.List[agency.Event], error) {
+			got, _ := testbed.Pages(t, limit, func(p service.Page) (service.List[agency.Event], error) {
 				return l.store.Activity(t.Context(), l.account, of.agency, p)
 			})
 			if len(got) != of.want {
@@ -145,14 +146,14 @@ func TestAPageIsBounded(t *testing.T) {
 	store := table.New(db, name)
 	const most = 1000
 	for n := 0; n <= most; n += 77 {
-		var c agency.Changes
+		var c service.Changes
 		for i := n; i < min(n+77, most+1); i++ {
 			c.Profiles = append(c.Profiles, member(account(1), person(i)))
 		}
 		put(t, store, c)
 	}
 	for _, tt := range []struct{ limit, want int }{{-1, 1}, {0, 1}, {most, most}, {most + 1, most}, {5 * most, most}} {
-		list, err := store.Team(t.Context(), agency.Party(account(1).ID), agency.Page{Limit: tt.limit})
+		list, err := store.Team(t.Context(), agency.Party(account(1).ID), service.Page{Limit: tt.limit})
 		if err != nil || len(list.Items) != tt.want || list.Next == "" {
 			t.Errorf("%d: %d items, %v", tt.limit, len(list.Items), err)
 		}
@@ -163,39 +164,39 @@ func TestAPageIsBounded(t *testing.T) {
 // is the caller's mistake, never a failure, and never leads anywhere else.
 func TestForeignCursorsAreRefused(t *testing.T) {
 	l := newListed(t)
-	type reader func(agency.Page) (string, error)
-	profiles := func(list agency.List[agency.Profile], err error) (string, error) { return list.Next, err }
-	events := func(list agency.List[agency.Event], err error) (string, error) { return list.Next, err }
+	type reader func(service.Page) (string, error)
+	profiles := func(list service.List[agency.Profile], err error) (string, error) { return list.Next, err }
+	events := func(list service.List[agency.Event], err error) (string, error) { return list.Next, err }
 	lists := map[string]reader{
-		"team": func(p agency.Page) (string, error) {
+		"team": func(p service.Page) (string, error) {
 			return profiles(l.store.Team(t.Context(), agency.Party(l.account), p))
 		},
-		"clients": func(p agency.Page) (string, error) {
-			return profiles(l.store.Clients(t.Context(), l.agency, agency.ClientFilter{}, p))
+		"clients": func(p service.Page) (string, error) {
+			return profiles(l.store.Clients(t.Context(), l.agency, service.ClientFilter{}, p))
 		},
-		"active clients": func(p agency.Page) (string, error) {
-			return profiles(l.store.Clients(t.Context(), l.agency, agency.ClientFilter{Status: agency.Active}, p))
+		"active clients": func(p service.Page) (string, error) {
+			return profiles(l.store.Clients(t.Context(), l.agency, service.ClientFilter{Status: agency.Active}, p))
 		},
-		"active clients a…": func(p agency.Page) (string, error) {
-			return profiles(l.store.Clients(t.Context(), l.agency, agency.ClientFilter{Status: agency.Active, Prefix: "a"}, p))
+		"active clients a…": func(p service.Page) (string, error) {
+			return profiles(l.store.Clients(t.Context(), l.agency, service.ClientFilter{Status: agency.Active, Prefix: "a"}, p))
 		},
-		"memberships": func(p agency.Page) (string, error) { return profiles(l.store.Memberships(t.Context(), l.person, p)) },
-		"activity":    func(p agency.Page) (string, error) { return events(l.store.Activity(t.Context(), l.account, "", p)) },
-		"activity of one": func(p agency.Page) (string, error) {
+		"memberships": func(p service.Page) (string, error) { return profiles(l.store.Memberships(t.Context(), l.person, p)) },
+		"activity":    func(p service.Page) (string, error) { return events(l.store.Activity(t.Context(), l.account, "", p)) },
+		"activity of one": func(p service.Page) (string, error) {
 			return events(l.store.Activity(t.Context(), l.account, l.agency, p))
 		},
-		"activity elsewhere": func(p agency.Page) (string, error) {
+		"activity elsewhere": func(p service.Page) (string, error) {
 			return events(l.store.Activity(t.Context(), account(1).ID, "", p))
 		},
 	}
 	refused := func(name, what, cursor string) {
 		t.Helper()
-		if next, err := lists[name](agency.Page{Limit: 2, Cursor: cursor}); agency.CodeOf(err) != agency.Invalid || next != "" {
+		if next, err := lists[name](service.Page{Limit: 2, Cursor: cursor}); agency.CodeOf(err) != agency.Invalid || next != "" {
 			t.Errorf("%s: %s: %v", name, what, err)
 		}
 	}
 	for of, read := range lists {
-		cursor, err := read(agency.Page{Limit: 1})
+		cursor, err := read(service.Page{Limit: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +206,7 @@ func TestForeignCursorsAreRefused(t *testing.T) {
 			}
 			continue
 		}
-		if _, err := read(agency.Page{Limit: 1, Cursor: cursor}); err != nil {
+		if _, err := read(service.Page{Limit: 1, Cursor: cursor}); err != nil {
 			t.Errorf("%s: its own cursor: %v", of, err)
 		}
 		for name := range lists {

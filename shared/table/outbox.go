@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 )
 
 // Event reads an event, strongly consistent. Its WakeAt is zero once everyone
@@ -75,7 +77,7 @@ func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput)
 	return patiently(ctx, func() error {
 		_, err := t.db.UpdateItem(ctx, input)
 		if _, met := errors.AsType[*types.TransactionConflictException](err); met {
-			return fmt.Errorf("%w: %w", agency.ErrConflict, err)
+			return fmt.Errorf("%w: %w", service.ErrConflict, err)
 		}
 		return err
 	})
@@ -86,7 +88,7 @@ func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput)
 func patiently(ctx context.Context, do func() error) error {
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
 		err := do()
-		if !errors.Is(err, agency.ErrConflict) && !errors.Is(err, agency.ErrBusy) || pause > 200*time.Millisecond {
+		if !errors.Is(err, service.ErrConflict) && !errors.Is(err, service.ErrBusy) || pause > 200*time.Millisecond {
 			return err
 		}
 		select {
@@ -110,23 +112,10 @@ func names(expressions string) map[string]string {
 	return out
 }
 
-// Claim is the answer to who may send an email.
-type Claim int
-
-// The answers. Held is a live claim of another: not yet, never done.
-const (
-	Claimed Claim = iota
-	Held
-	Done
-	// Capped is an unsolicited email over its recipient's limit of the day. That
-	// is its fate, and has been noted.
-	Capped
-)
-
 // ClaimMail takes an email for the time of the lease. Whoever holds a claim must
 // have finished or given up before the lease ends, since another may claim the
 // email from then on.
-func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease time.Duration) (Claim, error) {
+func (t *Table) ClaimMail(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration) (outbox.Claim, error) {
 	claim, condition, values := claiming(now, lease)
 	err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
 		Key: mailKey(m).attributes(), UpdateExpression: &claim, ConditionExpression: &condition, ExpressionAttributeValues: values,
@@ -135,13 +124,13 @@ func (t *Table) ClaimMail(ctx context.Context, m MailKey, now time.Time, lease t
 	failed, lost := errors.AsType[*types.ConditionalCheckFailedException](err)
 	switch {
 	case err == nil:
-		return Claimed, nil
+		return outbox.ClaimTaken, nil
 	case !lost:
-		return Held, fmt.Errorf("table: claim: %w", err)
-	case textOf(failed.Item["fate"]) == string(MailWaiting):
-		return Held, nil
+		return outbox.ClaimHeld, fmt.Errorf("table: claim: %w", err)
+	case textOf(failed.Item["fate"]) == string(outbox.Waiting):
+		return outbox.ClaimHeld, nil
 	default:
-		return Done, nil
+		return outbox.ClaimDone, nil
 	}
 }
 
@@ -150,7 +139,7 @@ func claiming(now time.Time, lease time.Duration) (update, condition string, val
 	return "SET #fate = :waiting, #leaseUntil = :until, #ttl = :ttl, #claimedAt = if_not_exists(#claimedAt, :now) ADD #attempts :one",
 		"attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)",
 		map[string]types.AttributeValue{
-			":waiting": text(string(MailWaiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
+			":waiting": text(string(outbox.Waiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
 			":one": number(1), ":ttl": epoch(now.Add(mailsKept)),
 		}
 }
@@ -158,7 +147,7 @@ func claiming(now time.Time, lease time.Duration) (update, condition string, val
 // ClaimUnsolicited is ClaimMail for an email that its recipient did not ask for:
 // with the first claim it counts among those of the UTC day, of which there may
 // be most.
-func (t *Table) ClaimUnsolicited(ctx context.Context, m MailKey, now time.Time, lease time.Duration, most int) (Claim, error) {
+func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration, most int) (outbox.Claim, error) {
 	claim, _, values := claiming(now, lease)
 	// A claim that was there before has been counted before.
 	condition := "attribute_not_exists(#pk)"
@@ -177,21 +166,21 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m MailKey, now time.Time, 
 	})
 	switch {
 	case err == nil:
-		return Claimed, nil
+		return outbox.ClaimTaken, nil
 	case errors.Is(err, errClaimed):
 		return t.ClaimMail(ctx, m, now, lease)
-	case errors.Is(err, agency.ErrConflict):
-		return Held, nil
+	case errors.Is(err, service.ErrConflict):
+		return outbox.ClaimHeld, nil
 	case errors.Is(err, errCapped):
 		// At once for good: whoever claimed it anew would find it uncounted.
 		capped, err := t.update(ctx, mailKey(m), "SET #fate = :capped, #claimedAt = :now, #finishedAt = :now, #ttl = :ttl", "attribute_not_exists(#pk)",
-			map[string]types.AttributeValue{":capped": text(string(MailCapped)), ":now": text(stamp(now)), ":ttl": epoch(now.Add(mailsKept))})
+			map[string]types.AttributeValue{":capped": text(string(outbox.Capped)), ":now": text(stamp(now)), ":ttl": epoch(now.Add(mailsKept))})
 		if capped || err != nil {
-			return Capped, err
+			return outbox.ClaimCapped, err
 		}
 		return t.ClaimMail(ctx, m, now, lease)
 	default:
-		return Held, err
+		return outbox.ClaimHeld, err
 	}
 }
 
@@ -202,7 +191,7 @@ var (
 
 // WasSent tells, strongly consistent, whether an email was handed to SES,
 // whatever has become of it since.
-func (t *Table) WasSent(ctx context.Context, m MailKey) (bool, error) {
+func (t *Table) WasSent(ctx context.Context, m outbox.MailKey) (bool, error) {
 	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &t.name, Key: mailKey(m).attributes(), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("messageId"),
 	})
@@ -214,9 +203,9 @@ func (t *Table) WasSent(ctx context.Context, m MailKey) (bool, error) {
 
 // ReleaseMail gives a claim back, so that the next one need not wait for the
 // lease to end.
-func (t *Table) ReleaseMail(ctx context.Context, m MailKey) error {
+func (t *Table) ReleaseMail(ctx context.Context, m outbox.MailKey) error {
 	_, err := t.update(ctx, mailKey(m), "SET #leaseUntil = :never", "#fate = :waiting",
-		map[string]types.AttributeValue{":never": text(""), ":waiting": text(string(MailWaiting))})
+		map[string]types.AttributeValue{":never": text(""), ":waiting": text(string(outbox.Waiting))})
 	return err
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -17,8 +19,8 @@ const lease = time.Minute
 func TestOneAtATimeHoldsAMail(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
-	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
-	claim := func(at time.Time, want table.Claim) {
+	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
+	claim := func(at time.Time, want outbox.Claim) {
 		t.Helper()
 		if got, err := store.ClaimMail(t.Context(), m, at, lease); err != nil || got != want {
 			t.Fatalf("at %s: claim %d, want %d (%v)", at.Format(time.TimeOnly), got, want, err)
@@ -27,31 +29,31 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 	if err := store.ReleaseMail(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.FinishMail(t.Context(), m, table.MailSent, "x", noon); err != nil {
+	if err := store.FinishMail(t.Context(), m, outbox.Sent, "x", noon); err != nil {
 		t.Fatal(err)
 	}
 	if all := testbed.Items(t, db, name); len(all) != 0 {
 		t.Fatalf("a mail that nobody claimed was written: %v", all)
 	}
 
-	claim(noon, table.Claimed)
-	claim(noon, table.Held)
-	claim(noon.Add(lease-time.Millisecond), table.Held)
-	claim(noon.Add(lease), table.Claimed) // the lease is over
-	claim(noon.Add(lease), table.Held)
+	claim(noon, outbox.ClaimTaken)
+	claim(noon, outbox.ClaimHeld)
+	claim(noon.Add(lease-time.Millisecond), outbox.ClaimHeld)
+	claim(noon.Add(lease), outbox.ClaimTaken) // the lease is over
+	claim(noon.Add(lease), outbox.ClaimHeld)
 	if err := store.ReleaseMail(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	claim(noon.Add(lease), table.Claimed) // it was given back
-	if err := store.FinishMail(t.Context(), m, table.MailSent, "ses-1", noon.Add(lease)); err != nil {
+	claim(noon.Add(lease), outbox.ClaimTaken) // it was given back
+	if err := store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon.Add(lease)); err != nil {
 		t.Fatal(err)
 	}
-	claim(noon.Add(lease), table.Done)
-	claim(noon.Add(24*time.Hour), table.Done)
+	claim(noon.Add(lease), outbox.ClaimDone)
+	claim(noon.Add(24*time.Hour), outbox.ClaimDone)
 	if err := store.ReleaseMail(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	claim(noon.Add(24*time.Hour), table.Done) // what is done is not given back
+	claim(noon.Add(24*time.Hour), outbox.ClaimDone) // what is done is not given back
 
 	i := testbed.Items(t, db, name)["MAIL#"+string(m.Event)+" request#"+string(m.Recipient)]
 	if testbed.Str(i["fate"]) != "sent" || testbed.Str(i["messageId"]) != "ses-1" || testbed.Num(i["attempts"]) != "3" || testbed.Num(i["ttl"]) == "" || i["leaseUntil"] != nil {
@@ -60,18 +62,18 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 
 	// The same event's mail to another person, or of another kind, is another.
 	m.Recipient = person(2).ID
-	claim(noon, table.Claimed)
+	claim(noon, outbox.ClaimTaken)
 	m.Kind = "receipt"
-	claim(noon, table.Claimed)
+	claim(noon, outbox.ClaimTaken)
 }
 
 func TestOfManyOneClaimsAMail(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
-	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
+	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
 	for _, at := range []time.Time{noon, noon.Add(lease)} {
 		var wg sync.WaitGroup
-		claims := make([]table.Claim, 8)
+		claims := make([]outbox.Claim, 8)
 		for i := range claims {
 			wg.Go(func() {
 				c, err := store.ClaimMail(t.Context(), m, at, lease)
@@ -84,9 +86,9 @@ func TestOfManyOneClaimsAMail(t *testing.T) {
 		wg.Wait()
 		won := 0
 		for _, c := range claims {
-			if c == table.Claimed {
+			if c == outbox.ClaimTaken {
 				won++
-			} else if c != table.Held {
+			} else if c != outbox.ClaimHeld {
 				t.Errorf("claim %d", c)
 			}
 		}
@@ -100,7 +102,7 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	e := event(1, agency.Party(account(1).ID), account(2).ID, noon)
-	put(t, store, agency.Changes{Events: []agency.Event{e}})
+	put(t, store, service.Changes{Events: []agency.Event{e}})
 	k := table.EventKey{Addressee: e.Addressee, ID: e.ID}
 	pk := "ACCT#" + string(account(1).ID) + " EVENT#" + string(e.ID)[4:]
 	wake := func(at, next time.Time, want bool) {
@@ -158,7 +160,7 @@ func TestOfManyOneWakesAnEvent(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	e := event(1, agency.Party(account(1).ID), "", noon)
-	put(t, store, agency.Changes{Events: []agency.Event{e}})
+	put(t, store, service.Changes{Events: []agency.Event{e}})
 	var woken, wg = make(chan bool, 8), sync.WaitGroup{}
 	for range cap(woken) {
 		wg.Go(func() {
@@ -189,7 +191,7 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 		ProfileKey: agency.At(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
 		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting, Version: 5,
 	}
-	put(t, store, agency.Changes{Profiles: []agency.Profile{p}})
+	put(t, store, service.Changes{Profiles: []agency.Profile{p}})
 	one, two := []agency.PersonID{person(1).ID}, []agency.PersonID{person(1).ID, person(2).ID}
 	for _, tt := range []struct {
 		request     int
@@ -213,7 +215,7 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 		if err := store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery, tt.reached); err != nil {
 			t.Fatal(err)
 		}
-		got := load(t, store, agency.Want{Profiles: []agency.ProfileKey{p.ProfileKey}}).Profile(p.ProfileKey)
+		got := load(t, store, service.Want{Profiles: []agency.ProfileKey{p.ProfileKey}}).Profile(p.ProfileKey)
 		want := p
 		want.Version, want.Delivery, want.Reached = tt.version, tt.want, tt.wantReached
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -232,10 +234,10 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	const many = 600
-	var c agency.Changes
+	var c service.Changes
 	flush := func() {
 		put(t, store, c)
-		c = agency.Changes{}
+		c = service.Changes{}
 	}
 	for n := range many {
 		at := noon.Add(time.Duration((n*37)%many) * time.Second)
@@ -317,7 +319,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 func TestWhatWasSentIsKnown(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
-	m := table.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
+	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
 	sent := func(want bool) {
 		t.Helper()
 		if got, err := store.WasSent(t.Context(), m); got != want || err != nil {
@@ -325,17 +327,17 @@ func TestWhatWasSentIsKnown(t *testing.T) {
 		}
 	}
 	sent(false)
-	if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != table.Claimed || err != nil {
+	if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != outbox.ClaimTaken || err != nil {
 		t.Fatal(claim, err)
 	}
 	sent(false)
-	for _, fate := range []table.Fate{table.MailObsolete, table.MailMuted, table.MailCapped, table.MailSuppressed} {
+	for _, fate := range []outbox.Fate{outbox.Obsolete, outbox.Muted, outbox.Capped, outbox.Suppressed} {
 		if err := store.FinishMail(t.Context(), m, fate, "", noon); err != nil {
 			t.Fatal(err)
 		}
 		sent(false)
 	}
-	if err := store.FinishMail(t.Context(), m, table.MailSent, "ses-1", noon); err != nil {
+	if err := store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon); err != nil {
 		t.Fatal(err)
 	}
 	sent(true)

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -35,13 +37,13 @@ func TestAnUpdateWaitsForATransaction(t *testing.T) {
 	db, name := testbed.Table(t)
 	m := &met{API: db, times: 2}
 	store := table.New(m, name)
-	key := table.MailKey{Event: "evt_01hzzzzzzzzzzzzzzzzzzzzzzz", Kind: "requested", Recipient: agency.NewPersonID("a@b.test")}
-	if got, err := store.ClaimMail(t.Context(), key, noon, time.Minute); got != table.Claimed || err != nil || m.times != 0 {
+	key := outbox.MailKey{Event: "evt_01hzzzzzzzzzzzzzzzzzzzzzzz", Kind: "requested", Recipient: agency.NewPersonID("a@b.test")}
+	if got, err := store.ClaimMail(t.Context(), key, noon, time.Minute); got != outbox.ClaimTaken || err != nil || m.times != 0 {
 		t.Errorf("%v, %v with %d left, want it claimed", got, err, m.times)
 	}
 	m.times = 1000
-	err := store.FinishMail(t.Context(), key, table.MailSent, "id", noon)
-	if !errors.Is(err, agency.ErrConflict) || m.times < 980 {
+	err := store.FinishMail(t.Context(), key, outbox.Sent, "id", noon)
+	if !errors.Is(err, service.ErrConflict) || m.times < 980 {
 		t.Errorf("%v after %d tries, want a conflict after a few", err, 1000-m.times)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -54,8 +55,8 @@ func event(n int, on agency.Party, of agency.AccountID, at time.Time) agency.Eve
 }
 
 // wantOf is what must be read to write the changes.
-func wantOf(c agency.Changes) agency.Want {
-	var w agency.Want
+func wantOf(c service.Changes) service.Want {
+	var w service.Want
 	for _, a := range c.Accounts {
 		w.Accounts = append(w.Accounts, a.ID)
 	}
@@ -71,7 +72,7 @@ func wantOf(c agency.Changes) agency.Want {
 	return w
 }
 
-func load(t *testing.T, store *table.Table, want agency.Want) agency.Snapshot {
+func load(t *testing.T, store *table.Table, want service.Want) service.Snapshot {
 	t.Helper()
 	read, err := store.Load(t.Context(), want)
 	if err != nil {
@@ -81,7 +82,7 @@ func load(t *testing.T, store *table.Table, want agency.Want) agency.Snapshot {
 }
 
 // put writes what is not there yet.
-func put(t *testing.T, store *table.Table, c agency.Changes) {
+func put(t *testing.T, store *table.Table, c service.Changes) {
 	t.Helper()
 	if err := store.Save(t.Context(), load(t, store, wantOf(c)), c); err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 	store := table.New(db, name)
 	full := event(1, agency.Party(account(1).ID), account(2).ID, noon)
 	bare := agency.Event{ID: "evt_00000000000000000000000002", Type: agency.AccountRenamed, At: noon, Addressee: agency.Party(account(1).ID), Ownership: agency.ClientOwned, Version: 1}
-	put(t, store, agency.Changes{Events: []agency.Event{full, bare}})
+	put(t, store, service.Changes{Events: []agency.Event{full, bare}})
 	for _, want := range []agency.Event{full, bare} {
 		got, found, err := store.Event(t.Context(), table.EventKey{Addressee: want.Addressee, ID: want.ID})
 		if diff := cmp.Diff(want, got); diff != "" || !found || err != nil {
@@ -103,7 +104,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 	if _, found, err := store.Event(t.Context(), table.EventKey{Addressee: full.Addressee, ID: "evt_00000000000000000000000009"}); found || err != nil {
 		t.Errorf("an event that is not there: %t, %v", found, err)
 	}
-	if err := store.Save(t.Context(), agency.Snapshot{}, agency.Changes{Events: []agency.Event{full}}); !errors.Is(err, agency.ErrConflict) {
+	if err := store.Save(t.Context(), service.Snapshot{}, service.Changes{Events: []agency.Event{full}}); !errors.Is(err, service.ErrConflict) {
 		t.Errorf("an event written over another: %v", err)
 	}
 }
@@ -112,7 +113,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 // was merely read: each in turn is changed behind its back.
 func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 	a, g, p, q := account(1), account(2), person(1), person(2)
-	there := agency.Changes{
+	there := service.Changes{
 		Accounts: []agency.Account{a, g}, People: []agency.Person{p, q},
 		Profiles: []agency.Profile{member(a, p), member(g, q)}, Pairs: []agency.Pair{pairOf(a, 1), pairOf(g, 1)},
 	}
@@ -126,32 +127,32 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 
 	// What the decision writes: one account, one profile and one person of
 	// each two, and one that begins. The others it has merely read.
-	decided := agency.Changes{
+	decided := service.Changes{
 		Accounts: []agency.Account{a}, Profiles: []agency.Profile{member(a, p)}, People: []agency.Person{p},
 		Pairs:  []agency.Pair{pairOf(a, 2)},
 		Events: []agency.Event{event(1, agency.Party(a.ID), g.ID, noon)},
-		Counts: []agency.CountChange{{Agency: g.ID, Pending: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionRequested: 1}}},
+		Counts: []service.CountChange{{Agency: g.ID, Pending: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionRequested: 1}}},
 	}
 	decided.Accounts[0].Version, decided.Profiles[0].Version, decided.People[0].Version = 2, 2, 2
 
 	next := func(v int) int { return v + 1 }
 	for _, behind := range []struct {
 		name string
-		c    agency.Changes
+		c    service.Changes
 	}{
-		{"nothing", agency.Changes{}},
-		{"a written account", agency.Changes{Accounts: []agency.Account{{ID: a.ID, Name: "x", Version: next(1)}}}},
-		{"a written profile", agency.Changes{Profiles: []agency.Profile{{ProfileKey: member(a, p).ProfileKey, Version: next(1)}}}},
-		{"a written person", agency.Changes{People: []agency.Person{{ID: p.ID, Version: next(1)}}}},
-		{"a read account", agency.Changes{Accounts: []agency.Account{{ID: g.ID, Name: "x", Version: next(1)}}}},
-		{"a read profile", agency.Changes{Profiles: []agency.Profile{{ProfileKey: member(g, q).ProfileKey, Version: next(1)}}}},
-		{"a read person", agency.Changes{People: []agency.Person{{ID: q.ID, Version: next(1)}}}},
-		{"an account that was not there", agency.Changes{Accounts: []agency.Account{absentAccount}}},
-		{"a profile that was not there", agency.Changes{Profiles: []agency.Profile{absentProfile}}},
-		{"a written pair", agency.Changes{Pairs: []agency.Pair{pairOf(a, 2)}}},
-		{"a read pair", agency.Changes{Pairs: []agency.Pair{pairOf(g, 2)}}},
-		{"a pair that was not there", agency.Changes{Pairs: []agency.Pair{pairOf(absentAccount, 1)}}},
-		{"a person who was not there", agency.Changes{People: []agency.Person{absentPerson}}},
+		{"nothing", service.Changes{}},
+		{"a written account", service.Changes{Accounts: []agency.Account{{ID: a.ID, Name: "x", Version: next(1)}}}},
+		{"a written profile", service.Changes{Profiles: []agency.Profile{{ProfileKey: member(a, p).ProfileKey, Version: next(1)}}}},
+		{"a written person", service.Changes{People: []agency.Person{{ID: p.ID, Version: next(1)}}}},
+		{"a read account", service.Changes{Accounts: []agency.Account{{ID: g.ID, Name: "x", Version: next(1)}}}},
+		{"a read profile", service.Changes{Profiles: []agency.Profile{{ProfileKey: member(g, q).ProfileKey, Version: next(1)}}}},
+		{"a read person", service.Changes{People: []agency.Person{{ID: q.ID, Version: next(1)}}}},
+		{"an account that was not there", service.Changes{Accounts: []agency.Account{absentAccount}}},
+		{"a profile that was not there", service.Changes{Profiles: []agency.Profile{absentProfile}}},
+		{"a written pair", service.Changes{Pairs: []agency.Pair{pairOf(a, 2)}}},
+		{"a read pair", service.Changes{Pairs: []agency.Pair{pairOf(g, 2)}}},
+		{"a pair that was not there", service.Changes{Pairs: []agency.Pair{pairOf(absentAccount, 1)}}},
+		{"a person who was not there", service.Changes{People: []agency.Person{absentPerson}}},
 	} {
 		t.Run(behind.name, func(t *testing.T) {
 			db, name := testbed.Table(t)
@@ -172,7 +173,7 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 				}
 				return
 			}
-			if !errors.Is(err, agency.ErrConflict) {
+			if !errors.Is(err, service.ErrConflict) {
 				t.Errorf("%v, want ErrConflict", err)
 			}
 			testbed.SameItems(t, before, testbed.Items(t, db, name))
@@ -184,13 +185,13 @@ func TestSaveWritesOnlyWhatWasReadAndOnce(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	a := account(1)
-	read := load(t, store, agency.Want{Accounts: []agency.AccountID{a.ID}})
-	for what, c := range map[string]agency.Changes{
+	read := load(t, store, service.Want{Accounts: []agency.AccountID{a.ID}})
+	for what, c := range map[string]service.Changes{
 		"unread":  {Accounts: []agency.Account{account(2)}},
 		"twice":   {Accounts: []agency.Account{a, a}},
 		"profile": {Accounts: []agency.Account{a}, Profiles: []agency.Profile{member(a, person(1))}},
 	} {
-		if err := store.Save(t.Context(), read, c); err == nil || errors.Is(err, agency.ErrConflict) {
+		if err := store.Save(t.Context(), read, c); err == nil || errors.Is(err, service.ErrConflict) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -203,18 +204,18 @@ func TestCountsAddUp(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	g := account(1).ID
-	if got, err := store.Counts(t.Context(), g); err != nil || got != (agency.Counts{}) {
+	if got, err := store.Counts(t.Context(), g); err != nil || got != (service.Counts{}) {
 		t.Errorf("counts of nothing: %+v, %v", got, err)
 	}
 	later := noon.AddDate(0, 1, 0)
-	for _, m := range []agency.CountChange{
+	for _, m := range []service.CountChange{
 		{Agency: g, Pending: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionRequested: 1}},
 		{Agency: g, Pending: -1, Connected: 1, Month: noon, Happened: map[agency.EventType]int{agency.ConnectionAccepted: 1}},
 		{Agency: g, Owned: 2, Month: later, Happened: map[agency.EventType]int{agency.AccountCreated: 2, agency.ConnectionExpired: 0}},
 	} {
-		put(t, store, agency.Changes{Counts: []agency.CountChange{m}})
+		put(t, store, service.Changes{Counts: []service.CountChange{m}})
 	}
-	if got, err := store.Counts(t.Context(), g); err != nil || got != (agency.Counts{Owned: 2, Connected: 1}) {
+	if got, err := store.Counts(t.Context(), g); err != nil || got != (service.Counts{Owned: 2, Connected: 1}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	all := testbed.Items(t, db, name)
@@ -231,11 +232,11 @@ func TestLoadOfMoreThanABatch(t *testing.T) {
 	db, name := testbed.Table(t)
 	f := &testbed.Faults{Client: db}
 	store := table.New(f, name)
-	var want agency.Want
+	var want service.Want
 	for n := range 250 {
 		want.Accounts = append(want.Accounts, account(n).ID)
 		if n%2 == 0 {
-			put(t, store, agency.Changes{Accounts: []agency.Account{account(n)}})
+			put(t, store, service.Changes{Accounts: []agency.Account{account(n)}})
 		}
 	}
 	for _, tt := range []struct{ atMost, calls int }{{0, 3}, {60, 5}} {
@@ -262,8 +263,8 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 	f := &testbed.Faults{Client: db}
 	store := table.New(f, name)
 	a := account(1)
-	put(t, store, agency.Changes{Accounts: []agency.Account{a}})
-	want := agency.Want{Accounts: []agency.AccountID{a.ID}}
+	put(t, store, service.Changes{Accounts: []agency.Account{a}})
+	want := service.Want{Accounts: []agency.AccountID{a.ID}}
 
 	for what, failure := range map[string]error{
 		"throttled":    &types.ProvisionedThroughputExceededException{},
@@ -273,13 +274,13 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 	} {
 		f.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { return failure }
 		read, err := store.Load(t.Context(), want)
-		if !errors.Is(err, failure) || agency.CodeOf(err) != agency.Internal || errors.Is(err, agency.ErrConflict) || len(read.Accounts) != 0 {
+		if !errors.Is(err, failure) || agency.CodeOf(err) != agency.Internal || errors.Is(err, service.ErrConflict) || len(read.Accounts) != 0 {
 			t.Errorf("%s: %v, %v", what, read, err)
 		}
 	}
 	// Part of the batch, then nothing any more.
 	f.MaxKeys, f.BeforeBatch = 1, nil
-	two := agency.Want{Accounts: []agency.AccountID{a.ID, account(2).ID}}
+	two := service.Want{Accounts: []agency.AccountID{a.ID, account(2).ID}}
 	calls := 0
 	f.BeforeBatch = func(*dynamodb.BatchGetItemInput) error {
 		if calls++; calls > 1 {
@@ -327,7 +328,7 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 	f := &testbed.Faults{Client: db}
 	store := table.New(f, name)
 	a := account(1)
-	read := load(t, store, agency.Want{Accounts: []agency.AccountID{a.ID}})
+	read := load(t, store, service.Want{Accounts: []agency.AccountID{a.ID}})
 	for _, tt := range []struct {
 		name     string
 		err      error
@@ -346,12 +347,12 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 		{"too late", context.DeadlineExceeded, false},
 	} {
 		f.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return tt.err }
-		err := store.Save(t.Context(), read, agency.Changes{Accounts: []agency.Account{a}})
-		if errors.Is(err, agency.ErrConflict) != tt.conflict || agency.CodeOf(err) != agency.Internal || !errors.Is(err, tt.err) {
+		err := store.Save(t.Context(), read, service.Changes{Accounts: []agency.Account{a}})
+		if errors.Is(err, service.ErrConflict) != tt.conflict || agency.CodeOf(err) != agency.Internal || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 		// What is short of capacity passes: it is tried again as a conflict is.
-		if busy := tt.name == "short of capacity" || tt.name == "throttled"; errors.Is(err, agency.ErrBusy) != busy {
+		if busy := tt.name == "short of capacity" || tt.name == "throttled"; errors.Is(err, service.ErrBusy) != busy {
 			t.Errorf("%s: busy %t, want %t", tt.name, !busy, busy)
 		}
 	}
@@ -361,9 +362,9 @@ func TestListsAnswerFailuresAsFailures(t *testing.T) {
 	db, name := testbed.Table(t)
 	f := &testbed.Faults{Client: db, BeforeQuery: func(*dynamodb.QueryInput) error { return errors.New("connection reset") }}
 	store := table.New(f, name)
-	a, page := account(1).ID, agency.Page{Limit: 5}
+	a, page := account(1).ID, service.Page{Limit: 5}
 	_, err1 := store.Team(t.Context(), agency.Party(a), page)
-	_, err2 := store.Clients(t.Context(), a, agency.ClientFilter{}, page)
+	_, err2 := store.Clients(t.Context(), a, service.ClientFilter{}, page)
 	_, err3 := store.Memberships(t.Context(), person(1).ID, page)
 	_, err4 := store.Activity(t.Context(), a, "", page)
 	_, _, err5 := store.Backlog(t.Context(), noon)

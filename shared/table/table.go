@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // API is what the table calls of DynamoDB.
@@ -41,7 +42,7 @@ type Table struct {
 	seal    cipher.AEAD
 }
 
-var _ agency.Store = (*Table)(nil)
+var _ service.Store = (*Table)(nil)
 
 // New is the table of that name.
 func New(db API, name string) *Table {
@@ -55,8 +56,8 @@ const batchLimit = 100
 
 // Load reads what is wanted, strongly consistent: one batch for up to 100
 // items.
-func (t *Table) Load(ctx context.Context, want agency.Want) (agency.Snapshot, error) {
-	read := agency.Snapshot{
+func (t *Table) Load(ctx context.Context, want service.Want) (service.Snapshot, error) {
+	read := service.Snapshot{
 		Accounts: make(map[agency.AccountID]agency.Account, len(want.Accounts)),
 		Profiles: make(map[agency.ProfileKey]agency.Profile, len(want.Profiles)),
 		People:   make(map[agency.PersonID]agency.Person, len(want.People)),
@@ -81,7 +82,7 @@ func (t *Table) Load(ctx context.Context, want agency.Want) (agency.Snapshot, er
 	}
 	items, err := t.batch(ctx, keys)
 	if err != nil {
-		return agency.Snapshot{}, err
+		return service.Snapshot{}, err
 	}
 	for id := range read.Accounts {
 		if item, ok := items[accountKey(id)]; ok {
@@ -152,7 +153,7 @@ func (t *Table) batch(ctx context.Context, keys []key) (map[key]map[string]types
 // that it is still in the version that was read, everything else that was read
 // checked for the same. A condition that fails, or another transaction on the
 // same items, is agency.ErrConflict.
-func (t *Table) Save(ctx context.Context, read agency.Snapshot, c agency.Changes) error {
+func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Changes) error {
 	w := writer{table: t.name, was: map[key]int{}, limits: map[int]error{}}
 	for id, a := range read.Accounts {
 		w.was[accountKey(id)] = a.Version
@@ -222,14 +223,14 @@ func (w *writer) translate(err error) error {
 	for i, reason := range cancelled.CancellationReasons {
 		switch aws.ToString(reason.Code) {
 		case "TransactionConflict":
-			return fmt.Errorf("%w: %w", agency.ErrConflict, err)
+			return fmt.Errorf("%w: %w", service.ErrConflict, err)
 		case "ThrottlingError", "ProvisionedThroughputExceeded":
 			// The client tries single calls again by itself, but not transactions.
-			return fmt.Errorf("%w: %w", agency.ErrBusy, err)
+			return fmt.Errorf("%w: %w", service.ErrBusy, err)
 		case "ConditionalCheckFailed":
 			failed := w.limits[i]
 			if failed == nil {
-				return fmt.Errorf("%w: %w", agency.ErrConflict, err)
+				return fmt.Errorf("%w: %w", service.ErrConflict, err)
 			}
 			limit = cmp.Or(limit, failed)
 		}
@@ -289,7 +290,7 @@ func (w *writer) delete(k key) {
 
 // count moves an agency's counts. They are sums, so they need no condition but
 // their limits.
-func (w *writer) count(m agency.CountChange) {
+func (w *writer) count(m service.CountChange) {
 	month := map[string]int{}
 	for event, n := range m.Happened {
 		month[string(event)] = n
@@ -298,10 +299,10 @@ func (w *writer) count(m agency.CountChange) {
 	switch {
 	case m.NoClients:
 		now.only(none("owned")+" AND "+none("connected")+" AND "+none("pending"), map[string]int{":zero": 0})
-		w.add(countKey(m.Agency, nowSort), now, agency.ErrHasClients)
+		w.add(countKey(m.Agency, nowSort), now, service.ErrHasClients)
 	case m.PendingMost > 0:
 		now.only(below("pending"), map[string]int{":most": m.PendingMost - m.Pending + 1})
-		w.add(countKey(m.Agency, nowSort), now, agency.ErrTooManyOpen)
+		w.add(countKey(m.Agency, nowSort), now, service.ErrTooManyOpen)
 	default:
 		w.add(countKey(m.Agency, nowSort), now, nil)
 	}
@@ -314,7 +315,7 @@ func (w *writer) count(m agency.CountChange) {
 		requests.only(below("requests"), map[string]int{":most": m.DayBelow})
 	}
 	requests.keep(m.Day.Add(limitsKept))
-	w.add(limitKey(agency.Party(m.Agency), m.Day), requests, agency.ErrTooManyToday)
+	w.add(limitKey(agency.Party(m.Agency), m.Day), requests, service.ErrTooManyToday)
 }
 
 // limitsKept is how long a day's limit stays, for DynamoDB to collect.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -47,13 +48,13 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Agency: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Requests: 2, Versions: 17, Version: 3},
 		{PairKey: agency.PairKey{Addressee: agency.Party(person.ID), Agency: profile.Member.Account()}, Version: 1},
 	}
-	want := agency.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, member.ProfileKey, limited.ProfileKey, unassigned.ProfileKey, moved.ProfileKey},
+	want := service.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, member.ProfileKey, limited.ProfileKey, unassigned.ProfileKey, moved.ProfileKey},
 		People: []agency.PersonID{person.ID}, Pairs: []agency.PairKey{pairs[0].PairKey, pairs[1].PairKey}}
 	empty, err := store.Load(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := agency.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs}
+	changes := service.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs}
 	if err := store.Save(t.Context(), empty, changes); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full := agency.Snapshot{
+	full := service.Snapshot{
 		Accounts: map[agency.AccountID]agency.Account{account.ID: account},
 		Profiles: map[agency.ProfileKey]agency.Profile{profile.ProfileKey: profile, member.ProfileKey: member, limited.ProfileKey: limited, unassigned.ProfileKey: unassigned, moved.ProfileKey: moved},
 		People:   map[agency.PersonID]agency.Person{person.ID: person},
@@ -70,7 +71,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	if diff := cmp.Diff(full, got); diff != "" {
 		t.Error(diff)
 	}
-	if err := store.Save(t.Context(), empty, changes); !errors.Is(err, agency.ErrConflict) {
+	if err := store.Save(t.Context(), empty, changes); !errors.Is(err, service.ErrConflict) {
 		t.Errorf("saving over what has changed: %v, want ErrConflict", err)
 	}
 }

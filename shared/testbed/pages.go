@@ -3,16 +3,16 @@ package testbed
 import (
 	"testing"
 
-	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // Pages reads a list to its end, limit items a page, and fails the test on a page
 // over the limit or a list without an end. It returns the items and the number of
 // pages.
-func Pages[T any](t testing.TB, limit int, read func(agency.Page) (agency.List[T], error)) ([]T, int) {
+func Pages[T any](t testing.TB, limit int, read func(service.Page) (service.List[T], error)) ([]T, int) {
 	t.Helper()
 	var all []T
-	page := agency.Page{Limit: limit}
+	page := service.Page{Limit: limit}
 	for n := 1; ; n++ {
 		list, err := read(page)
 		if err != nil {

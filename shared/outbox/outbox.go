@@ -1,0 +1,180 @@
+// Package outbox knows what became of each email: its key, who may send it, its
+// fate, and what an agency reads of the emails of its request. notify and
+// delivery use it, and table keeps it. It imports the law alone.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// MailKey identifies one email by its event, its kind and its recipient.
+type MailKey struct {
+	Event     agency.EventID
+	Kind      string
+	Recipient agency.PersonID
+}
+
+// BusKind is the kind of an event's entry on the bus. The entry is claimed and
+// finished like an email, and has no recipient.
+const BusKind = "bus"
+
+// BusKey is the key of an event's entry on the bus.
+func BusKey(e agency.EventID) MailKey { return MailKey{Event: e, Kind: BusKind} }
+
+// Tag returns the key as the value of an SES email tag, which can hold ASCII
+// letters, digits, underscores and dashes.
+func (m MailKey) Tag() string {
+	return string(m.Event) + "-" + m.Kind + "-" + string(m.Recipient)
+}
+
+// ParseMailTag is the inverse of Tag. It fails for a text that is not a tag of ours.
+func ParseMailTag(tag string) (MailKey, error) {
+	const id = 30 // the length of an event's and of a person's id
+	if len(tag) < 2*id+3 || tag[id] != '-' || tag[len(tag)-id-1] != '-' {
+		return MailKey{}, errors.New("outbox: not a mail's tag")
+	}
+	m := MailKey{
+		Event: agency.EventID(tag[:id]), Kind: tag[id+1 : len(tag)-id-1], Recipient: agency.PersonID(tag[len(tag)-id:]),
+	}
+	if !m.Event.Valid() || !m.Recipient.Valid() {
+		return MailKey{}, errors.New("outbox: not a mail's tag")
+	}
+	return m, nil
+}
+
+// Claim is the outcome of an attempt to become an email's only sender.
+type Claim int
+
+// The outcomes of a claim.
+const (
+	// ClaimTaken means that the caller sends the email.
+	ClaimTaken Claim = iota
+	// ClaimHeld means that another sender holds a claim that has not expired. The
+	// email may still need to be sent.
+	ClaimHeld
+	// ClaimDone means that the email already has a final fate.
+	ClaimDone
+	// ClaimCapped means that an unsolicited email is over its recipient's daily
+	// limit. That is its fate, and is stored.
+	ClaimCapped
+)
+
+// Fate is what became of an email.
+type Fate string
+
+// The fates.
+const (
+	// Waiting is claimed, or can be claimed again.
+	Waiting Fate = "waiting"
+	// Obsolete, Capped, Muted and Suppressed are not sent: because a later change
+	// made the email pointless, because of the recipient's daily limit, because
+	// the request is muted, or because the address bounced or complained before.
+	Obsolete   Fate = "obsolete"
+	Capped     Fate = "capped"
+	Muted      Fate = "muted"
+	Suppressed Fate = "suppressed"
+	// Sent was accepted by SES.
+	Sent Fate = "sent"
+	// Delayed has not got through yet, or was given up for a temporary reason, such
+	// as a full mailbox.
+	Delayed Fate = "delayed"
+	// Failed was refused by SES itself, immediately or after a check.
+	Failed Fate = "failed"
+	// Delivered was accepted by the recipient's server. It can still bounce.
+	Delivered Fate = "delivered"
+	// Bounced came back permanently.
+	Bounced Fate = "bounced"
+	// Complained was reported as unwanted by its recipient.
+	Complained Fate = "complained"
+)
+
+// fateRanks lists the fates from the lowest. The fates of an unsent email share a
+// rank, since an email has only one of them. SES reports late, twice and out of
+// order, and sometimes before notify stores "sent": an email keeps the highest
+// fate that was reported.
+var fateRanks = [][]Fate{
+	{Waiting},
+	{Obsolete, Capped, Muted, Suppressed},
+	{Sent}, {Delayed}, {Failed}, {Delivered}, {Bounced}, {Complained},
+}
+
+// Fates lists every fate, from the lowest.
+var Fates = slices.Concat(fateRanks...)
+
+// Below lists the fates from which an email can advance to this one.
+func (f Fate) Below() []Fate {
+	var lower []Fate
+	for _, rank := range fateRanks {
+		if slices.Contains(rank, f) {
+			break
+		}
+		lower = append(lower, rank...)
+	}
+	return lower
+}
+
+// Mail is one email and its fate.
+type Mail struct {
+	MailKey
+	Fate Fate
+	// At is when the fate was stored or, while the email waits, when it was first
+	// claimed.
+	At time.Time
+}
+
+// AllBounced reports whether there are emails and every one of them bounced. An
+// unsent email counts as sent: otherwise an agency could tell which addresses
+// get no mail from it.
+func AllBounced(mails []Mail) bool {
+	for _, m := range mails {
+		if m.Fate != Bounced {
+			return false
+		}
+	}
+	return len(mails) > 0
+}
+
+// Delivery returns what an agency reads of its request's email after a run of
+// notify, and everyone the request has reached; sent are the recipients of that
+// run. When the run is done, the delivery is "sent", even if no email was: a
+// withheld email must read like a sent one. One that SES refused has not
+// bounced, and only a bounce reads "failed". changed reports whether there is
+// anything to store.
+func Delivery(request agency.Profile, sent []agency.PersonID, done bool) (d agency.Delivery, reached []agency.PersonID, changed bool) {
+	d, reached = request.Delivery, slices.Clone(request.Reached)
+	for _, id := range sent {
+		if !slices.Contains(reached, id) {
+			reached = append(reached, id)
+		}
+	}
+	if done {
+		d = agency.Sent
+	}
+	return d, reached, done || len(reached) > len(request.Reached)
+}
+
+// Requests is the part of the store that FailRequest uses.
+type Requests interface {
+	Mails(context.Context, agency.EventID) ([]Mail, error)
+	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
+}
+
+// FailRequest stores that a request has reached nobody, if all emails of its
+// event bounced. delivery calls it after a bounce, and notify when it has
+// finished the event, since delivery leaves it to notify until then. It does
+// nothing for any other event. Errors are the store's.
+func FailRequest(ctx context.Context, store Requests, e agency.Event) error {
+	if !e.MailsRequest() {
+		return nil
+	}
+	mails, err := store.Mails(ctx, e.ID)
+	if err != nil || !AllBounced(mails) {
+		return err
+	}
+	return store.FailDelivery(ctx, agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}, e.Request, e.At)
+}

@@ -1,0 +1,339 @@
+package service
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"agencyhub/shared/agency"
+)
+
+// OpenAccount makes a client-owned account of which the actor is the owner. The
+// same key and name again answer the same account as it is now. Errors:
+// Invalid, IdempotencyMismatch, and IdentityChanged or NotFound for a repeat by
+// who can't see the account any more.
+func (h *Hub) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
+	name, err := agency.ParseName("body.name", name)
+	if err != nil {
+		return AccountView{}, err
+	}
+	id := agency.NewAccountID(agency.Party(actor.ID()), key)
+	own := agency.At(id, actor.ID())
+	hash := bodyHash("open", name)
+	caller := agency.Caller{Actor: actor}
+	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{actor.ID()}}
+	var view AccountView
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		account := d.read.Account(id)
+		if account.Exists() {
+			// Whoever holds the address and the key by now need not be who made it.
+			s, err := d.stand(id)
+			if err != nil {
+				return err
+			}
+			view = d.view(s, account)
+			return repeated(account, hash)
+		}
+		if !d.read.Person(actor.ID()).Erasing.IsZero() {
+			return agency.Refuse(agency.Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
+		}
+		account = d.newAccount(id, name, agency.ClientOwned, d.rules.DefaultPlan(), hash)
+		account.Owners = 1
+		d.Accounts = append(d.Accounts, account)
+
+		first := d.read.Profile(own)
+		first.Email, first.AccountName, first.Ownership, first.Subscription = actor.Email, name, agency.ClientOwned, account.Subscription.Summary()
+		first, err := d.apply(first, agency.Step{Do: agency.Open, By: agency.SelfSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
+		if err != nil {
+			return err
+		}
+		first.Issuer, first.Subject = actor.Issuer, actor.Subject
+		d.put(first)
+		d.Events[0].Now.Name = name
+		d.join(first)
+		view = d.view(standing{profile: first}, account)
+		return nil
+	})
+	return view, err
+}
+
+// NewClientAccount is what an agency says to create an account.
+type NewClientAccount struct {
+	Name string
+	Plan string
+	// ConfirmPermanentOwnership must be true: whoever asks knows that the
+	// agency will own the account, and pay for it, for good.
+	ConfirmPermanentOwnership bool
+	// Client is given access at once; nil for nobody.
+	Client *NewClient
+}
+
+// NewClient is the person whom an owned account is for.
+type NewClient struct {
+	Email string
+	Areas agency.Areas
+}
+
+// CreateAccount makes an account that the agency owns and pays for. The same
+// key and call again answer the same account as it is now. Errors: Invalid,
+// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off),
+// IdempotencyMismatch.
+func (h *Hub) CreateAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, key string, in NewClientAccount) (AccountView, error) {
+	name, client, err := h.readNewAccount(in)
+	if err != nil {
+		return AccountView{}, err
+	}
+	caller := agency.Caller{Actor: actor}
+	id := agency.NewAccountID(agency.Party(agencyID), key)
+	hash := bodyHash("create", name, in.Plan, client)
+	want := wantStanding(caller, agencyID).and(Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.At(id, agencyID)}})
+	if client != nil {
+		person := agency.NewPersonID(client.Email)
+		want = want.and(Want{Profiles: []agency.ProfileKey{agency.At(id, person)}, People: []agency.PersonID{person}})
+	}
+	var view AccountView
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		s, err := d.standInAgency(agency.WorkHub, agencyID)
+		if err != nil {
+			return err
+		}
+		account := d.read.Account(id)
+		if account.Exists() {
+			view = d.viewThrough(agencyID, account)
+			return repeated(account, hash)
+		}
+		account = d.newAccount(id, name, agency.AgencyOwned, in.Plan, hash)
+		account.Owner = agencyID
+		d.Accounts = append(d.Accounts, account)
+
+		owning := d.read.Profile(agency.At(id, agencyID))
+		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = s.account.Name, name, agency.AgencyOwned, account.Subscription.Summary()
+		if _, err := d.apply(owning, agency.Step{Do: agency.Create, By: agency.AgencySide, Areas: d.rules.AllAreas(agency.Edit)}); err != nil {
+			return err
+		}
+		d.Events[0].Now.Name = name
+		view = d.viewThrough(agencyID, account)
+		if client == nil {
+			return nil
+		}
+		p, _, err := d.invite(account, client.Email, agency.Member, client.Areas)
+		if err != nil {
+			return err
+		}
+		// One event tells of both: the client's own is not written.
+		d.Events = d.Events[:1]
+		d.Events[0].Client = p.Member.Person()
+		return nil
+	})
+	return view, err
+}
+
+func (h *Hub) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
+	if !in.ConfirmPermanentOwnership {
+		return "", nil, agency.InvalidField("body.confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
+	}
+	if name, err = agency.ParseName("body.name", in.Name); err != nil {
+		return "", nil, err
+	}
+	if !h.Rules.HasPlan(in.Plan) {
+		return "", nil, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
+	}
+	if in.Client == nil {
+		return name, nil, nil
+	}
+	client = &NewClient{}
+	if client.Email, err = agency.ParseEmail("body.client.email", in.Client.Email); err != nil {
+		return "", nil, err
+	}
+	client.Areas, err = h.Rules.ParseAreas("body.client.areas", in.Client.Areas)
+	return name, client, err
+}
+
+func (d *decision) newAccount(id agency.AccountID, name string, ownership agency.Ownership, plan, hash string) agency.Account {
+	return agency.Account{
+		ID: id, Name: name, Ownership: ownership, CreatedAt: d.now, BodyHash: hash, Version: 1,
+		Subscription: agency.Subscription{Plan: plan, State: agency.SubscriptionActive},
+	}
+}
+
+// repeated is the answer to a call whose Idempotency-Key has already made an
+// account.
+func repeated(account agency.Account, hash string) error {
+	if account.BodyHash != hash {
+		return agency.Refuse(agency.IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new account.")
+	}
+	return nil
+}
+
+// bodyHash is over the decoded values of a call.
+func bodyHash(values ...any) string {
+	// Strings, levels and maps of them always marshal, with sorted keys.
+	text, err := json.Marshal(values)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// RenameAccount gives an account another name. Errors: Invalid,
+// IdentityChanged, NotFound, Forbidden.
+func (h *Hub) RenameAccount(ctx context.Context, caller agency.Caller, id agency.AccountID, name string) (AccountView, error) {
+	name, err := agency.ParseName("body.name", name)
+	if err != nil {
+		return AccountView{}, err
+	}
+	var view AccountView
+	err = h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(agency.Rename, id)
+		if err != nil {
+			return err
+		}
+		account := s.account
+		if account.Name != name {
+			was := account.Name
+			account.Name = name
+			account.Version++
+			d.Accounts = append(d.Accounts, account)
+			d.accountEvent(agency.AccountRenamed, account, agency.State{Name: was}, agency.State{Name: name})
+		}
+		view = d.view(s, account)
+		return nil
+	})
+	return view, err
+}
+
+// AccountView is an account as one caller sees it. Its subscription is by the
+// clock, and without the plan for whoever is not on the side that pays.
+type AccountView struct {
+	agency.Account
+	// Role is the caller's own in the account; "" for who acts for an agency.
+	Role   agency.Role
+	Access agency.Access
+}
+
+// view is the account as the caller sees it by the way that they came.
+func (d *decision) view(s standing, a agency.Account) AccountView {
+	if d.caller.As != "" {
+		return d.viewThrough(d.caller.As, a)
+	}
+	return AccountView{
+		Account: a.SeenBy("", d.now), Role: s.profile.Role,
+		Access: d.rules.DecideAccess(d.caller.Actor, a, s.profile, nil, d.now),
+	}
+}
+
+// viewThrough is the account as the caller sees it through an agency.
+func (d *decision) viewThrough(agencyID agency.AccountID, a agency.Account) AccountView {
+	ways := []agency.Path{d.path(a.ID, agencyID)}
+	return AccountView{Account: a.SeenBy(agencyID, d.now), Access: d.rules.DecideAccess(d.caller.Actor, a, agency.Profile{}, ways, d.now)}
+}
+
+// SeeAccount answers an account to whoever may see it, and binds the profile by
+// which they see it. Errors: IdentityChanged, NotFound.
+func (h *Hub) SeeAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
+	var view AccountView
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(agency.SeeAccount, id)
+		if err == nil {
+			view = d.view(s, s.account)
+		}
+		return err
+	})
+	return view, err
+}
+
+// MyAccounts lists the accounts that the actor can enter by a profile of their
+// own, ordered by name.
+func (h *Hub) MyAccounts(ctx context.Context, actor agency.Actor, page Page) (List[AccountView], error) {
+	mine, err := h.Store.Memberships(ctx, actor.ID(), page)
+	if err != nil {
+		return List[AccountView]{}, err
+	}
+	want := Want{People: []agency.PersonID{actor.ID()}}
+	for _, p := range mine.Items {
+		want = want.and(Want{Accounts: []agency.AccountID{p.Account()}, Profiles: []agency.ProfileKey{p.ProfileKey}})
+	}
+	list := List[AccountView]{Next: mine.Next}
+	if len(mine.Items) == 0 {
+		return list, nil
+	}
+	read, err := h.Store.Load(ctx, want)
+	if err != nil {
+		return List[AccountView]{}, err
+	}
+	if !read.Person(actor.ID()).Erasing.IsZero() {
+		return List[AccountView]{}, nil
+	}
+	now := h.Now()
+	for _, p := range mine.Items {
+		account, own := read.Account(p.Account()), read.Profile(p.ProfileKey)
+		if account.Open() && own.StatusAt(now) == agency.Active && !own.IsBoundToAnother(actor) {
+			list.Items = append(list.Items, AccountView{
+				Account: account.SeenBy("", now), Role: own.Role, Access: h.Rules.DecideAccess(actor, account, own, nil, now),
+			})
+		}
+	}
+	return list, nil
+}
+
+// Me is what the hub knows of the actor. Those of their profiles that nobody
+// has used yet are bound to the identity that the actor signed in with, 20 at a
+// time. Mail to them that was suppressed goes out again from then on.
+func (h *Hub) Me(ctx context.Context, actor agency.Actor) (agency.Person, error) {
+	caller := agency.Caller{Actor: actor}
+	want := Want{People: []agency.PersonID{actor.ID()}}
+	err := eachPage(func(page Page) (string, error) {
+		mine, err := h.Store.Memberships(ctx, actor.ID(), page)
+		for _, p := range mine.Items {
+			if p.Subject == "" && len(want.Profiles) < agency.MaxTeams {
+				want = want.and(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
+			}
+		}
+		return mine.Next, err
+	})
+	if err != nil {
+		return agency.Person{}, err
+	}
+	var me agency.Person
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		me = d.read.Person(actor.ID())
+		if me.Suppression.Holds() {
+			me.Suppression.Lifted = d.now
+			me.Version++
+			d.People = append(d.People, me)
+		}
+		for key := range d.read.Profiles {
+			d.bind(d.read.Profile(key))
+		}
+		return nil
+	})
+	me.Email = actor.Email
+	return me, err
+}
+
+// CloseAccount closes an account for good. From that moment nobody has access
+// and nothing can be done in it; its members are ended by Tick, and its data
+// goes after the retention. Errors: IdentityChanged, NotFound, NotPayer,
+// Forbidden, HasClients (its hub is on).
+func (h *Hub) CloseAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
+	var view AccountView
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(agency.Close, id)
+		if err != nil {
+			return err
+		}
+		account := s.account
+		if account.Hub {
+			return agency.Refuse(agency.HasClients, "This account is an agency. Switch its hub off first.")
+		}
+		account.Closed, account.DueAt = d.now, d.now
+		account.Version++
+		d.Accounts = append(d.Accounts, account)
+		d.accountEvent(agency.AccountClosed, account, agency.State{Name: account.Name}, agency.State{Name: account.Name})
+		view = d.view(s, account)
+		return nil
+	})
+	return view, err
+}

@@ -1,0 +1,113 @@
+package service
+
+import (
+	"context"
+
+	"agencyhub/shared/agency"
+)
+
+// AccountActivity lists what happened in an account, newest first: all of it to
+// its owners and admins, and to a connected agency what concerns that agency.
+// Errors: Invalid (cursor), IdentityChanged, NotFound, Forbidden.
+func (h *Hub) AccountActivity(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Event], error) {
+	only, err := h.seeLines(ctx, caller, agency.SeeActivity, id)
+	if err != nil {
+		return List[agency.Event]{}, err
+	}
+	list, err := h.Store.Activity(ctx, id, only, page)
+	if only != "" {
+		for i, e := range list.Items {
+			list.Items[i] = e.ForAgency()
+		}
+	}
+	return list, err
+}
+
+// seeLines tells whether the caller may see a list of an account's: the agency
+// whose lines alone they see, "" for all.
+func (h *Hub) seeLines(ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID) (agency.AccountID, error) {
+	var only agency.AccountID
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(op, id)
+		if err == nil && s.may(op) == agency.OwnLines {
+			only = caller.As
+		}
+		return err
+	})
+	return only, err
+}
+
+// ClientEvent is an event as it stands in an agency's activity.
+type ClientEvent struct {
+	agency.Event
+	// Name is what the agency may call the client, as in its list: the account's
+	// name as last copied, or the address that it typed; "" for what was never
+	// accepted, and for what is gone.
+	Name string
+}
+
+// AgencyActivity lists what concerns an agency over all its clients, newest
+// first, to its owners and admins. Errors: Invalid (cursor), IdentityChanged,
+// NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) AgencyActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (List[ClientEvent], error) {
+	caller := agency.Caller{Actor: actor}
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+		_, err := d.standInAgency(agency.SeeActivity, agencyID)
+		return err
+	})
+	if err != nil {
+		return List[ClientEvent]{}, err
+	}
+	events, err := h.Store.Activity(ctx, "", agencyID, page)
+	if err != nil || len(events.Items) == 0 {
+		return List[ClientEvent]{Next: events.Next}, err
+	}
+	var want Want
+	for _, e := range events.Items {
+		want.Profiles = append(want.Profiles, e.ProfileOf(agencyID))
+	}
+	read, err := h.Store.Load(ctx, want.and(Want{}))
+	if err != nil {
+		return List[ClientEvent]{}, err
+	}
+	list := List[ClientEvent]{Next: events.Next}
+	for _, e := range events.Items {
+		p := read.Profile(e.ProfileOf(agencyID))
+		name := p.AccountName
+		if p.Addressee.Person() != "" {
+			name = p.Email
+		}
+		list.Items = append(list.Items, ClientEvent{Event: e.ForAgency(), Name: name})
+	}
+	return list, nil
+}
+
+// newestEvents is how far back ConnectionActivity looks, over all that concerns
+// the agency: the last hundred or so.
+const newestEvents = 100
+
+// ConnectionActivity is the newest of what concerns an agency at one of its
+// clients, newest first and at most so many, to its owners and admins. What lies
+// behind much else that concerns the agency is not looked for. Errors:
+// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) ConnectionActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, most int) ([]agency.Event, error) {
+	addressee, of, ok := id.Split()
+	if !ok || of != agencyID {
+		return nil, noSuchConnection()
+	}
+	caller := agency.Caller{Actor: actor}
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+		_, err := d.standInAgency(agency.SeeActivity, agencyID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The agency's own lines: at an addressee that is none of its own there are none.
+	list, err := h.Store.Activity(ctx, agency.AccountID(addressee), agencyID, Page{Limit: newestEvents})
+	events := list.Items[:min(most, len(list.Items))]
+	for i, e := range events {
+		events[i] = e.ForAgency()
+	}
+	return events, err
+}

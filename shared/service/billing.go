@@ -1,0 +1,218 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// BillLine is one account that an agency pays for.
+type BillLine struct {
+	Account agency.AccountID
+	Name    string
+	State   agency.SubscriptionState
+	// Plan is the present one, by its present price.
+	Plan agency.Plan
+}
+
+// AgencyBill is what an agency pays a month.
+type AgencyBill struct {
+	// Lines are a page of it, ordered by name.
+	Lines List[BillLine]
+	// Accounts is how many lines there are, and Total their sum, in minor units of
+	// Currency: of the whole bill, whatever the page.
+	Accounts, Total int
+	Currency        string
+}
+
+// Bill answers what an agency pays a month: each account that it owns and that
+// is not frozen, at its present plan. Errors: Invalid (cursor), IdentityChanged,
+// NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) Bill(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (AgencyBill, error) {
+	caller := agency.Caller{Actor: actor}
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+		_, err := d.standInAgency(agency.SeeBill, agencyID)
+		return err
+	})
+	if err != nil {
+		return AgencyBill{}, err
+	}
+	bill := AgencyBill{Currency: h.Rules.Plans[0].Currency}
+	if bill.Lines, err = h.billLines(ctx, agencyID, page); err != nil {
+		return AgencyBill{}, err
+	}
+	if page.Cursor == "" && bill.Lines.Next == "" {
+		bill.add(bill.Lines.Items)
+		return bill, nil
+	}
+	err = eachPage(func(page Page) (string, error) {
+		page.Limit = billPage
+		lines, err := h.billLines(ctx, agencyID, page)
+		bill.add(lines.Items)
+		return lines.Next, err
+	})
+	return bill, err
+}
+
+// billPage is how many connections are read at once to sum a bill up: as many
+// accounts as one batch reads.
+const billPage = 100
+
+func (b *AgencyBill) add(lines []BillLine) {
+	b.Accounts += len(lines)
+	for _, line := range lines {
+		b.Total += line.Plan.MonthlyPrice
+	}
+}
+
+// billLines reads a page of the accounts that an agency works in, and of these
+// what it owns and what is not frozen, as that is now.
+func (h *Hub) billLines(ctx context.Context, agencyID agency.AccountID, page Page) (List[BillLine], error) {
+	rows, err := h.Store.Clients(ctx, agencyID, ClientFilter{Status: agency.Active}, page)
+	if err != nil {
+		return List[BillLine]{}, err
+	}
+	var want Want
+	for _, p := range rows.Items {
+		if p.Ownership == agency.AgencyOwned {
+			want.Accounts = append(want.Accounts, p.Account())
+		}
+	}
+	lines := List[BillLine]{Next: rows.Next}
+	if len(want.Accounts) == 0 {
+		return lines, nil
+	}
+	read, err := h.Store.Load(ctx, want)
+	if err != nil {
+		return List[BillLine]{}, err
+	}
+	now := h.Now()
+	for _, id := range want.Accounts {
+		a := read.Account(id)
+		if state := a.Subscription.StateAt(now); a.Open() && state != agency.SubscriptionFrozen {
+			lines.Items = append(lines.Items, BillLine{Account: id, Name: a.Name, State: state, Plan: h.Rules.Plan(a.Subscription.Plan)})
+		}
+	}
+	return lines, nil
+}
+
+// SubscriptionView is an account's subscription as its payer sees it.
+type SubscriptionView struct {
+	agency.Subscription
+	// Of is the plan by its present price.
+	Of        agency.Plan
+	PeriodEnd time.Time
+	Payer     agency.Ownership
+}
+
+// viewSubscription is the subscription as it stands at the time of the decision.
+func (d *decision) viewSubscription(a agency.Account) SubscriptionView {
+	s := a.Subscription.At(d.now)
+	return SubscriptionView{Subscription: s, Of: d.rules.Plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
+}
+
+// SeeSubscription answers what an account costs, to whoever pays for it: its
+// owner, or the owner of the agency that owns it. Errors: IdentityChanged,
+// NotFound, NotPayer, Forbidden.
+func (h *Hub) SeeSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
+	return h.bill(ctx, caller, id, func(*decision, *agency.Account) error { return nil })
+}
+
+// ChangePlan changes an account's plan at once, without proration. Of a
+// cancelling subscription it leaves the end as it is; while a payment is due it
+// may be changed too, so that a payer can go on with less. Errors: Invalid,
+// IdentityChanged, NotFound, NotPayer, Forbidden, Conflict (it is frozen).
+func (h *Hub) ChangePlan(ctx context.Context, caller agency.Caller, id agency.AccountID, plan string) (SubscriptionView, error) {
+	if !h.Rules.HasPlan(plan) {
+		return SubscriptionView{}, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
+	}
+	return h.bill(ctx, caller, id, func(d *decision, a *agency.Account) error {
+		if a.Subscription.State == agency.SubscriptionFrozen {
+			return agency.Refuse(agency.Conflict, "The subscription is frozen. Resume it first, then change the plan.")
+		}
+		now := a.Subscription
+		now.Plan = plan
+		d.subscribe(a, now, agency.PlanChanged)
+		return nil
+	})
+}
+
+// CancelSubscription ends a subscription with its present period, or at once.
+// One that is cancelled so already, or frozen, stays as it is. Errors:
+// IdentityChanged, NotFound, NotPayer, Forbidden.
+func (h *Hub) CancelSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID, atOnce bool) (SubscriptionView, error) {
+	return h.bill(ctx, caller, id, func(d *decision, a *agency.Account) error {
+		now := a.Subscription
+		switch {
+		case now.State == agency.SubscriptionFrozen || now.State == agency.SubscriptionCancelling && !atOnce:
+		case atOnce:
+			now.State, now.FreezesAt = agency.SubscriptionFrozen, time.Time{}
+			d.subscribe(a, now, agency.SubscriptionFroze)
+		default:
+			now.State, now.FreezesAt = agency.SubscriptionCancelling, now.PeriodEnd(d.now)
+			d.subscribe(a, now, agency.SubscriptionCancelled)
+		}
+		return nil
+	})
+}
+
+// ResumeSubscription takes a cancellation back, or ends a freeze, at once. A
+// payment that was due is due again. What nobody has cancelled stays as it is.
+// Errors: IdentityChanged, NotFound, NotPayer, Forbidden.
+func (h *Hub) ResumeSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
+	return h.bill(ctx, caller, id, func(d *decision, a *agency.Account) error {
+		now := a.Subscription
+		if now.State == agency.SubscriptionCancelling || now.State == agency.SubscriptionFrozen {
+			now.State, now.FreezesAt = now.ActiveState(), time.Time{}
+			d.subscribe(a, now, agency.SubscriptionResumed)
+		}
+		return nil
+	})
+}
+
+// bill is one billing action. What the clock has frozen is recorded first; an
+// action that then changes nothing leaves that to the clock.
+func (h *Hub) bill(ctx context.Context, caller agency.Caller, id agency.AccountID, do func(*decision, *agency.Account) error) (SubscriptionView, error) {
+	var view SubscriptionView
+	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
+		s, err := d.standAs(agency.Bill, id)
+		if err != nil {
+			return err
+		}
+		account := s.account
+		d.freezeOverdue(&account)
+		settled := account.Version
+		if err := do(d, &account); err != nil {
+			return err
+		}
+		if account.Version == settled {
+			d.Accounts, d.Events = nil, nil
+		}
+		view = d.viewSubscription(account)
+		return nil
+	})
+	return view, err
+}
+
+// subscribe gives an account another subscription, told as that event: nothing
+// where that changes nothing.
+func (d *decision) subscribe(a *agency.Account, now agency.Subscription, as agency.EventType) {
+	was := a.Subscription
+	if now == was {
+		return
+	}
+	a.Subscription = now
+	// Only a cancelling one has a moment to come.
+	a.DueAt = now.FreezesAt
+	d.putAccount(a)
+	if as != "" {
+		d.accountEvent(as, *a, was.EventState(), now.EventState())
+	}
+}
+
+// freezeOverdue records what the clock has decided: a cancelling subscription
+// whose period is over is frozen.
+func (d *decision) freezeOverdue(a *agency.Account) {
+	d.subscribe(a, a.Subscription.At(d.now), agency.SubscriptionFroze)
+}

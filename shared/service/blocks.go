@@ -1,0 +1,181 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// holdOff makes a denial hold in each of the pairs.
+func (d *decision) holdOff(keys ...agency.PairKey) {
+	for _, key := range keys {
+		p := d.pair(key)
+		if until := d.now.Add(d.rules.Cooldown); until.After(p.CoolingUntil) {
+			p.CoolingUntil = until
+		}
+		d.putPair(p)
+	}
+}
+
+// block holds the agency off for good, and tells nobody. One event tells of all
+// the pairs, at the first that it changes.
+func (d *decision) block(keys ...agency.PairKey) {
+	var changed []agency.PairKey
+	for _, key := range keys {
+		if p := d.pair(key); !p.Blocked {
+			p.Blocked = true
+			d.putPair(p)
+			changed = append(changed, key)
+		}
+	}
+	if len(changed) > 0 {
+		d.pairEvent(agency.AgencyBlocked, changed[0])
+	}
+}
+
+// allow ends what holds the agency off. It answers in which of the pairs
+// anything did.
+func (d *decision) allow(keys ...agency.PairKey) (held []agency.PairKey) {
+	for _, key := range keys {
+		p := d.pair(key)
+		if p.HoldsOff(d.now) {
+			held = append(held, key)
+		}
+		if p.Blocked || !p.CoolingUntil.IsZero() {
+			p.Blocked, p.CoolingUntil = false, time.Time{}
+			d.putPair(p)
+		}
+	}
+	return held
+}
+
+// unblock is allow by somebody who asked for just that: one event tells of it.
+// It answers whether anything held the agency off.
+func (d *decision) unblock(keys ...agency.PairKey) bool {
+	held := d.allow(keys...)
+	if len(held) > 0 {
+		d.pairEvent(agency.AgencyUnblocked, held[0])
+	}
+	return len(held) > 0
+}
+
+// Unblock lets an agency ask an account again: it ends a block and a cooldown,
+// the account's and the actor's own. It answers whether anything held the agency
+// off. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
+func (h *Hub) Unblock(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID) (bool, error) {
+	pairs := []agency.PairKey{agency.Between(id, agencyID), agency.Between(caller.ID(), agencyID)}
+	var allowed bool
+	err := h.command(ctx, &caller, wantStanding(caller, id).and(Want{Pairs: pairs}), func(d *decision) error {
+		if _, err := d.standAs(agency.Decide, id); err != nil {
+			return err
+		}
+		allowed = d.unblock(pairs...)
+		return nil
+	})
+	return allowed, err
+}
+
+// UnblockForMe ends what the actor themselves hold against the agency of a
+// request. Errors: NotFound.
+func (h *Hub) UnblockForMe(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (bool, error) {
+	_, agencyID, ok := id.Split()
+	if !ok {
+		return false, noSuchRequest()
+	}
+	pair := agency.Between(actor.ID(), agencyID)
+	caller := agency.Caller{Actor: actor}
+	var allowed bool
+	err := h.command(ctx, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) error {
+		allowed = d.unblock(pair)
+		return nil
+	})
+	return allowed, err
+}
+
+// Block is an agency that is held off.
+type Block struct {
+	agency.Pair
+	// Name is the agency's name as it is now.
+	Name string
+}
+
+// HeldOff answers what the addressee of a request, or the actor themselves, hold
+// against its agency, to whoever may decide the request: the later end and the
+// stricter hold of both. It is answered for requests that are kept from the client
+// too, and for agencies that nothing holds off. Errors: IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden.
+func (h *Hub) HeldOff(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (Block, error) {
+	addressee, agencyID, ok := id.Split()
+	if !ok {
+		return Block{}, noSuchRequest()
+	}
+	caller := agency.Caller{Actor: actor}
+	pairs := []agency.PairKey{agency.Between(addressee, agencyID), agency.Between(agency.Party(actor.ID()), agencyID)}
+	want := Want{Accounts: []agency.AccountID{agencyID}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
+	if account := addressee.Account(); account != "" {
+		want = want.and(wantStanding(caller, account))
+	}
+	var held Block
+	err := h.command(ctx, &caller, want, func(d *decision) error {
+		if account := addressee.Account(); account == "" {
+			if err := d.isAddressee(addressee); err != nil {
+				return err
+			}
+		} else if _, err := d.standAs(agency.Decide, account); err != nil {
+			return err
+		}
+		held = Block{Pair: agency.Pair{PairKey: pairs[0]}, Name: d.read.Account(agencyID).Name}
+		for _, key := range pairs {
+			p := d.read.Pair(key)
+			held.Blocked = held.Blocked || p.Blocked
+			if p.Cooling(d.now) && p.CoolingUntil.After(held.CoolingUntil) {
+				held.CoolingUntil = p.CoolingUntil
+			}
+		}
+		return nil
+	})
+	return held, err
+}
+
+// AccountBlocks lists the agencies that an account holds off. Errors: Invalid
+// (cursor), IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
+func (h *Hub) AccountBlocks(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[Block], error) {
+	if _, err := h.seeLines(ctx, caller, agency.Decide, id); err != nil {
+		return List[Block]{}, err
+	}
+	return h.blocks(ctx, agency.Party(id), page)
+}
+
+// MyBlocks lists the agencies that the actor holds off by their own decisions.
+// Errors: Invalid (cursor).
+func (h *Hub) MyBlocks(ctx context.Context, actor agency.Actor, page Page) (List[Block], error) {
+	return h.blocks(ctx, agency.Party(actor.ID()), page)
+}
+
+func (h *Hub) blocks(ctx context.Context, addressee agency.Party, page Page) (List[Block], error) {
+	pairs, err := h.Store.Pairs(ctx, addressee, page)
+	if err != nil {
+		return List[Block]{}, err
+	}
+	now := h.Now()
+	list := List[Block]{Next: pairs.Next}
+	var want Want
+	for _, p := range pairs.Items {
+		if p.HoldsOff(now) {
+			if !p.Cooling(now) {
+				p.CoolingUntil = time.Time{}
+			}
+			list.Items = append(list.Items, Block{Pair: p})
+			want.Accounts = append(want.Accounts, p.Agency)
+		}
+	}
+	if len(list.Items) == 0 {
+		return list, nil
+	}
+	read, err := h.Store.Load(ctx, want)
+	for i := range list.Items {
+		list.Items[i].Name = read.Account(list.Items[i].Agency).Name
+	}
+	return list, err
+}

@@ -1,0 +1,86 @@
+package service
+
+import (
+	"context"
+
+	"agencyhub/shared/agency"
+)
+
+// CheckAccess answers whether the actor may do something in an account now, and
+// through which profile. It never refuses: whoever has no access is told so,
+// and an unknown account and a stranger's look the same. With an agency named
+// it is one batch read; without, a second one looks through the agencies that
+// the actor works for. Errors: Invalid (an id that is not of the form).
+func (h *Hub) CheckAccess(ctx context.Context, caller agency.Caller, id agency.AccountID) (agency.Access, error) {
+	if !id.Valid() {
+		return agency.Access{}, agency.InvalidField("path.account", "This is no account id.")
+	}
+	if err := checkAs(caller); err != nil {
+		return agency.Access{}, err
+	}
+	return h.access(ctx, caller, id, func(p agency.Profile) agency.Profile { return p })
+}
+
+// access reads what the access check rests on, and decides. by is how a profile
+// of the caller's is to be looked at.
+func (h *Hub) access(ctx context.Context, caller agency.Caller, id agency.AccountID, by func(agency.Profile) agency.Profile) (agency.Access, error) {
+	own := agency.At(id, caller.ID())
+	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{caller.ID()}}
+	agencies := []agency.AccountID{caller.As}
+	if caller.As != "" {
+		want = want.and(wantPaths(caller, id, agencies))
+	}
+	read, err := h.Store.Load(ctx, want)
+	if err != nil {
+		return agency.Access{}, err
+	}
+	if !read.Person(caller.ID()).Erasing.IsZero() {
+		return agency.Access{Areas: h.Rules.AllAreas(agency.None), Reason: agency.NoProfile}, nil
+	}
+	ways := read
+	if caller.As == "" {
+		agencies = read.Person(caller.ID()).WithoutTeam(id).Teams
+		if len(agencies) > 0 && read.Account(id).Exists() {
+			if ways, err = h.Store.Load(ctx, wantPaths(caller, id, agencies)); err != nil {
+				return agency.Access{}, err
+			}
+		}
+	}
+	d := decision{read: ways, caller: &caller}
+	var paths []agency.Path
+	for _, agencyID := range agencies {
+		way := d.path(id, agencyID)
+		way.Staff = by(way.Staff)
+		paths = append(paths, way)
+	}
+	return h.Rules.DecideAccess(caller.Actor, read.Account(id), by(read.Profile(own)), paths, h.Now()), nil
+}
+
+func wantPaths(c agency.Caller, account agency.AccountID, agencies []agency.AccountID) Want {
+	var w Want
+	for _, agencyID := range agencies {
+		w.Accounts = append(w.Accounts, agencyID)
+		w.Profiles = append(w.Profiles, agency.At(account, agencyID), agency.At(agencyID, c.ID()))
+	}
+	return w.and(Want{})
+}
+
+// CheckAccessOf answers what CheckAccess would answer to the person with that
+// address, signed in with whatever identity their profiles belong to. Errors:
+// Invalid, Forbidden.
+func (h *Hub) CheckAccessOf(ctx context.Context, by agency.Platform, email string, as, id agency.AccountID) (agency.Access, error) {
+	if err := by.Authorize(agency.CheckAnyone, agency.ClientOwned); err != nil {
+		return agency.Access{}, err
+	}
+	email, err := agency.ParseEmail("body.email", email)
+	if err != nil {
+		return agency.Access{}, err
+	}
+	switch {
+	case !id.Valid():
+		return agency.Access{}, agency.InvalidField("body.account", "This is no account id.")
+	case as != "" && !as.Valid():
+		return agency.Access{}, agency.InvalidField("body.as", "This is no agency's id.")
+	}
+	return h.access(ctx, agency.Caller{Actor: agency.Actor{Email: email}, As: as}, id, agency.Profile.Unbound)
+}

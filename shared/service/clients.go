@@ -1,0 +1,95 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// Clients lists the agency's clients in every state, or in one, with the
+// agency's counts. Rows that the clock has ended, and nobody has recorded yet,
+// are left out of the lists of pending and active ones. Errors: Invalid,
+// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
+func (h *Hub) Clients(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, filter ClientFilter, page Page) (List[agency.Profile], Counts, error) {
+	if filter.Status != "" && !filter.Status.Valid() {
+		return List[agency.Profile]{}, Counts{}, agency.InvalidField("query.status", "There is no such status.")
+	}
+	if filter.Prefix != "" && filter.Status == "" {
+		return List[agency.Profile]{}, Counts{}, agency.InvalidField("query.prefix", "A prefix needs a status: search within one.")
+	}
+	if filter.Ended && filter.Status != "" {
+		return List[agency.Profile]{}, Counts{}, agency.InvalidField("query.status", "Ask for one status, or for all that has ended.")
+	}
+	caller := agency.Caller{Actor: actor}
+	var now time.Time
+	var me agency.Profile
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+		now = d.now
+		s, err := d.standInAgency(agency.SeeClients, agencyID)
+		me = s.profile
+		return err
+	})
+	if err != nil {
+		return List[agency.Profile]{}, Counts{}, err
+	}
+	if me.Clients != nil {
+		return h.assignedClients(ctx, agencyID, me.Clients, filter, now)
+	}
+	counts, err := h.Store.Counts(ctx, agencyID)
+	if err != nil {
+		return List[agency.Profile]{}, Counts{}, err
+	}
+	rows, err := h.Store.Clients(ctx, agencyID, filter, page)
+	if err != nil {
+		return List[agency.Profile]{}, Counts{}, err
+	}
+	list := List[agency.Profile]{Next: rows.Next}
+	for _, p := range rows.Items {
+		if filter.holds(p, now) {
+			list.Items = append(list.Items, p)
+		}
+	}
+	return list, counts, nil
+}
+
+// assignedClients lists the clients that a member of an agency is limited to:
+// all on one page, with counts of these alone.
+func (h *Hub) assignedClients(ctx context.Context, agencyID agency.AccountID, assigned []agency.AccountID, filter ClientFilter, now time.Time) (List[agency.Profile], Counts, error) {
+	var list List[agency.Profile]
+	var counts Counts
+	if len(assigned) == 0 {
+		return list, counts, nil
+	}
+	var want Want
+	for _, id := range assigned {
+		want.Profiles = append(want.Profiles, agency.At(id, agencyID))
+	}
+	read, err := h.Store.Load(ctx, want.and(Want{}))
+	if err != nil {
+		return list, counts, err
+	}
+	for _, p := range read.Profiles {
+		if p.Version == 0 || p.Status == agency.Moved {
+			continue
+		}
+		switch status := p.StatusAt(now); {
+		case status == agency.Active && p.Ownership == agency.AgencyOwned:
+			counts.Owned++
+		case status == agency.Active:
+			counts.Connected++
+		case status == agency.Pending:
+			counts.Pending++
+		}
+		if filter.holds(p, now) && strings.HasPrefix(agency.Fold(p.AccountName), agency.Fold(filter.Prefix)) {
+			list.Items = append(list.Items, p)
+		}
+	}
+	slices.SortFunc(list.Items, func(a, b agency.Profile) int {
+		return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(agency.Fold(a.AccountName), agency.Fold(b.AccountName)), cmp.Compare(a.Addressee, b.Addressee))
+	})
+	return list, counts, nil
+}

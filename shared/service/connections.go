@@ -1,0 +1,201 @@
+package service
+
+import (
+	"context"
+
+	"agencyhub/shared/agency"
+)
+
+// Ask is what an agency says to request a connection.
+type Ask struct {
+	// Account is whom the request is addressed to; or OwnerEmail is, a person
+	// who will choose the account. Exactly one of both is given.
+	Account    agency.AccountID
+	OwnerEmail string
+	Message    string
+	Areas      agency.Areas
+}
+
+// RequestConnection asks to work in a client-owned account. Addressed by email
+// it does and answers the same whatever the address is: known or not, holding
+// the agency off or not. Errors: Invalid, IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden, Conflict (the hub is off), AlreadyRequested,
+// AlreadyConnected, Cooling, RateLimited.
+func (h *Hub) RequestConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, in Ask) (agency.Profile, error) {
+	message, err := agency.ParseMessage("body.message", in.Message)
+	if err != nil {
+		return agency.Profile{}, err
+	}
+	areas, err := h.Rules.ParseAreas("body.areas", in.Areas)
+	if err != nil {
+		return agency.Profile{}, err
+	}
+	key, email, err := in.addressee(agencyID)
+	if err != nil {
+		return agency.Profile{}, err
+	}
+	caller := agency.Caller{Actor: actor}
+	pairKey := agency.Between(key.Addressee, agencyID)
+	want := wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}, Pairs: []agency.PairKey{pairKey}})
+	if in.Account != "" {
+		want = want.and(Want{Accounts: []agency.AccountID{in.Account}})
+	}
+	var p agency.Profile
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		s, err := d.stand(agencyID)
+		if err != nil {
+			return err
+		}
+		if in.Account != "" {
+			account := d.read.Account(in.Account)
+			if !account.Open() {
+				return agency.Refuse(agency.NotFound, "There is no account with this id.")
+			}
+			if account.Ownership == agency.AgencyOwned {
+				return agency.OwnedForGood.Refusal()
+			}
+		}
+		if _, err := d.standInAgency(agency.WorkHub, agencyID); err != nil {
+			return err
+		}
+		pair := d.pair(pairKey)
+		p = d.begun(key)
+		p.Name, p.Ownership, p.Email = s.account.Name, agency.ClientOwned, email
+		p, err = d.apply(p, agency.Step{
+			Do: agency.Request, By: agency.AgencySide, Areas: areas, Message: message, Asker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),
+			Muted: pair.HoldsOff(d.now),
+		})
+		if err != nil {
+			return err
+		}
+		if in.Account != "" && pair.Cooling(d.now) {
+			return &agency.Error{Code: agency.Cooling, State: d.read.Profile(key).Status, RetryAfter: pair.CoolingUntil.Sub(d.now),
+				Message: "They have declined not long ago. Give them time before you ask again."}
+		}
+		d.limits = append(d.limits, CountChange{
+			Agency: agencyID, PendingMost: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
+		})
+		return d.countMail(pairKey)
+	})
+	return p, err
+}
+
+// addressee is whom a request is addressed to, and the address as it was typed
+// where it is a person.
+func (in Ask) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, error) {
+	switch {
+	case (in.Account == "") == (in.OwnerEmail == ""):
+		return agency.ProfileKey{}, "", agency.InvalidField("body", "Say whom you ask: an account by its id, or its owner by email, and not both.")
+	case in.Account == agencyID:
+		return agency.ProfileKey{}, "", agency.InvalidField("body.account", "This is the agency's own account.")
+	case in.Account != "":
+		return agency.At(in.Account, agencyID), "", nil
+	}
+	email, err := agency.ParseEmail("body.ownerEmail", in.OwnerEmail)
+	return agency.ProfileKey{Addressee: agency.Party(agency.NewPersonID(email)), Member: agency.Party(agencyID)}, email, err
+}
+
+// ResendRequest sends a pending request's email again and gives it a whole
+// lifetime from now. Errors: IdentityChanged, NotFound, PermanentlyOwned,
+// Forbidden, RequestExpired, NotPending, RateLimited.
+func (h *Hub) ResendRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+	return h.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Resend, By: agency.AgencySide, Asker: actor.ID()})
+}
+
+// WithdrawRequest takes a pending request back. Errors: as ResendRequest's.
+func (h *Hub) WithdrawRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+	return h.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Withdraw, By: agency.AgencySide})
+}
+
+// LeaveAccount ends the agency's own connection. Errors: IdentityChanged,
+// NotFound, PermanentlyOwned, Forbidden, NotActive.
+func (h *Hub) LeaveAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+	return h.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Leave, By: agency.AgencySide})
+}
+
+// agencyStep is one step that an agency takes in its own connection.
+func (h *Hub) agencyStep(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, step agency.Step) (agency.Profile, error) {
+	addressee, of, ok := id.Split()
+	if !ok || of != agencyID {
+		return agency.Profile{}, noSuchConnection()
+	}
+	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
+	caller := agency.Caller{Actor: actor}
+	want := wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}})
+	if step.Do == agency.Resend {
+		want = want.and(Want{Pairs: []agency.PairKey{agency.Between(addressee, agencyID)}})
+	}
+	var p agency.Profile
+	err := h.command(ctx, &caller, want, func(d *decision) error {
+		s, err := d.stand(agencyID)
+		if err != nil {
+			return err
+		}
+		p = d.profile(key)
+		if p.Version == 0 || !s.profile.IsAssigned(p.Account()) {
+			return noSuchConnection()
+		}
+		if p.Permanent() {
+			return agency.OwnedForGood.Refusal()
+		}
+		if _, err := d.standInAgency(agency.WorkHub, agencyID); err != nil {
+			return err
+		}
+		was := p
+		if step.Do == agency.Resend {
+			step.ExpiresAt = d.now.Add(d.rules.RequestLifetime)
+		}
+		if p, err = d.apply(p, step); err != nil || step.Do != agency.Resend {
+			return err
+		}
+		if err := d.rules.CheckResend(was, d.now); err != nil {
+			return err
+		}
+		return d.countMail(agency.Between(addressee, agencyID))
+	})
+	return p, err
+}
+
+// SeeConnection answers one connection of the agency, in whatever state. Errors:
+// IdentityChanged, NotFound, Forbidden.
+func (h *Hub) SeeConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+	addressee, of, ok := id.Split()
+	if !ok || of != agencyID {
+		return agency.Profile{}, noSuchConnection()
+	}
+	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
+	caller := agency.Caller{Actor: actor}
+	var p agency.Profile
+	err := h.command(ctx, &caller, wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
+		s, err := d.standAs(agency.SeeClients, agencyID)
+		if err != nil {
+			return err
+		}
+		p = d.read.Profile(key)
+		if p.Version == 0 || !s.profile.IsAssigned(p.Account()) {
+			return noSuchConnection()
+		}
+		return nil
+	})
+	if err != nil || p.MovedTo == "" {
+		return p, err
+	}
+	return h.movedTo(ctx, p)
+}
+
+// movedTo is the connection at the account that took a request by email up.
+func (h *Hub) movedTo(ctx context.Context, p agency.Profile) (agency.Profile, error) {
+	key := agency.At(p.MovedTo, p.Member.Account())
+	read, err := h.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{key}})
+	if err != nil {
+		return agency.Profile{}, err
+	}
+	if there := read.Profile(key); there.Version > 0 {
+		return there, nil
+	}
+	return agency.Profile{}, noSuchConnection()
+}
+
+func noSuchConnection() error {
+	return agency.Refuse(agency.NotFound, "Your agency has no such connection.")
+}

@@ -1,0 +1,263 @@
+package service
+
+import (
+	"errors"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// decision is one attempt at a command: what was read at what time, and what
+// shall be written.
+type decision struct {
+	read Snapshot
+	Changes
+	rules agency.Rules
+	now   time.Time
+	// caller is who acts; nil for the clock.
+	caller *agency.Caller
+	// limits are what counts must stand at for the changes to be made.
+	limits []CountChange
+}
+
+// refusal turns a count that stands against a decision into what its caller is
+// told.
+func (d *decision) refusal(err error) error {
+	switch {
+	case errors.Is(err, ErrTooManyOpen):
+		return &agency.Error{Code: agency.RateLimited, RetryAfter: time.Hour, Cause: err,
+			Message: "Your agency has too many requests that wait for an answer. Withdraw some, or wait."}
+	case errors.Is(err, ErrTooManyToday):
+		return &agency.Error{Code: agency.RateLimited, RetryAfter: day(d.now).AddDate(0, 0, 1).Sub(d.now), Cause: err,
+			Message: "Your agency has made as many new requests as it may in one day. Go on tomorrow."}
+	case errors.Is(err, ErrHasClients):
+		return &agency.Error{Code: agency.HasClients, Cause: err,
+			Message: "The agency still has clients, or requests that wait for an answer. End these first."}
+	default:
+		return err
+	}
+}
+
+// day is the UTC day of an instant.
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// apply takes a profile one step, and notes the change and its events.
+func (d *decision) apply(p agency.Profile, s agency.Step) (agency.Profile, error) {
+	s.At = d.now
+	next, events, err := agency.Apply(p, s)
+	if err != nil || len(events) == 0 {
+		return next, err
+	}
+	next.RemindAt = d.rules.NextReminder(p, next, s)
+	d.put(next)
+	d.Events = append(d.Events, events...)
+	return d.profile(next.ProfileKey), nil
+}
+
+// profile is a profile as the decision has it so far.
+func (d *decision) profile(key agency.ProfileKey) agency.Profile {
+	for _, p := range d.Profiles {
+		if p.ProfileKey == key {
+			return p
+		}
+	}
+	return d.read.Profile(key)
+}
+
+// put notes the new state of a profile. A profile is written once however often
+// it changes in one decision.
+func (d *decision) put(p agency.Profile) {
+	p.DueAt = d.rules.Due(p)
+	for i := range d.Profiles {
+		if d.Profiles[i].ProfileKey == p.ProfileKey {
+			d.Profiles[i] = p
+			return
+		}
+	}
+	d.Profiles = append(d.Profiles, p)
+}
+
+// counts is how the changes move the counts of the agencies concerned.
+func (d *decision) counts() []CountChange {
+	var moves []CountChange
+	of := func(agencyID agency.AccountID) *CountChange {
+		for i := range moves {
+			if moves[i].Agency == agencyID {
+				return &moves[i]
+			}
+		}
+		moves = append(moves, CountChange{Agency: agencyID, Month: d.now, Happened: map[agency.EventType]int{}})
+		return &moves[len(moves)-1]
+	}
+	for _, p := range d.Profiles {
+		if agencyID := p.Member.Account(); agencyID != "" {
+			of(agencyID).count(d.read.Profile(p.ProfileKey), -1)
+			of(agencyID).count(p, 1)
+		}
+	}
+	for _, e := range d.Events {
+		if e.Agency != "" {
+			of(e.Agency).Happened[e.Type]++
+		}
+	}
+	for _, l := range d.limits {
+		c := of(l.Agency)
+		c.PendingMost, c.NoClients = l.PendingMost, l.NoClients
+		c.Day, c.Requests, c.DayBelow = l.Day, l.Requests, l.DayBelow
+	}
+	return moves
+}
+
+func (c *CountChange) count(p agency.Profile, by int) {
+	switch {
+	case p.Status == agency.Active && p.Ownership == agency.AgencyOwned:
+		c.Owned += by
+	case p.Status == agency.Active:
+		c.Connected += by
+	case p.Status == agency.Pending:
+		c.Pending += by
+	}
+}
+
+// begun is an agency's profile as a request finds it: one that was collected
+// counts on from where it had come.
+func (d *decision) begun(key agency.ProfileKey) agency.Profile {
+	p := d.profile(key)
+	if p.Version == 0 {
+		pair := d.pair(agency.Between(key.Addressee, key.Member.Account()))
+		p.Request, p.Version = pair.Requests, pair.Versions
+	}
+	return p
+}
+
+// remember notes in the pair how far a profile that is being collected has come.
+func (d *decision) remember(p agency.Profile) {
+	pair := d.pair(agency.Between(p.Addressee, p.Member.Account()))
+	pair.Requests, pair.Versions = p.Request, p.Version
+	d.putPair(pair)
+}
+
+// pair is a pair as the decision has it so far.
+func (d *decision) pair(key agency.PairKey) agency.Pair {
+	for _, p := range d.Pairs {
+		if p.PairKey == key {
+			return p
+		}
+	}
+	return d.read.Pair(key)
+}
+
+func (d *decision) putPair(p agency.Pair) {
+	p.Version = d.read.Pair(p.PairKey).Version + 1
+	for i := range d.Pairs {
+		if d.Pairs[i].PairKey == p.PairKey {
+			d.Pairs[i] = p
+			return
+		}
+	}
+	d.Pairs = append(d.Pairs, p)
+}
+
+// pairEvent tells of a pair. It names the agency as the member alone, so it
+// stands in no list of the agency's.
+func (d *decision) pairEvent(as agency.EventType, key agency.PairKey) {
+	d.Events = append(d.Events, agency.Event{
+		Type: as, At: d.now, Addressee: key.Addressee, Member: agency.Party(key.Agency), Ownership: agency.ClientOwned,
+		Version: d.pair(key).Version,
+	})
+}
+
+// countMail counts one request email of the pair. Errors: RateLimited.
+func (d *decision) countMail(key agency.PairKey) error {
+	p := d.pair(key)
+	var recent []time.Time
+	for _, at := range p.Mailed {
+		if d.now.Sub(at) < d.rules.PairWindow {
+			recent = append(recent, at)
+		}
+	}
+	if len(recent) >= d.rules.PairMails {
+		return &agency.Error{
+			Code: agency.RateLimited, RetryAfter: recent[len(recent)-d.rules.PairMails].Add(d.rules.PairWindow).Sub(d.now),
+			Message: "Your agency has written to them often enough for now.",
+		}
+	}
+	p.Mailed = append(recent, d.now)
+	d.putPair(p)
+	return nil
+}
+
+// putAccount notes the new state of an account, with its next version. An
+// account is written once however often it changes in one decision.
+func (d *decision) putAccount(a *agency.Account) {
+	a.Version++
+	for i := range d.Accounts {
+		if d.Accounts[i].ID == a.ID {
+			d.Accounts[i] = *a
+			return
+		}
+	}
+	d.Accounts = append(d.Accounts, *a)
+}
+
+// accountEvent tells of a change to the account itself.
+func (d *decision) accountEvent(as agency.EventType, a agency.Account, was, now agency.State) {
+	d.Events = append(d.Events, agency.Event{
+		Type: as, At: d.now, Addressee: agency.Party(a.ID), Agency: a.Owner, Ownership: a.Ownership, Version: a.Version, Was: was, Now: now,
+	})
+}
+
+// join notes in which client-owned accounts the person of a profile is active.
+func (d *decision) join(p agency.Profile) {
+	was := d.read.Person(p.Member.Person())
+	now := was
+	now.Email = p.Email
+	if p.Ownership == agency.ClientOwned {
+		if p.Status == agency.Active {
+			now = now.WithTeam(p.Account())
+		} else {
+			now = now.WithoutTeam(p.Account())
+		}
+	}
+	now.Version++
+	d.People = append(d.People, now)
+}
+
+// countOwners keeps the count of an open account's owners, and keeps the last one.
+func (d *decision) countOwners(account agency.Account, was, now agency.Profile) error {
+	count := func(p agency.Profile) int {
+		if p.Status == agency.Active && p.Role == agency.Owner {
+			return 1
+		}
+		return 0
+	}
+	change := count(now) - count(was)
+	if change == 0 || account.Ownership == agency.AgencyOwned || !account.Open() {
+		return nil
+	}
+	account.Owners += change
+	if account.Owners < 1 {
+		return &agency.Error{Code: agency.LastOwner, State: was.Status, Message: "This is the account's last owner. Make somebody else an owner first."}
+	}
+	d.putAccount(&account)
+	return nil
+}
+
+// account is an account as the decision has it so far.
+func (d *decision) account(a agency.Account) agency.Account {
+	for _, written := range d.Accounts {
+		if written.ID == a.ID {
+			return written
+		}
+	}
+	return a
+}
+
+// path is the way through an agency, as far as it was read.
+func (d *decision) path(account, agencyID agency.AccountID) agency.Path {
+	return agency.Path{
+		Agency:     d.read.Account(agencyID),
+		Connection: d.profile(agency.At(account, agencyID)),
+		Staff:      d.profile(agency.At(agencyID, d.caller.ID())),
+	}
+}

@@ -1,0 +1,246 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// Acceptance is what an owner or admin grants when accepting.
+type Acceptance struct {
+	// Request is the number of the request that they saw.
+	Request int
+	// Areas may be lower than asked for; nil grants what was asked for.
+	Areas agency.Areas
+	// Until is the end date; nil for none.
+	Until *time.Time
+}
+
+// AcceptRequest lets the agency in. Errors: Invalid, IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden, Conflict (another request than the one named, or
+// the asker's hub is off), RequestExpired, NotPending.
+func (h *Hub) AcceptRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in Acceptance) (agency.Profile, error) {
+	step, err := h.readAcceptance(in)
+	if err != nil {
+		return agency.Profile{}, err
+	}
+	return h.decide(ctx, caller, id, agencyID, step, false)
+}
+
+func (h *Hub) readAcceptance(in Acceptance) (agency.Step, error) {
+	until, err := agency.ParseUntil(in.Until, h.Now())
+	if err != nil {
+		return agency.Step{}, err
+	}
+	step := agency.Step{Do: agency.Accept, By: agency.AccountSide, Number: in.Request, Until: until}
+	if in.Areas != nil {
+		step.Areas, err = h.Rules.ParseAreas("body.areas", in.Areas)
+	}
+	return step, err
+}
+
+// DenyRequest refuses a request, or dismisses an expired one; with block the
+// agency is held off for good. Errors: IdentityChanged, NotFound,
+// PermanentlyOwned, Forbidden, NotPending.
+func (h *Hub) DenyRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
+	return h.decide(ctx, caller, id, agencyID, agency.Step{Do: agency.Deny, By: agency.AccountSide}, block)
+}
+
+// decide is one step that the account's side takes on an agency's profile. A
+// denial and a revocation hold the agency off for a while, an acceptance ends
+// that.
+func (h *Hub) decide(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, step agency.Step, block bool) (agency.Profile, error) {
+	key := agency.At(id, agencyID)
+	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{agencyID}})
+	// The account's own pair and that of the person who decides.
+	pairs := []agency.PairKey{agency.Between(id, agencyID), agency.Between(caller.ID(), agencyID)}
+	if step.Do != agency.Restrict {
+		want = want.and(Want{Pairs: pairs})
+	}
+	var p agency.Profile
+	err := h.command(ctx, &caller, want, func(d *decision) error {
+		s, err := d.stand(id)
+		if err != nil {
+			return err
+		}
+		was := d.profile(key)
+		if err := s.mayOn(agency.Decide, was.Version > 0 && !was.Hidden()); err != nil {
+			return err
+		}
+		p = was
+		if step.Do == agency.Accept {
+			asker := d.read.Account(agencyID)
+			if was.StatusAt(d.now) == agency.Pending && !asker.Agency() {
+				return agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
+			}
+			p.Name, p.AccountName, p.Subscription = asker.Name, s.account.Name, s.account.Subscription.Summary()
+		}
+		if p, err = d.apply(p, step); err != nil {
+			return err
+		}
+		changed := p.Version != was.Version
+		switch {
+		case step.Do == agency.Accept && changed:
+			d.accepted(was, pairs)
+		case step.Do == agency.Deny || step.Do == agency.Revoke:
+			d.refused(changed, block, pairs)
+		}
+		return nil
+	})
+	return p, err
+}
+
+// accepted is what accepting a request does besides: a signed-in owner has
+// decided, so nothing holds the agency off any more, and a request that is
+// accepted on the day on which it was made is given back to that day.
+func (d *decision) accepted(request agency.Profile, pairs []agency.PairKey) {
+	d.allow(pairs...)
+	if day(request.RequestedAt).Equal(day(d.now)) {
+		d.limits = append(d.limits, CountChange{Agency: request.Member.Account(), Day: d.now, Requests: -1})
+	}
+}
+
+// refused is what a denial or a revocation does besides. A block also comes
+// into force with a repeat that changes nothing else.
+func (d *decision) refused(changed, block bool, pairs []agency.PairKey) {
+	if changed {
+		d.holdOff(pairs...)
+	}
+	if block {
+		d.block(pairs...)
+	}
+}
+
+// AcceptRequestInto lets the agency into an account that the actor chooses: the
+// one asked, or, for a request by email, any in which they are owner or admin.
+// The request then goes to that account; one that waits there from the same
+// agency is accepted with it. Errors: as AcceptRequest's, and AlreadyConnected.
+func (h *Hub) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agency.ConnectionID, account agency.AccountID, in Acceptance) (agency.Profile, error) {
+	addressee, agencyID, ok := id.Split()
+	if !ok {
+		return agency.Profile{}, noSuchRequest()
+	}
+	if asked := addressee.Account(); asked != "" {
+		if asked != account {
+			return agency.Profile{}, agency.InvalidField("body.account", "This request asks another account.")
+		}
+		return h.AcceptRequest(ctx, agency.Caller{Actor: actor}, account, agencyID, in)
+	}
+	step, err := h.readAcceptance(in)
+	if err != nil {
+		return agency.Profile{}, err
+	}
+	if account == agencyID {
+		return agency.Profile{}, agency.InvalidField("body.account", "This is the agency's own account.")
+	}
+	caller := agency.Caller{Actor: actor}
+	asked, there := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}, agency.At(account, agencyID)
+	pairs := []agency.PairKey{agency.Between(account, agencyID), agency.Between(actor.ID(), agencyID)}
+	want := wantStanding(caller, account).and(Want{
+		Accounts: []agency.AccountID{agencyID}, Profiles: []agency.ProfileKey{asked, there}, Pairs: pairs,
+	})
+	var p agency.Profile
+	err = h.command(ctx, &caller, want, func(d *decision) error {
+		if err := d.isAddressee(addressee); err != nil {
+			return err
+		}
+		request, target := d.profile(asked), d.profile(there)
+		if request.Version == 0 || request.Muted {
+			return noSuchRequest()
+		}
+		s, err := d.stand(account)
+		if err != nil {
+			return err
+		}
+		if err := s.may(agency.Decide).Refusal(); err != nil {
+			return err
+		}
+		if request.Status == agency.Moved {
+			switch {
+			case request.MovedTo != account || target.Version == 0:
+				return agency.RefuseState(agency.Accept, request)
+			case target.Hidden():
+				return noSuchRequest()
+			}
+			p = target
+			return nil
+		}
+		asker := d.read.Account(agencyID)
+		if request.StatusAt(d.now) == agency.Pending && !asker.Agency() {
+			return agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
+		}
+		if target.StatusAt(d.now) == agency.Active {
+			return &agency.Error{Code: agency.AlreadyConnected, State: agency.Active, Message: "The agency already works in this account."}
+		}
+		if p, err = d.take(request, d.begun(there), step, s.account, asker); err != nil {
+			return err
+		}
+		d.accepted(request, pairs)
+		return nil
+	})
+	return p, err
+}
+
+// take accepts a request by email into an account: there the agency's profile
+// becomes active as the request asks, and the request is moved. One event tells
+// of it.
+func (d *decision) take(request, target agency.Profile, step agency.Step, account, asker agency.Account) (agency.Profile, error) {
+	if settled, _ := agency.Settle(request, d.now); settled.Status != agency.Pending {
+		return target, agency.RefuseState(agency.Accept, settled)
+	}
+	if step.Number != request.Request {
+		return target, agency.RefuseOtherRequest(request)
+	}
+	if _, err := d.apply(request, agency.Step{Do: agency.Move, By: agency.ClockSide, Into: account.ID}); err != nil {
+		return target, err
+	}
+	// What the clock had ended there is recorded first.
+	target, events := agency.Settle(target, d.now)
+	waiting := target
+	if target.Status != agency.Pending {
+		waiting.Request++
+	}
+	waiting.Status, waiting.ExpiresAt, waiting.Muted = agency.Pending, request.ExpiresAt, false
+	waiting.Areas, waiting.Message = request.Areas, request.Message
+	waiting.RequestedBy, waiting.RequestedAt = request.RequestedBy, request.RequestedAt
+	waiting.Name, waiting.AccountName = asker.Name, account.Name
+	waiting.Ownership, waiting.Subscription = account.Ownership, account.Subscription.Summary()
+	waiting.Until, waiting.MovedTo, waiting.Delivery = request.Until, "", request.Delivery
+	step.Number = waiting.Request
+	d.Events = events
+	return d.apply(waiting, step)
+}
+
+// DenyRequestByID refuses a request by its id, as DenyRequest does. Errors: as
+// DenyRequest's.
+func (h *Hub) DenyRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
+	addressee, agencyID, ok := id.Split()
+	if !ok {
+		return agency.Profile{}, noSuchRequest()
+	}
+	caller := agency.Caller{Actor: actor}
+	if account := addressee.Account(); account != "" {
+		return h.DenyRequest(ctx, caller, account, agencyID, block)
+	}
+	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
+	pairs := []agency.PairKey{agency.Between(actor.ID(), agencyID)}
+	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
+	var p agency.Profile
+	err := h.command(ctx, &caller, want, func(d *decision) error {
+		if err := d.isAddressee(addressee); err != nil {
+			return err
+		}
+		was := d.profile(key)
+		if was.Version == 0 || was.Muted {
+			return noSuchRequest()
+		}
+		var err error
+		if p, err = d.apply(was, agency.Step{Do: agency.Deny, By: agency.AccountSide}); err != nil {
+			return err
+		}
+		d.refused(p.Version != was.Version, block, pairs)
+		return nil
+	})
+	return p, err
+}

@@ -1,0 +1,127 @@
+package service
+
+import (
+	"context"
+
+	"agencyhub/shared/agency"
+)
+
+// Line is an event with the names of whom it concerns, as far as its reader may
+// know them. What they may not know, or nobody knows any more, is "".
+type Line struct {
+	agency.Event
+	// Account is the name of the account that the event stands in. An agency
+	// reads what it was last told of it: "" until it has been let in.
+	Account string
+	// Asked is the address that a request by email was addressed to.
+	Asked string
+	// By is the address of who did it, and For the name of the agency in whose
+	// name they did.
+	By, For string
+	// AgencyName is the name of the agency concerned, the one that was blocked or
+	// allowed again included.
+	AgencyName string
+	// Person is the address of the person whose profile changed, or to whom
+	// AccountCreated gave access.
+	Person string
+}
+
+// Lines completes events that another use case has answered to the caller. An
+// address is told to whoever sees the team that the person is or was in: the
+// owners and admins of the account, or of the agency, that the event concerns.
+// Everything is read in one batch.
+func (h *Hub) Lines(ctx context.Context, caller agency.Caller, events ...agency.Event) ([]Line, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	var want Want
+	for _, e := range events {
+		want = want.and(wantNames(e, caller))
+	}
+	read, err := h.Store.Load(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	reader := reader{decision: decision{read: read, now: h.Now(), caller: &caller}}
+	lines := make([]Line, len(events))
+	for i, e := range events {
+		lines[i] = reader.line(e)
+	}
+	return lines, nil
+}
+
+// names is what must be read to tell an event to a caller.
+func wantNames(e agency.Event, c agency.Caller) Want {
+	var w Want
+	for _, team := range e.Teams() {
+		w.Accounts = append(w.Accounts, team)
+		w.Profiles = append(w.Profiles, agency.At(team, c.ID()))
+		for _, person := range e.People() {
+			w.Profiles = append(w.Profiles, agency.At(team, person))
+		}
+	}
+	if c.As != "" {
+		w.Accounts = append(w.Accounts, c.As)
+		w.Profiles = append(w.Profiles, agency.At(c.As, c.ID()))
+	}
+	if agencyID := e.ConcernedAgency(); agencyID != "" {
+		w.Accounts = append(w.Accounts, agencyID)
+		w.Profiles = append(w.Profiles, agency.ProfileKey{Addressee: e.Addressee, Member: agency.Party(agencyID)})
+	}
+	return w.and(Want{})
+}
+
+// reader tells events to a caller from what was read.
+type reader struct{ decision }
+
+// sees tells whether the caller sees an account's team: by a role of their own
+// in it, or by one in the agency that owns it.
+func (r reader) sees(team agency.AccountID) bool {
+	a := r.read.Account(team)
+	if a.Owner != "" {
+		return a.Open() && a.Owner == r.caller.As && r.manages(a.Owner)
+	}
+	return a.Open() && r.manages(team)
+}
+
+func (r reader) manages(id agency.AccountID) bool {
+	own := r.read.Profile(agency.At(id, r.caller.ID()))
+	active := own.StatusAt(r.now) == agency.Active && !own.IsBoundToAnother(r.caller.Actor)
+	return active && (own.Role == agency.Owner || own.Role == agency.Admin)
+}
+
+// address is a person's, where the caller sees a team that they are or were in.
+func (r reader) address(e agency.Event, person agency.PersonID) string {
+	if person == "" {
+		return ""
+	}
+	for _, team := range e.Teams() {
+		if p := r.read.Profile(agency.At(team, person)); p.Email != "" && r.sees(team) {
+			return p.Email
+		}
+	}
+	return ""
+}
+
+func (r reader) line(e agency.Event) Line {
+	agencyID := e.ConcernedAgency()
+	connection := r.read.Profile(agency.ProfileKey{Addressee: e.Addressee, Member: agency.Party(agencyID)})
+	line := Line{
+		Event: e, Account: connection.AccountName, By: r.address(e, e.Actor),
+		AgencyName: r.read.Account(agencyID).Name, For: r.read.Account(e.As).Name,
+	}
+	if e.AccountID() == "" {
+		line.Asked = connection.Email
+	} else if r.sees(e.AccountID()) {
+		line.Account = r.read.Account(e.AccountID()).Name
+	}
+	if line.AgencyName == "" {
+		line.AgencyName = connection.Name
+	}
+	for _, person := range []agency.PersonID{e.Member.Person(), e.Client} {
+		if address := r.address(e, person); address != "" {
+			line.Person = address
+		}
+	}
+	return line
+}

@@ -1,0 +1,206 @@
+package service_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
+)
+
+// lines are an account's events, newest first, told to a caller.
+func (w *world) lines(c agency.Caller, id agency.AccountID) []service.Line {
+	w.t.Helper()
+	list := must[service.List[agency.Event]](w.t)(w.AccountActivity(w.t.Context(), c, id, service.Page{Limit: 100}))
+	return must[[]service.Line](w.t)(w.Lines(w.t.Context(), c, list.Items...))
+}
+
+// told is what a line names.
+type told struct{ Type, Account, Agency, By, For, Person, Asked string }
+
+func named(l service.Line) told {
+	return told{string(l.Type), l.Account, l.AgencyName, l.By, l.For, l.Person, l.Asked}
+}
+
+func find(t *testing.T, lines []service.Line, as agency.EventType) told {
+	t.Helper()
+	for _, l := range lines {
+		if l.Type == as {
+			return named(l)
+		}
+	}
+	t.Fatalf("no %s among %d lines", as, len(lines))
+	return told{}
+}
+
+// Addresses are told to who sees the team that the person is or was in, and to
+// nobody else.
+func TestLinesTellWhatTheirReaderMayKnow(t *testing.T) {
+	w := newWorld(t).connected()
+	ctx := t.Context()
+	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.mem.ID()), false))
+	must[agency.Profile](t)(w.revoke())
+	must[bool](t)(w.Unblock(ctx, as(w.ann), w.client, w.agency))
+	must[agency.Profile](t)(w.request())
+	must[agency.Profile](t)(w.accept(w.bob, 2))
+
+	mine := w.lines(as(w.ann), w.client)
+	for _, want := range []told{
+		{"connection.requested", "Client", "Agency", "", "", "", ""},
+		{"connection.accepted", "Client", "Agency", w.bob.Email, "", "", ""},
+		{"connection.revoked", "Client", "Agency", w.ann.Email, "", "", ""},
+		{"agency.unblocked", "Client", "Agency", w.ann.Email, "", "", ""},
+		{"person.removed", "Client", "", w.ann.Email, "", w.mem.Email, ""},
+	} {
+		if diff := cmp.Diff(want, find(t, mine, agency.EventType(want.Type))); diff != "" {
+			t.Errorf("the owner reads (-want +got):\n%s", diff)
+		}
+	}
+	// The other side: its own people by their addresses, the client's not.
+	theirs := w.lines(as(w.gil, w.agency), w.client)
+	for _, want := range []told{
+		{"connection.requested", "Client", "Agency", w.gil.Email, "", "", ""},
+		{"connection.accepted", "Client", "Agency", "", "", "", ""},
+	} {
+		if diff := cmp.Diff(want, find(t, theirs, agency.EventType(want.Type))); diff != "" {
+			t.Errorf("the agency reads (-want +got):\n%s", diff)
+		}
+	}
+	// An owned account: the agency sees both.
+	owned := w.lines(as(w.gus, w.agency), w.owned)
+	if diff := cmp.Diff(told{"account.created", "Owned", "Agency", w.gil.Email, "", w.olga.Email, ""}, find(t, owned, agency.AccountCreated)); diff != "" {
+		t.Errorf("the owning agency reads (-want +got):\n%s", diff)
+	}
+
+	// Whatever events a caller is handed, they learn no address and no name that
+	// is not theirs to know.
+	events := must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.ann), w.client, service.Page{Limit: 100})).Items
+	for name, c := range map[string]agency.Caller{
+		"a stranger": as(w.eve), "a member of the agency": as(w.gem), "one who was removed": as(w.mem), "an impostor": as(impostor(w.ann)),
+		"a stranger in the agency's hat": as(w.eve, w.agency), "a client in the agency's hat": as(w.olga, w.agency),
+	} {
+		for _, l := range must[[]service.Line](t)(w.Lines(ctx, c, events...)) {
+			if l.By != "" || l.Person != "" {
+				t.Errorf("%s is told of %s: %+v", name, l.Type, named(l))
+			}
+		}
+	}
+	w.TakeCalls()
+	if _, err := w.Lines(ctx, as(w.ann), events...); err != nil {
+		t.Fatal(err)
+	}
+	if calls := w.TakeCalls(); calls["BatchGetItem"] != 1 || len(calls) != 1 {
+		t.Errorf("%d lines cost %v", len(events), calls)
+	}
+	if lines, err := w.Lines(ctx, as(w.ann)); lines != nil || err != nil {
+		t.Errorf("no events are %v, %v", lines, err)
+	}
+}
+
+// A request that has not been accepted yet does not tell the agency the account's
+// name, and one by email names the address that was typed.
+func TestLinesOfRequests(t *testing.T) {
+	w := newWorld(t).pending()
+	ctx := t.Context()
+	events := must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.client, w.agency, service.Page{Limit: 10})).Items
+	lines := must[[]service.Line](t)(w.Lines(ctx, as(w.gil), events...))
+	if diff := cmp.Diff(told{"connection.requested", "", "Agency", w.gil.Email, "", "", ""}, find(t, lines, agency.ConnectionRequested)); diff != "" {
+		t.Errorf("the agency reads (-want +got):\n%s", diff)
+	}
+	p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{OwnerEmail: w.eve.Email, Areas: editAll}))
+	e := agency.Event{Type: agency.ConnectionRequested, Addressee: p.Addressee, Agency: w.agency, Member: agency.Party(w.agency), Actor: w.gil.ID()}
+	got := must[[]service.Line](t)(w.Lines(ctx, as(w.gil), e))
+	if diff := cmp.Diff(told{"connection.requested", "", "Agency", w.gil.Email, "", "", w.eve.Email}, named(got[0])); diff != "" {
+		t.Errorf("by email (-want +got):\n%s", diff)
+	}
+}
+
+func TestSeeMember(t *testing.T) {
+	w := newWorld(t).connected()
+	ctx := t.Context()
+	stranger := agency.Party(w.eve.ID())
+	for _, tt := range []struct {
+		name   string
+		by     agency.Caller
+		in     agency.AccountID
+		member agency.Party
+		want   agency.Code
+	}{
+		{"an owner sees a person", as(w.ann), w.client, agency.Party(w.mem.ID()), ""},
+		{"an admin sees the agency", as(w.bob), w.client, agency.Party(w.agency), ""},
+		{"an owner looks for a stranger", as(w.ann), w.client, stranger, agency.NotFound},
+		{"an owner looks for nonsense", as(w.ann), w.client, "nonsense", agency.NotFound},
+		{"a member sees nobody", as(w.mem), w.client, agency.Party(w.ann.ID()), agency.Forbidden},
+		{"nor learns who is there", as(w.mem), w.client, stranger, agency.Forbidden},
+		{"a stranger", as(w.eve), w.client, agency.Party(w.ann.ID()), agency.NotFound},
+		{"a connected agency sees itself", as(w.gil, w.agency), w.client, agency.Party(w.agency), ""},
+		{"and nobody else", as(w.gil, w.agency), w.client, agency.Party(w.ann.ID()), agency.NotFound},
+		{"and learns of nobody else", as(w.gil, w.agency), w.client, stranger, agency.NotFound},
+		{"its members see nobody", as(w.gem, w.agency), w.client, agency.Party(w.agency), agency.Forbidden},
+		{"an owning agency sees the client", as(w.gus, w.agency), w.owned, agency.Party(w.olga.ID()), ""},
+		{"an impostor", as(impostor(w.ann)), w.client, agency.Party(w.mem.ID()), agency.IdentityChanged},
+	} {
+		p, err := w.SeeMember(ctx, tt.by, tt.in, tt.member)
+		if got := agency.CodeOf(err); got != tt.want || (err == nil) != (p.Version > 0) || err == nil && p.Member != tt.member {
+			t.Errorf("%s: %v, %+v", tt.name, err, p)
+		}
+	}
+	// A muted request is no member to anybody here.
+	must[agency.Profile](t)(w.revoke())
+	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true))
+	w.advance(31 * day)
+	if p := must[agency.Profile](t)(w.request()); !p.Muted {
+		t.Fatal("the request is not muted")
+	}
+	if p, err := w.SeeMember(ctx, as(w.ann), w.client, agency.Party(w.agency)); agency.CodeOf(err) != agency.NotFound || p.Version != 0 {
+		t.Errorf("a muted request: %v, %+v", err, p)
+	}
+}
+
+func TestHeldOff(t *testing.T) {
+	w := newWorld(t).pending()
+	ctx := t.Context()
+	held := func(by agency.Actor, id agency.ConnectionID) (blocked bool, until time.Time, err error) {
+		b, err := w.HeldOff(ctx, by, id)
+		if err == nil && (b.Name != "Agency" || b.Agency != w.agency) {
+			t.Errorf("it is %+v", b)
+		}
+		return b.Blocked, b.CoolingUntil, err
+	}
+	if blocked, until, err := held(w.ann, w.con); blocked || !until.IsZero() || err != nil {
+		t.Errorf("nothing holds the agency off: %t %s %v", blocked, until, err)
+	}
+	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), w.client, w.agency, false))
+	ends := w.Now().Add(30 * day)
+	if blocked, until, err := held(w.bob, w.con); blocked || !until.Equal(ends) || err != nil {
+		t.Errorf("after a denial: %t %s %v", blocked, until, err)
+	}
+	// Who has denied holds it off by email too, and their own block counts here.
+	byEmail := agency.NewConnectionID(agency.Party(w.ann.ID()), w.agency)
+	if blocked, until, err := held(w.ann, byEmail); blocked || !until.Equal(ends) || err != nil {
+		t.Errorf("by email: %t %s %v", blocked, until, err)
+	}
+	w.advance(31 * day)
+	if blocked, until, err := held(w.ann, w.con); blocked || !until.IsZero() || err != nil {
+		t.Errorf("once it is over: %t %s %v", blocked, until, err)
+	}
+	must[agency.Profile](t)(w.request())
+	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), w.client, w.agency, true))
+	if blocked, _, err := held(w.bob, w.con); !blocked || err != nil {
+		t.Errorf("after a block: %t %v", blocked, err)
+	}
+	for name, tt := range map[string]struct {
+		by   agency.Actor
+		id   agency.ConnectionID
+		want agency.Code
+	}{
+		"a member": {w.mem, w.con, agency.Forbidden}, "a stranger": {w.eve, w.con, agency.NotFound}, "the agency": {w.gil, w.con, agency.NotFound},
+		"another person": {w.bob, byEmail, agency.NotFound}, "nonsense": {w.ann, "con_x", agency.NotFound}, "of an owned account": {w.olga, w.ownCon, agency.PermanentlyOwned},
+	} {
+		if b, err := w.HeldOff(ctx, tt.by, tt.id); agency.CodeOf(err) != tt.want || !cmp.Equal(b, service.Block{}) {
+			t.Errorf("%s: %v, %+v", name, err, b)
+		}
+	}
+}

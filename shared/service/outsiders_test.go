@@ -1,0 +1,117 @@
+package service_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
+	"agencyhub/shared/testbed"
+)
+
+// Whoever can't list the team can't find out by refusals who is in it, nor
+// which agencies asked.
+func TestRefusalsDoNotTellWhoIsInAnAccount(t *testing.T) {
+	w := newWorld(t).connected()
+	ctx := t.Context()
+	other := w.world("-other")
+	must[agency.Profile](t)(w.RequestConnection(ctx, other.gil, other.agency, service.Ask{Account: w.client, Areas: editAll}))
+	there, away := agency.Party(w.bob.ID()), agency.Party(agency.NewPersonID("nobody@x.test"))
+	asked, stranger := other.agency, agency.NewAccountID("x", "stranger")
+	for name, c := range map[string]agency.Caller{
+		"owner of a connected agency": as(w.gil, w.agency), "its staff": as(w.gem, w.agency), "a plain member": as(w.mem),
+	} {
+		for what, pair := range map[string][2]error{
+			"remove": {second(w.RemoveMember(ctx, c, w.client, there, false)), second(w.RemoveMember(ctx, c, w.client, away, false))},
+			"change": {
+				second(w.ChangeMember(ctx, c, w.client, there, service.MemberChange{Areas: viewPages})),
+				second(w.ChangeMember(ctx, c, w.client, away, service.MemberChange{Areas: viewPages})),
+			},
+			"deny":   {second(w.DenyRequest(ctx, c, w.client, asked, false)), second(w.DenyRequest(ctx, c, w.client, stranger, false))},
+			"revoke": {second(w.RemoveMember(ctx, c, w.client, agency.Party(asked), false)), second(w.RemoveMember(ctx, c, w.client, agency.Party(stranger), false))},
+		} {
+			if agency.CodeOf(pair[0]) != agency.Forbidden || pair[0].Error() != pair[1].Error() {
+				t.Errorf("%s, %s: %v for who is there, %v for who is not", name, what, pair[0], pair[1])
+			}
+		}
+	}
+	// Who can list it is told.
+	if err := second(w.RemoveMember(ctx, as(w.bob), w.client, away, false)); agency.CodeOf(err) != agency.NotFound {
+		t.Errorf("an admin: %v", err)
+	}
+}
+
+// A member who is limited to some clients meets no other.
+func TestStaffMeetNoOtherClientInRefusals(t *testing.T) {
+	w := newWorld(t).connected()
+	ctx := t.Context()
+	asked := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{OwnerEmail: w.eve.Email, Areas: editAll}))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &[]agency.AccountID{}}))
+	none := agency.NewConnectionID(agency.Party(agency.NewAccountID("x", "none")), w.agency)
+	for _, id := range []agency.ConnectionID{w.con, w.ownCon, asked.ID(), none} {
+		for name, err := range map[string]error{
+			"see":      second(w.SeeConnection(ctx, w.gem, w.agency, id)),
+			"withdraw": second(w.WithdrawRequest(ctx, w.gem, w.agency, id)),
+			"resend":   second(w.ResendRequest(ctx, w.gem, w.agency, id)),
+			"leave":    second(w.LeaveAccount(ctx, w.gem, w.agency, id)),
+		} {
+			if agency.CodeOf(err) != agency.NotFound {
+				t.Errorf("%s %s: %v", name, id, err)
+			}
+		}
+	}
+}
+
+// Whatever end date is taken can be read again, and means the same when it is
+// given again.
+func TestEndDatesThatCannotBeKeptAreRefused(t *testing.T) {
+	w := newWorld(t).pending()
+	ctx := t.Context()
+	tenThousand := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600))
+	for _, until := range []time.Time{tenThousand, {}, noon, w.now.AddDate(100, 0, 1)} {
+		_, err := w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Acceptance{Request: 1, Until: &until})
+		if agency.CodeOf(err) != agency.Invalid {
+			t.Errorf("accepted until %s: %v", until, err)
+		}
+	}
+	must[agency.Profile](t)(w.accept(w.ann, 1))
+	if _, err := w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &tenThousand}); agency.CodeOf(err) != agency.Invalid {
+		t.Errorf("restricted until %s: %v", tenThousand, err)
+	}
+	exact := w.now.Add(day + 123456789*time.Nanosecond).In(time.FixedZone("", 7200))
+	first := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &exact}))
+	again := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &exact}))
+	diff(t, "the same end date again", first, again)
+	diff(t, "as it is kept", first.Until, w.profile(agency.At(w.client, w.agency)).Until)
+}
+
+// A setting that moves a due mark moves the marks that were made before, too:
+// none is left to be looked at every minute for nothing.
+func TestADueMarkFollowsItsSetting(t *testing.T) {
+	w := newWorld(t).pending()
+	must[agency.Profile](t)(w.WithdrawRequest(t.Context(), w.gil, w.agency, w.con))
+	key := agency.At(w.client, w.agency)
+	old := w.profile(key).DueAt
+	w.Rules.Retention = 365 * day
+	w.advance(old.Sub(w.now))
+	diff(t, "done", service.Idle, must[service.Ticked](t)(w.TickProfile(t.Context(), key)))
+	diff(t, "due", old.Add(275*day), w.profile(key).DueAt)
+	w.advance(275 * day)
+	diff(t, "done in its time", service.DidCollect, must[service.Ticked](t)(w.TickProfile(t.Context(), key)))
+}
+
+// A store that has no capacity for a moment is asked again.
+func TestABusyStoreIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	look, times := w.BeforeWrite, 0
+	w.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
+		if times++; times < 4 {
+			return testbed.Cancelled("None", "ThrottlingError")
+		}
+		return look(in)
+	}
+	must[agency.Profile](t)(w.request())
+	diff(t, "tries", 4, times)
+}

@@ -1,0 +1,245 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// Registration is what the platform says of an account that a client of its has.
+type Registration struct {
+	Name       string
+	OwnerEmail string
+	// Plan is "" to leave it as it is; a new account is then on the default one.
+	Plan string
+}
+
+// RegisterAccount makes an account that a client has in the platform known here,
+// under the id that the platform gives it, or brings its name and plan up to
+// date. The same again changes nothing, but that a sole owner's profile belongs to
+// their next sign-in, whatever identity used it before. An account whose owners
+// are all being erased gets the one named; any other keeps its own, who see to
+// its team themselves. Errors: Invalid, PermanentlyOwned, Forbidden, Conflict (it
+// is closed, it has another owner, it is frozen and the plan another, or the
+// owner's data is being erased).
+func (h *Hub) RegisterAccount(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (agency.Account, error) {
+	if err := by.Authorize(agency.Register, agency.ClientOwned); err != nil {
+		return agency.Account{}, err
+	}
+	in, err := h.readRegistration(id, in)
+	if err != nil {
+		return agency.Account{}, err
+	}
+	person := agency.NewPersonID(in.OwnerEmail)
+	owners, err := h.ownersBut(ctx, id, person)
+	if err != nil {
+		return agency.Account{}, err
+	}
+	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.At(id, person)}, People: []agency.PersonID{person}}
+	for _, owner := range owners {
+		want = want.and(Want{Profiles: []agency.ProfileKey{agency.At(id, owner)}, People: []agency.PersonID{owner}})
+	}
+	var account agency.Account
+	err = h.command(ctx, nil, want, func(d *decision) error {
+		var err error
+		account = d.read.Account(id)
+		switch {
+		case !account.Exists():
+			account, err = d.registerNew(id, in)
+		case by.Authorize(agency.Register, account.Ownership) != nil:
+			err = agency.Refuse(agency.PermanentlyOwned, "An agency owns this account for good. The platform registers accounts that clients own.")
+		case !account.Open():
+			err = agency.Refuse(agency.Conflict, "This account was closed, for good.")
+		default:
+			account, err = d.registerAgain(account, in, owners)
+		}
+		account.Subscription = account.Subscription.At(d.now)
+		return err
+	})
+	return account, err
+}
+
+func (h *Hub) readRegistration(id agency.AccountID, in Registration) (Registration, error) {
+	if !id.Valid() {
+		return in, agency.InvalidField("path.account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
+	}
+	var err error
+	if in.Name, err = agency.ParseName("body.name", in.Name); err != nil {
+		return in, err
+	}
+	if in.OwnerEmail, err = agency.ParseEmail("body.ownerEmail", in.OwnerEmail); err != nil {
+		return in, err
+	}
+	if in.Plan != "" && !h.Rules.HasPlan(in.Plan) {
+		return in, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
+	}
+	return in, nil
+}
+
+// ownersBut finds who decides in an account that a person does not own: one owner
+// who can, or, where none can since all are being erased, these. Nobody where
+// that person is an owner.
+func (h *Hub) ownersBut(ctx context.Context, id agency.AccountID, person agency.PersonID) ([]agency.PersonID, error) {
+	var owners Want
+	err := eachPage(func(page Page) (string, error) {
+		team, err := h.Store.Team(ctx, agency.Party(id), page)
+		for _, p := range team.Items {
+			if p.Role == agency.Owner && p.Status == agency.Active {
+				owners.People = append(owners.People, p.Member.Person())
+			}
+		}
+		return team.Next, err
+	})
+	if err != nil || len(owners.People) == 0 || slices.Contains(owners.People, person) {
+		return nil, err
+	}
+	read, err := h.Store.Load(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	for _, owner := range owners.People {
+		if read.Person(owner).Erasing.IsZero() {
+			return []agency.PersonID{owner}, nil
+		}
+	}
+	return owners.People, nil
+}
+
+func (d *decision) registerNew(id agency.AccountID, in Registration) (agency.Account, error) {
+	owner := agency.NewPersonID(in.OwnerEmail)
+	if !d.read.Person(owner).Erasing.IsZero() {
+		return agency.Account{}, errBeingErased()
+	}
+	plan := in.Plan
+	if plan == "" {
+		plan = d.rules.DefaultPlan()
+	}
+	account := d.newAccount(id, in.Name, agency.ClientOwned, plan, "")
+	account.Owners = 1
+	d.Accounts = append(d.Accounts, account)
+	first := d.read.Profile(agency.At(id, owner))
+	first.Email, first.AccountName, first.Ownership, first.Subscription = in.OwnerEmail, in.Name, agency.ClientOwned, account.Subscription.Summary()
+	first, err := d.apply(first, agency.Step{Do: agency.Open, By: agency.SelfSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
+	if err != nil {
+		return agency.Account{}, err
+	}
+	d.Events[0].Type = agency.AccountRegistered
+	d.Events[0].Now.Name, d.Events[0].Now.Plan = in.Name, plan
+	d.join(first)
+	return account, nil
+}
+
+func errBeingErased() error {
+	return agency.Refuse(agency.Conflict, "The data of this person is being erased, as they asked. Try again once that is done.")
+}
+
+// registerAgain brings an open account up to date. owners are whom ownersBut
+// found.
+func (d *decision) registerAgain(account agency.Account, in Registration, owners []agency.PersonID) (agency.Account, error) {
+	if in.Plan != "" && in.Plan != account.Subscription.Plan {
+		if account.Subscription.StateAt(d.now) == agency.SubscriptionFrozen {
+			return account, agency.Refuse(agency.Conflict, "The subscription is frozen, so its plan can't change. Leave the plan out, or have its payer resume it first.")
+		}
+		now := account.Subscription
+		now.Plan = in.Plan
+		d.subscribe(&account, now, agency.PlanChanged)
+	}
+	if account.Name != in.Name {
+		was := account.Name
+		account.Name = in.Name
+		d.putAccount(&account)
+		d.accountEvent(agency.AccountRenamed, account, agency.State{Name: was}, agency.State{Name: in.Name})
+	}
+	own := d.profile(agency.At(account.ID, agency.NewPersonID(in.OwnerEmail)))
+	if d.decides(own) {
+		if account.Owners == 1 && own.Subject != "" {
+			was := own
+			own.Issuer, own.Subject = "", ""
+			own.Version++
+			d.put(own)
+			d.Events = append(d.Events, agency.NewProfileEvent(agency.PersonReleased, was, own, d.now))
+		}
+		return account, nil
+	}
+	still := 0
+	for _, id := range owners {
+		p := d.profile(agency.At(account.ID, id))
+		if d.decides(p) {
+			return account, agency.Refuse(agency.Conflict, "This account has another owner. Whoever owns it sees to its team.")
+		}
+		if p.Status == agency.Active && p.Role == agency.Owner {
+			still++
+		}
+	}
+	if still != account.Owners {
+		return account, agency.Refuse(agency.Conflict, "The account's owners have changed just now. Try again.")
+	}
+	if _, _, err := d.invite(account, in.OwnerEmail, agency.Owner, d.rules.AllAreas(agency.Edit)); err != nil {
+		return account, err
+	}
+	return d.account(account), nil
+}
+
+// decides tells whether a profile is of an owner who is not being erased.
+func (d *decision) decides(p agency.Profile) bool {
+	return p.Status == agency.Active && p.Role == agency.Owner && d.read.Person(p.Member.Person()).Erasing.IsZero()
+}
+
+// Payment is what the platform reports of one.
+type Payment struct {
+	// Failed: it has not been made.
+	Failed bool
+	// At is when it succeeded or failed. Reports can come in any order: one that
+	// is not newer than the newest known changes nothing.
+	At time.Time
+}
+
+// reportSkew is how far the platform's clock may be ahead of ours.
+const reportSkew = 5 * time.Minute
+
+// ReportPayment notes whether an account's last payment was made. One that
+// failed makes an active subscription past due, and a cancelling or frozen one so
+// once it is resumed; the next that succeeds ends that. Errors: Invalid (a time
+// that lies ahead), NotFound, Forbidden, Conflict (it is closed).
+func (h *Hub) ReportPayment(ctx context.Context, by agency.Platform, id agency.AccountID, in Payment) (agency.Account, error) {
+	if err := by.Authorize(agency.ReportPayment, agency.ClientOwned); err != nil {
+		return agency.Account{}, err
+	}
+	if !id.Valid() {
+		return agency.Account{}, agency.InvalidField("path.account", "This is no account id.")
+	}
+	at := in.At.UTC().Truncate(time.Millisecond)
+	if at.After(h.Now().Add(reportSkew)) || at.Year() < 1970 {
+		return agency.Account{}, agency.InvalidField("body.at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
+	}
+	var account agency.Account
+	err := h.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
+		account = d.read.Account(id)
+		switch {
+		case !account.Exists():
+			return agency.Refuse(agency.NotFound, "There is no account with this id.")
+		case !account.Open():
+			return agency.Refuse(agency.Conflict, "This account was closed, for good.")
+		}
+		if at.After(account.Subscription.ReportedAt) {
+			d.freezeOverdue(&account)
+			now, as := account.Subscription, agency.EventType("")
+			switch {
+			case in.Failed && !now.Unpaid:
+				as = agency.PaymentFailed
+			case !in.Failed && now.Unpaid:
+				as = agency.PaymentRecovered
+			}
+			now.Unpaid, now.ReportedAt = in.Failed, at
+			if now.State == agency.SubscriptionActive || now.State == agency.SubscriptionPastDue {
+				now.State = now.ActiveState()
+			}
+			d.subscribe(&account, now, as)
+		}
+		account.Subscription = account.Subscription.At(d.now)
+		return nil
+	})
+	return account, err
+}

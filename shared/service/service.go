@@ -1,0 +1,96 @@
+// Package service holds the use cases: what people, the platform and the clock do.
+// Each loads what it decides on from a Store, decides by the law in package
+// agency, and saves the changes in one transaction. It knows neither HTTP nor
+// DynamoDB, and is given its clock.
+package service
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"agencyhub/shared/agency"
+)
+
+// Hub is the use cases. All its fields must be set.
+type Hub struct {
+	Store Store
+	Rules agency.Rules
+	// Now is the clock.
+	Now func() time.Time
+	// NewEventID makes the id of an event at that time.
+	NewEventID func(time.Time) agency.EventID
+}
+
+// A command that meets others on the same items tries again for this long, with
+// pauses drawn from zero to a ceiling that doubles.
+const (
+	conflictTime   = 6 * time.Second
+	firstCeiling   = 8 * time.Millisecond
+	highestCeiling = 250 * time.Millisecond
+)
+
+// command reads what is wanted, decides, and writes: one batch read, one
+// transaction. When what it rested on changed meanwhile it reads and decides
+// again, so a refusal always speaks of the present state.
+func (h *Hub) command(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
+	if caller != nil {
+		if err := checkAs(*caller); err != nil {
+			return err
+		}
+	}
+	if !want.wellFormed() {
+		return noSuchAccount()
+	}
+	// A caller can name one thing twice, such as their own agency in its own hat.
+	want = want.and(Want{})
+	bounded, cancel := context.WithTimeout(ctx, conflictTime)
+	defer cancel()
+	for ceiling := firstCeiling; ; ceiling = min(2*ceiling, highestCeiling) {
+		err := h.try(ctx, caller, want, decide)
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrBusy) {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(ceiling)): //nolint:gosec // a pause, not a secret
+		case <-bounded.Done():
+			if errors.Is(err, ErrBusy) {
+				return err
+			}
+			return &agency.Error{Code: agency.Conflict, Message: "Somebody else is changing the same thing. Nothing was changed for you; try again in a moment.", Cause: err}
+		}
+	}
+}
+
+func (h *Hub) try(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
+	read, err := h.Store.Load(ctx, want)
+	if err != nil {
+		return err
+	}
+	d := &decision{read: read, rules: h.Rules, now: h.Now().UTC().Truncate(time.Millisecond), caller: caller}
+	if err := decide(d); err != nil {
+		return err
+	}
+	for i := range d.Events {
+		e := &d.Events[i]
+		e.ID = h.NewEventID(e.At)
+		if e.Agency == "" {
+			// What happens to the persons of an owned account concerns its owner.
+			e.Agency = read.Account(e.AccountID()).Owner
+		}
+		e.WakeAt = e.At.Add(h.Rules.WakeAfter)
+		if caller != nil && !e.IsByClock() {
+			e.Actor, e.As = caller.ID(), caller.As
+		}
+	}
+	d.Counts = d.counts()
+	if d.Changes.Empty() {
+		return nil
+	}
+	return d.refusal(h.Store.Save(ctx, read, d.Changes))
+}
+
+// Areas is what a profile grants, or asks for while it is pending, with every
+// area named.
+func (h *Hub) Areas(p agency.Profile) agency.Areas { return h.Rules.Granted(p) }

@@ -1,0 +1,166 @@
+package service_test
+
+import (
+	"testing"
+	"time"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
+	"agencyhub/shared/testbed"
+)
+
+// TestTrend plays months of an agency's life and counts them back.
+func TestTrend(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	see := func(who agency.Actor) service.Trend { return must[service.Trend](t)(w.Trend(ctx, who, w.agency)) }
+	asked := 0
+	// ask makes an account of a client's and asks to work in it.
+	ask := func() (agency.Actor, agency.Profile) {
+		asked++
+		owner := actor("owner" + string(rune('a'+asked)))
+		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, key16(1), "Client"))
+		return owner, must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: account.ID, Areas: editAll}))
+	}
+	accept := func(until *time.Time) (agency.Actor, agency.Profile) {
+		owner, p := ask()
+		return owner, must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), p.Account(), w.agency, service.Acceptance{Request: p.Request, Until: until}))
+	}
+	next := func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.now = time.Date(w.now.Year(), w.now.Month()+1, 3, 0, 0, 0, 0, time.UTC)
+	}
+	first := time.Date(noon.Year(), noon.Month(), 1, 0, 0, 0, 0, time.UTC)
+
+	// The month of the world itself: it has created an owned account.
+	got := see(w.gil)
+	if len(got) != service.TrendMonths || !got[0].Begin.Equal(first.AddDate(0, -11, 0)) {
+		t.Fatalf("%+v", got)
+	}
+	diff(t, "one month", service.TrendMonth{Begin: first, Clients: 1}, got[11])
+	diff(t, "before it", service.TrendMonth{Begin: first.AddDate(0, -1, 0)}, got[10])
+
+	next() // two come, one with an end date; one declines
+	until := w.Now().Add(30 * day)
+	leaver, left := accept(nil)
+	_, lapsing := accept(&until)
+	decliner, denied := ask()
+	must[agency.Profile](t)(w.DenyRequest(ctx, as(decliner), denied.Account(), w.agency, false))
+	next() // one is left, one lapses, one is withdrawn
+	_ = leaver
+	must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, left.ID()))
+	_, withdrawn := ask()
+	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, withdrawn.ID()))
+	_, expiring := ask()
+	w.advance(20 * day)
+	must[service.Ticked](t)(w.TickProfile(ctx, lapsing.ProfileKey))
+	must[service.Ticked](t)(w.TickProfile(ctx, expiring.ProfileKey))
+	next() // one comes and revokes in one month, one closes the account
+	revoker, revoked := accept(nil)
+	must[agency.Profile](t)(w.RemoveMember(ctx, as(revoker), revoked.Account(), agency.Party(w.agency), false))
+	closer, closing := accept(nil)
+	next()
+	must[service.AccountView](t)(w.CloseAccount(ctx, as(closer), closing.Account()))
+	must[service.Ticked](t)(w.TickAccount(ctx, closing.Account()))
+
+	got = see(w.gil)
+	at := func(i int) time.Time { return first.AddDate(0, i, 0) }
+	diff(t, "five months", service.Trend{
+		{Begin: at(-1)}, {Begin: at(0), Clients: 1}, {Begin: at(1), Clients: 3, Accepted: 2, Denied: 1},
+		{Begin: at(2), Clients: 1, Withdrawn: 1, Expired: 1}, {Begin: at(3), Clients: 2, Accepted: 2}, {Begin: at(4), Clients: 1},
+	}, got[6:])
+
+	// The oldest month is a whole one too; a year later only what still is remains
+	// to be seen.
+	for range 8 {
+		next()
+	}
+	diff(t, "the oldest month", service.TrendMonth{Begin: at(1), Clients: 3, Accepted: 2, Denied: 1}, see(w.gil)[0])
+	for range 4 {
+		next()
+	}
+	got = see(w.gil)
+	diff(t, "a year later", service.TrendMonth{Begin: at(5), Clients: 1}, got[0])
+	diff(t, "a year later", service.TrendMonth{Begin: at(16), Clients: 1}, got[11])
+
+	diff(t, "staff see it", got, see(w.gem))
+	one := []agency.AccountID{w.owned}
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &one}))
+	if got := see(w.gem); got != nil {
+		t.Errorf("limited staff see %+v", got)
+	}
+	if _, err := w.Trend(ctx, w.eve, w.agency); agency.CodeOf(err) != agency.NotFound {
+		t.Errorf("a stranger: %v", err)
+	}
+	if _, err := w.Trend(ctx, w.ann, w.client); agency.CodeOf(err) != agency.Conflict {
+		t.Errorf("no agency: %v", err)
+	}
+	w.audit(t)
+}
+
+func TestTrendOfNothing(t *testing.T) {
+	h := newHub(t)
+	ann := actor("ann")
+	a := must[service.AccountView](t)(h.OpenAccount(t.Context(), ann, key16(1), "New"))
+	must[service.AccountView](t)(h.SwitchHubOn(t.Context(), ann, a.ID))
+	if got := must[service.Trend](t)(h.Trend(t.Context(), ann, a.ID)); got != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestClientFilters lists an agency's clients by who owns them, and what has
+// ended.
+func TestClientFilters(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	names := func(who agency.Actor, limit int, f service.ClientFilter) []string {
+		t.Helper()
+		all, _ := testbed.Pages(t, limit, func(page service.Page) (service.List[agency.Profile], error) {
+			list, _, err := w.Clients(ctx, who, w.agency, f, page)
+			return list, err
+		})
+		out := []string{}
+		for _, p := range all {
+			name := p.AccountName
+			if name == "" {
+				name = string(p.Status)
+			}
+			out = append(out, name)
+		}
+		return out
+	}
+	var assigned []agency.AccountID
+	for n := range 6 {
+		owner := actor("owner" + string(rune('a'+n)))
+		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, key16(1), "Client "+string(rune('A'+n))))
+		p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: account.ID, Areas: editAll}))
+		assigned = append(assigned, account.ID)
+		switch n {
+		case 0, 1, 2:
+			must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), account.ID, w.agency, service.Acceptance{Request: p.Request}))
+		case 3:
+			must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, p.ID()))
+		case 4:
+			must[agency.Profile](t)(w.DenyRequest(ctx, as(owner), account.ID, w.agency, false))
+		}
+		if n == 2 {
+			must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, p.ID()))
+		}
+	}
+	owned := service.ClientFilter{Status: agency.Active, Ownership: agency.AgencyOwned}
+	connected := service.ClientFilter{Status: agency.Active, Ownership: agency.ClientOwned}
+	diff(t, "owned", []string{"Owned"}, names(w.gil, 2, owned))
+	diff(t, "connected", []string{"Client A", "Client B"}, names(w.gil, 2, connected))
+	diff(t, "ended", []string{"denied", "Client C", "withdrawn"}, names(w.gil, 2, service.ClientFilter{Ended: true}))
+	// The table leaves out what does not belong, so that pages are not short.
+	for want, f := range map[int]service.ClientFilter{3: {Ended: true}, 1: owned, 2: connected} {
+		diff(t, "rows", want, len(must[service.List[agency.Profile]](t)(w.store.Clients(ctx, w.agency, f, service.Page{Limit: 10})).Items))
+	}
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &assigned}))
+	diff(t, "owned, limited", []string{}, names(w.gem, 10, owned))
+	diff(t, "connected, limited", []string{"Client A", "Client B"}, names(w.gem, 10, connected))
+	if _, _, err := w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Ended: true, Status: agency.Active}, service.Page{Limit: 1}); agency.CodeOf(err) != agency.Invalid {
+		t.Errorf("ended and active: %v", err)
+	}
+}
