@@ -273,7 +273,7 @@ func TestAnInvitationThatCameBack(t *testing.T) {
 	must(t, err)
 	client := "/agencies/" + string(w.studio) + "/clients/" + string(agency.NewConnectionID(agency.Party(owned.ID), w.studio))
 	team := "/accounts/" + string(w.shop) + "/team"
-	dora := agency.At(owned.ID, w.actor("dora@dance.test").ID())
+	dora := agency.PersonAt(owned.ID, w.actor("dora@dance.test").ID())
 	const failed = "Email failed"
 	for _, page := range []shown{w.as(cleoAt).get(team), w.as(cleoAt).get(w.memberPage(mia)), w.as(annAt).get(client)} {
 		page.says(t, http.StatusOK)

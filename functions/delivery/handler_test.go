@@ -66,7 +66,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s.now = s.now.Add(time.Minute) // ids of events sort by their time
-	s.studio, s.profile = studio.ID, agency.At(bakery.ID, studio.ID)
+	s.studio, s.profile = studio.ID, agency.AgencyAt(bakery.ID, studio.ID)
 	if _, err := s.use.RequestConnection(t.Context(), s.ann, s.studio, service.Ask{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}); err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 // there or let in anew.
 func TestAnInvitationFails(t *testing.T) {
 	s := newStage(t)
-	paul := agency.At(s.profile.Addressee.Account(), s.owners[1].ID())
+	paul := agency.PersonAt(s.profile.Addressee.Account(), s.owners[1].ID())
 	petra := agency.Caller{Actor: s.owners[0]}
 	is := func(want agency.Delivery) {
 		t.Helper()

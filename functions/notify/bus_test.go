@@ -43,7 +43,7 @@ func TestWhatTheBusIsGiven(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.Detail), &detail); err != nil {
 		t.Fatal(err)
 	}
-	p := must[service.Snapshot](t)(s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{agency.At(bakery, studio)}})).Profile(agency.At(bakery, studio))
+	p := must[service.Snapshot](t)(s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{agency.AgencyAt(bakery, studio)}})).Profile(agency.AgencyAt(bakery, studio))
 	if diff := cmp.Diff(map[string]any{
 		"version": 1.0, "id": string(key.ID), "type": "connection.requested", "at": s.now.Format(time.RFC3339),
 		"account": string(bakery), "person": nil, "agency": string(studio), "connection": string(id), "member": string(studio),

@@ -308,7 +308,7 @@ func TestTheStoryIsToldOnce(t *testing.T) {
 	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
 	step(theRequest)
 	s.now = s.now.Add(15 * 24 * time.Hour)
-	must[service.Ticked](t)(s.hub.TickProfile(t.Context(), agency.At(bakery, studio)))
+	must[service.Ticked](t)(s.hub.TickProfile(t.Context(), agency.AgencyAt(bakery, studio)))
 	step("ann@studio.test: Your request to Petra’s Bakery has expired", "petra@bakery.test: The request of Bright Studio has expired")
 	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
 	step(theRequest)

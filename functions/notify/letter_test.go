@@ -59,7 +59,7 @@ func testHouse(t *testing.T) house {
 func connection(as agency.EventType, was, now agency.Status) facts {
 	at := monday.Add(time.Hour)
 	p := agency.Profile{
-		ProfileKey: agency.At(bakery, studio), Status: now, Areas: some, Name: "Bright Studio", Ownership: agency.ClientOwned,
+		ProfileKey: agency.AgencyAt(bakery, studio), Status: now, Areas: some, Name: "Bright Studio", Ownership: agency.ClientOwned,
 		Request: 1, Message: message, RequestedBy: ann, RequestedAt: monday, ExpiresAt: deadline, Since: at, Version: 2,
 		Reached: []agency.PersonID{petra},
 	}
@@ -134,7 +134,7 @@ func ahead(left time.Duration) facts {
 // staff is an active person in an account.
 func staff(account agency.AccountID, email string, role agency.Role) agency.Profile {
 	return agency.Profile{
-		ProfileKey: agency.At(account, agency.NewPersonID(email)), Status: agency.Active, Role: role, Email: email, Since: monday,
+		ProfileKey: agency.PersonAt(account, agency.NewPersonID(email)), Status: agency.Active, Role: role, Email: email, Since: monday,
 		Ownership: agency.ClientOwned, Version: 1,
 	}
 }

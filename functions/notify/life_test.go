@@ -309,21 +309,21 @@ func TestAReminder(t *testing.T) {
 	bakery, studio, _ := s.requested(t)
 	s.tellAll(t, theRequest)
 	s.now = deadline.Add(-s.hub.Rules.RemindBefore)
-	s.tick(t, agency.At(bakery, studio), service.DidRemind)
+	s.tick(t, agency.AgencyAt(bakery, studio), service.DidRemind)
 	s.tellAll(t, "petra@bakery.test: Reminder: Bright Studio asks to work in Petra’s Bakery")
 	for _, want := range []string{"for 3 days more", "ann@studio.test of Bright Studio", "Monday, 7 December 2026 at 10:00 UTC", "as agreed on the phone"} {
 		if !strings.Contains(s.text(t), want) {
 			t.Errorf("the reminder does not say %q: %s", want, s.text(t))
 		}
 	}
-	s.tick(t, agency.At(bakery, studio), service.Idle)
+	s.tick(t, agency.AgencyAt(bakery, studio), service.Idle)
 }
 
 func TestAnEndIsToldAhead(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	s.tellAll(t, theRequest)
-	connection := agency.At(bakery, studio)
+	connection := agency.AgencyAt(bakery, studio)
 	until := s.now.Add(10 * day)
 	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1, Until: &until}))
 	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
@@ -398,7 +398,7 @@ func TestAClosingIsTold(t *testing.T) {
 			if cleanedUp {
 				s.now = s.now.Add(time.Minute)
 				s.cleanUp(t, bakery)
-				if p := s.profile(t, agency.At(bakery, studio)); p.Status != agency.Ended {
+				if p := s.profile(t, agency.AgencyAt(bakery, studio)); p.Status != agency.Ended {
 					t.Fatalf("the agency is %s", p.Status)
 				}
 			}
@@ -448,7 +448,7 @@ func TestARenameIsCarriedToTheCopies(t *testing.T) {
 	keys := s.waiting(t)
 	names := func(account, of string) {
 		t.Helper()
-		connection, own := s.profile(t, agency.At(bakery, studio)), s.profile(t, agency.At(bakery, petraActs.ID()))
+		connection, own := s.profile(t, agency.AgencyAt(bakery, studio)), s.profile(t, agency.PersonAt(bakery, petraActs.ID()))
 		got := []string{connection.AccountName, own.AccountName, connection.Name}
 		if diff := cmp.Diff([]string{account, account, of}, got); diff != "" {
 			t.Error(diff)
@@ -484,7 +484,7 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 	carried := func(plan string, state agency.SubscriptionState, subject string) {
 		t.Helper()
 		s.tellAll(t, "petra@bakery.test: "+subject)
-		if got := s.profile(t, agency.At(bakery, studio)).Subscription; got.Plan != plan || got.State != state {
+		if got := s.profile(t, agency.AgencyAt(bakery, studio)).Subscription; got.Plan != plan || got.State != state {
 			t.Errorf("%q: the copy is %+v, want %s, %s", subject, got, plan, state)
 		}
 	}
@@ -508,7 +508,7 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 func TestReachedSurvivesARepeat(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, id := s.requested(t)
-	connection := agency.At(bakery, studio)
+	connection := agency.AgencyAt(bakery, studio)
 	tom := s.addOwner(t, bakery, "tom@bakery.test")
 	keys := s.waiting(t)
 	s.faults.delivery = errFault
@@ -549,10 +549,10 @@ func TestWhoWasReachedIsNotedWhileOthersWait(t *testing.T) {
 		t.Errorf("failed: %q", failed)
 	}
 	s.told(t, key, false)
-	s.reached(t, agency.At(bakery, studio), agency.Waiting, petraActs.ID())
+	s.reached(t, agency.AgencyAt(bakery, studio), agency.Waiting, petraActs.ID())
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
 	s.tellAll(t, "tom@bakery.test: You are now in the team of Petra’s Bakery", "petra@bakery.test: Bright Studio has withdrawn its request")
-	s.reached(t, agency.At(bakery, studio), agency.Sent, petraActs.ID())
+	s.reached(t, agency.AgencyAt(bakery, studio), agency.Sent, petraActs.ID())
 }
 
 func TestStaffAreToldOfTheirClients(t *testing.T) {

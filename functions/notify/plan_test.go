@@ -377,7 +377,7 @@ func TestNewsToAStrangerIsUnsolicited(t *testing.T) {
 		for _, ownership := range []agency.Ownership{agency.ClientOwned, agency.AgencyOwned} {
 			f := facts{now: monday, account: agency.Account{ID: account, Ownership: ownership, Version: 1}}
 			f.event = agency.Event{Type: of, At: monday, Addressee: agency.Party(account), Member: agency.Party(person), Ownership: ownership}
-			f.profile = agency.Profile{ProfileKey: agency.At(account, person), Status: agency.Active, Email: "stranger@x.test", Version: 2}
+			f.profile = agency.Profile{ProfileKey: agency.PersonAt(account, person), Status: agency.Active, Email: "stranger@x.test", Version: 2}
 			for _, subject := range []string{"", "known"} {
 				f.profile.Subject = subject
 				mails := plan(f)

@@ -24,14 +24,14 @@ func accountNow(ownership Ownership) Account {
 
 // member is ann's profile in an account.
 func member(in AccountID, s Status, r Role, a Areas) Profile {
-	return Profile{ProfileKey: At(in, ann.ID()), Status: s, Role: r, Areas: a, Ownership: ClientOwned, Issuer: ann.Issuer, Subject: ann.Subject, Version: 1}
+	return Profile{ProfileKey: PersonAt(in, ann.ID()), Status: s, Role: r, Areas: a, Ownership: ClientOwned, Issuer: ann.Issuer, Subject: ann.Subject, Version: 1}
 }
 
 // through is a way through some agency, of which ann is a member with areas.
 func through(s Status, granted Areas, role Role, staff Areas) Path {
 	return Path{
 		Agency:     Account{ID: someAgency, Ownership: ClientOwned, Hub: true, Version: 1},
-		Connection: Profile{ProfileKey: At(someAccount, someAgency), Status: s, Areas: granted, Ownership: ClientOwned, ExpiresAt: noon.Add(time.Hour), Version: 1},
+		Connection: Profile{ProfileKey: AgencyAt(someAccount, someAgency), Status: s, Areas: granted, Ownership: ClientOwned, ExpiresAt: noon.Add(time.Hour), Version: 1},
 		Staff:      member(someAgency, Active, role, staff),
 	}
 }
@@ -47,7 +47,7 @@ func TestAccessDecision(t *testing.T) {
 		client  = accountNow(ClientOwned)
 		owned   = accountNow(AgencyOwned)
 		edit    = levels(Edit, Edit)
-		nobody  = Profile{ProfileKey: At(someAccount, ann.ID())}
+		nobody  = Profile{ProfileKey: PersonAt(someAccount, ann.ID())}
 		other   = NewAccountID("per_z", "another agency")
 		refusal = func(why Reason) Access {
 			return Access{Areas: levels(None, None), Reason: why, Ownership: ClientOwned, Payer: ClientOwned}

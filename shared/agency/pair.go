@@ -9,9 +9,14 @@ type PairKey struct {
 	Agency    AccountID
 }
 
-// Between is the key of a pair.
-func Between[P AccountID | PersonID | Party](addressee P, agency AccountID) PairKey {
-	return PairKey{Addressee: Party(addressee), Agency: agency}
+// AccountPair is the key of the pair of an account and an agency.
+func AccountPair(account, agency AccountID) PairKey {
+	return PairKey{Addressee: Party(account), Agency: agency}
+}
+
+// PersonPair is the key of the pair of a person and an agency.
+func PersonPair(person PersonID, agency AccountID) PairKey {
+	return PairKey{Addressee: Party(person), Agency: agency}
 }
 
 // Pair is what an addressee holds of an agency beyond any one request: a denial

@@ -74,9 +74,14 @@ type ProfileKey struct {
 	Member    Party
 }
 
-// At is the key of a member's profile in an account.
-func At[M AccountID | PersonID](account AccountID, member M) ProfileKey {
-	return ProfileKey{Addressee: Party(account), Member: Party(member)}
+// PersonAt is the key of a person's profile in an account.
+func PersonAt(account AccountID, person PersonID) ProfileKey {
+	return ProfileKey{Addressee: Party(account), Member: Party(person)}
+}
+
+// AgencyAt is the key of an agency's profile in an account.
+func AgencyAt(account, agency AccountID) ProfileKey {
+	return ProfileKey{Addressee: Party(account), Member: Party(agency)}
 }
 
 // Profile is the team member profile: one member, a person or an agency, in

@@ -89,7 +89,7 @@ func TestReminders(t *testing.T) {
 			if tt.rules != nil {
 				tt.rules(&rules)
 			}
-			p := Profile{ProfileKey: At(someAccount, someAgency), Ownership: ClientOwned}
+			p := Profile{ProfileKey: AgencyAt(someAccount, someAgency), Ownership: ClientOwned}
 			for i, s := range tt.steps {
 				now := noon.Add(s.at)
 				step := Step{Do: s.do, By: connectionTable[s.do].by, Number: p.Request, At: now, ExpiresAt: now.Add(rules.RequestLifetime), Into: someAccount}

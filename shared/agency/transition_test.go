@@ -160,7 +160,7 @@ var sides = []Side{AccountSide, AgencySide, SelfSide, ClockSide}
 // statesOfAgency are an agency's profiles in all states, by the names above.
 func statesOfAgency() map[string]Profile {
 	base := Profile{
-		ProfileKey: At(someAccount, someAgency), Areas: Areas{"pages": Edit, "mail": View}, Name: "Agency", Ownership: ClientOwned,
+		ProfileKey: AgencyAt(someAccount, someAgency), Areas: Areas{"pages": Edit, "mail": View}, Name: "Agency", Ownership: ClientOwned,
 		Request: 2, Message: "hello", RequestedAt: noon.Add(-time.Hour), ExpiresAt: noon.Add(time.Hour), Since: noon.Add(-time.Hour), Version: 7,
 	}
 	all := map[string]Profile{"none": {ProfileKey: base.ProfileKey, Ownership: ClientOwned}}
@@ -190,7 +190,7 @@ func statesOfPerson() map[string]Profile {
 		if strings.HasPrefix(name, "overdue") || name == "permanent" || name == "pending" {
 			continue
 		}
-		p.ProfileKey, p.Name, p.Email, p.Role = At(someAccount, somePerson), "", "ann@client.test", Admin
+		p.ProfileKey, p.Name, p.Email, p.Role = PersonAt(someAccount, somePerson), "", "ann@client.test", Admin
 		p.Request, p.Message, p.ExpiresAt = 0, "", time.Time{}
 		p.Issuer, p.Subject = "issuer", "subject"
 		if name == "none" {
@@ -623,7 +623,7 @@ func actionsOf(rows []row) []Action {
 
 func TestLifeOfAConnectionHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		start := Profile{ProfileKey: At(someAccount, someAgency), Ownership: ClientOwned}
+		start := Profile{ProfileKey: AgencyAt(someAccount, someAgency), Ownership: ClientOwned}
 		walk(t, start, actionsOf(lifeOfAConnection), func(before, after Profile, s Step, events []Event, err error) {
 			if len(events) != after.Version-before.Version {
 				t.Fatalf("%d events for %d versions", len(events), after.Version-before.Version)
@@ -655,7 +655,7 @@ func TestLifeOfAConnectionHolds(t *testing.T) {
 
 func TestLifeOfAPersonHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		start := Profile{ProfileKey: At(someAccount, somePerson), Ownership: ClientOwned}
+		start := Profile{ProfileKey: PersonAt(someAccount, somePerson), Ownership: ClientOwned}
 		walk(t, start, actionsOf(lifeOfAPerson), func(before, after Profile, s Step, events []Event, err error) {
 			if len(events) != after.Version-before.Version || len(events) > 1 {
 				t.Fatalf("%d events for %d versions", len(events), after.Version-before.Version)

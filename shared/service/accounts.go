@@ -19,7 +19,7 @@ func (h *Hub) OpenAccount(ctx context.Context, actor agency.Actor, key, name str
 		return AccountView{}, err
 	}
 	id := agency.NewAccountID(agency.Party(actor.ID()), key)
-	own := agency.At(id, actor.ID())
+	own := agency.PersonAt(id, actor.ID())
 	hash := bodyHash("open", name)
 	caller := agency.Caller{Actor: actor}
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{actor.ID()}}
@@ -87,10 +87,10 @@ func (h *Hub) CreateAccount(ctx context.Context, actor agency.Actor, agencyID ag
 	caller := agency.Caller{Actor: actor}
 	id := agency.NewAccountID(agency.Party(agencyID), key)
 	hash := bodyHash("create", name, in.Plan, client)
-	want := wantStanding(caller, agencyID).and(Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.At(id, agencyID)}})
+	want := wantStanding(caller, agencyID).and(Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.AgencyAt(id, agencyID)}})
 	if client != nil {
 		person := agency.NewPersonID(client.Email)
-		want = want.and(Want{Profiles: []agency.ProfileKey{agency.At(id, person)}, People: []agency.PersonID{person}})
+		want = want.and(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
 	}
 	var view AccountView
 	err = h.command(ctx, &caller, want, func(d *decision) error {
@@ -107,7 +107,7 @@ func (h *Hub) CreateAccount(ctx context.Context, actor agency.Actor, agencyID ag
 		account.Owner = agencyID
 		d.Accounts = append(d.Accounts, account)
 
-		owning := d.read.Profile(agency.At(id, agencyID))
+		owning := d.read.Profile(agency.AgencyAt(id, agencyID))
 		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = s.account.Name, name, agency.AgencyOwned, account.Subscription.Summary()
 		if _, err := d.apply(owning, agency.Step{Do: agency.Create, By: agency.AgencySide, Areas: d.rules.AllAreas(agency.Edit)}); err != nil {
 			return err

@@ -14,11 +14,11 @@ type standing struct {
 // wantStanding is what stand needs to be read.
 func wantStanding(c agency.Caller, account agency.AccountID) Want {
 	if c.As == "" {
-		return Want{Accounts: []agency.AccountID{account}, Profiles: []agency.ProfileKey{agency.At(account, c.ID())}, People: []agency.PersonID{c.ID()}}
+		return Want{Accounts: []agency.AccountID{account}, Profiles: []agency.ProfileKey{agency.PersonAt(account, c.ID())}, People: []agency.PersonID{c.ID()}}
 	}
 	return Want{
 		Accounts: []agency.AccountID{account, c.As},
-		Profiles: []agency.ProfileKey{agency.At(account, c.As), agency.At(c.As, c.ID())},
+		Profiles: []agency.ProfileKey{agency.AgencyAt(account, c.As), agency.PersonAt(c.As, c.ID())},
 		People:   []agency.PersonID{c.ID()},
 	}
 }
@@ -29,9 +29,9 @@ func wantStanding(c agency.Caller, account agency.AccountID) Want {
 func (d *decision) stand(account agency.AccountID) (standing, error) {
 	c := *d.caller
 	s := standing{account: d.read.Account(account), CallerRole: agency.Stranger}
-	own := agency.At(account, c.ID())
+	own := agency.PersonAt(account, c.ID())
 	if c.As != "" {
-		own = agency.At(c.As, c.ID())
+		own = agency.PersonAt(c.As, c.ID())
 	}
 	s.profile = d.profile(own)
 	active := s.profile.StatusAt(d.now) == agency.Active
@@ -41,7 +41,7 @@ func (d *decision) stand(account agency.AccountID) (standing, error) {
 	if active && s.account.Open() && d.read.Person(c.ID()).Erasing.IsZero() {
 		if c.As == "" {
 			s.CallerRole = agency.CallerRoleOf(s.profile.Role, "", "")
-		} else if connection := d.read.Profile(agency.At(account, c.As)); connection.StatusAt(d.now) == agency.Active && d.read.Account(c.As).Agency() && s.profile.IsAssigned(account) {
+		} else if connection := d.read.Profile(agency.AgencyAt(account, c.As)); connection.StatusAt(d.now) == agency.Active && d.read.Account(c.As).Agency() && s.profile.IsAssigned(account) {
 			s.CallerRole = agency.CallerRoleOf("", connection.Ownership, s.profile.Role)
 		}
 	}

@@ -64,7 +64,7 @@ func (d *decision) unblock(keys ...agency.PairKey) bool {
 // the account's and the actor's own. It answers whether anything held the agency
 // off. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (h *Hub) Unblock(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID) (bool, error) {
-	pairs := []agency.PairKey{agency.Between(id, agencyID), agency.Between(caller.ID(), agencyID)}
+	pairs := []agency.PairKey{agency.AccountPair(id, agencyID), agency.PersonPair(caller.ID(), agencyID)}
 	var allowed bool
 	err := h.command(ctx, &caller, wantStanding(caller, id).and(Want{Pairs: pairs}), func(d *decision) error {
 		if _, err := d.standAs(agency.Decide, id); err != nil {
@@ -83,7 +83,7 @@ func (h *Hub) UnblockForMe(ctx context.Context, actor agency.Actor, id agency.Co
 	if !ok {
 		return false, noSuchRequest()
 	}
-	pair := agency.Between(actor.ID(), agencyID)
+	pair := agency.PersonPair(actor.ID(), agencyID)
 	caller := agency.Caller{Actor: actor}
 	var allowed bool
 	err := h.command(ctx, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) error {
@@ -111,7 +111,7 @@ func (h *Hub) HeldOff(ctx context.Context, actor agency.Actor, id agency.Connect
 		return Block{}, noSuchRequest()
 	}
 	caller := agency.Caller{Actor: actor}
-	pairs := []agency.PairKey{agency.Between(addressee, agencyID), agency.Between(agency.Party(actor.ID()), agencyID)}
+	pairs := []agency.PairKey{agency.PairKey{Addressee: addressee, Agency: agencyID}, agency.PairKey{Addressee: agency.Party(actor.ID()), Agency: agencyID}}
 	want := Want{Accounts: []agency.AccountID{agencyID}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
 	if account := addressee.Account(); account != "" {
 		want = want.and(wantStanding(caller, account))

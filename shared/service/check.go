@@ -24,7 +24,7 @@ func (h *Hub) CheckAccess(ctx context.Context, caller agency.Caller, id agency.A
 // access reads what the access check rests on, and decides. by is how a profile
 // of the caller's is to be looked at.
 func (h *Hub) access(ctx context.Context, caller agency.Caller, id agency.AccountID, by func(agency.Profile) agency.Profile) (agency.Access, error) {
-	own := agency.At(id, caller.ID())
+	own := agency.PersonAt(id, caller.ID())
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{caller.ID()}}
 	agencies := []agency.AccountID{caller.As}
 	if caller.As != "" {
@@ -60,7 +60,7 @@ func wantPaths(c agency.Caller, account agency.AccountID, agencies []agency.Acco
 	var w Want
 	for _, agencyID := range agencies {
 		w.Accounts = append(w.Accounts, agencyID)
-		w.Profiles = append(w.Profiles, agency.At(account, agencyID), agency.At(agencyID, c.ID()))
+		w.Profiles = append(w.Profiles, agency.AgencyAt(account, agencyID), agency.PersonAt(agencyID, c.ID()))
 	}
 	return w.and(Want{})
 }

@@ -66,7 +66,7 @@ func (h *Hub) assignedClients(ctx context.Context, agencyID agency.AccountID, as
 	}
 	var want Want
 	for _, id := range assigned {
-		want.Profiles = append(want.Profiles, agency.At(id, agencyID))
+		want.Profiles = append(want.Profiles, agency.AgencyAt(id, agencyID))
 	}
 	read, err := h.Store.Load(ctx, want.and(Want{}))
 	if err != nil {

@@ -35,7 +35,7 @@ func (h *Hub) RequestConnection(ctx context.Context, actor agency.Actor, agencyI
 		return agency.Profile{}, err
 	}
 	caller := agency.Caller{Actor: actor}
-	pairKey := agency.Between(key.Addressee, agencyID)
+	pairKey := agency.PairKey{Addressee: key.Addressee, Agency: agencyID}
 	want := wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}, Pairs: []agency.PairKey{pairKey}})
 	if in.Account != "" {
 		want = want.and(Want{Accounts: []agency.AccountID{in.Account}})
@@ -89,7 +89,7 @@ func (in Ask) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, e
 	case in.Account == agencyID:
 		return agency.ProfileKey{}, "", agency.InvalidField("body.account", "This is the agency's own account.")
 	case in.Account != "":
-		return agency.At(in.Account, agencyID), "", nil
+		return agency.AgencyAt(in.Account, agencyID), "", nil
 	}
 	email, err := agency.ParseEmail("body.ownerEmail", in.OwnerEmail)
 	return agency.ProfileKey{Addressee: agency.Party(agency.NewPersonID(email)), Member: agency.Party(agencyID)}, email, err
@@ -123,7 +123,7 @@ func (h *Hub) agencyStep(ctx context.Context, actor agency.Actor, agencyID agenc
 	caller := agency.Caller{Actor: actor}
 	want := wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}})
 	if step.Do == agency.Resend {
-		want = want.and(Want{Pairs: []agency.PairKey{agency.Between(addressee, agencyID)}})
+		want = want.and(Want{Pairs: []agency.PairKey{agency.PairKey{Addressee: addressee, Agency: agencyID}}})
 	}
 	var p agency.Profile
 	err := h.command(ctx, &caller, want, func(d *decision) error {
@@ -151,7 +151,7 @@ func (h *Hub) agencyStep(ctx context.Context, actor agency.Actor, agencyID agenc
 		if err := d.rules.CheckResend(was, d.now); err != nil {
 			return err
 		}
-		return d.countMail(agency.Between(addressee, agencyID))
+		return d.countMail(agency.PairKey{Addressee: addressee, Agency: agencyID})
 	})
 	return p, err
 }
@@ -185,7 +185,7 @@ func (h *Hub) SeeConnection(ctx context.Context, actor agency.Actor, agencyID ag
 
 // movedTo is the connection at the account that took a request by email up.
 func (h *Hub) movedTo(ctx context.Context, p agency.Profile) (agency.Profile, error) {
-	key := agency.At(p.MovedTo, p.Member.Account())
+	key := agency.AgencyAt(p.MovedTo, p.Member.Account())
 	read, err := h.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{key}})
 	if err != nil {
 		return agency.Profile{}, err

@@ -124,7 +124,7 @@ func (c *CountChange) count(p agency.Profile, by int) {
 func (d *decision) begun(key agency.ProfileKey) agency.Profile {
 	p := d.profile(key)
 	if p.Version == 0 {
-		pair := d.pair(agency.Between(key.Addressee, key.Member.Account()))
+		pair := d.pair(agency.PairKey{Addressee: key.Addressee, Agency: key.Member.Account()})
 		p.Request, p.Version = pair.Requests, pair.Versions
 	}
 	return p
@@ -132,7 +132,7 @@ func (d *decision) begun(key agency.ProfileKey) agency.Profile {
 
 // remember notes in the pair how far a profile that is being collected has come.
 func (d *decision) remember(p agency.Profile) {
-	pair := d.pair(agency.Between(p.Addressee, p.Member.Account()))
+	pair := d.pair(agency.PairKey{Addressee: p.Addressee, Agency: p.Member.Account()})
 	pair.Requests, pair.Versions = p.Request, p.Version
 	d.putPair(pair)
 }
@@ -257,7 +257,7 @@ func (d *decision) account(a agency.Account) agency.Account {
 func (d *decision) path(account, agencyID agency.AccountID) agency.Path {
 	return agency.Path{
 		Agency:     d.read.Account(agencyID),
-		Connection: d.profile(agency.At(account, agencyID)),
-		Staff:      d.profile(agency.At(agencyID, d.caller.ID())),
+		Connection: d.profile(agency.AgencyAt(account, agencyID)),
+		Staff:      d.profile(agency.PersonAt(agencyID, d.caller.ID())),
 	}
 }

@@ -51,10 +51,10 @@ func (h *Hub) DenyRequest(ctx context.Context, caller agency.Caller, id, agencyI
 // denial and a revocation hold the agency off for a while, an acceptance ends
 // that.
 func (h *Hub) decide(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, step agency.Step, block bool) (agency.Profile, error) {
-	key := agency.At(id, agencyID)
+	key := agency.AgencyAt(id, agencyID)
 	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{agencyID}})
 	// The account's own pair and that of the person who decides.
-	pairs := []agency.PairKey{agency.Between(id, agencyID), agency.Between(caller.ID(), agencyID)}
+	pairs := []agency.PairKey{agency.AccountPair(id, agencyID), agency.PersonPair(caller.ID(), agencyID)}
 	if step.Do != agency.Restrict {
 		want = want.and(Want{Pairs: pairs})
 	}
@@ -135,8 +135,8 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agen
 		return agency.Profile{}, agency.InvalidField("body.account", "This is the agency's own account.")
 	}
 	caller := agency.Caller{Actor: actor}
-	asked, there := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}, agency.At(account, agencyID)
-	pairs := []agency.PairKey{agency.Between(account, agencyID), agency.Between(actor.ID(), agencyID)}
+	asked, there := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}, agency.AgencyAt(account, agencyID)
+	pairs := []agency.PairKey{agency.AccountPair(account, agencyID), agency.PersonPair(actor.ID(), agencyID)}
 	want := wantStanding(caller, account).and(Want{
 		Accounts: []agency.AccountID{agencyID}, Profiles: []agency.ProfileKey{asked, there}, Pairs: pairs,
 	})
@@ -224,7 +224,7 @@ func (h *Hub) DenyRequestByID(ctx context.Context, actor agency.Actor, id agency
 		return h.DenyRequest(ctx, caller, account, agencyID, block)
 	}
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
-	pairs := []agency.PairKey{agency.Between(actor.ID(), agencyID)}
+	pairs := []agency.PairKey{agency.PersonPair(actor.ID(), agencyID)}
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
 	var p agency.Profile
 	err := h.command(ctx, &caller, want, func(d *decision) error {

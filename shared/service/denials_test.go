@@ -46,14 +46,14 @@ func TestWhatHoldsAnAgencyOff(t *testing.T) {
 		{name: "leave", before: (*world).connected, do: func(w *world) error { return second(w.LeaveAccount(ctx, w.gil, w.agency, w.con)) },
 			events: []string{"connection.left"}},
 		{name: "expire", before: func(w *world) *world { w.pending().advance(lifetime); return w }, do: func(w *world) error {
-			return second(w.TickProfile(ctx, agency.At(w.client, w.agency)))
+			return second(w.TickProfile(ctx, agency.AgencyAt(w.client, w.agency)))
 		}, events: []string{"connection.expired"}},
 		{name: "lapse", before: func(w *world) *world {
 			w.connected()
 			w.ends(day)
 			w.advance(day)
 			return w
-		}, do: func(w *world) error { return second(w.TickProfile(ctx, agency.At(w.client, w.agency))) }, events: []string{"connection.lapsed"}},
+		}, do: func(w *world) error { return second(w.TickProfile(ctx, agency.AgencyAt(w.client, w.agency))) }, events: []string{"connection.lapsed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := tt.before(newWorld(t))
@@ -470,7 +470,7 @@ func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 			t.Fatalf("still there: %+v", p)
 		}
 	}
-	at := agency.At(w.client, w.agency)
+	at := agency.AgencyAt(w.client, w.agency)
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
 	must[agency.Profile](t)(w.request())

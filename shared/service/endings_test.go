@@ -455,7 +455,7 @@ func TestWhoIsErasedOwnsNothing(t *testing.T) {
 	}
 	for _, id := range []agency.AccountID{w.client, shop} {
 		diff(t, "owners", 1, w.owners(id))
-		diff(t, "her profile", agency.Ended, w.profile(agency.At(id, w.ann.ID())).Status)
+		diff(t, "her profile", agency.Ended, w.profile(agency.PersonAt(id, w.ann.ID())).Status)
 		for name, err := range map[string]error{
 			"leaving":  second(w.RemoveMember(ctx, as(w.bob), id, agency.Party(w.bob.ID()), false)),
 			"demoting": second(w.ChangeMember(ctx, as(w.bob), id, agency.Party(w.bob.ID()), service.MemberChange{Role: agency.Admin})),
@@ -517,7 +517,7 @@ func TestErasingStopsAtALastOwner(t *testing.T) {
 		w.advance(time.Hour)
 	}
 	diff(t, "owners", 1, w.owners(w.client))
-	diff(t, "in the agency", agency.Ended, w.profile(agency.At(w.agency, w.ann.ID())).Status)
+	diff(t, "in the agency", agency.Ended, w.profile(agency.PersonAt(w.agency, w.ann.ID())).Status)
 	diff(t, "where the address stands", []string{
 		"ACCT#" + string(w.client) + " TEAM#" + string(w.ann.ID()),
 	}, w.addressed(t, w.ann))
@@ -546,7 +546,7 @@ func TestInvitedWhileBeingErased(t *testing.T) {
 		must[service.Ticked](t)(w.TickPerson(ctx, w.eve.ID()))
 		w.advance(5 * time.Minute)
 	}
-	diff(t, "invited, and ended", agency.Ended, w.profile(agency.At(w.client, w.eve.ID())).Status)
+	diff(t, "invited, and ended", agency.Ended, w.profile(agency.PersonAt(w.client, w.eve.ID())).Status)
 	diff(t, "where the address stands", 0, len(w.addressed(t, w.eve)))
 	w.collected = true
 	w.audit(t)

@@ -50,7 +50,7 @@ func (h *Hub) EraseMe(ctx context.Context, actor agency.Actor) error {
 	// owner too.
 	want.Accounts = want.Accounts[:min(len(want.Accounts), pageSize)]
 	for _, id := range want.Accounts {
-		want.Profiles = append(want.Profiles, agency.At(id, actor.ID()))
+		want.Profiles = append(want.Profiles, agency.PersonAt(id, actor.ID()))
 	}
 	return h.command(ctx, &caller, want, func(d *decision) error {
 		me := d.read.Person(actor.ID())

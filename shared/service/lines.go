@@ -55,14 +55,14 @@ func wantNames(e agency.Event, c agency.Caller) Want {
 	var w Want
 	for _, team := range e.Teams() {
 		w.Accounts = append(w.Accounts, team)
-		w.Profiles = append(w.Profiles, agency.At(team, c.ID()))
+		w.Profiles = append(w.Profiles, agency.PersonAt(team, c.ID()))
 		for _, person := range e.People() {
-			w.Profiles = append(w.Profiles, agency.At(team, person))
+			w.Profiles = append(w.Profiles, agency.PersonAt(team, person))
 		}
 	}
 	if c.As != "" {
 		w.Accounts = append(w.Accounts, c.As)
-		w.Profiles = append(w.Profiles, agency.At(c.As, c.ID()))
+		w.Profiles = append(w.Profiles, agency.PersonAt(c.As, c.ID()))
 	}
 	if agencyID := e.ConcernedAgency(); agencyID != "" {
 		w.Accounts = append(w.Accounts, agencyID)
@@ -85,7 +85,7 @@ func (r reader) sees(team agency.AccountID) bool {
 }
 
 func (r reader) manages(id agency.AccountID) bool {
-	own := r.read.Profile(agency.At(id, r.caller.ID()))
+	own := r.read.Profile(agency.PersonAt(id, r.caller.ID()))
 	active := own.StatusAt(r.now) == agency.Active && !own.IsBoundToAnother(r.caller.Actor)
 	return active && (own.Role == agency.Owner || own.Role == agency.Admin)
 }
@@ -96,7 +96,7 @@ func (r reader) address(e agency.Event, person agency.PersonID) string {
 		return ""
 	}
 	for _, team := range e.Teams() {
-		if p := r.read.Profile(agency.At(team, person)); p.Email != "" && r.sees(team) {
+		if p := r.read.Profile(agency.PersonAt(team, person)); p.Email != "" && r.sees(team) {
 			return p.Email
 		}
 	}

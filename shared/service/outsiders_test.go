@@ -84,7 +84,7 @@ func TestEndDatesThatCannotBeKeptAreRefused(t *testing.T) {
 	first := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &exact}))
 	again := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &exact}))
 	diff(t, "the same end date again", first, again)
-	diff(t, "as it is kept", first.Until, w.profile(agency.At(w.client, w.agency)).Until)
+	diff(t, "as it is kept", first.Until, w.profile(agency.AgencyAt(w.client, w.agency)).Until)
 }
 
 // A setting that moves a due mark moves the marks that were made before, too:
@@ -92,7 +92,7 @@ func TestEndDatesThatCannotBeKeptAreRefused(t *testing.T) {
 func TestADueMarkFollowsItsSetting(t *testing.T) {
 	w := newWorld(t).pending()
 	must[agency.Profile](t)(w.WithdrawRequest(t.Context(), w.gil, w.agency, w.con))
-	key := agency.At(w.client, w.agency)
+	key := agency.AgencyAt(w.client, w.agency)
 	old := w.profile(key).DueAt
 	w.Rules.Retention = 365 * day
 	w.advance(old.Sub(w.now))

@@ -37,9 +37,9 @@ func (h *Hub) RegisterAccount(ctx context.Context, by agency.Platform, id agency
 	if err != nil {
 		return agency.Account{}, err
 	}
-	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.At(id, person)}, People: []agency.PersonID{person}}
+	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}}
 	for _, owner := range owners {
-		want = want.and(Want{Profiles: []agency.ProfileKey{agency.At(id, owner)}, People: []agency.PersonID{owner}})
+		want = want.and(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, owner)}, People: []agency.PersonID{owner}})
 	}
 	var account agency.Account
 	err = h.command(ctx, nil, want, func(d *decision) error {
@@ -119,7 +119,7 @@ func (d *decision) registerNew(id agency.AccountID, in Registration) (agency.Acc
 	account := d.newAccount(id, in.Name, agency.ClientOwned, plan, "")
 	account.Owners = 1
 	d.Accounts = append(d.Accounts, account)
-	first := d.read.Profile(agency.At(id, owner))
+	first := d.read.Profile(agency.PersonAt(id, owner))
 	first.Email, first.AccountName, first.Ownership, first.Subscription = in.OwnerEmail, in.Name, agency.ClientOwned, account.Subscription.Summary()
 	first, err := d.apply(first, agency.Step{Do: agency.Open, By: agency.SelfSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
 	if err != nil {
@@ -152,7 +152,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 		d.putAccount(&account)
 		d.accountEvent(agency.AccountRenamed, account, agency.State{Name: was}, agency.State{Name: in.Name})
 	}
-	own := d.profile(agency.At(account.ID, agency.NewPersonID(in.OwnerEmail)))
+	own := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(in.OwnerEmail)))
 	if d.decides(own) {
 		if account.Owners == 1 && own.Subject != "" {
 			was := own
@@ -165,7 +165,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	}
 	still := 0
 	for _, id := range owners {
-		p := d.profile(agency.At(account.ID, id))
+		p := d.profile(agency.PersonAt(account.ID, id))
 		if d.decides(p) {
 			return account, agency.Refuse(agency.Conflict, "This account has another owner. Whoever owns it sees to its team.")
 		}

@@ -147,7 +147,7 @@ func TestAcceptAtItsExpiry(t *testing.T) {
 		func(w *world) error { return second(w.accept(w.ann, 1)) },
 		func(w *world) error {
 			w.advance(time.Millisecond)
-			done, err := w.TickProfile(w.t.Context(), agency.At(w.client, w.agency))
+			done, err := w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))
 			if done == "" && err == nil {
 				return &agency.Error{Code: agency.NotPending}
 			}

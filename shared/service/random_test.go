@@ -129,8 +129,8 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 	caller.Actor = by
 	con := agency.NewConnectionID(agency.Party(id), of)
 	request := 1 + r.IntN(3)
-	if read, err := h.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{agency.At(id, of)}}); err == nil && r.IntN(5) > 0 {
-		request = read.Profile(agency.At(id, of)).Request
+	if read, err := h.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{agency.AgencyAt(id, of)}}); err == nil && r.IntN(5) > 0 {
+		request = read.Profile(agency.AgencyAt(id, of)).Request
 	}
 	areas := pick(r, []agency.Areas{viewPages, editPages, editAll})
 	role := pick(r, []agency.Role{agency.Owner, agency.Admin, agency.Member})
@@ -248,7 +248,7 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 		if r.IntN(2) == 0 {
 			return second(h.ResendRequest(ctx, staff, of, con))
 		}
-		return second(h.TickProfile(ctx, agency.At(id, of)))
+		return second(h.TickProfile(ctx, agency.AgencyAt(id, of)))
 	}
 }
 

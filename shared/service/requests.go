@@ -32,7 +32,7 @@ func (h *Hub) Details(ctx context.Context, requests ...agency.Profile) ([]Reques
 	}
 	var want Want
 	for _, p := range requests {
-		asker := Want{Profiles: []agency.ProfileKey{agency.At(p.Member.Account(), p.RequestedBy)}}
+		asker := Want{Profiles: []agency.ProfileKey{agency.PersonAt(p.Member.Account(), p.RequestedBy)}}
 		if account := p.Account(); account != "" {
 			asker.Accounts = []agency.AccountID{account}
 		}
@@ -45,7 +45,7 @@ func (h *Hub) Details(ctx context.Context, requests ...agency.Profile) ([]Reques
 	details := make([]RequestDetail, len(requests))
 	for i, p := range requests {
 		details[i] = RequestDetail{Profile: p, To: read.Account(p.Account())}
-		if by := read.Profile(agency.At(p.Member.Account(), p.RequestedBy)); by.StatusAt(h.Now()) == agency.Active {
+		if by := read.Profile(agency.PersonAt(p.Member.Account(), p.RequestedBy)); by.StatusAt(h.Now()) == agency.Active {
 			details[i].By = by.Email
 		}
 	}

@@ -270,12 +270,12 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 		{"revoke", (*world).connected, func(w *world) error { return second(w.revoke()) }, command},
 		{"leave", (*world).connected, func(w *world) error { return second(w.LeaveAccount(w.t.Context(), w.gil, w.agency, w.con)) }, command},
 		{"expire", func(w *world) *world { w.pending().advance(lifetime); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"expire what has time", (*world).pending, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, check},
-		{"expire nothing", fresh, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency))) }, check},
+		{"expire nothing", fresh, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))) }, check},
 
 		{"request by email", fresh, func(w *world) error { return second(w.ask(w.ann)) }, command},
 		{"resend by email", func(w *world) *world { w.mailed().advance(day); return w }, func(w *world) error {
@@ -324,20 +324,20 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 			return w
 		}, func(w *world) error { return second(w.SwitchHubOff(w.t.Context(), w.ann, w.client)) }, command},
 		{"remind", func(w *world) *world { w.pending().advance(11 * day); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"warn", func(w *world) *world { w.connected().ends(10 * day); w.advance(3 * day); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"lapse", func(w *world) *world { w.connected().ends(day); w.advance(day); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency)))
+			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"collect", func(w *world) *world {
 			must[agency.Profile](w.t)(w.connected().revoke())
 			w.advance(90 * day)
 			w.collected = true
 			return w
-		}, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.At(w.client, w.agency))) }, command},
+		}, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))) }, command},
 		// The exceptions: an erasing begins by looking for what would stop it.
 		{"erase me", fresh, func(w *world) error { return w.EraseMe(w.t.Context(), w.mem) }, calls{"Query": 1, "BatchGetItem": 1, "TransactWriteItems": 1}},
 		{"erase me, an owner", func(w *world) *world { w.let(w.ann, w.client, w.bob, agency.Owner); return w }, func(w *world) error {
@@ -444,7 +444,7 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 	eve := w.eve
 	w.let(w.ann, w.client, eve, agency.Admin)
 	bound := func() agency.Profile {
-		key := agency.At(w.client, eve.ID())
+		key := agency.PersonAt(w.client, eve.ID())
 		return must[service.Snapshot](t)(w.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{key}})).Profile(key)
 	}
 	if p := bound(); p.Subject != "" || p.Issuer != "" {
@@ -571,7 +571,7 @@ func TestListsLeaveOutWhatTheClockHasEnded(t *testing.T) {
 	w.advance(time.Millisecond)
 	diff(t, "pending, past its time", 0, count(agency.Pending))
 	for range 2 {
-		must[service.Ticked](t)(w.TickProfile(ctx, agency.At(w.client, w.agency)))
+		must[service.Ticked](t)(w.TickProfile(ctx, agency.AgencyAt(w.client, w.agency)))
 	}
 	diff(t, "expired", 1, count(agency.Expired))
 	diff(t, "in any state", 2, count(""))

@@ -248,9 +248,9 @@ func TestWhatALimitMayBe(t *testing.T) {
 	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 	most := many[:90]
 	w.limit(w.gem, most...)
-	diff(t, "kept", most, w.profile(agency.At(w.agency, w.gem.ID())).Clients)
+	diff(t, "kept", most, w.profile(agency.PersonAt(w.agency, w.gem.ID())).Clients)
 	w.limit(w.gem)
-	if p := w.profile(agency.At(w.agency, w.gem.ID())); p.Clients == nil || len(p.Clients) != 0 {
+	if p := w.profile(agency.PersonAt(w.agency, w.gem.ID())); p.Clients == nil || len(p.Clients) != 0 {
 		t.Errorf("limited to none is %v", p.Clients)
 	}
 }
@@ -328,7 +328,7 @@ func TestEndDates(t *testing.T) {
 	if err := accept(nil, &until); err != nil {
 		t.Fatal(err)
 	}
-	key := agency.At(w.client, w.agency)
+	key := agency.AgencyAt(w.client, w.agency)
 	change := func(in service.MemberChange) agency.Profile {
 		t.Helper()
 		return must[agency.Profile](t)(w.ChangeMember(ctx, as(w.bob), w.client, agency.Party(w.agency), in))
@@ -399,7 +399,7 @@ func TestEndDates(t *testing.T) {
 // expiry are done once however many do it.
 func TestTheClockDoesThingsOnce(t *testing.T) {
 	w := newWorld(t).pending()
-	key := agency.At(w.client, w.agency)
+	key := agency.AgencyAt(w.client, w.agency)
 	for _, at := range []struct {
 		ahead time.Duration
 		did   service.Ticked

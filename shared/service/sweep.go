@@ -28,7 +28,7 @@ func (h *Hub) TickProfile(ctx context.Context, key agency.ProfileKey) (Ticked, e
 	var done Ticked
 	want := Want{Profiles: []agency.ProfileKey{key}}
 	if of := key.Member.Account(); of != "" {
-		want.Pairs = []agency.PairKey{agency.Between(key.Addressee, of)}
+		want.Pairs = []agency.PairKey{agency.PairKey{Addressee: key.Addressee, Agency: of}}
 	}
 	err := h.command(ctx, nil, want, func(d *decision) error {
 		done = Idle

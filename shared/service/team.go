@@ -21,11 +21,11 @@ func (h *Hub) Team(ctx context.Context, caller agency.Caller, id agency.AccountI
 		list.Items = slices.DeleteFunc(list.Items, agency.Profile.Hidden)
 		return list, err
 	}
-	read, err := h.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{agency.At(id, only)}})
+	read, err := h.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{agency.AgencyAt(id, only)}})
 	if err != nil {
 		return List[agency.Profile]{}, err
 	}
-	return List[agency.Profile]{Items: []agency.Profile{read.Profile(agency.At(id, only))}}, nil
+	return List[agency.Profile]{Items: []agency.Profile{read.Profile(agency.AgencyAt(id, only))}}, nil
 }
 
 // SeeMember answers one member of an account, in whatever state, to whoever sees
@@ -71,7 +71,7 @@ func (h *Hub) InvitePerson(ctx context.Context, caller agency.Caller, id agency.
 		return agency.Profile{}, false, err
 	}
 	person := agency.NewPersonID(email)
-	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{agency.At(id, person)}, People: []agency.PersonID{person}})
+	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
 	err = h.command(ctx, &caller, want, func(d *decision) error {
 		s, err := d.standAs(agency.ManagePersons, id)
 		if err != nil {
@@ -80,7 +80,7 @@ func (h *Hub) InvitePerson(ctx context.Context, caller agency.Caller, id agency.
 		if s.account.Ownership == agency.AgencyOwned && in.Role != agency.Member {
 			return agency.InvalidField("body.role", "In an account that an agency owns, every person is a member.")
 		}
-		if err := s.mayTouch(d.profile(agency.At(id, person)), in.Role); err != nil {
+		if err := s.mayTouch(d.profile(agency.PersonAt(id, person)), in.Role); err != nil {
 			return err
 		}
 		p, added, err = d.invite(s.account, email, in.Role, areas)
@@ -99,7 +99,7 @@ func (s standing) mayTouch(target agency.Profile, role agency.Role) error {
 
 // invite lets a person in; added tells whether they were not in before.
 func (d *decision) invite(account agency.Account, email string, role agency.Role, areas agency.Areas) (p agency.Profile, added bool, err error) {
-	was := d.profile(agency.At(account.ID, agency.NewPersonID(email)))
+	was := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(email)))
 	if err := d.mayOwn(was, role); err != nil {
 		return was, false, err
 	}

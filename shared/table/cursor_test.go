@@ -17,7 +17,7 @@ func TestForgedCursorsLeadNowhere(t *testing.T) {
 	active := query{index: "ByMember", pk: "memberPk", partition: string(account2), sk: "memberSk", from: "active#"}
 	every := query{index: "ByMember", pk: "memberPk", partition: string(account2), sk: "memberSk", from: "a", open: true}
 	mine := query{index: "ByMember", pk: "memberPk", partition: string(person1), sk: "memberSk"}
-	row := profileKey(agency.At(account1, account2))
+	row := profileKey(agency.AgencyAt(account1, account2))
 	for _, tt := range []struct {
 		name string
 		of   query
@@ -56,7 +56,7 @@ func TestForgedCursorsLeadNowhere(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	store := New(nil, "Hub")
 	q := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
-	good, err := store.cursor(q, profileKey(agency.At(account1, account2)).attributes())
+	good, err := store.cursor(q, profileKey(agency.AgencyAt(account1, account2)).attributes())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func FuzzCursor(f *testing.F) {
 func TestACursorTellsNothing(t *testing.T) {
 	store := New(nil, "Hub")
 	q := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
-	cursor, err := store.cursor(q, profileKey(agency.At(account1, account2)).attributes())
+	cursor, err := store.cursor(q, profileKey(agency.AgencyAt(account1, account2)).attributes())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestACursorTellsNothing(t *testing.T) {
 			t.Errorf("the cursor shows %q", secret)
 		}
 	}
-	if again, err := store.cursor(q, profileKey(agency.At(account1, account2)).attributes()); again != cursor || err != nil {
+	if again, err := store.cursor(q, profileKey(agency.AgencyAt(account1, account2)).attributes()); again != cursor || err != nil {
 		t.Errorf("one position has two cursors (%v)", err)
 	}
 	if _, err := New(nil, "Another").start(q, cursor); agency.CodeOf(err) != agency.Invalid {

@@ -92,7 +92,7 @@ func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
 	store := table.New(db, name)
 	later := noon.Add(24 * time.Hour)
 	p := agency.Profile{
-		ProfileKey: agency.At(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
+		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
 		ExpiresAt: noon.Add(time.Hour), Since: noon, MailedAt: later, Delivery: agency.Sent, Version: 5,
 	}
 	done := p

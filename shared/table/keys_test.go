@@ -22,7 +22,7 @@ var (
 
 func TestKeysComeApart(t *testing.T) {
 	for _, p := range []agency.ProfileKey{
-		agency.At(account1, account2), agency.At(account1, person1), {Addressee: agency.Party(person1), Member: agency.Party(account1)},
+		agency.AgencyAt(account1, account2), agency.PersonAt(account1, person1), {Addressee: agency.Party(person1), Member: agency.Party(account1)},
 	} {
 		k := profileKey(p)
 		if got, err := parseProfileKey(k.pk, k.sk); err != nil || got != p {
@@ -41,8 +41,8 @@ func TestKeysAreTheContract(t *testing.T) {
 	for want, got := range map[key]key{
 		{"ACCT#" + string(account1), "ACCT"}:                             accountKey(account1),
 		{"PERSON#" + string(person1), "PERSON"}:                          personKey(person1),
-		{"ACCT#" + string(account1), "TEAM#" + string(person1)}:          profileKey(agency.At(account1, person1)),
-		{"ACCT#" + string(account1), "TEAM#" + string(account2)}:         profileKey(agency.At(account1, account2)),
+		{"ACCT#" + string(account1), "TEAM#" + string(person1)}:          profileKey(agency.PersonAt(account1, person1)),
+		{"ACCT#" + string(account1), "TEAM#" + string(account2)}:         profileKey(agency.AgencyAt(account1, account2)),
 		{"PERSON#" + string(person1), "TEAM#" + string(account2)}:        profileKey(agency.ProfileKey{Addressee: agency.Party(person1), Member: agency.Party(account2)}),
 		{"ACCT#" + string(account1), "EVENT#01arz3ndektsv4rrffq69g5fav"}: eventKey(EventKey{agency.Party(account1), event1}),
 		{"MAIL#" + string(event1), "request#" + string(person1)}:         mailKey(outbox.MailKey{Event: event1, Kind: "request", Recipient: person1}),
@@ -132,8 +132,8 @@ func TestKeysAreTheirOwn(t *testing.T) {
 			add(personKey(people[i]), people[i])
 			add(countKey(accounts[i], nowSort), "count"+string(accounts[i]))
 			for j := range 2 {
-				add(profileKey(agency.At(accounts[i], accounts[j])), agency.At(accounts[i], accounts[j]))
-				add(profileKey(agency.At(accounts[i], people[j])), agency.At(accounts[i], people[j]))
+				add(profileKey(agency.AgencyAt(accounts[i], accounts[j])), agency.AgencyAt(accounts[i], accounts[j]))
+				add(profileKey(agency.PersonAt(accounts[i], people[j])), agency.PersonAt(accounts[i], people[j]))
 				mixed := agency.ProfileKey{Addressee: agency.Party(people[i]), Member: agency.Party(accounts[j])}
 				add(profileKey(mixed), mixed)
 				add(eventKey(EventKey{agency.Party(accounts[i]), events[j]}), EventKey{agency.Party(accounts[i]), events[j]})
@@ -173,7 +173,7 @@ func TestClientsAreOrderedByStatusAndName(t *testing.T) {
 		{Status: agency.Pending}, {Status: agency.Pending, AccountName: "Acme"}, {Status: agency.Active},
 		{Status: agency.Active, AccountName: "ÄPFEL"}, {Status: agency.Active, AccountName: "Beta"}, {Status: agency.Active, AccountName: "acme"},
 	} {
-		p.ProfileKey = agency.At(account1, account2)
+		p.ProfileKey = agency.AgencyAt(account1, account2)
 		keys = append(keys, memberSort(p))
 	}
 	// What is folded is ordered by its bytes: who has no name yet stands between
@@ -183,7 +183,7 @@ func TestClientsAreOrderedByStatusAndName(t *testing.T) {
 	if !slices.Equal(keys, want) {
 		t.Errorf("%q", keys)
 	}
-	p := agency.Profile{ProfileKey: agency.At(account1, person1), Status: agency.Active, AccountName: "Acme"}
+	p := agency.Profile{ProfileKey: agency.PersonAt(account1, person1), Status: agency.Active, AccountName: "Acme"}
 	if memberSort(p) != "acme" {
 		t.Errorf("a person's is %q", memberSort(p))
 	}

@@ -34,7 +34,7 @@ func newListed(t *testing.T) listed {
 		client := account((n * 7) % 11)
 		status := []agency.Status{agency.Active, agency.Pending, agency.Revoked}[n%3]
 		c.Profiles = append(c.Profiles, agency.Profile{
-			ProfileKey: agency.At(client.ID, l.agency), Status: status, AccountName: client.Name, Ownership: agency.ClientOwned,
+			ProfileKey: agency.AgencyAt(client.ID, l.agency), Status: status, AccountName: client.Name, Ownership: agency.ClientOwned,
 			ExpiresAt: noon.Add(time.Hour), Since: noon, Version: 1,
 		})
 		mine := member(client, person(100))
@@ -50,7 +50,7 @@ func newListed(t *testing.T) listed {
 		}
 		c.Events = append(c.Events, event(n, agency.Party(l.account), of, noon.Add(time.Duration(n)*time.Second)))
 	}
-	c.Profiles = append(c.Profiles, agency.Profile{ProfileKey: agency.At(l.account, l.agency), Status: agency.Denied, Ownership: agency.ClientOwned, Since: noon, Version: 1})
+	c.Profiles = append(c.Profiles, agency.Profile{ProfileKey: agency.AgencyAt(l.account, l.agency), Status: agency.Denied, Ownership: agency.ClientOwned, Since: noon, Version: 1})
 	put(t, l.store, c)
 	return l
 }

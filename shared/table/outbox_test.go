@@ -188,7 +188,7 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	p := agency.Profile{
-		ProfileKey: agency.At(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
+		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
 		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting, Version: 5,
 	}
 	put(t, store, service.Changes{Profiles: []agency.Profile{p}})
@@ -222,7 +222,7 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 			t.Errorf("%s of request %d: %s", tt.delivery, tt.request, diff)
 		}
 	}
-	if err := store.SetDelivery(t.Context(), agency.At(account(3).ID, account(2).ID), 1, agency.Sent, nil); err != nil {
+	if err := store.SetDelivery(t.Context(), agency.AgencyAt(account(3).ID, account(2).ID), 1, agency.Sent, nil); err != nil {
 		t.Fatal(err)
 	}
 	if all := testbed.Items(t, db, name); len(all) != 1 {
@@ -243,7 +243,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 		at := noon.Add(time.Duration((n*37)%many) * time.Second)
 		if n%3 == 0 {
 			c.Profiles = append(c.Profiles, agency.Profile{
-				ProfileKey: agency.At(account(n).ID, account(1000).ID), Status: agency.Pending, Ownership: agency.ClientOwned, ExpiresAt: at, DueAt: at, Since: noon, Version: 1,
+				ProfileKey: agency.AgencyAt(account(n).ID, account(1000).ID), Status: agency.Pending, Ownership: agency.ClientOwned, ExpiresAt: at, DueAt: at, Since: noon, Version: 1,
 			})
 		} else {
 			e := event(n, agency.Party(account(n).ID), "", noon)
@@ -256,7 +256,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 	}
 	// Neither what has ended nor what has been told is due, whenever.
 	c.Profiles = append(c.Profiles, agency.Profile{
-		ProfileKey: agency.At(account(1).ID, account(1001).ID), Status: agency.Expired, Ownership: agency.ClientOwned, ExpiresAt: noon, Since: noon, Version: 1,
+		ProfileKey: agency.AgencyAt(account(1).ID, account(1001).ID), Status: agency.Expired, Ownership: agency.ClientOwned, ExpiresAt: noon, Since: noon, Version: 1,
 	})
 	told := event(2000, agency.Party(account(1).ID), "", noon)
 	told.WakeAt = time.Time{}

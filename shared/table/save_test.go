@@ -40,7 +40,7 @@ func pairOf(a agency.Account, version int) agency.Pair {
 
 func member(a agency.Account, p agency.Person) agency.Profile {
 	return agency.Profile{
-		ProfileKey: agency.At(a.ID, p.ID), Status: agency.Active, Role: agency.Owner, Areas: agency.Areas{"pages": agency.Edit}, Email: p.Email,
+		ProfileKey: agency.PersonAt(a.ID, p.ID), Status: agency.Active, Role: agency.Owner, Areas: agency.Areas{"pages": agency.Edit}, Email: p.Email,
 		AccountName: a.Name, Ownership: a.Ownership, Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour)}, Since: noon, Version: 1,
 	}
 }

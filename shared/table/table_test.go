@@ -26,18 +26,18 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	}
 	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Email: "a@b.test", Teams: []agency.AccountID{account.ID}, Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
 	profile := agency.Profile{
-		ProfileKey: agency.At(account.ID, agency.NewAccountID("y", "2")), Status: agency.Pending, Areas: agency.Areas{"pages": agency.Edit},
+		ProfileKey: agency.AgencyAt(account.ID, agency.NewAccountID("y", "2")), Status: agency.Pending, Areas: agency.Areas{"pages": agency.Edit},
 		Name: "Agency", Ownership: agency.ClientOwned, Request: 3, Message: "m", RequestedBy: person.ID, RequestedAt: noon,
 		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting,
 		Resends: 2, MailedAt: noon.Add(time.Second), Reached: []agency.PersonID{person.ID}, RemindAt: noon.Add(time.Minute), DueAt: noon.Add(time.Minute), Muted: true, Version: 1,
 	}
 	member := agency.Profile{
-		ProfileKey: agency.At(account.ID, person.ID), Status: agency.Active, Role: agency.Owner, Email: person.Email, AccountName: "Näme",
+		ProfileKey: agency.PersonAt(account.ID, person.ID), Status: agency.Active, Role: agency.Owner, Email: person.Email, AccountName: "Näme",
 		Ownership: agency.ClientOwned, Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour)}, Since: noon, Until: noon.Add(time.Minute), Issuer: "i", Subject: "s", Version: 1,
 	}
 	limited, unassigned := member, member
-	limited.ProfileKey, limited.Clients = agency.At(account.ID, agency.NewPersonID("c@d.test")), []agency.AccountID{account.ID}
-	unassigned.ProfileKey, unassigned.Clients = agency.At(account.ID, agency.NewPersonID("e@f.test")), []agency.AccountID{}
+	limited.ProfileKey, limited.Clients = agency.PersonAt(account.ID, agency.NewPersonID("c@d.test")), []agency.AccountID{account.ID}
+	unassigned.ProfileKey, unassigned.Clients = agency.PersonAt(account.ID, agency.NewPersonID("e@f.test")), []agency.AccountID{}
 	// By email, and taken up since.
 	moved := agency.Profile{
 		ProfileKey: agency.ProfileKey{Addressee: agency.Party(person.ID), Member: profile.Member}, Status: agency.Moved, Areas: agency.Areas{"pages": agency.Edit},
