@@ -12,7 +12,7 @@ import (
 )
 
 // api is what this function serves: the access check, the hot path.
-func api(hub *service.Hub) *rest.API {
+func api(svc *service.Service) *rest.API {
 	a := rest.New("access")
 	rest.Handle(a, huma.Operation{
 		OperationID: "check-access", Method: http.MethodGet, Path: "/v1/accounts/{account}/access", Tags: []string{"access"},
@@ -21,7 +21,7 @@ func api(hub *service.Hub) *rest.API {
 			"without, at your own and through every agency that you work for. A well-formed id is always answered with 200.",
 	}, func(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*output, error) {
 		caller, account := in.Caller(actor)
-		access, err := hub.CheckAccess(ctx, caller, account)
+		access, err := svc.CheckAccess(ctx, caller, account)
 		if err != nil {
 			return nil, err
 		}

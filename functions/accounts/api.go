@@ -14,9 +14,9 @@ import (
 
 // api is what this function serves: opening, creating, listing, reading and
 // renaming accounts, and what happened in them.
-func api(hub *service.Hub) *rest.API {
+func api(svc *service.Service) *rest.API {
 	a := rest.New("accounts")
-	h := handlers{hub}
+	h := handlers{svc}
 	rest.Handle(a, huma.Operation{
 		OperationID: "see-me", Method: http.MethodGet, Path: "/v1/me", Tags: []string{"accounts"},
 		Summary: "See who you are to the hub", Description: "Mail to you that was held back, because your address bounced or complained, goes out again from now on.",
@@ -73,7 +73,7 @@ func api(hub *service.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *service.Hub }
+type handlers struct{ svc *service.Service }
 
 type accountOutput struct{ Body rest.Account }
 
@@ -81,7 +81,7 @@ func (h handlers) account(v service.AccountView, err error) (*accountOutput, err
 	if err != nil {
 		return nil, err
 	}
-	return &accountOutput{rest.NewAccount(h.hub, v)}, nil
+	return &accountOutput{rest.NewAccount(h.svc, v)}, nil
 }
 
 type meOutput struct {
@@ -95,7 +95,7 @@ type meOutput struct {
 }
 
 func (h handlers) me(ctx context.Context, actor agency.Actor, _ *struct{}) (*meOutput, error) {
-	me, err := h.hub.Me(ctx, actor)
+	me, err := h.svc.Me(ctx, actor)
 	out := &meOutput{}
 	out.Body.ID, out.Body.Email = string(me.ID), me.Email
 	out.Body.Suppressed, out.Body.SuppressedAt = rest.Optional(me.Suppression.Reason), rest.OptionalTime(me.Suppression.At)
@@ -110,7 +110,7 @@ type openInput struct {
 }
 
 func (h handlers) open(ctx context.Context, actor agency.Actor, in *openInput) (*accountOutput, error) {
-	return h.account(h.hub.OpenAccount(ctx, actor, in.Key, in.Body.Name))
+	return h.account(h.svc.OpenAccount(ctx, actor, in.Key, in.Body.Name))
 }
 
 type createInput struct {
@@ -136,26 +136,26 @@ func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInpu
 	if c := in.Body.Client; c != nil {
 		account.Client = &service.NewClient{Email: c.Email, Areas: agency.Areas(c.Areas)}
 	}
-	return h.account(h.hub.CreateAccount(ctx, actor, agency.AccountID(in.Agency), in.Key, account))
+	return h.account(h.svc.CreateAccount(ctx, actor, agency.AccountID(in.Agency), in.Key, account))
 }
 
 type listOutput[T any] struct{ Body rest.List[T] }
 
 func (h handlers) mine(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*listOutput[rest.Account], error) {
-	page, err := h.hub.MyAccounts(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.svc.MyAccounts(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
 	var items []rest.Account
 	for _, v := range page.Items {
-		items = append(items, rest.NewAccount(h.hub, v))
+		items = append(items, rest.NewAccount(h.svc, v))
 	}
 	return &listOutput[rest.Account]{rest.NewList(items, page.Next)}, nil
 }
 
 func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*accountOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.account(h.hub.SeeAccount(ctx, caller, account))
+	return h.account(h.svc.GetAccount(ctx, caller, account))
 }
 
 type renameInput struct {
@@ -167,7 +167,7 @@ type renameInput struct {
 
 func (h handlers) rename(ctx context.Context, actor agency.Actor, in *renameInput) (*accountOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.account(h.hub.RenameAccount(ctx, caller, account, in.Body.Name))
+	return h.account(h.svc.RenameAccount(ctx, caller, account, in.Body.Name))
 }
 
 type accountInput struct {
@@ -175,20 +175,20 @@ type accountInput struct {
 }
 
 func (h handlers) switchHubOn(ctx context.Context, actor agency.Actor, in *accountInput) (*accountOutput, error) {
-	return h.account(h.hub.SwitchHubOn(ctx, actor, agency.AccountID(in.Account)))
+	return h.account(h.svc.SwitchAgencyOn(ctx, actor, agency.AccountID(in.Account)))
 }
 
 func (h handlers) switchHubOff(ctx context.Context, actor agency.Actor, in *accountInput) (*accountOutput, error) {
-	return h.account(h.hub.SwitchHubOff(ctx, actor, agency.AccountID(in.Account)))
+	return h.account(h.svc.SwitchAgencyOff(ctx, actor, agency.AccountID(in.Account)))
 }
 
 func (h handlers) close(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*accountOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.account(h.hub.CloseAccount(ctx, caller, account))
+	return h.account(h.svc.CloseAccount(ctx, caller, account))
 }
 
 func (h handlers) erase(ctx context.Context, actor agency.Actor, _ *struct{}) (*struct{}, error) {
-	return nil, h.hub.EraseMe(ctx, actor)
+	return nil, h.svc.EraseMe(ctx, actor)
 }
 
 type activityInput struct {
@@ -247,7 +247,7 @@ func newLine(e agency.Event) Line {
 
 func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*listOutput[Line], error) {
 	caller, account := in.Caller(actor)
-	page, err := h.hub.AccountActivity(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.svc.AccountActivity(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +268,7 @@ type clientLine struct {
 
 func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *agencyActivityInput) (*listOutput[clientLine], error) {
 	of := agency.AccountID(in.Agency)
-	page, err := h.hub.AgencyActivity(ctx, actor, of, service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.svc.AgencyActivity(ctx, actor, of, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -309,13 +309,13 @@ type clientCounts struct {
 
 func (h handlers) clients(ctx context.Context, actor agency.Actor, in *clientsInput) (*clientsOutput, error) {
 	filter := service.ClientFilter{Status: agency.Status(in.Status), Prefix: in.Prefix}
-	page, counts, err := h.hub.Clients(ctx, actor, agency.AccountID(in.Agency), filter, service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, counts, err := h.svc.Clients(ctx, actor, agency.AccountID(in.Agency), filter, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
 	var items []rest.Connection
 	for _, p := range page.Items {
-		items = append(items, rest.NewConnection(h.hub, p))
+		items = append(items, rest.NewConnection(h.svc, p))
 	}
 	out := &clientsOutput{}
 	out.Body.List, out.Body.Counts = rest.NewList(items, page.Next), clientCounts(counts)

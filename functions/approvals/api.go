@@ -13,9 +13,9 @@ import (
 )
 
 // api is what this function serves.
-func api(hub *service.Hub) *rest.API {
+func api(svc *service.Service) *rest.API {
 	a := rest.New("approvals")
-	h := handlers{hub}
+	h := handlers{svc}
 	const member = "/v1/accounts/{account}/team/{member}"
 	tags := []string{"approvals"}
 	rest.Handle(a, huma.Operation{
@@ -64,7 +64,7 @@ func api(hub *service.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *service.Hub }
+type handlers struct{ svc *service.Service }
 
 type connectionOutput struct{ Body rest.Connection }
 
@@ -72,7 +72,7 @@ func (h handlers) connection(p agency.Profile, err error) (*connectionOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &connectionOutput{rest.NewConnection(h.hub, p)}, nil
+	return &connectionOutput{rest.NewConnection(h.svc, p)}, nil
 }
 
 type acceptInput struct {
@@ -91,13 +91,13 @@ type Acceptance struct {
 	Until   *time.Time `json:"until" required:"false" doc:"When the access ends by itself; null for never."`
 }
 
-func (in Acceptance) terms() service.Acceptance {
-	return service.Acceptance{Request: in.Request, Areas: agency.Areas(in.Areas), Until: in.Until}
+func (in Acceptance) terms() service.Grant {
+	return service.Grant{Request: in.Request, Areas: agency.Areas(in.Areas), Until: in.Until}
 }
 
 func (h handlers) accept(ctx context.Context, actor agency.Actor, in *acceptInput) (*connectionOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.connection(h.hub.AcceptRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.terms()))
+	return h.connection(h.svc.AcceptRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.terms()))
 }
 
 type denyInput struct {
@@ -114,7 +114,7 @@ func (d *denial) blocks() bool { return d != nil && d.Block }
 
 func (h handlers) deny(ctx context.Context, actor agency.Actor, in *denyInput) (*connectionOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.connection(h.hub.DenyRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.blocks()))
+	return h.connection(h.svc.DenyRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.blocks()))
 }
 
 type memberInput struct {
@@ -136,7 +136,7 @@ func allowed(was bool, err error) (*allowedOutput, error) {
 
 func (h handlers) unblock(ctx context.Context, actor agency.Actor, in *memberInput) (*allowedOutput, error) {
 	caller, account := in.Caller(actor)
-	return allowed(h.hub.Unblock(ctx, caller, account, agency.AccountID(in.Member)))
+	return allowed(h.svc.Unblock(ctx, caller, account, agency.AccountID(in.Member)))
 }
 
 type blocksInput struct {
@@ -159,23 +159,23 @@ func blocks(list service.List[service.Block], err error) (*blocksOutput, error) 
 
 func (h handlers) accountBlocks(ctx context.Context, actor agency.Actor, in *blocksInput) (*blocksOutput, error) {
 	caller, account := in.Caller(actor)
-	return blocks(h.hub.AccountBlocks(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
+	return blocks(h.svc.AccountBlocks(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
 }
 
 func (h handlers) myBlocks(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*blocksOutput, error) {
-	return blocks(h.hub.MyBlocks(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
+	return blocks(h.svc.MyBlocks(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
 }
 
 type requestsOutput struct{ Body rest.List[rest.Connection] }
 
 func (h handlers) requests(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*requestsOutput, error) {
-	list, err := h.hub.MyRequests(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	list, err := h.svc.MyRequests(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
 	var items []rest.Connection
 	for _, p := range list.Items {
-		items = append(items, rest.NewConnection(h.hub, p))
+		items = append(items, rest.NewConnection(h.svc, p))
 	}
 	return &requestsOutput{rest.NewList(items, list.Next)}, nil
 }
@@ -185,7 +185,7 @@ type requestInput struct {
 }
 
 func (h handlers) see(ctx context.Context, actor agency.Actor, in *requestInput) (*connectionOutput, error) {
-	return h.connection(h.hub.SeeRequest(ctx, actor, agency.ConnectionID(in.ID)))
+	return h.connection(h.svc.GetRequest(ctx, actor, agency.ConnectionID(in.ID)))
 }
 
 type acceptIntoInput struct {
@@ -197,7 +197,7 @@ type acceptIntoInput struct {
 }
 
 func (h handlers) acceptInto(ctx context.Context, actor agency.Actor, in *acceptIntoInput) (*connectionOutput, error) {
-	return h.connection(h.hub.AcceptRequestInto(ctx, actor, agency.ConnectionID(in.ID), agency.AccountID(in.Body.Account), in.Body.terms()))
+	return h.connection(h.svc.AcceptRequestInto(ctx, actor, agency.ConnectionID(in.ID), agency.AccountID(in.Body.Account), in.Body.terms()))
 }
 
 type denyByIDInput struct {
@@ -206,9 +206,9 @@ type denyByIDInput struct {
 }
 
 func (h handlers) denyByID(ctx context.Context, actor agency.Actor, in *denyByIDInput) (*connectionOutput, error) {
-	return h.connection(h.hub.DenyRequestByID(ctx, actor, agency.ConnectionID(in.ID), in.Body.blocks()))
+	return h.connection(h.svc.DenyRequestByID(ctx, actor, agency.ConnectionID(in.ID), in.Body.blocks()))
 }
 
 func (h handlers) unblockForMe(ctx context.Context, actor agency.Actor, in *requestInput) (*allowedOutput, error) {
-	return allowed(h.hub.UnblockForMe(ctx, actor, agency.ConnectionID(in.ID)))
+	return allowed(h.svc.UnblockForMe(ctx, actor, agency.ConnectionID(in.ID)))
 }

@@ -8,5 +8,5 @@ import (
 
 func main() {
 	cloud.Log()
-	rest.Serve(api, cloud.Hub)
+	rest.Serve(api, cloud.Service)
 }

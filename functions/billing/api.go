@@ -12,9 +12,9 @@ import (
 )
 
 // api is what this function serves: the subscription and the agency's bill.
-func api(hub *service.Hub) *rest.API {
+func api(svc *service.Service) *rest.API {
 	a := rest.New("billing")
-	h := handlers{hub}
+	h := handlers{svc}
 	const one = "/v1/accounts/{account}/subscription"
 	tags := []string{"billing"}
 	rest.Handle(a, huma.Operation{
@@ -44,7 +44,7 @@ func api(hub *service.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *service.Hub }
+type handlers struct{ svc *service.Service }
 
 // paidSubscription is what an account's payer pays for, and how much.
 type paidSubscription struct {
@@ -67,7 +67,7 @@ func (h handlers) subscription(v service.SubscriptionView, err error) (*subscrip
 
 func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*subscriptionOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.hub.SeeSubscription(ctx, caller, account))
+	return h.subscription(h.svc.GetSubscription(ctx, caller, account))
 }
 
 type planInput struct {
@@ -79,7 +79,7 @@ type planInput struct {
 
 func (h handlers) change(ctx context.Context, actor agency.Actor, in *planInput) (*subscriptionOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.hub.ChangePlan(ctx, caller, account, in.Body.Plan))
+	return h.subscription(h.svc.ChangePlan(ctx, caller, account, in.Body.Plan))
 }
 
 type cancelInput struct {
@@ -91,12 +91,12 @@ type cancelInput struct {
 
 func (h handlers) cancel(ctx context.Context, actor agency.Actor, in *cancelInput) (*subscriptionOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.hub.CancelSubscription(ctx, caller, account, in.Body != nil && in.Body.Now))
+	return h.subscription(h.svc.CancelSubscription(ctx, caller, account, in.Body != nil && in.Body.Now))
 }
 
 func (h handlers) resume(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*subscriptionOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.hub.ResumeSubscription(ctx, caller, account))
+	return h.subscription(h.svc.ResumeSubscription(ctx, caller, account))
 }
 
 type billInput struct {
@@ -123,7 +123,7 @@ type billLine struct {
 }
 
 func (h handlers) bill(ctx context.Context, actor agency.Actor, in *billInput) (*billOutput, error) {
-	bill, err := h.hub.Bill(ctx, actor, agency.AccountID(in.Agency), service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	bill, err := h.svc.Bill(ctx, actor, agency.AccountID(in.Agency), service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}

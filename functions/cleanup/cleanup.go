@@ -32,7 +32,7 @@ type due interface {
 }
 
 type cleaner struct {
-	hub   *service.Hub
+	svc   *service.Service
 	table due
 	meter cloud.Meter
 }
@@ -71,7 +71,7 @@ type report struct {
 // that something failed; what could be done is done all the same.
 func (c *cleaner) run(ctx context.Context) (report, error) {
 	r := report{Finished: true}
-	now := c.hub.Now().UTC()
+	now := c.svc.Now().UTC()
 	work, cancel := context.WithCancel(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
 		work, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
@@ -127,39 +127,39 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 		return err
 	}
 	switch done {
-	case service.DidExpire:
+	case service.OutcomeExpired:
 		r.Expired++
-	case service.DidLapse:
+	case service.OutcomeLapsed:
 		r.Lapsed++
-	case service.DidFreeze:
+	case service.OutcomeFrozen:
 		r.Frozen++
-	case service.DidRemind:
+	case service.OutcomeReminded:
 		r.Reminded++
-	case service.DidEnd:
+	case service.OutcomeEnded:
 		r.Ended++
-	case service.DidErase:
+	case service.OutcomeErased:
 		r.Erased++
-	case service.DidCollect:
+	case service.OutcomeCollected:
 		r.Collected++
 	case stopped:
 		r.Stopped++
-	case service.Idle:
+	case service.OutcomeNone:
 	}
 	return nil
 }
 
 // stopped is an erasing that waits for another owner.
-const stopped service.Ticked = "stopped"
+const stopped service.Outcome = "stopped"
 
 // tick does what the clock has come for.
-func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Ticked, err error) {
+func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Outcome, err error) {
 	switch {
 	case item.Account != "":
-		if done, err = c.hub.TickAccount(ctx, item.Account); err != nil {
+		if done, err = c.svc.SweepAccount(ctx, item.Account); err != nil {
 			return done, fmt.Errorf("at the account %s: %w", item.Account, err)
 		}
 	case item.Person != "":
-		done, err = c.hub.TickPerson(ctx, item.Person)
+		done, err = c.svc.SweepPerson(ctx, item.Person)
 		if agency.CodeOf(err) == agency.LastOwner {
 			// Nothing has failed: somebody must find these accounts another owner.
 			slog.WarnContext(ctx, "An erasing has stopped at a last owner.", "person", string(item.Person), "error", err.Error())
@@ -169,7 +169,7 @@ func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Ti
 			return done, fmt.Errorf("erasing %s: %w", item.Person, err)
 		}
 	default:
-		if done, err = c.hub.TickProfile(ctx, *item.Profile); err != nil {
+		if done, err = c.svc.SweepProfile(ctx, *item.Profile); err != nil {
 			return done, fmt.Errorf("at %s in %s: %w", item.Profile.Member, item.Profile.Addressee, err)
 		}
 	}
@@ -179,6 +179,6 @@ func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Ti
 // sleep is how long to leave an event alone after waking it: as long as it has
 // been waiting to be told, within bounds.
 func (c *cleaner) sleep(item table.DueItem, now time.Time) time.Duration {
-	least := c.hub.Rules.WakeAfter
+	least := c.svc.Rules.WakeAfter
 	return min(max(now.Sub(item.Since), least), max(longestSleep, least))
 }

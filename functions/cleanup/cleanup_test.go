@@ -38,7 +38,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	db, name := testbed.Table(t)
 	f := &fixture{store: table.New(db, name), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	hub := &service.Hub{
+	svc := &service.Service{
 		Store: f.store, Now: func() time.Time { return f.now },
 		Rules: rules.Rules(),
 		NewEventID: func(at time.Time) agency.EventID {
@@ -46,10 +46,10 @@ func newFixture(t *testing.T) *fixture {
 		},
 	}
 	f.metrics = &strings.Builder{}
-	f.cleaner = &cleaner{hub: hub, table: f.store, meter: cloud.NewMeter(f.metrics, hub.Now)}
+	f.cleaner = &cleaner{svc: svc, table: f.store, meter: cloud.NewMeter(f.metrics, svc.Now)}
 	f.ann = agency.NewActor("ann@agency.test", "issuer", "ann")
 	f.hubID = f.open(t, f.ann, "agency-key-0123456789")
-	if _, err := hub.SwitchHubOn(t.Context(), f.ann, f.hubID); err != nil {
+	if _, err := svc.SwitchAgencyOn(t.Context(), f.ann, f.hubID); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -57,7 +57,7 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) open(t *testing.T, actor agency.Actor, key string) agency.AccountID {
 	t.Helper()
-	view, err := f.hub.OpenAccount(t.Context(), actor, key, "An account")
+	view, err := f.svc.OpenAccount(t.Context(), actor, key, "An account")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func (f *fixture) open(t *testing.T, actor agency.Actor, key string) agency.Acco
 func (f *fixture) request(t *testing.T, n int) agency.Profile {
 	t.Helper()
 	account := f.open(t, agency.NewActor(fmt.Sprintf("c%d@client.test", n), "issuer", fmt.Sprint(n)), "client-key-0123456789")
-	p, err := f.hub.RequestConnection(t.Context(), f.ann, f.hubID, service.Ask{Account: account, Areas: agency.Areas{"pages": agency.Edit}})
+	p, err := f.svc.RequestConnection(t.Context(), f.ann, f.hubID, service.ConnectionRequest{Account: account, Areas: agency.Areas{"pages": agency.Edit}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func (f *fixture) tell(t *testing.T) {
 				t.Fatal(err)
 			}
 			if item.Event != nil {
-				if err := f.store.MarkTold(t.Context(), *item.Event); err != nil {
+				if err := f.store.MarkDone(t.Context(), *item.Event); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -119,7 +119,7 @@ func TestOverdueRequestsExpireOnce(t *testing.T) {
 		t.Errorf("a second run did something: %s", diff)
 	}
 	for _, was := range requests {
-		p, err := f.hub.SeeConnection(t.Context(), f.ann, f.hubID, was.ID())
+		p, err := f.svc.GetConnection(t.Context(), f.ann, f.hubID, was.ID())
 		if err != nil {
 			t.Fatal(err)
 		}

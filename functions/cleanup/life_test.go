@@ -32,13 +32,13 @@ func (f *fixture) at(t *testing.T, now time.Time, want report) {
 // twice, lapses and is collected.
 func TestTheClockFollowsAConnection(t *testing.T) {
 	f := newFixture(t)
-	f.hub.Rules.RequestLifetime = 14 * day
+	f.svc.Rules.RequestLifetime = 14 * day
 	noon := f.now
 	f.request(t, 1)
 	accepted := f.request(t, 2)
 	until := noon.Add(30 * day)
 	owner := agency.Caller{Actor: agency.NewActor("c2@client.test", "issuer", "2")}
-	if _, err := f.hub.AcceptRequest(t.Context(), owner, accepted.Account(), f.hubID, service.Acceptance{Request: 1, Until: &until}); err != nil {
+	if _, err := f.svc.AcceptRequest(t.Context(), owner, accepted.Account(), f.hubID, service.Grant{Request: 1, Until: &until}); err != nil {
 		t.Fatal(err)
 	}
 	f.at(t, noon.Add(11*day-time.Millisecond), report{})
@@ -49,7 +49,7 @@ func TestTheClockFollowsAConnection(t *testing.T) {
 	f.at(t, noon.Add(30*day), report{Lapsed: 1})
 	f.at(t, noon.Add(104*day), report{Collected: 1})
 	f.at(t, noon.Add(120*day), report{Collected: 1})
-	list, counts, err := f.hub.Clients(t.Context(), f.ann, f.hubID, service.ClientFilter{}, service.Page{Limit: 10})
+	list, counts, err := f.svc.Clients(t.Context(), f.ann, f.hubID, service.ClientFilter{}, service.Page{Limit: 10})
 	if len(list.Items) != 0 || counts != (service.Counts{}) || err != nil {
 		t.Errorf("%+v, %+v, %v", list, counts, err)
 	}
@@ -58,7 +58,7 @@ func TestTheClockFollowsAConnection(t *testing.T) {
 // A run that comes weeks late does one thing to each, the last that is due.
 func TestALateRunTellsOnce(t *testing.T) {
 	f := newFixture(t)
-	f.hub.Rules.RequestLifetime = 14 * day
+	f.svc.Rules.RequestLifetime = 14 * day
 	f.request(t, 1)
 	f.at(t, f.now.Add(20*day), report{Expired: 1})
 }
@@ -71,11 +71,11 @@ func TestAClosedAccountEnds(t *testing.T) {
 	owner := agency.Caller{Actor: agency.NewActor("c1@client.test", "issuer", "1")}
 	for n := range 30 {
 		in := service.Invitation{Email: fmt.Sprintf("m%d@client.test", n), Role: agency.Admin}
-		if _, _, err := f.hub.InvitePerson(ctx, owner, p.Account(), in); err != nil {
+		if _, _, err := f.svc.InvitePerson(ctx, owner, p.Account(), in); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.hub.CloseAccount(ctx, owner, p.Account()); err != nil {
+	if _, err := f.svc.CloseAccount(ctx, owner, p.Account()); err != nil {
 		t.Fatal(err)
 	}
 	closed := f.now
@@ -111,10 +111,10 @@ func TestAnErasingThatStopsIsReported(t *testing.T) {
 	ctx := t.Context()
 	bob, eve := agency.NewActor("bob@client.test", "issuer", "bob"), agency.NewActor("eve@client.test", "issuer", "eve")
 	id := f.open(t, bob, "bob-key-0123456789")
-	if _, _, err := f.hub.InvitePerson(ctx, agency.Caller{Actor: bob}, id, service.Invitation{Email: eve.Email, Role: agency.Owner}); err != nil {
+	if _, _, err := f.svc.InvitePerson(ctx, agency.Caller{Actor: bob}, id, service.Invitation{Email: eve.Email, Role: agency.Owner}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.hub.EraseMe(ctx, eve); err != nil {
+	if err := f.svc.EraseMe(ctx, eve); err != nil {
 		t.Fatal(err)
 	}
 	read, err := f.store.Load(ctx, service.Want{People: []agency.PersonID{bob.ID()}})
@@ -155,7 +155,7 @@ func TestACancelledSubscriptionIsFrozen(t *testing.T) {
 	ctx := t.Context()
 	bob := agency.Caller{Actor: agency.NewActor("bob@client.test", "issuer", "bob")}
 	id := f.open(t, bob.Actor, "bob-key-0123456789")
-	v, err := f.hub.CancelSubscription(ctx, bob, id, false)
+	v, err := f.svc.CancelSubscription(ctx, bob, id, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestACancelledSubscriptionIsFrozen(t *testing.T) {
 		}
 		f.tell(t)
 	}
-	events, err := f.hub.AccountActivity(ctx, bob, id, service.Page{Limit: 1})
+	events, err := f.svc.AccountActivity(ctx, bob, id, service.Page{Limit: 1})
 	if err != nil || events.Items[0].Type != agency.SubscriptionFroze || events.Items[0].Actor != "" {
 		t.Errorf("%+v, %v", events, err)
 	}

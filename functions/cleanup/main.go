@@ -25,13 +25,13 @@ func main() {
 		slog.Error("The function cannot start.", "error", err.Error())
 		os.Exit(1)
 	}
-	hub, warm, err := cloud.Hub()
+	svc, warm, err := cloud.Service()
 	if err != nil {
 		slog.Error("The function cannot start.", "error", err.Error())
 		os.Exit(1)
 	}
 	warm(context.Background())
 	lambda.Start((&cleaner{
-		hub: hub, table: table.New(cloud.DynamoDB(), env.TableName), meter: cloud.NewMeter(os.Stdout, time.Now),
+		svc: svc, table: table.New(cloud.DynamoDB(), env.TableName), meter: cloud.NewMeter(os.Stdout, time.Now),
 	}).handle)
 }

@@ -32,7 +32,7 @@ func (c *cleaner) handle(ctx context.Context, in call) (report, error) {
 
 // redrive wakes at once what waits to be woken, now or later.
 func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
-	now := c.hub.Now().UTC()
+	now := c.svc.Now().UTC()
 	var failures []error
 	for shard := range table.Shards {
 		for item, err := range c.table.Due(ctx, shard, c.horizon(now)) {
@@ -40,7 +40,7 @@ func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
 				failures = append(failures, err)
 				continue
 			}
-			if item.Event == nil || now.Sub(item.Since) < c.hub.Rules.WakeAfter {
+			if item.Event == nil || now.Sub(item.Since) < c.svc.Rules.WakeAfter {
 				continue
 			}
 			done, err := c.table.Wake(ctx, *item.Event, item.At, now.Add(c.sleep(item, now)))
@@ -62,8 +62,8 @@ const countEvery = 15
 
 // measure tells CloudWatch of a run.
 func (c *cleaner) measure(ctx context.Context, r report) error {
-	now := c.hub.Now().UTC()
-	untold, since, err := c.table.Untold(ctx, now.Add(-c.hub.Rules.WakeAfter), c.horizon(now))
+	now := c.svc.Now().UTC()
+	untold, since, err := c.table.Untold(ctx, now.Add(-c.svc.Rules.WakeAfter), c.horizon(now))
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *cleaner) measure(ctx context.Context, r report) error {
 
 // horizon is before when every event that is left alone comes due again.
 func (c *cleaner) horizon(now time.Time) time.Time {
-	return now.Add(longestSleep + c.hub.Rules.WakeAfter)
+	return now.Add(longestSleep + c.svc.Rules.WakeAfter)
 }
 
 // age is in seconds; 0 for nothing.

@@ -12,11 +12,11 @@ import (
 // mended what was wrong; one that has only just happened is left to notify.
 func TestRedriveWakesWhatWaits(t *testing.T) {
 	f := newFixture(t)
-	f.now = f.now.Add(f.hub.Rules.WakeAfter)
+	f.now = f.now.Add(f.svc.Rules.WakeAfter)
 	f.tell(t)
 	f.now = f.now.Add(time.Minute)
 	f.request(t, 1)
-	f.now = f.now.Add(f.hub.Rules.WakeAfter)
+	f.now = f.now.Add(f.svc.Rules.WakeAfter)
 	for range 3 {
 		if r := f.clean(t.Context(), t); r.Woken == 0 {
 			t.Fatalf("%+v", r)
@@ -27,7 +27,7 @@ func TestRedriveWakesWhatWaits(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	f.now = f.now.Add(time.Minute)
-	if _, err := f.hub.RenameAccount(t.Context(), agency.Caller{Actor: f.ann}, f.hubID, "Another name"); err != nil {
+	if _, err := f.svc.RenameAccount(t.Context(), agency.Caller{Actor: f.ann}, f.hubID, "Another name"); err != nil {
 		t.Fatal(err)
 	}
 	r, err := f.handle(t.Context(), call{})
@@ -57,7 +57,7 @@ func TestRedriveWakesWhatWaits(t *testing.T) {
 
 func TestWhatIsMeasured(t *testing.T) {
 	f := newFixture(t)
-	f.now = f.now.Add(f.hub.Rules.WakeAfter)
+	f.now = f.now.Add(f.svc.Rules.WakeAfter)
 	f.tell(t)
 	f.now = time.Date(2026, 11, 23, 12, 15, 30, 0, time.UTC)
 	f.request(t, 1)

@@ -12,9 +12,9 @@ import (
 )
 
 // api is what this function serves: the agency's side of connecting.
-func api(hub *service.Hub) *rest.API {
+func api(svc *service.Service) *rest.API {
 	a := rest.New("connections")
-	h := handlers{hub}
+	h := handlers{svc}
 	const one = "/v1/agencies/{agency}/connections/{id}"
 	tags := []string{"connections"}
 	rest.Handle(a, huma.Operation{
@@ -24,23 +24,23 @@ func api(hub *service.Hub) *rest.API {
 	}, h.request)
 	rest.Handle(a, huma.Operation{
 		OperationID: "see-connection", Method: http.MethodGet, Path: one, Tags: tags, Summary: "See one of the agency's connections",
-	}, h.step(hub.SeeConnection))
+	}, h.step(svc.GetConnection))
 	rest.Handle(a, huma.Operation{
 		OperationID: "resend-request", Method: http.MethodPost, Path: one + "/resend", Tags: tags, DefaultStatus: http.StatusOK,
 		Summary: "Send a pending request's email again", Description: "The request lives a whole lifetime from now on; its expiry never moves back.",
-	}, h.step(hub.ResendRequest))
+	}, h.step(svc.ResendRequest))
 	rest.Handle(a, huma.Operation{
 		OperationID: "withdraw-request", Method: http.MethodPost, Path: one + "/withdraw", Tags: tags, DefaultStatus: http.StatusOK,
 		Summary: "Take a pending request back",
-	}, h.step(hub.WithdrawRequest))
+	}, h.step(svc.WithdrawRequest))
 	rest.Handle(a, huma.Operation{
 		OperationID: "leave-account", Method: http.MethodPost, Path: one + "/leave", Tags: tags, DefaultStatus: http.StatusOK,
 		Summary: "Leave an account: terminate the contract",
-	}, h.step(hub.LeaveAccount))
+	}, h.step(svc.LeaveAccount))
 	return a
 }
 
-type handlers struct{ hub *service.Hub }
+type handlers struct{ svc *service.Service }
 
 type connectionOutput struct{ Body rest.Connection }
 
@@ -55,7 +55,7 @@ type requestInput struct {
 }
 
 func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*connectionOutput, error) {
-	p, err := h.hub.RequestConnection(ctx, actor, agency.AccountID(in.Agency), service.Ask{
+	p, err := h.svc.RequestConnection(ctx, actor, agency.AccountID(in.Agency), service.ConnectionRequest{
 		Account: agency.AccountID(in.Body.Account), OwnerEmail: in.Body.Owner, Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
 	})
 	return h.connection(p, err)
@@ -80,5 +80,5 @@ func (h handlers) connection(p agency.Profile, err error) (*connectionOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &connectionOutput{rest.NewConnection(h.hub, p)}, nil
+	return &connectionOutput{rest.NewConnection(h.svc, p)}, nil
 }

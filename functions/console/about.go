@@ -21,7 +21,7 @@ func (c *console) about(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	p := &aboutPage{In: in, May: c.grants(in.Access.Areas), Kept: lasting(c.hub.Rules.Retention)}
+	p := &aboutPage{In: in, May: c.grants(in.Access.Areas), Kept: lasting(c.svc.Rules.Retention)}
 	p.Tabs = in.Tabs
 	p.Frozen = in.Access.Reason == agency.Frozen
 	p.LastOwner = in.As == "" && in.Role == agency.Owner && in.Owners < 2
@@ -43,22 +43,22 @@ func (c *console) changeAccount(v *visit, in inside) (answer, error) {
 	here := in.Address("/settings")
 	switch v.do() {
 	case "rename":
-		_, err := c.hub.RenameAccount(v.ctx, v.caller(), in.ID, v.form.value("name"))
+		_, err := c.svc.RenameAccount(v.ctx, v.caller(), in.ID, v.form.value("name"))
 		return v.doneUnless(err, here, "renamed")
 	case "hub-on":
-		_, err := c.hub.SwitchHubOn(v.ctx, v.actor, in.ID)
+		_, err := c.svc.SwitchAgencyOn(v.ctx, v.actor, in.ID)
 		return v.doneUnless(err, "/agencies/"+string(in.ID), "hub-on")
 	case "hub-off":
-		_, err := c.hub.SwitchHubOff(v.ctx, v.actor, in.ID)
+		_, err := c.svc.SwitchAgencyOff(v.ctx, v.actor, in.ID)
 		return v.doneUnless(err, here, "hub-off")
 	case "leave":
-		_, err := c.hub.RemoveMember(v.ctx, agency.Caller{Actor: v.actor}, in.ID, agency.Party(v.actor.ID()), false)
+		_, err := c.svc.RemoveMember(v.ctx, agency.Caller{Actor: v.actor}, in.ID, agency.Party(v.actor.ID()), false)
 		return v.doneUnless(err, "/", "left")
 	case "close":
 		if !agency.SameName(v.form.value("confirm"), in.Name) {
 			return answer{}, unconfirmed("Type the account's name as it stands above.")
 		}
-		_, err := c.hub.CloseAccount(v.ctx, v.caller(), in.ID)
+		_, err := c.svc.CloseAccount(v.ctx, v.caller(), in.ID)
 		after := "/"
 		if in.As != "" {
 			after = "/agencies/" + string(in.As)

@@ -20,16 +20,16 @@ type inside struct {
 }
 
 // inAccount finds how the visitor stands to the account that the page is about.
-// on is the page's name among its tabs. Errors: as SeeAccount's.
+// on is the page's name among its tabs. Errors: as ViewAccount's.
 func (c *console) inAccount(v *visit, on string) (inside, error) {
 	caller := v.caller()
-	view, err := c.hub.SeeAccount(v.ctx, caller, v.account())
+	view, err := c.svc.GetAccount(v.ctx, caller, v.account())
 	if err != nil {
 		return inside{}, err
 	}
 	in := inside{AccountView: view, As: caller.As, Role: view.Role, Tabs: &tabs{Account: view, As: caller.As, Role: view.Role, On: on}}
 	if caller.As != "" {
-		agencyView, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, caller.As)
+		agencyView, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, caller.As)
 		if err != nil {
 			return inside{}, err
 		}
@@ -86,9 +86,9 @@ type grant struct {
 // grants are the levels in all areas, in the settings' order.
 func (c *console) grants(areas agency.Areas) []grant {
 	var out []grant
-	for _, area := range c.hub.Rules.Areas {
+	for _, area := range c.svc.Rules.Areas {
 		level := areas[area.ID]
-		if !level.Valid() {
+		if !level.IsValid() {
 			level = agency.None
 		}
 		out = append(out, grant{Name: area.Name, Level: level})

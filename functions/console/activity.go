@@ -34,7 +34,7 @@ func (c *console) activity(v *visit) (answer, error) {
 	}
 	p := &activityPage{In: in, First: v.r.URL.Query().Get("cursor") == "", Lines: !in.Own()}
 	p.Tabs = in.Tabs
-	events, err := c.hub.AccountActivity(v.ctx, v.caller(), in.ID, v.page(pageSize))
+	events, err := c.svc.AccountActivity(v.ctx, v.caller(), in.ID, v.page(pageSize))
 	if err != nil {
 		return answer{}, err
 	}
@@ -48,7 +48,7 @@ func (c *console) activity(v *visit) (answer, error) {
 
 // activityDays are events as they are told, in groups of a day.
 func (c *console) activityDays(v *visit, caller agency.Caller, events []agency.Event, where telling) ([]activityDay, error) {
-	lines, err := c.hub.Lines(v.ctx, caller, events...)
+	lines, err := c.svc.ActivityEntries(v.ctx, caller, events...)
 	if err != nil {
 		return nil, err
 	}
@@ -78,10 +78,10 @@ func (c *console) agencyActivity(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if !view.Agency() {
+	if !view.IsAgency() {
 		return hubOff(view, tabs), nil
 	}
-	list, err := c.hub.AgencyActivity(v.ctx, v.actor, view.ID, v.page(pageSize))
+	list, err := c.svc.AgencyActivity(v.ctx, v.actor, view.ID, v.page(pageSize))
 	if err != nil {
 		return answer{}, err
 	}

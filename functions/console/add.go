@@ -56,9 +56,9 @@ func (c *console) createClient(v *visit) (answer, error) {
 	}
 	p := &createPage{frame: frame{Tabs: tabs}, Agency: v.agency(), Key: formKey(v)}
 	p.Levels = v.levelsTable("What the client may do in the account", nil, nil)
-	p.ForClient = v.form.value("email") != "" || v.areas().Any()
+	p.ForClient = v.form.value("email") != "" || v.areas().IsAny()
 	chosen := v.form.value("plan")
-	for i, plan := range c.hub.Rules.Plans {
+	for i, plan := range c.svc.Rules.Plans {
 		p.Plans = append(p.Plans, planChoice{
 			ID: plan.ID, Name: plan.Name, Price: c.planPrice(plan.ID), On: plan.ID == chosen || chosen == "" && i == 0,
 		})
@@ -72,7 +72,7 @@ func (c *console) createClient(v *visit) (answer, error) {
 	if p.ForClient {
 		in.Client = &service.NewClient{Email: v.form.value("email"), Areas: v.areas()}
 	}
-	view, err := c.hub.CreateAccount(v.ctx, v.actor, p.Agency, p.Key, in)
+	view, err := c.svc.CreateAccount(v.ctx, v.actor, p.Agency, p.Key, in)
 	if err == nil {
 		return v.done(clientLink(p.Agency, agency.NewConnectionID(agency.Party(view.ID), p.Agency)), "created"), nil
 	}
@@ -122,11 +122,11 @@ func (c *console) connectClient(v *visit) (answer, error) {
 	p.Tabs = tabs
 	var before agency.Areas
 	if again := agency.ConnectionID(v.r.URL.Query().Get("again")); again != "" {
-		was, err := c.hub.SeeConnection(v.ctx, v.actor, p.Agency, again)
+		was, err := c.svc.GetConnection(v.ctx, v.actor, p.Agency, again)
 		if err != nil {
 			return answer{}, err
 		}
-		p.Again, p.Was, p.Message, before = true, clientLink(p.Agency, again), was.Message, c.hub.Areas(was)
+		p.Again, p.Was, p.Message, before = true, clientLink(p.Agency, again), was.Message, c.svc.GrantedAreas(was)
 		if p.Whom = string(was.Addressee); was.Addressee.Person() != "" {
 			p.Whom = was.Email
 		}
@@ -139,7 +139,7 @@ func (c *console) connectClient(v *visit) (answer, error) {
 	in, err := askOf(v)
 	if err == nil {
 		var asked agency.Profile
-		if asked, err = c.hub.RequestConnection(v.ctx, v.actor, p.Agency, in); err == nil {
+		if asked, err = c.svc.RequestConnection(v.ctx, v.actor, p.Agency, in); err == nil {
 			return v.done(clientLink(p.Agency, asked.ID()), "asked"), nil
 		}
 	}
@@ -164,12 +164,12 @@ func (c *console) connectClient(v *visit) (answer, error) {
 
 // askOf reads the form of a request. Whom it is addressed to is one field: with
 // an @ it is an address, else an account's id.
-func askOf(v *visit) (service.Ask, error) {
-	in := service.Ask{Message: v.form.value("message"), Areas: v.areas()}
+func askOf(v *visit) (service.ConnectionRequest, error) {
+	in := service.ConnectionRequest{Message: v.form.value("message"), Areas: v.areas()}
 	switch whom := v.form.value("whom"); {
 	case strings.Contains(whom, "@"):
 		in.OwnerEmail = whom
-	case agency.AccountID(whom).Valid():
+	case agency.AccountID(whom).IsValid():
 		in.Account = agency.AccountID(whom)
 	default:
 		return in, noWhom("Give the owner’s email address, or the account’s id: it begins with acct_.")

@@ -30,7 +30,7 @@ func clientLink(id agency.AccountID, con agency.ConnectionID) string {
 // inAgency is the agency that the page is about, as the person sees it in their
 // own right, and the tabs of its pages. Errors: IdentityChanged, NotFound.
 func (c *console) inAgency(v *visit, on string) (service.AccountView, *tabs, error) {
-	view, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, v.agency())
+	view, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, v.agency())
 	if err != nil {
 		return view, nil, err
 	}
@@ -50,7 +50,7 @@ func (c *console) toWorkIn(v *visit) (*tabs, *answer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if !view.Agency() {
+	if !view.IsAgency() {
 		off := hubOff(view, tabs)
 		return nil, &off, nil
 	}
@@ -187,7 +187,7 @@ func (f clientFacts) Cost() string {
 // Active, Pending and Over tell where the connection stands.
 func (f clientFacts) Active() bool  { return f.Status == agency.Active }
 func (f clientFacts) Pending() bool { return f.Status == agency.Pending }
-func (f clientFacts) Over() bool    { return f.Status.Over() }
+func (f clientFacts) Over() bool    { return f.Status.IsEnded() }
 
 // hubPageSize is how many clients the hub shows at once.
 const hubPageSize = 50
@@ -236,17 +236,17 @@ func (c *console) clients(v *visit) (answer, error) {
 	err := v.together(
 		func() (err error) { view, p.Tabs, err = c.inAgency(v, "clients"); return err },
 		func() (err error) {
-			list, counts, err = c.hub.Clients(v.ctx, v.actor, p.Agency, filter, v.page(hubPageSize))
+			list, counts, err = c.svc.Clients(v.ctx, v.actor, p.Agency, filter, v.page(hubPageSize))
 			return err
 		},
 		func() (err error) {
 			if first {
-				trend, err = c.hub.Trend(v.ctx, v.actor, p.Agency)
+				trend, err = c.svc.Trend(v.ctx, v.actor, p.Agency)
 			}
 			return err
 		},
 	)
-	if p.Tabs != nil && !view.Agency() {
+	if p.Tabs != nil && !view.IsAgency() {
 		return hubOff(view, p.Tabs), nil
 	}
 	if err != nil {
@@ -327,7 +327,7 @@ func (p *clientsPage) address(cursor string) string {
 func (c *console) facts(p agency.Profile) clientFacts {
 	now := c.now()
 	f := clientFacts{
-		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Reach: c.inShort(c.hub.Areas(p)),
+		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Reach: c.inShort(c.svc.GrantedAreas(p)),
 		Expires: p.ExpiresAt, Until: p.Until, Since: since(p, now), Account: p.Account(),
 	}
 	if f.Owned {
@@ -364,7 +364,7 @@ func since(p agency.Profile, now time.Time) time.Time {
 // inShort is levels in a line, as in "Edit: Pages, Mail · View: Contacts".
 func (c *console) inShort(areas agency.Areas) string {
 	named := map[agency.Level][]string{}
-	for _, area := range c.hub.Rules.Areas {
+	for _, area := range c.svc.Rules.Areas {
 		level := areas[area.ID]
 		named[level] = append(named[level], area.Name)
 	}
@@ -375,7 +375,7 @@ func (c *console) inShort(areas agency.Areas) string {
 	}{{agency.Edit, "Edit"}, {agency.View, "View"}} {
 		switch names := named[one.level]; len(names) {
 		case 0:
-		case len(c.hub.Rules.Areas):
+		case len(c.svc.Rules.Areas):
 			return one.words + ": everything"
 		default:
 			parts = append(parts, one.words+": "+strings.Join(names, ", "))

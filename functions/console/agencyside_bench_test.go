@@ -28,13 +28,13 @@ func busySite(b *testing.B) *agencySite {
 func BenchmarkHubList(b *testing.B) {
 	s := busySite(b)
 	for b.Loop() {
-		list, counts, err := s.hub.Clients(b.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 50})
+		list, counts, err := s.svc.Clients(b.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 50})
 		if err != nil || counts.Owned != 25 {
 			b.Fatal(err, counts)
 		}
 		rows := make([]rest.Connection, len(list.Items))
 		for i, p := range list.Items {
-			rows[i] = rest.NewConnection(s.hub, p)
+			rows[i] = rest.NewConnection(s.svc, p)
 		}
 		if _, err := json.Marshal(rows); err != nil || len(rows) != 50 {
 			b.Fatal(err, len(rows))

@@ -30,7 +30,7 @@ func newAgencySite(t testing.TB) *agencySite {
 	s.at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	s.ann = s.actor(annAt)
 	s.id = s.opens(annAt, "Bright Agency")
-	if _, err := s.hub.SwitchHubOn(t.Context(), s.ann, s.id); err != nil {
+	if _, err := s.svc.SwitchAgencyOn(t.Context(), s.ann, s.id); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -39,7 +39,7 @@ func newAgencySite(t testing.TB) *agencySite {
 // own creates an account for the agency.
 func (s *agencySite) own(name string, client *service.NewClient) agency.ConnectionID {
 	s.t.Helper()
-	view, err := s.hub.CreateAccount(s.t.Context(), s.ann, s.id, "test-key-0123456789 "+name, service.NewClientAccount{
+	view, err := s.svc.CreateAccount(s.t.Context(), s.ann, s.id, "test-key-0123456789 "+name, service.NewClientAccount{
 		Name: name, Plan: "growth", ConfirmPermanentOwnership: true, Client: client,
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *agencySite) own(name string, client *service.NewClient) agency.Connecti
 func (s *agencySite) ask(client, name string) agency.Profile {
 	s.t.Helper()
 	id := s.opens(client, name)
-	p, err := s.hub.RequestConnection(s.t.Context(), s.ann, s.id, service.Ask{Account: id, Message: "Shall we?", Areas: asked})
+	p, err := s.svc.RequestConnection(s.t.Context(), s.ann, s.id, service.ConnectionRequest{Account: id, Message: "Shall we?", Areas: asked})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func (s *agencySite) ask(client, name string) agency.Profile {
 func (s *agencySite) connect(client, name string, until *time.Time) agency.ConnectionID {
 	s.t.Helper()
 	p := s.ask(client, name)
-	_, err := s.hub.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, service.Acceptance{Request: p.Request, Until: until})
+	_, err := s.svc.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, service.Grant{Request: p.Request, Until: until})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -141,11 +141,11 @@ func TestHubPages(t *testing.T) {
 	until := s.clock().AddDate(0, 1, 0)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", &until)
 	left := s.connect("lea@client.test", "Lea Lamps", nil)
-	if _, err := s.hub.LeaveAccount(t.Context(), s.ann, s.id, left); err != nil {
+	if _, err := s.svc.LeaveAccount(t.Context(), s.ann, s.id, left); err != nil {
 		t.Fatal(err)
 	}
 	waiting := s.ask("wanda@client.test", "Wanda Wool")
-	byEmail, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, service.Ask{OwnerEmail: "typo@client.test", Areas: asked})
+	byEmail, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: "typo@client.test", Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,12 +224,12 @@ func TestHubForOthers(t *testing.T) {
 	connected := s.connect("cleo@client.test", "Cleo Shoes", nil)
 	mia, mel, eve := s.actor("mia@agency.test"), s.actor("mel@agency.test"), s.actor("eve@x.test")
 	for _, who := range []agency.Actor{mia, mel} {
-		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, service.Invitation{Email: who.Email, Role: agency.Member, Areas: asked}); err != nil {
+		if _, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, service.Invitation{Email: who.Email, Role: agency.Member, Areas: asked}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	only := []agency.AccountID{accountOf(t, connected)}
-	if _, err := s.hub.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()), service.MemberChange{Clients: &only}); err != nil {
+	if _, err := s.svc.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()), service.MemberChange{Clients: &only}); err != nil {
 		t.Fatal(err)
 	}
 	page := s.call(mia, s.under(""), nil).Body.String()
@@ -300,7 +300,7 @@ func keyOf(t *testing.T, page string) string {
 
 func (s *agencySite) count() (n int) {
 	s.t.Helper()
-	list, _, err := s.hub.Clients(s.t.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 100})
+	list, _, err := s.svc.Clients(s.t.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 100})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -407,7 +407,7 @@ func TestConnectClient(t *testing.T) {
 	}
 	refuses("asked already by email", fields("emil@CLIENT.test"), 409, "already a request", w.Header().Get("Location"))
 
-	if _, err := s.hub.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false); err != nil {
+	if _, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false); err != nil {
 		t.Fatal(err)
 	}
 	wants(t, s.see(clientLink(s.id, con)), "They have declined", s.under("/add/connect?again="+string(con)))
@@ -419,7 +419,7 @@ func TestConnectClient(t *testing.T) {
 	if w = s.call(s.ann, path, fields(string(shop))); w.Code != http.StatusSeeOther {
 		t.Fatal(w.Code)
 	}
-	if _, err := s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, service.Acceptance{Request: 2}); err != nil {
+	if _, err := s.svc.AcceptRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, service.Grant{Request: 2}); err != nil {
 		t.Fatal(err)
 	}
 	refuses("connected already", fields(string(shop)), 409, "already connected", clientLink(s.id, con))
@@ -461,7 +461,7 @@ func TestClientActions(t *testing.T) {
 		},
 	} {
 		send(s.as(annAt))
-		if now, err := s.hub.SeeConnection(t.Context(), s.ann, s.id, p.ID()); err != nil || now.Status != agency.Pending {
+		if now, err := s.svc.GetConnection(t.Context(), s.ann, s.id, p.ID()); err != nil || now.Status != agency.Pending {
 			t.Errorf("%s: %s, %v", name, now.Status, err)
 		}
 	}
@@ -494,11 +494,11 @@ func TestMovedRequest(t *testing.T) {
 	s := newAgencySite(t)
 	cleo := s.actor("cleo@client.test")
 	shop := s.opens(cleo.Email, "Cleo Shoes")
-	p, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, service.Ask{OwnerEmail: cleo.Email, Areas: asked})
+	p, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: cleo.Email, Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.hub.AcceptRequestInto(t.Context(), cleo, p.ID(), shop, service.Acceptance{Request: 1}); err != nil {
+	if _, err := s.svc.AcceptRequestInto(t.Context(), cleo, p.ID(), shop, service.Grant{Request: 1}); err != nil {
 		t.Fatal(err)
 	}
 	w := s.call(s.ann, clientLink(s.id, p.ID()), nil)
@@ -534,7 +534,7 @@ func TestClientsFile(t *testing.T) {
 	s.own("＝1+1", nil)
 	s.own(`Quotes "and", commas`, nil)
 	s.connect("cleo@client.test", "Café Noir", nil)
-	if _, err := s.hub.RequestConnection(t.Context(), s.ann, s.id, service.Ask{OwnerEmail: "emil@client.test", Areas: asked}); err != nil {
+	if _, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: "emil@client.test", Areas: asked}); err != nil {
 		t.Fatal(err)
 	}
 	w := s.call(s.ann, s.under("/clients.csv"), nil)

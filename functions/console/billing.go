@@ -22,7 +22,7 @@ func (c *console) subscription(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	p := &subscriptionPage{Owned: in.Owned(), Choices: c.hub.Rules.Plans}
+	p := &subscriptionPage{Owned: in.Owned(), Choices: c.svc.Rules.Plans}
 	p.Tabs = in.Tabs
 	if v.post() {
 		notice, err := c.changeSubscription(v)
@@ -33,7 +33,7 @@ func (c *console) subscription(v *visit) (answer, error) {
 			return answer{}, err
 		}
 	}
-	if p.Subscription, err = c.hub.SeeSubscription(v.ctx, v.caller(), v.account()); err != nil {
+	if p.Subscription, err = c.svc.GetSubscription(v.ctx, v.caller(), v.account()); err != nil {
 		return answer{}, err
 	}
 	p.Plan = p.Subscription.Plan
@@ -47,16 +47,16 @@ func (c *console) subscription(v *visit) (answer, error) {
 func (c *console) changeSubscription(v *visit) (notice string, err error) {
 	switch v.do() {
 	case "plan":
-		_, err = c.hub.ChangePlan(v.ctx, v.caller(), v.account(), v.form.value("plan"))
+		_, err = c.svc.ChangePlan(v.ctx, v.caller(), v.account(), v.form.value("plan"))
 		return "plan-changed", err
 	case "cancel":
-		_, err = c.hub.CancelSubscription(v.ctx, v.caller(), v.account(), false)
+		_, err = c.svc.CancelSubscription(v.ctx, v.caller(), v.account(), false)
 		return "cancelled", err
 	case "freeze":
-		_, err = c.hub.CancelSubscription(v.ctx, v.caller(), v.account(), true)
+		_, err = c.svc.CancelSubscription(v.ctx, v.caller(), v.account(), true)
 		return "frozen", err
 	case "resume":
-		_, err = c.hub.ResumeSubscription(v.ctx, v.caller(), v.account())
+		_, err = c.svc.ResumeSubscription(v.ctx, v.caller(), v.account())
 		return "resumed", err
 	default:
 		return "", unknownAction()
@@ -76,10 +76,10 @@ func (c *console) bill(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if !view.Agency() {
+	if !view.IsAgency() {
 		return hubOff(view, tabs), nil
 	}
-	bill, err := c.hub.Bill(v.ctx, v.actor, view.ID, v.page(100))
+	bill, err := c.svc.Bill(v.ctx, v.actor, view.ID, v.page(100))
 	if err != nil {
 		return answer{}, err
 	}

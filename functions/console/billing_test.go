@@ -36,7 +36,7 @@ func TestBillAndSubscription(t *testing.T) {
 	ann.does(subscription, "do", "freeze").says(t, http.StatusOK, "Everybody who gets in can look", "Frozen")
 	ann.get(bill).says(t, http.StatusOK, "99 USD a month", "1 account")
 	// The list reads copies, which notify brings up to date.
-	must(t, s.hub.Carry(t.Context(), addressee.Account()))
+	must(t, s.svc.RefreshCopies(t.Context(), addressee.Account()))
 	ann.get(s.under("")).says(t, http.StatusOK, "Frozen", "You own it nothing while frozen · You pay")
 	ann.get(clientLink(s.id, con)).says(t, http.StatusOK, "You pay, nothing while frozen")
 	ann.get(subscription).says(t, http.StatusOK, "Nothing while it is frozen, 29 USD a month once it is resumed")
@@ -47,7 +47,7 @@ func TestBillAndSubscription(t *testing.T) {
 	// What is closed costs nothing any more.
 	ann.does("/accounts/"+string(addressee)+"/settings?as="+string(s.id), "do", "close", "confirm", "<b>Eve</b> & "+strings.Repeat("W", 66))
 	for range 2 {
-		_, err := s.hub.TickAccount(t.Context(), addressee.Account())
+		_, err := s.svc.SweepAccount(t.Context(), addressee.Account())
 		must(t, err)
 	}
 	over := ann.get(clientLink(s.id, con))
@@ -89,7 +89,7 @@ func TestAgencyActivity(t *testing.T) {
 	s.own("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: asked})
 	s.connect("cleo@client.test", "Cleo Shoes", nil)
 	waiting := s.ask("mia@client.test", "Mia Music")
-	if _, err := s.hub.DenyRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true); err != nil {
+	if _, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true); err != nil {
 		t.Fatal(err)
 	}
 	page := ann.get(activity)
@@ -122,11 +122,11 @@ func TestClientActivity(t *testing.T) {
 	}
 	for what, ask := range map[string]func() error{
 		"of another agency": func() error {
-			_, err := s.hub.ConnectionActivity(t.Context(), s.ann, s.id, agency.NewConnectionID(agency.Party(s.id), "acct_00000000000000000000000000"), 5)
+			_, err := s.svc.ConnectionActivity(t.Context(), s.ann, s.id, agency.NewConnectionID(agency.Party(s.id), "acct_00000000000000000000000000"), 5)
 			return err
 		},
 		"by a stranger": func() error {
-			_, err := s.hub.ConnectionActivity(t.Context(), s.actor("eve@elsewhere.test"), s.id, con, 5)
+			_, err := s.svc.ConnectionActivity(t.Context(), s.actor("eve@elsewhere.test"), s.id, con, 5)
 			return err
 		},
 	} {
@@ -134,7 +134,7 @@ func TestClientActivity(t *testing.T) {
 			t.Errorf("%s: %q", what, code)
 		}
 	}
-	if events, err := s.hub.ConnectionActivity(t.Context(), s.ann, s.id, con, 1); err != nil || len(events) != 1 {
+	if events, err := s.svc.ConnectionActivity(t.Context(), s.ann, s.id, con, 1); err != nil || len(events) != 1 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
 }
@@ -142,7 +142,7 @@ func TestClientActivity(t *testing.T) {
 // staff is the browser of a member of the agency.
 func (s *agencySite) staff(t *testing.T, email string) *browser {
 	t.Helper()
-	_, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, service.Invitation{Email: email, Role: agency.Member, Areas: asked})
+	_, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, service.Invitation{Email: email, Role: agency.Member, Areas: asked})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (c *console) client(v *visit) (answer, error) {
 	var profile agency.Profile
 	err := v.together(
 		func() (err error) { view, p.Tabs, err = c.inAgency(v, "clients"); return err },
-		func() (err error) { profile, err = c.hub.SeeConnection(v.ctx, v.actor, p.Agency, id); return err },
+		func() (err error) { profile, err = c.svc.GetConnection(v.ctx, v.actor, p.Agency, id); return err },
 	)
 	if err != nil {
 		return answer{}, err
@@ -81,7 +81,7 @@ func (c *console) client(v *visit) (answer, error) {
 	}
 	c.describe(p, view, profile)
 	if p.Works {
-		events, err := c.hub.ConnectionActivity(v.ctx, v.actor, p.Agency, profile.ID(), lately)
+		events, err := c.svc.ConnectionActivity(v.ctx, v.actor, p.Agency, profile.ID(), lately)
 		if err != nil {
 			return answer{}, err
 		}
@@ -101,13 +101,13 @@ func (c *console) client(v *visit) (answer, error) {
 func (c *console) actOnClient(v *visit, id agency.ConnectionID) (notice string, err error) {
 	switch v.do() {
 	case "resend":
-		_, err = c.hub.ResendRequest(v.ctx, v.actor, v.agency(), id)
+		_, err = c.svc.ResendRequest(v.ctx, v.actor, v.agency(), id)
 		return "resent", err
 	case "withdraw":
-		_, err = c.hub.WithdrawRequest(v.ctx, v.actor, v.agency(), id)
+		_, err = c.svc.WithdrawRequest(v.ctx, v.actor, v.agency(), id)
 		return "withdrawn", err
 	case "leave":
-		_, err = c.hub.LeaveAccount(v.ctx, v.actor, v.agency(), id)
+		_, err = c.svc.LeaveAccount(v.ctx, v.actor, v.agency(), id)
 		return "departed", err
 	default:
 		return "", unknownAction()
@@ -116,18 +116,18 @@ func (c *console) actOnClient(v *visit, id agency.ConnectionID) (notice string, 
 
 // describe fills in what the connection itself tells.
 func (c *console) describe(p *clientPage, view service.AccountView, profile agency.Profile) {
-	p.Works = worksHub(view) && view.Agency()
+	p.Works = worksHub(view) && view.IsAgency()
 	p.clientFacts = c.facts(profile)
 	p.Request, p.Message, p.RequestedAt = profile.Request, profile.Message, profile.RequestedAt
 	p.Delivery, p.MailedAt = profile.Delivery, profile.MailedAt
 	if profile.Addressee.Person() != "" {
 		p.ByEmail = profile.Email
 	}
-	p.Levels = c.grants(c.hub.Areas(profile))
+	p.Levels = c.grants(c.svc.GrantedAreas(profile))
 	if p.Pending() {
 		p.Link = c.env.PublicURL + "/requests/" + string(profile.ID())
-		p.Resends = max(0, c.hub.Rules.Resends-profile.Resends)
-		if at := profile.MailedAt.Add(c.hub.Rules.ResendAfter); c.now().Before(at) {
+		p.Resends = max(0, c.svc.Rules.Resends-profile.Resends)
+		if at := profile.MailedAt.Add(c.svc.Rules.ResendAfter); c.now().Before(at) {
 			p.ResendAt = at
 		}
 	}
@@ -143,10 +143,10 @@ func (c *console) lookInside(v *visit, p *clientPage) error {
 	var view service.AccountView
 	var team service.List[agency.Profile]
 	err := v.together(
-		func() (err error) { view, err = c.hub.SeeAccount(v.ctx, inside, p.Account); return err },
+		func() (err error) { view, err = c.svc.GetAccount(v.ctx, inside, p.Account); return err },
 		func() (err error) {
 			if p.Owned && p.Works {
-				team, err = c.hub.Team(v.ctx, inside, p.Account, service.Page{Limit: pageSize})
+				team, err = c.svc.Team(v.ctx, inside, p.Account, service.Page{Limit: pageSize})
 			}
 			return err
 		},
@@ -173,7 +173,7 @@ func (c *console) lookInside(v *visit, p *clientPage) error {
 	}
 	for _, one := range team.Items {
 		if one.Kind() == agency.PersonKind && one.StatusAt(c.now()) == agency.Active {
-			p.People = append(p.People, clientPerson{Email: one.Email, Reach: c.inShort(c.hub.Areas(one)), Failed: uninformed(one)})
+			p.People = append(p.People, clientPerson{Email: one.Email, Reach: c.inShort(c.svc.GrantedAreas(one)), Failed: uninformed(one)})
 		}
 	}
 	return nil

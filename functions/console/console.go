@@ -19,7 +19,7 @@ import (
 // same address does what the form's `do` says, then leads on (303) or shows the
 // page again with what was typed and what is wrong with it.
 type console struct {
-	hub    *service.Hub
+	svc    *service.Service
 	env    settings.Environment
 	now    func() time.Time
 	issuer *issuer
@@ -30,8 +30,8 @@ type console struct {
 }
 
 // newConsole is the site of a deployment. Errors say what is wrong with it.
-func newConsole(hub *service.Hub, env settings.Environment, now func() time.Time) (*console, error) {
-	c := &console{hub: hub, env: env, now: now, mux: http.NewServeMux(), guard: http.NewCrossOriginProtection()}
+func newConsole(svc *service.Service, env settings.Environment, now func() time.Time) (*console, error) {
+	c := &console{svc: svc, env: env, now: now, mux: http.NewServeMux(), guard: http.NewCrossOriginProtection()}
 	if err := c.guard.AddTrustedOrigin(env.PublicURL); err != nil {
 		return nil, fmt.Errorf("the address of the hub: %w", err)
 	}

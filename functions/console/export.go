@@ -36,7 +36,7 @@ func (c *console) export(v *visit, most int) (*sheet, error) {
 	t.row(c.exportHeader()...)
 	rows := 0
 	for page := (service.Page{Limit: exportPage}); ; {
-		list, _, err := c.hub.Clients(v.ctx, v.actor, v.agency(), service.ClientFilter{}, page)
+		list, _, err := c.svc.Clients(v.ctx, v.actor, v.agency(), service.ClientFilter{}, page)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,7 @@ func (c *console) export(v *visit, most int) (*sheet, error) {
 
 func (c *console) exportHeader() []string {
 	header := []string{"Client", "Email asked", "Status", "Owner", "Who pays", "Plan", "Price a month", "Currency"}
-	for _, area := range c.hub.Rules.Areas {
+	for _, area := range c.svc.Rules.Areas {
 		header = append(header, area.Name)
 	}
 	return append(header, "In this status since (UTC)", "Asked (UTC)", "Answer by (UTC)", "End date (UTC)", "Request email", "Account id", "Connection id")
@@ -77,8 +77,8 @@ func (c *console) exportRow(p agency.Profile) []string {
 			row[6] = "0"
 		}
 	}
-	areas := c.hub.Areas(p)
-	for _, area := range c.hub.Rules.Areas {
+	areas := c.svc.GrantedAreas(p)
+	for _, area := range c.svc.Rules.Areas {
 		level := levelWords(areas[area.ID])
 		switch {
 		case f.Pending():

@@ -47,7 +47,7 @@ func (v *visit) readForm() error {
 // "area-" and the area's id.
 func (v *visit) areas() agency.Areas {
 	areas := agency.Areas{}
-	for _, area := range v.hub.Rules.Areas {
+	for _, area := range v.svc.Rules.Areas {
 		if level := agency.Level(v.form.value("area-" + area.ID)); level != "" {
 			areas[area.ID] = level
 		}
@@ -188,21 +188,21 @@ type levelsChoice struct {
 func (v *visit) levelsTable(legend string, before, most agency.Areas) levelsTable {
 	t := levelsTable{Legend: legend}
 	typed := v.areas()
-	for _, area := range v.hub.Rules.Areas {
+	for _, area := range v.svc.Rules.Areas {
 		chosen := before[area.ID]
 		if level, ok := typed[area.ID]; ok {
 			chosen = level
 		}
-		if most != nil && !chosen.Within(most[area.ID]) {
+		if most != nil && !chosen.IsWithin(most[area.ID]) {
 			// What was typed may be more than there is to give by now.
 			chosen = most[area.ID]
 		}
-		if !chosen.Valid() {
+		if !chosen.IsValid() {
 			chosen = agency.None
 		}
 		row := levelsRow{ID: area.ID, Name: area.Name}
 		for _, level := range levels() {
-			row.Choices = append(row.Choices, levelsChoice{Level: level, On: level == chosen, Off: most != nil && !level.Within(most[area.ID])})
+			row.Choices = append(row.Choices, levelsChoice{Level: level, On: level == chosen, Off: most != nil && !level.IsWithin(most[area.ID])})
 		}
 		t.Rows = append(t.Rows, row)
 	}

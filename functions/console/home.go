@@ -40,20 +40,20 @@ func (c *console) home(v *visit) (answer, error) {
 	if v.actor.Email == "" {
 		return show("welcome", &welcomePage{}), nil
 	}
-	list, err := c.hub.MyAccounts(v.ctx, v.actor, v.page(pageSize))
+	list, err := c.svc.MyAccounts(v.ctx, v.actor, v.page(pageSize))
 	if err != nil {
 		return answer{}, err
 	}
 	p := &homePage{Next: list.Next}
 	for _, a := range list.Items {
 		p.Accounts = append(p.Accounts, accountRow{
-			Name: a.Name, Role: a.Role, Hub: a.Agency(), Owned: a.Ownership == agency.AgencyOwned, Link: accountLink(a),
+			Name: a.Name, Role: a.Role, Hub: a.IsAgency(), Owned: a.Ownership == agency.AgencyOwned, Link: accountLink(a),
 		})
 	}
 	if v.r.URL.Query().Get("cursor") != "" {
 		return show("home", p), nil
 	}
-	waiting, err := c.hub.Waiting(v.ctx, v.actor)
+	waiting, err := c.svc.PendingRequests(v.ctx, v.actor)
 	if err != nil {
 		return answer{}, err
 	}
@@ -68,7 +68,7 @@ func (c *console) home(v *visit) (answer, error) {
 // accountLink is the page of an account where its people have most to do.
 func accountLink(a service.AccountView) string {
 	switch {
-	case a.Agency():
+	case a.IsAgency():
 		return "/agencies/" + string(a.ID)
 	case a.Role == agency.Member:
 		return "/accounts/" + string(a.ID) + "/settings"

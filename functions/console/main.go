@@ -23,11 +23,11 @@ func build() (*console, func(context.Context), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	hub, warmHub, err := cloud.Hub()
+	svc, warmHub, err := cloud.Service()
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := newConsole(hub, env, time.Now)
+	c, err := newConsole(svc, env, time.Now)
 	if err != nil {
 		return nil, nil, err
 	}

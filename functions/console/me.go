@@ -37,7 +37,7 @@ func (c *console) me(v *visit) (answer, error) {
 			return answer{}, err
 		}
 	}
-	blocks, err := c.hub.MyBlocks(v.ctx, v.actor, v.page(pageSize))
+	blocks, err := c.svc.MyBlocks(v.ctx, v.actor, v.page(pageSize))
 	if err != nil {
 		return answer{}, err
 	}
@@ -49,13 +49,13 @@ func (c *console) changeMe(v *visit) (answer, error) {
 	switch v.do() {
 	case "allow":
 		con := agency.NewConnectionID(agency.Party(v.actor.ID()), agency.AccountID(v.form.value("agency")))
-		held, err := c.hub.UnblockForMe(v.ctx, v.actor, con)
+		held, err := c.svc.UnblockForMe(v.ctx, v.actor, con)
 		return v.doneUnless(err, "/me", allowedNotice(held))
 	case "erase":
 		if agency.NormaliseEmail(v.form.value("confirm")) != v.actor.Email {
 			return answer{}, unconfirmed("Type the address that you are signed in with, exactly.")
 		}
-		if err := c.hub.EraseMe(v.ctx, v.actor); err != nil {
+		if err := c.svc.EraseMe(v.ctx, v.actor); err != nil {
 			return answer{}, err
 		}
 		return show("erased", &erasedPage{Leave: v.endSession()}), nil
@@ -75,11 +75,11 @@ func (c *console) addLastOwned(v *visit, p *mePage, err error) error {
 		return nil
 	}
 	for _, field := range refusal.Fields[:min(len(refusal.Fields), mostNamed)] {
-		a, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, agency.AccountID(field.Field))
+		a, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, agency.AccountID(field.Field))
 		if err != nil {
 			return err
 		}
-		p.LastOwnerOf = append(p.LastOwnerOf, accountRow{Name: a.Name, Hub: a.Agency(), Link: "/accounts/" + string(a.ID)})
+		p.LastOwnerOf = append(p.LastOwnerOf, accountRow{Name: a.Name, Hub: a.IsAgency(), Link: "/accounts/" + string(a.ID)})
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (c *console) member(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	p := &memberPage{In: in, Member: agency.Party(v.path("member")), Cooldown: lasting(c.hub.Rules.Cooldown)}
+	p := &memberPage{In: in, Member: agency.Party(v.path("member")), Cooldown: lasting(c.svc.Rules.Cooldown)}
 	p.Tabs = in.Tabs
 	if v.post() {
 		done, err := c.changeMember(v, in, p.Member)
@@ -73,7 +73,7 @@ func (c *console) member(v *visit) (answer, error) {
 			return answer{}, err
 		}
 	}
-	m, err := c.hub.SeeMember(v.ctx, v.caller(), in.ID, p.Member)
+	m, err := c.svc.GetMember(v.ctx, v.caller(), in.ID, p.Member)
 	if err != nil {
 		return answer{}, err
 	}
@@ -97,9 +97,9 @@ func (c *console) member(v *visit) (answer, error) {
 }
 
 func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
-	p.Name, p.Agency, p.Owner, p.Role = m.Name, m.Kind() == agency.AgencyKind, m.Permanent(), m.Role
+	p.Name, p.Agency, p.Owner, p.Role = m.Name, m.Kind() == agency.AgencyKind, m.IsPermanent(), m.Role
 	p.Status, p.Since, p.End = m.StatusAt(v.now()), since(m, v.now()), m.Until
-	areas := c.hub.Areas(m)
+	areas := c.svc.GrantedAreas(m)
 	p.May = c.grants(areas)
 	p.Levels = v.levelsTable("Levels", areas, nil)
 	p.Levels.Fault = p.Faults.levels("body.areas")
@@ -112,7 +112,7 @@ func (c *console) fillAgency(v *visit, p *memberPage, m agency.Profile) error {
 	if !p.In.Decides() {
 		return nil
 	}
-	details, err := c.hub.Details(v.ctx, m)
+	details, err := c.svc.RequestDetails(v.ctx, m)
 	if err == nil {
 		p.By, p.Message = details[0].By, details[0].Message
 	}
@@ -129,7 +129,7 @@ func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
 	p.Leave = p.You && p.Status == agency.Active
 	p.Roles = roles(p.In)
 	p.Levels.Legend = levelsLegend(p.In)
-	if p.Change && p.In.Agency() && m.Role == agency.Member {
+	if p.Change && p.In.IsAgency() && m.Role == agency.Member {
 		return c.fillLimits(v, p, m)
 	}
 	return nil
@@ -139,7 +139,7 @@ func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
 const mostListed = 100
 
 func (c *console) fillLimits(v *visit, p *memberPage, m agency.Profile) error {
-	clients, _, err := c.hub.Clients(v.ctx, v.actor, p.In.ID, service.ClientFilter{Status: agency.Active}, service.Page{Limit: mostListed})
+	clients, _, err := c.svc.Clients(v.ctx, v.actor, p.In.ID, service.ClientFilter{Status: agency.Active}, service.Page{Limit: mostListed})
 	if err != nil {
 		return err
 	}
@@ -184,13 +184,13 @@ func (c *console) changeMember(v *visit, in inside, member agency.Party) (answer
 	notice := "changed"
 	switch v.do() {
 	case "revoke":
-		_, err := c.hub.RemoveMember(v.ctx, v.caller(), in.ID, member, v.form.value("block") != "")
+		_, err := c.svc.RemoveMember(v.ctx, v.caller(), in.ID, member, v.form.value("block") != "")
 		return v.doneUnless(err, here, "revoked")
 	case "remove":
-		_, err := c.hub.RemoveMember(v.ctx, v.caller(), in.ID, member, false)
+		_, err := c.svc.RemoveMember(v.ctx, v.caller(), in.ID, member, false)
 		return v.doneUnless(err, team, "removed")
 	case "leave":
-		_, err := c.hub.RemoveMember(v.ctx, v.caller(), in.ID, member, false)
+		_, err := c.svc.RemoveMember(v.ctx, v.caller(), in.ID, member, false)
 		return v.doneUnless(err, "/", "left")
 	case "restrict":
 		change.Areas, notice = v.areas(), "restricted"
@@ -217,6 +217,6 @@ func (c *console) changeMember(v *visit, in inside, member agency.Party) (answer
 	default:
 		return answer{}, unknownAction()
 	}
-	_, err := c.hub.ChangeMember(v.ctx, v.caller(), in.ID, member, change)
+	_, err := c.svc.ChangeMember(v.ctx, v.caller(), in.ID, member, change)
 	return v.doneUnless(err, here, notice)
 }

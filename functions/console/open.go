@@ -17,7 +17,7 @@ func (c *console) openAccount(v *visit) (answer, error) {
 	if !v.post() {
 		return show("open", p), nil
 	}
-	a, err := c.hub.OpenAccount(v.ctx, v.actor, p.Key, v.form.value("name"))
+	a, err := c.svc.OpenAccount(v.ctx, v.actor, p.Key, v.form.value("name"))
 	if err == nil && p.Back != "/" {
 		return v.done(p.Back, "opened"), nil
 	}

@@ -139,10 +139,10 @@ func TestHostileNamesAreServed(t *testing.T) {
 	for n, given := range []string{name, wide} {
 		email := []string{"a@markup.test", "b@wide.test"}[n]
 		id := w.opens(email, given)
-		_, err := w.hub.SwitchHubOn(t.Context(), w.actor(email), id)
+		_, err := w.svc.SwitchAgencyOn(t.Context(), w.actor(email), id)
 		must(t, err)
-		w.ask(email, id, service.Ask{Account: w.shop, Areas: asked, Message: given})
-		w.ask(email, id, service.Ask{OwnerEmail: cleoAt, Areas: asked, Message: given})
+		w.ask(email, id, service.ConnectionRequest{Account: w.shop, Areas: asked, Message: given})
+		w.ask(email, id, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: asked, Message: given})
 		con := agency.NewConnectionID(agency.Party(w.shop), id)
 		cleo := w.as(cleoAt)
 		for _, path := range []string{"/", "/accounts/" + string(w.shop) + "/team", "/accounts/" + string(w.shop) + "/activity", "/requests/" + string(con)} {
@@ -162,15 +162,15 @@ func TestHomeMissesNoRequest(t *testing.T) {
 	for n := range 30 {
 		email := fmt.Sprintf("ann%d@many.test", n)
 		id := w.opens(email, fmt.Sprintf("Agency %d", n))
-		_, err := w.hub.SwitchHubOn(t.Context(), w.actor(email), id)
+		_, err := w.svc.SwitchAgencyOn(t.Context(), w.actor(email), id)
 		must(t, err)
-		w.ask(email, id, service.Ask{Account: w.shop, Areas: asked})
+		w.ask(email, id, service.ConnectionRequest{Account: w.shop, Areas: asked})
 		asker[id] = email
 	}
 	ids := slices.Sorted(maps.Keys(asker))
 	last := ids[len(ids)-1]
 	for _, id := range ids[:len(ids)-1] {
-		_, err := w.hub.WithdrawRequest(t.Context(), w.actor(asker[id]), id, agency.NewConnectionID(agency.Party(w.shop), id))
+		_, err := w.svc.WithdrawRequest(t.Context(), w.actor(asker[id]), id, agency.NewConnectionID(agency.Party(w.shop), id))
 		must(t, err)
 	}
 	w.as(cleoAt).get("/").has(t, "/requests/"+string(agency.NewConnectionID(agency.Party(w.shop), last)))

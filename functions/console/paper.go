@@ -134,11 +134,11 @@ func (p *paper) render(name string, data page) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (c *console) planName(id string) string { return c.hub.Rules.Plan(id).Name }
+func (c *console) planName(id string) string { return c.svc.Rules.Plan(id).Name }
 
 // planPrice is what a plan costs a month, as in "29 USD".
 func (c *console) planPrice(id string) string {
-	p := c.hub.Rules.Plan(id)
+	p := c.svc.Rules.Plan(id)
 	return agency.Money(p.MonthlyPrice, p.Currency)
 }
 

@@ -67,7 +67,7 @@ type accountChoice struct {
 	On   bool
 }
 
-// HeldOff tells whether the agency is held off now.
+// BlockOf tells whether the agency is held off now.
 func (p *requestPage) HeldOff() bool { return p.Held.Blocked || !p.Held.CoolingUntil.IsZero() }
 
 // request is where the link in an email leads, and a request in Team Members.
@@ -145,24 +145,24 @@ func (c *console) decide(v *visit, id agency.ConnectionID) (answer, error) {
 		}
 		return v.done("/accounts/"+string(p.Account())+"/team/"+string(of), "accepted"), nil
 	case "deny":
-		_, err := c.hub.DenyRequestByID(v.ctx, v.actor, id, false)
+		_, err := c.svc.DenyRequestByID(v.ctx, v.actor, id, false)
 		return v.doneUnless(err, here, "denied")
 	case "block":
-		_, err := c.hub.DenyRequestByID(v.ctx, v.actor, id, true)
+		_, err := c.svc.DenyRequestByID(v.ctx, v.actor, id, true)
 		return v.doneUnless(err, here, "blocked")
 	case "allow":
 		var held bool
 		var err error
 		if account := addressee.Account(); account != "" {
-			held, err = c.hub.Unblock(v.ctx, agency.Caller{Actor: v.actor}, account, of)
+			held, err = c.svc.Unblock(v.ctx, agency.Caller{Actor: v.actor}, account, of)
 		} else {
-			held, err = c.hub.UnblockForMe(v.ctx, v.actor, id)
+			held, err = c.svc.UnblockForMe(v.ctx, v.actor, id)
 		}
 		if err != nil {
 			return answer{}, err
 		}
 		// A request that was made meanwhile stays kept from the person.
-		if _, err := c.hub.SeeRequest(v.ctx, v.actor, id); agency.CodeOf(err) == agency.NotFound {
+		if _, err := c.svc.GetRequest(v.ctx, v.actor, id); agency.CodeOf(err) == agency.NotFound {
 			here = "/me"
 			if account := addressee.Account(); account != "" {
 				here = "/accounts/" + string(account) + "/team"
@@ -189,7 +189,7 @@ func (c *console) accept(v *visit, id agency.ConnectionID, account agency.Accoun
 		return agency.Profile{}, err
 	}
 	if account == "" {
-		if account = agency.AccountID(v.form.value("account")); !account.Valid() {
+		if account = agency.AccountID(v.form.value("account")); !account.IsValid() {
 			return agency.Profile{}, &agency.Error{Code: agency.Invalid, Message: "Choose the account that the agency may work in.",
 				Fields: []agency.FieldError{{Field: "body.account", Message: "Choose one."}}}
 		}
@@ -198,15 +198,15 @@ func (c *console) accept(v *visit, id agency.ConnectionID, account agency.Accoun
 	if err != nil {
 		return agency.Profile{}, unknownAction()
 	}
-	return c.hub.AcceptRequestInto(v.ctx, v.actor, id, account, service.Acceptance{Request: number, Areas: v.areas(), Until: until})
+	return c.svc.AcceptRequestInto(v.ctx, v.actor, id, account, service.Grant{Request: number, Areas: v.areas(), Until: until})
 }
 
 // readRequest fills the page with the request as it is now, and answers under
 // which id it stands: a request by email may have gone to an account.
 func (c *console) readRequest(v *visit, p *requestPage) (agency.ConnectionID, error) {
 	p.Unexpected = unexpected(v)
-	p.Cooldown = lasting(c.hub.Rules.Cooldown)
-	request, err := c.hub.SeeRequest(v.ctx, v.actor, p.ID)
+	p.Cooldown = lasting(c.svc.Rules.Cooldown)
+	request, err := c.svc.GetRequest(v.ctx, v.actor, p.ID)
 	if agency.CodeOf(err) == agency.NotFound {
 		return p.ID, c.readHeld(v, p, err)
 	}
@@ -224,7 +224,7 @@ func (c *console) readRequest(v *visit, p *requestPage) (agency.ConnectionID, er
 		}
 	case agency.Active:
 	default:
-		p.Held, err = c.hub.HeldOff(v.ctx, v.actor, p.ID)
+		p.Held, err = c.svc.BlockOf(v.ctx, v.actor, p.ID)
 	}
 	return p.ID, err
 }
@@ -232,11 +232,11 @@ func (c *console) readRequest(v *visit, p *requestPage) (agency.ConnectionID, er
 // readHeld is for a request that its addressee does not see: whoever holds its
 // agency off is told so, and can allow it again.
 func (c *console) readHeld(v *visit, p *requestPage, missing error) error {
-	held, err := c.hub.HeldOff(v.ctx, v.actor, p.ID)
+	held, err := c.svc.BlockOf(v.ctx, v.actor, p.ID)
 	if err != nil && agency.CodeOf(err) == agency.Internal {
 		return err
 	}
-	if err != nil || !held.HoldsOff(v.now()) {
+	if err != nil || !held.IsBlockedOrCooling(v.now()) {
 		return missing
 	}
 	p.Held, p.Agency = held, held.Name
@@ -245,7 +245,7 @@ func (c *console) readHeld(v *visit, p *requestPage, missing error) error {
 
 // readAsked fills in who asks, for what, and what has become of it.
 func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) error {
-	details, err := c.hub.Details(v.ctx, request)
+	details, err := c.svc.RequestDetails(v.ctx, request)
 	if err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 	p.Agency, p.By, p.Message, p.Number = asked.Name, asked.By, asked.Message, asked.Request
 	p.Status, p.RequestedAt, p.Expires = asked.StatusAt(v.now()), asked.RequestedAt, asked.ExpiresAt
 	p.Since = since(asked.Profile, v.now())
-	areas := c.hub.Areas(request)
+	areas := c.svc.GrantedAreas(request)
 	p.Asked = c.grants(areas)
 	p.Terms = v.levelsTable("What it may do", areas, areas)
 	p.Terms.Hint = "You can grant less than what was asked for, not more. Afterwards you can change it at any time."
@@ -261,7 +261,7 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 	p.Until = v.untilField("Until when", time.Time{}, p.Faults.At("body.until"))
 	p.Until.Optional = true
 	if account := request.Account(); account != "" {
-		view, err := c.hub.SeeAccount(v.ctx, agency.Caller{Actor: v.actor}, account)
+		view, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, account)
 		if err != nil {
 			return err
 		}
@@ -282,7 +282,7 @@ func (c *console) readChoices(v *visit, p *requestPage, asker agency.AccountID) 
 	p.OpenFirst = "/accounts/new?to=" + url.QueryEscape("/requests/"+string(p.ID))
 	chosen := agency.AccountID(v.form.value("account"))
 	for page := (service.Page{Limit: pageSize}); ; {
-		mine, err := c.hub.MyAccounts(v.ctx, v.actor, page)
+		mine, err := c.svc.MyAccounts(v.ctx, v.actor, page)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func TestALinkIsNoRight(t *testing.T) {
 func TestScannersChangeNothing(t *testing.T) {
 	w := newTown(t)
 	w.asks()
-	w.ask(annAt, w.studio, service.Ask{OwnerEmail: cleoAt, Areas: asked})
+	w.ask(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: asked})
 	// Looking binds a profile on its first use, which has been.
 	w.as(cleoAt).get(w.memberPage(agency.Party(w.studio)))
 	paths := []string{"/", "/me", "/requests/" + string(w.con), "/requests/" + string(w.con) + "?unexpected=1",
@@ -120,10 +120,10 @@ func TestAChangedRequestIsShownAgain(t *testing.T) {
 	cleo := w.as(cleoAt)
 	link := "/requests/" + string(w.con)
 	cleo.get(link)
-	if _, err := w.hub.WithdrawRequest(t.Context(), w.ann, w.studio, w.con); err != nil {
+	if _, err := w.svc.WithdrawRequest(t.Context(), w.ann, w.studio, w.con); err != nil {
 		t.Fatal(err)
 	}
-	w.ask(annAt, w.studio, service.Ask{Account: w.shop, Areas: agency.Areas{"contacts": agency.Edit}, Message: "Something else"})
+	w.ask(annAt, w.studio, service.ConnectionRequest{Account: w.shop, Areas: agency.Areas{"contacts": agency.Edit}, Message: "Something else"})
 	again := cleo.post(link, with(levelFields(asked), "do", "accept", "request", "1")...)
 	again.says(t, http.StatusConflict, "The request has changed since you looked at it", "as it stands now", "Something else")
 	again.has(t, `name="request" value="2"`, `name="area-contacts" value="edit" checked>`, `name="area-pages" value="none" checked>`)
@@ -170,18 +170,18 @@ func TestEveryState(t *testing.T) {
 		says []string
 	}{
 		agency.Withdrawn: {func(w *town) {
-			_, err := w.hub.WithdrawRequest(w.t.Context(), w.ann, w.studio, w.con)
+			_, err := w.svc.WithdrawRequest(w.t.Context(), w.ann, w.studio, w.con)
 			must(w.t, err)
 		}, []string{"took its request back", "nothing for you to decide"}},
 		agency.Expired: {func(w *town) { w.advance(15 * 24 * time.Hour) }, []string{"has expired", "ask Bright Studio, at ann@agency.test", "Dismiss and block"}},
 		agency.Revoked: {func(w *town) {
 			w.accepts(nil)
-			_, err := w.hub.RemoveMember(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, agency.Party(w.studio), false)
+			_, err := w.svc.RemoveMember(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, agency.Party(w.studio), false)
 			must(w.t, err)
 		}, []string{"The access of Bright Studio is revoked", "Allow it to ask again"}},
 		agency.Left: {func(w *town) {
 			w.accepts(nil)
-			_, err := w.hub.LeaveAccount(w.t.Context(), w.ann, w.studio, w.con)
+			_, err := w.svc.LeaveAccount(w.t.Context(), w.ann, w.studio, w.con)
 			must(w.t, err)
 		}, []string{"has ended its work", "ask it for a new request"}},
 		agency.Lapsed: {func(w *town) {
@@ -212,7 +212,7 @@ func must(t testing.TB, err error) {
 
 func (w *town) accepts(until *time.Time) {
 	w.t.Helper()
-	_, err := w.hub.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Acceptance{Request: 1, Until: until})
+	_, err := w.svc.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Grant{Request: 1, Until: until})
 	must(w.t, err)
 }
 
@@ -233,7 +233,7 @@ func TestByEmailThePersonChooses(t *testing.T) {
 	w := newTown(t)
 	const doraAt = "dora@dance.test"
 	dora := w.as(doraAt)
-	w.ask(annAt, w.studio, service.Ask{OwnerEmail: doraAt, Areas: asked})
+	w.ask(annAt, w.studio, service.ConnectionRequest{OwnerEmail: doraAt, Areas: asked})
 	id := agency.NewConnectionID(agency.Party(w.actor(doraAt).ID()), w.studio)
 	link := "/requests/" + string(id)
 	page := dora.get(link)
@@ -259,7 +259,7 @@ func TestByEmailThePersonChooses(t *testing.T) {
 
 func TestByEmailBlockAndAllow(t *testing.T) {
 	w := newTown(t)
-	w.ask(annAt, w.studio, service.Ask{OwnerEmail: cleoAt, Areas: asked})
+	w.ask(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: asked})
 	id := agency.NewConnectionID(agency.Party(w.cleo.ID()), w.studio)
 	cleo := w.as(cleoAt)
 	cleo.get("/requests/"+string(id)).has(t, `name="account" value="`+string(w.shop)+`" required checked>`)

@@ -299,7 +299,7 @@ func (c *console) signInCallback(v *visit) (answer, error) {
 	}
 	// By now it is known whose the address is: what was given to it is bound to
 	// this sign-in, and mail goes to it again.
-	me, err := c.hub.Me(v.ctx, given.actor)
+	me, err := c.svc.Me(v.ctx, given.actor)
 	if err != nil {
 		return answer{}, err
 	}

@@ -53,14 +53,14 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub := &service.Hub{Store: table.New(s.db, s.table), Rules: loaded.Rules(), Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
+	svc := &service.Service{Store: table.New(s.db, s.table), Rules: loaded.Rules(), Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.events++
 		return agency.EventID(fmt.Sprintf("evt_%013d%013d", at.UnixMilli(), s.events))
 	}}
 	env := settings.Environment{PublicURL: publicURL, OIDCIssuer: s.issuer.URL, OIDCClientID: clientID, Settings: loaded}
-	if s.console, err = newConsole(hub, env, s.clock); err != nil {
+	if s.console, err = newConsole(svc, env, s.clock); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -279,7 +279,7 @@ func newTown(t testing.TB) *town {
 	w.studio = w.opens(annAt, "Bright Studio")
 	w.west = w.opens(samAt, "Westside Media")
 	for email, id := range map[string]agency.AccountID{annAt: w.studio, samAt: w.west} {
-		if _, err := w.hub.SwitchHubOn(t.Context(), w.actor(email), id); err != nil {
+		if _, err := w.svc.SwitchAgencyOn(t.Context(), w.actor(email), id); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -289,7 +289,7 @@ func newTown(t testing.TB) *town {
 
 func (s *site) opens(email, name string) agency.AccountID {
 	s.t.Helper()
-	a, err := s.hub.OpenAccount(s.t.Context(), s.actor(email), "key-of-"+email+name+"-16", name)
+	a, err := s.svc.OpenAccount(s.t.Context(), s.actor(email), "key-of-"+email+name+"-16", name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -301,12 +301,12 @@ var asked = agency.Areas{"pages": agency.Edit, "mail": agency.View}
 // asks has Bright Studio ask the shop.
 func (w *town) asks() {
 	w.t.Helper()
-	w.ask(annAt, w.studio, service.Ask{Account: w.shop, Areas: asked, Message: "Shall we set up your shop?"})
+	w.ask(annAt, w.studio, service.ConnectionRequest{Account: w.shop, Areas: asked, Message: "Shall we set up your shop?"})
 }
 
-func (w *town) ask(by string, of agency.AccountID, a service.Ask) {
+func (w *town) ask(by string, of agency.AccountID, a service.ConnectionRequest) {
 	w.t.Helper()
-	if _, err := w.hub.RequestConnection(w.t.Context(), w.actor(by), of, a); err != nil {
+	if _, err := w.svc.RequestConnection(w.t.Context(), w.actor(by), of, a); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -315,7 +315,7 @@ func (w *town) ask(by string, of agency.AccountID, a service.Ask) {
 func (w *town) connects() {
 	w.t.Helper()
 	w.asks()
-	_, err := w.hub.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Acceptance{Request: w.profile(w.con).Request})
+	_, err := w.svc.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Grant{Request: w.profile(w.con).Request})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func (s *site) profile(id agency.ConnectionID) agency.Profile {
 func (s *site) memberAt(at, member agency.Party) agency.Profile {
 	s.t.Helper()
 	key := agency.ProfileKey{Addressee: at, Member: member}
-	read, err := s.hub.Store.Load(s.t.Context(), service.Want{Profiles: []agency.ProfileKey{key}})
+	read, err := s.svc.Store.Load(s.t.Context(), service.Want{Profiles: []agency.ProfileKey{key}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func (w *town) invites(email string, role agency.Role) agency.Party {
 	if role == agency.Member {
 		in.Areas = agency.Areas{"pages": agency.View}
 	}
-	p, _, err := w.hub.InvitePerson(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, in)
+	p, _, err := w.svc.InvitePerson(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, in)
 	if err != nil {
 		w.t.Fatal(err)
 	}

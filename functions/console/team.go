@@ -77,7 +77,7 @@ func (c *console) team(v *visit) (answer, error) {
 			return answer{}, err
 		}
 	}
-	members, err := c.hub.Team(v.ctx, v.caller(), v.account(), v.page(teamSize))
+	members, err := c.svc.Team(v.ctx, v.caller(), v.account(), v.page(teamSize))
 	if err != nil {
 		return answer{}, err
 	}
@@ -126,7 +126,7 @@ func (c *console) changeTeam(v *visit, in inside) (answer, error) {
 	switch v.do() {
 	case "invite":
 		role, areas := v.roleAndAreas()
-		p, added, err := c.hub.InvitePerson(v.ctx, v.caller(), v.account(), service.Invitation{Email: v.form.value("email"), Role: role, Areas: areas})
+		p, added, err := c.svc.InvitePerson(v.ctx, v.caller(), v.account(), service.Invitation{Email: v.form.value("email"), Role: role, Areas: areas})
 		if err != nil {
 			return answer{}, err
 		}
@@ -135,7 +135,7 @@ func (c *console) changeTeam(v *visit, in inside) (answer, error) {
 		}
 		return v.done(in.Address("/team"), "invited"), nil
 	case "allow":
-		held, err := c.hub.Unblock(v.ctx, v.caller(), v.account(), agency.AccountID(v.form.value("agency")))
+		held, err := c.svc.Unblock(v.ctx, v.caller(), v.account(), agency.AccountID(v.form.value("agency")))
 		return v.doneUnless(err, in.Address("/team"), allowedNotice(held))
 	default:
 		return answer{}, unknownAction()
@@ -167,8 +167,8 @@ func (p *teamPage) add(row memberRow, kind agency.Kind) {
 
 func (c *console) memberRow(v *visit, in inside, m agency.Profile) memberRow {
 	row := memberRow{
-		Name: m.Name, Role: m.Role, Status: m.StatusAt(v.now()), May: c.inShort(c.hub.Areas(m)), Since: since(m, v.now()), Until: m.Until,
-		Owner: m.Permanent(), Link: in.Address("/team/" + string(m.Member)),
+		Name: m.Name, Role: m.Role, Status: m.StatusAt(v.now()), May: c.inShort(c.svc.GrantedAreas(m)), Since: since(m, v.now()), Until: m.Until,
+		Owner: m.IsPermanent(), Link: in.Address("/team/" + string(m.Member)),
 	}
 	if m.Kind() == agency.PersonKind {
 		row.Name, row.You, row.New, row.Failed = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == "", uninformed(m)
@@ -183,10 +183,10 @@ func uninformed(m agency.Profile) bool {
 }
 
 func (c *console) addWaiting(v *visit, p *teamPage, waiting []agency.Profile) error {
-	details, err := c.hub.Details(v.ctx, waiting...)
+	details, err := c.svc.RequestDetails(v.ctx, waiting...)
 	for _, d := range details {
 		p.Pending = append(p.Pending, pendingRow{
-			Agency: d.Name, By: d.By, Message: d.Message, Asked: c.inShort(c.hub.Areas(d.Profile)), Expires: d.ExpiresAt,
+			Agency: d.Name, By: d.By, Message: d.Message, Asked: c.inShort(c.svc.GrantedAreas(d.Profile)), Expires: d.ExpiresAt,
 			Link: "/requests/" + string(d.ID()),
 		})
 	}
@@ -198,7 +198,7 @@ func (c *console) addBlocks(v *visit, p *teamPage) error {
 	if !p.In.Decides() {
 		return nil
 	}
-	blocks, err := c.hub.AccountBlocks(v.ctx, v.caller(), v.account(), service.Page{Limit: teamSize})
+	blocks, err := c.svc.AccountBlocks(v.ctx, v.caller(), v.account(), service.Page{Limit: teamSize})
 	p.Blocks = blockRows(blocks.Items)
 	return err
 }

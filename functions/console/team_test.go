@@ -15,10 +15,10 @@ import (
 func TestTeam(t *testing.T) {
 	w := newTown(t)
 	w.connects()
-	w.ask(samAt, w.west, service.Ask{Account: w.shop, Areas: asked, Message: "We met at the fair."})
+	w.ask(samAt, w.west, service.ConnectionRequest{Account: w.shop, Areas: asked, Message: "We met at the fair."})
 	mia := w.invites("mia@client.test", agency.Member)
 	gone := w.invites("gone@client.test", agency.Admin)
-	_, err := w.hub.RemoveMember(t.Context(), agency.Caller{Actor: w.cleo}, w.shop, gone, false)
+	_, err := w.svc.RemoveMember(t.Context(), agency.Caller{Actor: w.cleo}, w.shop, gone, false)
 	must(t, err)
 	path := "/accounts/" + string(w.shop) + "/team"
 	page := w.as(cleoAt).get(path)
@@ -125,7 +125,7 @@ func TestRestrictAndRevoke(t *testing.T) {
 func TestLimitStaff(t *testing.T) {
 	w := newTown(t)
 	w.connects()
-	p, _, err := w.hub.InvitePerson(t.Context(), agency.Caller{Actor: w.ann}, w.studio, service.Invitation{Email: "stan@agency.test", Role: agency.Member, Areas: asked})
+	p, _, err := w.svc.InvitePerson(t.Context(), agency.Caller{Actor: w.ann}, w.studio, service.Invitation{Email: "stan@agency.test", Role: agency.Member, Areas: asked})
 	must(t, err)
 	ann := w.as(annAt)
 	page := "/accounts/" + string(w.studio) + "/team/" + string(p.Member)
@@ -152,7 +152,7 @@ func TestLimitStaff(t *testing.T) {
 // The client of an owned account is let in, changed and shut out by the agency.
 func TestAnOwnedAccount(t *testing.T) {
 	w := newTown(t)
-	owned, err := w.hub.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", service.NewClientAccount{Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true})
+	owned, err := w.svc.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", service.NewClientAccount{Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true})
 	must(t, err)
 	at, as := "/accounts/"+string(owned.ID), "?as="+string(w.studio)
 	ann := w.as(annAt)
@@ -200,7 +200,7 @@ func TestSettings(t *testing.T) {
 	golden(t, "settings-agency", on.Body.Bytes())
 	cleo.post(path, "do", "close", "confirm", "Cleo Boots").says(t, http.StatusConflict, "Switch its hub off first")
 	w.as(annAt).post("/accounts/"+string(w.studio)+"/settings", "do", "hub-off").says(t, http.StatusSeeOther)
-	w.ask(samAt, w.west, service.Ask{OwnerEmail: "x@y.test", Areas: asked})
+	w.ask(samAt, w.west, service.ConnectionRequest{OwnerEmail: "x@y.test", Areas: asked})
 	w.as(samAt).post("/accounts/"+string(w.west)+"/settings", "do", "hub-off").says(t, http.StatusConflict, "End these first")
 	cleo.does(path, "do", "hub-off").says(t, http.StatusOK, "The agency hub is off")
 	w.invites("bob@client.test", agency.Admin)
@@ -250,7 +250,7 @@ func TestActivity(t *testing.T) {
 		if n%2 == 1 {
 			areas = asked
 		}
-		_, err := w.hub.ChangeMember(t.Context(), agency.Caller{Actor: w.cleo}, w.shop, mia, service.MemberChange{Areas: areas})
+		_, err := w.svc.ChangeMember(t.Context(), agency.Caller{Actor: w.cleo}, w.shop, mia, service.MemberChange{Areas: areas})
 		must(t, err)
 	}
 	first := cleo.get(path)
@@ -267,7 +267,7 @@ func TestActivity(t *testing.T) {
 func TestAnInvitationThatCameBack(t *testing.T) {
 	w := newTown(t)
 	mia := w.invites("mia@client.test", agency.Member)
-	owned, err := w.hub.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", service.NewClientAccount{
+	owned, err := w.svc.CreateAccount(t.Context(), w.ann, w.studio, "key-of-the-owned-one", service.NewClientAccount{
 		Name: "Dora Dance", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "dora@dance.test", Areas: asked},
 	})
 	must(t, err)

@@ -65,7 +65,7 @@ func say(pattern string, names ...string) []words {
 // teller tells one event.
 type teller struct {
 	*console
-	service.Line
+	service.ActivityEntry
 	where telling
 }
 
@@ -73,12 +73,12 @@ type teller struct {
 // for the person, and @ for where it happened. A first word of ours is written in
 // lower case. What is missing here is told by a neutral sentence.
 var sentences = map[agency.EventType]string{
-	agency.AccountOpened:  "the account @ was opened",
-	agency.AccountCreated: "% created the account @, owns it and pays for it",
-	agency.AccountRenamed: "the account was renamed",
-	agency.AccountClosed:  "the account @ was closed",
-	agency.HubSwitchedOn:  "the agency hub was switched on",
-	agency.HubSwitchedOff: "the agency hub was switched off",
+	agency.AccountOpened:     "the account @ was opened",
+	agency.AccountCreated:    "% created the account @, owns it and pays for it",
+	agency.AccountRenamed:    "the account was renamed",
+	agency.AccountClosed:     "the account @ was closed",
+	agency.AgencySwitchedOn:  "the agency hub was switched on",
+	agency.AgencySwitchedOff: "the agency hub was switched off",
 
 	agency.AccountRegistered: "the platform made the account @ known",
 	agency.PersonReleased:    "$ may sign in anew: the next sign-in with this address counts",
@@ -166,8 +166,8 @@ func (c *console) planInFull(id string) string {
 }
 
 // tell is an event in a person's words.
-func (c *console) tell(l service.Line, where telling) activityLine {
-	t := teller{console: c, Line: l, where: where}
+func (c *console) tell(l service.ActivityEntry, where telling) activityLine {
+	t := teller{console: c, ActivityEntry: l, where: where}
 	return activityLine{At: l.At, Sentence: t.sentence(), Details: t.details(), Message: t.message(), By: t.by()}
 }
 

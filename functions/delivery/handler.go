@@ -14,7 +14,7 @@ import (
 )
 
 // hub is what delivery reads and writes of the table.
-type hub interface {
+type emailStore interface {
 	Event(context.Context, table.EventKey) (agency.Event, bool, error)
 	Mails(context.Context, agency.EventID) ([]outbox.Mail, error)
 	AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error)
@@ -25,7 +25,7 @@ type hub interface {
 
 // receiver notes what SES tells. Any number may work at once.
 type receiver struct {
-	hub              hub
+	store            emailStore
 	configurationSet string
 	meter            cloud.Meter
 	now              func() time.Time
@@ -46,7 +46,7 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		return nil
 	}
 	log := slog.With("event", string(t.mail.Event), "account", string(t.addressee), "kind", t.mail.Kind, "recipient", string(t.mail.Recipient), "messageId", t.messageID, "fate", string(t.fate))
-	raised, err := r.hub.AdvanceFate(ctx, t.mail, t.fate, t.messageID, r.now())
+	raised, err := r.store.AdvanceFate(ctx, t.mail, t.fate, t.messageID, r.now())
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	if t.reason == "" {
 		return nil
 	}
-	suppressed, err := r.hub.Suppress(ctx, t.mail.Recipient, t.reason, t.at)
+	suppressed, err := r.store.Suppress(ctx, t.mail.Recipient, t.reason, t.at)
 	if err != nil {
 		return err
 	}
@@ -67,16 +67,16 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	if t.fate != outbox.Bounced {
 		return nil
 	}
-	e, found, err := r.hub.Event(ctx, table.EventKey{Addressee: t.addressee, ID: t.mail.Event})
+	e, found, err := r.store.Event(ctx, table.EventKey{Addressee: t.addressee, ID: t.mail.Event})
 	if err != nil || !found {
 		return err
 	}
 	if key, invites := e.Invited(); invites && key.Member == agency.Party(t.mail.Recipient) {
-		return r.hub.FailInvitation(ctx, key, e.At)
+		return r.store.FailInvitation(ctx, key, e.At)
 	}
 	if !e.WakeAt.IsZero() {
 		// notify has not finished the event, and looks at its emails when it has.
 		return nil
 	}
-	return outbox.FailRequest(ctx, r.hub, e)
+	return outbox.FailRequest(ctx, r.store, e)
 }

@@ -28,8 +28,8 @@ var monday = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 // account of two owners, and its emails as notify leaves them.
 type stage struct {
 	*receiver
-	store   *table.Table
-	use     service.Hub
+	db      *table.Table
+	use     service.Service
 	now     time.Time
 	ann     agency.Actor
 	owners  []agency.Actor
@@ -46,28 +46,28 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	db, name := testbed.Table(t)
-	s := &stage{store: table.New(db, name), now: monday, metrics: &strings.Builder{}}
+	s := &stage{db: table.New(db, name), now: monday, metrics: &strings.Builder{}}
 	clock := func() time.Time { return s.now }
-	s.use = service.Hub{
-		Store: s.store, Now: clock, Rules: rules.Rules(),
+	s.use = service.Service{
+		Store: s.db, Now: clock, Rules: rules.Rules(),
 		NewEventID: func(at time.Time) agency.EventID {
 			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
 		},
 	}
-	s.receiver = &receiver{hub: s.store, configurationSet: "hub", meter: cloud.NewMeter(s.metrics, clock), now: clock}
+	s.receiver = &receiver{store: s.db, configurationSet: "hub", meter: cloud.NewMeter(s.metrics, clock), now: clock}
 
 	s.ann = agency.NewActor("ann@studio.test", "issuer", "ann")
 	s.owners = []agency.Actor{agency.NewActor("petra@bakery.test", "issuer", "petra"), agency.NewActor("paul@bakery.test", "issuer", "paul")}
 	bakery, err1 := s.use.OpenAccount(t.Context(), s.owners[0], "bakery-0123456789", "Bakery")
 	studio, err2 := s.use.OpenAccount(t.Context(), s.ann, "studio-0123456789", "Studio")
-	_, err3 := s.use.SwitchHubOn(t.Context(), s.ann, studio.ID)
+	_, err3 := s.use.SwitchAgencyOn(t.Context(), s.ann, studio.ID)
 	_, _, err4 := s.use.InvitePerson(t.Context(), agency.Caller{Actor: s.owners[0]}, bakery.ID, service.Invitation{Email: s.owners[1].Email, Role: agency.Owner})
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
 	s.now = s.now.Add(time.Minute) // ids of events sort by their time
 	s.studio, s.profile = studio.ID, agency.AgencyAt(bakery.ID, studio.ID)
-	if _, err := s.use.RequestConnection(t.Context(), s.ann, s.studio, service.Ask{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}); err != nil {
+	if _, err := s.use.RequestConnection(t.Context(), s.ann, s.studio, service.ConnectionRequest{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}); err != nil {
 		t.Fatal(err)
 	}
 	s.event = s.latest(t)
@@ -77,7 +77,7 @@ func newStage(t *testing.T) *stage {
 // latest is the newest event in the account.
 func (s *stage) latest(t *testing.T) table.EventKey {
 	t.Helper()
-	list, err := s.store.Activity(t.Context(), s.profile.Addressee.Account(), "", service.Page{Limit: 1})
+	list, err := s.db.Activity(t.Context(), s.profile.Addressee.Account(), "", service.Page{Limit: 1})
 	if err != nil || len(list.Items) != 1 {
 		t.Fatal(list, err)
 	}
@@ -93,11 +93,11 @@ func (s *stage) mail(of int) outbox.MailKey {
 func (s *stage) mailed(t *testing.T, fates ...outbox.Fate) {
 	t.Helper()
 	for i, f := range fates {
-		if claim, err := s.store.ClaimMail(t.Context(), s.mail(i), s.now, time.Minute); claim != outbox.ClaimTaken || err != nil {
+		if claim, err := s.db.ClaimMail(t.Context(), s.mail(i), s.now, time.Minute); claim != outbox.ClaimTaken || err != nil {
 			t.Fatal(claim, err)
 		}
 		if f != outbox.Waiting {
-			if err := s.store.FinishMail(t.Context(), s.mail(i), f, "ses", s.now); err != nil {
+			if err := s.db.FinishMail(t.Context(), s.mail(i), f, "ses", s.now); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -107,8 +107,8 @@ func (s *stage) mailed(t *testing.T, fates ...outbox.Fate) {
 // told ends notify's work on the request.
 func (s *stage) told(t *testing.T) {
 	t.Helper()
-	err := s.store.SetDelivery(t.Context(), s.profile, 1, agency.Sent, nil)
-	if err := errors.Join(err, s.store.MarkTold(t.Context(), s.event)); err != nil {
+	err := s.db.SetDelivery(t.Context(), s.profile, 1, agency.Sent, nil)
+	if err := errors.Join(err, s.db.MarkDone(t.Context(), s.event)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -156,11 +156,11 @@ func (s *stage) complaint(feedback string) map[string]any {
 // of them, and why each owner is not mailed.
 func (s *stage) is(t *testing.T, want string) {
 	t.Helper()
-	mails, err := s.store.Mails(t.Context(), s.event.ID)
+	mails, err := s.db.Mails(t.Context(), s.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := s.store.Load(t.Context(), service.Want{
+	read, err := s.db.Load(t.Context(), service.Want{
 		Profiles: []agency.ProfileKey{s.profile}, People: []agency.PersonID{s.owners[0].ID(), s.owners[1].ID()},
 	})
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *stage) is(t *testing.T, want string) {
 				text = string(m.Fate)
 			}
 		}
-		if p := read.Person(o.ID()).Suppression; p.Holds() {
+		if p := read.Person(o.ID()).Suppression; p.IsActive() {
 			text += " (" + string(p.Reason) + ")"
 		}
 		got = append(got, text)
@@ -286,7 +286,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 		}
 		s.event = s.latest(t)
 		s.mailed(t, outbox.Sent)
-		if err := s.store.MarkTold(t.Context(), s.event); err != nil {
+		if err := s.db.MarkDone(t.Context(), s.event); err != nil {
 			t.Fatal(err)
 		}
 		s.hears(t, 0, "Bounce", hard(s))
@@ -302,7 +302,7 @@ func TestAnInvitationFails(t *testing.T) {
 	petra := agency.Caller{Actor: s.owners[0]}
 	is := func(want agency.Delivery) {
 		t.Helper()
-		read, err := s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{paul}})
+		read, err := s.db.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{paul}})
 		if got := read.Profile(paul).Delivery; got != want || err != nil {
 			t.Errorf("%q, want %q (%v)", got, want, err)
 		}
@@ -338,7 +338,7 @@ func TestAnInvitationFails(t *testing.T) {
 	is("")
 	s.hears(t, 1, "Bounce", s.bounce("Permanent"))
 	is(agency.DeliveryFailed)
-	if _, err := s.use.SeeAccount(t.Context(), agency.Caller{Actor: s.owners[1]}, paul.Addressee.Account()); err != nil {
+	if _, err := s.use.GetAccount(t.Context(), agency.Caller{Actor: s.owners[1]}, paul.Addressee.Account()); err != nil {
 		t.Fatal(err)
 	}
 	is("")
@@ -427,7 +427,7 @@ func TestWhatIsNotForUs(t *testing.T) {
 
 // faults is the table with a failure at one step.
 type faults struct {
-	hub
+	emailStore
 	at string
 }
 
@@ -437,14 +437,14 @@ func (f *faults) Suppress(ctx context.Context, id agency.PersonID, reason agency
 	if f.at == "suppress" {
 		return false, errFault
 	}
-	return f.hub.Suppress(ctx, id, reason, at)
+	return f.emailStore.Suppress(ctx, id, reason, at)
 }
 
 func (f *faults) FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error {
 	if f.at == "fail" {
 		return errFault
 	}
-	return f.hub.FailDelivery(ctx, k, request, mailedAt)
+	return f.emailStore.FailDelivery(ctx, k, request, mailedAt)
 }
 
 // What fails in between is taken up by the same event coming again.
@@ -452,8 +452,8 @@ func TestAStepThatFailsIsTakenUp(t *testing.T) {
 	s := newStage(t)
 	s.mailed(t, outbox.Sent)
 	s.told(t)
-	f := &faults{hub: s.store}
-	s.hub = f
+	f := &faults{emailStore: s.db}
+	s.receiver.store = f
 	event := s.says(t, 0, "Bounce", s.bounce("Permanent"))
 	for _, step := range []struct{ fails, want string }{
 		{"suppress", "bounced, -: sent"}, {"fail", "bounced (bounced), -: sent"},

@@ -26,7 +26,7 @@ func main() {
 	db := cloud.DynamoDB()
 	cloud.Warm(context.Background(), db, env.TableName)
 	lambda.Start((&receiver{
-		hub: table.New(db, env.TableName), configurationSet: env.ConfigurationSet,
+		store: table.New(db, env.TableName), configurationSet: env.ConfigurationSet,
 		meter: cloud.NewMeter(os.Stdout, time.Now), now: time.Now,
 	}).Handle)
 }

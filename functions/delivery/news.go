@@ -63,7 +63,7 @@ func read(raw json.RawMessage, configurationSet string, now time.Time) (told, er
 	}
 	t := told{messageID: n.Detail.Mail.MessageID, addressee: agency.Party(only(tags["addressee"]))}
 	var err error
-	if t.mail, err = outbox.ParseMailTag(only(tags["mail"])); err != nil || !t.addressee.Valid() {
+	if t.mail, err = outbox.ParseMailTag(only(tags["mail"])); err != nil || !t.addressee.IsValid() {
 		return told{}, errUnreadable
 	}
 	if t.fate, t.reason, t.at, err = n.meaning(); err != nil {

@@ -74,7 +74,7 @@ func TestTheBusAndTheEmailsDoNotWaitForEachOther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
 			bakery, studio, id := s.requested(t)
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 			keys := s.fresh(t, bakery)
 			before := s.bus.Calls()
 			s.bus.Refuse = refuse
@@ -157,7 +157,7 @@ func TestMutedEventsSaySo(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
-	if _, err := s.hub.RequestConnection(t.Context(), annActs, studio, service.Ask{OwnerEmail: petraActs.Email, Areas: some}); err != nil {
+	if _, err := s.hub.RequestConnection(t.Context(), annActs, studio, service.ConnectionRequest{OwnerEmail: petraActs.Email, Areas: some}); err != nil {
 		t.Fatal(err)
 	}
 	var keys []table.EventKey

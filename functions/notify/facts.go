@@ -114,7 +114,7 @@ func lookAtDeciders(ctx context.Context, from reader, f facts) (heldOff map[agen
 	}
 	heldOff = map[agency.PersonID]bool{}
 	for key, pair := range read.Pairs {
-		heldOff[key.Addressee.Person()] = pair.HoldsOff(f.now)
+		heldOff[key.Addressee.Person()] = pair.IsBlockedOrCooling(f.now)
 	}
 	if person := f.event.Addressee.Person(); person != "" {
 		choice, err = hasAccount(ctx, from, person, f.agency.ID, f.now)
@@ -141,7 +141,7 @@ func hasAccount(ctx context.Context, from reader, person agency.PersonID, but ag
 			return false, err
 		}
 		for _, account := range read.Accounts {
-			if account.Open() {
+			if account.IsOpen() {
 				return true, nil
 			}
 		}
@@ -173,7 +173,7 @@ func suppressed(ctx context.Context, from reader, mails []mail) ([]mail, error) 
 		s := read.Person(m.to.ID).Suppression
 		switch {
 		case m.withheld != "" || s.Reason == "":
-		case s.Holds():
+		case s.IsActive():
 			mails[i].withheld = outbox.Suppressed
 		default:
 			mails[i].lifted = s.Lifted
@@ -226,10 +226,10 @@ func lookAtClosing(ctx context.Context, from reader, e agency.Event, now time.Ti
 // wasIn tells whether a profile was active or pending at an instant, if it has
 // changed its status at most once since.
 func wasIn(p agency.Profile, at time.Time) bool {
-	if p.Status.Over() {
+	if p.Status.IsEnded() {
 		return !p.Since.Before(at)
 	}
-	return !p.StatusAt(at).Over()
+	return !p.StatusAt(at).IsEnded()
 }
 
 // addressOf finds a person's address; "" for the clock and for a stranger.

@@ -30,7 +30,7 @@ type hub interface {
 	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
 	Mails(context.Context, agency.EventID) ([]outbox.Mail, error)
 	Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error
-	MarkTold(context.Context, table.EventKey) error
+	MarkDone(context.Context, table.EventKey) error
 }
 
 // Time within one invocation.
@@ -190,7 +190,7 @@ func (n *invocation) tell(ctx context.Context, key table.EventKey, log *slog.Log
 	if err = cmp.Or(err, waiting, published); err != nil {
 		return err
 	}
-	if err := n.hub.MarkTold(ctx, key); err != nil || !e.MailsRequest() {
+	if err := n.hub.MarkDone(ctx, key); err != nil || !e.MailsRequest() {
 		return err
 	}
 	return n.failRequest(ctx, e)

@@ -27,7 +27,7 @@ import (
 
 // stage is a hub on a real table, and a notifier that sends into a real inbox.
 type stage struct {
-	hub    service.Hub
+	hub    service.Service
 	store  *table.Table
 	n      *notifier
 	faults *faults
@@ -53,7 +53,7 @@ func newStage(t *testing.T) *stage {
 	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
 	s.bus, s.events = testbed.NewBus(t)
 	s.faults = &faults{hub: s.store}
-	s.hub = service.Hub{
+	s.hub = service.Service{
 		Store: s.store, Now: func() time.Time { return s.now },
 		Rules: testRules(t),
 		NewEventID: func(at time.Time) agency.EventID {
@@ -69,7 +69,7 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 	return &notifier{
 		hub: s.faults, house: testHouse(t), paper: testPaper(t), now: func() time.Time { return s.now },
 		post:         post{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
-		carryAccount: s.hub.Carry, bus: bus{client: s.events, name: "hub-bus"}, meter: cloud.NewMeter(s.metrics, time.Now),
+		carryAccount: s.hub.RefreshCopies, bus: bus{client: s.events, name: "hub-bus"}, meter: cloud.NewMeter(s.metrics, time.Now),
 	}
 }
 
@@ -156,9 +156,9 @@ func (s *stage) requested(t *testing.T) (bakery, studio agency.AccountID, id age
 	account := must[service.AccountView](t)
 	bakery = account(s.hub.OpenAccount(t.Context(), petraActs, "bakery-0123456789", "Petra’s Bakery")).ID
 	studio = account(s.hub.OpenAccount(t.Context(), annActs, "studio-0123456789", "Bright Studio")).ID
-	must[service.AccountView](t)(s.hub.SwitchHubOn(t.Context(), annActs, studio))
+	must[service.AccountView](t)(s.hub.SwitchAgencyOn(t.Context(), annActs, studio))
 	s.deliver(t, s.fresh(t, bakery, studio)...)
-	p := must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), annActs, studio, service.Ask{Account: bakery, Message: message, Areas: some}))
+	p := must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), annActs, studio, service.ConnectionRequest{Account: bakery, Message: message, Areas: some}))
 	return bakery, studio, p.ID()
 }
 
@@ -291,28 +291,28 @@ func TestTheStoryIsToldOnce(t *testing.T) {
 	s.delivery(t, id, agency.Sent)
 	profile(s.hub.WithdrawRequest(t.Context(), ann, studio, id))
 	step("petra@bakery.test: Bright Studio has withdrawn its request")
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
 	profile(s.hub.DenyRequest(t.Context(), petra, bakery, studio, false))
 	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was denied")
 	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Acceptance{Request: 3}))
+	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 3}))
 	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(studio), service.MemberChange{Areas: fewer}))
 	step("ann@studio.test: What you may do in Petra’s Bakery has changed")
 	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(studio), false))
 	step("ann@studio.test: Petra’s Bakery has revoked your access", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery was revoked")
 	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
 	s.now = s.now.Add(15 * 24 * time.Hour)
-	must[service.Ticked](t)(s.hub.TickProfile(t.Context(), agency.AgencyAt(bakery, studio)))
+	must[service.Outcome](t)(s.hub.SweepProfile(t.Context(), agency.AgencyAt(bakery, studio)))
 	step("ann@studio.test: Your request to Petra’s Bakery has expired", "petra@bakery.test: The request of Bright Studio has expired")
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.Ask{Account: bakery, Areas: some}))
+	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Acceptance{Request: 5}))
+	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 5}))
 	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 	profile(s.hub.LeaveAccount(t.Context(), ann, studio, id))
 	step("ann@studio.test: Bright Studio has left Petra’s Bakery", "petra@bakery.test: Bright Studio has left Petra’s Bakery")
@@ -330,7 +330,7 @@ func TestTimeToEmailIsMeasured(t *testing.T) {
 	}
 	before := s.metrics.String()
 	s.deliver(t, s.waiting(t)...)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 	keys := s.fresh(t, bakery)
 	s.now = s.now.Add(2 * time.Second)
 	s.deliver(t, keys...)
@@ -502,7 +502,7 @@ func TestTheFirstFailureIsAnsweredAndWhatFollowsIsLeft(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	requested := s.fresh(t, bakery)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 	accepted := s.fresh(t, bakery)
 	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
 	revoked := s.fresh(t, bakery)

@@ -75,7 +75,7 @@ func connection(as agency.EventType, was, now agency.Status) facts {
 		},
 		now:     at,
 		account: agency.Account{ID: bakery, Name: "Petra’s Bakery", Ownership: agency.ClientOwned, Owners: 1, Version: 1, Subscription: agency.Subscription{Plan: "starter"}},
-		agency:  agency.Account{ID: studio, Name: "Bright Studio", Ownership: agency.ClientOwned, Hub: true, Owners: 1, Version: 2},
+		agency:  agency.Account{ID: studio, Name: "Bright Studio", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 1, Version: 2},
 		profile: p,
 		team:    []agency.Profile{staff(bakery, "petra@bakery.test", agency.Owner)},
 		staff:   []agency.Profile{staff(studio, "ann@studio.test", agency.Admin), staff(studio, "oskar@studio.test", agency.Owner)},
@@ -113,7 +113,7 @@ func closingOwned(was, now agency.Status) facts {
 	f.event.Agency, f.event.As, f.event.Actor, f.actor = studio, studio, ann, ""
 	f.event.Ownership, f.profile.Ownership = agency.AgencyOwned, agency.AgencyOwned
 	f.account.Ownership, f.account.Owner, f.account.Owners = agency.AgencyOwned, studio, 0
-	f.agency = agency.Account{ID: studio, Name: "Bright Studio", Ownership: agency.ClientOwned, Hub: true, Owners: 1, Version: 2}
+	f.agency = agency.Account{ID: studio, Name: "Bright Studio", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 1, Version: 2}
 	for i := range f.team {
 		f.team[i].Role, f.team[i].Ownership = agency.Member, agency.AgencyOwned
 	}

@@ -85,11 +85,11 @@ func (s *stage) account(t *testing.T, actor agency.Actor, name string) agency.Ac
 func (s *stage) agencyOf(t *testing.T, actor agency.Actor, name string) agency.AccountID {
 	t.Helper()
 	id := s.account(t, actor, name)
-	must[service.AccountView](t)(s.hub.SwitchHubOn(t.Context(), actor, id))
+	must[service.AccountView](t)(s.hub.SwitchAgencyOn(t.Context(), actor, id))
 	return id
 }
 
-func (s *stage) ask(t *testing.T, actor agency.Actor, of agency.AccountID, ask service.Ask) agency.Profile {
+func (s *stage) ask(t *testing.T, actor agency.Actor, of agency.AccountID, ask service.ConnectionRequest) agency.Profile {
 	t.Helper()
 	ask.Areas = some
 	return must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), actor, of, ask))
@@ -105,9 +105,9 @@ func (s *stage) addOwner(t *testing.T, account agency.AccountID, email string) a
 }
 
 // tick has the clock do all that is due at a profile.
-func (s *stage) tick(t *testing.T, key agency.ProfileKey, want service.Ticked) {
+func (s *stage) tick(t *testing.T, key agency.ProfileKey, want service.Outcome) {
 	t.Helper()
-	if got := must[service.Ticked](t)(s.hub.TickProfile(t.Context(), key)); got != want {
+	if got := must[service.Outcome](t)(s.hub.SweepProfile(t.Context(), key)); got != want {
 		t.Fatalf("the clock %q, want %q", got, want)
 	}
 }
@@ -115,7 +115,7 @@ func (s *stage) tick(t *testing.T, key agency.ProfileKey, want service.Ticked) {
 func TestARequestByEmail(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
-	p := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "Petra@Bakery.test", Message: message})
+	p := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "Petra@Bakery.test", Message: message})
 	id := p.ID()
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	for _, want := range []string{
@@ -144,23 +144,23 @@ func TestARequestByEmail(t *testing.T) {
 		t.Error(text)
 	}
 	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
 	s.tellAll(t)
-	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
 	s.tellAll(t, "petra@bakery.test: Bright Studio has withdrawn its request")
-	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	s.now = s.now.Add(s.hub.Rules.RequestLifetime)
-	s.tick(t, p.ProfileKey, service.DidExpire)
+	s.tick(t, p.ProfileKey, service.OutcomeExpired)
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired", "petra@bakery.test: The request of Bright Studio has expired")
 
 	s.now = s.now.Add(s.hub.Rules.PairWindow)
-	s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
-	must[agency.Profile](t)(s.hub.AcceptRequestInto(t.Context(), petraActs, id, bakery, service.Acceptance{Request: 5}))
+	must[agency.Profile](t)(s.hub.AcceptRequestInto(t.Context(), petraActs, id, bakery, service.Grant{Request: 5}))
 	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 }
 
@@ -198,12 +198,12 @@ func TestWhoHasAnAccountToChoose(t *testing.T) {
 func TestAMutedRequestReachesNobody(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
-	p := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+	p := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, p.ID(), true))
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
 
 	s.now = s.now.Add(time.Hour)
-	if p = s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"}); !p.Muted {
+	if p = s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"}); !p.Muted {
 		t.Fatal("it is not muted")
 	}
 	s.tellAll(t)
@@ -215,10 +215,10 @@ func TestAMutedRequestReachesNobody(t *testing.T) {
 	s.tellAll(t)
 	s.reached(t, p.ProfileKey, agency.Sent)
 	s.now = s.now.Add(s.hub.Rules.RequestLifetime - s.hub.Rules.RemindBefore)
-	s.tick(t, p.ProfileKey, service.DidRemind)
+	s.tick(t, p.ProfileKey, service.OutcomeReminded)
 	s.tellAll(t)
 	s.now = s.now.Add(s.hub.Rules.RemindBefore)
-	s.tick(t, p.ProfileKey, service.DidExpire)
+	s.tick(t, p.ProfileKey, service.OutcomeExpired)
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }
 
@@ -229,11 +229,11 @@ func TestAnOwnersOwnPairMutesTheirEmailAlone(t *testing.T) {
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	bakery := s.account(t, petraActs, "Petra’s Bakery")
 	tom := s.addOwner(t, bakery, "tom@bakery.test")
-	byEmail := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+	byEmail := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, byEmail.ID(), false))
 	s.deliver(t, s.waiting(t)...)
 
-	p := s.ask(t, annActs, studio, service.Ask{Account: bakery})
+	p := s.ask(t, annActs, studio, service.ConnectionRequest{Account: bakery})
 	key := s.waiting(t)[0]
 	s.tellAll(t, "tom@bakery.test: Bright Studio asks to work in Petra’s Bakery")
 	s.reached(t, p.ProfileKey, agency.Sent, tom)
@@ -270,9 +270,9 @@ func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
 		who := agency.NewActor(fmt.Sprintf("ann%d@studio.test", i), "https://issuer.test", fmt.Sprint(i))
 		studio := s.agencyOf(t, who, fmt.Sprintf("Studio %d", i))
 		if i%2 == 0 {
-			return s.ask(t, who, studio, service.Ask{Account: bakery})
+			return s.ask(t, who, studio, service.ConnectionRequest{Account: bakery})
 		}
-		return s.ask(t, who, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+		return s.ask(t, who, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	}
 	var last agency.Profile
 	for i := range most {
@@ -309,14 +309,14 @@ func TestAReminder(t *testing.T) {
 	bakery, studio, _ := s.requested(t)
 	s.tellAll(t, theRequest)
 	s.now = deadline.Add(-s.hub.Rules.RemindBefore)
-	s.tick(t, agency.AgencyAt(bakery, studio), service.DidRemind)
+	s.tick(t, agency.AgencyAt(bakery, studio), service.OutcomeReminded)
 	s.tellAll(t, "petra@bakery.test: Reminder: Bright Studio asks to work in Petra’s Bakery")
 	for _, want := range []string{"for 3 days more", "ann@studio.test of Bright Studio", "Monday, 7 December 2026 at 10:00 UTC", "as agreed on the phone"} {
 		if !strings.Contains(s.text(t), want) {
 			t.Errorf("the reminder does not say %q: %s", want, s.text(t))
 		}
 	}
-	s.tick(t, agency.AgencyAt(bakery, studio), service.Idle)
+	s.tick(t, agency.AgencyAt(bakery, studio), service.OutcomeNone)
 }
 
 func TestAnEndIsToldAhead(t *testing.T) {
@@ -325,7 +325,7 @@ func TestAnEndIsToldAhead(t *testing.T) {
 	s.tellAll(t, theRequest)
 	connection := agency.AgencyAt(bakery, studio)
 	until := s.now.Add(10 * day)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1, Until: &until}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1, Until: &until}))
 	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 	if !strings.Contains(s.text(t), "The access ends by itself on Thursday, 3 December 2026 at 10:00 UTC.") {
 		t.Error(s.text(t))
@@ -334,10 +334,10 @@ func TestAnEndIsToldAhead(t *testing.T) {
 		return []string{"ann@studio.test: Your access to Petra’s Bakery ends in " + left, "petra@bakery.test: The access of Bright Studio to Petra’s Bakery ends in " + left}
 	}
 	s.now = until.Add(-7 * day)
-	s.tick(t, connection, service.DidRemind)
+	s.tick(t, connection, service.OutcomeReminded)
 	s.tellAll(t, both("7 days")...)
 	s.now = until.Add(-day)
-	s.tick(t, connection, service.DidRemind)
+	s.tick(t, connection, service.OutcomeReminded)
 	// It is told late, and says what is left by then.
 	s.now = until.Add(-5 * time.Hour)
 	s.tellAll(t, both("5 hours")...)
@@ -351,7 +351,7 @@ func TestAnEndIsToldAhead(t *testing.T) {
 	move(until)
 	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	s.now = until.Add(-day)
-	s.tick(t, connection, service.DidRemind)
+	s.tick(t, connection, service.OutcomeReminded)
 	move(time.Time{})
 	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	if !strings.Contains(s.text(t), "The access has no end date any more") {
@@ -361,7 +361,7 @@ func TestAnEndIsToldAhead(t *testing.T) {
 	move(until)
 	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	s.now = until
-	s.tick(t, connection, service.DidLapse)
+	s.tick(t, connection, service.OutcomeLapsed)
 	s.tellAll(t, "ann@studio.test: Your access to Petra’s Bakery has ended", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery has ended")
 }
 
@@ -369,7 +369,7 @@ func TestAnEndIsToldAhead(t *testing.T) {
 func (s *stage) cleanUp(t *testing.T, account agency.AccountID) {
 	t.Helper()
 	for range 10 {
-		if must[service.Ticked](t)(s.hub.TickAccount(t.Context(), account)) == service.Idle {
+		if must[service.Outcome](t)(s.hub.SweepAccount(t.Context(), account)) == service.OutcomeNone {
 			return
 		}
 	}
@@ -384,12 +384,12 @@ func TestAClosingIsTold(t *testing.T) {
 			s := newStage(t)
 			bakery, studio, _ := s.requested(t)
 			s.tellAll(t, theRequest)
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 			s.addOwner(t, bakery, "tom@bakery.test")
 			bob, eve := agency.NewActor("bob@agency.test", "https://issuer.test", "bob"), agency.NewActor("eve@gone.test", "https://issuer.test", "eve")
 			asks, gone := s.agencyOf(t, bob, "Asking"), s.agencyOf(t, eve, "Gone")
-			s.ask(t, bob, asks, service.Ask{Account: bakery})
-			withdrawn := s.ask(t, eve, gone, service.Ask{Account: bakery})
+			s.ask(t, bob, asks, service.ConnectionRequest{Account: bakery})
+			withdrawn := s.ask(t, eve, gone, service.ConnectionRequest{Account: bakery})
 			must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), eve, gone, withdrawn.ID()))
 			s.deliver(t, s.waiting(t)...)
 
@@ -441,7 +441,7 @@ func TestTheClosingOfAnOwnedAccountIsTold(t *testing.T) {
 func TestARenameIsCarriedToTheCopies(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 	s.deliver(t, s.waiting(t)...)
 	must[service.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery, "Pâtisserie"))
 	must[service.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: annActs}, studio, "Brighter Studio"))
@@ -479,7 +479,7 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	petra := agency.Caller{Actor: petraActs}
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Acceptance{Request: 1}))
+	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 1}))
 	s.deliver(t, s.waiting(t)...)
 	carried := func(plan string, state agency.SubscriptionState, subject string) {
 		t.Helper()
@@ -583,15 +583,15 @@ func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	other := s.agencyOf(t, annActs, "Another")
-	told := s.ask(t, annActs, studio, service.Ask{OwnerEmail: "petra@bakery.test"})
+	told := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
-	untold := s.ask(t, annActs, other, service.Ask{OwnerEmail: "petra@bakery.test"})
+	untold := s.ask(t, annActs, other, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	s.now = s.now.Add(time.Hour)
 	if err := s.hub.EraseMe(t.Context(), petraActs); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
-		must[service.Ticked](t)(s.hub.TickPerson(t.Context(), petraActs.ID()))
+		must[service.Outcome](t)(s.hub.SweepPerson(t.Context(), petraActs.ID()))
 		s.now = s.now.Add(5 * time.Minute)
 	}
 	s.tellAll(t)
@@ -603,6 +603,6 @@ func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, told.ID()))
 	s.tellAll(t)
 	s.now = untold.ExpiresAt
-	must[service.Ticked](t)(s.hub.TickProfile(t.Context(), untold.ProfileKey))
+	must[service.Outcome](t)(s.hub.SweepProfile(t.Context(), untold.ProfileKey))
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }

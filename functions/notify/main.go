@@ -38,7 +38,7 @@ func build(ctx context.Context) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	hub, warm, err := cloud.Hub()
+	svc, warm, err := cloud.Service()
 	if err != nil {
 		return nil, err
 	}
@@ -50,9 +50,9 @@ func build(ctx context.Context) (*notifier, error) {
 		post:         post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
 		bus:          bus{client: events, name: env.BusName},
 		meter:        cloud.NewMeter(os.Stdout, time.Now),
-		house:        house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: hub.Rules},
+		house:        house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: svc.Rules},
 		paper:        paper,
 		now:          time.Now,
-		carryAccount: hub.Carry,
+		carryAccount: svc.RefreshCopies,
 	}, nil
 }

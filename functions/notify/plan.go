@@ -92,10 +92,10 @@ var tellings = map[agency.EventType][]telling{
 	// Records of what somebody has just done for themselves. A hub that is
 	// switched off has no clients and no open requests, so it concerns nobody
 	// else; a rename reaches everyone by the name itself.
-	agency.AccountOpened:  {},
-	agency.AccountRenamed: {},
-	agency.HubSwitchedOn:  {},
-	agency.HubSwitchedOff: {},
+	agency.AccountOpened:     {},
+	agency.AccountRenamed:    {},
+	agency.AgencySwitchedOn:  {},
+	agency.AgencySwitchedOff: {},
 	// The platform knows whom it registers, and tells them itself: an import of all
 	// its accounts must not write to everybody. So it is with a sign-in that it has
 	// made free, as its owner asked it to.
@@ -212,7 +212,7 @@ var tellings = map[agency.EventType][]telling{
 // not: the closing has told its end.
 func toPayer(kind string, still func(agency.Subscription, agency.Event) bool) []telling {
 	overtaken := func(f facts) bool {
-		return !f.account.Open() || !still(f.account.Subscription.At(f.now), f.event)
+		return !f.account.IsOpen() || !still(f.account.Subscription.At(f.now), f.event)
 	}
 	return []telling{
 		{kind: kind, to: owners, overtaken: overtaken, in: agency.ClientOwned},
@@ -334,9 +334,9 @@ func person(f facts) []recipient {
 // newer one has taken its place, it was sent again with a later date, one of both
 // sides is no more, or the addressee is being erased.
 func nothingToDecide(f facts) bool {
-	closed := f.event.AccountID() != "" && !f.account.Open()
+	closed := f.event.AccountID() != "" && !f.account.IsOpen()
 	return f.profile.StatusAt(f.now) != agency.Pending || f.profile.Request != f.event.Request ||
-		f.profile.ExpiresAt.After(f.event.Now.Expires) || closed || !f.agency.Agency() || f.profile.Muted
+		f.profile.ExpiresAt.After(f.event.Now.Expires) || closed || !f.agency.IsAgency() || f.profile.Muted
 }
 
 // movedOn: the profile has left the state, or the request, that the event led
@@ -370,7 +370,7 @@ func sameClients(a, b []agency.AccountID) bool { return slices.Equal(a, b) && (a
 // endMoved: the access has ended, or ends at another time by now.
 func endMoved(f facts) bool {
 	p := f.profile
-	return p.StatusAt(f.now) != agency.Active || p.Request != f.event.Request || !p.Until.Equal(f.event.Now.Until) || !f.account.Open()
+	return p.StatusAt(f.now) != agency.Active || p.Request != f.event.Request || !p.Until.Equal(f.event.Now.Until) || !f.account.IsOpen()
 }
 
 // notSince: the person who was let in is out by now, or has been let in once

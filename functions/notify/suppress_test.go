@@ -60,7 +60,7 @@ func TestASuppressedPersonIsNotMailed(t *testing.T) {
 			// She signs in: SES is told to mail her again, once.
 			s.now = s.now.Add(time.Hour)
 			must[agency.Person](t)(s.hub.Me(t.Context(), petraActs))
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Acceptance{Request: 1}))
+			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 			key = handle()
 			if f := s.fate(t, key.ID, "accepted-client", petraActs.ID()); f != outbox.Sent {
 				t.Error(f)

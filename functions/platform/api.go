@@ -13,9 +13,9 @@ import (
 )
 
 // api is what this function serves: the platform's own calls.
-func api(hub *service.Hub) *rest.API {
+func api(svc *service.Service) *rest.API {
 	a := rest.New("platform")
-	h := handlers{hub}
+	h := handlers{svc}
 	const one = "/v1/platform/accounts/{account}"
 	tags := []string{"platform"}
 	rest.HandlePlatform(a, huma.Operation{
@@ -40,7 +40,7 @@ func api(hub *service.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *service.Hub }
+type handlers struct{ svc *service.Service }
 
 // platformAccount is an account as the platform sees it.
 type platformAccount struct {
@@ -60,9 +60,9 @@ func (h handlers) account(a agency.Account, err error) (*accountOutput, error) {
 		return nil, err
 	}
 	return &accountOutput{platformAccount{
-		ID: string(a.ID), Name: a.Name, Ownership: string(a.Ownership), Owner: rest.Optional(a.Owner), Agency: a.Agency(), CreatedAt: rest.Time(a.CreatedAt),
+		ID: string(a.ID), Name: a.Name, Ownership: string(a.Ownership), Owner: rest.Optional(a.Owner), Agency: a.IsAgency(), CreatedAt: rest.Time(a.CreatedAt),
 		Subscription: rest.NewSubscription(service.SubscriptionView{
-			Subscription: a.Subscription, PeriodEnd: a.Subscription.PeriodEnd(h.hub.Now()), Payer: a.Payer(),
+			Subscription: a.Subscription, PeriodEnd: a.Subscription.PeriodEnd(h.svc.Now()), Payer: a.Payer(),
 		}),
 	}}, nil
 }
@@ -77,7 +77,7 @@ type registerInput struct {
 }
 
 func (h handlers) register(ctx context.Context, by agency.Platform, in *registerInput) (*accountOutput, error) {
-	return h.account(h.hub.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
+	return h.account(h.svc.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
 		Name: in.Body.Name, OwnerEmail: in.Body.OwnerEmail, Plan: in.Body.Plan,
 	}))
 }
@@ -91,7 +91,7 @@ type paymentInput struct {
 }
 
 func (h handlers) payment(ctx context.Context, by agency.Platform, in *paymentInput) (*accountOutput, error) {
-	return h.account(h.hub.ReportPayment(ctx, by, agency.AccountID(in.Account), service.Payment{
+	return h.account(h.svc.ReportPayment(ctx, by, agency.AccountID(in.Account), service.Payment{
 		Failed: in.Body.State == "failed", At: in.Body.At,
 	}))
 }
@@ -107,7 +107,7 @@ type accessInput struct {
 type accessOutput struct{ Body rest.Access }
 
 func (h handlers) access(ctx context.Context, by agency.Platform, in *accessInput) (*accessOutput, error) {
-	access, err := h.hub.CheckAccessOf(ctx, by, in.Body.Email, agency.AccountID(in.Body.As), agency.AccountID(in.Body.Account))
+	access, err := h.svc.CheckAccessOf(ctx, by, in.Body.Email, agency.AccountID(in.Body.As), agency.AccountID(in.Body.Account))
 	if err != nil {
 		return nil, err
 	}

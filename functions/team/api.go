@@ -13,9 +13,9 @@ import (
 )
 
 // api is what this function serves: an account's Team Members.
-func api(hub *service.Hub) *rest.API {
+func api(svc *service.Service) *rest.API {
 	a := rest.New("team")
-	h := handlers{hub}
+	h := handlers{svc}
 	const all, one = "/v1/accounts/{account}/team", "/v1/accounts/{account}/team/{member}"
 	tags := []string{"team"}
 	rest.Handle(a, huma.Operation{
@@ -42,7 +42,7 @@ func api(hub *service.Hub) *rest.API {
 	return a
 }
 
-type handlers struct{ hub *service.Hub }
+type handlers struct{ svc *service.Service }
 
 type listInput struct {
 	rest.OnAccount
@@ -53,13 +53,13 @@ type listOutput struct{ Body rest.List[rest.Member] }
 
 func (h handlers) list(ctx context.Context, actor agency.Actor, in *listInput) (*listOutput, error) {
 	caller, account := in.Caller(actor)
-	page, err := h.hub.Team(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := h.svc.Team(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}
 	var items []rest.Member
 	for _, p := range page.Items {
-		items = append(items, rest.NewMember(h.hub, p))
+		items = append(items, rest.NewMember(h.svc, p))
 	}
 	return &listOutput{rest.NewList(items, page.Next)}, nil
 }
@@ -80,13 +80,13 @@ type inviteOutput struct {
 
 func (h handlers) invite(ctx context.Context, actor agency.Actor, in *inviteInput) (*inviteOutput, error) {
 	caller, account := in.Caller(actor)
-	p, added, err := h.hub.InvitePerson(ctx, caller, account, service.Invitation{
+	p, added, err := h.svc.InvitePerson(ctx, caller, account, service.Invitation{
 		Email: in.Body.Email, Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas),
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &inviteOutput{Status: http.StatusOK, Body: rest.NewMember(h.hub, p)}
+	out := &inviteOutput{Status: http.StatusOK, Body: rest.NewMember(h.svc, p)}
 	if added {
 		out.Status = http.StatusCreated
 	}
@@ -132,7 +132,7 @@ func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInpu
 			}
 		}
 	}
-	return h.member(h.hub.ChangeMember(ctx, caller, account, agency.Party(in.Member), change))
+	return h.member(h.svc.ChangeMember(ctx, caller, account, agency.Party(in.Member), change))
 }
 
 type removeInput struct {
@@ -143,12 +143,12 @@ type removeInput struct {
 
 func (h handlers) remove(ctx context.Context, actor agency.Actor, in *removeInput) (*memberOutput, error) {
 	caller, account := in.Caller(actor)
-	return h.member(h.hub.RemoveMember(ctx, caller, account, agency.Party(in.Member), in.Block))
+	return h.member(h.svc.RemoveMember(ctx, caller, account, agency.Party(in.Member), in.Block))
 }
 
 func (h handlers) member(p agency.Profile, err error) (*memberOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memberOutput{rest.NewMember(h.hub, p)}, nil
+	return &memberOutput{rest.NewMember(h.svc, p)}, nil
 }

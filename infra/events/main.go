@@ -83,8 +83,8 @@ var types = map[agency.EventType]description{
 	agency.AccountRegistered: {"The platform has made an account known that a client owns. member is its owner.", aMember, []string{"name", "role", "status"}},
 	agency.AccountRenamed:    {"An account has another name.", theAccount, []string{"name"}},
 	agency.AccountClosed:     {"An account is closed for good: nobody has access from now on. Events of each member's end may follow.", theAccount, nil},
-	agency.HubSwitchedOn:     {"An account is an agency from now on.", theAccount, []string{"name"}},
-	agency.HubSwitchedOff:    {"An account is an agency no more. It had no clients and no open requests.", theAccount, []string{"name"}},
+	agency.AgencySwitchedOn:  {"An account is an agency from now on.", theAccount, []string{"name"}},
+	agency.AgencySwitchedOff: {"An account is an agency no more. It had no clients and no open requests.", theAccount, []string{"name"}},
 
 	agency.PlanChanged:           {"An account has another plan, and its price holds from now on.", theAccount, []string{"plan", "subscription"}},
 	agency.SubscriptionCancelled: {"A subscription ends with its period: until says when.", theAccount, []string{"plan", "subscription", "until"}},

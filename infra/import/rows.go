@@ -157,7 +157,7 @@ func accountID(given string) (agency.AccountID, string) {
 	if !strings.HasPrefix(given, "acct_") {
 		return agency.NewAccountID("platform", given), ""
 	}
-	if id := agency.AccountID(given); id.Valid() {
+	if id := agency.AccountID(given); id.IsValid() {
 		return id, ""
 	}
 	return "", "This is no account's id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u."

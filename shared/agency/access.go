@@ -74,7 +74,7 @@ func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []P
 	for _, p := range paths {
 		why := p.Connection.refusalReason(Actor{}, now)
 		switch staff := p.Staff.refusalReason(actor, now); {
-		case why == NoProfile || !p.Agency.Agency():
+		case why == NoProfile || !p.Agency.IsAgency():
 			why = NoProfile
 		case staff == ChangedIdentity:
 			why = staff
@@ -87,7 +87,7 @@ func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []P
 		consider(r.Granted(p.Connection).lower(r.Granted(p.Staff)), why, string(p.Agency.ID))
 	}
 
-	answer.Allowed = answer.Areas.Any()
+	answer.Allowed = answer.Areas.IsAny()
 	if answer.Allowed {
 		reason = ""
 	} else {
@@ -100,7 +100,7 @@ func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []P
 	}
 	answer.Ownership, answer.Payer = account.Ownership, account.Payer()
 	switch {
-	case !account.Open():
+	case !account.IsOpen():
 		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.AllAreas(None), HasClosed
 	case answer.Allowed && account.Subscription.StateAt(now) == SubscriptionFrozen:
 		answer.Areas, answer.Reason = answer.Areas.atMostView(), Frozen

@@ -30,7 +30,7 @@ func member(in AccountID, s Status, r Role, a Areas) Profile {
 // through is a way through some agency, of which ann is a member with areas.
 func through(s Status, granted Areas, role Role, staff Areas) Path {
 	return Path{
-		Agency:     Account{ID: someAgency, Ownership: ClientOwned, Hub: true, Version: 1},
+		Agency:     Account{ID: someAgency, Ownership: ClientOwned, AgencyOn: true, Version: 1},
 		Connection: Profile{ProfileKey: AgencyAt(someAccount, someAgency), Status: s, Areas: granted, Ownership: ClientOwned, ExpiresAt: noon.Add(time.Hour), Version: 1},
 		Staff:      member(someAgency, Active, role, staff),
 	}
@@ -106,11 +106,11 @@ func TestAccessDecision(t *testing.T) {
 		{"agency, a moment before its end date", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Connection.Until = noon.Add(time.Millisecond) })}, grant(edit, viaAgency)},
 		{"agency, not of its staff", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Staff = Profile{ProfileKey: p.Staff.ProfileKey} })}, stranger},
 		{"agency, no more of its staff", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Staff.Status = Revoked })}, stranger},
-		{"agency, hub off", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Agency.Hub = false })}, stranger},
+		{"agency, hub off", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Agency.AgencyOn = false })}, stranger},
 		{"agency, closed", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { p.Agency.Closed = noon })}, stranger},
 		{"agency, staff's identity changed", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { rebound(&p.Staff) })}, refusal(ChangedIdentity)},
 		{"agency without a connection, staff's identity changed", client, nobody, []Path{but(through("", nil, Owner, nil), func(p *Path) { rebound(&p.Staff) })}, stranger},
-		{"agency with its hub off, staff's identity changed", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { rebound(&p.Staff); p.Agency.Hub = false })}, stranger},
+		{"agency with its hub off, staff's identity changed", client, nobody, []Path{but(through(Active, edit, Owner, nil), func(p *Path) { rebound(&p.Staff); p.Agency.AgencyOn = false })}, stranger},
 		{"owning agency: everything", owned, nobody, []Path{but(through(Active, nil, Admin, nil), func(p *Path) { p.Connection.Ownership = AgencyOwned })},
 			but(grant(edit, viaAgency), func(a *Access) { a.Ownership, a.Payer = AgencyOwned, AgencyOwned })},
 
@@ -154,7 +154,7 @@ func TestAccessHolds(t *testing.T) {
 		own := member(someAccount, status.Draw(t, "own"), Member, draw("own"))
 		p := through(status.Draw(t, "connection"), draw("connection"), Member, draw("staff"))
 		p.Staff.Status = status.Draw(t, "staff")
-		p.Agency.Hub = rapid.Bool().Draw(t, "hub")
+		p.Agency.AgencyOn = rapid.Bool().Draw(t, "hub")
 		if rapid.Bool().Draw(t, "another's") {
 			p.Staff.Subject = "another"
 		}
@@ -164,14 +164,14 @@ func TestAccessHolds(t *testing.T) {
 			if own.Status == Active {
 				most = own.Areas.at(area).rank()
 			}
-			if p.Connection.Status == Active && p.Staff.Status == Active && p.Agency.Hub && p.Staff.Subject == ann.Subject {
+			if p.Connection.Status == Active && p.Staff.Status == Active && p.Agency.AgencyOn && p.Staff.Subject == ann.Subject {
 				most = max(most, min(p.Connection.Areas.at(area).rank(), p.Staff.Areas.at(area).rank()))
 			}
 			if got.Areas.at(area).rank() != most {
 				t.Fatalf("%s: %v, want rank %d", area, got, most)
 			}
 		}
-		if got.Allowed != got.Areas.Any() || got.Allowed != (got.Via != "") || got.Allowed == (got.Reason != "") {
+		if got.Allowed != got.Areas.IsAny() || got.Allowed != (got.Via != "") || got.Allowed == (got.Reason != "") {
 			t.Fatalf("%+v", got)
 		}
 		if (got.Reason == NoProfile) != (got.Ownership == "") || got.Ownership != got.Payer {

@@ -20,7 +20,7 @@ type Account struct {
 	Owner AccountID
 	// Hub tells whether its owner has switched its hub on: then it is an
 	// agency. Only a ClientOwned account can have one.
-	Hub bool
+	AgencyOn bool
 	// Owners counts the active persons with the role owner: 0 when AgencyOwned.
 	Owners       int
 	Subscription Subscription
@@ -42,13 +42,13 @@ type Account struct {
 func (a Account) Exists() bool { return a.Version > 0 }
 
 // Open tells whether there is such an account and nobody has closed it.
-func (a Account) Open() bool { return a.Exists() && a.Closed.IsZero() }
+func (a Account) IsOpen() bool { return a.Exists() && a.Closed.IsZero() }
 
 // Payer says whose subscription it is: as the ownership.
 func (a Account) Payer() Ownership { return a.Ownership }
 
 // Agency tells whether the account is an agency now.
-func (a Account) Agency() bool { return a.Open() && a.Ownership == ClientOwned && a.Hub }
+func (a Account) IsAgency() bool { return a.IsOpen() && a.Ownership == ClientOwned && a.AgencyOn }
 
 // Person is what the hub knows of a person apart from their profiles.
 type Person struct {
@@ -89,7 +89,7 @@ type Suppression struct {
 }
 
 // Holds tells whether the person is not to be mailed.
-func (s Suppression) Holds() bool { return s.Reason != "" && s.Lifted.IsZero() }
+func (s Suppression) IsActive() bool { return s.Reason != "" && s.Lifted.IsZero() }
 
 // MaxTeams bounds how many agencies the access check looks through for a
 // caller who names none.

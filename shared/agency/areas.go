@@ -28,10 +28,10 @@ func (l Level) rank() int {
 }
 
 // Valid tells whether the level is one of the three.
-func (l Level) Valid() bool { return l == None || l == View || l == Edit }
+func (l Level) IsValid() bool { return l == None || l == View || l == Edit }
 
 // Within tells whether the level is no higher than another.
-func (l Level) Within(other Level) bool { return l.rank() <= other.rank() }
+func (l Level) IsWithin(other Level) bool { return l.rank() <= other.rank() }
 
 // Words are the level as people read it, on pages and in emails alike, within a
 // sentence: what is unknown is None.
@@ -51,14 +51,14 @@ type Areas map[string]Level
 
 // at is the level at an area, None where it is not named.
 func (a Areas) at(area string) Level {
-	if l := a[area]; l.Valid() {
+	if l := a[area]; l.IsValid() {
 		return l
 	}
 	return None
 }
 
 // Any tells whether some area is not None.
-func (a Areas) Any() bool {
+func (a Areas) IsAny() bool {
 	for _, l := range a {
 		if l.rank() > 0 {
 			return true
@@ -68,10 +68,10 @@ func (a Areas) Any() bool {
 }
 
 // Equal compares level by level: an area not named is None.
-func (a Areas) Equal(b Areas) bool { return a.within(b) && b.within(a) }
+func (a Areas) Equal(b Areas) bool { return a.isWithin(b) && b.isWithin(a) }
 
 // within tells whether no level of a is above b's.
-func (a Areas) within(b Areas) bool {
+func (a Areas) isWithin(b Areas) bool {
 	for area, level := range a {
 		if level.rank() > b.at(area).rank() {
 			return false
@@ -151,14 +151,14 @@ func (r Rules) ParseAreas(field string, given Areas) (Areas, error) {
 		level := given[id]
 		if !slices.ContainsFunc(r.Areas, func(a Area) bool { return a.ID == id }) {
 			refusal.Fields = append(refusal.Fields, FieldError{Field: field + "." + id, Message: "There is no such area. The areas are: " + r.areaList() + "."})
-		} else if !level.Valid() {
+		} else if !level.IsValid() {
 			refusal.Fields = append(refusal.Fields, FieldError{Field: field + "." + id, Message: "A level is none, view or edit."})
 		}
 	}
 	if len(refusal.Fields) > 0 {
 		return nil, refusal
 	}
-	if !given.Any() {
+	if !given.IsAny() {
 		return nil, InvalidField(field, "Give at least one area the level view or edit.")
 	}
 	return r.CompleteAreas(given), nil
@@ -176,7 +176,7 @@ func (r Rules) areaList() string {
 // given some.
 func (r Rules) ParseRole(role Role, areas Areas, beginning bool) (Areas, error) {
 	switch {
-	case !role.Valid() && (beginning || role != ""):
+	case !role.IsValid() && (beginning || role != ""):
 		return nil, InvalidField("body.role", "A role is owner, admin or member.")
 	case role == Owner || role == Admin:
 		if areas != nil {

@@ -15,8 +15,8 @@ const (
 	AccountRegistered EventType = "account.registered"
 	AccountRenamed    EventType = "account.renamed"
 	AccountClosed     EventType = "account.closed"
-	HubSwitchedOn     EventType = "agency.switched_on"
-	HubSwitchedOff    EventType = "agency.switched_off"
+	AgencySwitchedOn  EventType = "agency.switched_on"
+	AgencySwitchedOff EventType = "agency.switched_off"
 	// An agency is blocked and allowed again without being told.
 	AgencyBlocked   EventType = "agency.blocked"
 	AgencyUnblocked EventType = "agency.unblocked"

@@ -63,17 +63,17 @@ func wellFormed(id, prefix string) bool {
 
 // Valid tells whether the id has an account id's form; it says nothing of
 // whether such an account exists.
-func (id AccountID) Valid() bool { return wellFormed(string(id), accountPrefix) }
+func (id AccountID) IsValid() bool { return wellFormed(string(id), accountPrefix) }
 
 // Valid tells whether the id has a person id's form.
-func (id PersonID) Valid() bool { return wellFormed(string(id), personPrefix) }
+func (id PersonID) IsValid() bool { return wellFormed(string(id), personPrefix) }
 
 // Valid tells whether the id has an event id's form.
-func (id EventID) Valid() bool { return wellFormed(string(id), eventPrefix) }
+func (id EventID) IsValid() bool { return wellFormed(string(id), eventPrefix) }
 
 // Account is the account that the party is, or "" when it is a person.
 func (p Party) Account() AccountID {
-	if id := AccountID(p); id.Valid() {
+	if id := AccountID(p); id.IsValid() {
 		return id
 	}
 	return ""
@@ -81,14 +81,14 @@ func (p Party) Account() AccountID {
 
 // Person is the person that the party is, or "" when it is an account.
 func (p Party) Person() PersonID {
-	if id := PersonID(p); id.Valid() {
+	if id := PersonID(p); id.IsValid() {
 		return id
 	}
 	return ""
 }
 
 // Valid tells whether the party has one of the two forms.
-func (p Party) Valid() bool { return AccountID(p).Valid() || PersonID(p).Valid() }
+func (p Party) IsValid() bool { return AccountID(p).IsValid() || PersonID(p).IsValid() }
 
 // NewAccountID derives the id of an account made under an Idempotency-Key from
 // whoever makes it (a person, or the agency) and the key, so that a repeat of
@@ -119,7 +119,7 @@ func (id ConnectionID) Split() (addressee Party, agency AccountID, ok bool) {
 		return "", "", false
 	}
 	addressee, agency = Party(rest[:at]), AccountID(rest[at+1:])
-	return addressee, agency, addressee.Valid() && agency.Valid()
+	return addressee, agency, addressee.IsValid() && agency.IsValid()
 }
 
 // NormaliseEmail is how addresses are compared: Unicode NFC, trimmed, and in

@@ -30,11 +30,11 @@ func TestIDsHaveTheirForm(t *testing.T) {
 		{"", false, false, false},
 		{"acct_", false, false, false},
 	} {
-		if AccountID(tt.id).Valid() != tt.account || PersonID(tt.id).Valid() != tt.person || EventID(tt.id).Valid() != tt.event {
-			t.Errorf("%q: account %t, person %t, event %t", tt.id, AccountID(tt.id).Valid(), PersonID(tt.id).Valid(), EventID(tt.id).Valid())
+		if AccountID(tt.id).IsValid() != tt.account || PersonID(tt.id).IsValid() != tt.person || EventID(tt.id).IsValid() != tt.event {
+			t.Errorf("%q: account %t, person %t, event %t", tt.id, AccountID(tt.id).IsValid(), PersonID(tt.id).IsValid(), EventID(tt.id).IsValid())
 		}
 		p := Party(tt.id)
-		if (p.Account() != "") != tt.account || (p.Person() != "") != tt.person || p.Valid() != (tt.account || tt.person) {
+		if (p.Account() != "") != tt.account || (p.Person() != "") != tt.person || p.IsValid() != (tt.account || tt.person) {
 			t.Errorf("%q as a party: %q, %q", tt.id, p.Account(), p.Person())
 		}
 	}
@@ -73,7 +73,7 @@ func FuzzConnectionID(f *testing.F) {
 		if !ok {
 			return
 		}
-		if !addressee.Valid() || !of.Valid() || NewConnectionID(addressee, of) != ConnectionID(id) {
+		if !addressee.IsValid() || !of.IsValid() || NewConnectionID(addressee, of) != ConnectionID(id) {
 			t.Errorf("%q is %q and %q", id, addressee, of)
 		}
 	})

@@ -5,21 +5,21 @@ type Operation string
 
 // The operations.
 const (
-	SeeAccount    Operation = "see the account and own access"
-	SeeTeam       Operation = "see the team"
-	SeeActivity   Operation = "see the activity"
-	Rename        Operation = "rename"
-	ManagePersons Operation = "invite, change, remove persons"
-	Decide        Operation = "decide requests, restrict, revoke, block"
-	SwitchHub     Operation = "switch the hub on or off"
-	Close         Operation = "close the account"
-	Bill          Operation = "billing actions"
-	SeeClients    Operation = "hub: see the clients"
-	WorkHub       Operation = "hub: create, request, withdraw, resend, leave, assign staff"
-	SeeBill       Operation = "the agency's bill"
-	ReportPayment Operation = "report the payment state"
-	Register      Operation = "register or update a client's account"
-	CheckAnyone   Operation = "check anyone's access"
+	ViewAccount    Operation = "see the account and own access"
+	ViewTeam       Operation = "see the team"
+	ViewActivity   Operation = "see the activity"
+	Rename         Operation = "rename"
+	ManagePersons  Operation = "invite, change, remove persons"
+	DecideRequests Operation = "decide requests, restrict, revoke, block"
+	SwitchAgency   Operation = "switch the hub on or off"
+	Close          Operation = "close the account"
+	ManageBilling  Operation = "billing actions"
+	ViewClients    Operation = "hub: see the clients"
+	ManageClients  Operation = "hub: create, request, withdraw, resend, leave, assign staff"
+	ViewBill       Operation = "the agency's bill"
+	ReportPayment  Operation = "report the payment state"
+	Register       Operation = "register or update a client's account"
+	CheckAnyone    Operation = "check anyone's access"
 )
 
 // CallerRole is a column of that table: how somebody stands to an account.
@@ -46,41 +46,41 @@ type Permission string
 // The answers. OwnLines is a yes to what concerns the asker's agency alone, and
 // NotOwners a yes where no owner is touched or made.
 const (
-	No               Permission = "no"
-	Yes              Permission = "yes"
-	OwnLines         Permission = "own lines"
-	NotOwners        Permission = "not owners"
-	OwnedForGood     Permission = "permanently owned"
-	SomebodyElsePays Permission = "not the payer"
+	No             Permission = "no"
+	Yes            Permission = "yes"
+	OwnLines       Permission = "own lines"
+	NotOwners      Permission = "not owners"
+	PermanentOwner Permission = "permanently owned"
+	OtherPayer     Permission = "not the payer"
 )
 
 // permissions is PRODUCT.md's "Who may do what" with RULES.md's words on staff and
 // on who pays. What is not in it is No.
 var permissions = map[Operation]map[CallerRole]Permission{
-	SeeAccount: {
+	ViewAccount: {
 		AsOwner: Yes, AsAdmin: Yes, AsMember: Yes, OwningOwner: Yes, OwningAdmin: Yes,
 		ConnectedOwner: Yes, ConnectedAdmin: Yes, Staff: Yes, Service: Yes,
 	},
-	SeeTeam: {
+	ViewTeam: {
 		AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes,
 		ConnectedOwner: OwnLines, ConnectedAdmin: OwnLines,
 	},
-	SeeActivity: {
+	ViewActivity: {
 		AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes,
 		ConnectedOwner: OwnLines, ConnectedAdmin: OwnLines,
 	},
-	Rename:        {AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes},
-	ManagePersons: {AsOwner: Yes, AsAdmin: NotOwners, OwningOwner: Yes, OwningAdmin: Yes},
-	Decide:        {AsOwner: Yes, AsAdmin: Yes, OwningOwner: OwnedForGood, OwningAdmin: OwnedForGood},
-	SwitchHub:     {AsOwner: Yes},
-	Close:         {AsOwner: Yes, OwningOwner: Yes},
-	Bill: {
+	Rename:         {AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes},
+	ManagePersons:  {AsOwner: Yes, AsAdmin: NotOwners, OwningOwner: Yes, OwningAdmin: Yes},
+	DecideRequests: {AsOwner: Yes, AsAdmin: Yes, OwningOwner: PermanentOwner, OwningAdmin: PermanentOwner},
+	SwitchAgency:   {AsOwner: Yes},
+	Close:          {AsOwner: Yes, OwningOwner: Yes},
+	ManageBilling: {
 		AsOwner: Yes, AsMember: No, OwningOwner: Yes,
-		ConnectedOwner: SomebodyElsePays, ConnectedAdmin: SomebodyElsePays,
+		ConnectedOwner: OtherPayer, ConnectedAdmin: OtherPayer,
 	},
-	SeeClients:    {AsOwner: Yes, AsAdmin: Yes, AsMember: Yes},
-	WorkHub:       {AsOwner: Yes, AsAdmin: Yes},
-	SeeBill:       {AsOwner: Yes},
+	ViewClients:   {AsOwner: Yes, AsAdmin: Yes, AsMember: Yes},
+	ManageClients: {AsOwner: Yes, AsAdmin: Yes},
+	ViewBill:      {AsOwner: Yes},
 	ReportPayment: {Service: Yes},
 	Register:      {Service: Yes},
 	CheckAnyone:   {Service: Yes},
@@ -95,10 +95,10 @@ func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission 
 		answer = No
 	}
 	switch {
-	case ownership == AgencyOwned && (op == Decide && as != Stranger && as != Service || op == Register && as == Service):
-		return OwnedForGood
-	case ownership == AgencyOwned && op == Bill && as == AsMember, ownership == ClientOwned && op == Bill && as == Staff:
-		return SomebodyElsePays
+	case ownership == AgencyOwned && (op == DecideRequests && as != Stranger && as != Service || op == Register && as == Service):
+		return PermanentOwner
+	case ownership == AgencyOwned && op == ManageBilling && as == AsMember, ownership == ClientOwned && op == ManageBilling && as == Staff:
+		return OtherPayer
 	}
 	return answer
 }
@@ -108,9 +108,9 @@ func (a Permission) Refusal() error {
 	switch a {
 	case Yes, OwnLines, NotOwners:
 		return nil
-	case OwnedForGood:
+	case PermanentOwner:
 		return Refuse(PermanentlyOwned, "An agency owns this account for good, so it takes no connection requests and its agency can't be limited or removed.")
-	case SomebodyElsePays:
+	case OtherPayer:
 		return Refuse(NotPayer, "Only whoever pays for this account can do that.")
 	default:
 		return Refuse(Forbidden, "Your role does not allow that. Ask an owner or an admin.")

@@ -41,7 +41,7 @@ type Pair struct {
 }
 
 // Cooling tells whether a denial holds at the instant.
-func (p Pair) Cooling(now time.Time) bool { return now.Before(p.CoolingUntil) }
+func (p Pair) IsCooling(now time.Time) bool { return now.Before(p.CoolingUntil) }
 
-// HoldsOff tells whether the addressee is not to be mailed for the agency.
-func (p Pair) HoldsOff(now time.Time) bool { return p.Blocked || p.Cooling(now) }
+// IsBlockedOrCooling tells whether the addressee is not to be mailed for the agency.
+func (p Pair) IsBlockedOrCooling(now time.Time) bool { return p.Blocked || p.IsCooling(now) }

@@ -28,10 +28,10 @@ var Statuses = []Status{Pending, Active, Denied, Withdrawn, Expired, Revoked, Le
 
 // Over tells whether a profile in this state has ended, so that it binds
 // nobody and may begin anew.
-func (s Status) Over() bool { return s != "" && s != Pending && s != Active }
+func (s Status) IsEnded() bool { return s != "" && s != Pending && s != Active }
 
 // Valid tells whether the status is one of the ten.
-func (s Status) Valid() bool { return slices.Contains(Statuses, s) }
+func (s Status) IsValid() bool { return slices.Contains(Statuses, s) }
 
 // Role is what a person is in an account. Agencies have none.
 type Role string
@@ -44,7 +44,7 @@ const (
 )
 
 // Valid tells whether the role is one of the three.
-func (r Role) Valid() bool { return r == Owner || r == Admin || r == Member }
+func (r Role) IsValid() bool { return r == Owner || r == Admin || r == Member }
 
 // Kind says what a profile's member is.
 type Kind string
@@ -173,11 +173,11 @@ func (p Profile) Account() AccountID {
 
 // Permanent tells whether the profile is the owning agency's, which never ends
 // but with the account.
-func (p Profile) Permanent() bool { return p.Kind() == AgencyKind && p.Ownership == AgencyOwned }
+func (p Profile) IsPermanent() bool { return p.Kind() == AgencyKind && p.Ownership == AgencyOwned }
 
 // Hidden tells whether the profile is none of the client's business: a muted
 // request, or one that another account has taken up.
-func (p Profile) Hidden() bool { return p.Muted || p.Status == Moved }
+func (p Profile) IsHidden() bool { return p.Muted || p.Status == Moved }
 
 // StatusAt is the status by the clock: an overdue request is expired and an
 // overdue end date has lapsed, whether or not anything has recorded it yet.
@@ -196,7 +196,7 @@ func (p Profile) StatusAt(now time.Time) Status {
 // zero for never.
 func (r Rules) Due(p Profile) time.Time {
 	switch {
-	case p.Status.Over():
+	case p.Status.IsEnded():
 		return p.Since.Add(r.Retention)
 	case !p.RemindAt.IsZero():
 		return p.RemindAt
@@ -240,7 +240,7 @@ func (p Profile) IsAssigned(account AccountID) bool {
 // Granted is what a profile grants, or asks for: what it says, or everything for
 // those who have everything.
 func (r Rules) Granted(p Profile) Areas {
-	if p.Role == Owner || p.Role == Admin || p.Permanent() {
+	if p.Role == Owner || p.Role == Admin || p.IsPermanent() {
 		return r.AllAreas(Edit)
 	}
 	return r.CompleteAreas(p.Areas)
@@ -264,7 +264,7 @@ func (r Rules) NextReminder(was, next Profile, s Step) time.Time {
 	switch {
 	case s.Do == Request || s.Do == Resend || next.Status == Active && !next.Until.Equal(was.Until):
 		return r.remindAt(next, s.At, minReminderLead)
-	case s.Do == Remind || next.Status.Over():
+	case s.Do == Remind || next.Status.IsEnded():
 		return time.Time{}
 	case s.Do == Warn:
 		return r.remindAt(next, s.At, 0)

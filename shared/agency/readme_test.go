@@ -79,7 +79,7 @@ func statesOf(cell string) []Status {
 		case "none":
 			states = append(states, none)
 		case "any ended":
-			states = append(states, slices.DeleteFunc(slices.Clone(Statuses), func(s Status) bool { return !s.Over() })...)
+			states = append(states, slices.DeleteFunc(slices.Clone(Statuses), func(s Status) bool { return !s.IsEnded() })...)
 		default:
 			states = append(states, Status(name))
 		}
@@ -90,10 +90,10 @@ func statesOf(cell string) []Status {
 // What the README calls otherwise than the code does.
 var (
 	lawOperations = map[string]Operation{
-		"switch the agency features on or off":                           SwitchHub,
-		"agency: see the clients":                                        SeeClients,
-		"agency: create, request, withdraw, resend, leave, assign staff": WorkHub,
-		"agency: see its bill":                                           SeeBill,
+		"switch the agency features on or off":                           SwitchAgency,
+		"agency: see the clients":                                        ViewClients,
+		"agency: create, request, withdraw, resend, leave, assign staff": ManageClients,
+		"agency: see its bill":                                           ViewBill,
 	}
 	lawPositions = map[Ownership]map[string]CallerRole{
 		ClientOwned: {
@@ -106,9 +106,9 @@ var (
 		},
 	}
 	lawAnswers = map[string]Permission{
-		"✔": Yes, "–": No, "own lines": OwnLines, "not owners": NotOwners, "permanently_owned": OwnedForGood, "not_payer": SomebodyElsePays,
+		"✔": Yes, "–": No, "own lines": OwnLines, "not owners": NotOwners, "permanently_owned": PermanentOwner, "not_payer": OtherPayer,
 	}
-	lawRefusals = map[Permission]Code{Yes: "", OwnLines: "", NotOwners: "", No: Forbidden, OwnedForGood: PermanentlyOwned, SomebodyElsePays: NotPayer}
+	lawRefusals = map[Permission]Code{Yes: "", OwnLines: "", NotOwners: "", No: Forbidden, PermanentOwner: PermanentlyOwned, OtherPayer: NotPayer}
 )
 
 func TestREADMEWhoMayDoWhat(t *testing.T) {
@@ -125,7 +125,7 @@ func TestREADMEWhoMayDoWhat(t *testing.T) {
 		if ownership == AgencyOwned {
 			// An agency-owned account is no agency.
 			maps.DeleteFunc(left, func(op Operation, _ map[CallerRole]Permission) bool {
-				return op == SeeClients || op == WorkHub || op == SeeBill
+				return op == ViewClients || op == ManageClients || op == ViewBill
 			})
 		}
 		for _, cells := range rows[1:] {

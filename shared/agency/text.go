@@ -65,7 +65,7 @@ func ParseEmail(field, given string) (string, error) {
 }
 
 // farthest is how far ahead an end date may lie, in years.
-const farthest = 100
+const maxUntilYears = 100
 
 // ParseUntil checks an end date and brings it into the form in which it is kept:
 // UTC, in whole milliseconds. nil is none given.
@@ -77,8 +77,8 @@ func ParseUntil(given *time.Time, now time.Time) (*time.Time, error) {
 	switch {
 	case !until.After(now):
 		return nil, InvalidField("body.until", "The end date must lie ahead.")
-	case until.After(now.AddDate(farthest, 0, 0)):
-		return nil, InvalidField("body.until", "The end date must lie within %d years. Leave it out for access without an end.", farthest)
+	case until.After(now.AddDate(maxUntilYears, 0, 0)):
+		return nil, InvalidField("body.until", "The end date must lie within %d years. Leave it out for access without an end.", maxUntilYears)
 	}
 	return &until, nil
 }

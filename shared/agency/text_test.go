@@ -223,16 +223,16 @@ func TestAreasHold(t *testing.T) {
 		}
 		a, b := draw("a "), draw("b ")
 		low, high := a.lower(b), a.higher(b)
-		if !low.within(a) || !low.within(b) || !a.within(high) || !b.within(high) {
+		if !low.isWithin(a) || !low.isWithin(b) || !a.isWithin(high) || !b.isWithin(high) {
 			t.Fatalf("%v and %v: lower %v, higher %v", a, b, low, high)
 		}
 		if !low.Equal(b.lower(a)) || !high.Equal(b.higher(a)) {
 			t.Fatalf("%v and %v: the order matters", a, b)
 		}
-		if frozen := a.atMostView(); !frozen.within(a) || frozen.Any() != a.Any() {
+		if frozen := a.atMostView(); !frozen.isWithin(a) || frozen.IsAny() != a.IsAny() {
 			t.Fatalf("%v frozen is %v", a, frozen)
 		}
-		if a.Equal(b) != (a.within(b) && b.within(a)) || !a.Equal(someRules.CompleteAreas(a).higher(a)) {
+		if a.Equal(b) != (a.isWithin(b) && b.isWithin(a)) || !a.Equal(someRules.CompleteAreas(a).higher(a)) {
 			t.Fatalf("%v and %v", a, b)
 		}
 	})

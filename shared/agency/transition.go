@@ -88,15 +88,15 @@ type transition struct {
 
 var none Status
 
-var over = []Status{Denied, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
+var endedStatuses = []Status{Denied, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
 
-var begin = append([]Status{none}, over...)
+var startStatuses = append([]Status{none}, endedStatuses...)
 
 // connectionTable is PRODUCT.md's "The life of a connection", row by row, and
 // RULES.md's ends and moves. Ending a request that still waits expires it.
 var connectionTable = map[Action]transition{
 	Create:   {[]Status{none}, AgencySide, Active, AccountCreated},
-	Request:  {begin, AgencySide, Pending, ConnectionRequested},
+	Request:  {startStatuses, AgencySide, Pending, ConnectionRequested},
 	Accept:   {[]Status{Pending}, AccountSide, Active, ConnectionAccepted},
 	Deny:     {[]Status{Pending, Expired}, AccountSide, Denied, ConnectionDenied},
 	Withdraw: {[]Status{Pending}, AgencySide, Withdrawn, ConnectionWithdrawn},
@@ -115,7 +115,7 @@ var connectionTable = map[Action]transition{
 // personTable is RULES.md's "Persons".
 var personTable = map[Action]transition{
 	Open:   {[]Status{none}, SelfSide, Active, AccountOpened},
-	Invite: {append([]Status{Active}, begin...), AccountSide, Active, PersonAdded},
+	Invite: {append([]Status{Active}, startStatuses...), AccountSide, Active, PersonAdded},
 	Change: {[]Status{Active}, AccountSide, Active, PersonChanged},
 	Remove: {[]Status{Active}, AccountSide, Revoked, PersonRemoved},
 	Leave:  {[]Status{Active}, SelfSide, Left, PersonLeft},
@@ -133,7 +133,7 @@ var personTable = map[Action]transition{
 // NotPending, NotActive, Conflict (another request than the one named) and
 // Invalid (more areas than asked for, an end date that is not ahead).
 func Apply(p Profile, s Step) (Profile, []Event, error) {
-	if p.Permanent() && s.By != ClockSide && s.Do != Create {
+	if p.IsPermanent() && s.By != ClockSide && s.Do != Create {
 		return p, nil, Refuse(PermanentlyOwned, "The agency owns this account for good: its connection can't be requested, decided, limited or ended.")
 	}
 	table := personTable
@@ -222,7 +222,7 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 		if s.Number != p.Request {
 			return p, RefuseOtherRequest(p)
 		}
-		if s.Areas != nil && !s.Areas.within(p.Areas) {
+		if s.Areas != nil && !s.Areas.isWithin(p.Areas) {
 			return p, InvalidField("body.areas", "You can grant less than what was asked for, not more.")
 		}
 		fallthrough

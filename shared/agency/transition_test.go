@@ -510,7 +510,7 @@ func TestWhatIsMutedStaysMuted(t *testing.T) {
 		p := statesOfAgency()["pending"]
 		p.Muted = true
 		p, events, err := Apply(p, s)
-		if err != nil || len(events) != 1 || !events[0].Muted || !p.Muted || !p.Hidden() {
+		if err != nil || len(events) != 1 || !events[0].Muted || !p.Muted || !p.IsHidden() {
 			t.Errorf("%s: %+v, %v", s.Do, events, err)
 		}
 	}
@@ -519,7 +519,7 @@ func TestWhatIsMutedStaysMuted(t *testing.T) {
 	p := statesOfAgency()["overdue-pending"]
 	p.Muted = true
 	p, events, err := Apply(p, stepFor(Request, AgencySide))
-	if err != nil || len(events) != 2 || !events[0].Muted || events[1].Muted || p.Hidden() {
+	if err != nil || len(events) != 2 || !events[0].Muted || events[1].Muted || p.IsHidden() {
 		t.Errorf("%+v, %v", events, err)
 	}
 }

@@ -17,16 +17,16 @@ import (
 // answers besides what warms their connection. Every function that changes or
 // reads accounts does it by this one. Errors say what is wrong with the
 // environment.
-func Hub() (*service.Hub, func(context.Context), error) {
+func Service() (*service.Service, func(context.Context), error) {
 	env, err := settings.ReadEnvironment(settings.TableName)
 	if err != nil {
 		return nil, nil, err
 	}
 	db := DynamoDB()
-	hub := &service.Hub{
+	svc := &service.Service{
 		Store: table.New(db, env.TableName), Rules: env.Settings.Rules(), Now: time.Now, NewEventID: newEventID,
 	}
-	return hub, func(ctx context.Context) { Warm(ctx, db, env.TableName) }, nil
+	return svc, func(ctx context.Context) { Warm(ctx, db, env.TableName) }, nil
 }
 
 // entropy grows within a millisecond, so that the events of one command, which

@@ -19,7 +19,7 @@ func TestEventIDsSortAsTheyWereMade(t *testing.T) {
 		t.Errorf("ids of one time are out of order: %v", ids)
 	}
 	for _, id := range ids {
-		if !id.Valid() {
+		if !id.IsValid() {
 			t.Errorf("%s is no event id", id)
 		}
 	}

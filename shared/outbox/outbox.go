@@ -41,7 +41,7 @@ func ParseMailTag(tag string) (MailKey, error) {
 	m := MailKey{
 		Event: agency.EventID(tag[:id]), Kind: tag[id+1 : len(tag)-id-1], Recipient: agency.PersonID(tag[len(tag)-id:]),
 	}
-	if !m.Event.Valid() || !m.Recipient.Valid() {
+	if !m.Event.IsValid() || !m.Recipient.IsValid() {
 		return MailKey{}, errors.New("outbox: not a mail's tag")
 	}
 	return m, nil

@@ -43,7 +43,7 @@ func (c *call) byPlatform() (err error) {
 // type anything there, an address too.
 func (c *call) note(name, value string) {
 	_, _, connection := agency.ConnectionID(value).Split()
-	if connection || agency.Party(value).Valid() {
+	if connection || agency.Party(value).IsValid() {
 		c.ids = append(c.ids, slog.String(name, value))
 	}
 }

@@ -59,12 +59,12 @@ type Access struct {
 }
 
 // NewAccount shows an account.
-func NewAccount(hub *service.Hub, v service.AccountView) Account {
+func NewAccount(svc *service.Service, v service.AccountView) Account {
 	return Account{
-		ID: string(v.ID), Name: v.Name, Ownership: string(v.Ownership), Owner: Optional(v.Owner), Agency: v.Agency(),
+		ID: string(v.ID), Name: v.Name, Ownership: string(v.Ownership), Owner: Optional(v.Owner), Agency: v.IsAgency(),
 		Role: Optional(v.Role), Access: NewAccess(v.Access), CreatedAt: Time(v.CreatedAt), ClosedAt: OptionalTime(v.Closed),
 		Subscription: NewSubscription(service.SubscriptionView{
-			Subscription: v.Subscription, PeriodEnd: v.Subscription.PeriodEnd(hub.Now()), Payer: v.Payer(),
+			Subscription: v.Subscription, PeriodEnd: v.Subscription.PeriodEnd(svc.Now()), Payer: v.Payer(),
 		}),
 	}
 }
@@ -102,10 +102,10 @@ type Member struct {
 }
 
 // NewMember shows a profile in its account's team.
-func NewMember(hub *service.Hub, p agency.Profile) Member {
+func NewMember(svc *service.Service, p agency.Profile) Member {
 	m := Member{
-		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(hub.Now())),
-		Role: Optional(p.Role), Areas: Areas(hub.Areas(p)), Ownership: string(p.Ownership),
+		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(svc.Now())),
+		Role: Optional(p.Role), Areas: Areas(svc.GrantedAreas(p)), Ownership: string(p.Ownership),
 		Message: Optional(p.Message), RequestedAt: OptionalTime(p.RequestedAt), ExpiresAt: OptionalTime(p.ExpiresAt),
 		Until: OptionalTime(p.Until), Delivery: Optional(p.Delivery), Clients: OptionalIDs(p.Clients),
 	}
@@ -148,8 +148,8 @@ type AgencyRef struct {
 }
 
 // NewConnection shows an agency's profile.
-func NewConnection(hub *service.Hub, p agency.Profile) Connection {
-	m := NewMember(hub, p)
+func NewConnection(svc *service.Service, p agency.Profile) Connection {
+	m := NewMember(svc, p)
 	name := p.AccountName
 	if name == "" {
 		name = string(p.Addressee)
@@ -163,7 +163,7 @@ func NewConnection(hub *service.Hub, p agency.Profile) Connection {
 		c.Email = Optional(p.Email)
 	}
 	if p.Ownership == agency.AgencyOwned {
-		c.Plan, c.Subscription = Optional(p.Subscription.Plan), Optional(p.Subscription.StateAt(hub.Now()))
+		c.Plan, c.Subscription = Optional(p.Subscription.Plan), Optional(p.Subscription.StateAt(svc.Now()))
 	}
 	return c
 }

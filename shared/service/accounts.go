@@ -13,7 +13,7 @@ import (
 // same key and name again answer the same account as it is now. Errors:
 // Invalid, IdempotencyMismatch, and IdentityChanged or NotFound for a repeat by
 // who can't see the account any more.
-func (h *Hub) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
+func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
 	name, err := agency.ParseName("body.name", name)
 	if err != nil {
 		return AccountView{}, err
@@ -24,15 +24,15 @@ func (h *Hub) OpenAccount(ctx context.Context, actor agency.Actor, key, name str
 	caller := agency.Caller{Actor: actor}
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{actor.ID()}}
 	var view AccountView
-	err = h.command(ctx, &caller, want, func(d *decision) error {
+	err = s.command(ctx, &caller, want, func(d *decision) error {
 		account := d.read.Account(id)
 		if account.Exists() {
 			// Whoever holds the address and the key by now need not be who made it.
-			s, err := d.stand(id)
+			auth, err := d.locate(id)
 			if err != nil {
 				return err
 			}
-			view = d.view(s, account)
+			view = d.view(auth, account)
 			return repeated(account, hash)
 		}
 		if !d.read.Person(actor.ID()).Erasing.IsZero() {
@@ -52,7 +52,7 @@ func (h *Hub) OpenAccount(ctx context.Context, actor agency.Actor, key, name str
 		d.put(first)
 		d.Events[0].Now.Name = name
 		d.join(first)
-		view = d.view(standing{profile: first}, account)
+		view = d.view(authority{profile: first}, account)
 		return nil
 	})
 	return view, err
@@ -79,28 +79,28 @@ type NewClient struct {
 // key and call again answer the same account as it is now. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden, Conflict (the hub is off),
 // IdempotencyMismatch.
-func (h *Hub) CreateAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, key string, in NewClientAccount) (AccountView, error) {
-	name, client, err := h.readNewAccount(in)
+func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, key string, in NewClientAccount) (AccountView, error) {
+	name, client, err := s.readNewAccount(in)
 	if err != nil {
 		return AccountView{}, err
 	}
 	caller := agency.Caller{Actor: actor}
 	id := agency.NewAccountID(agency.Party(agencyID), key)
 	hash := bodyHash("create", name, in.Plan, client)
-	want := wantStanding(caller, agencyID).and(Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.AgencyAt(id, agencyID)}})
+	want := wantAuthority(caller, agencyID).plus(Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.AgencyAt(id, agencyID)}})
 	if client != nil {
 		person := agency.NewPersonID(client.Email)
-		want = want.and(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
+		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
 	}
 	var view AccountView
-	err = h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.standInAgency(agency.WorkHub, agencyID)
+	err = s.command(ctx, &caller, want, func(d *decision) error {
+		auth, err := d.authorizeInAgency(agency.ManageClients, agencyID)
 		if err != nil {
 			return err
 		}
 		account := d.read.Account(id)
 		if account.Exists() {
-			view = d.viewThrough(agencyID, account)
+			view = d.viewAs(agencyID, account)
 			return repeated(account, hash)
 		}
 		account = d.newAccount(id, name, agency.AgencyOwned, in.Plan, hash)
@@ -108,12 +108,12 @@ func (h *Hub) CreateAccount(ctx context.Context, actor agency.Actor, agencyID ag
 		d.Accounts = append(d.Accounts, account)
 
 		owning := d.read.Profile(agency.AgencyAt(id, agencyID))
-		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = s.account.Name, name, agency.AgencyOwned, account.Subscription.Summary()
+		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = auth.account.Name, name, agency.AgencyOwned, account.Subscription.Summary()
 		if _, err := d.apply(owning, agency.Step{Do: agency.Create, By: agency.AgencySide, Areas: d.rules.AllAreas(agency.Edit)}); err != nil {
 			return err
 		}
 		d.Events[0].Now.Name = name
-		view = d.viewThrough(agencyID, account)
+		view = d.viewAs(agencyID, account)
 		if client == nil {
 			return nil
 		}
@@ -129,15 +129,15 @@ func (h *Hub) CreateAccount(ctx context.Context, actor agency.Actor, agencyID ag
 	return view, err
 }
 
-func (h *Hub) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
+func (s *Service) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
 	if !in.ConfirmPermanentOwnership {
 		return "", nil, agency.InvalidField("body.confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
 	}
 	if name, err = agency.ParseName("body.name", in.Name); err != nil {
 		return "", nil, err
 	}
-	if !h.Rules.HasPlan(in.Plan) {
-		return "", nil, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
+	if !s.Rules.HasPlan(in.Plan) {
+		return "", nil, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
 	}
 	if in.Client == nil {
 		return name, nil, nil
@@ -146,7 +146,7 @@ func (h *Hub) readNewAccount(in NewClientAccount) (name string, client *NewClien
 	if client.Email, err = agency.ParseEmail("body.client.email", in.Client.Email); err != nil {
 		return "", nil, err
 	}
-	client.Areas, err = h.Rules.ParseAreas("body.client.areas", in.Client.Areas)
+	client.Areas, err = s.Rules.ParseAreas("body.client.areas", in.Client.Areas)
 	return name, client, err
 }
 
@@ -179,18 +179,18 @@ func bodyHash(values ...any) string {
 
 // RenameAccount gives an account another name. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden.
-func (h *Hub) RenameAccount(ctx context.Context, caller agency.Caller, id agency.AccountID, name string) (AccountView, error) {
+func (s *Service) RenameAccount(ctx context.Context, caller agency.Caller, id agency.AccountID, name string) (AccountView, error) {
 	name, err := agency.ParseName("body.name", name)
 	if err != nil {
 		return AccountView{}, err
 	}
 	var view AccountView
-	err = h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
-		s, err := d.standAs(agency.Rename, id)
+	err = s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+		auth, err := d.authorize(agency.Rename, id)
 		if err != nil {
 			return err
 		}
-		account := s.account
+		account := auth.account
 		if account.Name != name {
 			was := account.Name
 			account.Name = name
@@ -198,7 +198,7 @@ func (h *Hub) RenameAccount(ctx context.Context, caller agency.Caller, id agency
 			d.Accounts = append(d.Accounts, account)
 			d.accountEvent(agency.AccountRenamed, account, agency.State{Name: was}, agency.State{Name: name})
 		}
-		view = d.view(s, account)
+		view = d.view(auth, account)
 		return nil
 	})
 	return view, err
@@ -214,30 +214,30 @@ type AccountView struct {
 }
 
 // view is the account as the caller sees it by the way that they came.
-func (d *decision) view(s standing, a agency.Account) AccountView {
+func (d *decision) view(auth authority, a agency.Account) AccountView {
 	if d.caller.As != "" {
-		return d.viewThrough(d.caller.As, a)
+		return d.viewAs(d.caller.As, a)
 	}
 	return AccountView{
-		Account: a.SeenBy("", d.now), Role: s.profile.Role,
-		Access: d.rules.DecideAccess(d.caller.Actor, a, s.profile, nil, d.now),
+		Account: a.SeenBy("", d.now), Role: auth.profile.Role,
+		Access: d.rules.DecideAccess(d.caller.Actor, a, auth.profile, nil, d.now),
 	}
 }
 
-// viewThrough is the account as the caller sees it through an agency.
-func (d *decision) viewThrough(agencyID agency.AccountID, a agency.Account) AccountView {
-	ways := []agency.Path{d.path(a.ID, agencyID)}
+// viewAs is the account as the caller sees it through an agency.
+func (d *decision) viewAs(agencyID agency.AccountID, a agency.Account) AccountView {
+	ways := []agency.Path{d.accessPath(a.ID, agencyID)}
 	return AccountView{Account: a.SeenBy(agencyID, d.now), Access: d.rules.DecideAccess(d.caller.Actor, a, agency.Profile{}, ways, d.now)}
 }
 
-// SeeAccount answers an account to whoever may see it, and binds the profile by
+// ViewAccount answers an account to whoever may see it, and binds the profile by
 // which they see it. Errors: IdentityChanged, NotFound.
-func (h *Hub) SeeAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
+func (s *Service) GetAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
 	var view AccountView
-	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
-		s, err := d.standAs(agency.SeeAccount, id)
+	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+		auth, err := d.authorize(agency.ViewAccount, id)
 		if err == nil {
-			view = d.view(s, s.account)
+			view = d.view(auth, auth.account)
 		}
 		return err
 	})
@@ -246,32 +246,32 @@ func (h *Hub) SeeAccount(ctx context.Context, caller agency.Caller, id agency.Ac
 
 // MyAccounts lists the accounts that the actor can enter by a profile of their
 // own, ordered by name.
-func (h *Hub) MyAccounts(ctx context.Context, actor agency.Actor, page Page) (List[AccountView], error) {
-	mine, err := h.Store.Memberships(ctx, actor.ID(), page)
+func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page) (List[AccountView], error) {
+	mine, err := s.Store.Memberships(ctx, actor.ID(), page)
 	if err != nil {
 		return List[AccountView]{}, err
 	}
 	want := Want{People: []agency.PersonID{actor.ID()}}
 	for _, p := range mine.Items {
-		want = want.and(Want{Accounts: []agency.AccountID{p.Account()}, Profiles: []agency.ProfileKey{p.ProfileKey}})
+		want = want.plus(Want{Accounts: []agency.AccountID{p.Account()}, Profiles: []agency.ProfileKey{p.ProfileKey}})
 	}
 	list := List[AccountView]{Next: mine.Next}
 	if len(mine.Items) == 0 {
 		return list, nil
 	}
-	read, err := h.Store.Load(ctx, want)
+	read, err := s.Store.Load(ctx, want)
 	if err != nil {
 		return List[AccountView]{}, err
 	}
 	if !read.Person(actor.ID()).Erasing.IsZero() {
 		return List[AccountView]{}, nil
 	}
-	now := h.Now()
+	now := s.Now()
 	for _, p := range mine.Items {
 		account, own := read.Account(p.Account()), read.Profile(p.ProfileKey)
-		if account.Open() && own.StatusAt(now) == agency.Active && !own.IsBoundToAnother(actor) {
+		if account.IsOpen() && own.StatusAt(now) == agency.Active && !own.IsBoundToAnother(actor) {
 			list.Items = append(list.Items, AccountView{
-				Account: account.SeenBy("", now), Role: own.Role, Access: h.Rules.DecideAccess(actor, account, own, nil, now),
+				Account: account.SeenBy("", now), Role: own.Role, Access: s.Rules.DecideAccess(actor, account, own, nil, now),
 			})
 		}
 	}
@@ -281,14 +281,14 @@ func (h *Hub) MyAccounts(ctx context.Context, actor agency.Actor, page Page) (Li
 // Me is what the hub knows of the actor. Those of their profiles that nobody
 // has used yet are bound to the identity that the actor signed in with, 20 at a
 // time. Mail to them that was suppressed goes out again from then on.
-func (h *Hub) Me(ctx context.Context, actor agency.Actor) (agency.Person, error) {
+func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, error) {
 	caller := agency.Caller{Actor: actor}
 	want := Want{People: []agency.PersonID{actor.ID()}}
 	err := eachPage(func(page Page) (string, error) {
-		mine, err := h.Store.Memberships(ctx, actor.ID(), page)
+		mine, err := s.Store.Memberships(ctx, actor.ID(), page)
 		for _, p := range mine.Items {
 			if p.Subject == "" && len(want.Profiles) < agency.MaxTeams {
-				want = want.and(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
+				want = want.plus(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
 			}
 		}
 		return mine.Next, err
@@ -297,9 +297,9 @@ func (h *Hub) Me(ctx context.Context, actor agency.Actor) (agency.Person, error)
 		return agency.Person{}, err
 	}
 	var me agency.Person
-	err = h.command(ctx, &caller, want, func(d *decision) error {
+	err = s.command(ctx, &caller, want, func(d *decision) error {
 		me = d.read.Person(actor.ID())
-		if me.Suppression.Holds() {
+		if me.Suppression.IsActive() {
 			me.Suppression.Lifted = d.now
 			me.Version++
 			d.People = append(d.People, me)
@@ -317,22 +317,22 @@ func (h *Hub) Me(ctx context.Context, actor agency.Actor) (agency.Person, error)
 // and nothing can be done in it; its members are ended by Tick, and its data
 // goes after the retention. Errors: IdentityChanged, NotFound, NotPayer,
 // Forbidden, HasClients (its hub is on).
-func (h *Hub) CloseAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
+func (s *Service) CloseAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
 	var view AccountView
-	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
-		s, err := d.standAs(agency.Close, id)
+	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+		auth, err := d.authorize(agency.Close, id)
 		if err != nil {
 			return err
 		}
-		account := s.account
-		if account.Hub {
+		account := auth.account
+		if account.AgencyOn {
 			return agency.Refuse(agency.HasClients, "This account is an agency. Switch its hub off first.")
 		}
 		account.Closed, account.DueAt = d.now, d.now
 		account.Version++
 		d.Accounts = append(d.Accounts, account)
 		d.accountEvent(agency.AccountClosed, account, agency.State{Name: account.Name}, agency.State{Name: account.Name})
-		view = d.view(s, account)
+		view = d.view(auth, account)
 		return nil
 	})
 	return view, err

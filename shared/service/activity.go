@@ -9,12 +9,12 @@ import (
 // AccountActivity lists what happened in an account, newest first: all of it to
 // its owners and admins, and to a connected agency what concerns that agency.
 // Errors: Invalid (cursor), IdentityChanged, NotFound, Forbidden.
-func (h *Hub) AccountActivity(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Event], error) {
-	only, err := h.seeLines(ctx, caller, agency.SeeActivity, id)
+func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Event], error) {
+	only, err := s.authorizeList(ctx, caller, agency.ViewActivity, id)
 	if err != nil {
 		return List[agency.Event]{}, err
 	}
-	list, err := h.Store.Activity(ctx, id, only, page)
+	list, err := s.Store.Activity(ctx, id, only, page)
 	if only != "" {
 		for i, e := range list.Items {
 			list.Items[i] = e.ForAgency()
@@ -23,13 +23,13 @@ func (h *Hub) AccountActivity(ctx context.Context, caller agency.Caller, id agen
 	return list, err
 }
 
-// seeLines tells whether the caller may see a list of an account's: the agency
+// authorizeList tells whether the caller may see a list of an account's: the agency
 // whose lines alone they see, "" for all.
-func (h *Hub) seeLines(ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID) (agency.AccountID, error) {
+func (s *Service) authorizeList(ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID) (agency.AccountID, error) {
 	var only agency.AccountID
-	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
-		s, err := d.standAs(op, id)
-		if err == nil && s.may(op) == agency.OwnLines {
+	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+		auth, err := d.authorize(op, id)
+		if err == nil && auth.permission(op) == agency.OwnLines {
 			only = caller.As
 		}
 		return err
@@ -49,16 +49,16 @@ type ClientEvent struct {
 // AgencyActivity lists what concerns an agency over all its clients, newest
 // first, to its owners and admins. Errors: Invalid (cursor), IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) AgencyActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (List[ClientEvent], error) {
+func (s *Service) AgencyActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (List[ClientEvent], error) {
 	caller := agency.Caller{Actor: actor}
-	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
-		_, err := d.standInAgency(agency.SeeActivity, agencyID)
+	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
+		_, err := d.authorizeInAgency(agency.ViewActivity, agencyID)
 		return err
 	})
 	if err != nil {
 		return List[ClientEvent]{}, err
 	}
-	events, err := h.Store.Activity(ctx, "", agencyID, page)
+	events, err := s.Store.Activity(ctx, "", agencyID, page)
 	if err != nil || len(events.Items) == 0 {
 		return List[ClientEvent]{Next: events.Next}, err
 	}
@@ -66,7 +66,7 @@ func (h *Hub) AgencyActivity(ctx context.Context, actor agency.Actor, agencyID a
 	for _, e := range events.Items {
 		want.Profiles = append(want.Profiles, e.ProfileOf(agencyID))
 	}
-	read, err := h.Store.Load(ctx, want.and(Want{}))
+	read, err := s.Store.Load(ctx, want.plus(Want{}))
 	if err != nil {
 		return List[ClientEvent]{}, err
 	}
@@ -90,21 +90,21 @@ const newestEvents = 100
 // clients, newest first and at most so many, to its owners and admins. What lies
 // behind much else that concerns the agency is not looked for. Errors:
 // IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) ConnectionActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, most int) ([]agency.Event, error) {
+func (s *Service) ConnectionActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, most int) ([]agency.Event, error) {
 	addressee, of, ok := id.Split()
 	if !ok || of != agencyID {
 		return nil, noSuchConnection()
 	}
 	caller := agency.Caller{Actor: actor}
-	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
-		_, err := d.standInAgency(agency.SeeActivity, agencyID)
+	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
+		_, err := d.authorizeInAgency(agency.ViewActivity, agencyID)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	// The agency's own lines: at an addressee that is none of its own there are none.
-	list, err := h.Store.Activity(ctx, agency.AccountID(addressee), agencyID, Page{Limit: newestEvents})
+	list, err := s.Store.Activity(ctx, agency.AccountID(addressee), agencyID, Page{Limit: newestEvents})
 	events := list.Items[:min(most, len(list.Items))]
 	for i, e := range events {
 		events[i] = e.ForAgency()

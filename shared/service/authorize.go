@@ -3,7 +3,7 @@ package service
 import "agencyhub/shared/agency"
 
 // standing is how a caller stands to an account in one decision.
-type standing struct {
+type authority struct {
 	agency.CallerRole
 	account agency.Account
 	// profile is the profile by which the caller acts: their own in the
@@ -11,8 +11,8 @@ type standing struct {
 	profile agency.Profile
 }
 
-// wantStanding is what stand needs to be read.
-func wantStanding(c agency.Caller, account agency.AccountID) Want {
+// wantAuthority is what stand needs to be read.
+func wantAuthority(c agency.Caller, account agency.AccountID) Want {
 	if c.As == "" {
 		return Want{Accounts: []agency.AccountID{account}, Profiles: []agency.ProfileKey{agency.PersonAt(account, c.ID())}, People: []agency.PersonID{c.ID()}}
 	}
@@ -26,30 +26,30 @@ func wantStanding(c agency.Caller, account agency.AccountID) Want {
 // stand finds how the caller stands to an account, and binds the profile by
 // which they act to their identity when it is used for the first time. Errors:
 // IdentityChanged, and NotFound for whoever may not see the account.
-func (d *decision) stand(account agency.AccountID) (standing, error) {
+func (d *decision) locate(account agency.AccountID) (authority, error) {
 	c := *d.caller
-	s := standing{account: d.read.Account(account), CallerRole: agency.Stranger}
+	auth := authority{account: d.read.Account(account), CallerRole: agency.Stranger}
 	own := agency.PersonAt(account, c.ID())
 	if c.As != "" {
 		own = agency.PersonAt(c.As, c.ID())
 	}
-	s.profile = d.profile(own)
-	active := s.profile.StatusAt(d.now) == agency.Active
-	if active && s.profile.IsBoundToAnother(c.Actor) {
-		return s, agency.Refuse(agency.IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
+	auth.profile = d.profile(own)
+	active := auth.profile.StatusAt(d.now) == agency.Active
+	if active && auth.profile.IsBoundToAnother(c.Actor) {
+		return auth, agency.Refuse(agency.IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
 	}
-	if active && s.account.Open() && d.read.Person(c.ID()).Erasing.IsZero() {
+	if active && auth.account.IsOpen() && d.read.Person(c.ID()).Erasing.IsZero() {
 		if c.As == "" {
-			s.CallerRole = agency.CallerRoleOf(s.profile.Role, "", "")
-		} else if connection := d.read.Profile(agency.AgencyAt(account, c.As)); connection.StatusAt(d.now) == agency.Active && d.read.Account(c.As).Agency() && s.profile.IsAssigned(account) {
-			s.CallerRole = agency.CallerRoleOf("", connection.Ownership, s.profile.Role)
+			auth.CallerRole = agency.CallerRoleOf(auth.profile.Role, "", "")
+		} else if connection := d.read.Profile(agency.AgencyAt(account, c.As)); connection.StatusAt(d.now) == agency.Active && d.read.Account(c.As).IsAgency() && auth.profile.IsAssigned(account) {
+			auth.CallerRole = agency.CallerRoleOf("", connection.Ownership, auth.profile.Role)
 		}
 	}
-	if s.CallerRole == agency.Stranger {
-		return s, noSuchAccount()
+	if auth.CallerRole == agency.Stranger {
+		return auth, noSuchAccount()
 	}
-	s.profile = d.bind(s.profile)
-	return s, nil
+	auth.profile = d.bind(auth.profile)
+	return auth, nil
 }
 
 // bind binds an active profile of the caller's to their identity when it is used
@@ -65,37 +65,37 @@ func (d *decision) bind(p agency.Profile) agency.Profile {
 	return p
 }
 
-// standAs is stand for a caller who must be allowed an operation.
-func (d *decision) standAs(op agency.Operation, account agency.AccountID) (standing, error) {
-	s, err := d.stand(account)
+// authorize is stand for a caller who must be allowed an operation.
+func (d *decision) authorize(op agency.Operation, account agency.AccountID) (authority, error) {
+	auth, err := d.locate(account)
 	if err != nil {
-		return s, err
+		return auth, err
 	}
-	return s, s.may(op).Refusal()
+	return auth, auth.permission(op).Refusal()
 }
 
-func (s standing) may(op agency.Operation) agency.Permission {
-	return agency.PermissionFor(op, s.CallerRole, s.account.Ownership)
+func (auth authority) permission(op agency.Operation) agency.Permission {
+	return agency.PermissionFor(op, auth.CallerRole, auth.account.Ownership)
 }
 
-// mayOn is may for an operation on a member, who is there or not. Whoever can't
+// authorizeMember is may for an operation on a member, who is there or not. Whoever can't
 // list the team gets one answer for every member: who is in an account is not
 // theirs to find out.
-func (s standing) mayOn(op agency.Operation, there bool) error {
-	err := s.may(op).Refusal()
-	if !there && (err == nil || s.may(agency.SeeTeam) == agency.Yes) {
+func (auth authority) authorizeMember(op agency.Operation, there bool) error {
+	err := auth.permission(op).Refusal()
+	if !there && (err == nil || auth.permission(agency.ViewTeam) == agency.Yes) {
 		return noSuchMember()
 	}
 	return err
 }
 
-// standInAgency is standAs in the caller's own agency, whose hub must be on.
-func (d *decision) standInAgency(op agency.Operation, agencyID agency.AccountID) (standing, error) {
-	s, err := d.standAs(op, agencyID)
-	if err == nil && !s.account.Agency() {
+// authorizeInAgency is authorize in the caller's own agency, whose hub must be on.
+func (d *decision) authorizeInAgency(op agency.Operation, agencyID agency.AccountID) (authority, error) {
+	auth, err := d.authorize(op, agencyID)
+	if err == nil && !auth.account.IsAgency() {
 		err = agency.Refuse(agency.Conflict, "The agency hub of this account is off. An owner can switch it on.")
 	}
-	return s, err
+	return auth, err
 }
 
 func noSuchAccount() error {
@@ -103,7 +103,7 @@ func noSuchAccount() error {
 }
 
 func checkAs(c agency.Caller) error {
-	if c.As != "" && !c.As.Valid() {
+	if c.As != "" && !c.As.IsValid() {
 		return agency.InvalidField("query.as", "This is no agency's id.")
 	}
 	return nil

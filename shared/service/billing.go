@@ -29,17 +29,17 @@ type AgencyBill struct {
 // Bill answers what an agency pays a month: each account that it owns and that
 // is not frozen, at its present plan. Errors: Invalid (cursor), IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) Bill(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (AgencyBill, error) {
+func (s *Service) Bill(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (AgencyBill, error) {
 	caller := agency.Caller{Actor: actor}
-	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
-		_, err := d.standInAgency(agency.SeeBill, agencyID)
+	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
+		_, err := d.authorizeInAgency(agency.ViewBill, agencyID)
 		return err
 	})
 	if err != nil {
 		return AgencyBill{}, err
 	}
-	bill := AgencyBill{Currency: h.Rules.Plans[0].Currency}
-	if bill.Lines, err = h.billLines(ctx, agencyID, page); err != nil {
+	bill := AgencyBill{Currency: s.Rules.Plans[0].Currency}
+	if bill.Lines, err = s.billLines(ctx, agencyID, page); err != nil {
 		return AgencyBill{}, err
 	}
 	if page.Cursor == "" && bill.Lines.Next == "" {
@@ -48,7 +48,7 @@ func (h *Hub) Bill(ctx context.Context, actor agency.Actor, agencyID agency.Acco
 	}
 	err = eachPage(func(page Page) (string, error) {
 		page.Limit = billPage
-		lines, err := h.billLines(ctx, agencyID, page)
+		lines, err := s.billLines(ctx, agencyID, page)
 		bill.add(lines.Items)
 		return lines.Next, err
 	})
@@ -68,8 +68,8 @@ func (b *AgencyBill) add(lines []BillLine) {
 
 // billLines reads a page of the accounts that an agency works in, and of these
 // what it owns and what is not frozen, as that is now.
-func (h *Hub) billLines(ctx context.Context, agencyID agency.AccountID, page Page) (List[BillLine], error) {
-	rows, err := h.Store.Clients(ctx, agencyID, ClientFilter{Status: agency.Active}, page)
+func (s *Service) billLines(ctx context.Context, agencyID agency.AccountID, page Page) (List[BillLine], error) {
+	rows, err := s.Store.Clients(ctx, agencyID, ClientFilter{Status: agency.Active}, page)
 	if err != nil {
 		return List[BillLine]{}, err
 	}
@@ -83,15 +83,15 @@ func (h *Hub) billLines(ctx context.Context, agencyID agency.AccountID, page Pag
 	if len(want.Accounts) == 0 {
 		return lines, nil
 	}
-	read, err := h.Store.Load(ctx, want)
+	read, err := s.Store.Load(ctx, want)
 	if err != nil {
 		return List[BillLine]{}, err
 	}
-	now := h.Now()
+	now := s.Now()
 	for _, id := range want.Accounts {
 		a := read.Account(id)
-		if state := a.Subscription.StateAt(now); a.Open() && state != agency.SubscriptionFrozen {
-			lines.Items = append(lines.Items, BillLine{Account: id, Name: a.Name, State: state, Plan: h.Rules.Plan(a.Subscription.Plan)})
+		if state := a.Subscription.StateAt(now); a.IsOpen() && state != agency.SubscriptionFrozen {
+			lines.Items = append(lines.Items, BillLine{Account: id, Name: a.Name, State: state, Plan: s.Rules.Plan(a.Subscription.Plan)})
 		}
 	}
 	return lines, nil
@@ -112,22 +112,22 @@ func (d *decision) viewSubscription(a agency.Account) SubscriptionView {
 	return SubscriptionView{Subscription: s, Of: d.rules.Plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
 }
 
-// SeeSubscription answers what an account costs, to whoever pays for it: its
+// GetSubscription answers what an account costs, to whoever pays for it: its
 // owner, or the owner of the agency that owns it. Errors: IdentityChanged,
 // NotFound, NotPayer, Forbidden.
-func (h *Hub) SeeSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
-	return h.bill(ctx, caller, id, func(*decision, *agency.Account) error { return nil })
+func (s *Service) GetSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
+	return s.changeBilling(ctx, caller, id, func(*decision, *agency.Account) error { return nil })
 }
 
 // ChangePlan changes an account's plan at once, without proration. Of a
 // cancelling subscription it leaves the end as it is; while a payment is due it
 // may be changed too, so that a payer can go on with less. Errors: Invalid,
 // IdentityChanged, NotFound, NotPayer, Forbidden, Conflict (it is frozen).
-func (h *Hub) ChangePlan(ctx context.Context, caller agency.Caller, id agency.AccountID, plan string) (SubscriptionView, error) {
-	if !h.Rules.HasPlan(plan) {
-		return SubscriptionView{}, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
+func (s *Service) ChangePlan(ctx context.Context, caller agency.Caller, id agency.AccountID, plan string) (SubscriptionView, error) {
+	if !s.Rules.HasPlan(plan) {
+		return SubscriptionView{}, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
 	}
-	return h.bill(ctx, caller, id, func(d *decision, a *agency.Account) error {
+	return s.changeBilling(ctx, caller, id, func(d *decision, a *agency.Account) error {
 		if a.Subscription.State == agency.SubscriptionFrozen {
 			return agency.Refuse(agency.Conflict, "The subscription is frozen. Resume it first, then change the plan.")
 		}
@@ -141,8 +141,8 @@ func (h *Hub) ChangePlan(ctx context.Context, caller agency.Caller, id agency.Ac
 // CancelSubscription ends a subscription with its present period, or at once.
 // One that is cancelled so already, or frozen, stays as it is. Errors:
 // IdentityChanged, NotFound, NotPayer, Forbidden.
-func (h *Hub) CancelSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID, atOnce bool) (SubscriptionView, error) {
-	return h.bill(ctx, caller, id, func(d *decision, a *agency.Account) error {
+func (s *Service) CancelSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID, atOnce bool) (SubscriptionView, error) {
+	return s.changeBilling(ctx, caller, id, func(d *decision, a *agency.Account) error {
 		now := a.Subscription
 		switch {
 		case now.State == agency.SubscriptionFrozen || now.State == agency.SubscriptionCancelling && !atOnce:
@@ -160,8 +160,8 @@ func (h *Hub) CancelSubscription(ctx context.Context, caller agency.Caller, id a
 // ResumeSubscription takes a cancellation back, or ends a freeze, at once. A
 // payment that was due is due again. What nobody has cancelled stays as it is.
 // Errors: IdentityChanged, NotFound, NotPayer, Forbidden.
-func (h *Hub) ResumeSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
-	return h.bill(ctx, caller, id, func(d *decision, a *agency.Account) error {
+func (s *Service) ResumeSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
+	return s.changeBilling(ctx, caller, id, func(d *decision, a *agency.Account) error {
 		now := a.Subscription
 		if now.State == agency.SubscriptionCancelling || now.State == agency.SubscriptionFrozen {
 			now.State, now.FreezesAt = now.ActiveState(), time.Time{}
@@ -173,14 +173,14 @@ func (h *Hub) ResumeSubscription(ctx context.Context, caller agency.Caller, id a
 
 // bill is one billing action. What the clock has frozen is recorded first; an
 // action that then changes nothing leaves that to the clock.
-func (h *Hub) bill(ctx context.Context, caller agency.Caller, id agency.AccountID, do func(*decision, *agency.Account) error) (SubscriptionView, error) {
+func (s *Service) changeBilling(ctx context.Context, caller agency.Caller, id agency.AccountID, do func(*decision, *agency.Account) error) (SubscriptionView, error) {
 	var view SubscriptionView
-	err := h.command(ctx, &caller, wantStanding(caller, id), func(d *decision) error {
-		s, err := d.standAs(agency.Bill, id)
+	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+		auth, err := d.authorize(agency.ManageBilling, id)
 		if err != nil {
 			return err
 		}
-		account := s.account
+		account := auth.account
 		d.freezeOverdue(&account)
 		settled := account.Version
 		if err := do(d, &account); err != nil {

@@ -48,7 +48,7 @@ func TestTheLifeOfASubscription(t *testing.T) {
 		w.mu.Unlock()
 		prices := map[string]int{"starter": 2900, "growth": 9900}
 		active := agency.Subscription{Plan: of.plan, State: agency.SubscriptionActive}
-		seen := must[service.SubscriptionView](t)(w.SeeSubscription(ctx, of.payer, of.id))
+		seen := must[service.SubscriptionView](t)(w.GetSubscription(ctx, of.payer, of.id))
 		diff(t, "at first", service.SubscriptionView{
 			Subscription: active, PeriodEnd: december, Payer: of.pays,
 			Of: agency.Plan{ID: of.plan, Name: strings.ToUpper(of.plan[:1]) + of.plan[1:], MonthlyPrice: prices[of.plan], Currency: "USD"},
@@ -120,14 +120,14 @@ func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 	payer := as(w.gil, w.agency)
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, payer, w.owned, false))
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, as(w.ann), w.client, false))
-	if err := w.Carry(ctx, w.owned); err != nil {
+	if err := w.RefreshCopies(ctx, w.owned); err != nil {
 		t.Fatal(err)
 	}
 	w.advance(december.Sub(noon) - time.Millisecond)
 	if a := w.access(payer, w.owned); a.Reason != "" || a.Areas["mail"] != agency.Edit {
 		t.Errorf("at the last moment: %+v", a)
 	}
-	if done := must[service.Ticked](t)(w.TickAccount(ctx, w.owned)); done != service.Idle {
+	if done := must[service.Outcome](t)(w.SweepAccount(ctx, w.owned)); done != service.OutcomeNone {
 		t.Errorf("ticked too early: %s", done)
 	}
 	w.advance(time.Millisecond)
@@ -140,7 +140,7 @@ func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 		if a := w.access(c.caller, c.id); !a.Allowed || a.Reason != agency.Frozen || a.Areas["pages"] != c.pages {
 			t.Errorf("%s: %+v", c.caller.Email, a)
 		}
-		v := must[service.AccountView](t)(w.SeeAccount(ctx, c.caller, c.id))
+		v := must[service.AccountView](t)(w.GetAccount(ctx, c.caller, c.id))
 		if v.Subscription.State != agency.SubscriptionFrozen || v.Access.Reason != agency.Frozen {
 			t.Errorf("%s sees %+v", c.caller.Email, v)
 		}
@@ -150,7 +150,7 @@ func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	if v := must[service.SubscriptionView](t)(w.SeeSubscription(ctx, payer, w.owned)); v.State != agency.SubscriptionFrozen || !v.PeriodEnd.Equal(december.AddDate(0, 1, 0)) {
+	if v := must[service.SubscriptionView](t)(w.GetSubscription(ctx, payer, w.owned)); v.State != agency.SubscriptionFrozen || !v.PeriodEnd.Equal(december.AddDate(0, 1, 0)) {
 		t.Errorf("%+v", v)
 	}
 	rows, _, err := w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Status: agency.Active, Prefix: "owned"}, service.Page{Limit: 5})
@@ -194,7 +194,7 @@ func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 	if frozen, resumed := list.Items[1], list.Items[0]; frozen.Actor != "" || resumed.Actor != w.gil.ID() || resumed.Version != frozen.Version+1 {
 		t.Errorf("%+v", list.Items)
 	}
-	if done := must[service.Ticked](t)(w.TickAccount(ctx, w.owned)); done != service.Idle {
+	if done := must[service.Outcome](t)(w.SweepAccount(ctx, w.owned)); done != service.OutcomeNone {
 		t.Errorf("ticked after that: %s", done)
 	}
 	w.audit(t)
@@ -310,7 +310,7 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 	}, copies())
 	for range 2 {
 		for _, id := range []agency.AccountID{w.owned, w.client} {
-			if err := w.Carry(ctx, id); err != nil {
+			if err := w.RefreshCopies(ctx, id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -409,7 +409,7 @@ func TestWhatAnAccountCostsIsItsPayersToSee(t *testing.T) {
 		{"a connected agency", as(w.gil, w.agency), w.client, ""},
 		{"an admin of a connected agency", as(w.gus, w.agency), w.client, ""},
 	} {
-		a := must[service.AccountView](t)(w.SeeAccount(ctx, tt.by, tt.id))
+		a := must[service.AccountView](t)(w.GetAccount(ctx, tt.by, tt.id))
 		if a.Subscription.Plan != tt.plan || a.Subscription.State != agency.SubscriptionActive {
 			t.Errorf("%s sees %+v", tt.name, a.Subscription)
 		}

@@ -7,8 +7,8 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// holdOff makes a denial hold in each of the pairs.
-func (d *decision) holdOff(keys ...agency.PairKey) {
+// startCooldown makes a denial hold in each of the pairs.
+func (d *decision) startCooldown(keys ...agency.PairKey) {
 	for _, key := range keys {
 		p := d.pair(key)
 		if until := d.now.Add(d.rules.Cooldown); until.After(p.CoolingUntil) {
@@ -36,10 +36,10 @@ func (d *decision) block(keys ...agency.PairKey) {
 
 // allow ends what holds the agency off. It answers in which of the pairs
 // anything did.
-func (d *decision) allow(keys ...agency.PairKey) (held []agency.PairKey) {
+func (d *decision) clearPairs(keys ...agency.PairKey) (held []agency.PairKey) {
 	for _, key := range keys {
 		p := d.pair(key)
-		if p.HoldsOff(d.now) {
+		if p.IsBlockedOrCooling(d.now) {
 			held = append(held, key)
 		}
 		if p.Blocked || !p.CoolingUntil.IsZero() {
@@ -53,7 +53,7 @@ func (d *decision) allow(keys ...agency.PairKey) (held []agency.PairKey) {
 // unblock is allow by somebody who asked for just that: one event tells of it.
 // It answers whether anything held the agency off.
 func (d *decision) unblock(keys ...agency.PairKey) bool {
-	held := d.allow(keys...)
+	held := d.clearPairs(keys...)
 	if len(held) > 0 {
 		d.pairEvent(agency.AgencyUnblocked, held[0])
 	}
@@ -63,11 +63,11 @@ func (d *decision) unblock(keys ...agency.PairKey) bool {
 // Unblock lets an agency ask an account again: it ends a block and a cooldown,
 // the account's and the actor's own. It answers whether anything held the agency
 // off. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
-func (h *Hub) Unblock(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID) (bool, error) {
+func (s *Service) Unblock(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID) (bool, error) {
 	pairs := []agency.PairKey{agency.AccountPair(id, agencyID), agency.PersonPair(caller.ID(), agencyID)}
 	var allowed bool
-	err := h.command(ctx, &caller, wantStanding(caller, id).and(Want{Pairs: pairs}), func(d *decision) error {
-		if _, err := d.standAs(agency.Decide, id); err != nil {
+	err := s.command(ctx, &caller, wantAuthority(caller, id).plus(Want{Pairs: pairs}), func(d *decision) error {
+		if _, err := d.authorize(agency.DecideRequests, id); err != nil {
 			return err
 		}
 		allowed = d.unblock(pairs...)
@@ -78,7 +78,7 @@ func (h *Hub) Unblock(ctx context.Context, caller agency.Caller, id, agencyID ag
 
 // UnblockForMe ends what the actor themselves hold against the agency of a
 // request. Errors: NotFound.
-func (h *Hub) UnblockForMe(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (bool, error) {
+func (s *Service) UnblockForMe(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (bool, error) {
 	_, agencyID, ok := id.Split()
 	if !ok {
 		return false, noSuchRequest()
@@ -86,7 +86,7 @@ func (h *Hub) UnblockForMe(ctx context.Context, actor agency.Actor, id agency.Co
 	pair := agency.PersonPair(actor.ID(), agencyID)
 	caller := agency.Caller{Actor: actor}
 	var allowed bool
-	err := h.command(ctx, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) error {
+	err := s.command(ctx, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) error {
 		allowed = d.unblock(pair)
 		return nil
 	})
@@ -100,36 +100,36 @@ type Block struct {
 	Name string
 }
 
-// HeldOff answers what the addressee of a request, or the actor themselves, hold
+// BlockOf answers what the addressee of a request, or the actor themselves, hold
 // against its agency, to whoever may decide the request: the later end and the
 // stricter hold of both. It is answered for requests that are kept from the client
 // too, and for agencies that nothing holds off. Errors: IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden.
-func (h *Hub) HeldOff(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (Block, error) {
+func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (Block, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {
 		return Block{}, noSuchRequest()
 	}
 	caller := agency.Caller{Actor: actor}
-	pairs := []agency.PairKey{agency.PairKey{Addressee: addressee, Agency: agencyID}, agency.PairKey{Addressee: agency.Party(actor.ID()), Agency: agencyID}}
+	pairs := []agency.PairKey{{Addressee: addressee, Agency: agencyID}, {Addressee: agency.Party(actor.ID()), Agency: agencyID}}
 	want := Want{Accounts: []agency.AccountID{agencyID}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
 	if account := addressee.Account(); account != "" {
-		want = want.and(wantStanding(caller, account))
+		want = want.plus(wantAuthority(caller, account))
 	}
 	var held Block
-	err := h.command(ctx, &caller, want, func(d *decision) error {
+	err := s.command(ctx, &caller, want, func(d *decision) error {
 		if account := addressee.Account(); account == "" {
 			if err := d.isAddressee(addressee); err != nil {
 				return err
 			}
-		} else if _, err := d.standAs(agency.Decide, account); err != nil {
+		} else if _, err := d.authorize(agency.DecideRequests, account); err != nil {
 			return err
 		}
 		held = Block{Pair: agency.Pair{PairKey: pairs[0]}, Name: d.read.Account(agencyID).Name}
 		for _, key := range pairs {
 			p := d.read.Pair(key)
 			held.Blocked = held.Blocked || p.Blocked
-			if p.Cooling(d.now) && p.CoolingUntil.After(held.CoolingUntil) {
+			if p.IsCooling(d.now) && p.CoolingUntil.After(held.CoolingUntil) {
 				held.CoolingUntil = p.CoolingUntil
 			}
 		}
@@ -140,30 +140,30 @@ func (h *Hub) HeldOff(ctx context.Context, actor agency.Actor, id agency.Connect
 
 // AccountBlocks lists the agencies that an account holds off. Errors: Invalid
 // (cursor), IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
-func (h *Hub) AccountBlocks(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[Block], error) {
-	if _, err := h.seeLines(ctx, caller, agency.Decide, id); err != nil {
+func (s *Service) AccountBlocks(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[Block], error) {
+	if _, err := s.authorizeList(ctx, caller, agency.DecideRequests, id); err != nil {
 		return List[Block]{}, err
 	}
-	return h.blocks(ctx, agency.Party(id), page)
+	return s.blocks(ctx, agency.Party(id), page)
 }
 
 // MyBlocks lists the agencies that the actor holds off by their own decisions.
 // Errors: Invalid (cursor).
-func (h *Hub) MyBlocks(ctx context.Context, actor agency.Actor, page Page) (List[Block], error) {
-	return h.blocks(ctx, agency.Party(actor.ID()), page)
+func (s *Service) MyBlocks(ctx context.Context, actor agency.Actor, page Page) (List[Block], error) {
+	return s.blocks(ctx, agency.Party(actor.ID()), page)
 }
 
-func (h *Hub) blocks(ctx context.Context, addressee agency.Party, page Page) (List[Block], error) {
-	pairs, err := h.Store.Pairs(ctx, addressee, page)
+func (s *Service) blocks(ctx context.Context, addressee agency.Party, page Page) (List[Block], error) {
+	pairs, err := s.Store.Pairs(ctx, addressee, page)
 	if err != nil {
 		return List[Block]{}, err
 	}
-	now := h.Now()
+	now := s.Now()
 	list := List[Block]{Next: pairs.Next}
 	var want Want
 	for _, p := range pairs.Items {
-		if p.HoldsOff(now) {
-			if !p.Cooling(now) {
+		if p.IsBlockedOrCooling(now) {
+			if !p.IsCooling(now) {
 				p.CoolingUntil = time.Time{}
 			}
 			list.Items = append(list.Items, Block{Pair: p})
@@ -173,7 +173,7 @@ func (h *Hub) blocks(ctx context.Context, addressee agency.Party, page Page) (Li
 	if len(list.Items) == 0 {
 		return list, nil
 	}
-	read, err := h.Store.Load(ctx, want)
+	read, err := s.Store.Load(ctx, want)
 	for i := range list.Items {
 		list.Items[i].Name = read.Account(list.Items[i].Agency).Name
 	}

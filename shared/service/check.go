@@ -11,37 +11,37 @@ import (
 // and an unknown account and a stranger's look the same. With an agency named
 // it is one batch read; without, a second one looks through the agencies that
 // the actor works for. Errors: Invalid (an id that is not of the form).
-func (h *Hub) CheckAccess(ctx context.Context, caller agency.Caller, id agency.AccountID) (agency.Access, error) {
-	if !id.Valid() {
+func (s *Service) CheckAccess(ctx context.Context, caller agency.Caller, id agency.AccountID) (agency.Access, error) {
+	if !id.IsValid() {
 		return agency.Access{}, agency.InvalidField("path.account", "This is no account id.")
 	}
 	if err := checkAs(caller); err != nil {
 		return agency.Access{}, err
 	}
-	return h.access(ctx, caller, id, func(p agency.Profile) agency.Profile { return p })
+	return s.access(ctx, caller, id, func(p agency.Profile) agency.Profile { return p })
 }
 
 // access reads what the access check rests on, and decides. by is how a profile
 // of the caller's is to be looked at.
-func (h *Hub) access(ctx context.Context, caller agency.Caller, id agency.AccountID, by func(agency.Profile) agency.Profile) (agency.Access, error) {
+func (s *Service) access(ctx context.Context, caller agency.Caller, id agency.AccountID, by func(agency.Profile) agency.Profile) (agency.Access, error) {
 	own := agency.PersonAt(id, caller.ID())
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{caller.ID()}}
 	agencies := []agency.AccountID{caller.As}
 	if caller.As != "" {
-		want = want.and(wantPaths(caller, id, agencies))
+		want = want.plus(wantPaths(caller, id, agencies))
 	}
-	read, err := h.Store.Load(ctx, want)
+	read, err := s.Store.Load(ctx, want)
 	if err != nil {
 		return agency.Access{}, err
 	}
 	if !read.Person(caller.ID()).Erasing.IsZero() {
-		return agency.Access{Areas: h.Rules.AllAreas(agency.None), Reason: agency.NoProfile}, nil
+		return agency.Access{Areas: s.Rules.AllAreas(agency.None), Reason: agency.NoProfile}, nil
 	}
 	ways := read
 	if caller.As == "" {
 		agencies = read.Person(caller.ID()).WithoutTeam(id).Teams
 		if len(agencies) > 0 && read.Account(id).Exists() {
-			if ways, err = h.Store.Load(ctx, wantPaths(caller, id, agencies)); err != nil {
+			if ways, err = s.Store.Load(ctx, wantPaths(caller, id, agencies)); err != nil {
 				return agency.Access{}, err
 			}
 		}
@@ -49,11 +49,11 @@ func (h *Hub) access(ctx context.Context, caller agency.Caller, id agency.Accoun
 	d := decision{read: ways, caller: &caller}
 	var paths []agency.Path
 	for _, agencyID := range agencies {
-		way := d.path(id, agencyID)
+		way := d.accessPath(id, agencyID)
 		way.Staff = by(way.Staff)
 		paths = append(paths, way)
 	}
-	return h.Rules.DecideAccess(caller.Actor, read.Account(id), by(read.Profile(own)), paths, h.Now()), nil
+	return s.Rules.DecideAccess(caller.Actor, read.Account(id), by(read.Profile(own)), paths, s.Now()), nil
 }
 
 func wantPaths(c agency.Caller, account agency.AccountID, agencies []agency.AccountID) Want {
@@ -62,13 +62,13 @@ func wantPaths(c agency.Caller, account agency.AccountID, agencies []agency.Acco
 		w.Accounts = append(w.Accounts, agencyID)
 		w.Profiles = append(w.Profiles, agency.AgencyAt(account, agencyID), agency.PersonAt(agencyID, c.ID()))
 	}
-	return w.and(Want{})
+	return w.plus(Want{})
 }
 
 // CheckAccessOf answers what CheckAccess would answer to the person with that
 // address, signed in with whatever identity their profiles belong to. Errors:
 // Invalid, Forbidden.
-func (h *Hub) CheckAccessOf(ctx context.Context, by agency.Platform, email string, as, id agency.AccountID) (agency.Access, error) {
+func (s *Service) CheckAccessOf(ctx context.Context, by agency.Platform, email string, as, id agency.AccountID) (agency.Access, error) {
 	if err := by.Authorize(agency.CheckAnyone, agency.ClientOwned); err != nil {
 		return agency.Access{}, err
 	}
@@ -77,10 +77,10 @@ func (h *Hub) CheckAccessOf(ctx context.Context, by agency.Platform, email strin
 		return agency.Access{}, err
 	}
 	switch {
-	case !id.Valid():
+	case !id.IsValid():
 		return agency.Access{}, agency.InvalidField("body.account", "This is no account id.")
-	case as != "" && !as.Valid():
+	case as != "" && !as.IsValid():
 		return agency.Access{}, agency.InvalidField("body.as", "This is no agency's id.")
 	}
-	return h.access(ctx, agency.Caller{Actor: agency.Actor{Email: email}, As: as}, id, agency.Profile.Unbound)
+	return s.access(ctx, agency.Caller{Actor: agency.Actor{Email: email}, As: as}, id, agency.Profile.Unbound)
 }

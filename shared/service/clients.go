@@ -14,8 +14,8 @@ import (
 // agency's counts. Rows that the clock has ended, and nobody has recorded yet,
 // are left out of the lists of pending and active ones. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) Clients(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, filter ClientFilter, page Page) (List[agency.Profile], Counts, error) {
-	if filter.Status != "" && !filter.Status.Valid() {
+func (s *Service) Clients(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, filter ClientFilter, page Page) (List[agency.Profile], Counts, error) {
+	if filter.Status != "" && !filter.Status.IsValid() {
 		return List[agency.Profile]{}, Counts{}, agency.InvalidField("query.status", "There is no such status.")
 	}
 	if filter.Prefix != "" && filter.Status == "" {
@@ -27,29 +27,29 @@ func (h *Hub) Clients(ctx context.Context, actor agency.Actor, agencyID agency.A
 	caller := agency.Caller{Actor: actor}
 	var now time.Time
 	var me agency.Profile
-	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
 		now = d.now
-		s, err := d.standInAgency(agency.SeeClients, agencyID)
-		me = s.profile
+		auth, err := d.authorizeInAgency(agency.ViewClients, agencyID)
+		me = auth.profile
 		return err
 	})
 	if err != nil {
 		return List[agency.Profile]{}, Counts{}, err
 	}
 	if me.Clients != nil {
-		return h.assignedClients(ctx, agencyID, me.Clients, filter, now)
+		return s.assignedClients(ctx, agencyID, me.Clients, filter, now)
 	}
-	counts, err := h.Store.Counts(ctx, agencyID)
+	counts, err := s.Store.Counts(ctx, agencyID)
 	if err != nil {
 		return List[agency.Profile]{}, Counts{}, err
 	}
-	rows, err := h.Store.Clients(ctx, agencyID, filter, page)
+	rows, err := s.Store.Clients(ctx, agencyID, filter, page)
 	if err != nil {
 		return List[agency.Profile]{}, Counts{}, err
 	}
 	list := List[agency.Profile]{Next: rows.Next}
 	for _, p := range rows.Items {
-		if filter.holds(p, now) {
+		if filter.matches(p, now) {
 			list.Items = append(list.Items, p)
 		}
 	}
@@ -58,7 +58,7 @@ func (h *Hub) Clients(ctx context.Context, actor agency.Actor, agencyID agency.A
 
 // assignedClients lists the clients that a member of an agency is limited to:
 // all on one page, with counts of these alone.
-func (h *Hub) assignedClients(ctx context.Context, agencyID agency.AccountID, assigned []agency.AccountID, filter ClientFilter, now time.Time) (List[agency.Profile], Counts, error) {
+func (s *Service) assignedClients(ctx context.Context, agencyID agency.AccountID, assigned []agency.AccountID, filter ClientFilter, now time.Time) (List[agency.Profile], Counts, error) {
 	var list List[agency.Profile]
 	var counts Counts
 	if len(assigned) == 0 {
@@ -68,7 +68,7 @@ func (h *Hub) assignedClients(ctx context.Context, agencyID agency.AccountID, as
 	for _, id := range assigned {
 		want.Profiles = append(want.Profiles, agency.AgencyAt(id, agencyID))
 	}
-	read, err := h.Store.Load(ctx, want.and(Want{}))
+	read, err := s.Store.Load(ctx, want.plus(Want{}))
 	if err != nil {
 		return list, counts, err
 	}
@@ -84,7 +84,7 @@ func (h *Hub) assignedClients(ctx context.Context, agencyID agency.AccountID, as
 		case status == agency.Pending:
 			counts.Pending++
 		}
-		if filter.holds(p, now) && strings.HasPrefix(agency.Fold(p.AccountName), agency.Fold(filter.Prefix)) {
+		if filter.matches(p, now) && strings.HasPrefix(agency.Fold(p.AccountName), agency.Fold(filter.Prefix)) {
 			list.Items = append(list.Items, p)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // Ask is what an agency says to request a connection.
-type Ask struct {
+type ConnectionRequest struct {
 	// Account is whom the request is addressed to; or OwnerEmail is, a person
 	// who will choose the account. Exactly one of both is given.
 	Account    agency.AccountID
@@ -21,12 +21,12 @@ type Ask struct {
 // the agency off or not. Errors: Invalid, IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden, Conflict (the hub is off), AlreadyRequested,
 // AlreadyConnected, Cooling, RateLimited.
-func (h *Hub) RequestConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, in Ask) (agency.Profile, error) {
+func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, in ConnectionRequest) (agency.Profile, error) {
 	message, err := agency.ParseMessage("body.message", in.Message)
 	if err != nil {
 		return agency.Profile{}, err
 	}
-	areas, err := h.Rules.ParseAreas("body.areas", in.Areas)
+	areas, err := s.Rules.ParseAreas("body.areas", in.Areas)
 	if err != nil {
 		return agency.Profile{}, err
 	}
@@ -36,44 +36,44 @@ func (h *Hub) RequestConnection(ctx context.Context, actor agency.Actor, agencyI
 	}
 	caller := agency.Caller{Actor: actor}
 	pairKey := agency.PairKey{Addressee: key.Addressee, Agency: agencyID}
-	want := wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}, Pairs: []agency.PairKey{pairKey}})
+	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}, Pairs: []agency.PairKey{pairKey}})
 	if in.Account != "" {
-		want = want.and(Want{Accounts: []agency.AccountID{in.Account}})
+		want = want.plus(Want{Accounts: []agency.AccountID{in.Account}})
 	}
 	var p agency.Profile
-	err = h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.stand(agencyID)
+	err = s.command(ctx, &caller, want, func(d *decision) error {
+		auth, err := d.locate(agencyID)
 		if err != nil {
 			return err
 		}
 		if in.Account != "" {
 			account := d.read.Account(in.Account)
-			if !account.Open() {
+			if !account.IsOpen() {
 				return agency.Refuse(agency.NotFound, "There is no account with this id.")
 			}
 			if account.Ownership == agency.AgencyOwned {
-				return agency.OwnedForGood.Refusal()
+				return agency.PermanentOwner.Refusal()
 			}
 		}
-		if _, err := d.standInAgency(agency.WorkHub, agencyID); err != nil {
+		if _, err := d.authorizeInAgency(agency.ManageClients, agencyID); err != nil {
 			return err
 		}
 		pair := d.pair(pairKey)
-		p = d.begun(key)
-		p.Name, p.Ownership, p.Email = s.account.Name, agency.ClientOwned, email
+		p = d.resumeCounters(key)
+		p.Name, p.Ownership, p.Email = auth.account.Name, agency.ClientOwned, email
 		p, err = d.apply(p, agency.Step{
 			Do: agency.Request, By: agency.AgencySide, Areas: areas, Message: message, Asker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),
-			Muted: pair.HoldsOff(d.now),
+			Muted: pair.IsBlockedOrCooling(d.now),
 		})
 		if err != nil {
 			return err
 		}
-		if in.Account != "" && pair.Cooling(d.now) {
+		if in.Account != "" && pair.IsCooling(d.now) {
 			return &agency.Error{Code: agency.Cooling, State: d.read.Profile(key).Status, RetryAfter: pair.CoolingUntil.Sub(d.now),
 				Message: "They have declined not long ago. Give them time before you ask again."}
 		}
 		d.limits = append(d.limits, CountChange{
-			Agency: agencyID, PendingMost: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
+			Agency: agencyID, MaxPending: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
 		})
 		return d.countMail(pairKey)
 	})
@@ -82,7 +82,7 @@ func (h *Hub) RequestConnection(ctx context.Context, actor agency.Actor, agencyI
 
 // addressee is whom a request is addressed to, and the address as it was typed
 // where it is a person.
-func (in Ask) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, error) {
+func (in ConnectionRequest) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, error) {
 	switch {
 	case (in.Account == "") == (in.OwnerEmail == ""):
 		return agency.ProfileKey{}, "", agency.InvalidField("body", "Say whom you ask: an account by its id, or its owner by email, and not both.")
@@ -98,47 +98,47 @@ func (in Ask) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, e
 // ResendRequest sends a pending request's email again and gives it a whole
 // lifetime from now. Errors: IdentityChanged, NotFound, PermanentlyOwned,
 // Forbidden, RequestExpired, NotPending, RateLimited.
-func (h *Hub) ResendRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
-	return h.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Resend, By: agency.AgencySide, Asker: actor.ID()})
+func (s *Service) ResendRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Resend, By: agency.AgencySide, Asker: actor.ID()})
 }
 
 // WithdrawRequest takes a pending request back. Errors: as ResendRequest's.
-func (h *Hub) WithdrawRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
-	return h.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Withdraw, By: agency.AgencySide})
+func (s *Service) WithdrawRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Withdraw, By: agency.AgencySide})
 }
 
 // LeaveAccount ends the agency's own connection. Errors: IdentityChanged,
 // NotFound, PermanentlyOwned, Forbidden, NotActive.
-func (h *Hub) LeaveAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
-	return h.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Leave, By: agency.AgencySide})
+func (s *Service) LeaveAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Leave, By: agency.AgencySide})
 }
 
 // agencyStep is one step that an agency takes in its own connection.
-func (h *Hub) agencyStep(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, step agency.Step) (agency.Profile, error) {
+func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, step agency.Step) (agency.Profile, error) {
 	addressee, of, ok := id.Split()
 	if !ok || of != agencyID {
 		return agency.Profile{}, noSuchConnection()
 	}
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	caller := agency.Caller{Actor: actor}
-	want := wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}})
+	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}})
 	if step.Do == agency.Resend {
-		want = want.and(Want{Pairs: []agency.PairKey{agency.PairKey{Addressee: addressee, Agency: agencyID}}})
+		want = want.plus(Want{Pairs: []agency.PairKey{agency.PairKey{Addressee: addressee, Agency: agencyID}}})
 	}
 	var p agency.Profile
-	err := h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.stand(agencyID)
+	err := s.command(ctx, &caller, want, func(d *decision) error {
+		auth, err := d.locate(agencyID)
 		if err != nil {
 			return err
 		}
 		p = d.profile(key)
-		if p.Version == 0 || !s.profile.IsAssigned(p.Account()) {
+		if p.Version == 0 || !auth.profile.IsAssigned(p.Account()) {
 			return noSuchConnection()
 		}
-		if p.Permanent() {
-			return agency.OwnedForGood.Refusal()
+		if p.IsPermanent() {
+			return agency.PermanentOwner.Refusal()
 		}
-		if _, err := d.standInAgency(agency.WorkHub, agencyID); err != nil {
+		if _, err := d.authorizeInAgency(agency.ManageClients, agencyID); err != nil {
 			return err
 		}
 		was := p
@@ -156,9 +156,9 @@ func (h *Hub) agencyStep(ctx context.Context, actor agency.Actor, agencyID agenc
 	return p, err
 }
 
-// SeeConnection answers one connection of the agency, in whatever state. Errors:
+// GetConnection answers one connection of the agency, in whatever state. Errors:
 // IdentityChanged, NotFound, Forbidden.
-func (h *Hub) SeeConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
+func (s *Service) GetConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	addressee, of, ok := id.Split()
 	if !ok || of != agencyID {
 		return agency.Profile{}, noSuchConnection()
@@ -166,13 +166,13 @@ func (h *Hub) SeeConnection(ctx context.Context, actor agency.Actor, agencyID ag
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	caller := agency.Caller{Actor: actor}
 	var p agency.Profile
-	err := h.command(ctx, &caller, wantStanding(caller, agencyID).and(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
-		s, err := d.standAs(agency.SeeClients, agencyID)
+	err := s.command(ctx, &caller, wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
+		auth, err := d.authorize(agency.ViewClients, agencyID)
 		if err != nil {
 			return err
 		}
 		p = d.read.Profile(key)
-		if p.Version == 0 || !s.profile.IsAssigned(p.Account()) {
+		if p.Version == 0 || !auth.profile.IsAssigned(p.Account()) {
 			return noSuchConnection()
 		}
 		return nil
@@ -180,13 +180,13 @@ func (h *Hub) SeeConnection(ctx context.Context, actor agency.Actor, agencyID ag
 	if err != nil || p.MovedTo == "" {
 		return p, err
 	}
-	return h.movedTo(ctx, p)
+	return s.movedTo(ctx, p)
 }
 
 // movedTo is the connection at the account that took a request by email up.
-func (h *Hub) movedTo(ctx context.Context, p agency.Profile) (agency.Profile, error) {
+func (s *Service) movedTo(ctx context.Context, p agency.Profile) (agency.Profile, error) {
 	key := agency.AgencyAt(p.MovedTo, p.Member.Account())
-	read, err := h.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{key}})
+	read, err := s.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{key}})
 	if err != nil {
 		return agency.Profile{}, err
 	}

@@ -9,13 +9,13 @@ import (
 // Carry brings the present name and subscription of an account to the copies of
 // them, in the profiles of its active members, and, where it is an agency, its
 // name to all of that agency's own. It may be done again at any time.
-func (h *Hub) Carry(ctx context.Context, id agency.AccountID) error {
+func (s *Service) RefreshCopies(ctx context.Context, id agency.AccountID) error {
 	err := eachPage(func(page Page) (string, error) {
-		team, err := h.Store.Team(ctx, agency.Party(id), page)
+		team, err := s.Store.Team(ctx, agency.Party(id), page)
 		if err != nil {
 			return "", err
 		}
-		return team.Next, h.carry(ctx, id, team.Items, func(p *agency.Profile, account agency.Account) bool {
+		return team.Next, s.refreshPage(ctx, id, team.Items, func(p *agency.Profile, account agency.Account) bool {
 			if p.Status != agency.Active || p.AccountName == account.Name && p.Subscription == account.Subscription.Summary() {
 				return false
 			}
@@ -27,11 +27,11 @@ func (h *Hub) Carry(ctx context.Context, id agency.AccountID) error {
 		return err
 	}
 	return eachPage(func(page Page) (string, error) {
-		clients, err := h.Store.Clients(ctx, id, ClientFilter{}, page)
+		clients, err := s.Store.Clients(ctx, id, ClientFilter{}, page)
 		if err != nil {
 			return "", err
 		}
-		return clients.Next, h.carry(ctx, id, clients.Items, func(p *agency.Profile, account agency.Account) bool {
+		return clients.Next, s.refreshPage(ctx, id, clients.Items, func(p *agency.Profile, account agency.Account) bool {
 			if p.Name == account.Name {
 				return false
 			}
@@ -42,15 +42,15 @@ func (h *Hub) Carry(ctx context.Context, id agency.AccountID) error {
 }
 
 // carry writes those of the profiles that change, in one transaction.
-func (h *Hub) carry(ctx context.Context, id agency.AccountID, profiles []agency.Profile, change func(*agency.Profile, agency.Account) bool) error {
+func (s *Service) refreshPage(ctx context.Context, id agency.AccountID, profiles []agency.Profile, change func(*agency.Profile, agency.Account) bool) error {
 	want := Want{Accounts: []agency.AccountID{id}}
 	for _, p := range profiles {
-		want = want.and(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
+		want = want.plus(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
 	}
 	if len(want.Profiles) == 0 {
 		return nil
 	}
-	return h.command(ctx, nil, want, func(d *decision) error {
+	return s.command(ctx, nil, want, func(d *decision) error {
 		account := d.read.Account(id)
 		for _, key := range want.Profiles {
 			if p := d.read.Profile(key); p.Version > 0 && account.Exists() && change(&p, account) {

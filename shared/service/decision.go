@@ -102,7 +102,7 @@ func (d *decision) counts() []CountChange {
 	}
 	for _, l := range d.limits {
 		c := of(l.Agency)
-		c.PendingMost, c.NoClients = l.PendingMost, l.NoClients
+		c.MaxPending, c.NoClients = l.MaxPending, l.NoClients
 		c.Day, c.Requests, c.DayBelow = l.Day, l.Requests, l.DayBelow
 	}
 	return moves
@@ -121,7 +121,7 @@ func (c *CountChange) count(p agency.Profile, by int) {
 
 // begun is an agency's profile as a request finds it: one that was collected
 // counts on from where it had come.
-func (d *decision) begun(key agency.ProfileKey) agency.Profile {
+func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
 	p := d.profile(key)
 	if p.Version == 0 {
 		pair := d.pair(agency.PairKey{Addressee: key.Addressee, Agency: key.Member.Account()})
@@ -131,7 +131,7 @@ func (d *decision) begun(key agency.ProfileKey) agency.Profile {
 }
 
 // remember notes in the pair how far a profile that is being collected has come.
-func (d *decision) remember(p agency.Profile) {
+func (d *decision) saveCounters(p agency.Profile) {
 	pair := d.pair(agency.PairKey{Addressee: p.Addressee, Agency: p.Member.Account()})
 	pair.Requests, pair.Versions = p.Request, p.Version
 	d.putPair(pair)
@@ -232,7 +232,7 @@ func (d *decision) countOwners(account agency.Account, was, now agency.Profile) 
 		return 0
 	}
 	change := count(now) - count(was)
-	if change == 0 || account.Ownership == agency.AgencyOwned || !account.Open() {
+	if change == 0 || account.Ownership == agency.AgencyOwned || !account.IsOpen() {
 		return nil
 	}
 	account.Owners += change
@@ -254,7 +254,7 @@ func (d *decision) account(a agency.Account) agency.Account {
 }
 
 // path is the way through an agency, as far as it was read.
-func (d *decision) path(account, agencyID agency.AccountID) agency.Path {
+func (d *decision) accessPath(account, agencyID agency.AccountID) agency.Path {
 	return agency.Path{
 		Agency:     d.read.Account(agencyID),
 		Connection: d.profile(agency.AgencyAt(account, agencyID)),

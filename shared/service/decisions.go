@@ -8,7 +8,7 @@ import (
 )
 
 // Acceptance is what an owner or admin grants when accepting.
-type Acceptance struct {
+type Grant struct {
 	// Request is the number of the request that they saw.
 	Request int
 	// Areas may be lower than asked for; nil grants what was asked for.
@@ -20,22 +20,22 @@ type Acceptance struct {
 // AcceptRequest lets the agency in. Errors: Invalid, IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden, Conflict (another request than the one named, or
 // the asker's hub is off), RequestExpired, NotPending.
-func (h *Hub) AcceptRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in Acceptance) (agency.Profile, error) {
-	step, err := h.readAcceptance(in)
+func (s *Service) AcceptRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in Grant) (agency.Profile, error) {
+	step, err := s.readAcceptance(in)
 	if err != nil {
 		return agency.Profile{}, err
 	}
-	return h.decide(ctx, caller, id, agencyID, step, false)
+	return s.decideConnection(ctx, caller, id, agencyID, step, false)
 }
 
-func (h *Hub) readAcceptance(in Acceptance) (agency.Step, error) {
-	until, err := agency.ParseUntil(in.Until, h.Now())
+func (s *Service) readAcceptance(in Grant) (agency.Step, error) {
+	until, err := agency.ParseUntil(in.Until, s.Now())
 	if err != nil {
 		return agency.Step{}, err
 	}
 	step := agency.Step{Do: agency.Accept, By: agency.AccountSide, Number: in.Request, Until: until}
 	if in.Areas != nil {
-		step.Areas, err = h.Rules.ParseAreas("body.areas", in.Areas)
+		step.Areas, err = s.Rules.ParseAreas("body.areas", in.Areas)
 	}
 	return step, err
 }
@@ -43,38 +43,38 @@ func (h *Hub) readAcceptance(in Acceptance) (agency.Step, error) {
 // DenyRequest refuses a request, or dismisses an expired one; with block the
 // agency is held off for good. Errors: IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden, NotPending.
-func (h *Hub) DenyRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
-	return h.decide(ctx, caller, id, agencyID, agency.Step{Do: agency.Deny, By: agency.AccountSide}, block)
+func (s *Service) DenyRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
+	return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Deny, By: agency.AccountSide}, block)
 }
 
 // decide is one step that the account's side takes on an agency's profile. A
 // denial and a revocation hold the agency off for a while, an acceptance ends
 // that.
-func (h *Hub) decide(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, step agency.Step, block bool) (agency.Profile, error) {
+func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, step agency.Step, block bool) (agency.Profile, error) {
 	key := agency.AgencyAt(id, agencyID)
-	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{agencyID}})
+	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{agencyID}})
 	// The account's own pair and that of the person who decides.
 	pairs := []agency.PairKey{agency.AccountPair(id, agencyID), agency.PersonPair(caller.ID(), agencyID)}
 	if step.Do != agency.Restrict {
-		want = want.and(Want{Pairs: pairs})
+		want = want.plus(Want{Pairs: pairs})
 	}
 	var p agency.Profile
-	err := h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.stand(id)
+	err := s.command(ctx, &caller, want, func(d *decision) error {
+		auth, err := d.locate(id)
 		if err != nil {
 			return err
 		}
 		was := d.profile(key)
-		if err := s.mayOn(agency.Decide, was.Version > 0 && !was.Hidden()); err != nil {
+		if err := auth.authorizeMember(agency.DecideRequests, was.Version > 0 && !was.IsHidden()); err != nil {
 			return err
 		}
 		p = was
 		if step.Do == agency.Accept {
 			asker := d.read.Account(agencyID)
-			if was.StatusAt(d.now) == agency.Pending && !asker.Agency() {
+			if was.StatusAt(d.now) == agency.Pending && !asker.IsAgency() {
 				return agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
 			}
-			p.Name, p.AccountName, p.Subscription = asker.Name, s.account.Name, s.account.Subscription.Summary()
+			p.Name, p.AccountName, p.Subscription = asker.Name, auth.account.Name, auth.account.Subscription.Summary()
 		}
 		if p, err = d.apply(p, step); err != nil {
 			return err
@@ -82,9 +82,9 @@ func (h *Hub) decide(ctx context.Context, caller agency.Caller, id, agencyID age
 		changed := p.Version != was.Version
 		switch {
 		case step.Do == agency.Accept && changed:
-			d.accepted(was, pairs)
+			d.endRestraint(was, pairs)
 		case step.Do == agency.Deny || step.Do == agency.Revoke:
-			d.refused(changed, block, pairs)
+			d.restrain(changed, block, pairs)
 		}
 		return nil
 	})
@@ -94,8 +94,8 @@ func (h *Hub) decide(ctx context.Context, caller agency.Caller, id, agencyID age
 // accepted is what accepting a request does besides: a signed-in owner has
 // decided, so nothing holds the agency off any more, and a request that is
 // accepted on the day on which it was made is given back to that day.
-func (d *decision) accepted(request agency.Profile, pairs []agency.PairKey) {
-	d.allow(pairs...)
+func (d *decision) endRestraint(request agency.Profile, pairs []agency.PairKey) {
+	d.clearPairs(pairs...)
 	if day(request.RequestedAt).Equal(day(d.now)) {
 		d.limits = append(d.limits, CountChange{Agency: request.Member.Account(), Day: d.now, Requests: -1})
 	}
@@ -103,9 +103,9 @@ func (d *decision) accepted(request agency.Profile, pairs []agency.PairKey) {
 
 // refused is what a denial or a revocation does besides. A block also comes
 // into force with a repeat that changes nothing else.
-func (d *decision) refused(changed, block bool, pairs []agency.PairKey) {
+func (d *decision) restrain(changed, block bool, pairs []agency.PairKey) {
 	if changed {
-		d.holdOff(pairs...)
+		d.startCooldown(pairs...)
 	}
 	if block {
 		d.block(pairs...)
@@ -116,7 +116,7 @@ func (d *decision) refused(changed, block bool, pairs []agency.PairKey) {
 // one asked, or, for a request by email, any in which they are owner or admin.
 // The request then goes to that account; one that waits there from the same
 // agency is accepted with it. Errors: as AcceptRequest's, and AlreadyConnected.
-func (h *Hub) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agency.ConnectionID, account agency.AccountID, in Acceptance) (agency.Profile, error) {
+func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agency.ConnectionID, account agency.AccountID, in Grant) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {
 		return agency.Profile{}, noSuchRequest()
@@ -125,9 +125,9 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agen
 		if asked != account {
 			return agency.Profile{}, agency.InvalidField("body.account", "This request asks another account.")
 		}
-		return h.AcceptRequest(ctx, agency.Caller{Actor: actor}, account, agencyID, in)
+		return s.AcceptRequest(ctx, agency.Caller{Actor: actor}, account, agencyID, in)
 	}
-	step, err := h.readAcceptance(in)
+	step, err := s.readAcceptance(in)
 	if err != nil {
 		return agency.Profile{}, err
 	}
@@ -137,11 +137,11 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agen
 	caller := agency.Caller{Actor: actor}
 	asked, there := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}, agency.AgencyAt(account, agencyID)
 	pairs := []agency.PairKey{agency.AccountPair(account, agencyID), agency.PersonPair(actor.ID(), agencyID)}
-	want := wantStanding(caller, account).and(Want{
+	want := wantAuthority(caller, account).plus(Want{
 		Accounts: []agency.AccountID{agencyID}, Profiles: []agency.ProfileKey{asked, there}, Pairs: pairs,
 	})
 	var p agency.Profile
-	err = h.command(ctx, &caller, want, func(d *decision) error {
+	err = s.command(ctx, &caller, want, func(d *decision) error {
 		if err := d.isAddressee(addressee); err != nil {
 			return err
 		}
@@ -149,34 +149,34 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agen
 		if request.Version == 0 || request.Muted {
 			return noSuchRequest()
 		}
-		s, err := d.stand(account)
+		auth, err := d.locate(account)
 		if err != nil {
 			return err
 		}
-		if err := s.may(agency.Decide).Refusal(); err != nil {
+		if err := auth.permission(agency.DecideRequests).Refusal(); err != nil {
 			return err
 		}
 		if request.Status == agency.Moved {
 			switch {
 			case request.MovedTo != account || target.Version == 0:
 				return agency.RefuseState(agency.Accept, request)
-			case target.Hidden():
+			case target.IsHidden():
 				return noSuchRequest()
 			}
 			p = target
 			return nil
 		}
 		asker := d.read.Account(agencyID)
-		if request.StatusAt(d.now) == agency.Pending && !asker.Agency() {
+		if request.StatusAt(d.now) == agency.Pending && !asker.IsAgency() {
 			return agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
 		}
 		if target.StatusAt(d.now) == agency.Active {
 			return &agency.Error{Code: agency.AlreadyConnected, State: agency.Active, Message: "The agency already works in this account."}
 		}
-		if p, err = d.take(request, d.begun(there), step, s.account, asker); err != nil {
+		if p, err = d.acceptInto(request, d.resumeCounters(there), step, auth.account, asker); err != nil {
 			return err
 		}
-		d.accepted(request, pairs)
+		d.endRestraint(request, pairs)
 		return nil
 	})
 	return p, err
@@ -185,7 +185,7 @@ func (h *Hub) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agen
 // take accepts a request by email into an account: there the agency's profile
 // becomes active as the request asks, and the request is moved. One event tells
 // of it.
-func (d *decision) take(request, target agency.Profile, step agency.Step, account, asker agency.Account) (agency.Profile, error) {
+func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, account, asker agency.Account) (agency.Profile, error) {
 	if settled, _ := agency.Settle(request, d.now); settled.Status != agency.Pending {
 		return target, agency.RefuseState(agency.Accept, settled)
 	}
@@ -214,20 +214,20 @@ func (d *decision) take(request, target agency.Profile, step agency.Step, accoun
 
 // DenyRequestByID refuses a request by its id, as DenyRequest does. Errors: as
 // DenyRequest's.
-func (h *Hub) DenyRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
+func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {
 		return agency.Profile{}, noSuchRequest()
 	}
 	caller := agency.Caller{Actor: actor}
 	if account := addressee.Account(); account != "" {
-		return h.DenyRequest(ctx, caller, account, agencyID, block)
+		return s.DenyRequest(ctx, caller, account, agencyID, block)
 	}
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	pairs := []agency.PairKey{agency.PersonPair(actor.ID(), agencyID)}
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
 	var p agency.Profile
-	err := h.command(ctx, &caller, want, func(d *decision) error {
+	err := s.command(ctx, &caller, want, func(d *decision) error {
 		if err := d.isAddressee(addressee); err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func (h *Hub) DenyRequestByID(ctx context.Context, actor agency.Actor, id agency
 		if p, err = d.apply(was, agency.Step{Do: agency.Deny, By: agency.AccountSide}); err != nil {
 			return err
 		}
-		d.refused(p.Version != was.Version, block, pairs)
+		d.restrain(p.Version != was.Version, block, pairs)
 		return nil
 	})
 	return p, err

@@ -46,14 +46,14 @@ func TestWhatHoldsAnAgencyOff(t *testing.T) {
 		{name: "leave", before: (*world).connected, do: func(w *world) error { return second(w.LeaveAccount(ctx, w.gil, w.agency, w.con)) },
 			events: []string{"connection.left"}},
 		{name: "expire", before: func(w *world) *world { w.pending().advance(lifetime); return w }, do: func(w *world) error {
-			return second(w.TickProfile(ctx, agency.AgencyAt(w.client, w.agency)))
+			return second(w.SweepProfile(ctx, agency.AgencyAt(w.client, w.agency)))
 		}, events: []string{"connection.expired"}},
 		{name: "lapse", before: func(w *world) *world {
 			w.connected()
 			w.ends(day)
 			w.advance(day)
 			return w
-		}, do: func(w *world) error { return second(w.TickProfile(ctx, agency.AgencyAt(w.client, w.agency))) }, events: []string{"connection.lapsed"}},
+		}, do: func(w *world) error { return second(w.SweepProfile(ctx, agency.AgencyAt(w.client, w.agency))) }, events: []string{"connection.lapsed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := tt.before(newWorld(t))
@@ -151,15 +151,15 @@ func TestMutedIsHidden(t *testing.T) {
 		before := testbed.Items(t, w.db, w.name)
 		for name, err := range map[string]error{
 			"accept":           second(w.accept(w.ann, 2)),
-			"accept by its id": second(w.AcceptRequestInto(ctx, w.ann, w.con, w.client, service.Acceptance{Request: 2})),
+			"accept by its id": second(w.AcceptRequestInto(ctx, w.ann, w.con, w.client, service.Grant{Request: 2})),
 			"accept by email":  second(w.into(w.ann, w.client, 1)),
 			"deny":             second(w.deny(w.bob, true)),
 			"deny by its id":   second(w.DenyRequestByID(ctx, w.ann, w.con, false)),
 			"deny by email":    second(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), true)),
 			"restrict":         second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: viewPages})),
 			"revoke":           second(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true)),
-			"see":              second(w.SeeRequest(ctx, w.ann, w.con)),
-			"see by email":     second(w.SeeRequest(ctx, w.ann, w.byMail(w.ann))),
+			"see":              second(w.GetRequest(ctx, w.ann, w.con)),
+			"see by email":     second(w.GetRequest(ctx, w.ann, w.byMail(w.ann))),
 		} {
 			if agency.CodeOf(err) != agency.NotFound {
 				t.Errorf("%s: %s: %v", when, name, err)
@@ -203,7 +203,7 @@ func TestAnAgencyCannotTellABlock(t *testing.T) {
 		see := func() {
 			t.Helper()
 			for _, id := range []agency.ConnectionID{w.con, w.byMail(w.ann)} {
-				p, err := w.SeeConnection(ctx, w.gil, w.agency, id)
+				p, err := w.GetConnection(ctx, w.gil, w.agency, id)
 				p.Muted = false
 				seen = append(seen, asText(t, p), asText(t, agency.CodeOf(err)))
 			}
@@ -298,7 +298,7 @@ func TestAcceptingClearsBothPairs(t *testing.T) {
 			w.pending()
 			must[agency.Profile](t)(w.ask(w.ann))
 			shop := w.opened(w.ann, 5, "Shop")
-			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: shop, Areas: viewPages}))
+			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: shop, Areas: viewPages}))
 			must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), shop, w.agency, true))
 			must[agency.Profile](t)(w.ask(w.bob))
 			must[agency.Profile](t)(w.DenyRequestByID(ctx, w.bob, w.byMail(w.bob), true))
@@ -308,7 +308,7 @@ func TestAcceptingClearsBothPairs(t *testing.T) {
 			for of, held := range map[agency.Party]bool{
 				agency.Party(w.client): false, agency.Party(w.ann.ID()): false, agency.Party(w.bob.ID()): true, agency.Party(shop): true,
 			} {
-				if p := w.pair(of, w.agency); p.HoldsOff(w.Now()) != held || p.Blocked != held {
+				if p := w.pair(of, w.agency); p.IsBlockedOrCooling(w.Now()) != held || p.Blocked != held {
 					t.Errorf("%s holds %+v", of, p)
 				}
 			}
@@ -356,7 +356,7 @@ func TestBlocksAreListedAndEnded(t *testing.T) {
 	}
 	v, u := w.world("-v"), w.world("-u")
 	for _, x := range []*world{v, u} {
-		must[agency.Profile](t)(x.RequestConnection(ctx, x.gil, x.agency, service.Ask{Account: w.client, Areas: viewPages}))
+		must[agency.Profile](t)(x.RequestConnection(ctx, x.gil, x.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
 	}
 	w.pending()
 	same("before", nil, account())
@@ -490,7 +490,7 @@ func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 		if asked.Request != n+1 {
 			t.Errorf("asked by email: %+v", asked)
 		}
-		took := must[agency.Profile](t)(w.AcceptRequestInto(ctx, w.ann, asked.ID(), w.client, service.Acceptance{Request: asked.Request}))
+		took := must[agency.Profile](t)(w.AcceptRequestInto(ctx, w.ann, asked.ID(), w.client, service.Grant{Request: asked.Request}))
 		if took.Request != 4+n || took.Version <= last.Version {
 			t.Errorf("taken up: %+v after version %d", took, last.Version)
 		}

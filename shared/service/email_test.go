@@ -21,7 +21,7 @@ import (
 
 // ask addresses a person.
 func (w *world) ask(who agency.Actor) (agency.Profile, error) {
-	return w.RequestConnection(w.t.Context(), w.gil, w.agency, service.Ask{OwnerEmail: who.Email, Areas: editAll, Message: "please"})
+	return w.RequestConnection(w.t.Context(), w.gil, w.agency, service.ConnectionRequest{OwnerEmail: who.Email, Areas: editAll, Message: "please"})
 }
 
 // byMail is the agency's connection to a person.
@@ -30,7 +30,7 @@ func (w *world) byMail(who agency.Actor) agency.ConnectionID {
 }
 
 func (w *world) into(who agency.Actor, id agency.AccountID, number int) (agency.Profile, error) {
-	return w.AcceptRequestInto(w.t.Context(), who, w.byMail(who), id, service.Acceptance{Request: number})
+	return w.AcceptRequestInto(w.t.Context(), who, w.byMail(who), id, service.Grant{Request: number})
 }
 
 func (w *world) opened(who agency.Actor, n int, name string) agency.AccountID {
@@ -154,7 +154,7 @@ func TestByEmailNothingShows(t *testing.T) {
 		{"unknown", false, func(*world, agency.Actor) {}},
 		{"owner of two accounts", false, func(w *world, a agency.Actor) { w.opened(a, 1, "One"); w.opened(a, 2, "Two") }},
 		{"owner of an agency", false, func(w *world, a agency.Actor) {
-			must[service.AccountView](t)(w.SwitchHubOn(ctx, a, w.opened(a, 1, "One")))
+			must[service.AccountView](t)(w.SwitchAgencyOn(ctx, a, w.opened(a, 1, "One")))
 		}},
 		{"member of the asking agency", false, func(w *world, a agency.Actor) { w.let(w.gil, w.agency, a, agency.Member) }},
 		{"already connected", false, func(w *world, a agency.Actor) {
@@ -219,7 +219,7 @@ func TestByEmailNothingShows(t *testing.T) {
 				t.Errorf("%s: the addressee is looked at: %s", tt.name, line)
 			}
 		}
-		seen := must[agency.Profile](t)(w.SeeConnection(ctx, w.gus, w.agency, w.byMail(addressee)))
+		seen := must[agency.Profile](t)(w.GetConnection(ctx, w.gus, w.agency, w.byMail(addressee)))
 		p.Muted, seen.Muted = false, false
 		list, _, err := w.Clients(ctx, w.gus, w.agency, service.ClientFilter{Status: agency.Pending}, service.Page{Limit: 10})
 		if err != nil || len(list.Items) != 1 {
@@ -271,7 +271,7 @@ func TestByEmailStory(t *testing.T) {
 
 	w.TakeCalls()
 	until := noon.Add(20 * day)
-	accepted, err := w.AcceptRequestInto(ctx, w.ann, id, shop, service.Acceptance{Request: 1, Areas: viewPages, Until: &until})
+	accepted, err := w.AcceptRequestInto(ctx, w.ann, id, shop, service.Grant{Request: 1, Areas: viewPages, Until: &until})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,13 +289,13 @@ func TestByEmailStory(t *testing.T) {
 	// The mail's link, a bookmark and a repeat all lead to the connection.
 	before := testbed.Items(t, w.db, w.name)
 	for name, see := range map[string]func() (agency.Profile, error){
-		"the agency, by the old id": func() (agency.Profile, error) { return w.SeeConnection(ctx, w.gus, w.agency, id) },
-		"the agency, by the new id": func() (agency.Profile, error) { return w.SeeConnection(ctx, w.gus, w.agency, there) },
-		"the owner, by the old id":  func() (agency.Profile, error) { return w.SeeRequest(ctx, w.ann, id) },
-		"the owner, by the new id":  func() (agency.Profile, error) { return w.SeeRequest(ctx, w.ann, there) },
+		"the agency, by the old id": func() (agency.Profile, error) { return w.GetConnection(ctx, w.gus, w.agency, id) },
+		"the agency, by the new id": func() (agency.Profile, error) { return w.GetConnection(ctx, w.gus, w.agency, there) },
+		"the owner, by the old id":  func() (agency.Profile, error) { return w.GetRequest(ctx, w.ann, id) },
+		"the owner, by the new id":  func() (agency.Profile, error) { return w.GetRequest(ctx, w.ann, there) },
 		"accepted again":            func() (agency.Profile, error) { return w.into(w.ann, shop, 1) },
 		"accepted by the new id": func() (agency.Profile, error) {
-			return w.AcceptRequestInto(ctx, w.ann, there, shop, service.Acceptance{Request: 1})
+			return w.AcceptRequestInto(ctx, w.ann, there, shop, service.Grant{Request: 1})
 		},
 	} {
 		p, err := see()
@@ -341,7 +341,7 @@ func TestByEmailStory(t *testing.T) {
 	if again.Request != 2 || again.Status != agency.Pending || again.MovedTo != "" {
 		t.Errorf("%+v", again)
 	}
-	if p := must[agency.Profile](t)(w.SeeConnection(ctx, w.gil, w.agency, id)); p.Status != agency.Pending {
+	if p := must[agency.Profile](t)(w.GetConnection(ctx, w.gil, w.agency, id)); p.Status != agency.Pending {
 		t.Errorf("%+v", p)
 	}
 	must[agency.Profile](t)(w.into(w.ann, w.client, 2))
@@ -352,11 +352,11 @@ func TestByEmailStory(t *testing.T) {
 func TestByEmailAndByIDAtOnce(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	must[agency.Profile](t)(w.RequestConnection(ctx, w.gus, w.agency, service.Ask{Account: w.client, Areas: editAll, Message: "by id"}))
+	must[agency.Profile](t)(w.RequestConnection(ctx, w.gus, w.agency, service.ConnectionRequest{Account: w.client, Areas: editAll, Message: "by id"}))
 	w.advance(time.Hour)
-	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{OwnerEmail: w.ann.Email, Areas: viewPages, Message: "by email"}))
+	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.ann.Email, Areas: viewPages, Message: "by email"}))
 	diff(t, "counts", service.Counts{Owned: 1, Pending: 2}, w.counts())
-	if _, err := w.AcceptRequestInto(ctx, w.ann, w.byMail(w.ann), w.client, service.Acceptance{Request: 1, Areas: editPages}); agency.CodeOf(err) != agency.Invalid {
+	if _, err := w.AcceptRequestInto(ctx, w.ann, w.byMail(w.ann), w.client, service.Grant{Request: 1, Areas: editPages}); agency.CodeOf(err) != agency.Invalid {
 		t.Errorf("more than was asked by email: %v", err)
 	}
 	w.TakeCalls()
@@ -434,7 +434,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 	for _, who := range []agency.Actor{w.ann, w.bob, w.mem, w.olga, w.gil, off.ann} {
 		must[agency.Profile](t)(w.ask(who))
 	}
-	must[agency.Profile](t)(off.RequestConnection(ctx, off.gil, off.agency, service.Ask{OwnerEmail: w.ann.Email, Areas: viewPages}))
+	must[agency.Profile](t)(off.RequestConnection(ctx, off.gil, off.agency, service.ConnectionRequest{OwnerEmail: w.ann.Email, Areas: viewPages}))
 	must[service.AccountView](t)(off.CloseAccount(ctx, as(off.ann), off.client))
 	unknown := agency.NewAccountID("per_x", "unknown")
 	before := testbed.Items(t, w.db, w.name)
@@ -444,15 +444,15 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 		err  func() error
 	}{
 		{"not mine", agency.NotFound, func() error {
-			return second(w.AcceptRequestInto(ctx, w.bob, w.byMail(w.ann), w.client, service.Acceptance{Request: 1}))
+			return second(w.AcceptRequestInto(ctx, w.bob, w.byMail(w.ann), w.client, service.Grant{Request: 1}))
 		}},
 		{"nobody's", agency.NotFound, func() error { return second(w.into(w.eve, w.client, 1)) }},
 		{"of no form", agency.NotFound, func() error {
-			return second(w.AcceptRequestInto(ctx, w.ann, "con_x", w.client, service.Acceptance{Request: 1}))
+			return second(w.AcceptRequestInto(ctx, w.ann, "con_x", w.client, service.Grant{Request: 1}))
 		}},
 		{"not mine to deny", agency.NotFound, func() error { return second(w.DenyRequestByID(ctx, w.bob, w.byMail(w.ann), false)) }},
-		{"not mine to see", agency.NotFound, func() error { return second(w.SeeRequest(ctx, w.bob, w.byMail(w.ann))) }},
-		{"not the agency's to see there", agency.NotFound, func() error { return second(w.SeeRequest(ctx, w.gil, w.byMail(w.ann))) }},
+		{"not mine to see", agency.NotFound, func() error { return second(w.GetRequest(ctx, w.bob, w.byMail(w.ann))) }},
+		{"not the agency's to see there", agency.NotFound, func() error { return second(w.GetRequest(ctx, w.gil, w.byMail(w.ann))) }},
 		{"into an account that is not mine", agency.NotFound, func() error { return second(w.into(w.ann, off.client, 1)) }},
 		{"into no account", agency.NotFound, func() error { return second(w.into(w.ann, unknown, 1)) }},
 		{"into nonsense", agency.NotFound, func() error { return second(w.into(w.ann, "x", 1)) }},
@@ -463,14 +463,14 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 		{"another number", agency.Conflict, func() error { return second(w.into(w.ann, w.client, 2)) }},
 		{"another identity", agency.IdentityChanged, func() error { return second(w.into(impostor(w.ann), w.client, 1)) }},
 		{"another account than the one asked", agency.Invalid, func() error {
-			return second(w.AcceptRequestInto(ctx, w.ann, w.con, w.owned, service.Acceptance{Request: 1}))
+			return second(w.AcceptRequestInto(ctx, w.ann, w.con, w.owned, service.Grant{Request: 1}))
 		}},
 		{"unknown areas", agency.Invalid, func() error {
-			return second(w.AcceptRequestInto(ctx, w.ann, w.byMail(w.ann), w.client, service.Acceptance{Request: 1, Areas: agency.Areas{"x": agency.View}}))
+			return second(w.AcceptRequestInto(ctx, w.ann, w.byMail(w.ann), w.client, service.Grant{Request: 1, Areas: agency.Areas{"x": agency.View}}))
 		}},
 		{"an end date that has passed", agency.Invalid, func() error {
 			past := noon
-			return second(w.AcceptRequestInto(ctx, w.ann, w.byMail(w.ann), w.client, service.Acceptance{Request: 1, Until: &past}))
+			return second(w.AcceptRequestInto(ctx, w.ann, w.byMail(w.ann), w.client, service.Grant{Request: 1, Until: &past}))
 		}},
 	} {
 		if err := tt.err(); agency.CodeOf(err) != tt.code {
@@ -486,7 +486,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 		t.Errorf("into where the agency is in: %v", err)
 	}
 	// Whoever asked, and is no agency any more.
-	if _, err := off.SwitchHubOff(ctx, off.gil, off.agency); agency.CodeOf(err) != agency.HasClients {
+	if _, err := off.SwitchAgencyOff(ctx, off.gil, off.agency); agency.CodeOf(err) != agency.HasClients {
 		t.Errorf("%v", err)
 	}
 	w.advance(lifetime)
@@ -507,7 +507,7 @@ func TestAnOldRequestOpensNoDoor(t *testing.T) {
 	w.let(w.ann, w.client, w.eve, agency.Admin)
 	must[agency.Profile](t)(w.ask(w.eve))
 	must[agency.Profile](t)(w.into(w.eve, w.client, 1))
-	if p := must[agency.Profile](t)(w.SeeRequest(ctx, w.eve, w.byMail(w.eve))); p.Status != agency.Active {
+	if p := must[agency.Profile](t)(w.GetRequest(ctx, w.eve, w.byMail(w.eve))); p.Status != agency.Active {
 		t.Errorf("%+v", p)
 	}
 	// Muted: asked once more after a block.
@@ -517,23 +517,23 @@ func TestAnOldRequestOpensNoDoor(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	for name, err := range map[string]error{
-		"see":    second(w.SeeRequest(ctx, w.eve, w.byMail(w.eve))),
+		"see":    second(w.GetRequest(ctx, w.eve, w.byMail(w.eve))),
 		"accept": second(w.into(w.eve, w.client, 1)),
 	} {
 		if agency.CodeOf(err) != agency.NotFound {
 			t.Errorf("%s what is muted: %v", name, err)
 		}
 	}
-	if p := must[agency.Profile](t)(w.SeeConnection(ctx, w.gil, w.agency, w.byMail(w.eve))); p.Status != agency.Pending {
+	if p := must[agency.Profile](t)(w.GetConnection(ctx, w.gil, w.agency, w.byMail(w.eve))); p.Status != agency.Pending {
 		t.Errorf("the agency sees %+v", p)
 	}
 	must[bool](t)(w.Unblock(ctx, as(w.ann), w.client, w.agency))
 	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.accept(w.ann, 3))
-	must[agency.Profile](t)(w.SeeRequest(ctx, w.eve, w.byMail(w.eve)))
+	must[agency.Profile](t)(w.GetRequest(ctx, w.eve, w.byMail(w.eve)))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.eve.ID()), false))
-	if _, err := w.SeeRequest(ctx, w.eve, w.byMail(w.eve)); agency.CodeOf(err) != agency.NotFound {
+	if _, err := w.GetRequest(ctx, w.eve, w.byMail(w.eve)); agency.CodeOf(err) != agency.NotFound {
 		t.Errorf("removed, and sees the connection: %v", err)
 	}
 	w.audit(t)

@@ -39,7 +39,7 @@ func TestCloseAnAccount(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	v := w.world("-v")
-	must[agency.Profile](t)(v.RequestConnection(ctx, v.gil, v.agency, service.Ask{Account: w.client, Areas: viewPages}))
+	must[agency.Profile](t)(v.RequestConnection(ctx, v.gil, v.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
 	must[agency.Profile](t)(w.ask(w.ann))
 	for name, tt := range map[string]struct {
 		code agency.Code
@@ -72,25 +72,25 @@ func TestCloseAnAccount(t *testing.T) {
 	}
 	diff(t, "a stranger", agency.NoProfile, w.access(as(w.eve), w.client).Reason)
 	for name, err := range map[string]error{
-		"see":           second(w.SeeAccount(ctx, as(w.ann), w.client)),
+		"see":           second(w.GetAccount(ctx, as(w.ann), w.client)),
 		"rename":        second(w.RenameAccount(ctx, as(w.ann), w.client, "New")),
-		"hub on":        second(w.SwitchHubOn(ctx, w.ann, w.client)),
-		"hub off":       second(w.SwitchHubOff(ctx, w.ann, w.client)),
+		"hub on":        second(w.SwitchAgencyOn(ctx, w.ann, w.client)),
+		"hub off":       second(w.SwitchAgencyOff(ctx, w.ann, w.client)),
 		"close":         w.close(as(w.ann), w.client),
 		"invite":        third(w.InvitePerson(ctx, as(w.ann), w.client, service.Invitation{Email: w.eve.Email, Role: agency.Admin})),
 		"change":        second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.mem.ID()), service.MemberChange{Role: agency.Admin})),
 		"remove":        second(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.mem.ID()), false)),
 		"leave":         second(w.RemoveMember(ctx, as(w.mem), w.client, agency.Party(w.mem.ID()), false)),
 		"revoke":        second(w.revoke()),
-		"accept":        second(w.AcceptRequest(ctx, as(w.ann), w.client, v.agency, service.Acceptance{Request: 1})),
+		"accept":        second(w.AcceptRequest(ctx, as(w.ann), w.client, v.agency, service.Grant{Request: 1})),
 		"accept into":   second(w.into(w.ann, w.client, 1)),
 		"deny":          second(w.DenyRequest(ctx, as(w.ann), w.client, v.agency, true)),
 		"unblock":       second(w.Unblock(ctx, as(w.ann), w.client, v.agency)),
 		"blocks":        second(w.AccountBlocks(ctx, as(w.ann), w.client, service.Page{Limit: 1})),
 		"team":          second(w.Team(ctx, as(w.ann), w.client, service.Page{Limit: 1})),
 		"activity":      second(w.AccountActivity(ctx, as(w.ann), w.client, service.Page{Limit: 1})),
-		"another asks":  second(v.RequestConnection(ctx, v.gus, v.agency, service.Ask{Account: w.client, Areas: viewPages})),
-		"see a request": second(w.SeeRequest(ctx, w.ann, agency.NewConnectionID(agency.Party(w.client), v.agency))),
+		"another asks":  second(v.RequestConnection(ctx, v.gus, v.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages})),
+		"see a request": second(w.GetRequest(ctx, w.ann, agency.NewConnectionID(agency.Party(w.client), v.agency))),
 	} {
 		if agency.CodeOf(err) != agency.NotFound && name != "another asks" || agency.CodeOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
@@ -103,14 +103,14 @@ func TestCloseAnAccount(t *testing.T) {
 
 	// The members end each in a transaction of its own; then nothing is left to do.
 	w.TakeCalls()
-	diff(t, "first", service.DidEnd, must[service.Ticked](t)(w.TickAccount(ctx, w.client)))
+	diff(t, "first", service.OutcomeEnded, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
 	diff(t, "transactions", 5, w.TakeCalls()["TransactWriteItems"])
 	diff(t, "rows", map[agency.Status]int{agency.Ended: 4, agency.Expired: 1}, w.statuses(w.client))
 	diff(t, "counts", service.Counts{Owned: 1, Pending: 1}, w.counts())
 	diff(t, "the other agency's", service.Counts{Owned: 1}, v.counts())
-	diff(t, "second", service.DidEnd, must[service.Ticked](t)(w.TickAccount(ctx, w.client)))
+	diff(t, "second", service.OutcomeEnded, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
 	w.TakeCalls()
-	diff(t, "third", service.Idle, must[service.Ticked](t)(w.TickAccount(ctx, w.client)))
+	diff(t, "third", service.OutcomeNone, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
 	diff(t, "calls", map[string]int{"BatchGetItem": 1}, w.TakeCalls())
 	diff(t, "owners", 0, w.owners(w.client))
 	happened := w.events(w.client)[5:]
@@ -121,11 +121,11 @@ func TestCloseAnAccount(t *testing.T) {
 	// After the retention its data is gone, but for the events, which stay 2 years.
 	w.collected = true
 	w.advance(90*day - time.Millisecond)
-	must[service.Ticked](t)(w.TickAccount(ctx, w.client))
+	must[service.Outcome](t)(w.SweepAccount(ctx, w.client))
 	diff(t, "rows", map[agency.Status]int{agency.Ended: 4, agency.Expired: 1}, w.statuses(w.client))
 	w.advance(time.Millisecond)
 	for range 3 {
-		must[service.Ticked](t)(w.TickAccount(ctx, w.client))
+		must[service.Outcome](t)(w.SweepAccount(ctx, w.client))
 	}
 	for k, i := range testbed.Items(t, w.db, w.name) {
 		if strings.HasPrefix(k, "ACCT#"+string(w.client)+" ") && !strings.Contains(k, " EVENT#") {
@@ -151,7 +151,7 @@ func TestCloseAnOwnedAccount(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	}
-	must[service.Ticked](t)(w.TickAccount(ctx, w.owned))
+	must[service.Outcome](t)(w.SweepAccount(ctx, w.owned))
 	diff(t, "rows", map[agency.Status]int{agency.Ended: 2}, w.statuses(w.owned))
 	diff(t, "counts", service.Counts{}, w.counts())
 	list, _, err := w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Status: agency.Ended}, service.Page{Limit: 5})
@@ -163,7 +163,7 @@ func TestCloseAnOwnedAccount(t *testing.T) {
 			t.Errorf("%s concerns %q", e.Type, e.Agency)
 		}
 	}
-	must[service.AccountView](t)(w.SwitchHubOff(ctx, w.gil, w.agency))
+	must[service.AccountView](t)(w.SwitchAgencyOff(ctx, w.gil, w.agency))
 	if err := w.close(as(w.gil), w.agency); err != nil {
 		t.Error(err)
 	}
@@ -201,11 +201,11 @@ func TestALargeAccountEndsInPages(t *testing.T) {
 	active := more - more/3 + 3
 	for active > 0 {
 		active = max(0, active-25)
-		diff(t, "did", service.DidEnd, must[service.Ticked](t)(w.TickAccount(ctx, w.client)))
+		diff(t, "did", service.OutcomeEnded, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
 		diff(t, "left", active, w.statuses(w.client)[agency.Active])
 	}
-	diff(t, "did", service.DidEnd, must[service.Ticked](t)(w.TickAccount(ctx, w.client)))
-	diff(t, "did", service.Idle, must[service.Ticked](t)(w.TickAccount(ctx, w.client)))
+	diff(t, "did", service.OutcomeEnded, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
+	diff(t, "did", service.OutcomeNone, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
 	diff(t, "owners", 0, w.owners(w.client))
 	w.audit(t)
 }
@@ -225,12 +225,12 @@ func TestClosingGoesOnAfterAFailure(t *testing.T) {
 		}
 		return w.look(in)
 	}
-	if _, err := w.TickAccount(ctx, w.client); !errors.Is(err, broken) {
+	if _, err := w.SweepAccount(ctx, w.client); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
 	w.BeforeWrite = w.look
 	diff(t, "rows", map[agency.Status]int{agency.Active: 2, agency.Ended: 2}, w.statuses(w.client))
-	diff(t, "did", service.DidEnd, must[service.Ticked](t)(w.TickAccount(ctx, w.client)))
+	diff(t, "did", service.OutcomeEnded, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
 	diff(t, "rows", map[agency.Status]int{agency.Ended: 4}, w.statuses(w.client))
 	w.audit(t)
 }
@@ -239,18 +239,18 @@ func TestSwitchAHubOff(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	v := w.world("-v")
-	off := func(x *world) error { return second(x.SwitchHubOff(ctx, x.gil, x.agency)) }
+	off := func(x *world) error { return second(x.SwitchAgencyOff(ctx, x.gil, x.agency)) }
 	must[service.AccountView](t)(v.CloseAccount(ctx, as(v.gil, v.agency), v.owned))
 	w.limited(t, "with an owned account", agency.HasClients, 0, func() error { return off(w) })
 	w.limited(t, "while that is being closed", agency.HasClients, 0, func() error { return off(v) })
-	must[service.Ticked](t)(v.TickAccount(ctx, v.owned))
+	must[service.Outcome](t)(v.SweepAccount(ctx, v.owned))
 	must[agency.Profile](t)(v.ask(v.ann))
 	v.limited(t, "with an open request", agency.HasClients, 0, func() error { return off(v) })
 	must[agency.Profile](t)(v.into(v.ann, v.client, 1))
 	v.limited(t, "with a connection", agency.HasClients, 0, func() error { return off(v) })
 	must[agency.Profile](t)(v.LeaveAccount(ctx, v.gil, v.agency, agency.NewConnectionID(agency.Party(v.client), v.agency)))
 	for name, err := range map[string]error{
-		"an admin": second(v.SwitchHubOff(ctx, v.gus, v.agency)), "a member": second(v.SwitchHubOff(ctx, v.gem, v.agency)), "a stranger": second(v.SwitchHubOff(ctx, v.eve, v.agency)),
+		"an admin": second(v.SwitchAgencyOff(ctx, v.gus, v.agency)), "a member": second(v.SwitchAgencyOff(ctx, v.gem, v.agency)), "a stranger": second(v.SwitchAgencyOff(ctx, v.eve, v.agency)),
 	} {
 		if want := map[bool]agency.Code{true: agency.NotFound, false: agency.Forbidden}[name == "a stranger"]; agency.CodeOf(err) != want {
 			t.Errorf("%s: %v", name, err)
@@ -270,7 +270,7 @@ func TestSwitchAHubOff(t *testing.T) {
 		t.Errorf("asked by what is no agency: %v", err)
 	}
 	diff(t, "events", []string{"agency.switched_on", "agency.switched_off"}, slices.DeleteFunc(v.events(v.agency), func(e string) bool { return e[:7] != "agency." }))
-	must[service.AccountView](t)(v.SwitchHubOn(ctx, v.gil, v.agency))
+	must[service.AccountView](t)(v.SwitchAgencyOn(ctx, v.gil, v.agency))
 	must[agency.Profile](t)(v.ask(v.bob))
 	v.audit(t)
 }
@@ -282,7 +282,7 @@ func TestHubOffAgainstARequest(t *testing.T) {
 	for round := range raceRounds {
 		w := h.world(fmt.Sprintf("-%d", round))
 		must[service.AccountView](t)(w.CloseAccount(t.Context(), as(w.gil, w.agency), w.owned))
-		must[service.Ticked](t)(w.TickAccount(t.Context(), w.owned))
+		must[service.Outcome](t)(w.SweepAccount(t.Context(), w.owned))
 		h.AfterBatch = nil
 		if round%2 == 0 {
 			h.AfterBatch = meet(2)
@@ -290,7 +290,7 @@ func TestHubOffAgainstARequest(t *testing.T) {
 		var wg sync.WaitGroup
 		codes := make([]agency.Code, 2)
 		contenders := []func() error{
-			func() error { return second(w.SwitchHubOff(t.Context(), w.gil, w.agency)) },
+			func() error { return second(w.SwitchAgencyOff(t.Context(), w.gil, w.agency)) },
 			func() error { return second(w.request()) },
 		}
 		for i := range contenders {
@@ -355,7 +355,7 @@ func TestEraseAPerson(t *testing.T) {
 			if got := w.access(c, id); got.Allowed || got.Reason != agency.NoProfile || got.Ownership != "" {
 				t.Errorf("%+v", got)
 			}
-			if _, err := w.SeeAccount(ctx, c, id); agency.CodeOf(err) != agency.NotFound {
+			if _, err := w.GetAccount(ctx, c, id); agency.CodeOf(err) != agency.NotFound {
 				t.Errorf("%v", err)
 			}
 		}
@@ -363,7 +363,7 @@ func TestEraseAPerson(t *testing.T) {
 	for name, err := range map[string]error{
 		"rename":      second(w.RenameAccount(ctx, as(x), w.client, "Mine")),
 		"accept into": second(w.into(x, w.client, 1)),
-		"see":         second(w.SeeRequest(ctx, x, w.byMail(x))),
+		"see":         second(w.GetRequest(ctx, x, w.byMail(x))),
 		"deny":        second(w.DenyRequestByID(ctx, x, w.byMail(x), false)),
 	} {
 		if agency.CodeOf(err) != agency.NotFound {
@@ -377,7 +377,7 @@ func TestEraseAPerson(t *testing.T) {
 	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
 
 	runs := 0
-	for must[service.Ticked](t)(w.TickPerson(ctx, x.ID())) == service.DidErase && runs < 10 {
+	for must[service.Outcome](t)(w.SweepPerson(ctx, x.ID())) == service.OutcomeErased && runs < 10 {
 		runs++
 		// The last trace goes a while after nothing was left to do.
 		w.advance(5 * time.Minute)
@@ -428,14 +428,14 @@ func TestALastOwnerStays(t *testing.T) {
 	}
 	// Here the erasing comes before the closing's own work.
 	for range 4 {
-		if _, err := w.TickPerson(ctx, w.ann.ID()); err != nil {
+		if _, err := w.SweepPerson(ctx, w.ann.ID()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	diff(t, "where the address stands", 0, len(w.addressed(t, w.ann)))
 	diff(t, "owners", 1, w.owners(shop))
 	for range 3 {
-		must[service.Ticked](t)(w.TickAccount(ctx, w.client))
+		must[service.Outcome](t)(w.SweepAccount(ctx, w.client))
 	}
 	diff(t, "owners of what is closed", 0, w.owners(w.client))
 	w.collected = true
@@ -505,13 +505,13 @@ func TestErasingStopsAtALastOwner(t *testing.T) {
 	w.let(w.gil, w.agency, w.ann, agency.Admin)
 	w.strand()
 	for range 3 {
-		done, err := w.TickPerson(ctx, w.ann.ID())
+		done, err := w.SweepPerson(ctx, w.ann.ID())
 		refusal, ok := errors.AsType[*agency.Error](err)
-		if done != service.Idle || !ok || refusal.Code != agency.LastOwner || len(refusal.Fields) != 1 || refusal.Fields[0].Field != string(w.client) {
+		if done != service.OutcomeNone || !ok || refusal.Code != agency.LastOwner || len(refusal.Fields) != 1 || refusal.Fields[0].Field != string(w.client) {
 			t.Errorf("%q, %+v", done, err)
 		}
 		// It rests for an hour.
-		if done, err := w.TickPerson(ctx, w.ann.ID()); done != service.Idle || err != nil {
+		if done, err := w.SweepPerson(ctx, w.ann.ID()); done != service.OutcomeNone || err != nil {
 			t.Errorf("at once again: %q, %v", done, err)
 		}
 		w.advance(time.Hour)
@@ -543,7 +543,7 @@ func TestInvitedWhileBeingErased(t *testing.T) {
 	}
 	w.TakeCalls()
 	for range 5 {
-		must[service.Ticked](t)(w.TickPerson(ctx, w.eve.ID()))
+		must[service.Outcome](t)(w.SweepPerson(ctx, w.eve.ID()))
 		w.advance(5 * time.Minute)
 	}
 	diff(t, "invited, and ended", agency.Ended, w.profile(agency.PersonAt(w.client, w.eve.ID())).Status)
@@ -560,15 +560,15 @@ func TestNamesAreCarried(t *testing.T) {
 	w.carrying = true
 	v := w.world("-v")
 	v.client = w.client
-	must[agency.Profile](t)(v.RequestConnection(ctx, v.gil, v.agency, service.Ask{Account: w.client, Areas: viewPages}))
-	must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.ann), w.client, v.agency, service.Acceptance{Request: 1}))
+	must[agency.Profile](t)(v.RequestConnection(ctx, v.gil, v.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
+	must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.ann), w.client, v.agency, service.Grant{Request: 1}))
 	must[agency.Profile](t)(v.LeaveAccount(ctx, v.gil, v.agency, agency.NewConnectionID(agency.Party(w.client), v.agency)))
-	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: v.agency, Areas: viewPages}))
+	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: v.agency, Areas: viewPages}))
 	must[agency.Profile](t)(w.ask(w.eve))
 	for n := range 60 {
 		w.let(w.ann, w.client, actor(fmt.Sprintf("m%02d", n)), agency.Member)
 		if n < 30 {
-			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: w.opened(actor(fmt.Sprint("more", n)), 1, "More"), Areas: viewPages}))
+			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: w.opened(actor(fmt.Sprint("more", n)), 1, "More"), Areas: viewPages}))
 		}
 	}
 	events := w.events(w.client)
@@ -586,7 +586,7 @@ func TestNamesAreCarried(t *testing.T) {
 	diff(t, "before", map[string]int{"Agency in Client, active": 1, "Agency in Owned, active": 1, "Agency-v in Client, left": 1, "Agency in , pending": 32, " in Client, active": 63}, names())
 	for range 2 {
 		for _, id := range []agency.AccountID{w.client, w.agency} {
-			if err := w.Carry(ctx, id); err != nil {
+			if err := w.RefreshCopies(ctx, id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -599,7 +599,7 @@ func TestNamesAreCarried(t *testing.T) {
 	}
 	w.TakeCalls()
 	before := testbed.Items(t, w.db, w.name)
-	if err := w.Carry(ctx, w.client); err != nil {
+	if err := w.RefreshCopies(ctx, w.client); err != nil {
 		t.Fatal(err)
 	}
 	if n := w.TakeCalls()["TransactWriteItems"]; n != 0 {
@@ -611,16 +611,16 @@ func TestNamesAreCarried(t *testing.T) {
 
 	// Nothing is carried from an account that is no more.
 	must[service.AccountView](t)(v.CloseAccount(ctx, as(v.gil, v.agency), v.owned))
-	must[service.Ticked](t)(v.TickAccount(ctx, v.owned))
-	must[service.AccountView](t)(v.SwitchHubOff(ctx, v.gil, v.agency))
+	must[service.Outcome](t)(v.SweepAccount(ctx, v.owned))
+	must[service.AccountView](t)(v.SwitchAgencyOff(ctx, v.gil, v.agency))
 	must[service.AccountView](t)(v.CloseAccount(ctx, as(v.gil), v.agency))
 	w.advance(90 * day)
 	w.collected = true
 	for range 8 {
-		must[service.Ticked](t)(v.TickAccount(ctx, v.agency))
+		must[service.Outcome](t)(v.SweepAccount(ctx, v.agency))
 	}
 	before = testbed.Items(t, w.db, w.name)
-	if err := w.Carry(ctx, v.agency); err != nil {
+	if err := w.RefreshCopies(ctx, v.agency); err != nil {
 		t.Fatal(err)
 	}
 	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))

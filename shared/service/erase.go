@@ -13,11 +13,11 @@ import (
 // moment, and own nothing, so that no other owner can leave an account to them;
 // their other profiles are ended and their address goes by Tick. Errors:
 // LastOwner, which names the accounts.
-func (h *Hub) EraseMe(ctx context.Context, actor agency.Actor) error {
+func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 	caller := agency.Caller{Actor: actor}
 	want := Want{People: []agency.PersonID{actor.ID()}}
 	for cursor := ""; ; {
-		mine, err := h.Store.Memberships(ctx, actor.ID(), Page{Limit: pageSize, Cursor: cursor})
+		mine, err := s.Store.Memberships(ctx, actor.ID(), Page{Limit: pageSize, Cursor: cursor})
 		if err != nil {
 			return err
 		}
@@ -26,20 +26,20 @@ func (h *Hub) EraseMe(ctx context.Context, actor agency.Actor) error {
 				return agency.Refuse(agency.IdentityChanged, "This address now belongs to another sign-in than the one that was let in.")
 			}
 			if p.Role == agency.Owner {
-				want = want.and(Want{Accounts: []agency.AccountID{p.Account()}})
+				want = want.plus(Want{Accounts: []agency.AccountID{p.Account()}})
 			}
 		}
 		if cursor = mine.Next; cursor == "" {
 			break
 		}
 	}
-	read, err := h.Store.Load(ctx, Want{Accounts: want.Accounts})
+	read, err := s.Store.Load(ctx, Want{Accounts: want.Accounts})
 	if err != nil {
 		return err
 	}
 	var fields []agency.FieldError
 	for _, id := range want.Accounts {
-		if a := read.Account(id); a.Open() && a.Owners < 2 {
+		if a := read.Account(id); a.IsOpen() && a.Owners < 2 {
 			fields = append(fields, agency.FieldError{Field: string(id), Message: "You are its last owner. Make somebody else an owner, or close it."})
 		}
 	}
@@ -52,7 +52,7 @@ func (h *Hub) EraseMe(ctx context.Context, actor agency.Actor) error {
 	for _, id := range want.Accounts {
 		want.Profiles = append(want.Profiles, agency.PersonAt(id, actor.ID()))
 	}
-	return h.command(ctx, &caller, want, func(d *decision) error {
+	return s.command(ctx, &caller, want, func(d *decision) error {
 		me := d.read.Person(actor.ID())
 		if !me.Erasing.IsZero() {
 			return nil
@@ -63,7 +63,7 @@ func (h *Hub) EraseMe(ctx context.Context, actor agency.Actor) error {
 			Type: agency.PersonErasing, At: d.now, Addressee: agency.Party(me.ID), Member: agency.Party(me.ID), Ownership: agency.ClientOwned, Version: me.Version,
 		})
 		for _, key := range want.Profiles {
-			if p := d.profile(key); p.Status == agency.Active && p.Role == agency.Owner && d.read.Account(p.Account()).Open() {
+			if p := d.profile(key); p.Status == agency.Active && p.Role == agency.Owner && d.read.Account(p.Account()).IsOpen() {
 				if err := d.endErased(p); err != nil {
 					return err
 				}
@@ -75,26 +75,26 @@ func (h *Hub) EraseMe(ctx context.Context, actor agency.Actor) error {
 	})
 }
 
-// TickPerson goes on with erasing a person: it ends their profiles and the
+// SweepPerson goes on with erasing a person: it ends their profiles and the
 // requests that are addressed to them, takes their address out of all of these,
 // also of what had ended before, and then themselves away. Where they have become
 // a last owner meanwhile the erasing stops, with the error LastOwner that names
 // the account, and is tried again each hour.
-func (h *Hub) TickPerson(ctx context.Context, id agency.PersonID) (Ticked, error) {
-	read, err := h.Store.Load(ctx, Want{People: []agency.PersonID{id}})
+func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome, error) {
+	read, err := s.Store.Load(ctx, Want{People: []agency.PersonID{id}})
 	if err != nil {
-		return Idle, err
+		return OutcomeNone, err
 	}
 	me := read.Person(id)
-	if me.Erasing.IsZero() || h.Now().Before(me.DueAt) {
-		return Idle, nil
+	if me.Erasing.IsZero() || s.Now().Before(me.DueAt) {
+		return OutcomeNone, nil
 	}
 	var stopped error
 	did := 0
 	for _, list := range []func(Page) (List[agency.Profile], error){
-		func(page Page) (List[agency.Profile], error) { return h.Store.Memberships(ctx, id, page) },
-		func(page Page) (List[agency.Profile], error) { return h.Store.FormerMemberships(ctx, id, page) },
-		func(page Page) (List[agency.Profile], error) { return h.Store.Team(ctx, agency.Party(id), page) },
+		func(page Page) (List[agency.Profile], error) { return s.Store.Memberships(ctx, id, page) },
+		func(page Page) (List[agency.Profile], error) { return s.Store.FormerMemberships(ctx, id, page) },
+		func(page Page) (List[agency.Profile], error) { return s.Store.Team(ctx, agency.Party(id), page) },
 	} {
 		err := eachPage(func(page Page) (string, error) {
 			found, err := list(page)
@@ -102,7 +102,7 @@ func (h *Hub) TickPerson(ctx context.Context, id agency.PersonID) (Ticked, error
 				return "", err
 			}
 			for _, p := range found.Items {
-				forgot, err := h.forget(ctx, id, p.ProfileKey)
+				forgot, err := s.eraseProfile(ctx, id, p.ProfileKey)
 				if agency.CodeOf(err) == agency.LastOwner {
 					stopped = errors.Join(stopped, fmt.Errorf("in %s: %w", p.Addressee, err))
 				} else if err != nil {
@@ -118,27 +118,27 @@ func (h *Hub) TickPerson(ctx context.Context, id agency.PersonID) (Ticked, error
 			return found.Next, nil
 		})
 		if err != nil {
-			return Idle, err
+			return OutcomeNone, err
 		}
 	}
 	switch {
 	case stopped != nil:
-		return Idle, errors.Join(stopped, h.eraseAgain(ctx, id, h.Now().Add(stopTime)))
+		return OutcomeNone, errors.Join(stopped, s.eraseAgain(ctx, id, s.Now().Add(stopTime)))
 	case did > 0:
-		return DidErase, nil
-	case h.Now().Before(me.Erasing.Add(settleTime)):
+		return OutcomeErased, nil
+	case s.Now().Before(me.Erasing.Add(settleTime)):
 		// The lists follow the table by a moment: look once more before the last
 		// trace goes.
-		return DidErase, h.eraseAgain(ctx, id, me.Erasing.Add(settleTime))
+		return OutcomeErased, s.eraseAgain(ctx, id, me.Erasing.Add(settleTime))
 	}
-	done := Idle
-	err = h.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
+	done := OutcomeNone
+	err = s.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
 		now := d.read.Person(id)
-		if done = Idle; now.Version != me.Version {
+		if done = OutcomeNone; now.Version != me.Version {
 			// Somebody let them in anew since the lists were read: there is more to do.
 			return nil
 		}
-		d.GonePeople, done = append(d.GonePeople, id), DidErase
+		d.GonePeople, done = append(d.GonePeople, id), OutcomeErased
 		d.Events = append(d.Events, agency.Event{
 			Type: agency.PersonErased, At: d.now, Addressee: agency.Party(id), Member: agency.Party(id), Ownership: agency.ClientOwned, Version: me.Version + 1,
 		})
@@ -156,8 +156,8 @@ const (
 )
 
 // eraseAgain puts the next step of an erasing off. The address goes at once.
-func (h *Hub) eraseAgain(ctx context.Context, id agency.PersonID, at time.Time) error {
-	return h.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
+func (s *Service) eraseAgain(ctx context.Context, id agency.PersonID, at time.Time) error {
+	return s.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
 		if me := d.read.Person(id); !me.Erasing.IsZero() {
 			me.Email, me.DueAt = "", at.UTC().Truncate(time.Millisecond)
 			me.Version++
@@ -171,13 +171,13 @@ func (h *Hub) eraseAgain(ctx context.Context, id agency.PersonID, at time.Time) 
 // out of it. A request that an agency addressed to them runs on as the agency
 // sees it, with the address that it typed, and reaches nobody any more. It
 // answers whether there was anything to do.
-func (h *Hub) forget(ctx context.Context, id agency.PersonID, key agency.ProfileKey) (did bool, err error) {
+func (s *Service) eraseProfile(ctx context.Context, id agency.PersonID, key agency.ProfileKey) (did bool, err error) {
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{id}}
 	account := key.Addressee.Account()
 	if account != "" {
 		want.Accounts = []agency.AccountID{account}
 	}
-	err = h.command(ctx, nil, want, func(d *decision) error {
+	err = s.command(ctx, nil, want, func(d *decision) error {
 		p := d.read.Profile(key)
 		did = false
 		switch {
@@ -188,23 +188,23 @@ func (h *Hub) forget(ctx context.Context, id agency.PersonID, key agency.Profile
 				p.Version++
 				d.put(p)
 			}
-		case p.Status.Over():
+		case p.Status.IsEnded():
 			if did = p.Email != ""; did {
 				p.Version++
 				d.put(p.WithoutIdentity())
 			}
 		default:
 			did = true
-			return d.forgetActive(p)
+			return d.eraseActive(p)
 		}
 		return nil
 	})
 	return did && err == nil, err
 }
 
-// forgetActive ends an active profile of a person who is being erased, unless
+// eraseActive ends an active profile of a person who is being erased, unless
 // they are the last owner.
-func (d *decision) forgetActive(was agency.Profile) error {
+func (d *decision) eraseActive(was agency.Profile) error {
 	me := d.read.Person(was.Member.Person()).WithoutTeam(was.Account())
 	me.Version++
 	d.People = append(d.People, me)

@@ -20,7 +20,7 @@ func TestErasingTakesTheAddressOutOfEverything(t *testing.T) {
 	ctx := t.Context()
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.mem.ID()), false))
 	w.let(w.gil, w.agency, w.mem, agency.Member)
-	asked := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{OwnerEmail: w.mem.Email, Areas: editAll}))
+	asked := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.mem.Email, Areas: editAll}))
 	if n := w.mentions(t, w.mem.Email); n == 0 {
 		t.Fatal("the address stands nowhere before it is erased")
 	}
@@ -28,11 +28,11 @@ func TestErasingTakesTheAddressOutOfEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := 0; ; i++ {
-		did, err := w.TickPerson(ctx, w.mem.ID())
+		did, err := w.SweepPerson(ctx, w.mem.ID())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if did == service.Idle {
+		if did == service.OutcomeNone {
 			break
 		}
 		if i > 20 {
@@ -42,7 +42,7 @@ func TestErasingTakesTheAddressOutOfEverything(t *testing.T) {
 	if n := w.mentions(t, w.mem.Email); n != 1 {
 		t.Errorf("the address still stands in %d items, want the request alone", n)
 	}
-	seen := must[agency.Profile](t)(w.SeeConnection(ctx, w.gil, w.agency, asked.ID()))
+	seen := must[agency.Profile](t)(w.GetConnection(ctx, w.gil, w.agency, asked.ID()))
 	if seen.Status != agency.Pending || seen.Email != w.mem.Email || !seen.ExpiresAt.Equal(asked.ExpiresAt) {
 		t.Errorf("the agency sees %+v, want its request as it was", seen)
 	}

@@ -55,11 +55,11 @@ func TestLimitsHoldInARace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			tt.rules(&w.Rules)
-			asks := make([]service.Ask, 50)
+			asks := make([]service.ConnectionRequest, 50)
 			for i := range asks {
-				asks[i] = service.Ask{OwnerEmail: actor(fmt.Sprint("person", i)).Email, Areas: viewPages}
+				asks[i] = service.ConnectionRequest{OwnerEmail: actor(fmt.Sprint("person", i)).Email, Areas: viewPages}
 				if i%3 == 0 {
-					asks[i] = service.Ask{Account: w.opened(w.eve, 100+i, "One"), Areas: viewPages}
+					asks[i] = service.ConnectionRequest{Account: w.opened(w.eve, 100+i, "One"), Areas: viewPages}
 				}
 			}
 			var wg sync.WaitGroup
@@ -221,7 +221,7 @@ func TestPairMails(t *testing.T) {
 	// Another agency has its own, and so has another addressee.
 	must[agency.Profile](t)(w.ask(w.bob))
 	v := w.world("-v")
-	must[agency.Profile](t)(v.RequestConnection(ctx, v.gil, v.agency, service.Ask{Account: w.client, Areas: viewPages}))
+	must[agency.Profile](t)(v.RequestConnection(ctx, v.gil, v.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
 	diff(t, "mails kept", 4, len(w.pair(agency.Party(w.client), w.agency).Mailed))
 	w.advance(30*day - 4*time.Hour)
 	must[agency.Profile](t)(w.request())

@@ -8,7 +8,7 @@ import (
 
 // Line is an event with the names of whom it concerns, as far as its reader may
 // know them. What they may not know, or nobody knows any more, is "".
-type Line struct {
+type ActivityEntry struct {
 	agency.Event
 	// Account is the name of the account that the event stands in. An agency
 	// reads what it was last told of it: "" until it has been let in.
@@ -30,22 +30,22 @@ type Line struct {
 // address is told to whoever sees the team that the person is or was in: the
 // owners and admins of the account, or of the agency, that the event concerns.
 // Everything is read in one batch.
-func (h *Hub) Lines(ctx context.Context, caller agency.Caller, events ...agency.Event) ([]Line, error) {
+func (s *Service) ActivityEntries(ctx context.Context, caller agency.Caller, events ...agency.Event) ([]ActivityEntry, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
 	var want Want
 	for _, e := range events {
-		want = want.and(wantNames(e, caller))
+		want = want.plus(wantNames(e, caller))
 	}
-	read, err := h.Store.Load(ctx, want)
+	read, err := s.Store.Load(ctx, want)
 	if err != nil {
 		return nil, err
 	}
-	reader := reader{decision: decision{read: read, now: h.Now(), caller: &caller}}
-	lines := make([]Line, len(events))
+	reader := entryReader{decision: decision{read: read, now: s.Now(), caller: &caller}}
+	lines := make([]ActivityEntry, len(events))
 	for i, e := range events {
-		lines[i] = reader.line(e)
+		lines[i] = reader.entry(e)
 	}
 	return lines, nil
 }
@@ -68,51 +68,51 @@ func wantNames(e agency.Event, c agency.Caller) Want {
 		w.Accounts = append(w.Accounts, agencyID)
 		w.Profiles = append(w.Profiles, agency.ProfileKey{Addressee: e.Addressee, Member: agency.Party(agencyID)})
 	}
-	return w.and(Want{})
+	return w.plus(Want{})
 }
 
 // reader tells events to a caller from what was read.
-type reader struct{ decision }
+type entryReader struct{ decision }
 
 // sees tells whether the caller sees an account's team: by a role of their own
 // in it, or by one in the agency that owns it.
-func (r reader) sees(team agency.AccountID) bool {
+func (r entryReader) seesTeam(team agency.AccountID) bool {
 	a := r.read.Account(team)
 	if a.Owner != "" {
-		return a.Open() && a.Owner == r.caller.As && r.manages(a.Owner)
+		return a.IsOpen() && a.Owner == r.caller.As && r.isManager(a.Owner)
 	}
-	return a.Open() && r.manages(team)
+	return a.IsOpen() && r.isManager(team)
 }
 
-func (r reader) manages(id agency.AccountID) bool {
+func (r entryReader) isManager(id agency.AccountID) bool {
 	own := r.read.Profile(agency.PersonAt(id, r.caller.ID()))
 	active := own.StatusAt(r.now) == agency.Active && !own.IsBoundToAnother(r.caller.Actor)
 	return active && (own.Role == agency.Owner || own.Role == agency.Admin)
 }
 
 // address is a person's, where the caller sees a team that they are or were in.
-func (r reader) address(e agency.Event, person agency.PersonID) string {
+func (r entryReader) address(e agency.Event, person agency.PersonID) string {
 	if person == "" {
 		return ""
 	}
 	for _, team := range e.Teams() {
-		if p := r.read.Profile(agency.PersonAt(team, person)); p.Email != "" && r.sees(team) {
+		if p := r.read.Profile(agency.PersonAt(team, person)); p.Email != "" && r.seesTeam(team) {
 			return p.Email
 		}
 	}
 	return ""
 }
 
-func (r reader) line(e agency.Event) Line {
+func (r entryReader) entry(e agency.Event) ActivityEntry {
 	agencyID := e.ConcernedAgency()
 	connection := r.read.Profile(agency.ProfileKey{Addressee: e.Addressee, Member: agency.Party(agencyID)})
-	line := Line{
+	line := ActivityEntry{
 		Event: e, Account: connection.AccountName, By: r.address(e, e.Actor),
 		AgencyName: r.read.Account(agencyID).Name, For: r.read.Account(e.As).Name,
 	}
 	if e.AccountID() == "" {
 		line.Asked = connection.Email
-	} else if r.sees(e.AccountID()) {
+	} else if r.seesTeam(e.AccountID()) {
 		line.Account = r.read.Account(e.AccountID()).Name
 	}
 	if line.AgencyName == "" {

@@ -11,20 +11,20 @@ import (
 )
 
 // lines are an account's events, newest first, told to a caller.
-func (w *world) lines(c agency.Caller, id agency.AccountID) []service.Line {
+func (w *world) lines(c agency.Caller, id agency.AccountID) []service.ActivityEntry {
 	w.t.Helper()
 	list := must[service.List[agency.Event]](w.t)(w.AccountActivity(w.t.Context(), c, id, service.Page{Limit: 100}))
-	return must[[]service.Line](w.t)(w.Lines(w.t.Context(), c, list.Items...))
+	return must[[]service.ActivityEntry](w.t)(w.ActivityEntries(w.t.Context(), c, list.Items...))
 }
 
 // told is what a line names.
 type told struct{ Type, Account, Agency, By, For, Person, Asked string }
 
-func named(l service.Line) told {
+func named(l service.ActivityEntry) told {
 	return told{string(l.Type), l.Account, l.AgencyName, l.By, l.For, l.Person, l.Asked}
 }
 
-func find(t *testing.T, lines []service.Line, as agency.EventType) told {
+func find(t *testing.T, lines []service.ActivityEntry, as agency.EventType) told {
 	t.Helper()
 	for _, l := range lines {
 		if l.Type == as {
@@ -81,20 +81,20 @@ func TestLinesTellWhatTheirReaderMayKnow(t *testing.T) {
 		"a stranger": as(w.eve), "a member of the agency": as(w.gem), "one who was removed": as(w.mem), "an impostor": as(impostor(w.ann)),
 		"a stranger in the agency's hat": as(w.eve, w.agency), "a client in the agency's hat": as(w.olga, w.agency),
 	} {
-		for _, l := range must[[]service.Line](t)(w.Lines(ctx, c, events...)) {
+		for _, l := range must[[]service.ActivityEntry](t)(w.ActivityEntries(ctx, c, events...)) {
 			if l.By != "" || l.Person != "" {
 				t.Errorf("%s is told of %s: %+v", name, l.Type, named(l))
 			}
 		}
 	}
 	w.TakeCalls()
-	if _, err := w.Lines(ctx, as(w.ann), events...); err != nil {
+	if _, err := w.ActivityEntries(ctx, as(w.ann), events...); err != nil {
 		t.Fatal(err)
 	}
 	if calls := w.TakeCalls(); calls["BatchGetItem"] != 1 || len(calls) != 1 {
 		t.Errorf("%d lines cost %v", len(events), calls)
 	}
-	if lines, err := w.Lines(ctx, as(w.ann)); lines != nil || err != nil {
+	if lines, err := w.ActivityEntries(ctx, as(w.ann)); lines != nil || err != nil {
 		t.Errorf("no events are %v, %v", lines, err)
 	}
 }
@@ -105,13 +105,13 @@ func TestLinesOfRequests(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
 	events := must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.client, w.agency, service.Page{Limit: 10})).Items
-	lines := must[[]service.Line](t)(w.Lines(ctx, as(w.gil), events...))
+	lines := must[[]service.ActivityEntry](t)(w.ActivityEntries(ctx, as(w.gil), events...))
 	if diff := cmp.Diff(told{"connection.requested", "", "Agency", w.gil.Email, "", "", ""}, find(t, lines, agency.ConnectionRequested)); diff != "" {
 		t.Errorf("the agency reads (-want +got):\n%s", diff)
 	}
-	p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{OwnerEmail: w.eve.Email, Areas: editAll}))
+	p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.eve.Email, Areas: editAll}))
 	e := agency.Event{Type: agency.ConnectionRequested, Addressee: p.Addressee, Agency: w.agency, Member: agency.Party(w.agency), Actor: w.gil.ID()}
-	got := must[[]service.Line](t)(w.Lines(ctx, as(w.gil), e))
+	got := must[[]service.ActivityEntry](t)(w.ActivityEntries(ctx, as(w.gil), e))
 	if diff := cmp.Diff(told{"connection.requested", "", "Agency", w.gil.Email, "", "", w.eve.Email}, named(got[0])); diff != "" {
 		t.Errorf("by email (-want +got):\n%s", diff)
 	}
@@ -142,7 +142,7 @@ func TestSeeMember(t *testing.T) {
 		{"an owning agency sees the client", as(w.gus, w.agency), w.owned, agency.Party(w.olga.ID()), ""},
 		{"an impostor", as(impostor(w.ann)), w.client, agency.Party(w.mem.ID()), agency.IdentityChanged},
 	} {
-		p, err := w.SeeMember(ctx, tt.by, tt.in, tt.member)
+		p, err := w.GetMember(ctx, tt.by, tt.in, tt.member)
 		if got := agency.CodeOf(err); got != tt.want || (err == nil) != (p.Version > 0) || err == nil && p.Member != tt.member {
 			t.Errorf("%s: %v, %+v", tt.name, err, p)
 		}
@@ -154,7 +154,7 @@ func TestSeeMember(t *testing.T) {
 	if p := must[agency.Profile](t)(w.request()); !p.Muted {
 		t.Fatal("the request is not muted")
 	}
-	if p, err := w.SeeMember(ctx, as(w.ann), w.client, agency.Party(w.agency)); agency.CodeOf(err) != agency.NotFound || p.Version != 0 {
+	if p, err := w.GetMember(ctx, as(w.ann), w.client, agency.Party(w.agency)); agency.CodeOf(err) != agency.NotFound || p.Version != 0 {
 		t.Errorf("a muted request: %v, %+v", err, p)
 	}
 }
@@ -163,7 +163,7 @@ func TestHeldOff(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
 	held := func(by agency.Actor, id agency.ConnectionID) (blocked bool, until time.Time, err error) {
-		b, err := w.HeldOff(ctx, by, id)
+		b, err := w.BlockOf(ctx, by, id)
 		if err == nil && (b.Name != "Agency" || b.Agency != w.agency) {
 			t.Errorf("it is %+v", b)
 		}
@@ -199,7 +199,7 @@ func TestHeldOff(t *testing.T) {
 		"a member": {w.mem, w.con, agency.Forbidden}, "a stranger": {w.eve, w.con, agency.NotFound}, "the agency": {w.gil, w.con, agency.NotFound},
 		"another person": {w.bob, byEmail, agency.NotFound}, "nonsense": {w.ann, "con_x", agency.NotFound}, "of an owned account": {w.olga, w.ownCon, agency.PermanentlyOwned},
 	} {
-		if b, err := w.HeldOff(ctx, tt.by, tt.id); agency.CodeOf(err) != tt.want || !cmp.Equal(b, service.Block{}) {
+		if b, err := w.BlockOf(ctx, tt.by, tt.id); agency.CodeOf(err) != tt.want || !cmp.Equal(b, service.Block{}) {
 			t.Errorf("%s: %v, %+v", name, err, b)
 		}
 	}

@@ -17,7 +17,7 @@ func TestRefusalsDoNotTellWhoIsInAnAccount(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	other := w.world("-other")
-	must[agency.Profile](t)(w.RequestConnection(ctx, other.gil, other.agency, service.Ask{Account: w.client, Areas: editAll}))
+	must[agency.Profile](t)(w.RequestConnection(ctx, other.gil, other.agency, service.ConnectionRequest{Account: w.client, Areas: editAll}))
 	there, away := agency.Party(w.bob.ID()), agency.Party(agency.NewPersonID("nobody@x.test"))
 	asked, stranger := other.agency, agency.NewAccountID("x", "stranger")
 	for name, c := range map[string]agency.Caller{
@@ -47,12 +47,12 @@ func TestRefusalsDoNotTellWhoIsInAnAccount(t *testing.T) {
 func TestStaffMeetNoOtherClientInRefusals(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	asked := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{OwnerEmail: w.eve.Email, Areas: editAll}))
+	asked := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.eve.Email, Areas: editAll}))
 	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &[]agency.AccountID{}}))
 	none := agency.NewConnectionID(agency.Party(agency.NewAccountID("x", "none")), w.agency)
 	for _, id := range []agency.ConnectionID{w.con, w.ownCon, asked.ID(), none} {
 		for name, err := range map[string]error{
-			"see":      second(w.SeeConnection(ctx, w.gem, w.agency, id)),
+			"see":      second(w.GetConnection(ctx, w.gem, w.agency, id)),
 			"withdraw": second(w.WithdrawRequest(ctx, w.gem, w.agency, id)),
 			"resend":   second(w.ResendRequest(ctx, w.gem, w.agency, id)),
 			"leave":    second(w.LeaveAccount(ctx, w.gem, w.agency, id)),
@@ -71,7 +71,7 @@ func TestEndDatesThatCannotBeKeptAreRefused(t *testing.T) {
 	ctx := t.Context()
 	tenThousand := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600))
 	for _, until := range []time.Time{tenThousand, {}, noon, w.now.AddDate(100, 0, 1)} {
-		_, err := w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Acceptance{Request: 1, Until: &until})
+		_, err := w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Grant{Request: 1, Until: &until})
 		if agency.CodeOf(err) != agency.Invalid {
 			t.Errorf("accepted until %s: %v", until, err)
 		}
@@ -96,10 +96,10 @@ func TestADueMarkFollowsItsSetting(t *testing.T) {
 	old := w.profile(key).DueAt
 	w.Rules.Retention = 365 * day
 	w.advance(old.Sub(w.now))
-	diff(t, "done", service.Idle, must[service.Ticked](t)(w.TickProfile(t.Context(), key)))
+	diff(t, "done", service.OutcomeNone, must[service.Outcome](t)(w.SweepProfile(t.Context(), key)))
 	diff(t, "due", old.Add(275*day), w.profile(key).DueAt)
 	w.advance(275 * day)
-	diff(t, "done in its time", service.DidCollect, must[service.Ticked](t)(w.TickProfile(t.Context(), key)))
+	diff(t, "done in its time", service.OutcomeCollected, must[service.Outcome](t)(w.SweepProfile(t.Context(), key)))
 }
 
 // A store that has no capacity for a moment is asked again.

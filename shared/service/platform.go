@@ -24,25 +24,25 @@ type Registration struct {
 // its team themselves. Errors: Invalid, PermanentlyOwned, Forbidden, Conflict (it
 // is closed, it has another owner, it is frozen and the plan another, or the
 // owner's data is being erased).
-func (h *Hub) RegisterAccount(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (agency.Account, error) {
+func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (agency.Account, error) {
 	if err := by.Authorize(agency.Register, agency.ClientOwned); err != nil {
 		return agency.Account{}, err
 	}
-	in, err := h.readRegistration(id, in)
+	in, err := s.readRegistration(id, in)
 	if err != nil {
 		return agency.Account{}, err
 	}
 	person := agency.NewPersonID(in.OwnerEmail)
-	owners, err := h.ownersBut(ctx, id, person)
+	owners, err := s.ownersBut(ctx, id, person)
 	if err != nil {
 		return agency.Account{}, err
 	}
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}}
 	for _, owner := range owners {
-		want = want.and(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, owner)}, People: []agency.PersonID{owner}})
+		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, owner)}, People: []agency.PersonID{owner}})
 	}
 	var account agency.Account
-	err = h.command(ctx, nil, want, func(d *decision) error {
+	err = s.command(ctx, nil, want, func(d *decision) error {
 		var err error
 		account = d.read.Account(id)
 		switch {
@@ -50,7 +50,7 @@ func (h *Hub) RegisterAccount(ctx context.Context, by agency.Platform, id agency
 			account, err = d.registerNew(id, in)
 		case by.Authorize(agency.Register, account.Ownership) != nil:
 			err = agency.Refuse(agency.PermanentlyOwned, "An agency owns this account for good. The platform registers accounts that clients own.")
-		case !account.Open():
+		case !account.IsOpen():
 			err = agency.Refuse(agency.Conflict, "This account was closed, for good.")
 		default:
 			account, err = d.registerAgain(account, in, owners)
@@ -61,8 +61,8 @@ func (h *Hub) RegisterAccount(ctx context.Context, by agency.Platform, id agency
 	return account, err
 }
 
-func (h *Hub) readRegistration(id agency.AccountID, in Registration) (Registration, error) {
-	if !id.Valid() {
+func (s *Service) readRegistration(id agency.AccountID, in Registration) (Registration, error) {
+	if !id.IsValid() {
 		return in, agency.InvalidField("path.account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
 	}
 	var err error
@@ -72,8 +72,8 @@ func (h *Hub) readRegistration(id agency.AccountID, in Registration) (Registrati
 	if in.OwnerEmail, err = agency.ParseEmail("body.ownerEmail", in.OwnerEmail); err != nil {
 		return in, err
 	}
-	if in.Plan != "" && !h.Rules.HasPlan(in.Plan) {
-		return in, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", h.Rules.PlanList())
+	if in.Plan != "" && !s.Rules.HasPlan(in.Plan) {
+		return in, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
 	}
 	return in, nil
 }
@@ -81,10 +81,10 @@ func (h *Hub) readRegistration(id agency.AccountID, in Registration) (Registrati
 // ownersBut finds who decides in an account that a person does not own: one owner
 // who can, or, where none can since all are being erased, these. Nobody where
 // that person is an owner.
-func (h *Hub) ownersBut(ctx context.Context, id agency.AccountID, person agency.PersonID) ([]agency.PersonID, error) {
+func (s *Service) ownersBut(ctx context.Context, id agency.AccountID, person agency.PersonID) ([]agency.PersonID, error) {
 	var owners Want
 	err := eachPage(func(page Page) (string, error) {
-		team, err := h.Store.Team(ctx, agency.Party(id), page)
+		team, err := s.Store.Team(ctx, agency.Party(id), page)
 		for _, p := range team.Items {
 			if p.Role == agency.Owner && p.Status == agency.Active {
 				owners.People = append(owners.People, p.Member.Person())
@@ -95,7 +95,7 @@ func (h *Hub) ownersBut(ctx context.Context, id agency.AccountID, person agency.
 	if err != nil || len(owners.People) == 0 || slices.Contains(owners.People, person) {
 		return nil, err
 	}
-	read, err := h.Store.Load(ctx, owners)
+	read, err := s.Store.Load(ctx, owners)
 	if err != nil {
 		return nil, err
 	}
@@ -203,24 +203,24 @@ const reportSkew = 5 * time.Minute
 // failed makes an active subscription past due, and a cancelling or frozen one so
 // once it is resumed; the next that succeeds ends that. Errors: Invalid (a time
 // that lies ahead), NotFound, Forbidden, Conflict (it is closed).
-func (h *Hub) ReportPayment(ctx context.Context, by agency.Platform, id agency.AccountID, in Payment) (agency.Account, error) {
+func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agency.AccountID, in Payment) (agency.Account, error) {
 	if err := by.Authorize(agency.ReportPayment, agency.ClientOwned); err != nil {
 		return agency.Account{}, err
 	}
-	if !id.Valid() {
+	if !id.IsValid() {
 		return agency.Account{}, agency.InvalidField("path.account", "This is no account id.")
 	}
 	at := in.At.UTC().Truncate(time.Millisecond)
-	if at.After(h.Now().Add(reportSkew)) || at.Year() < 1970 {
+	if at.After(s.Now().Add(reportSkew)) || at.Year() < 1970 {
 		return agency.Account{}, agency.InvalidField("body.at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
 	}
 	var account agency.Account
-	err := h.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
+	err := s.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
 		account = d.read.Account(id)
 		switch {
 		case !account.Exists():
 			return agency.Refuse(agency.NotFound, "There is no account with this id.")
-		case !account.Open():
+		case !account.IsOpen():
 			return agency.Refuse(agency.Conflict, "This account was closed, for good.")
 		}
 		if at.After(account.Subscription.ReportedAt) {

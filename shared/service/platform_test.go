@@ -42,9 +42,9 @@ func TestThePlatformRegistersAccounts(t *testing.T) {
 	if mine := must[service.List[service.AccountView]](t)(w.MyAccounts(ctx, zoe, service.Page{Limit: 5})); len(mine.Items) != 1 || mine.Items[0].Role != agency.Owner {
 		t.Errorf("%+v", mine)
 	}
-	must[service.AccountView](t)(w.SeeAccount(ctx, as(zoe), newcomer))
-	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: newcomer, Areas: editAll}))
-	must[agency.Profile](t)(w.AcceptRequest(ctx, as(zoe), newcomer, w.agency, service.Acceptance{Request: 1}))
+	must[service.AccountView](t)(w.GetAccount(ctx, as(zoe), newcomer))
+	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: newcomer, Areas: editAll}))
+	must[agency.Profile](t)(w.AcceptRequest(ctx, as(zoe), newcomer, w.agency, service.Grant{Request: 1}))
 
 	// Name and plan are brought up to date; each is told.
 	events := w.events(newcomer)
@@ -63,15 +63,15 @@ func TestThePlatformSetsASoleOwnerFree(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	again := impostor(w.ann)
-	if err := second(w.SeeAccount(ctx, as(again), w.client)); agency.CodeOf(err) != agency.IdentityChanged {
+	if err := second(w.GetAccount(ctx, as(again), w.client)); agency.CodeOf(err) != agency.IdentityChanged {
 		t.Fatal(err)
 	}
 	must[agency.Account](t)(w.register(w.client, "Client", w.ann.Email, ""))
 	if e := w.told(w.client); e.Type != agency.PersonReleased || e.Member != agency.Party(w.ann.ID()) || e.Actor != "" {
 		t.Errorf("%+v", e)
 	}
-	must[service.AccountView](t)(w.SeeAccount(ctx, as(again), w.client))
-	if err := second(w.SeeAccount(ctx, as(w.ann), w.client)); agency.CodeOf(err) != agency.IdentityChanged {
+	must[service.AccountView](t)(w.GetAccount(ctx, as(again), w.client))
+	if err := second(w.GetAccount(ctx, as(w.ann), w.client)); agency.CodeOf(err) != agency.IdentityChanged {
 		t.Errorf("the identity before: %v", err)
 	}
 	must[agency.Profile](t)(w.ChangeMember(ctx, as(again), w.client, agency.Party(w.bob.ID()), service.MemberChange{Role: agency.Owner}))
@@ -96,7 +96,7 @@ func TestThePlatformFindsAnOwner(t *testing.T) {
 	if e := w.told(w.client); e.Type != agency.PersonAdded || e.Member != agency.Party(w.eve.ID()) || e.Now.Role != agency.Owner {
 		t.Errorf("%+v", e)
 	}
-	must[service.AccountView](t)(w.SeeAccount(ctx, as(w.eve), w.client))
+	must[service.AccountView](t)(w.GetAccount(ctx, as(w.eve), w.client))
 	w.collected = true
 	for range 8 {
 		if err := w.tick(); err != nil {
@@ -124,7 +124,7 @@ func TestThePlatformGivesNoOwnedAccountAway(t *testing.T) {
 	if err := second(w.register(w.client, "Client", w.eve.Email, "")); agency.CodeOf(err) != agency.Conflict {
 		t.Errorf("%v", err)
 	}
-	if err := second(w.SeeAccount(ctx, as(w.eve), w.client)); agency.CodeOf(err) != agency.NotFound {
+	if err := second(w.GetAccount(ctx, as(w.eve), w.client)); agency.CodeOf(err) != agency.NotFound {
 		t.Errorf("the third: %v", err)
 	}
 	w.audit(t)
@@ -306,7 +306,7 @@ func TestWhoMayBill(t *testing.T) {
 		"an owner of an agency that is no way": {as(w.gil, w.client), w.owned, agency.NotFound},
 	} {
 		for action, do := range map[string]func() error{
-			"see":       func() error { return second(w.SeeSubscription(ctx, tt.by, tt.of)) },
+			"see":       func() error { return second(w.GetSubscription(ctx, tt.by, tt.of)) },
 			"change":    func() error { return second(w.ChangePlan(ctx, tt.by, tt.of, "growth")) },
 			"cancel":    func() error { return second(w.CancelSubscription(ctx, tt.by, tt.of, false)) },
 			"freeze":    func() error { return second(w.CancelSubscription(ctx, tt.by, tt.of, true)) },

@@ -147,7 +147,7 @@ func TestAcceptAtItsExpiry(t *testing.T) {
 		func(w *world) error { return second(w.accept(w.ann, 1)) },
 		func(w *world) error {
 			w.advance(time.Millisecond)
-			done, err := w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))
+			done, err := w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))
 			if done == "" && err == nil {
 				return &agency.Error{Code: agency.NotPending}
 			}
@@ -230,7 +230,7 @@ func TestTwoRequests(t *testing.T) {
 	race(t, func(w *world) *world { return w }, []func(*world) error{
 		func(w *world) error { return second(w.request()) },
 		func(w *world) error {
-			return second(w.RequestConnection(w.t.Context(), w.gus, w.agency, service.Ask{Account: w.client, Areas: viewPages}))
+			return second(w.RequestConnection(w.t.Context(), w.gus, w.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
 		},
 	}, func(t *testing.T, _ *world, codes []agency.Code, happened []string) {
 		t.Helper()
@@ -248,7 +248,7 @@ func TestRenameAgainstAccept(t *testing.T) {
 	}, func(t *testing.T, w *world, codes []agency.Code, happened []string) {
 		t.Helper()
 		diff(t, "codes", []agency.Code{"", ""}, codes)
-		p := must[agency.Profile](t)(w.SeeConnection(t.Context(), w.gil, w.agency, w.con))
+		p := must[agency.Profile](t)(w.GetConnection(t.Context(), w.gil, w.agency, w.con))
 		slices.Sort(happened)
 		diff(t, "events", []string{"account.renamed", "connection.accepted"}, happened)
 		if p.AccountName != "Renamed" && !strings.HasPrefix(p.AccountName, "Client-") {
@@ -287,7 +287,7 @@ func TestManyWritersOnOneAgency(t *testing.T) {
 			var mu sync.Mutex
 			for _, id := range clients {
 				wg.Go(func() {
-					if _, err := w.RequestConnection(t.Context(), by, w.agency, service.Ask{Account: id, Areas: editAll}); err != nil {
+					if _, err := w.RequestConnection(t.Context(), by, w.agency, service.ConnectionRequest{Account: id, Areas: editAll}); err != nil {
 						t.Error(err)
 					}
 					mu.Lock()

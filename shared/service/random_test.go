@@ -87,11 +87,11 @@ func (h *hub) tick() error {
 			switch {
 			case err != nil:
 			case item.Profile != nil:
-				_, err = h.TickProfile(h.t.Context(), *item.Profile)
+				_, err = h.SweepProfile(h.t.Context(), *item.Profile)
 			case item.Account != "":
-				_, err = h.TickAccount(h.t.Context(), item.Account)
+				_, err = h.SweepAccount(h.t.Context(), item.Account)
 			case item.Person != "":
-				_, err = h.TickPerson(h.t.Context(), item.Person)
+				_, err = h.SweepPerson(h.t.Context(), item.Person)
 			}
 			if err != nil && agency.CodeOf(err) != agency.LastOwner {
 				return err
@@ -165,9 +165,9 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 	case 6:
 		return second(h.RemoveMember(ctx, caller, id, agency.Party(by.ID()), false))
 	case 7, 8:
-		return second(h.RequestConnection(ctx, staff, of, service.Ask{Account: id, Areas: areas}))
+		return second(h.RequestConnection(ctx, staff, of, service.ConnectionRequest{Account: id, Areas: areas}))
 	case 9, 10:
-		return second(h.AcceptRequest(ctx, caller, id, of, service.Acceptance{Request: request, Until: pick(r, []*time.Time{nil, &until})}))
+		return second(h.AcceptRequest(ctx, caller, id, of, service.Grant{Request: request, Until: pick(r, []*time.Time{nil, &until})}))
 	case 11:
 		return second(h.DenyRequest(ctx, caller, id, of, r.IntN(4) == 0))
 	case 12:
@@ -180,14 +180,14 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 		}
 		return second(h.ChangeMember(ctx, caller, id, agency.Party(of), service.MemberChange{Areas: areas, Until: pick(r, []*time.Time{nil, &until, {}})}))
 	case 15, 16, 17:
-		return second(h.RequestConnection(ctx, staff, of, service.Ask{OwnerEmail: ann.Email, Areas: areas}))
+		return second(h.RequestConnection(ctx, staff, of, service.ConnectionRequest{OwnerEmail: ann.Email, Areas: areas}))
 	case 18, 19, 20:
 		read, err := h.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{mailed}})
 		if err != nil {
 			return err
 		}
 		into := pick(r, []agency.AccountID{w.client, w.client, w.agency, w.owned})
-		return second(h.AcceptRequestInto(ctx, ann, byMail, into, service.Acceptance{Request: read.Profile(mailed).Request, Until: pick(r, []*time.Time{nil, &until})}))
+		return second(h.AcceptRequestInto(ctx, ann, byMail, into, service.Grant{Request: read.Profile(mailed).Request, Until: pick(r, []*time.Time{nil, &until})}))
 	case 21:
 		return second(h.DenyRequestByID(ctx, ann, byMail, r.IntN(3) == 0))
 	case 22:
@@ -207,12 +207,12 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 	case 24, 25, 26:
 		return h.tick()
 	case 27:
-		return h.Carry(ctx, id)
+		return h.RefreshCopies(ctx, id)
 	case 28:
 		if r.IntN(3) > 0 {
-			return second(h.SwitchHubOff(ctx, pick(r, []agency.Actor{w.gil, w.ann}), pick(r, []agency.AccountID{w.agency, w.client})))
+			return second(h.SwitchAgencyOff(ctx, pick(r, []agency.Actor{w.gil, w.ann}), pick(r, []agency.AccountID{w.agency, w.client})))
 		}
-		return second(h.SwitchHubOn(ctx, w.gil, w.agency))
+		return second(h.SwitchAgencyOn(ctx, w.gil, w.agency))
 	case 29:
 		switch r.IntN(6) {
 		case 0:
@@ -248,7 +248,7 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 		if r.IntN(2) == 0 {
 			return second(h.ResendRequest(ctx, staff, of, con))
 		}
-		return second(h.TickProfile(ctx, agency.AgencyAt(id, of)))
+		return second(h.SweepProfile(ctx, agency.AgencyAt(id, of)))
 	}
 }
 

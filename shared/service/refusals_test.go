@@ -42,7 +42,7 @@ func TestRefusals(t *testing.T) {
 	gone := w.world("-gone").pending()
 	read := must[service.Snapshot](t)(w.store.Load(ctx, service.Want{Accounts: []agency.AccountID{gone.agency}}))
 	former := read.Account(gone.agency)
-	former.Hub = false
+	former.AgencyOn = false
 	former.Version++
 	if err := w.store.Save(ctx, read, service.Changes{Accounts: []agency.Account{former}}); err != nil {
 		t.Fatal(err)
@@ -50,9 +50,9 @@ func TestRefusals(t *testing.T) {
 
 	gilElse, annElse := impostor(w.gil), impostor(w.ann)
 	request := func(by agency.Actor, of, to agency.AccountID) error {
-		return second(w.RequestConnection(ctx, by, of, service.Ask{Account: to, Areas: editAll}))
+		return second(w.RequestConnection(ctx, by, of, service.ConnectionRequest{Account: to, Areas: editAll}))
 	}
-	accept := func(v *world, c agency.Caller, a service.Acceptance) error {
+	accept := func(v *world, c agency.Caller, a service.Grant) error {
 		return second(v.AcceptRequest(ctx, c, v.client, v.agency, a))
 	}
 	deny := func(v *world, c agency.Caller) error { return second(v.DenyRequest(ctx, c, v.client, v.agency, false)) }
@@ -99,19 +99,19 @@ func TestRefusals(t *testing.T) {
 		}},
 		{"request of one's own", agency.Invalid, "", func() error { return request(w.gil, w.agency, w.agency) }},
 		{"request of nothing", agency.Invalid, "", func() error {
-			return second(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: w.client, Areas: agency.Areas{"pages": agency.None}}))
+			return second(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: w.client, Areas: agency.Areas{"pages": agency.None}}))
 		}},
 		{"request with a hostile message", agency.Invalid, "", func() error {
-			return second(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: w.client, Areas: editAll, Message: "\u202eolleh"}))
+			return second(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: w.client, Areas: editAll, Message: "\u202eolleh"}))
 		}},
 		{"request of unknown areas by somebody else", agency.Invalid, "", func() error {
-			return second(w.RequestConnection(ctx, gilElse, w.agency, service.Ask{Account: w.client, Areas: agency.Areas{"bank": agency.View}}))
+			return second(w.RequestConnection(ctx, gilElse, w.agency, service.ConnectionRequest{Account: w.client, Areas: agency.Areas{"bank": agency.View}}))
 		}},
 		{"accept of unknown areas by a stranger", agency.Invalid, "", func() error {
-			return accept(waiting, as(w.eve), service.Acceptance{Request: 1, Areas: agency.Areas{"bank": agency.View}})
+			return accept(waiting, as(w.eve), service.Grant{Request: 1, Areas: agency.Areas{"bank": agency.View}})
 		}},
 		{"accept of nothing", agency.Invalid, "", func() error {
-			return accept(waiting, as(waiting.ann), service.Acceptance{Request: 1, Areas: agency.Areas{}})
+			return accept(waiting, as(waiting.ann), service.Grant{Request: 1, Areas: agency.Areas{}})
 		}},
 		{"invite an admin with areas", agency.Invalid, "", func() error {
 			return invite(as(w.ann), w.client, service.Invitation{Email: "new@x.test", Role: agency.Admin, Areas: viewPages})
@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 		{"a role for an agency", agency.Invalid, "", func() error {
 			return change(as(joined.ann), joined.client, ag, service.MemberChange{Role: agency.Admin, Areas: viewPages})
 		}},
-		{"as no agency's id", agency.Invalid, "", func() error { return second(w.SeeAccount(ctx, as(w.gil, "x"), w.owned)) }},
+		{"as no agency's id", agency.Invalid, "", func() error { return second(w.GetAccount(ctx, as(w.gil, "x"), w.owned)) }},
 		{"access as no agency's id", agency.Invalid, "", func() error { return second(w.CheckAccess(ctx, as(w.gil, "x"), w.owned)) }},
 		{"access to no account's id", agency.Invalid, "", func() error { return second(w.CheckAccess(ctx, as(w.gil), "x")) }},
 		{"clients of no status", agency.Invalid, "", func() error {
@@ -144,26 +144,26 @@ func TestRefusals(t *testing.T) {
 		// Somebody else with that address, before what is there.
 		{"request of an unknown account by somebody else", agency.IdentityChanged, "", func() error { return request(gilElse, w.agency, unknown) }},
 		{"create by somebody else", agency.IdentityChanged, "", func() error { return create(gilElse, w.agency, nil) }},
-		{"an unknown account in the hat, by somebody else", agency.IdentityChanged, "", func() error { return second(w.SeeAccount(ctx, as(gilElse, w.agency), unknown)) }},
+		{"an unknown account in the hat, by somebody else", agency.IdentityChanged, "", func() error { return second(w.GetAccount(ctx, as(gilElse, w.agency), unknown)) }},
 		{"an unknown member removed by somebody else", agency.IdentityChanged, "", func() error { return remove(as(annElse), w.client, nobody) }},
 		{"leave by somebody else", agency.IdentityChanged, "", func() error { return remove(as(annElse), w.client, party(w.ann)) }},
 		{"accept by somebody else", agency.IdentityChanged, "", func() error {
-			return accept(waiting, as(impostor(waiting.ann)), service.Acceptance{Request: 1})
+			return accept(waiting, as(impostor(waiting.ann)), service.Grant{Request: 1})
 		}},
 		{"an unknown connection seen by somebody else", agency.IdentityChanged, "", func() error {
-			return second(w.SeeConnection(ctx, gilElse, w.agency, agency.NewConnectionID(agency.Party(unknown), w.agency)))
+			return second(w.GetConnection(ctx, gilElse, w.agency, agency.NewConnectionID(agency.Party(unknown), w.agency)))
 		}},
 
 		// What is not there, or not to be seen, before what may not be done.
-		{"an unknown account", agency.NotFound, "", func() error { return second(w.SeeAccount(ctx, as(w.ann), unknown)) }},
-		{"an account's id that is none", agency.NotFound, "", func() error { return second(w.SeeAccount(ctx, as(w.ann), "acct_x#TEAM")) }},
-		{"a stranger's account", agency.NotFound, "", func() error { return second(w.SeeAccount(ctx, as(w.eve), w.client)) }},
+		{"an unknown account", agency.NotFound, "", func() error { return second(w.GetAccount(ctx, as(w.ann), unknown)) }},
+		{"an account's id that is none", agency.NotFound, "", func() error { return second(w.GetAccount(ctx, as(w.ann), "acct_x#TEAM")) }},
+		{"a stranger's account", agency.NotFound, "", func() error { return second(w.GetAccount(ctx, as(w.eve), w.client)) }},
 		{"rename a stranger's account", agency.NotFound, "", func() error { return second(w.RenameAccount(ctx, as(w.eve), w.client, "x")) }},
-		{"in the hat of an agency that is not connected", agency.NotFound, "", func() error { return second(w.SeeAccount(ctx, as(w.gil, w.agency), w.client)) }},
-		{"in the hat of an agency that waits", agency.NotFound, "", func() error { return second(w.SeeAccount(ctx, as(w.gil, w.agency), waiting.client)) }},
-		{"in the hat of a stranger's agency", agency.NotFound, "", func() error { return second(w.SeeAccount(ctx, as(w.eve, w.agency), w.owned)) }},
-		{"owned account without the hat", agency.NotFound, "", func() error { return second(w.SeeAccount(ctx, as(w.gil), w.owned)) }},
-		{"hub of a stranger's account", agency.NotFound, "", func() error { return second(w.SwitchHubOn(ctx, w.eve, w.owned)) }},
+		{"in the hat of an agency that is not connected", agency.NotFound, "", func() error { return second(w.GetAccount(ctx, as(w.gil, w.agency), w.client)) }},
+		{"in the hat of an agency that waits", agency.NotFound, "", func() error { return second(w.GetAccount(ctx, as(w.gil, w.agency), waiting.client)) }},
+		{"in the hat of a stranger's agency", agency.NotFound, "", func() error { return second(w.GetAccount(ctx, as(w.eve, w.agency), w.owned)) }},
+		{"owned account without the hat", agency.NotFound, "", func() error { return second(w.GetAccount(ctx, as(w.gil), w.owned)) }},
+		{"hub of a stranger's account", agency.NotFound, "", func() error { return second(w.SwitchAgencyOn(ctx, w.eve, w.owned)) }},
 		{"request by a member of an unknown account", agency.NotFound, "", func() error { return request(w.gem, w.agency, unknown) }},
 		{"request for a stranger's agency", agency.NotFound, "", func() error { return request(w.eve, w.agency, w.client) }},
 		{"create for a stranger's agency", agency.NotFound, "", func() error { return create(w.eve, w.agency, nil) }},
@@ -171,15 +171,15 @@ func TestRefusals(t *testing.T) {
 		{"withdraw another agency's", agency.NotFound, "", func() error { return second(w.WithdrawRequest(ctx, hubOff.gil, hubOff.agency, waiting.con)) }},
 		{"withdraw no connection's id", agency.NotFound, "", func() error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, "con_x")) }},
 		{"accept what is not there, by a member", agency.Forbidden, "", func() error {
-			return second(w.AcceptRequest(ctx, as(w.mem), w.client, w.agency, service.Acceptance{Request: 1}))
+			return second(w.AcceptRequest(ctx, as(w.mem), w.client, w.agency, service.Grant{Request: 1}))
 		}},
-		{"accept by a stranger", agency.NotFound, "", func() error { return accept(waiting, as(w.eve), service.Acceptance{Request: 1}) }},
+		{"accept by a stranger", agency.NotFound, "", func() error { return accept(waiting, as(w.eve), service.Grant{Request: 1}) }},
 		{"change who is not there", agency.NotFound, "", func() error { return change(as(w.ann), w.client, nobody, service.MemberChange{Role: agency.Admin}) }},
 		{"change who is not there, by a member", agency.Forbidden, "", func() error { return change(as(w.mem), w.client, nobody, service.MemberChange{Role: agency.Admin}) }},
 		{"remove who is not there, by a member", agency.Forbidden, "", func() error { return remove(as(w.mem), w.client, nobody) }},
 		{"remove nobody's id", agency.NotFound, "", func() error { return remove(as(w.ann), w.client, "x") }},
 		{"leave where one is not", agency.NotFound, "", func() error { return remove(as(w.eve), w.client, party(w.eve)) }},
-		{"see no connection", agency.NotFound, "", func() error { return second(w.SeeConnection(ctx, w.gil, w.agency, w.con)) }},
+		{"see no connection", agency.NotFound, "", func() error { return second(w.GetConnection(ctx, w.gil, w.agency, w.con)) }},
 
 		// Owned for good, before what may not be done.
 		{"request of an owned account", agency.PermanentlyOwned, "", func() error { return request(hubOff.gil, hubOff.agency, w.owned) }},
@@ -190,22 +190,22 @@ func TestRefusals(t *testing.T) {
 		{"withdraw what is owned", agency.PermanentlyOwned, "", func() error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, w.ownCon)) }},
 		{"the client revokes the owner", agency.PermanentlyOwned, "", func() error { return remove(as(w.olga), w.owned, ag) }},
 		{"the client restricts the owner", agency.PermanentlyOwned, "", func() error { return change(as(w.olga), w.owned, ag, service.MemberChange{Areas: viewPages}) }},
-		{"the client accepts the owner", agency.PermanentlyOwned, "", func() error { return second(w.AcceptRequest(ctx, as(w.olga), w.owned, w.agency, service.Acceptance{})) }},
+		{"the client accepts the owner", agency.PermanentlyOwned, "", func() error { return second(w.AcceptRequest(ctx, as(w.olga), w.owned, w.agency, service.Grant{})) }},
 		{"the client denies the owner", agency.PermanentlyOwned, "", func() error { return second(w.DenyRequest(ctx, as(w.olga), w.owned, w.agency, false)) }},
 		{"the owner revokes itself", agency.PermanentlyOwned, "", func() error { return remove(as(w.gil, w.agency), w.owned, ag) }},
 		{"the owner's member revokes it", agency.PermanentlyOwned, "", func() error { return remove(as(w.gem, w.agency), w.owned, ag) }},
-		{"an owned account's hub", agency.PermanentlyOwned, "", func() error { return second(w.SwitchHubOn(ctx, w.olga, w.owned)) }},
+		{"an owned account's hub", agency.PermanentlyOwned, "", func() error { return second(w.SwitchAgencyOn(ctx, w.olga, w.owned)) }},
 
 		// What may not be done, before what the state forbids.
 		{"rename by a member", agency.Forbidden, "", func() error { return second(w.RenameAccount(ctx, as(w.mem), w.client, "x")) }},
 		{"rename by the client of an owned account", agency.Forbidden, "", func() error { return second(w.RenameAccount(ctx, as(w.olga), w.owned, "x")) }},
 		{"rename by a connected agency", agency.Forbidden, "", func() error { return second(w.RenameAccount(ctx, as(w.gil, w.agency), joined.client, "x")) }},
 		{"rename by staff", agency.Forbidden, "", func() error { return second(w.RenameAccount(ctx, as(w.gem, w.agency), w.owned, "x")) }},
-		{"hub on by an admin", agency.Forbidden, "", func() error { return second(w.SwitchHubOn(ctx, w.bob, w.client)) }},
+		{"hub on by an admin", agency.Forbidden, "", func() error { return second(w.SwitchAgencyOn(ctx, w.bob, w.client)) }},
 		{"create by a member", agency.Forbidden, "", func() error { return create(w.gem, w.agency, nil) }},
 		{"request by a member, of what waits", agency.Forbidden, "", func() error { return request(w.gem, w.agency, waiting.client) }},
 		{"withdraw by a member, of what is withdrawn", agency.Forbidden, "", func() error { return second(w.WithdrawRequest(ctx, w.gem, w.agency, withdrawn.con)) }},
-		{"accept by a member, past its time", agency.Forbidden, "", func() error { return accept(expired, as(expired.mem), service.Acceptance{Request: 1}) }},
+		{"accept by a member, past its time", agency.Forbidden, "", func() error { return accept(expired, as(expired.mem), service.Grant{Request: 1}) }},
 		{"deny by a member", agency.Forbidden, "", func() error { return deny(waiting, as(waiting.mem)) }},
 		{"the agency revokes itself from the client's side", agency.Forbidden, "", func() error { return remove(as(w.gil, w.agency), joined.client, ag) }},
 		{"the agency widens itself", agency.Forbidden, "", func() error {
@@ -240,7 +240,7 @@ func TestRefusals(t *testing.T) {
 		{"hub off: clients", agency.Conflict, "", func() error {
 			return third(w.Clients(ctx, w.ann, w.client, service.ClientFilter{}, service.Page{Limit: 1}))
 		}},
-		{"hub off: accept", agency.Conflict, "", func() error { return accept(gone, as(gone.ann), service.Acceptance{Request: 1}) }},
+		{"hub off: accept", agency.Conflict, "", func() error { return accept(gone, as(gone.ann), service.Grant{Request: 1}) }},
 		{"hub off: resend", agency.Conflict, "", func() error { return second(w.ResendRequest(ctx, gone.gil, gone.agency, gone.con)) }},
 		{"an admin in an owned account", agency.Invalid, "", func() error {
 			return invite(as(w.gil, w.agency), w.owned, service.Invitation{Email: "new@x.test", Role: agency.Admin})
@@ -250,12 +250,12 @@ func TestRefusals(t *testing.T) {
 		}},
 		{"request twice", agency.AlreadyRequested, agency.Pending, func() error { return request(w.gus, w.agency, waiting.client) }},
 		{"request when connected", agency.AlreadyConnected, agency.Active, func() error { return request(w.gil, w.agency, joined.client) }},
-		{"accept another request", agency.Conflict, agency.Pending, func() error { return accept(waiting, as(waiting.ann), service.Acceptance{Request: 2}) }},
-		{"accept no request", agency.Conflict, agency.Pending, func() error { return accept(waiting, as(waiting.ann), service.Acceptance{}) }},
-		{"accept past its time", agency.RequestExpired, agency.Expired, func() error { return accept(expired, as(expired.bob), service.Acceptance{Request: 1}) }},
+		{"accept another request", agency.Conflict, agency.Pending, func() error { return accept(waiting, as(waiting.ann), service.Grant{Request: 2}) }},
+		{"accept no request", agency.Conflict, agency.Pending, func() error { return accept(waiting, as(waiting.ann), service.Grant{}) }},
+		{"accept past its time", agency.RequestExpired, agency.Expired, func() error { return accept(expired, as(expired.bob), service.Grant{Request: 1}) }},
 		{"resend past its time", agency.RequestExpired, agency.Expired, func() error { return second(w.ResendRequest(ctx, w.gil, w.agency, expired.con)) }},
 		{"withdraw past its time", agency.RequestExpired, agency.Expired, func() error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, expired.con)) }},
-		{"accept what is withdrawn", agency.NotPending, agency.Withdrawn, func() error { return accept(withdrawn, as(withdrawn.ann), service.Acceptance{Request: 1}) }},
+		{"accept what is withdrawn", agency.NotPending, agency.Withdrawn, func() error { return accept(withdrawn, as(withdrawn.ann), service.Grant{Request: 1}) }},
 		{"deny what is withdrawn", agency.NotPending, agency.Withdrawn, func() error { return deny(withdrawn, as(withdrawn.ann)) }},
 		{"deny what is active", agency.NotPending, agency.Active, func() error { return deny(joined, as(joined.ann)) }},
 		{"resend what is active", agency.NotPending, agency.Active, func() error { return second(w.ResendRequest(ctx, w.gil, w.agency, joined.con)) }},

@@ -9,9 +9,9 @@ import (
 
 // MyRequests lists the requests that are addressed to the actor's address.
 // Errors: Invalid (cursor).
-func (h *Hub) MyRequests(ctx context.Context, actor agency.Actor, page Page) (List[agency.Profile], error) {
-	list, err := h.Store.Team(ctx, agency.Party(actor.ID()), page)
-	list.Items = slices.DeleteFunc(list.Items, agency.Profile.Hidden)
+func (s *Service) MyRequests(ctx context.Context, actor agency.Actor, page Page) (List[agency.Profile], error) {
+	list, err := s.Store.Team(ctx, agency.Party(actor.ID()), page)
+	list.Items = slices.DeleteFunc(list.Items, agency.Profile.IsHidden)
 	return list, err
 }
 
@@ -26,7 +26,7 @@ type RequestDetail struct {
 
 // Details completes requests that another use case has answered to somebody who
 // may decide them.
-func (h *Hub) Details(ctx context.Context, requests ...agency.Profile) ([]RequestDetail, error) {
+func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile) ([]RequestDetail, error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
@@ -36,40 +36,40 @@ func (h *Hub) Details(ctx context.Context, requests ...agency.Profile) ([]Reques
 		if account := p.Account(); account != "" {
 			asker.Accounts = []agency.AccountID{account}
 		}
-		want = want.and(asker)
+		want = want.plus(asker)
 	}
-	read, err := h.Store.Load(ctx, want)
+	read, err := s.Store.Load(ctx, want)
 	if err != nil {
 		return nil, err
 	}
 	details := make([]RequestDetail, len(requests))
 	for i, p := range requests {
 		details[i] = RequestDetail{Profile: p, To: read.Account(p.Account())}
-		if by := read.Profile(agency.PersonAt(p.Member.Account(), p.RequestedBy)); by.StatusAt(h.Now()) == agency.Active {
+		if by := read.Profile(agency.PersonAt(p.Member.Account(), p.RequestedBy)); by.StatusAt(s.Now()) == agency.Active {
 			details[i].By = by.Email
 		}
 	}
 	return details, nil
 }
 
-// mostAccounts bounds how many accounts Waiting looks through.
-const mostAccounts = 25
+// maxAccounts bounds how many accounts Waiting looks through.
+const maxAccounts = 25
 
 // Waiting lists the requests that wait for the actor's decision: those addressed
 // to them, then those in the accounts in which they are owner or admin, of which
 // the first 25 by name are looked through.
-func (h *Hub) Waiting(ctx context.Context, actor agency.Actor) ([]RequestDetail, error) {
-	now := h.Now()
+func (s *Service) PendingRequests(ctx context.Context, actor agency.Actor) ([]RequestDetail, error) {
+	now := s.Now()
 	var waiting []agency.Profile
 	look := func(at agency.Party) error {
 		return eachPage(func(page Page) (string, error) {
-			team, err := h.Store.Team(ctx, at, page)
+			team, err := s.Store.Team(ctx, at, page)
 			for _, p := range team.Items {
 				if p.Kind() == agency.PersonKind {
 					// Agencies come first: there are no more.
 					return "", err
 				}
-				if p.StatusAt(now) == agency.Pending && !p.Hidden() {
+				if p.StatusAt(now) == agency.Pending && !p.IsHidden() {
 					waiting = append(waiting, p)
 				}
 			}
@@ -79,26 +79,26 @@ func (h *Hub) Waiting(ctx context.Context, actor agency.Actor) ([]RequestDetail,
 	if err := look(agency.Party(actor.ID())); err != nil {
 		return nil, err
 	}
-	accounts, err := h.MyAccounts(ctx, actor, Page{Limit: mostAccounts})
+	accounts, err := s.MyAccounts(ctx, actor, Page{Limit: maxAccounts})
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range accounts.Items {
-		if agency.PermissionFor(agency.Decide, agency.CallerRoleOf(a.Role, "", ""), a.Ownership) != agency.Yes {
+		if agency.PermissionFor(agency.DecideRequests, agency.CallerRoleOf(a.Role, "", ""), a.Ownership) != agency.Yes {
 			continue
 		}
 		if err := look(agency.Party(a.ID)); err != nil {
 			return nil, err
 		}
 	}
-	return h.Details(ctx, waiting...)
+	return s.RequestDetails(ctx, waiting...)
 }
 
-// SeeRequest answers a request to whoever may decide it: the person whom it is
+// GetRequest answers a request to whoever may decide it: the person whom it is
 // addressed to, or an owner or admin of the account. One that an account has
 // taken up is answered as the connection there, to whoever may decide that.
 // Errors: IdentityChanged, NotFound.
-func (h *Hub) SeeRequest(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (agency.Profile, error) {
+func (s *Service) GetRequest(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {
 		return agency.Profile{}, noSuchRequest()
@@ -107,17 +107,17 @@ func (h *Hub) SeeRequest(ctx context.Context, actor agency.Actor, id agency.Conn
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}}
 	if account := addressee.Account(); account != "" {
-		want = want.and(wantStanding(caller, account))
+		want = want.plus(wantAuthority(caller, account))
 	}
 	var p agency.Profile
-	err := h.command(ctx, &caller, want, func(d *decision) error {
+	err := s.command(ctx, &caller, want, func(d *decision) error {
 		if account := addressee.Account(); account == "" {
 			if err := d.isAddressee(addressee); err != nil {
 				return err
 			}
-		} else if s, err := d.stand(account); err != nil {
+		} else if auth, err := d.locate(account); err != nil {
 			return err
-		} else if s.may(agency.Decide) != agency.Yes {
+		} else if auth.permission(agency.DecideRequests) != agency.Yes {
 			return noSuchRequest()
 		}
 		if p = d.read.Profile(key); p.Version == 0 || p.Muted {
@@ -128,7 +128,7 @@ func (h *Hub) SeeRequest(ctx context.Context, actor agency.Actor, id agency.Conn
 	if err != nil || p.MovedTo == "" {
 		return p, err
 	}
-	return h.SeeRequest(ctx, actor, agency.NewConnectionID(agency.Party(p.MovedTo), agencyID))
+	return s.GetRequest(ctx, actor, agency.NewConnectionID(agency.Party(p.MovedTo), agencyID))
 }
 
 // isAddressee refuses whoever a request by email is not addressed to, and whoever

@@ -14,7 +14,7 @@ import (
 )
 
 // Hub is the use cases. All its fields must be set.
-type Hub struct {
+type Service struct {
 	Store Store
 	Rules agency.Rules
 	// Now is the clock.
@@ -34,21 +34,21 @@ const (
 // command reads what is wanted, decides, and writes: one batch read, one
 // transaction. When what it rested on changed meanwhile it reads and decides
 // again, so a refusal always speaks of the present state.
-func (h *Hub) command(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
+func (s *Service) command(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
 	if caller != nil {
 		if err := checkAs(*caller); err != nil {
 			return err
 		}
 	}
-	if !want.wellFormed() {
+	if !want.isWellFormed() {
 		return noSuchAccount()
 	}
 	// A caller can name one thing twice, such as their own agency in its own hat.
-	want = want.and(Want{})
+	want = want.plus(Want{})
 	bounded, cancel := context.WithTimeout(ctx, conflictTime)
 	defer cancel()
 	for ceiling := firstCeiling; ; ceiling = min(2*ceiling, highestCeiling) {
-		err := h.try(ctx, caller, want, decide)
+		err := s.try(ctx, caller, want, decide)
 		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrBusy) {
 			return err
 		}
@@ -63,34 +63,34 @@ func (h *Hub) command(ctx context.Context, caller *agency.Caller, want Want, dec
 	}
 }
 
-func (h *Hub) try(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
-	read, err := h.Store.Load(ctx, want)
+func (s *Service) try(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
+	read, err := s.Store.Load(ctx, want)
 	if err != nil {
 		return err
 	}
-	d := &decision{read: read, rules: h.Rules, now: h.Now().UTC().Truncate(time.Millisecond), caller: caller}
+	d := &decision{read: read, rules: s.Rules, now: s.Now().UTC().Truncate(time.Millisecond), caller: caller}
 	if err := decide(d); err != nil {
 		return err
 	}
 	for i := range d.Events {
 		e := &d.Events[i]
-		e.ID = h.NewEventID(e.At)
+		e.ID = s.NewEventID(e.At)
 		if e.Agency == "" {
 			// What happens to the persons of an owned account concerns its owner.
 			e.Agency = read.Account(e.AccountID()).Owner
 		}
-		e.WakeAt = e.At.Add(h.Rules.WakeAfter)
+		e.WakeAt = e.At.Add(s.Rules.WakeAfter)
 		if caller != nil && !e.IsByClock() {
 			e.Actor, e.As = caller.ID(), caller.As
 		}
 	}
 	d.Counts = d.counts()
-	if d.Changes.Empty() {
+	if d.Changes.IsEmpty() {
 		return nil
 	}
-	return d.refusal(h.Store.Save(ctx, read, d.Changes))
+	return d.refusal(s.Store.Save(ctx, read, d.Changes))
 }
 
 // Areas is what a profile grants, or asks for while it is pending, with every
 // area named.
-func (h *Hub) Areas(p agency.Profile) agency.Areas { return h.Rules.Granted(p) }
+func (s *Service) GrantedAreas(p agency.Profile) agency.Areas { return s.Rules.Granted(p) }

@@ -33,7 +33,7 @@ func TestConnectStory(t *testing.T) {
 	if !again.ExpiresAt.Equal(noon.Add(lifetime+24*time.Hour)) || again.Request != 1 || again.RequestedBy != w.gus.ID() {
 		t.Errorf("%+v", again)
 	}
-	accepted := must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.bob), w.client, w.agency, service.Acceptance{Request: 1, Areas: editPages}))
+	accepted := must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.bob), w.client, w.agency, service.Grant{Request: 1, Areas: editPages}))
 	if accepted.Status != agency.Active || accepted.AccountName != "Client" || accepted.Name != "Agency" {
 		t.Errorf("%+v", accepted)
 	}
@@ -106,7 +106,7 @@ func TestCreateStory(t *testing.T) {
 	ctx := t.Context()
 	in := service.NewClientAccount{Name: " Shop  of Olga ", Plan: "starter", ConfirmPermanentOwnership: true}
 	made := must[service.AccountView](t)(w.CreateAccount(ctx, w.gus, w.agency, key16(9), in))
-	if made.Ownership != agency.AgencyOwned || made.Owner != w.agency || made.Name != "Shop of Olga" || made.Owners != 0 || made.Hub {
+	if made.Ownership != agency.AgencyOwned || made.Owner != w.agency || made.Name != "Shop of Olga" || made.Owners != 0 || made.AgencyOn {
 		t.Errorf("%+v", made)
 	}
 	full := agency.Access{Allowed: true, Areas: editAll, Via: string(w.agency), Ownership: agency.AgencyOwned, Payer: agency.AgencyOwned}
@@ -150,7 +150,7 @@ func TestCreateStory(t *testing.T) {
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, member, false))
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(w.gus, w.agency), w.owned, "New name"))
 	diff(t, "events", []string{"account.created", "person.left", "account.renamed"}, w.events(w.owned))
-	if got := must[service.AccountView](t)(w.SeeAccount(ctx, as(w.gem, w.agency), w.owned)); got.Name != "New name" || got.Role != "" || !got.Access.Areas.Equal(editPages) {
+	if got := must[service.AccountView](t)(w.GetAccount(ctx, as(w.gem, w.agency), w.owned)); got.Name != "New name" || got.Role != "" || !got.Access.Areas.Equal(editPages) {
 		t.Errorf("%+v", got)
 	}
 	w.audit(t)
@@ -180,7 +180,7 @@ func TestPersonsStory(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	diff(t, "owners", 1, w.owners(w.client))
-	if got := must[service.AccountView](t)(w.SeeAccount(ctx, as(w.ann), w.client)); got.Role != agency.Member || !got.Access.Areas.Equal(viewPages) {
+	if got := must[service.AccountView](t)(w.GetAccount(ctx, as(w.ann), w.client)); got.Role != agency.Member || !got.Access.Areas.Equal(viewPages) {
 		t.Errorf("%+v", got)
 	}
 	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.eve), w.client, agency.Party(w.ann.ID()), service.MemberChange{Role: agency.Owner}))
@@ -235,8 +235,8 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 			return second(w.RenameAccount(w.t.Context(), as(w.gil, w.agency), w.owned, "New"))
 		}, command},
 		{"rename to the same", fresh, func(w *world) error { return second(w.RenameAccount(w.t.Context(), as(w.ann), w.client, "Client")) }, check},
-		{"hub on", fresh, func(w *world) error { return second(w.SwitchHubOn(w.t.Context(), w.ann, w.client)) }, command},
-		{"hub on again", fresh, func(w *world) error { return second(w.SwitchHubOn(w.t.Context(), w.gil, w.agency)) }, check},
+		{"hub on", fresh, func(w *world) error { return second(w.SwitchAgencyOn(w.t.Context(), w.ann, w.client)) }, command},
+		{"hub on again", fresh, func(w *world) error { return second(w.SwitchAgencyOn(w.t.Context(), w.gil, w.agency)) }, check},
 		{"invite", fresh, func(w *world) error { return third(w.InvitePerson(w.t.Context(), as(w.ann), w.client, newcomer)) }, command},
 		{"invite an owner", fresh, func(w *world) error {
 			return third(w.InvitePerson(w.t.Context(), as(w.ann), w.client, service.Invitation{Email: w.bob.Email, Role: agency.Owner}))
@@ -270,12 +270,14 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 		{"revoke", (*world).connected, func(w *world) error { return second(w.revoke()) }, command},
 		{"leave", (*world).connected, func(w *world) error { return second(w.LeaveAccount(w.t.Context(), w.gil, w.agency, w.con)) }, command},
 		{"expire", func(w *world) *world { w.pending().advance(lifetime); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"expire what has time", (*world).pending, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, check},
-		{"expire nothing", fresh, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))) }, check},
+		{"expire nothing", fresh, func(w *world) error {
+			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+		}, check},
 
 		{"request by email", fresh, func(w *world) error { return second(w.ask(w.ann)) }, command},
 		{"resend by email", func(w *world) *world { w.mailed().advance(day); return w }, func(w *world) error {
@@ -320,24 +322,26 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 		{"close", fresh, func(w *world) error { return w.close(as(w.ann), w.client) }, command},
 		{"close as", fresh, func(w *world) error { return w.close(as(w.gil, w.agency), w.owned) }, command},
 		{"hub off", func(w *world) *world {
-			must[service.AccountView](w.t)(w.SwitchHubOn(w.t.Context(), w.ann, w.client))
+			must[service.AccountView](w.t)(w.SwitchAgencyOn(w.t.Context(), w.ann, w.client))
 			return w
-		}, func(w *world) error { return second(w.SwitchHubOff(w.t.Context(), w.ann, w.client)) }, command},
+		}, func(w *world) error { return second(w.SwitchAgencyOff(w.t.Context(), w.ann, w.client)) }, command},
 		{"remind", func(w *world) *world { w.pending().advance(11 * day); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"warn", func(w *world) *world { w.connected().ends(10 * day); w.advance(3 * day); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"lapse", func(w *world) *world { w.connected().ends(day); w.advance(day); return w }, func(w *world) error {
-			return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
 		}, command},
 		{"collect", func(w *world) *world {
 			must[agency.Profile](w.t)(w.connected().revoke())
 			w.advance(90 * day)
 			w.collected = true
 			return w
-		}, func(w *world) error { return second(w.TickProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))) }, command},
+		}, func(w *world) error {
+			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+		}, command},
 		// The exceptions: an erasing begins by looking for what would stop it.
 		{"erase me", fresh, func(w *world) error { return w.EraseMe(w.t.Context(), w.mem) }, calls{"Query": 1, "BatchGetItem": 1, "TransactWriteItems": 1}},
 		{"erase me, an owner", func(w *world) *world { w.let(w.ann, w.client, w.bob, agency.Owner); return w }, func(w *world) error {
@@ -350,11 +354,11 @@ func TestACommandIsOneReadAndOneWrite(t *testing.T) {
 			return w
 		}, func(w *world) error { return w.EraseMe(w.t.Context(), w.mem) }, calls{"Query": 1, "BatchGetItem": 1}},
 
-		{"see a request", (*world).pending, func(w *world) error { return second(w.SeeRequest(w.t.Context(), w.ann, w.con)) }, check},
-		{"see a request by email", (*world).mailed, func(w *world) error { return second(w.SeeRequest(w.t.Context(), w.ann, w.byMail(w.ann))) }, check},
-		{"see an account", fresh, func(w *world) error { return second(w.SeeAccount(w.t.Context(), as(w.mem), w.client)) }, check},
-		{"see an account as", fresh, func(w *world) error { return second(w.SeeAccount(w.t.Context(), as(w.gem, w.agency), w.owned)) }, check},
-		{"see a connection", (*world).connected, func(w *world) error { return second(w.SeeConnection(w.t.Context(), w.gem, w.agency, w.con)) }, check},
+		{"see a request", (*world).pending, func(w *world) error { return second(w.GetRequest(w.t.Context(), w.ann, w.con)) }, check},
+		{"see a request by email", (*world).mailed, func(w *world) error { return second(w.GetRequest(w.t.Context(), w.ann, w.byMail(w.ann))) }, check},
+		{"see an account", fresh, func(w *world) error { return second(w.GetAccount(w.t.Context(), as(w.mem), w.client)) }, check},
+		{"see an account as", fresh, func(w *world) error { return second(w.GetAccount(w.t.Context(), as(w.gem, w.agency), w.owned)) }, check},
+		{"see a connection", (*world).connected, func(w *world) error { return second(w.GetConnection(w.t.Context(), w.gem, w.agency, w.con)) }, check},
 		{"access as", (*world).connected, func(w *world) error { return second(w.CheckAccess(w.t.Context(), as(w.gil, w.agency), w.client)) }, check},
 		{"access as, a stranger", fresh, func(w *world) error { return second(w.CheckAccess(w.t.Context(), as(w.eve, w.agency), w.client)) }, check},
 		{"access as, an unknown account", fresh, func(w *world) error {
@@ -391,7 +395,7 @@ func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 	before := testbed.Items(t, w.db, w.name)
 	for name, do := range map[string]func() error{
 		"open":   func() error { return second(w.OpenAccount(ctx, w.ann, key16(1), " Client ")) },
-		"hub on": func() error { return second(w.SwitchHubOn(ctx, w.gil, w.agency)) },
+		"hub on": func() error { return second(w.SwitchAgencyOn(ctx, w.gil, w.agency)) },
 		"rename": func() error { return second(w.RenameAccount(ctx, as(w.ann), w.client, "Client ")) },
 		"accept": func() error { return second(w.accept(w.bob, 1)) },
 		"restrict": func() error {
@@ -404,7 +408,7 @@ func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 			return second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.ann.ID()), service.MemberChange{Role: agency.Owner}))
 		},
 		"me":       func() error { return second(w.Me(ctx, w.ann)) },
-		"see":      func() error { return second(w.SeeAccount(ctx, as(w.ann), w.client)) },
+		"see":      func() error { return second(w.GetAccount(ctx, as(w.ann), w.client)) },
 		"team":     func() error { return second(w.Team(ctx, as(w.ann), w.client, service.Page{Limit: 10})) },
 		"activity": func() error { return second(w.AccountActivity(ctx, as(w.ann), w.client, service.Page{Limit: 10})) },
 		"clients": func() error {
@@ -453,7 +457,7 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 	if got := w.access(as(eve), w.client); !got.Allowed || bound().Subject != "" {
 		t.Errorf("the access check bound it, or refused: %+v", got)
 	}
-	must[service.AccountView](t)(w.SeeAccount(ctx, as(eve), w.client))
+	must[service.AccountView](t)(w.GetAccount(ctx, as(eve), w.client))
 	if p := bound(); p.Subject != eve.Subject || p.Issuer != eve.Issuer {
 		t.Errorf("not bound: %+v", p)
 	}
@@ -499,8 +503,8 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 	}
 	// In the hat of an agency it is the profile in the agency that is bound.
 	w.let(w.gil, w.agency, eve, agency.Admin)
-	must[service.AccountView](t)(w.SeeAccount(ctx, as(eve, w.agency), w.owned))
-	if _, err := w.SeeAccount(ctx, as(another, w.agency), w.owned); agency.CodeOf(err) != agency.IdentityChanged {
+	must[service.AccountView](t)(w.GetAccount(ctx, as(eve, w.agency), w.owned))
+	if _, err := w.GetAccount(ctx, as(another, w.agency), w.owned); agency.CodeOf(err) != agency.IdentityChanged {
 		t.Errorf("%v", err)
 	}
 	w.audit(t)
@@ -571,7 +575,7 @@ func TestListsLeaveOutWhatTheClockHasEnded(t *testing.T) {
 	w.advance(time.Millisecond)
 	diff(t, "pending, past its time", 0, count(agency.Pending))
 	for range 2 {
-		must[service.Ticked](t)(w.TickProfile(ctx, agency.AgencyAt(w.client, w.agency)))
+		must[service.Outcome](t)(w.SweepProfile(ctx, agency.AgencyAt(w.client, w.agency)))
 	}
 	diff(t, "expired", 1, count(agency.Expired))
 	diff(t, "in any state", 2, count(""))
@@ -606,7 +610,7 @@ func TestAnAgencySeesItsOwnLines(t *testing.T) {
 // A caller's own account, with its own hat on.
 func TestAnAgencyIsNoClientOfItself(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.SeeAccount(t.Context(), as(w.gil, w.agency), w.agency); agency.CodeOf(err) != agency.NotFound {
+	if _, err := w.GetAccount(t.Context(), as(w.gil, w.agency), w.agency); agency.CodeOf(err) != agency.NotFound {
 		t.Errorf("%v", err)
 	}
 	if _, err := w.Team(t.Context(), as(w.gil, w.agency), w.agency, service.Page{Limit: 10}); agency.CodeOf(err) != agency.NotFound {

@@ -36,7 +36,7 @@ func TestStaffReachClientsThroughTheAgency(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: w.client, Areas: tt.granted}))
+			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: w.client, Areas: tt.granted}))
 			must[agency.Profile](t)(w.accept(w.ann, 1))
 			for _, who := range []agency.Actor{w.gil, w.gus} {
 				diff(t, "as", tt.owner, w.access(as(who, w.agency), w.client).Areas)
@@ -47,12 +47,12 @@ func TestStaffReachClientsThroughTheAgency(t *testing.T) {
 			diff(t, "a member, without as", tt.member, w.access(as(w.gem), w.client).Areas)
 			diff(t, "a member, owned", tt.ownedToMembers, w.access(as(w.gem, w.agency), w.owned).Areas)
 			// What a member may do besides.
-			diff(t, "seen", tt.member, must[service.AccountView](t)(w.SeeAccount(ctx, as(w.gem, w.agency), w.client)).Access.Areas)
+			diff(t, "seen", tt.member, must[service.AccountView](t)(w.GetAccount(ctx, as(w.gem, w.agency), w.client)).Access.Areas)
 			for name, err := range map[string]error{
 				"team":               second(w.Team(ctx, as(w.gem, w.agency), w.client, service.Page{Limit: 1})),
 				"activity":           second(w.AccountActivity(ctx, as(w.gem, w.agency), w.client, service.Page{Limit: 1})),
 				"rename":             second(w.RenameAccount(ctx, as(w.gem, w.agency), w.owned, "Mine")),
-				"request":            second(w.RequestConnection(ctx, w.gem, w.agency, service.Ask{OwnerEmail: "x@x.test", Areas: viewPages})),
+				"request":            second(w.RequestConnection(ctx, w.gem, w.agency, service.ConnectionRequest{OwnerEmail: "x@x.test", Areas: viewPages})),
 				"leave":              second(w.LeaveAccount(ctx, w.gem, w.agency, w.con)),
 				"close":              second(w.CloseAccount(ctx, as(w.gem, w.agency), w.owned)),
 				"close, by an admin": second(w.CloseAccount(ctx, as(w.gus, w.agency), w.owned)),
@@ -105,7 +105,7 @@ func TestAssignedClients(t *testing.T) {
 			}
 		}
 		for _, id := range []agency.ConnectionID{w.con, w.ownCon, vCon, w.byMail(w.eve), w.byMail(w.mem), agency.NewConnectionID(agency.Party(moved), w.agency)} {
-			_, err := w.SeeConnection(ctx, who, w.agency, id)
+			_, err := w.GetConnection(ctx, who, w.agency, id)
 			if err == nil {
 				s.Details = append(s.Details, id)
 			} else if agency.CodeOf(err) != agency.NotFound {
@@ -115,7 +115,7 @@ func TestAssignedClients(t *testing.T) {
 		for _, id := range []agency.AccountID{w.client, w.owned, moved, foreign, unknown, v.client} {
 			got, alone := w.access(as(who, w.agency), id), w.access(as(who), id)
 			diff(t, "with and without as", got, alone)
-			_, err := w.SeeAccount(ctx, as(who, w.agency), id)
+			_, err := w.GetAccount(ctx, as(who, w.agency), id)
 			if (err == nil) != got.Allowed || err != nil && agency.CodeOf(err) != agency.NotFound {
 				t.Errorf("%s: %+v, %v", id, got, err)
 			}
@@ -171,11 +171,11 @@ func TestAssignedClientsAreListedAsOthers(t *testing.T) {
 		id := w.opened(w.ann, 100+n, fmt.Sprintf("%s %02d", []string{"Alpha", "Beta", "GAMMA"}[n%3], n))
 		assigned = append(assigned, id)
 		if n < 9 {
-			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: id, Areas: viewPages}))
+			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: id, Areas: viewPages}))
 		}
 		if n < 6 {
 			until := noon.Add(10 * day)
-			must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.ann), id, w.agency, service.Acceptance{Request: 1, Until: &until}))
+			must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.ann), id, w.agency, service.Grant{Request: 1, Until: &until}))
 		}
 	}
 	w.limit(w.gem, assigned...)
@@ -270,7 +270,7 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 			}
 		}
 		for name, err := range map[string]error{
-			"see":      second(w.SeeAccount(ctx, as(w.gil, w.agency), w.client)),
+			"see":      second(w.GetAccount(ctx, as(w.gil, w.agency), w.client)),
 			"team":     second(w.Team(ctx, as(w.gil, w.agency), w.client, service.Page{Limit: 5})),
 			"activity": second(w.AccountActivity(ctx, as(w.gil, w.agency), w.client, service.Page{Limit: 5})),
 		} {
@@ -313,10 +313,10 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 func TestEndDates(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: w.client, Areas: viewPages}))
+	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
 	until, past, never := noon.Add(20*day), noon, time.Time{}
 	accept := func(areas agency.Areas, until *time.Time) error {
-		return second(w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Acceptance{Request: 1, Areas: areas, Until: until}))
+		return second(w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Grant{Request: 1, Areas: areas, Until: until}))
 	}
 	before := testbed.Items(t, w.db, w.name)
 	for name, err := range map[string]error{"more": accept(editPages, nil), "other areas": accept(agency.Areas{"mail": agency.View}, nil), "none": accept(agency.Areas{"pages": agency.None}, nil), "passed": accept(nil, &past)} {
@@ -349,20 +349,20 @@ func TestEndDates(t *testing.T) {
 
 	// The clock warns 7 days and 1 day ahead, and ends it; late, it does one thing
 	// at a time.
-	step := func(at time.Duration, want service.Ticked, event string) {
+	step := func(at time.Duration, want service.Outcome, event string) {
 		t.Helper()
 		was := len(w.events(w.client))
 		w.mu.Lock()
 		w.now = noon.Add(at)
 		w.mu.Unlock()
 		w.TakeCalls()
-		got := must[service.Ticked](t)(w.TickProfile(ctx, key))
+		got := must[service.Outcome](t)(w.SweepProfile(ctx, key))
 		calls := w.TakeCalls()
 		if got != want {
 			t.Errorf("after %s: %q, want %q", at, got, want)
 		}
 		happened := w.events(w.client)[was:]
-		if want == service.Idle {
+		if want == service.OutcomeNone {
 			diff(t, "calls", map[string]int{"BatchGetItem": 1}, calls)
 			diff(t, "events", 0, len(happened))
 			return
@@ -372,21 +372,21 @@ func TestEndDates(t *testing.T) {
 			diff(t, "events", []string{event}, happened)
 		}
 	}
-	step(13*day-time.Millisecond, service.Idle, "")
-	step(13*day, service.DidRemind, "connection.lapse_ahead")
-	step(13*day, service.Idle, "")
-	step(19*day+time.Hour, service.DidRemind, "connection.lapse_ahead")
-	step(19*day+time.Hour, service.Idle, "")
-	step(21*day, service.DidLapse, "connection.lapsed")
-	step(21*day, service.Idle, "")
+	step(13*day-time.Millisecond, service.OutcomeNone, "")
+	step(13*day, service.OutcomeReminded, "connection.lapse_ahead")
+	step(13*day, service.OutcomeNone, "")
+	step(19*day+time.Hour, service.OutcomeReminded, "connection.lapse_ahead")
+	step(19*day+time.Hour, service.OutcomeNone, "")
+	step(21*day, service.OutcomeLapsed, "connection.lapsed")
+	step(21*day, service.OutcomeNone, "")
 	diff(t, "counts", service.Counts{Owned: 1}, w.counts())
 	w.audit(t)
 	// What ended is seen by both for 90 days from its end, and is gone then.
-	step(110*day-time.Millisecond, service.Idle, "")
-	must[agency.Profile](t)(w.SeeConnection(ctx, w.gil, w.agency, w.con))
-	step(110*day, service.DidCollect, "")
-	step(110*day, service.Idle, "")
-	if _, err := w.SeeConnection(ctx, w.gil, w.agency, w.con); agency.CodeOf(err) != agency.NotFound {
+	step(110*day-time.Millisecond, service.OutcomeNone, "")
+	must[agency.Profile](t)(w.GetConnection(ctx, w.gil, w.agency, w.con))
+	step(110*day, service.OutcomeCollected, "")
+	step(110*day, service.OutcomeNone, "")
+	if _, err := w.GetConnection(ctx, w.gil, w.agency, w.con); agency.CodeOf(err) != agency.NotFound {
 		t.Error(err)
 	}
 	w.collected = true
@@ -402,15 +402,15 @@ func TestTheClockDoesThingsOnce(t *testing.T) {
 	key := agency.AgencyAt(w.client, w.agency)
 	for _, at := range []struct {
 		ahead time.Duration
-		did   service.Ticked
+		did   service.Outcome
 		event string
-	}{{11 * day, service.DidRemind, "connection.reminded"}, {3 * day, service.DidExpire, "connection.expired"}} {
+	}{{11 * day, service.OutcomeReminded, "connection.reminded"}, {3 * day, service.OutcomeExpired, "connection.expired"}} {
 		w.advance(at.ahead)
-		did := make(chan service.Ticked, 4)
+		did := make(chan service.Outcome, 4)
 		w.AfterBatch = meet(cap(did))
 		for range cap(did) {
 			go func() {
-				done, err := w.TickProfile(t.Context(), key)
+				done, err := w.SweepProfile(t.Context(), key)
 				if err != nil {
 					t.Error(err)
 				}

@@ -101,7 +101,7 @@ type Changes struct {
 }
 
 // Empty tells whether there is nothing to write.
-func (c Changes) Empty() bool {
+func (c Changes) IsEmpty() bool {
 	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Pairs)+len(c.Counts)+
 		len(c.GoneProfiles)+len(c.GoneAccounts)+len(c.GonePeople)+len(c.GonePairs) == 0
 }
@@ -128,9 +128,9 @@ type CountChange struct {
 	Month time.Time
 	// Happened counts the events of the month by type.
 	Happened map[agency.EventType]int
-	// PendingMost, when not 0, is what the agency's pending requests must not
+	// MaxPending, when not 0, is what the agency's pending requests must not
 	// exceed after this change; otherwise Save answers ErrTooManyOpen.
-	PendingMost int
+	MaxPending int
 	// Day is the UTC day whose count of new requests moves by Requests; it must
 	// be below DayBelow before, when that is not 0, else ErrTooManyToday.
 	Day      time.Time
@@ -163,9 +163,9 @@ type ClientFilter struct {
 }
 
 // holds tells whether a client belongs in the list, by the clock.
-func (f ClientFilter) holds(p agency.Profile, now time.Time) bool {
+func (f ClientFilter) matches(p agency.Profile, now time.Time) bool {
 	status := p.StatusAt(now)
-	return (f.Status == "" || status == f.Status) && (!f.Ended || status.Over()) && (f.Ownership == "" || p.Ownership == f.Ownership)
+	return (f.Status == "" || status == f.Status) && (!f.Ended || status.IsEnded()) && (f.Ownership == "" || p.Ownership == f.Ownership)
 }
 
 // Page asks for part of a list: at most Limit items, from where Cursor says.
@@ -182,7 +182,7 @@ type List[T any] struct {
 }
 
 // and joins what two parts of a decision need; nothing is wanted twice.
-func (w Want) and(other Want) Want {
+func (w Want) plus(other Want) Want {
 	return Want{
 		Accounts: union(w.Accounts, other.Accounts),
 		Profiles: union(w.Profiles, other.Profiles),
@@ -191,26 +191,26 @@ func (w Want) and(other Want) Want {
 	}
 }
 
-// wellFormed tells whether every id is of its form. One that is not names
+// isWellFormed tells whether every id is of its form. One that is not names
 // nothing, and must not reach the store's keys.
-func (w Want) wellFormed() bool {
+func (w Want) isWellFormed() bool {
 	for _, a := range w.Accounts {
-		if !a.Valid() {
+		if !a.IsValid() {
 			return false
 		}
 	}
 	for _, p := range w.Profiles {
-		if !p.Addressee.Valid() || !p.Member.Valid() {
+		if !p.Addressee.IsValid() || !p.Member.IsValid() {
 			return false
 		}
 	}
 	for _, p := range w.People {
-		if !p.Valid() {
+		if !p.IsValid() {
 			return false
 		}
 	}
 	for _, p := range w.Pairs {
-		if !p.Addressee.Valid() || !p.Agency.Valid() {
+		if !p.Addressee.IsValid() || !p.Agency.IsValid() {
 			return false
 		}
 	}

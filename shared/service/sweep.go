@@ -7,31 +7,31 @@ import (
 )
 
 // Ticked is what Tick did.
-type Ticked string
+type Outcome string
 
 // What Tick can do. Idle is nothing: it was not due, or somebody else did it.
 const (
-	Idle       Ticked = ""
-	DidExpire  Ticked = "expired"
-	DidLapse   Ticked = "lapsed"
-	DidRemind  Ticked = "reminded"
-	DidEnd     Ticked = "ended"
-	DidErase   Ticked = "erased"
-	DidCollect Ticked = "collected"
-	DidFreeze  Ticked = "frozen"
+	OutcomeNone      Outcome = ""
+	OutcomeExpired   Outcome = "expired"
+	OutcomeLapsed    Outcome = "lapsed"
+	OutcomeReminded  Outcome = "reminded"
+	OutcomeEnded     Outcome = "ended"
+	OutcomeErased    Outcome = "erased"
+	OutcomeCollected Outcome = "collected"
+	OutcomeFrozen    Outcome = "frozen"
 )
 
-// TickProfile does what the clock asks for at one profile: it records that a
+// SweepProfile does what the clock asks for at one profile: it records that a
 // request has expired or an end date has lapsed, reminds of either, or collects
 // what ended long ago. Done twice it changes nothing more.
-func (h *Hub) TickProfile(ctx context.Context, key agency.ProfileKey) (Ticked, error) {
-	var done Ticked
+func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outcome, error) {
+	var done Outcome
 	want := Want{Profiles: []agency.ProfileKey{key}}
 	if of := key.Member.Account(); of != "" {
 		want.Pairs = []agency.PairKey{agency.PairKey{Addressee: key.Addressee, Agency: of}}
 	}
-	err := h.command(ctx, nil, want, func(d *decision) error {
-		done = Idle
+	err := s.command(ctx, nil, want, func(d *decision) error {
+		done = OutcomeNone
 		p := d.read.Profile(key)
 		if due := d.rules.Due(p); p.Version == 0 || due.IsZero() || d.now.Before(due) {
 			if p.Version > 0 && !due.Equal(p.DueAt) {
@@ -41,23 +41,23 @@ func (h *Hub) TickProfile(ctx context.Context, key agency.ProfileKey) (Ticked, e
 			}
 			return nil
 		}
-		if p.Status.Over() {
-			d.GoneProfiles, done = append(d.GoneProfiles, key), DidCollect
+		if p.Status.IsEnded() {
+			d.GoneProfiles, done = append(d.GoneProfiles, key), OutcomeCollected
 			if p.Kind() == agency.AgencyKind {
-				d.remember(p)
+				d.saveCounters(p)
 			}
 			return nil
 		}
 		step := agency.Step{Do: agency.Remind, By: agency.ClockSide}
 		switch status := p.StatusAt(d.now); {
 		case status == agency.Expired:
-			step.Do, done = agency.Expire, DidExpire
+			step.Do, done = agency.Expire, OutcomeExpired
 		case status == agency.Lapsed:
-			step.Do, done = agency.Lapse, DidLapse
+			step.Do, done = agency.Lapse, OutcomeLapsed
 		case status == agency.Active:
-			step.Do, done = agency.Warn, DidRemind
+			step.Do, done = agency.Warn, OutcomeReminded
 		default:
-			done = DidRemind
+			done = OutcomeReminded
 		}
 		_, err := d.apply(p, step)
 		return err
@@ -65,40 +65,40 @@ func (h *Hub) TickProfile(ctx context.Context, key agency.ProfileKey) (Ticked, e
 	return done, err
 }
 
-// TickAccount freezes an account's subscription when its cancelled period is
+// SweepAccount freezes an account's subscription when its cancelled period is
 // over, or goes on with what follows from its closing: it ends its members, a
 // page of them at a time, and takes its data away after the retention. Done twice
 // it changes nothing more.
-func (h *Hub) TickAccount(ctx context.Context, id agency.AccountID) (Ticked, error) {
-	read, err := h.Store.Load(ctx, Want{Accounts: []agency.AccountID{id}})
+func (s *Service) SweepAccount(ctx context.Context, id agency.AccountID) (Outcome, error) {
+	read, err := s.Store.Load(ctx, Want{Accounts: []agency.AccountID{id}})
 	if err != nil {
-		return Idle, err
+		return OutcomeNone, err
 	}
-	account, now := read.Account(id), h.Now()
+	account, now := read.Account(id), s.Now()
 	switch {
 	case account.DueAt.IsZero() || now.Before(account.DueAt):
-		return Idle, nil
+		return OutcomeNone, nil
 	case account.Closed.IsZero():
-		return h.freeze(ctx, id)
+		return s.freeze(ctx, id)
 	}
-	gone := !now.Before(account.Closed.Add(h.Rules.Retention))
+	gone := !now.Before(account.Closed.Add(s.Rules.Retention))
 	left := 0
 	for cursor := ""; left < pageSize; {
-		team, err := h.Store.Team(ctx, agency.Party(id), Page{Limit: pageSize, Cursor: cursor})
+		team, err := s.Store.Team(ctx, agency.Party(id), Page{Limit: pageSize, Cursor: cursor})
 		if err != nil {
-			return Idle, err
+			return OutcomeNone, err
 		}
 		for _, p := range team.Items {
-			if p.Status.Over() && !gone || left == pageSize {
+			if p.Status.IsEnded() && !gone || left == pageSize {
 				continue
 			}
-			if left++; p.Status.Over() {
-				err = h.collect(ctx, p.ProfileKey)
+			if left++; p.Status.IsEnded() {
+				err = s.collect(ctx, p.ProfileKey)
 			} else {
-				err = h.end(ctx, p.ProfileKey)
+				err = s.end(ctx, p.ProfileKey)
 			}
 			if err != nil {
-				return Idle, err
+				return OutcomeNone, err
 			}
 		}
 		if cursor = team.Next; cursor == "" {
@@ -108,26 +108,26 @@ func (h *Hub) TickAccount(ctx context.Context, id agency.AccountID) (Ticked, err
 	// There may be more; the due mark stays, and so does the next run's work.
 	switch {
 	case left > 0 && gone:
-		return DidCollect, nil
+		return OutcomeCollected, nil
 	case left > 0:
-		return DidEnd, nil
+		return OutcomeEnded, nil
 	case gone:
-		if some, err := h.collectPairs(ctx, id); some || err != nil {
-			return DidCollect, err
+		if some, err := s.collectPairs(ctx, id); some || err != nil {
+			return OutcomeCollected, err
 		}
 	}
-	done := Idle
-	err = h.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
+	done := OutcomeNone
+	err = s.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
 		account := d.read.Account(id)
 		switch {
 		case !account.Exists():
-			done = Idle
+			done = OutcomeNone
 		case gone:
-			d.GoneAccounts, done = append(d.GoneAccounts, id), DidCollect
+			d.GoneAccounts, done = append(d.GoneAccounts, id), OutcomeCollected
 		default:
 			account.Owners, account.DueAt = 0, account.Closed.Add(d.rules.Retention)
 			account.Version++
-			d.Accounts, done = append(d.Accounts, account), DidEnd
+			d.Accounts, done = append(d.Accounts, account), OutcomeEnded
 		}
 		return nil
 	})
@@ -136,8 +136,8 @@ func (h *Hub) TickAccount(ctx context.Context, id agency.AccountID) (Ticked, err
 
 // collectPairs takes a page of what a collected account held of agencies away. It
 // answers whether there was any.
-func (h *Hub) collectPairs(ctx context.Context, id agency.AccountID) (bool, error) {
-	pairs, err := h.Store.Pairs(ctx, agency.Party(id), Page{Limit: pageSize})
+func (s *Service) collectPairs(ctx context.Context, id agency.AccountID) (bool, error) {
+	pairs, err := s.Store.Pairs(ctx, agency.Party(id), Page{Limit: pageSize})
 	if err != nil || len(pairs.Items) == 0 {
 		return false, err
 	}
@@ -145,7 +145,7 @@ func (h *Hub) collectPairs(ctx context.Context, id agency.AccountID) (bool, erro
 	for _, p := range pairs.Items {
 		want.Pairs = append(want.Pairs, p.PairKey)
 	}
-	return true, h.command(ctx, nil, want, func(d *decision) error {
+	return true, s.command(ctx, nil, want, func(d *decision) error {
 		for _, key := range want.Pairs {
 			if d.read.Pair(key).Version > 0 {
 				d.GonePairs = append(d.GonePairs, key)
@@ -156,15 +156,15 @@ func (h *Hub) collectPairs(ctx context.Context, id agency.AccountID) (bool, erro
 }
 
 // end ends one profile because its account was closed.
-func (h *Hub) end(ctx context.Context, key agency.ProfileKey) error {
+func (s *Service) end(ctx context.Context, key agency.ProfileKey) error {
 	want := Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{key.Addressee.Account()}}
 	person := key.Member.Person()
 	if person != "" {
 		want.People = []agency.PersonID{person}
 	}
-	return h.command(ctx, nil, want, func(d *decision) error {
+	return s.command(ctx, nil, want, func(d *decision) error {
 		p := d.read.Profile(key)
-		if p.Version == 0 || p.Status.Over() {
+		if p.Version == 0 || p.Status.IsEnded() {
 			return nil
 		}
 		p, err := d.apply(p, agency.Step{Do: agency.End, By: agency.ClockSide})
@@ -176,9 +176,9 @@ func (h *Hub) end(ctx context.Context, key agency.ProfileKey) error {
 }
 
 // collect takes an ended profile away.
-func (h *Hub) collect(ctx context.Context, key agency.ProfileKey) error {
-	return h.command(ctx, nil, Want{Profiles: []agency.ProfileKey{key}}, func(d *decision) error {
-		if p := d.read.Profile(key); p.Status.Over() {
+func (s *Service) collect(ctx context.Context, key agency.ProfileKey) error {
+	return s.command(ctx, nil, Want{Profiles: []agency.ProfileKey{key}}, func(d *decision) error {
+		if p := d.read.Profile(key); p.Status.IsEnded() {
 			d.GoneProfiles = append(d.GoneProfiles, key)
 		}
 		return nil
@@ -186,13 +186,13 @@ func (h *Hub) collect(ctx context.Context, key agency.ProfileKey) error {
 }
 
 // freeze is the clock's part: it records that a cancelled period is over.
-func (h *Hub) freeze(ctx context.Context, id agency.AccountID) (Ticked, error) {
-	done := Idle
-	err := h.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
-		done = Idle
-		if account := d.read.Account(id); account.Open() {
+func (s *Service) freeze(ctx context.Context, id agency.AccountID) (Outcome, error) {
+	done := OutcomeNone
+	err := s.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
+		done = OutcomeNone
+		if account := d.read.Account(id); account.IsOpen() {
 			if d.freezeOverdue(&account); len(d.Accounts) > 0 {
-				done = DidFreeze
+				done = OutcomeFrozen
 			}
 		}
 		return nil

@@ -11,36 +11,36 @@ import (
 // Team lists the Team Members of an account, agencies first: all of them to its
 // owners and admins, and to a connected agency its own profile alone. Errors:
 // Invalid (cursor), IdentityChanged, NotFound, Forbidden.
-func (h *Hub) Team(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Profile], error) {
-	only, err := h.seeLines(ctx, caller, agency.SeeTeam, id)
+func (s *Service) Team(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Profile], error) {
+	only, err := s.authorizeList(ctx, caller, agency.ViewTeam, id)
 	if err != nil {
 		return List[agency.Profile]{}, err
 	}
 	if only == "" {
-		list, err := h.Store.Team(ctx, agency.Party(id), page)
-		list.Items = slices.DeleteFunc(list.Items, agency.Profile.Hidden)
+		list, err := s.Store.Team(ctx, agency.Party(id), page)
+		list.Items = slices.DeleteFunc(list.Items, agency.Profile.IsHidden)
 		return list, err
 	}
-	read, err := h.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{agency.AgencyAt(id, only)}})
+	read, err := s.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{agency.AgencyAt(id, only)}})
 	if err != nil {
 		return List[agency.Profile]{}, err
 	}
 	return List[agency.Profile]{Items: []agency.Profile{read.Profile(agency.AgencyAt(id, only))}}, nil
 }
 
-// SeeMember answers one member of an account, in whatever state, to whoever sees
+// GetMember answers one member of an account, in whatever state, to whoever sees
 // them in its team. Errors: IdentityChanged, NotFound, Forbidden.
-func (h *Hub) SeeMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party) (agency.Profile, error) {
+func (s *Service) GetMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party) (agency.Profile, error) {
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
 	var p agency.Profile
-	err := h.command(ctx, &caller, wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
-		s, err := d.stand(id)
+	err := s.command(ctx, &caller, wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
+		auth, err := d.locate(id)
 		if err != nil {
 			return err
 		}
 		p = d.profile(key)
-		theirs := s.may(agency.SeeTeam) != agency.OwnLines || member == agency.Party(caller.As)
-		return s.mayOn(agency.SeeTeam, p.Version > 0 && !p.Hidden() && theirs)
+		theirs := auth.permission(agency.ViewTeam) != agency.OwnLines || member == agency.Party(caller.As)
+		return auth.authorizeMember(agency.ViewTeam, p.Version > 0 && !p.IsHidden() && theirs)
 	})
 	if err != nil {
 		return agency.Profile{}, err
@@ -61,37 +61,37 @@ type Invitation struct {
 // and areas of this invitation, and may sign in anew; added tells them apart.
 // Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner, Conflict (who
 // is being erased can't be an owner).
-func (h *Hub) InvitePerson(ctx context.Context, caller agency.Caller, id agency.AccountID, in Invitation) (p agency.Profile, added bool, err error) {
+func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id agency.AccountID, in Invitation) (p agency.Profile, added bool, err error) {
 	email, err := agency.ParseEmail("body.email", in.Email)
 	if err != nil {
 		return agency.Profile{}, false, err
 	}
-	areas, err := h.Rules.ParseRole(in.Role, in.Areas, true)
+	areas, err := s.Rules.ParseRole(in.Role, in.Areas, true)
 	if err != nil {
 		return agency.Profile{}, false, err
 	}
 	person := agency.NewPersonID(email)
-	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
-	err = h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.standAs(agency.ManagePersons, id)
+	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
+	err = s.command(ctx, &caller, want, func(d *decision) error {
+		auth, err := d.authorize(agency.ManagePersons, id)
 		if err != nil {
 			return err
 		}
-		if s.account.Ownership == agency.AgencyOwned && in.Role != agency.Member {
+		if auth.account.Ownership == agency.AgencyOwned && in.Role != agency.Member {
 			return agency.InvalidField("body.role", "In an account that an agency owns, every person is a member.")
 		}
-		if err := s.mayTouch(d.profile(agency.PersonAt(id, person)), in.Role); err != nil {
+		if err := auth.canEditOwner(d.profile(agency.PersonAt(id, person)), in.Role); err != nil {
 			return err
 		}
-		p, added, err = d.invite(s.account, email, in.Role, areas)
+		p, added, err = d.invite(auth.account, email, in.Role, areas)
 		return err
 	})
 	return p, added, err
 }
 
-// mayTouch holds an admin back from what is an owner's, and from making one.
-func (s standing) mayTouch(target agency.Profile, role agency.Role) error {
-	if s.may(agency.ManagePersons) == agency.NotOwners && (target.Status == agency.Active && target.Role == agency.Owner || role == agency.Owner) {
+// canEditOwner holds an admin back from what is an owner's, and from making one.
+func (auth authority) canEditOwner(target agency.Profile, role agency.Role) error {
+	if auth.permission(agency.ManagePersons) == agency.NotOwners && (target.Status == agency.Active && target.Role == agency.Owner || role == agency.Owner) {
 		return agency.Refuse(agency.Forbidden, "Only an owner can make, change or remove an owner.")
 	}
 	return nil
@@ -100,7 +100,7 @@ func (s standing) mayTouch(target agency.Profile, role agency.Role) error {
 // invite lets a person in; added tells whether they were not in before.
 func (d *decision) invite(account agency.Account, email string, role agency.Role, areas agency.Areas) (p agency.Profile, added bool, err error) {
 	was := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(email)))
-	if err := d.mayOwn(was, role); err != nil {
+	if err := d.canBeOwner(was, role); err != nil {
 		return was, false, err
 	}
 	p = was
@@ -115,8 +115,8 @@ func (d *decision) invite(account agency.Account, email string, role agency.Role
 	return p, was.Status != agency.Active, d.countOwners(account, was, p)
 }
 
-// mayOwn holds an account back from who is being erased: they could not keep it.
-func (d *decision) mayOwn(p agency.Profile, role agency.Role) error {
+// canBeOwner holds an account back from who is being erased: they could not keep it.
+func (d *decision) canBeOwner(p agency.Profile, role agency.Role) error {
 	if role == agency.Owner && !d.read.Person(p.Member.Person()).Erasing.IsZero() {
 		return errBeingErased()
 	}
@@ -142,14 +142,14 @@ const MaxAssigned = 90
 // an agency.
 // Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
 // NotActive, LastOwner, Conflict (as InvitePerson's).
-func (h *Hub) ChangeMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party, in MemberChange) (agency.Profile, error) {
+func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party, in MemberChange) (agency.Profile, error) {
 	if in.Role == "" && in.Areas == nil && in.Until == nil && in.Clients == nil {
 		return agency.Profile{}, agency.InvalidField("body", "Say what to change.")
 	}
 	if member.Account() != "" {
-		return h.restrict(ctx, caller, id, member.Account(), in)
+		return s.restrict(ctx, caller, id, member.Account(), in)
 	}
-	areas, err := h.Rules.ParseRole(in.Role, in.Areas, false)
+	areas, err := s.Rules.ParseRole(in.Role, in.Areas, false)
 	if err != nil {
 		return agency.Profile{}, err
 	}
@@ -157,18 +157,18 @@ func (h *Hub) ChangeMember(ctx context.Context, caller agency.Caller, id agency.
 		return agency.Profile{}, err
 	}
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
-	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{key}})
+	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}})
 	if in.Role == agency.Owner {
-		want = want.and(Want{People: []agency.PersonID{agency.PersonID(member)}})
+		want = want.plus(Want{People: []agency.PersonID{agency.PersonID(member)}})
 	}
 	var p agency.Profile
-	err = h.command(ctx, &caller, want, func(d *decision) error {
-		s, err := d.stand(id)
+	err = s.command(ctx, &caller, want, func(d *decision) error {
+		auth, err := d.locate(id)
 		if err != nil {
 			return err
 		}
 		was := d.profile(key)
-		if err := s.mayOn(agency.ManagePersons, was.Version > 0); err != nil {
+		if err := auth.authorizeMember(agency.ManagePersons, was.Version > 0); err != nil {
 			return err
 		}
 		role := in.Role
@@ -176,23 +176,23 @@ func (h *Hub) ChangeMember(ctx context.Context, caller agency.Caller, id agency.
 			role = was.Role
 		}
 		switch {
-		case s.account.Ownership == agency.AgencyOwned && role != agency.Member:
+		case auth.account.Ownership == agency.AgencyOwned && role != agency.Member:
 			return agency.InvalidField("body.role", "In an account that an agency owns, every person is a member.")
 		case role != agency.Member && in.Areas != nil:
 			return agency.InvalidField("body.areas", "Owners and admins have every area. Leave the areas out.")
-		case in.Clients != nil && *in.Clients != nil && (role != agency.Member || s.account.Ownership == agency.AgencyOwned):
+		case in.Clients != nil && *in.Clients != nil && (role != agency.Member || auth.account.Ownership == agency.AgencyOwned):
 			return agency.InvalidField("body.clients", "Only a member of an agency can be limited to some of its clients.")
 		}
-		if err := s.mayTouch(was, role); err != nil {
+		if err := auth.canEditOwner(was, role); err != nil {
 			return err
 		}
-		if err := d.mayOwn(was, in.Role); err != nil {
+		if err := d.canBeOwner(was, in.Role); err != nil {
 			return err
 		}
 		if p, err = d.apply(was, agency.Step{Do: agency.Change, By: agency.AccountSide, Role: in.Role, Areas: areas, Clients: in.Clients}); err != nil {
 			return err
 		}
-		return d.countOwners(s.account, was, p)
+		return d.countOwners(auth.account, was, p)
 	})
 	return p, err
 }
@@ -209,14 +209,14 @@ func (in MemberChange) readPerson() error {
 		return agency.InvalidField("body.clients", "A member can be limited to at most %d clients.", MaxAssigned)
 	}
 	for _, id := range *in.Clients {
-		if !id.Valid() {
+		if !id.IsValid() {
 			return agency.InvalidField("body.clients", "One of the clients is no account id.")
 		}
 	}
 	return nil
 }
 
-func (h *Hub) restrict(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in MemberChange) (agency.Profile, error) {
+func (s *Service) restrict(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in MemberChange) (agency.Profile, error) {
 	if in.Role != "" {
 		return agency.Profile{}, agency.InvalidField("body.role", "An agency has no role. Give it areas.")
 	}
@@ -225,42 +225,42 @@ func (h *Hub) restrict(ctx context.Context, caller agency.Caller, id, agencyID a
 	}
 	step := agency.Step{Do: agency.Restrict, By: agency.AccountSide, Until: in.Until}
 	if in.Until != nil && !in.Until.IsZero() {
-		until, err := agency.ParseUntil(in.Until, h.Now())
+		until, err := agency.ParseUntil(in.Until, s.Now())
 		if err != nil {
 			return agency.Profile{}, err
 		}
 		step.Until = until
 	}
 	if in.Areas != nil {
-		areas, err := h.Rules.ParseAreas("body.areas", in.Areas)
+		areas, err := s.Rules.ParseAreas("body.areas", in.Areas)
 		if err != nil {
 			return agency.Profile{}, err
 		}
 		step.Areas = areas
 	}
-	return h.decide(ctx, caller, id, agencyID, step, false)
+	return s.decideConnection(ctx, caller, id, agencyID, step, false)
 }
 
 // RemoveMember takes a member's access away: it revokes an agency's, and with
 // block holds it off for good, removes a person, or lets the actor leave. Errors:
 // Invalid (blocking a person), IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden, NotActive, LastOwner.
-func (h *Hub) RemoveMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party, block bool) (agency.Profile, error) {
+func (s *Service) RemoveMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party, block bool) (agency.Profile, error) {
 	if agencyID := member.Account(); agencyID != "" {
-		return h.decide(ctx, caller, id, agencyID, agency.Step{Do: agency.Revoke, By: agency.AccountSide}, block)
+		return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Revoke, By: agency.AccountSide}, block)
 	}
 	if block {
 		return agency.Profile{}, agency.InvalidField("query.block", "Only an agency can be blocked.")
 	}
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
 	self := caller.As == "" && member == agency.Party(caller.ID())
-	want := wantStanding(caller, id).and(Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{agency.PersonID(member)}})
+	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{agency.PersonID(member)}})
 	var p agency.Profile
-	err := h.command(ctx, &caller, want, func(d *decision) error {
+	err := s.command(ctx, &caller, want, func(d *decision) error {
 		if p = d.profile(key); self && p.Status == agency.Left && !p.IsBoundToAnother(caller.Actor) {
 			return nil
 		}
-		s, err := d.stand(id)
+		auth, err := d.locate(id)
 		if err != nil {
 			return err
 		}
@@ -268,10 +268,10 @@ func (h *Hub) RemoveMember(ctx context.Context, caller agency.Caller, id agency.
 		step := agency.Step{Do: agency.Leave, By: agency.SelfSide}
 		if !self {
 			step = agency.Step{Do: agency.Remove, By: agency.AccountSide}
-			if err := s.mayOn(agency.ManagePersons, was.Version > 0); err != nil {
+			if err := auth.authorizeMember(agency.ManagePersons, was.Version > 0); err != nil {
 				return err
 			}
-			if err := s.mayTouch(was, ""); err != nil {
+			if err := auth.canEditOwner(was, ""); err != nil {
 				return err
 			}
 		}
@@ -281,7 +281,7 @@ func (h *Hub) RemoveMember(ctx context.Context, caller agency.Caller, id agency.
 		if p.Version != was.Version {
 			d.join(p)
 		}
-		return d.countOwners(s.account, was, p)
+		return d.countOwners(auth.account, was, p)
 	})
 	return p, err
 }

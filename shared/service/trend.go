@@ -29,20 +29,20 @@ type TrendMonth struct {
 // Trend tells how the agency's clients came and went in the last TrendMonths.
 // Staff who are limited to some clients see none of it. Errors: IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
-func (h *Hub) Trend(ctx context.Context, actor agency.Actor, agencyID agency.AccountID) (Trend, error) {
+func (s *Service) Trend(ctx context.Context, actor agency.Actor, agencyID agency.AccountID) (Trend, error) {
 	caller := agency.Caller{Actor: actor}
 	var now time.Time
 	var me agency.Profile
-	err := h.command(ctx, &caller, wantStanding(caller, agencyID), func(d *decision) error {
+	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
 		now = d.now
-		s, err := d.standInAgency(agency.SeeClients, agencyID)
-		me = s.profile
+		auth, err := d.authorizeInAgency(agency.ViewClients, agencyID)
+		me = auth.profile
 		return err
 	})
 	if err != nil || me.Clients != nil {
 		return nil, err
 	}
-	present, months, err := h.Store.Months(ctx, agencyID, agency.StartOfMonth(now).AddDate(0, 1-TrendMonths, 0))
+	present, months, err := s.Store.Months(ctx, agencyID, agency.StartOfMonth(now).AddDate(0, 1-TrendMonths, 0))
 	if err != nil {
 		return nil, err
 	}

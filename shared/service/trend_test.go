@@ -20,11 +20,11 @@ func TestTrend(t *testing.T) {
 		asked++
 		owner := actor("owner" + string(rune('a'+asked)))
 		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, key16(1), "Client"))
-		return owner, must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: account.ID, Areas: editAll}))
+		return owner, must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: account.ID, Areas: editAll}))
 	}
 	accept := func(until *time.Time) (agency.Actor, agency.Profile) {
 		owner, p := ask()
-		return owner, must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), p.Account(), w.agency, service.Acceptance{Request: p.Request, Until: until}))
+		return owner, must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), p.Account(), w.agency, service.Grant{Request: p.Request, Until: until}))
 	}
 	next := func() {
 		w.mu.Lock()
@@ -54,15 +54,15 @@ func TestTrend(t *testing.T) {
 	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, withdrawn.ID()))
 	_, expiring := ask()
 	w.advance(20 * day)
-	must[service.Ticked](t)(w.TickProfile(ctx, lapsing.ProfileKey))
-	must[service.Ticked](t)(w.TickProfile(ctx, expiring.ProfileKey))
+	must[service.Outcome](t)(w.SweepProfile(ctx, lapsing.ProfileKey))
+	must[service.Outcome](t)(w.SweepProfile(ctx, expiring.ProfileKey))
 	next() // one comes and revokes in one month, one closes the account
 	revoker, revoked := accept(nil)
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(revoker), revoked.Account(), agency.Party(w.agency), false))
 	closer, closing := accept(nil)
 	next()
 	must[service.AccountView](t)(w.CloseAccount(ctx, as(closer), closing.Account()))
-	must[service.Ticked](t)(w.TickAccount(ctx, closing.Account()))
+	must[service.Outcome](t)(w.SweepAccount(ctx, closing.Account()))
 
 	got = see(w.gil)
 	at := func(i int) time.Time { return first.AddDate(0, i, 0) }
@@ -103,7 +103,7 @@ func TestTrendOfNothing(t *testing.T) {
 	h := newHub(t)
 	ann := actor("ann")
 	a := must[service.AccountView](t)(h.OpenAccount(t.Context(), ann, key16(1), "New"))
-	must[service.AccountView](t)(h.SwitchHubOn(t.Context(), ann, a.ID))
+	must[service.AccountView](t)(h.SwitchAgencyOn(t.Context(), ann, a.ID))
 	if got := must[service.Trend](t)(h.Trend(t.Context(), ann, a.ID)); got != nil {
 		t.Errorf("%+v", got)
 	}
@@ -134,11 +134,11 @@ func TestClientFilters(t *testing.T) {
 	for n := range 6 {
 		owner := actor("owner" + string(rune('a'+n)))
 		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, key16(1), "Client "+string(rune('A'+n))))
-		p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.Ask{Account: account.ID, Areas: editAll}))
+		p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: account.ID, Areas: editAll}))
 		assigned = append(assigned, account.ID)
 		switch n {
 		case 0, 1, 2:
-			must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), account.ID, w.agency, service.Acceptance{Request: p.Request}))
+			must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), account.ID, w.agency, service.Grant{Request: p.Request}))
 		case 3:
 			must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, p.ID()))
 		case 4:

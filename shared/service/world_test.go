@@ -42,7 +42,7 @@ const (
 // hub is the use cases on a real table, with a clock that stands still until it
 // is moved.
 type hub struct {
-	*service.Hub
+	*service.Service
 	*testbed.Faults
 	t     testing.TB
 	db    *dynamodb.Client
@@ -65,7 +65,7 @@ func newHub(t testing.TB) *hub {
 	h := &hub{Faults: &testbed.Faults{Client: db}, t: t, db: db, name: name, now: noon}
 	h.BeforeWrite = h.look
 	h.store = table.New(h.Faults, name)
-	h.Hub = &service.Hub{
+	h.Service = &service.Service{
 		Store: h.store,
 		Rules: agency.Rules{
 			Areas: []agency.Area{{ID: "pages", Name: "Pages"}, {ID: "mail", Name: "Mail"}},
@@ -209,7 +209,7 @@ func (h *hub) world(suffix string) *world {
 	client := must[service.AccountView](h.t)(h.OpenAccount(ctx, w.ann, key16(1), "Client"+suffix))
 	of := must[service.AccountView](h.t)(h.OpenAccount(ctx, w.gil, key16(1), "Agency"+suffix))
 	w.client, w.agency = client.ID, of.ID
-	must[service.AccountView](h.t)(h.SwitchHubOn(ctx, w.gil, w.agency))
+	must[service.AccountView](h.t)(h.SwitchAgencyOn(ctx, w.gil, w.agency))
 	w.let(w.ann, w.client, w.bob, agency.Admin)
 	w.let(w.ann, w.client, w.mem, agency.Member)
 	w.let(w.gil, w.agency, w.gus, agency.Admin)
@@ -240,11 +240,11 @@ func (w *world) let(by agency.Actor, in agency.AccountID, who agency.Actor, role
 // Short forms of what tests do most.
 
 func (w *world) request() (agency.Profile, error) {
-	return w.RequestConnection(w.t.Context(), w.gil, w.agency, service.Ask{Account: w.client, Areas: editAll, Message: "please"})
+	return w.RequestConnection(w.t.Context(), w.gil, w.agency, service.ConnectionRequest{Account: w.client, Areas: editAll, Message: "please"})
 }
 
 func (w *world) accept(by agency.Actor, number int) (agency.Profile, error) {
-	return w.AcceptRequest(w.t.Context(), as(by), w.client, w.agency, service.Acceptance{Request: number})
+	return w.AcceptRequest(w.t.Context(), as(by), w.client, w.agency, service.Grant{Request: number})
 }
 
 func (w *world) revoke() (agency.Profile, error) {

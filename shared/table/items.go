@@ -61,7 +61,7 @@ type accountItem struct {
 
 func fromAccount(a agency.Account) accountItem {
 	i := accountItem{
-		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, Hub: a.Hub, Owners: a.Owners,
+		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, Hub: a.AgencyOn, Owners: a.Owners,
 		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State, FreezesAt: stamp(a.Subscription.FreezesAt),
 		Unpaid: a.Subscription.Unpaid, ReportedAt: stamp(a.Subscription.ReportedAt),
 		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, Version: a.Version,
@@ -72,7 +72,7 @@ func fromAccount(a agency.Account) accountItem {
 
 func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 	a := agency.Account{
-		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, Hub: i.Hub, Owners: i.Owners,
+		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.Hub, Owners: i.Owners,
 		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState, Unpaid: i.Unpaid},
 		BodyHash:     i.BodyHash, Version: i.Version,
 	}
@@ -141,7 +141,7 @@ func fromProfile(p agency.Profile) profileItem {
 		i.MemberPK, i.MemberSK = formerPrefix+string(p.Member), memberSort(p)
 	}
 	i.due(p.DueAt)
-	if p.Status.Over() && !p.DueAt.IsZero() {
+	if p.Status.IsEnded() && !p.DueAt.IsZero() {
 		// What cleanup comes for then, DynamoDB collects where cleanup does not.
 		i.TTL = p.DueAt.Unix()
 	}

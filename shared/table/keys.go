@@ -89,7 +89,7 @@ func parsePairKey(pk, sk string) (agency.PairKey, error) {
 		return agency.PairKey{}, err
 	}
 	id, ok := strings.CutPrefix(sk, pairPrefix)
-	if !ok || !agency.AccountID(id).Valid() {
+	if !ok || !agency.AccountID(id).IsValid() {
 		return agency.PairKey{}, fmt.Errorf("table: no pair's sort key: %q", sk)
 	}
 	return agency.PairKey{Addressee: addressee, Agency: agency.AccountID(id)}, nil
@@ -112,11 +112,11 @@ func parseMonthSort(sk string) (time.Time, error) { return time.Parse(monthLayou
 
 func parsePartition(pk string) (agency.Party, error) {
 	id, ok := strings.CutPrefix(pk, accountPrefix)
-	if ok && agency.AccountID(id).Valid() {
+	if ok && agency.AccountID(id).IsValid() {
 		return agency.Party(id), nil
 	}
 	id, ok = strings.CutPrefix(pk, personPrefix)
-	if ok && agency.PersonID(id).Valid() {
+	if ok && agency.PersonID(id).IsValid() {
 		return agency.Party(id), nil
 	}
 	return "", fmt.Errorf("table: no addressee's partition: %q", pk)
@@ -130,7 +130,7 @@ func ParseEventKey(pk, sk string) (EventKey, error) {
 	}
 	ulid, ok := strings.CutPrefix(sk, eventPrefix)
 	id := agency.EventID(eventIDPrefix + ulid)
-	if !ok || !id.Valid() {
+	if !ok || !id.IsValid() {
 		return EventKey{}, fmt.Errorf("table: no event's sort key: %q", sk)
 	}
 	return EventKey{Addressee: addressee, ID: id}, nil
@@ -142,7 +142,7 @@ func parseProfileKey(pk, sk string) (agency.ProfileKey, error) {
 		return agency.ProfileKey{}, err
 	}
 	member, ok := strings.CutPrefix(sk, teamPrefix)
-	if !ok || !agency.Party(member).Valid() {
+	if !ok || !agency.Party(member).IsValid() {
 		return agency.ProfileKey{}, fmt.Errorf("table: no profile's sort key: %q", sk)
 	}
 	return agency.ProfileKey{Addressee: addressee, Member: agency.Party(member)}, nil

@@ -69,7 +69,7 @@ func FuzzProfileKey(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if k := profileKey(p); k.pk != pk || k.sk != sk || !p.Addressee.Valid() || !p.Member.Valid() {
+		if k := profileKey(p); k.pk != pk || k.sk != sk || !p.Addressee.IsValid() || !p.Member.IsValid() {
 			t.Errorf("%q %q is %v, whose key is %v", pk, sk, p, k)
 		}
 	})

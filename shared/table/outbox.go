@@ -36,9 +36,9 @@ func (t *Table) Event(ctx context.Context, k EventKey) (e agency.Event, found bo
 	return e, true, errors.Join(err1, err2)
 }
 
-// MarkTold notes that everyone has been told of an event, so that nothing wakes
+// MarkDone notes that everyone has been told of an event, so that nothing wakes
 // it any more. Done twice it changes nothing.
-func (t *Table) MarkTold(ctx context.Context, k EventKey) error {
+func (t *Table) MarkDone(ctx context.Context, k EventKey) error {
 	_, err := t.update(ctx, eventKey(k), "REMOVE #duePk, #dueSk, #wake", "attribute_exists(#duePk)", nil)
 	return err
 }
@@ -74,7 +74,7 @@ func (t *Table) update(ctx context.Context, k key, expression, condition string,
 func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput) error {
 	input.TableName = &t.name
 	input.ExpressionAttributeNames = names(aws.ToString(input.UpdateExpression) + " " + aws.ToString(input.ConditionExpression))
-	return patiently(ctx, func() error {
+	return retryConflicts(ctx, func() error {
 		_, err := t.db.UpdateItem(ctx, input)
 		if _, met := errors.AsType[*types.TransactionConflictException](err); met {
 			return fmt.Errorf("%w: %w", service.ErrConflict, err)
@@ -85,7 +85,7 @@ func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput)
 
 // patiently does something again, a few times, while it meets others at the same
 // items.
-func patiently(ctx context.Context, do func() error) error {
+func retryConflicts(ctx context.Context, do func() error) error {
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
 		err := do()
 		if !errors.Is(err, service.ErrConflict) && !errors.Is(err, service.ErrBusy) || pause > 200*time.Millisecond {
@@ -160,7 +160,7 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time
 	mails.only(below("mails"), map[string]int{":most": most})
 	mails.keep(now.Add(limitsKept))
 	w.add(limitKey(agency.Party(m.Recipient), now), mails, errCapped)
-	err := patiently(ctx, func() error {
+	err := retryConflicts(ctx, func() error {
 		_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
 		return w.translate(err)
 	})
@@ -300,7 +300,7 @@ func (t *Table) Untold(ctx context.Context, before, horizon time.Time) (count in
 		input.FilterExpression, input.ProjectionExpression = aws.String("#type <> :none AND #at <= :before"), aws.String("#at")
 		input.ExpressionAttributeNames = names("#type #at")
 		input.ExpressionAttributeValues[":none"], input.ExpressionAttributeValues[":before"] = text(""), text(stamp(before))
-		for range mostPages {
+		for range maxPages {
 			out, err := t.db.Query(ctx, input)
 			if err != nil {
 				return 0, time.Time{}, fmt.Errorf("table: untold: %w", err)
@@ -323,9 +323,9 @@ func (t *Table) Untold(ctx context.Context, before, horizon time.Time) (count in
 	return count, oldest, nil
 }
 
-// mostPages bounds how many pages of the index, of a megabyte each, are read of a
+// maxPages bounds how many pages of the index, of a megabyte each, are read of a
 // shard to count what stands there.
-const mostPages = 20
+const maxPages = 20
 
 // Waiting counts the requests that wait for an answer, by the due index: each
 // stands in it until its end. Beyond some tens of thousands it counts on no
@@ -337,7 +337,7 @@ func (t *Table) Waiting(ctx context.Context) (int, error) {
 		input.Select = types.SelectCount
 		input.FilterExpression, input.ExpressionAttributeNames = aws.String("#status = :pending"), names("#status")
 		input.ExpressionAttributeValues[":pending"] = text(string(agency.Pending))
-		for range mostPages {
+		for range maxPages {
 			out, err := t.db.Query(ctx, input)
 			if err != nil {
 				return 0, fmt.Errorf("table: waiting: %w", err)

@@ -131,7 +131,7 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 	}
 
 	for range 2 {
-		if err := store.MarkTold(t.Context(), k); err != nil {
+		if err := store.MarkDone(t.Context(), k); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := store.Event(t.Context(), k)
@@ -145,7 +145,7 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 		t.Errorf("told, and still marked: %v", i)
 	}
 	absent := table.EventKey{Addressee: e.Addressee, ID: event(2, "", "", noon).ID}
-	if err := store.MarkTold(t.Context(), absent); err != nil {
+	if err := store.MarkDone(t.Context(), absent); err != nil {
 		t.Fatal(err)
 	}
 	if woken, err := store.Wake(t.Context(), absent, due, due.Add(1)); woken || err != nil {

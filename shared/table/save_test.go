@@ -23,7 +23,7 @@ import (
 
 func account(n int) agency.Account {
 	return agency.Account{
-		ID: agency.NewAccountID("per_x", fmt.Sprint(n)), Name: fmt.Sprintf("Account %03d", n), Ownership: agency.ClientOwned, Hub: true, Owners: 1,
+		ID: agency.NewAccountID("per_x", fmt.Sprint(n)), Name: fmt.Sprintf("Account %03d", n), Ownership: agency.ClientOwned, AgencyOn: true, Owners: 1,
 		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionActive}, CreatedAt: noon, BodyHash: "h", Version: 1,
 	}
 }
@@ -159,7 +159,7 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 			store := table.New(db, name)
 			put(t, store, there)
 			read := load(t, store, want)
-			if !behind.c.Empty() {
+			if !behind.c.IsEmpty() {
 				put(t, store, behind.c)
 			}
 			before := testbed.Items(t, db, name)

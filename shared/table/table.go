@@ -300,8 +300,8 @@ func (w *writer) count(m service.CountChange) {
 	case m.NoClients:
 		now.only(none("owned")+" AND "+none("connected")+" AND "+none("pending"), map[string]int{":zero": 0})
 		w.add(countKey(m.Agency, nowSort), now, service.ErrHasClients)
-	case m.PendingMost > 0:
-		now.only(below("pending"), map[string]int{":most": m.PendingMost - m.Pending + 1})
+	case m.MaxPending > 0:
+		now.only(below("pending"), map[string]int{":most": m.MaxPending - m.Pending + 1})
 		w.add(countKey(m.Agency, nowSort), now, service.ErrTooManyOpen)
 	default:
 		w.add(countKey(m.Agency, nowSort), now, nil)

@@ -19,7 +19,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	account := agency.Account{
-		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, Hub: true, Owners: 2,
+		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 2,
 		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour), Unpaid: true, ReportedAt: noon.Add(time.Minute)},
 		CreatedAt:    noon, BodyHash: "h",
 		Closed: noon.Add(time.Hour), DueAt: noon.Add(2 * time.Hour), Version: 1,
