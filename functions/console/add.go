@@ -126,7 +126,7 @@ func (c *console) connectClient(v *visit) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		p.Again, p.Was, p.Message, before = true, clientLink(p.Agency, again), was.Message, c.svc.GrantedAreas(was)
+		p.Again, p.Was, p.Message, before = true, clientLink(p.Agency, again), was.Request.Message, c.svc.GrantedAreas(was)
 		if p.Whom = string(was.Addressee); was.Addressee.Person() != "" {
 			p.Whom = was.Email
 		}

@@ -328,7 +328,7 @@ func (c *console) facts(p agency.Profile) clientFacts {
 	now := c.now()
 	f := clientFacts{
 		Name: p.AccountName, Status: p.StatusAt(now), Owned: p.Ownership == agency.AgencyOwned, Reach: c.inShort(c.svc.GrantedAreas(p)),
-		Expires: p.ExpiresAt, Until: p.Until, Since: since(p, now), Account: p.Account(),
+		Expires: p.Request.ExpiresAt, Until: p.Until, Since: since(p, now), Account: p.Account(),
 	}
 	if f.Owned {
 		// What an account costs is its payer's to see.
@@ -344,7 +344,7 @@ func (c *console) facts(p agency.Profile) clientFacts {
 	if f.Unnamed != "" && f.Over() {
 		f.Unnamed = "Never accepted, so you don’t see a name"
 	}
-	f.Failed = f.Status == agency.Pending && p.Delivery == agency.DeliveryFailed
+	f.Failed = f.Status == agency.Pending && p.Request.Delivery == agency.DeliveryFailed
 	return f
 }
 
@@ -355,7 +355,7 @@ func since(p agency.Profile, now time.Time) time.Time {
 	case status == p.Status:
 		return p.Since
 	case status == agency.Expired:
-		return p.ExpiresAt
+		return p.Request.ExpiresAt
 	default:
 		return p.Until
 	}

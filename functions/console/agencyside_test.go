@@ -63,7 +63,7 @@ func (s *agencySite) ask(client, name string) agency.Profile {
 func (s *agencySite) connect(client, name string, until *time.Time) agency.ConnectionID {
 	s.t.Helper()
 	p := s.ask(client, name)
-	_, err := s.svc.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, service.Grant{Request: p.Request, Until: until})
+	_, err := s.svc.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, service.Grant{Request: p.Request.Number, Until: until})
 	if err != nil {
 		s.t.Fatal(err)
 	}

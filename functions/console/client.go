@@ -118,16 +118,16 @@ func (c *console) actOnClient(v *visit, id agency.ConnectionID) (notice string, 
 func (c *console) describe(p *clientPage, view service.AccountView, profile agency.Profile) {
 	p.Works = worksHub(view) && view.IsAgency()
 	p.clientFacts = c.facts(profile)
-	p.Request, p.Message, p.RequestedAt = profile.Request, profile.Message, profile.RequestedAt
-	p.Delivery, p.MailedAt = profile.Delivery, profile.MailedAt
+	p.Request, p.Message, p.RequestedAt = profile.Request.Number, profile.Request.Message, profile.Request.RequestedAt
+	p.Delivery, p.MailedAt = profile.Request.Delivery, profile.Request.MailedAt
 	if profile.Addressee.Person() != "" {
 		p.ByEmail = profile.Email
 	}
 	p.Levels = c.grants(c.svc.GrantedAreas(profile))
 	if p.Pending() {
 		p.Link = c.env.PublicURL + "/requests/" + string(profile.ID())
-		p.Resends = max(0, c.svc.Rules.Resends-profile.Resends)
-		if at := profile.MailedAt.Add(c.svc.Rules.ResendAfter); c.now().Before(at) {
+		p.Resends = max(0, c.svc.Rules.Resends-profile.Request.Resends)
+		if at := profile.Request.MailedAt.Add(c.svc.Rules.ResendAfter); c.now().Before(at) {
 			p.ResendAt = at
 		}
 	}

@@ -90,9 +90,9 @@ func (c *console) exportRow(p agency.Profile) []string {
 	}
 	fate := ""
 	if f.Pending() {
-		fate = string(p.Delivery)
+		fate = string(p.Request.Delivery)
 	}
-	return append(row, utc(f.Since), utc(p.RequestedAt), utc(p.ExpiresAt), utc(p.Until), fate, string(p.Account()), string(p.ID()))
+	return append(row, utc(f.Since), utc(p.Request.RequestedAt), utc(p.Request.ExpiresAt), utc(p.Until), fate, string(p.Account()), string(p.ID()))
 }
 
 // utc is an instant as spreadsheets read it; "" for none.

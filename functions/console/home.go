@@ -59,7 +59,7 @@ func (c *console) home(v *visit) (answer, error) {
 	}
 	for _, w := range waiting {
 		p.Waiting = append(p.Waiting, waitingRow{
-			Agency: w.Name, Account: w.To.Name, Message: w.Message, Expires: w.ExpiresAt, Link: "/requests/" + string(w.ID()),
+			Agency: w.Name, Account: w.To.Name, Message: w.Request.Message, Expires: w.Request.ExpiresAt, Link: "/requests/" + string(w.ID()),
 		})
 	}
 	return show("home", p), nil

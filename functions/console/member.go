@@ -114,7 +114,7 @@ func (c *console) fillAgency(v *visit, p *memberPage, m agency.Profile) error {
 	}
 	details, err := c.svc.RequestDetails(v.ctx, m)
 	if err == nil {
-		p.By, p.Message = details[0].By, details[0].Message
+		p.By, p.Message = details[0].By, details[0].Request.Message
 	}
 	return err
 }

@@ -250,8 +250,8 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 		return err
 	}
 	asked := details[0]
-	p.Agency, p.By, p.Message, p.Number = asked.Name, asked.By, asked.Message, asked.Request
-	p.Status, p.RequestedAt, p.Expires = asked.StatusAt(v.now()), asked.RequestedAt, asked.ExpiresAt
+	p.Agency, p.By, p.Message, p.Number = asked.Name, asked.By, asked.Request.Message, asked.Request.Number
+	p.Status, p.RequestedAt, p.Expires = asked.StatusAt(v.now()), asked.Request.RequestedAt, asked.Request.ExpiresAt
 	p.Since = since(asked.Profile, v.now())
 	areas := c.svc.GrantedAreas(request)
 	p.Asked = c.grants(areas)

@@ -315,7 +315,7 @@ func (w *town) ask(by string, of agency.AccountID, a service.ConnectionRequest) 
 func (w *town) connects() {
 	w.t.Helper()
 	w.asks()
-	_, err := w.svc.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Grant{Request: w.profile(w.con).Request})
+	_, err := w.svc.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Grant{Request: w.profile(w.con).Request.Number})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func (s *site) bounces(k agency.ProfileKey) {
 	hub, p := table.New(s.db, s.table), s.memberAt(k.Addressee, k.Member)
 	err := hub.FailInvitation(s.t.Context(), k, p.Since)
 	if p.Kind() == agency.AgencyKind {
-		err = hub.FailDelivery(s.t.Context(), k, p.Request, p.MailedAt)
+		err = hub.FailDelivery(s.t.Context(), k, p.Request.Number, p.Request.MailedAt)
 	}
 	if err != nil {
 		s.t.Fatal(err)

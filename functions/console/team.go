@@ -179,14 +179,14 @@ func (c *console) memberRow(v *visit, in inside, m agency.Profile) memberRow {
 // uninformed tells whether the email that told a person of their access came
 // back, and they have not been there since.
 func uninformed(m agency.Profile) bool {
-	return m.Status == agency.Active && m.Delivery == agency.DeliveryFailed
+	return m.Status == agency.Active && m.Request.Delivery == agency.DeliveryFailed
 }
 
 func (c *console) addWaiting(v *visit, p *teamPage, waiting []agency.Profile) error {
 	details, err := c.svc.RequestDetails(v.ctx, waiting...)
 	for _, d := range details {
 		p.Pending = append(p.Pending, pendingRow{
-			Agency: d.Name, By: d.By, Message: d.Message, Asked: c.inShort(c.svc.GrantedAreas(d.Profile)), Expires: d.ExpiresAt,
+			Agency: d.Name, By: d.By, Message: d.Request.Message, Asked: c.inShort(c.svc.GrantedAreas(d.Profile)), Expires: d.Request.ExpiresAt,
 			Link: "/requests/" + string(d.ID()),
 		})
 	}

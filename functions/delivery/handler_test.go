@@ -179,7 +179,7 @@ func (s *stage) is(t *testing.T, want string) {
 		}
 		got = append(got, text)
 	}
-	if line := strings.Join(got, ", ") + ": " + string(read.Profile(s.profile).Delivery); line != want {
+	if line := strings.Join(got, ", ") + ": " + string(read.Profile(s.profile).Request.Delivery); line != want {
 		t.Errorf("%s; want %s", line, want)
 	}
 }
@@ -303,7 +303,7 @@ func TestAnInvitationFails(t *testing.T) {
 	is := func(want agency.Delivery) {
 		t.Helper()
 		read, err := s.db.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{paul}})
-		if got := read.Profile(paul).Delivery; got != want || err != nil {
+		if got := read.Profile(paul).Request.Delivery; got != want || err != nil {
 			t.Errorf("%q, want %q (%v)", got, want, err)
 		}
 	}

@@ -50,7 +50,7 @@ func TestWhatTheBusIsGiven(t *testing.T) {
 		"actor": string(annActs.ID()), "as": nil, "client": nil, "ownership": "client", "payer": "client", "request": 1.0, "number": 1.0, "muted": false,
 		"was": map[string]any{},
 		"now": map[string]any{
-			"status": "pending", "expires": p.ExpiresAt.Format(time.RFC3339),
+			"status": "pending", "expires": p.Request.ExpiresAt.Format(time.RFC3339),
 			"areas": map[string]any{"pages": "edit", "funnels": "edit", "mail": "view", "contacts": "none", "analytics": "view"},
 		},
 	}, detail); diff != "" {

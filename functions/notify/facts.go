@@ -91,7 +91,7 @@ func lookAtChange(ctx context.Context, from reader, e agency.Event, now time.Tim
 	by := e.Actor
 	if e.Type == agency.ConnectionReminded {
 		// The clock reminds, in the name of whoever asked.
-		by = f.profile.RequestedBy
+		by = f.profile.Request.By
 	}
 	f.actor = addressOf(by, f.team, f.staff)
 	if callsForDecision[e.Type] {

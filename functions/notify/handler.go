@@ -210,7 +210,7 @@ func (n *invocation) failRequest(ctx context.Context, e agency.Event) error {
 // done, that they are: also when none was sent, since what is withheld reads
 // "sent", and one that SES refused has not bounced, which alone reads "failed".
 func (n *invocation) noteDelivery(ctx context.Context, p agency.Profile, request int, sent []agency.PersonID, all bool) error {
-	people, delivery := slices.Clone(p.Reached), p.Delivery
+	people, delivery := slices.Clone(p.Request.Reached), p.Request.Delivery
 	for _, id := range sent {
 		if !slices.Contains(people, id) {
 			people = append(people, id)
@@ -218,7 +218,7 @@ func (n *invocation) noteDelivery(ctx context.Context, p agency.Profile, request
 	}
 	if all {
 		delivery = agency.Sent
-	} else if len(people) == len(p.Reached) {
+	} else if len(people) == len(p.Request.Reached) {
 		return nil
 	}
 	return n.hub.SetDelivery(ctx, p.ProfileKey, request, delivery, people)

@@ -249,7 +249,7 @@ func (s *stage) delivery(t *testing.T, id agency.ConnectionID, want agency.Deliv
 	addressee, of, _ := id.Split()
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(of)}
 	read := must[service.Snapshot](t)(s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{key}}))
-	if got := read.Profile(key).Delivery; got != want {
+	if got := read.Profile(key).Request.Delivery; got != want {
 		t.Errorf("delivery is %s, want %s", got, want)
 	}
 }

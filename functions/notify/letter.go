@@ -91,7 +91,7 @@ func (h house) letter(kind string, f facts) letter {
 		Regranted: e.Was.Role != e.Now.Role || !e.Was.Areas.Equal(e.Now.Areas),
 		Resent:    e.Type == agency.ConnectionResent,
 		Reminder:  e.Type == agency.ConnectionReminded,
-		Ended:     p.StatusAt(f.now) != agency.Active || p.Request != e.Request,
+		Ended:     p.StatusAt(f.now) != agency.Active || p.Request.Number != e.Request,
 		Early:     e.At.Before(e.Now.Expires),
 		Asked:     slices.Contains([]agency.Status{agency.Pending, agency.Expired, agency.Withdrawn}, p.Status),
 		ByEmail:   e.AccountID() == "", Owned: e.Ownership == agency.AgencyOwned, HasAccount: f.hasAccount,
@@ -115,7 +115,7 @@ func (h house) letter(kind string, f facts) letter {
 		note = "asked for"
 	case agency.AccountCreated, agency.PersonAdded:
 		// What holds by now, should it have changed already.
-		areas, before, l.Role = p.Areas, nil, string(p.Role)
+		areas, before, l.Role = p.ShownAreas(), nil, string(p.Role)
 	case agency.ConnectionRequested, agency.ConnectionResent, agency.ConnectionReminded:
 		before = nil
 	default:

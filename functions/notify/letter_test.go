@@ -60,8 +60,7 @@ func connection(as agency.EventType, was, now agency.Status) facts {
 	at := monday.Add(time.Hour)
 	p := agency.Profile{
 		ProfileKey: agency.AgencyAt(bakery, studio), Status: now, Areas: some, Name: "Bright Studio", Ownership: agency.ClientOwned,
-		Request: 1, Message: message, RequestedBy: ann, RequestedAt: monday, ExpiresAt: deadline, Since: at, Version: 2,
-		Reached: []agency.PersonID{petra},
+		Request: agency.Request{Number: 1, Message: message, By: ann, RequestedAt: monday, ExpiresAt: deadline, Reached: []agency.PersonID{petra}}, Since: at, Version: 2,
 	}
 	if was == agency.Active || now == agency.Active {
 		p.AccountName = "Petra’s Bakery"

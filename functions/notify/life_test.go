@@ -70,8 +70,8 @@ func (s *stage) profile(t *testing.T, key agency.ProfileKey) agency.Profile {
 func (s *stage) reached(t *testing.T, key agency.ProfileKey, delivery agency.Delivery, want ...agency.PersonID) {
 	t.Helper()
 	p := s.profile(t, key)
-	if diff := cmp.Diff(append([]agency.PersonID{}, want...), append([]agency.PersonID{}, p.Reached...)); diff != "" || p.Delivery != delivery {
-		t.Errorf("%s, want %s; reached: %s", p.Delivery, delivery, diff)
+	if diff := cmp.Diff(append([]agency.PersonID{}, want...), append([]agency.PersonID{}, p.Request.Reached...)); diff != "" || p.Request.Delivery != delivery {
+		t.Errorf("%s, want %s; reached: %s", p.Request.Delivery, delivery, diff)
 	}
 }
 
@@ -203,7 +203,7 @@ func TestAMutedRequestReachesNobody(t *testing.T) {
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
 
 	s.now = s.now.Add(time.Hour)
-	if p = s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"}); !p.Muted {
+	if p = s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"}); !p.Request.Muted {
 		t.Fatal("it is not muted")
 	}
 	s.tellAll(t)
@@ -596,13 +596,13 @@ func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
 	}
 	s.tellAll(t)
 	for _, p := range []agency.Profile{told, untold} {
-		if got := s.profile(t, p.ProfileKey); got.StatusAt(s.now) != agency.Pending || got.Delivery != agency.Sent {
-			t.Errorf("the request is %s, its email %s", got.StatusAt(s.now), got.Delivery)
+		if got := s.profile(t, p.ProfileKey); got.StatusAt(s.now) != agency.Pending || got.Request.Delivery != agency.Sent {
+			t.Errorf("the request is %s, its email %s", got.StatusAt(s.now), got.Request.Delivery)
 		}
 	}
 	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, told.ID()))
 	s.tellAll(t)
-	s.now = untold.ExpiresAt
+	s.now = untold.Request.ExpiresAt
 	must[service.Outcome](t)(s.hub.SweepProfile(t.Context(), untold.ProfileKey))
 	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }

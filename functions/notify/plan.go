@@ -278,14 +278,14 @@ func addressee(f facts) []recipient {
 // reached narrows recipients to those to whom the request was mailed.
 func reached(to func(facts) []recipient) func(facts) []recipient {
 	return func(f facts) []recipient {
-		return slices.DeleteFunc(to(f), func(r recipient) bool { return !slices.Contains(f.profile.Reached, r.ID) })
+		return slices.DeleteFunc(to(f), func(r recipient) bool { return !slices.Contains(f.profile.Request.Reached, r.ID) })
 	}
 }
 
 // agencySide is whoever asked, or created the account, as long as they are in
 // the agency, and the agency's owners.
 func agencySide(f facts) []recipient {
-	first := f.profile.RequestedBy
+	first := f.profile.Request.By
 	if f.event.Type == agency.AccountCreated {
 		first = f.event.Actor
 	}
@@ -335,8 +335,8 @@ func person(f facts) []recipient {
 // sides is no more, or the addressee is being erased.
 func nothingToDecide(f facts) bool {
 	closed := f.event.AccountID() != "" && !f.account.IsOpen()
-	return f.profile.StatusAt(f.now) != agency.Pending || f.profile.Request != f.event.Request ||
-		f.profile.ExpiresAt.After(f.event.Now.Expires) || closed || !f.agency.IsAgency() || f.profile.Muted
+	return f.profile.StatusAt(f.now) != agency.Pending || f.profile.Request.Number != f.event.Request ||
+		f.profile.Request.ExpiresAt.After(f.event.Now.Expires) || closed || !f.agency.IsAgency() || f.profile.Request.Muted
 }
 
 // movedOn: the profile has left the state, or the request, that the event led
@@ -344,7 +344,7 @@ func nothingToDecide(f facts) bool {
 // collected since changes nothing.
 func movedOn(f facts) bool {
 	p := f.profile
-	return p.Version > 0 && (p.Status != f.event.Now.Status || p.Request != f.event.Request) || closedBefore(f)
+	return p.Version > 0 && (p.Status != f.event.Now.Status || p.Request.Number != f.event.Request) || closedBefore(f)
 }
 
 // closedBefore: the account was closed before the clock came to it, so that the
@@ -360,8 +360,8 @@ func closedBefore(f facts) bool {
 // changedAgain: the profile has ended, or grants something else by now.
 func changedAgain(f facts) bool {
 	p, told := f.profile, f.event.Now
-	return p.StatusAt(f.now) != agency.Active || p.Request != f.event.Request || p.Role != told.Role ||
-		!p.Areas.Equal(told.Areas) || !p.Until.Equal(told.Until) || !sameClients(p.Clients, told.Clients)
+	return p.StatusAt(f.now) != agency.Active || p.Request.Number != f.event.Request || p.Role != told.Role ||
+		!p.ShownAreas().Equal(told.Areas) || !p.Until.Equal(told.Until) || !sameClients(p.Clients, told.Clients)
 }
 
 // sameClients tells no limit from a limit to nobody.
@@ -370,7 +370,7 @@ func sameClients(a, b []agency.AccountID) bool { return slices.Equal(a, b) && (a
 // endMoved: the access has ended, or ends at another time by now.
 func endMoved(f facts) bool {
 	p := f.profile
-	return p.StatusAt(f.now) != agency.Active || p.Request != f.event.Request || !p.Until.Equal(f.event.Now.Until) || !f.account.IsOpen()
+	return p.StatusAt(f.now) != agency.Active || p.Request.Number != f.event.Request || !p.Until.Equal(f.event.Now.Until) || !f.account.IsOpen()
 }
 
 // notSince: the person who was let in is out by now, or has been let in once

@@ -19,7 +19,7 @@ import (
 func TestPlan(t *testing.T) {
 	type change = func(*facts)
 	status := func(s agency.Status) change { return func(f *facts) { f.profile.Status = s } }
-	request := func(n int) change { return func(f *facts) { f.profile.Request = n } }
+	request := func(n int) change { return func(f *facts) { f.profile.Request.Number = n } }
 	accepted := connection(agency.ConnectionAccepted, agency.Pending, agency.Active)
 	restricted := connection(agency.ConnectionRestricted, agency.Active, agency.Active)
 	asked := connection(agency.ConnectionRequested, "", agency.Pending)
@@ -34,8 +34,8 @@ func TestPlan(t *testing.T) {
 	reminded := connection(agency.ConnectionReminded, agency.Pending, agency.Pending)
 	lapsed := connection(agency.ConnectionLapsed, agency.Active, agency.Lapsed).with(func(f *facts) { f.event.Now.Until = f.now })
 	warned := ahead(24 * time.Hour)
-	muted := func(f *facts) { f.event.Muted, f.profile.Muted = true, true }
-	unheard := func(f *facts) { f.profile.Reached = []agency.PersonID{ann} }
+	muted := func(f *facts) { f.event.Muted, f.profile.Request.Muted = true, true }
+	unheard := func(f *facts) { f.profile.Request.Reached = []agency.PersonID{ann} }
 	holdsOff := func(f *facts) { f.heldOff = map[agency.PersonID]bool{petra: true, ann: true} }
 	closedAt := func(at time.Time) change { return func(f *facts) { f.account.Closed = at } }
 	mailAsk, mailAgain := byEmail(agency.ConnectionRequested, "", agency.Pending), byEmail(agency.ConnectionResent, agency.Pending, agency.Pending)
@@ -59,8 +59,8 @@ func TestPlan(t *testing.T) {
 		{name: "requested, overdue by the clock", f: asked, then: func(f *facts) { f.now = deadline }, want: "-requested petra"},
 		{name: "requested, a moment before", f: asked, then: func(f *facts) { f.now = deadline.Add(-time.Millisecond) }, want: "requested petra"},
 		{name: "requested, asked anew", f: asked, then: request(2), want: "-requested petra"},
-		{name: "requested, sent again", f: asked, then: func(f *facts) { f.profile.ExpiresAt = deadline.Add(time.Second) }, want: "-requested petra"},
-		{name: "requested, delivery noted", f: asked, then: func(f *facts) { f.profile.Delivery = agency.Sent; f.profile.Version += 5 }, want: "requested petra"},
+		{name: "requested, sent again", f: asked, then: func(f *facts) { f.profile.Request.ExpiresAt = deadline.Add(time.Second) }, want: "-requested petra"},
+		{name: "requested, delivery noted", f: asked, then: func(f *facts) { f.profile.Request.Delivery = agency.Sent; f.profile.Version += 5 }, want: "requested petra"},
 		{name: "requested, account closed", f: asked, then: func(f *facts) { f.account.Closed = f.now }, want: "-requested petra"},
 		{name: "requested, hub switched off", f: asked, then: func(f *facts) { f.agency.AgencyOn = false }, want: "-requested petra"},
 		{name: "requested, muted", f: asked, then: muted},
@@ -73,7 +73,7 @@ func TestPlan(t *testing.T) {
 		{name: "reminded, muted", f: reminded, then: muted},
 		{name: "reminded, held off by the owner", f: reminded, then: holdsOff, want: "~reminded petra"},
 		{name: "reminded, accepted", f: reminded, then: status(agency.Active), want: "-reminded petra"},
-		{name: "reminded, sent again", f: reminded, then: func(f *facts) { f.profile.ExpiresAt = deadline.Add(time.Second) }, want: "-reminded petra"},
+		{name: "reminded, sent again", f: reminded, then: func(f *facts) { f.profile.Request.ExpiresAt = deadline.Add(time.Second) }, want: "-reminded petra"},
 		{name: "reminded, overdue by the clock", f: reminded, then: func(f *facts) { f.now = deadline }, want: "-reminded petra"},
 		{name: "resent", f: sentAgain, want: "resent petra"},
 		{name: "resent, accepted", f: sentAgain, then: status(agency.Active), want: "-resent petra"},
@@ -82,7 +82,7 @@ func TestPlan(t *testing.T) {
 		{name: "denied", f: connection(agency.ConnectionDenied, agency.Pending, agency.Denied), want: "denied-agency ann, denied-agency oskar, denied-client petra"},
 		{name: "denied, asked anew", f: connection(agency.ConnectionDenied, agency.Pending, agency.Pending), then: request(2), want: "denied-agency ann, denied-agency oskar, denied-client petra"},
 		{name: "withdrawn", f: withdrawn, want: "withdrawn-client petra"},
-		{name: "withdrawn, asked anew", f: withdrawn, then: func(f *facts) { f.profile.Status, f.profile.Request = agency.Pending, 2 }, want: "-withdrawn-client petra"},
+		{name: "withdrawn, asked anew", f: withdrawn, then: func(f *facts) { f.profile.Status, f.profile.Request.Number = agency.Pending, 2 }, want: "-withdrawn-client petra"},
 		{name: "withdrawn, asked anew, withdrawn", f: withdrawn, then: request(2), want: "-withdrawn-client petra"},
 		{name: "withdrawn, unheard of", f: withdrawn, then: unheard},
 		{name: "withdrawn, muted", f: withdrawn, then: muted},
@@ -92,7 +92,7 @@ func TestPlan(t *testing.T) {
 		{name: "expired, then closed", f: expired, then: closedAt(deadline), want: "expired-agency ann, expired-agency oskar, expired-client petra"},
 		{name: "expired", f: expired, want: "expired-agency ann, expired-agency oskar, expired-client petra"},
 		{name: "expired, dismissed", f: expired, then: status(agency.Denied), want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
-		{name: "expired, asked anew", f: expired, then: func(f *facts) { f.profile.Status, f.profile.Request = agency.Pending, 2 }, want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
+		{name: "expired, asked anew", f: expired, then: func(f *facts) { f.profile.Status, f.profile.Request.Number = agency.Pending, 2 }, want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
 		{name: "restricted", f: restricted, want: "restricted-agency ann, restricted-agency oskar"},
 		{name: "restricted, and again", f: restricted, then: func(f *facts) { f.profile.Areas = fewer }, want: "-restricted-agency ann, -restricted-agency oskar"},
 		{name: "restricted, end date moved", f: restricted, then: func(f *facts) { f.profile.Until = deadline }, want: "-restricted-agency ann, -restricted-agency oskar"},
@@ -136,7 +136,7 @@ func TestPlan(t *testing.T) {
 		{name: "closed on an agency", f: closing(agency.Active, agency.Active), want: "closed-agency ann, closed-agency oskar"},
 		{name: "closed on an agency, ended since", f: closing(agency.Active, agency.Ended), want: "closed-agency ann, closed-agency oskar"},
 		{name: "closed on an agency that asked", f: closing(agency.Pending, agency.Expired), want: "closed-agency ann, closed-agency oskar"},
-		{name: "closed on an agency that asked, muted", f: closing(agency.Pending, agency.Pending), then: func(f *facts) { f.profile.Muted = true }, want: "closed-agency ann, closed-agency oskar"},
+		{name: "closed on an agency that asked, muted", f: closing(agency.Pending, agency.Pending), then: func(f *facts) { f.profile.Request.Muted = true }, want: "closed-agency ann, closed-agency oskar"},
 		{name: "owned account closed", f: closingOwned("", ""), want: "closed-client petra, closed-client tom"},
 		{name: "owned account closed, members ended since", f: closingOwned("", ""), then: func(f *facts) { ended(f.team, f.event.At.Add(time.Second)) }, want: "closed-client petra, closed-client tom"},
 		{name: "owned account closed on its agency", f: closingOwned(agency.Active, agency.Ended), want: "closed-agency ann, closed-agency oskar"},
@@ -259,8 +259,8 @@ func TestWasIn(t *testing.T) {
 		{agency.Profile{Status: agency.Active}, true},
 		{agency.Profile{Status: agency.Active, Until: at.Add(1)}, true},
 		{agency.Profile{Status: agency.Active, Until: at}, false},
-		{agency.Profile{Status: agency.Pending, ExpiresAt: at.Add(1)}, true},
-		{agency.Profile{Status: agency.Pending, ExpiresAt: at}, false},
+		{agency.Profile{Status: agency.Pending, Request: agency.Request{ExpiresAt: at.Add(1)}}, true},
+		{agency.Profile{Status: agency.Pending, Request: agency.Request{ExpiresAt: at}}, false},
 		{agency.Profile{Status: agency.Ended, Since: at.Add(time.Hour)}, true},
 		{agency.Profile{Status: agency.Expired, Since: at}, true},
 		{agency.Profile{Status: agency.Left, Since: at.Add(time.Hour)}, true},
@@ -315,11 +315,11 @@ func TestRecipients(t *testing.T) {
 	if got := addresses(agencySide(f)); got != all {
 		t.Errorf("in another order: %s, want %s", got, all)
 	}
-	f.profile.RequestedBy = agency.NewPersonID("gone@studio.test")
+	f.profile.Request.By = agency.NewPersonID("gone@studio.test")
 	if got := addresses(agencySide(f)); strings.Contains(got, "gone") || !strings.HasPrefix(got, "o13 ") || len(strings.Fields(got)) != mostRecipients {
 		t.Errorf("asked by who has left: %s", got)
 	}
-	f.profile.RequestedBy = agency.NewPersonID("o03@studio.test")
+	f.profile.Request.By = agency.NewPersonID("o03@studio.test")
 	if got := addresses(agencySide(f)); strings.Count(got, "o03") != 1 || !strings.HasPrefix(got, "o03 ") {
 		t.Errorf("asked by an owner: %s", got)
 	}

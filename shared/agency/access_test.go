@@ -31,7 +31,7 @@ func member(in AccountID, s Status, r Role, a Areas) Profile {
 func through(s Status, granted Areas, role Role, staff Areas) Path {
 	return Path{
 		Agency:     Account{ID: someAgency, Ownership: ClientOwned, AgencyOn: true, Version: 1},
-		Connection: Profile{ProfileKey: AgencyAt(someAccount, someAgency), Status: s, Areas: granted, Ownership: ClientOwned, ExpiresAt: noon.Add(time.Hour), Version: 1},
+		Connection: Profile{ProfileKey: AgencyAt(someAccount, someAgency), Status: s, Areas: granted, Ownership: ClientOwned, Request: Request{ExpiresAt: noon.Add(time.Hour)}, Version: 1},
 		Staff:      member(someAgency, Active, role, staff),
 	}
 }
@@ -97,7 +97,7 @@ func TestAccessDecision(t *testing.T) {
 		{"agency, staff limited to others, another identity", client, nobody, []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other}; rebound(&p.Staff) })}, refusal(ChangedIdentity)},
 		{"own, and not assigned", client, member(someAccount, Active, Member, levels(View, None)), []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other} })}, grant(levels(View, None), ViaOwn)},
 		{"agency, pending", client, nobody, []Path{through(Pending, edit, Owner, nil)}, refusal(StillPending)},
-		{"agency, overdue pending", client, nobody, []Path{but(through(Pending, edit, Owner, nil), func(p *Path) { p.Connection.ExpiresAt = noon })}, refusal(HasEnded)},
+		{"agency, overdue pending", client, nobody, []Path{but(through(Pending, edit, Owner, nil), func(p *Path) { p.Connection.Request.ExpiresAt = noon })}, refusal(HasEnded)},
 		{"agency, denied", client, nobody, []Path{through(Denied, edit, Owner, nil)}, refusal(HasEnded)},
 		{"agency, revoked", client, nobody, []Path{through(Revoked, edit, Owner, nil)}, refusal(HasEnded)},
 		{"agency, expired", client, nobody, []Path{through(Expired, edit, Owner, nil)}, refusal(HasEnded)},

@@ -111,7 +111,7 @@ type State struct {
 
 // EventState returns what events report of a profile.
 func (p Profile) EventState() State {
-	return State{Status: p.Status, Role: p.Role, Areas: p.Areas, Until: p.Until, Expires: p.ExpiresAt, Message: p.Message, Clients: p.Clients}
+	return State{Status: p.Status, Role: p.Role, Areas: p.ShownAreas(), Until: p.Until, Expires: p.Request.ExpiresAt, Message: p.Request.Message, Clients: p.Clients}
 }
 
 // IsByClock tells whether the clock did it, also where somebody's command came

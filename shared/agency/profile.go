@@ -91,8 +91,8 @@ type Profile struct {
 	Status Status
 	// Role is a person's; "" for an agency.
 	Role Role
-	// Areas are what is granted, or asked for while pending. Owners, admins and
-	// an owning agency have every area at Edit whatever stands here.
+	// Areas are the access levels that are granted. Owners, admins and an owning
+	// agency have every area at Edit whatever stands here.
 	Areas Areas
 	// Name is the agency's name; "" for a person, whom Email names.
 	Name string
@@ -105,33 +105,12 @@ type Profile struct {
 	// Subscription is the account's as last copied, for the agency's list.
 	Subscription Subscription
 
-	// Request counts the requests of this pair: 1, 2, …; 0 for what was never
-	// asked for.
-	Request     int
-	Message     string
-	RequestedBy PersonID
-	RequestedAt time.Time
-	// ExpiresAt is when a pending request stops being one.
-	ExpiresAt time.Time
+	// Request is the latest request for the profile, open or answered.
+	Request Request
 	// Until is when an active profile ends by itself; zero for never.
 	Until time.Time
 	// Since is when the profile last changed its status.
 	Since time.Time
-	// Delivery is what became of the request's email. A person's is "", or failed
-	// when the email that told them of their profile came back.
-	Delivery Delivery
-	// Resends counts how often the present request was sent again, and MailedAt
-	// is when it was sent last.
-	Resends  int
-	MailedAt time.Time
-	// Muted marks a request that is mailed to nobody and stands in no client's
-	// list, because it was made while its addressee held the agency off. The
-	// agency can't tell. It is fixed when the request is made, but where the
-	// addressee is erased: then nobody is left to see it.
-	Muted bool
-	// Reached are those to whom the present request was mailed, so that they hear
-	// of its end too.
-	Reached []PersonID
 	// RemindAt is when to remind of the expiry or the end date; zero for never.
 	RemindAt time.Time
 	// DueAt is the next moment at which cleanup has something to do.
@@ -177,13 +156,13 @@ func (p Profile) IsPermanent() bool { return p.Kind() == AgencyKind && p.Ownersh
 
 // Hidden tells whether the profile is none of the client's business: a muted
 // request, or one that another account has taken up.
-func (p Profile) IsHidden() bool { return p.Muted || p.Status == Moved }
+func (p Profile) IsHidden() bool { return p.Request.Muted || p.Status == Moved }
 
 // StatusAt is the status by the clock: an overdue request is expired and an
 // overdue end date has lapsed, whether or not anything has recorded it yet.
 func (p Profile) StatusAt(now time.Time) Status {
 	switch {
-	case p.Status == Pending && !now.Before(p.ExpiresAt):
+	case p.Status == Pending && !now.Before(p.Request.ExpiresAt):
 		return Expired
 	case p.Status == Active && !p.Until.IsZero() && !now.Before(p.Until):
 		return Lapsed
@@ -201,7 +180,7 @@ func (r Rules) Due(p Profile) time.Time {
 	case !p.RemindAt.IsZero():
 		return p.RemindAt
 	case p.Status == Pending:
-		return p.ExpiresAt
+		return p.Request.ExpiresAt
 	default:
 		return p.Until
 	}
@@ -218,7 +197,7 @@ func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Tim
 	var moments []time.Time
 	switch {
 	case p.Status == Pending:
-		moments = append(moments, p.ExpiresAt.Add(-r.RemindBefore))
+		moments = append(moments, p.Request.ExpiresAt.Add(-r.RemindBefore))
 	case p.Status == Active && !p.Until.IsZero():
 		for _, before := range r.LapseWarnings {
 			moments = append(moments, p.Until.Add(-before))
@@ -243,7 +222,7 @@ func (r Rules) Granted(p Profile) Areas {
 	if p.Role == Owner || p.Role == Admin || p.IsPermanent() {
 		return r.AllAreas(Edit)
 	}
-	return r.CompleteAreas(p.Areas)
+	return r.CompleteAreas(p.ShownAreas())
 }
 
 // Unbound is a profile that belongs to no identity yet.
@@ -262,7 +241,7 @@ func (p Profile) WithoutIdentity() Profile {
 // the zero time is never. A resend and a new end date plan the reminder again.
 func (r Rules) NextReminder(was, next Profile, s Step) time.Time {
 	switch {
-	case s.Do == Request || s.Do == Resend || next.Status == Active && !next.Until.Equal(was.Until):
+	case s.Do == OpenRequest || s.Do == Resend || next.Status == Active && !next.Until.Equal(was.Until):
 		return r.remindAt(next, s.At, minReminderLead)
 	case s.Do == Remind || next.Status.IsEnded():
 		return time.Time{}

@@ -32,57 +32,57 @@ func TestReminders(t *testing.T) {
 		steps []step
 	}{
 		{"a request, reminded of once, expires", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days},
 			{11 * days, Remind, 0, 0, 14 * days},
 			{14 * days, Expire, 0, 0, 104 * days},
 		}},
-		{"a late reminder is one", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {13*days + 23*h, Remind, 0, 0, 14 * days}}},
-		{"an expiry that is recorded late keeps its time", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {20 * days, Expire, 0, 0, 104 * days}}},
-		{"a resend plans it anew", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {2 * days, Resend, 0, 13 * days, 13 * days}}},
+		{"a late reminder is one", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {13*days + 23*h, Remind, 0, 0, 14 * days}}},
+		{"an expiry that is recorded late keeps its time", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {20 * days, Expire, 0, 0, 104 * days}}},
+		{"a resend plans it anew", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {2 * days, Resend, 0, 13 * days, 13 * days}}},
 		{"and so does one after the reminder", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days}, {11 * days, Remind, 0, 0, 14 * days}, {12 * days, Resend, 0, 23 * days, 23 * days}, {23 * days, Remind, 0, 0, 26 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days}, {11 * days, Remind, 0, 0, 14 * days}, {12 * days, Resend, 0, 23 * days, 23 * days}, {23 * days, Remind, 0, 0, 26 * days},
 		}},
-		{"withdrawn", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {1 * days, Withdraw, 0, 0, 91 * days}}},
-		{"denied", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {1 * days, Deny, 0, 0, 91 * days}}},
-		{"moved", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {1 * days, Move, 0, 0, 91 * days}}},
-		{"asked again", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {1 * days, Withdraw, 0, 0, 91 * days}, {2 * days, Request, 0, 13 * days, 13 * days}}},
-		{"a request that is reminded of a day after", func(r *Rules) { r.RequestLifetime = 4 * days }, []step{{0, Request, 0, days, days}}},
-		{"a request that would be reminded of too soon", func(r *Rules) { r.RequestLifetime = 4*days - time.Millisecond }, []step{{0, Request, 0, 0, 4*days - time.Millisecond}}},
-		{"a request that lives shorter than that", func(r *Rules) { r.RequestLifetime = 5 * time.Second }, []step{{0, Request, 0, 0, 5 * time.Second}}},
+		{"withdrawn", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {1 * days, Withdraw, 0, 0, 91 * days}}},
+		{"denied", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {1 * days, Deny, 0, 0, 91 * days}}},
+		{"moved", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {1 * days, Move, 0, 0, 91 * days}}},
+		{"asked again", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {1 * days, Withdraw, 0, 0, 91 * days}, {2 * days, OpenRequest, 0, 13 * days, 13 * days}}},
+		{"a request that is reminded of a day after", func(r *Rules) { r.RequestLifetime = 4 * days }, []step{{0, OpenRequest, 0, days, days}}},
+		{"a request that would be reminded of too soon", func(r *Rules) { r.RequestLifetime = 4*days - time.Millisecond }, []step{{0, OpenRequest, 0, 0, 4*days - time.Millisecond}}},
+		{"a request that lives shorter than that", func(r *Rules) { r.RequestLifetime = 5 * time.Second }, []step{{0, OpenRequest, 0, 0, 5 * time.Second}}},
 
-		{"accepted for good", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {days, Accept, 0, 0, 0}}},
+		{"accepted for good", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {days, Accept, 0, 0, 0}}},
 		{"accepted until then, warned twice, lapses", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days}, {days, Accept, 31 * days, 24 * days, 24 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days}, {days, Accept, 31 * days, 24 * days, 24 * days},
 			{24 * days, Warn, 0, 30 * days, 30 * days}, {30 * days, Warn, 0, 0, 31 * days}, {31 * days, Lapse, 0, 0, 121 * days},
 		}},
 		{"a warning that is so late that the next is due is one", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {30*days + h, Warn, 0, 0, 31 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {30*days + h, Warn, 0, 0, 31 * days},
 		}},
 		{"a warning in time leaves the next, however near", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {29*days + 23*h, Warn, 0, 30 * days, 30 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {29*days + 23*h, Warn, 0, 30 * days, 30 * days},
 		}},
-		{"the first would be too soon", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 7*days + 23*h, 6*days + 23*h, 6*days + 23*h}}},
-		{"the first is a day after", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 8 * days, days, days}}},
-		{"both would be too soon", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, days + 23*h, 0, days + 23*h}}},
-		{"the second is a day after", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 2 * days, days, days}}},
+		{"the first would be too soon", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 7*days + 23*h, 6*days + 23*h, 6*days + 23*h}}},
+		{"the first is a day after", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 8 * days, days, days}}},
+		{"both would be too soon", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, days + 23*h, 0, days + 23*h}}},
+		{"the second is a day after", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 2 * days, days, days}}},
 		{"moved ahead plans anew", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {24 * days, Warn, 0, 30 * days, 30 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {24 * days, Warn, 0, 30 * days, 30 * days},
 			{25 * days, Restrict, 50 * days, 43 * days, 43 * days}, {43 * days, Warn, 0, 49 * days, 49 * days},
 		}},
 		{"moved nearer plans anew", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 60 * days, 53 * days, 53 * days}, {days, Restrict, 10 * days, 3 * days, 3 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 60 * days, 53 * days, 53 * days}, {days, Restrict, 10 * days, 3 * days, 3 * days},
 		}},
-		{"taken away", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, Restrict, -1, 0, 0}}},
+		{"taken away", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, Restrict, -1, 0, 0}}},
 		{"the same date is no news", nil, []step{
-			{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {24 * days, Warn, 0, 30 * days, 30 * days},
+			{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {24 * days, Warn, 0, 30 * days, 30 * days},
 			{25 * days, Restrict, 31 * days, 30 * days, 30 * days},
 		}},
-		{"revoked", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, Revoke, 0, 0, 91 * days}}},
-		{"left", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, Leave, 0, 0, 91 * days}}},
-		{"ended with its account", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, End, 0, 0, 91 * days}}},
-		{"a lapse that is recorded late keeps its time", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {40 * days, Lapse, 0, 0, 121 * days}}},
-		{"asked again after a lapse that nobody recorded", nil, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {40 * days, Request, 0, 51 * days, 51 * days}}},
-		{"no warnings", func(r *Rules) { r.LapseWarnings = nil }, []step{{0, Request, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 0, 31 * days}}},
+		{"revoked", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, Revoke, 0, 0, 91 * days}}},
+		{"left", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, Leave, 0, 0, 91 * days}}},
+		{"ended with its account", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {days, End, 0, 0, 91 * days}}},
+		{"a lapse that is recorded late keeps its time", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {40 * days, Lapse, 0, 0, 121 * days}}},
+		{"asked again after a lapse that nobody recorded", nil, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 24 * days, 24 * days}, {40 * days, OpenRequest, 0, 51 * days, 51 * days}}},
+		{"no warnings", func(r *Rules) { r.LapseWarnings = nil }, []step{{0, OpenRequest, 0, 11 * days, 11 * days}, {0, Accept, 31 * days, 0, 31 * days}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rules := reminding
@@ -92,7 +92,7 @@ func TestReminders(t *testing.T) {
 			p := Profile{ProfileKey: AgencyAt(someAccount, someAgency), Ownership: ClientOwned}
 			for i, s := range tt.steps {
 				now := noon.Add(s.at)
-				step := Step{Do: s.do, By: connectionTable[s.do].by, Number: p.Request, At: now, ExpiresAt: now.Add(rules.RequestLifetime), Into: someAccount}
+				step := Step{Do: s.do, By: connectionTable[s.do].by, Number: p.Request.Number, At: now, ExpiresAt: now.Add(rules.RequestLifetime), Into: someAccount}
 				if s.do == Restrict {
 					step.Areas = Areas{"mail": []Level{View, Edit}[i%2]}
 				}

@@ -78,10 +78,10 @@ func (r Rules) PlanList() string {
 
 // CheckResend refuses a resend that comes too soon, or too often.
 func (r Rules) CheckResend(p Profile, now time.Time) error {
-	next := p.MailedAt.Add(r.ResendAfter)
+	next := p.Request.MailedAt.Add(r.ResendAfter)
 	switch {
-	case p.Resends >= r.Resends:
-		return &Error{Code: RateLimited, State: p.Status, RetryAfter: p.ExpiresAt.Sub(now), Message: "This request was sent again as often as it may be. Wait for an answer, or until it expires."}
+	case p.Request.Resends >= r.Resends:
+		return &Error{Code: RateLimited, State: p.Status, RetryAfter: p.Request.ExpiresAt.Sub(now), Message: "This request was sent again as often as it may be. Wait for an answer, or until it expires."}
 	case now.Before(next):
 		return &Error{Code: RateLimited, State: p.Status, RetryAfter: next.Sub(now), Message: "This request was sent not long ago. Give them a day before you send it again."}
 	default:

@@ -11,17 +11,17 @@ type Action string
 // The actions on an agency's profile, then those on a person's, then those that
 // belong to both. Create and Open begin the first profile of a new account.
 const (
-	Create   Action = "create"
-	Request  Action = "request"
-	Accept   Action = "accept"
-	Deny     Action = "deny"
-	Withdraw Action = "withdraw"
-	Resend   Action = "resend"
-	Expire   Action = "expire"
-	Restrict Action = "restrict"
-	Revoke   Action = "revoke"
-	Lapse    Action = "lapse"
-	Move     Action = "move"
+	Create      Action = "create"
+	OpenRequest Action = "request"
+	Accept      Action = "accept"
+	Deny        Action = "deny"
+	Withdraw    Action = "withdraw"
+	Resend      Action = "resend"
+	Expire      Action = "expire"
+	Restrict    Action = "restrict"
+	Revoke      Action = "revoke"
+	Lapse       Action = "lapse"
+	Move        Action = "move"
 	// Remind is of a request's expiry, Warn of an end date.
 	Remind Action = "remind"
 	Warn   Action = "warn"
@@ -94,23 +94,15 @@ var startStatuses = append([]Status{none}, endedStatuses...)
 
 // connectionTable is PRODUCT.md's "The life of a connection", row by row, and
 // RULES.md's ends and moves. Ending a request that still waits expires it.
-var connectionTable = map[Action]transition{
+var connectionTable = withSteps(ConnectionRequest, map[Action]transition{
 	Create:   {[]Status{none}, AgencySide, Active, AccountCreated},
-	Request:  {startStatuses, AgencySide, Pending, ConnectionRequested},
-	Accept:   {[]Status{Pending}, AccountSide, Active, ConnectionAccepted},
-	Deny:     {[]Status{Pending, Expired}, AccountSide, Denied, ConnectionDenied},
-	Withdraw: {[]Status{Pending}, AgencySide, Withdrawn, ConnectionWithdrawn},
-	Resend:   {[]Status{Pending}, AgencySide, Pending, ConnectionResent},
-	Expire:   {[]Status{Pending}, ClockSide, Expired, ConnectionExpired},
 	Restrict: {[]Status{Active}, AccountSide, Active, ConnectionRestricted},
 	Revoke:   {[]Status{Active}, AccountSide, Revoked, ConnectionRevoked},
 	Leave:    {[]Status{Active}, AgencySide, Left, ConnectionLeft},
 	Lapse:    {[]Status{Active}, ClockSide, Lapsed, ConnectionLapsed},
 	End:      {[]Status{Active}, ClockSide, Ended, ConnectionEnded},
-	Move:     {[]Status{Pending}, ClockSide, Moved, ConnectionMoved},
-	Remind:   {[]Status{Pending}, ClockSide, Pending, ConnectionReminded},
 	Warn:     {[]Status{Active}, ClockSide, Active, ConnectionLapseAhead},
-}
+})
 
 // personTable is RULES.md's "Persons".
 var personTable = map[Action]transition{
@@ -171,7 +163,7 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 	if err != nil {
 		return p, nil, err
 	}
-	if next.Status == settled.Status && unchanged(s.Do, settled, next) {
+	if next.Status == settled.Status && isUnchanged(s.Do, settled, next) {
 		return p, nil, nil
 	}
 	as := row.as
@@ -189,7 +181,7 @@ func Settle(p Profile, now time.Time) (Profile, []Event) {
 	if status == p.Status {
 		return p, nil
 	}
-	next, as, at := p, ConnectionExpired, p.ExpiresAt
+	next, as, at := p, ConnectionExpired, p.Request.ExpiresAt
 	if status == Lapsed {
 		as, at = ConnectionLapsed, p.Until
 	}
@@ -204,50 +196,22 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 	if row.to != p.Status {
 		next.Since = s.At
 	}
+	request, err := p.Request.step(s, p.Status)
+	if err != nil {
+		return p, err
+	}
+	next.Request = request
 	switch s.Do {
-	case Request:
-		next.Request++
-		next.Areas, next.Message, next.RequestedBy = s.Areas, s.Message, s.Asker
-		next.RequestedAt, next.ExpiresAt, next.Until = s.At, s.ExpiresAt, time.Time{}
-		next.Delivery, next.MovedTo, next.Muted = Waiting, "", s.Muted
-		next.Resends, next.MailedAt, next.Reached = 0, s.At, nil
-	case Resend:
-		if s.ExpiresAt.After(p.ExpiresAt) {
-			next.ExpiresAt = s.ExpiresAt
-		}
-		next.RequestedBy = s.Asker
-		next.Delivery = Waiting
-		next.Resends, next.MailedAt = p.Resends+1, s.At
+	case OpenRequest:
+		next.Areas, next.Until, next.MovedTo = nil, time.Time{}, ""
 	case Accept:
-		if s.Number != p.Request {
-			return p, RefuseOtherRequest(p)
-		}
-		if s.Areas != nil && !s.Areas.isWithin(p.Areas) {
-			return p, InvalidField("body.areas", "You can grant less than what was asked for, not more.")
-		}
-		fallthrough
+		next.Areas = p.Request.Areas
+		return next.change(s)
 	case Restrict, Change:
-		if s.Areas != nil {
-			next.Areas = s.Areas
-		}
-		if s.Role != "" {
-			next.Role = s.Role
-		}
-		if s.Until != nil {
-			if !s.Until.IsZero() && !s.Until.After(s.At) {
-				return p, InvalidField("body.until", "The end date must lie ahead.")
-			}
-			next.Until = *s.Until
-		}
-		if s.Clients != nil {
-			next.Clients = *s.Clients
-		}
-		if next.Role != Member {
-			next.Clients = nil
-		}
+		return next.change(s)
 	case Open, Create, Invite:
 		next.Role, next.Areas = s.Role, s.Areas
-		next.Issuer, next.Subject, next.Delivery = "", "", ""
+		next.Issuer, next.Subject, next.Request.Delivery = "", "", ""
 		if p.Status != Active || s.Role != Member {
 			next.Clients = nil
 		}
@@ -259,29 +223,48 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 	return next, nil
 }
 
-// RefuseOtherRequest is the refusal of an answer to another request than the open
-// one.
-func RefuseOtherRequest(p Profile) error {
-	return &Error{Code: Conflict, State: p.Status, Message: "The request has changed since you looked at it. Look at it again before you accept."}
+// change returns a profile with what the step sets of its grant. Errors: Invalid (an
+// end date that is not ahead).
+func (p Profile) change(s Step) (Profile, error) {
+	if s.Areas != nil {
+		p.Areas = s.Areas
+	}
+	if s.Role != "" {
+		p.Role = s.Role
+	}
+	if s.Until != nil {
+		if !s.Until.IsZero() && !s.Until.After(s.At) {
+			return p, InvalidField("body.until", "The end date must lie ahead.")
+		}
+		p.Until = *s.Until
+	}
+	if s.Clients != nil {
+		p.Clients = *s.Clients
+	}
+	if p.Role != Member {
+		p.Clients = nil
+	}
+	return p, nil
 }
 
-// repeats tells whether a refused step is one that its side has already done.
+// repeats reports whether a refused step is one that its side has already done.
 func repeats(row transition, p Profile, s Step) bool {
 	switch {
-	case s.Do == Request || p.Status != row.to:
+	case s.Do == OpenRequest || p.Status != row.to:
 		return false
 	case s.Do == Accept:
-		return s.Number == p.Request
+		return s.Number == p.Request.Number
 	default:
 		return true
 	}
 }
 
-// unchanged tells whether an action that keeps the status kept everything else
-// too. A resend, a reminder, and an invitation that clears a binding always do
+// isUnchanged reports whether an action on an active profile kept everything that it
+// grants. A resend, a reminder and an invitation that clears a binding always change
 // something.
-func unchanged(do Action, p, next Profile) bool {
-	return p.Status == Active && do != Warn && slices.Equal(p.Clients, next.Clients) && (p.Clients == nil) == (next.Clients == nil) && p.Role == next.Role && p.Areas.Equal(next.Areas) && p.Until.Equal(next.Until) &&
+func isUnchanged(do Action, p, next Profile) bool {
+	return p.Status == Active && do != Warn && p.Role == next.Role && p.Areas.Equal(next.Areas) && p.Until.Equal(next.Until) &&
+		slices.Equal(p.Clients, next.Clients) && (p.Clients == nil) == (next.Clients == nil) &&
 		p.Issuer == next.Issuer && p.Subject == next.Subject
 }
 
@@ -290,9 +273,9 @@ func unchanged(do Action, p, next Profile) bool {
 func RefuseState(do Action, p Profile) error {
 	refusal := &Error{Code: NotActive, State: p.Status}
 	switch {
-	case do == Request && p.Status == Pending:
+	case do == OpenRequest && p.Status == Pending:
 		refusal.Code, refusal.Message = AlreadyRequested, "There is already a request that waits for an answer. Resend or withdraw that one."
-	case do == Request:
+	case do == OpenRequest:
 		refusal.Code, refusal.Message = AlreadyConnected, "The agency is already connected to this account."
 	case p.Status == Expired && slices.Contains([]Action{Accept, Resend, Withdraw}, do):
 		refusal.Code, refusal.Message = RequestExpired, "The request has expired. The agency can ask again."
@@ -325,7 +308,7 @@ func (s Status) sentence() string {
 func NewProfileEvent(as EventType, was, now Profile, at time.Time) Event {
 	return Event{
 		Type: as, At: at, Addressee: now.Addressee, Agency: now.Member.Account(), Member: now.Member,
-		Ownership: now.Ownership, Request: now.Request, Version: now.Version, Muted: now.Muted,
+		Ownership: now.Ownership, Request: now.Request.Number, Version: now.Version, Muted: now.Request.Muted,
 		Was: was.EventState(), Now: now.EventState(),
 	}
 }

@@ -44,7 +44,7 @@ var lifeOfAConnection = []row{
 		active:                                                        again
 		pending overdue-pending overdue-active:                        not_active
 		denied withdrawn expired revoked left lapsed ended moved:      not_active`},
-	{Request, AgencySide, ConnectionRequested, `
+	{OpenRequest, AgencySide, ConnectionRequested, `
 		none denied withdrawn expired revoked left lapsed ended moved: pending
 		overdue-pending:                                               expired, pending
 		overdue-active:                                                lapsed, pending
@@ -161,23 +161,25 @@ var sides = []Side{AccountSide, AgencySide, SelfSide, ClockSide}
 func statesOfAgency() map[string]Profile {
 	base := Profile{
 		ProfileKey: AgencyAt(someAccount, someAgency), Areas: Areas{"pages": Edit, "mail": View}, Name: "Agency", Ownership: ClientOwned,
-		Request: 2, Message: "hello", RequestedAt: noon.Add(-time.Hour), ExpiresAt: noon.Add(time.Hour), Since: noon.Add(-time.Hour), Version: 7,
+		Request: Request{Number: 2, Message: "hello", Areas: Areas{"pages": Edit, "mail": View}, RequestedAt: noon.Add(-time.Hour), ExpiresAt: noon.Add(time.Hour)}, Since: noon.Add(-time.Hour), Version: 7,
 	}
 	all := map[string]Profile{"none": {ProfileKey: base.ProfileKey, Ownership: ClientOwned}}
 	for _, s := range Statuses {
 		p := base
-		p.Status = s
+		if p.Status = s; p.ShowsRequest() {
+			p.Areas = nil
+		}
 		all[string(s)] = p
 	}
 	// The very moment is past it.
 	overdue := all["pending"]
-	overdue.ExpiresAt = noon
+	overdue.Request.ExpiresAt = noon
 	all["overdue-pending"] = overdue
 	lapsed := all["active"]
 	lapsed.Until = noon
 	all["overdue-active"] = lapsed
 	permanent := all["active"]
-	permanent.Ownership, permanent.Request, permanent.ExpiresAt = AgencyOwned, 0, time.Time{}
+	permanent.Ownership, permanent.Request.Number, permanent.Request.ExpiresAt = AgencyOwned, 0, time.Time{}
 	all["permanent"] = permanent
 	return all
 }
@@ -191,7 +193,7 @@ func statesOfPerson() map[string]Profile {
 			continue
 		}
 		p.ProfileKey, p.Name, p.Email, p.Role = PersonAt(someAccount, somePerson), "", "ann@client.test", Admin
-		p.Request, p.Message, p.ExpiresAt = 0, "", time.Time{}
+		p.Request.Number, p.Request.Message, p.Request.ExpiresAt = 0, "", time.Time{}
 		p.Issuer, p.Subject = "issuer", "subject"
 		if name == "none" {
 			p.Role = ""
@@ -205,7 +207,7 @@ func statesOfPerson() map[string]Profile {
 func stepFor(do Action, by Side) Step {
 	s := Step{Do: do, By: by, At: noon}
 	switch do {
-	case Request:
+	case OpenRequest:
 		s.Areas, s.Message, s.Asker, s.ExpiresAt = Areas{"pages": View}, "please", somePerson, noon.Add(24*time.Hour)
 	case Resend:
 		s.ExpiresAt, s.Asker = noon.Add(24*time.Hour), somePerson
@@ -326,7 +328,7 @@ func checkStep(t interface {
 		if e.Version != before.Version+i+1 {
 			t.Errorf("event %d of version %d on version %d", i, e.Version, before.Version)
 		}
-		if e.Addressee != before.Addressee || e.Member != before.Member || e.Request != got.Request && i == len(events)-1 {
+		if e.Addressee != before.Addressee || e.Member != before.Member || e.Request != got.Request.Number && i == len(events)-1 {
 			t.Errorf("the event tells of another profile or request: %+v", e)
 		}
 	}
@@ -411,22 +413,22 @@ func TestWhatAStepWrites(t *testing.T) {
 		code Code
 		want func(*Profile)
 	}{
-		{name: "a request begins anew", from: "revoked", step: stepFor(Request, AgencySide), want: func(p *Profile) {
-			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
-			p.RequestedAt, p.MailedAt, p.ExpiresAt, p.Delivery, p.Version = noon, noon, day, Waiting, 8
+		{name: "a request begins anew", from: "revoked", step: stepFor(OpenRequest, AgencySide), want: func(p *Profile) {
+			p.Status, p.Since, p.Request.Number, p.Areas, p.Request.Areas, p.Request.Message, p.Request.By = Pending, noon, 3, nil, Areas{"pages": View}, "please", somePerson
+			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Version = noon, noon, day, Waiting, 8
 		}},
-		{name: "a request after a lapse has no end date", from: "overdue-active", step: stepFor(Request, AgencySide), want: func(p *Profile) {
-			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
-			p.RequestedAt, p.MailedAt, p.ExpiresAt, p.Delivery, p.Until, p.Version = noon, noon, day, Waiting, never, 9
+		{name: "a request after a lapse has no end date", from: "overdue-active", step: stepFor(OpenRequest, AgencySide), want: func(p *Profile) {
+			p.Status, p.Since, p.Request.Number, p.Areas, p.Request.Areas, p.Request.Message, p.Request.By = Pending, noon, 3, nil, Areas{"pages": View}, "please", somePerson
+			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Until, p.Version = noon, noon, day, Waiting, never, 9
 		}},
 		{name: "a resend lengthens, and waits again", from: "pending", step: stepFor(Resend, AgencySide), want: func(p *Profile) {
-			p.ExpiresAt, p.RequestedBy, p.Delivery, p.Resends, p.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
+			p.Request.ExpiresAt, p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
 		}},
 		{name: "a resend never shortens", from: "pending", step: Step{Do: Resend, By: AgencySide, At: noon, ExpiresAt: noon.Add(time.Minute), Asker: somePerson}, want: func(p *Profile) {
-			p.RequestedBy, p.Delivery, p.Resends, p.MailedAt, p.Version = somePerson, Waiting, 1, noon, 8
+			p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = somePerson, Waiting, 1, noon, 8
 		}},
 		{name: "accept grants what was asked", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2}, want: func(p *Profile) {
-			p.Status, p.Since, p.Version = Active, noon, 8
+			p.Status, p.Since, p.Areas, p.Version = Active, noon, p.Request.Areas, 8
 		}},
 		{name: "accept may narrow and set an end", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2, Areas: Areas{"pages": View}, Until: &day}, want: func(p *Profile) {
 			p.Status, p.Since, p.Areas, p.Until, p.Version = Active, noon, Areas{"pages": View}, day, 8
@@ -448,12 +450,12 @@ func TestWhatAStepWrites(t *testing.T) {
 		{name: "a request that moves", from: "pending", step: Step{Do: Move, By: ClockSide, At: noon, Into: someAccount}, want: func(p *Profile) {
 			p.Status, p.Since, p.MovedTo, p.Version = Moved, noon, someAccount, 8
 		}},
-		{name: "a request is muted when it is made", from: "denied", step: but(stepFor(Request, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
-			p.Status, p.Since, p.Request, p.Areas, p.Message, p.RequestedBy = Pending, noon, 3, Areas{"pages": View}, "please", somePerson
-			p.RequestedAt, p.MailedAt, p.ExpiresAt, p.Delivery, p.Muted, p.Version = noon, noon, day, Waiting, true, 8
+		{name: "a request is muted when it is made", from: "denied", step: but(stepFor(OpenRequest, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
+			p.Status, p.Since, p.Request.Number, p.Areas, p.Request.Areas, p.Request.Message, p.Request.By = Pending, noon, 3, nil, Areas{"pages": View}, "please", somePerson
+			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Request.Muted, p.Version = noon, noon, day, Waiting, true, 8
 		}},
 		{name: "and only then", from: "pending", step: but(stepFor(Resend, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
-			p.ExpiresAt, p.RequestedBy, p.Delivery, p.Resends, p.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
+			p.Request.ExpiresAt, p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
 		}},
 		{name: "a reminder changes nothing that is seen", from: "pending", step: stepFor(Remind, ClockSide), want: func(p *Profile) { p.Version = 8 }},
 		{name: "nor does a warning", from: "active", step: stepFor(Warn, ClockSide), want: func(p *Profile) { p.Version = 8 }},
@@ -494,9 +496,9 @@ func TestInvitingAnActivePersonFreesTheBinding(t *testing.T) {
 // A request begins without anything of the one before.
 func TestARequestBeginsAnew(t *testing.T) {
 	was := statesOfAgency()["moved"]
-	was.MovedTo, was.Muted, was.Resends, was.Reached, was.Until = someAccount, true, 3, []PersonID{somePerson}, noon
-	p, events, err := Apply(was, stepFor(Request, AgencySide))
-	if err != nil || p.MovedTo != "" || p.Muted || p.Resends != 0 || p.Reached != nil || !p.Until.IsZero() || p.Request != 3 || events[0].Muted {
+	was.MovedTo, was.Request.Muted, was.Request.Resends, was.Request.Reached, was.Until = someAccount, true, 3, []PersonID{somePerson}, noon
+	p, events, err := Apply(was, stepFor(OpenRequest, AgencySide))
+	if err != nil || p.MovedTo != "" || p.Request.Muted || p.Request.Resends != 0 || p.Request.Reached != nil || !p.Until.IsZero() || p.Request.Number != 3 || events[0].Muted {
 		t.Errorf("%+v, %+v, %v", p, events, err)
 	}
 }
@@ -508,17 +510,17 @@ func TestWhatIsMutedStaysMuted(t *testing.T) {
 		but(stepFor(Expire, ClockSide), func(s *Step) { s.At = noon.Add(time.Hour) }),
 	} {
 		p := statesOfAgency()["pending"]
-		p.Muted = true
+		p.Request.Muted = true
 		p, events, err := Apply(p, s)
-		if err != nil || len(events) != 1 || !events[0].Muted || !p.Muted || !p.IsHidden() {
+		if err != nil || len(events) != 1 || !events[0].Muted || !p.Request.Muted || !p.IsHidden() {
 			t.Errorf("%s: %+v, %v", s.Do, events, err)
 		}
 	}
 	// Asked again after an expiry that nobody has recorded: the first event is of
 	// the muted request, the second of the new one.
 	p := statesOfAgency()["overdue-pending"]
-	p.Muted = true
-	p, events, err := Apply(p, stepFor(Request, AgencySide))
+	p.Request.Muted = true
+	p, events, err := Apply(p, stepFor(OpenRequest, AgencySide))
 	if err != nil || len(events) != 2 || !events[0].Muted || events[1].Muted || p.IsHidden() {
 		t.Errorf("%+v, %v", events, err)
 	}
@@ -634,20 +636,20 @@ func TestLifeOfAConnectionHolds(t *testing.T) {
 					t.Fatalf("active by %s from %s", s.Do, e.Was.Status)
 				}
 			}
-			if was == Pending && after.Status == Pending && after.ExpiresAt.Before(before.ExpiresAt) {
+			if was == Pending && after.Status == Pending && after.Request.ExpiresAt.Before(before.Request.ExpiresAt) {
 				t.Fatalf("%s shortened the request", s.Do)
 			}
 			if err == nil && len(events) > 0 && after.StatusAt(s.At) != after.Status {
 				t.Fatalf("%s left it %s while it is %s", s.Do, after.Status, after.StatusAt(s.At))
 			}
-			if after.Request < before.Request || after.Request > before.Request && (s.Do != Request || was == Pending || was == Active) {
-				t.Fatalf("%s in %s counted request %d after %d", s.Do, was, after.Request, before.Request)
+			if after.Request.Number < before.Request.Number || after.Request.Number > before.Request.Number && (s.Do != OpenRequest || was == Pending || was == Active) {
+				t.Fatalf("%s in %s counted request %d after %d", s.Do, was, after.Request.Number, before.Request.Number)
 			}
 			if err != nil && CodeOf(err) == Internal {
 				t.Fatalf("no refusal: %v", err)
 			}
-			if after.Muted != before.Muted && s.Do != Request || after.Clients != nil || was == Pending && after.Resends < before.Resends {
-				t.Fatalf("%s: muted %t after %t, %d resends after %d, limited to %v", s.Do, after.Muted, before.Muted, after.Resends, before.Resends, after.Clients)
+			if after.Request.Muted != before.Request.Muted && s.Do != OpenRequest || after.Clients != nil || was == Pending && after.Request.Resends < before.Request.Resends {
+				t.Fatalf("%s: muted %t after %t, %d resends after %d, limited to %v", s.Do, after.Request.Muted, before.Request.Muted, after.Request.Resends, before.Request.Resends, after.Clients)
 			}
 		})
 	})

@@ -146,7 +146,7 @@ func AllBounced(mails []Mail) bool {
 // bounced, and only a bounce reads "failed". changed reports whether there is
 // anything to store.
 func Delivery(request agency.Profile, sent []agency.PersonID, done bool) (d agency.Delivery, reached []agency.PersonID, changed bool) {
-	d, reached = request.Delivery, slices.Clone(request.Reached)
+	d, reached = request.Request.Delivery, slices.Clone(request.Request.Reached)
 	for _, id := range sent {
 		if !slices.Contains(reached, id) {
 			reached = append(reached, id)
@@ -155,7 +155,7 @@ func Delivery(request agency.Profile, sent []agency.PersonID, done bool) (d agen
 	if done {
 		d = agency.Sent
 	}
-	return d, reached, done || len(reached) > len(request.Reached)
+	return d, reached, done || len(reached) > len(request.Request.Reached)
 }
 
 // Requests is the part of the store that FailRequest uses.

@@ -106,14 +106,14 @@ func NewMember(svc *service.Service, p agency.Profile) Member {
 	m := Member{
 		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(svc.Now())),
 		Role: Optional(p.Role), Areas: Areas(svc.GrantedAreas(p)), Ownership: string(p.Ownership),
-		Message: Optional(p.Message), RequestedAt: OptionalTime(p.RequestedAt), ExpiresAt: OptionalTime(p.ExpiresAt),
-		Until: OptionalTime(p.Until), Delivery: Optional(p.Delivery), Clients: OptionalIDs(p.Clients),
+		Message: Optional(p.Request.Message), RequestedAt: OptionalTime(p.Request.RequestedAt), ExpiresAt: OptionalTime(p.Request.ExpiresAt),
+		Until: OptionalTime(p.Until), Delivery: Optional(p.Request.Delivery), Clients: OptionalIDs(p.Clients),
 	}
 	if p.Kind() == agency.PersonKind {
 		m.Name = p.Email
 	}
-	if p.Request > 0 {
-		m.Request = &p.Request
+	if p.Request.Number > 0 {
+		m.Request = &p.Request.Number
 	}
 	return m
 }

@@ -59,7 +59,7 @@ func (d *decision) bind(p agency.Profile) agency.Profile {
 		return p
 	}
 	p.Issuer, p.Subject = d.caller.Issuer, d.caller.Subject
-	p.Delivery = "" // whether or not an email reached them, they are here
+	p.Request.Delivery = "" // whether or not an email reached them, they are here
 	p.Version++
 	d.put(p)
 	return p

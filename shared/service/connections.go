@@ -62,7 +62,7 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 		p = d.resumeCounters(key)
 		p.Name, p.Ownership, p.Email = auth.account.Name, agency.ClientOwned, email
 		p, err = d.apply(p, agency.Step{
-			Do: agency.Request, By: agency.AgencySide, Areas: areas, Message: message, Asker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),
+			Do: agency.OpenRequest, By: agency.AgencySide, Areas: areas, Message: message, Asker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),
 			Muted: pair.IsBlockedOrCooling(d.now),
 		})
 		if err != nil {

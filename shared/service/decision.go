@@ -125,7 +125,7 @@ func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
 	p := d.profile(key)
 	if p.Version == 0 {
 		pair := d.pair(agency.PairKey{Addressee: key.Addressee, Agency: key.Member.Account()})
-		p.Request, p.Version = pair.Requests, pair.Versions
+		p.Request.Number, p.Version = pair.Requests, pair.Versions
 	}
 	return p
 }
@@ -133,7 +133,7 @@ func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
 // remember notes in the pair how far a profile that is being collected has come.
 func (d *decision) saveCounters(p agency.Profile) {
 	pair := d.pair(agency.PairKey{Addressee: p.Addressee, Agency: p.Member.Account()})
-	pair.Requests, pair.Versions = p.Request, p.Version
+	pair.Requests, pair.Versions = p.Request.Number, p.Version
 	d.putPair(pair)
 }
 

@@ -96,7 +96,7 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 // accepted on the day on which it was made is given back to that day.
 func (d *decision) endRestraint(request agency.Profile, pairs []agency.PairKey) {
 	d.clearPairs(pairs...)
-	if day(request.RequestedAt).Equal(day(d.now)) {
+	if day(request.Request.RequestedAt).Equal(day(d.now)) {
 		d.limits = append(d.limits, CountChange{Agency: request.Member.Account(), Day: d.now, Requests: -1})
 	}
 }
@@ -146,7 +146,7 @@ func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id 
 			return err
 		}
 		request, target := d.profile(asked), d.profile(there)
-		if request.Version == 0 || request.Muted {
+		if request.Version == 0 || request.Request.Muted {
 			return noSuchRequest()
 		}
 		auth, err := d.locate(account)
@@ -189,25 +189,24 @@ func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, 
 	if settled, _ := agency.Settle(request, d.now); settled.Status != agency.Pending {
 		return target, agency.RefuseState(agency.Accept, settled)
 	}
-	if step.Number != request.Request {
-		return target, agency.RefuseOtherRequest(request)
+	if step.Number != request.Request.Number {
+		return target, agency.RefuseOtherRequest(request.Status)
 	}
 	if _, err := d.apply(request, agency.Step{Do: agency.Move, By: agency.ClockSide, Into: account.ID}); err != nil {
 		return target, err
 	}
 	// What the clock had ended there is recorded first.
 	target, events := agency.Settle(target, d.now)
-	waiting := target
+	waiting, number := target, target.Request.Number
 	if target.Status != agency.Pending {
-		waiting.Request++
+		number++
 	}
-	waiting.Status, waiting.ExpiresAt, waiting.Muted = agency.Pending, request.ExpiresAt, false
-	waiting.Areas, waiting.Message = request.Areas, request.Message
-	waiting.RequestedBy, waiting.RequestedAt = request.RequestedBy, request.RequestedAt
+	waiting.Status, waiting.Request = agency.Pending, request.Request
+	waiting.Request.Number = number
 	waiting.Name, waiting.AccountName = asker.Name, account.Name
 	waiting.Ownership, waiting.Subscription = account.Ownership, account.Subscription.Summary()
-	waiting.Until, waiting.MovedTo, waiting.Delivery = request.Until, "", request.Delivery
-	step.Number = waiting.Request
+	waiting.Until, waiting.MovedTo = time.Time{}, ""
+	step.Number = waiting.Request.Number
 	d.Events = events
 	return d.apply(waiting, step)
 }
@@ -232,7 +231,7 @@ func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id ag
 			return err
 		}
 		was := d.profile(key)
-		if was.Version == 0 || was.Muted {
+		if was.Version == 0 || was.Request.Muted {
 			return noSuchRequest()
 		}
 		var err error

@@ -76,13 +76,13 @@ func TestWhatHoldsAnAgencyOff(t *testing.T) {
 				w.advance(30*day - time.Millisecond)
 				w.limited(t, "asked again a moment early", tt.again, time.Millisecond, func() error { return second(w.request()) })
 				w.advance(time.Millisecond)
-				if p := must[agency.Profile](t)(w.request()); p.Muted != tt.blocked || p.Status != agency.Pending {
+				if p := must[agency.Profile](t)(w.request()); p.Request.Muted != tt.blocked || p.Status != agency.Pending {
 					t.Errorf("%+v", p)
 				}
 			}
 			// By email the person who decided is held to, and nobody else.
-			diff(t, "muted by email", tt.person && tt.blocked, must[agency.Profile](t)(w.ask(w.bob)).Muted)
-			diff(t, "muted to another", false, must[agency.Profile](t)(w.ask(w.ann)).Muted)
+			diff(t, "muted by email", tt.person && tt.blocked, must[agency.Profile](t)(w.ask(w.bob)).Request.Muted)
+			diff(t, "muted to another", false, must[agency.Profile](t)(w.ask(w.ann)).Request.Muted)
 			w.audit(t)
 		})
 	}
@@ -117,11 +117,11 @@ func TestADenialByEmailHolds(t *testing.T) {
 	before = testbed.Items(t, w.db, w.name)
 	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), true))
 	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
-	if p := must[agency.Profile](t)(w.ask(w.ann)); !p.Muted || p.Request != 2 {
+	if p := must[agency.Profile](t)(w.ask(w.ann)); !p.Request.Muted || p.Request.Number != 2 {
 		t.Errorf("%+v", p)
 	}
 	// The account itself is not held to it: another of its owners has not decided.
-	if p := must[agency.Profile](t)(w.request()); p.Muted {
+	if p := must[agency.Profile](t)(w.request()); p.Request.Muted {
 		t.Errorf("%+v", p)
 	}
 	w.audit(t)
@@ -204,12 +204,12 @@ func TestAnAgencyCannotTellABlock(t *testing.T) {
 			t.Helper()
 			for _, id := range []agency.ConnectionID{w.con, w.byMail(w.ann)} {
 				p, err := w.GetConnection(ctx, w.gil, w.agency, id)
-				p.Muted = false
+				p.Request.Muted = false
 				seen = append(seen, asText(t, p), asText(t, agency.CodeOf(err)))
 			}
 			list, counts, err := w.Clients(ctx, w.gus, w.agency, service.ClientFilter{}, service.Page{Limit: 100})
 			for i := range list.Items {
-				list.Items[i].Muted = false
+				list.Items[i].Request.Muted = false
 			}
 			seen = append(seen, asText(t, list), asText(t, counts), asText(t, agency.CodeOf(err)), asText(t, w.access(as(w.gil, w.agency), w.client)))
 			// Its own lines, in the account and by email.
@@ -477,7 +477,7 @@ func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 	last := must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
 	gone(at)
 	p := must[agency.Profile](t)(w.request())
-	if p.Request != 3 || p.Version != last.Version+1 || p.Status != agency.Pending {
+	if p.Request.Number != 3 || p.Version != last.Version+1 || p.Status != agency.Pending {
 		t.Errorf("asked anew: %+v after version %d", p, last.Version)
 	}
 	last = must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
@@ -487,11 +487,11 @@ func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 	byMail := agency.ProfileKey{Addressee: agency.Party(w.ann.ID()), Member: agency.Party(w.agency)}
 	for n := range 2 {
 		asked := must[agency.Profile](t)(w.ask(w.ann))
-		if asked.Request != n+1 {
+		if asked.Request.Number != n+1 {
 			t.Errorf("asked by email: %+v", asked)
 		}
-		took := must[agency.Profile](t)(w.AcceptRequestInto(ctx, w.ann, asked.ID(), w.client, service.Grant{Request: asked.Request}))
-		if took.Request != 4+n || took.Version <= last.Version {
+		took := must[agency.Profile](t)(w.AcceptRequestInto(ctx, w.ann, asked.ID(), w.client, service.Grant{Request: asked.Request.Number}))
+		if took.Request.Number != 4+n || took.Version <= last.Version {
 			t.Errorf("taken up: %+v after version %d", took, last.Version)
 		}
 		last = must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, w.con))

@@ -209,7 +209,7 @@ func TestByEmailNothingShows(t *testing.T) {
 		p := must[agency.Profile](t)(w.ask(addressee))
 		lines := sent()
 		diff(t, tt.name+": calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
-		diff(t, tt.name+": muted", tt.muted, p.Muted)
+		diff(t, tt.name+": muted", tt.muted, p.Request.Muted)
 		person := "PERSON#" + string(addressee.ID()) + " PERSON"
 		if now := testbed.Items(t, w.db, w.name)[person]; plain(now) != plain(before[person]) {
 			t.Errorf("%s: the addressee's own item was written", tt.name)
@@ -220,12 +220,12 @@ func TestByEmailNothingShows(t *testing.T) {
 			}
 		}
 		seen := must[agency.Profile](t)(w.GetConnection(ctx, w.gus, w.agency, w.byMail(addressee)))
-		p.Muted, seen.Muted = false, false
+		p.Request.Muted, seen.Request.Muted = false, false
 		list, _, err := w.Clients(ctx, w.gus, w.agency, service.ClientFilter{Status: agency.Pending}, service.Page{Limit: 10})
 		if err != nil || len(list.Items) != 1 {
 			t.Errorf("%s: %d pending, %v", tt.name, len(list.Items), err)
 		}
-		list.Items[0].Muted = false
+		list.Items[0].Request.Muted = false
 		for _, v := range []any{p, seen, list, w.counts().Pending} {
 			text, err := json.Marshal(v)
 			if err != nil {
@@ -253,12 +253,12 @@ func TestByEmailStory(t *testing.T) {
 	shop := w.opened(w.ann, 5, "Shop")
 	asked := must[agency.Profile](t)(w.ask(w.ann))
 	id := w.byMail(w.ann)
-	if asked.Email != w.ann.Email || asked.AccountName != "" || asked.Account() != "" || asked.ID() != id || asked.Request != 1 || !asked.ExpiresAt.Equal(noon.Add(lifetime)) {
+	if asked.Email != w.ann.Email || asked.AccountName != "" || asked.Account() != "" || asked.ID() != id || asked.Request.Number != 1 || !asked.Request.ExpiresAt.Equal(noon.Add(lifetime)) {
 		t.Errorf("%+v", asked)
 	}
 	diff(t, "counts", service.Counts{Owned: 1, Pending: 1}, w.counts())
 	mine := must[service.List[agency.Profile]](t)(w.MyRequests(ctx, w.ann, page))
-	if len(mine.Items) != 1 || mine.Items[0].Name != "Agency" || mine.Items[0].Message != "please" {
+	if len(mine.Items) != 1 || mine.Items[0].Name != "Agency" || mine.Items[0].Request.Message != "please" {
 		t.Errorf("%+v", mine)
 	}
 	if hers := must[service.List[agency.Profile]](t)(w.MyRequests(ctx, w.bob, page)); len(hers.Items) != 0 {
@@ -277,8 +277,8 @@ func TestByEmailStory(t *testing.T) {
 	}
 	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	there := agency.NewConnectionID(agency.Party(shop), w.agency)
-	if accepted.Status != agency.Active || accepted.ID() != there || accepted.AccountName != "Shop" || accepted.Email != "" || accepted.Request != 1 ||
-		!accepted.Until.Equal(until) || !accepted.Areas.Equal(viewPages) || accepted.RequestedBy != w.gil.ID() || accepted.Ownership != agency.ClientOwned {
+	if accepted.Status != agency.Active || accepted.ID() != there || accepted.AccountName != "Shop" || accepted.Email != "" || accepted.Request.Number != 1 ||
+		!accepted.Until.Equal(until) || !accepted.Areas.Equal(viewPages) || accepted.Request.By != w.gil.ID() || accepted.Ownership != agency.ClientOwned {
 		t.Errorf("%+v", accepted)
 	}
 	diff(t, "counts", service.Counts{Owned: 1, Connected: 1}, w.counts())
@@ -338,7 +338,7 @@ func TestByEmailStory(t *testing.T) {
 	// A new request by email replaces what was moved.
 	w.advance(31 * day)
 	again := must[agency.Profile](t)(w.ask(w.ann))
-	if again.Request != 2 || again.Status != agency.Pending || again.MovedTo != "" {
+	if again.Request.Number != 2 || again.Status != agency.Pending || again.MovedTo != "" {
 		t.Errorf("%+v", again)
 	}
 	if p := must[agency.Profile](t)(w.GetConnection(ctx, w.gil, w.agency, id)); p.Status != agency.Pending {
@@ -362,7 +362,7 @@ func TestByEmailAndByIDAtOnce(t *testing.T) {
 	w.TakeCalls()
 	p := must[agency.Profile](t)(w.into(w.ann, w.client, 1))
 	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
-	if p.Request != 1 || !p.Areas.Equal(viewPages) || p.Message != "by email" || p.RequestedBy != w.gil.ID() || !p.RequestedAt.Equal(noon.Add(time.Hour)) {
+	if p.Request.Number != 1 || !p.Areas.Equal(viewPages) || p.Request.Message != "by email" || p.Request.By != w.gil.ID() || !p.Request.RequestedAt.Equal(noon.Add(time.Hour)) {
 		t.Errorf("%+v", p)
 	}
 	diff(t, "counts", service.Counts{Owned: 1, Connected: 1}, w.counts())
@@ -375,7 +375,7 @@ func TestByEmailAndByIDAtOnce(t *testing.T) {
 	w.advance(lifetime)
 	must[agency.Profile](t)(w.ask(w.ann))
 	p = must[agency.Profile](t)(w.into(w.ann, w.client, 1))
-	if p.Request != 2 {
+	if p.Request.Number != 2 {
 		t.Errorf("%+v", p)
 	}
 	diff(t, "events", []string{"connection.requested", "connection.expired", "connection.accepted"}, w.events(w.client)[3:])
@@ -390,11 +390,11 @@ func TestAcceptingByEmailUnmutes(t *testing.T) {
 	ctx := t.Context()
 	must[agency.Profile](t)(w.deny(w.bob, true))
 	w.advance(30 * day)
-	if p := must[agency.Profile](t)(w.request()); !p.Muted {
+	if p := must[agency.Profile](t)(w.request()); !p.Request.Muted {
 		t.Errorf("%+v", p)
 	}
 	must[agency.Profile](t)(w.ask(w.ann))
-	if p := must[agency.Profile](t)(w.into(w.ann, w.client, 1)); p.Muted || p.Request != 2 {
+	if p := must[agency.Profile](t)(w.into(w.ann, w.client, 1)); p.Request.Muted || p.Request.Number != 2 {
 		t.Errorf("%+v", p)
 	}
 	diff(t, "team", 4, len(must[service.List[agency.Profile]](t)(w.Team(ctx, as(w.ann), w.client, service.Page{Limit: 10})).Items))
@@ -513,7 +513,7 @@ func TestAnOldRequestOpensNoDoor(t *testing.T) {
 	// Muted: asked once more after a block.
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.bob), w.client, agency.Party(w.agency), true))
 	w.advance(30 * day)
-	if p := must[agency.Profile](t)(w.request()); !p.Muted {
+	if p := must[agency.Profile](t)(w.request()); !p.Request.Muted {
 		t.Errorf("%+v", p)
 	}
 	for name, err := range map[string]error{

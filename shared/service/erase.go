@@ -183,8 +183,8 @@ func (s *Service) eraseProfile(ctx context.Context, id agency.PersonID, key agen
 		switch {
 		case p.Version == 0:
 		case account == "":
-			if did = p.Status == agency.Pending && !p.Muted; did {
-				p.Muted = true
+			if did = p.Status == agency.Pending && !p.Request.Muted; did {
+				p.Request.Muted = true
 				p.Version++
 				d.put(p)
 			}

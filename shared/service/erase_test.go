@@ -43,7 +43,7 @@ func TestErasingTakesTheAddressOutOfEverything(t *testing.T) {
 		t.Errorf("the address still stands in %d items, want the request alone", n)
 	}
 	seen := must[agency.Profile](t)(w.GetConnection(ctx, w.gil, w.agency, asked.ID()))
-	if seen.Status != agency.Pending || seen.Email != w.mem.Email || !seen.ExpiresAt.Equal(asked.ExpiresAt) {
+	if seen.Status != agency.Pending || seen.Email != w.mem.Email || !seen.Request.ExpiresAt.Equal(asked.Request.ExpiresAt) {
 		t.Errorf("the agency sees %+v, want its request as it was", seen)
 	}
 	if mine := must[service.List[agency.Profile]](t)(w.MyRequests(ctx, w.mem, service.Page{Limit: 10})); len(mine.Items) != 0 {

@@ -108,7 +108,7 @@ func TestOpenRequests(t *testing.T) {
 	// An expired request that nobody has recorded gives its own place back.
 	w.advance(lifetime)
 	w.limited(t, "while both are still counted", agency.RateLimited, time.Hour, func() error { return second(w.ask(one)) })
-	if p := must[agency.Profile](t)(w.ask(two)); p.Request != 2 {
+	if p := must[agency.Profile](t)(w.ask(two)); p.Request.Number != 2 {
 		t.Errorf("%+v", p)
 	}
 	diff(t, "open", 2, w.counts().Pending)

@@ -151,7 +151,7 @@ func TestSeeMember(t *testing.T) {
 	must[agency.Profile](t)(w.revoke())
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true))
 	w.advance(31 * day)
-	if p := must[agency.Profile](t)(w.request()); !p.Muted {
+	if p := must[agency.Profile](t)(w.request()); !p.Request.Muted {
 		t.Fatal("the request is not muted")
 	}
 	if p, err := w.GetMember(ctx, as(w.ann), w.client, agency.Party(w.agency)); agency.CodeOf(err) != agency.NotFound || p.Version != 0 {

@@ -130,7 +130,7 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 	con := agency.NewConnectionID(agency.Party(id), of)
 	request := 1 + r.IntN(3)
 	if read, err := h.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{agency.AgencyAt(id, of)}}); err == nil && r.IntN(5) > 0 {
-		request = read.Profile(agency.AgencyAt(id, of)).Request
+		request = read.Profile(agency.AgencyAt(id, of)).Request.Number
 	}
 	areas := pick(r, []agency.Areas{viewPages, editPages, editAll})
 	role := pick(r, []agency.Role{agency.Owner, agency.Admin, agency.Member})
@@ -187,7 +187,7 @@ func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
 			return err
 		}
 		into := pick(r, []agency.AccountID{w.client, w.client, w.agency, w.owned})
-		return second(h.AcceptRequestInto(ctx, ann, byMail, into, service.Grant{Request: read.Profile(mailed).Request, Until: pick(r, []*time.Time{nil, &until})}))
+		return second(h.AcceptRequestInto(ctx, ann, byMail, into, service.Grant{Request: read.Profile(mailed).Request.Number, Until: pick(r, []*time.Time{nil, &until})}))
 	case 21:
 		return second(h.DenyRequestByID(ctx, ann, byMail, r.IntN(3) == 0))
 	case 22:

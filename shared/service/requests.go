@@ -32,7 +32,7 @@ func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile
 	}
 	var want Want
 	for _, p := range requests {
-		asker := Want{Profiles: []agency.ProfileKey{agency.PersonAt(p.Member.Account(), p.RequestedBy)}}
+		asker := Want{Profiles: []agency.ProfileKey{agency.PersonAt(p.Member.Account(), p.Request.By)}}
 		if account := p.Account(); account != "" {
 			asker.Accounts = []agency.AccountID{account}
 		}
@@ -45,7 +45,7 @@ func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile
 	details := make([]RequestDetail, len(requests))
 	for i, p := range requests {
 		details[i] = RequestDetail{Profile: p, To: read.Account(p.Account())}
-		if by := read.Profile(agency.PersonAt(p.Member.Account(), p.RequestedBy)); by.StatusAt(s.Now()) == agency.Active {
+		if by := read.Profile(agency.PersonAt(p.Member.Account(), p.Request.By)); by.StatusAt(s.Now()) == agency.Active {
 			details[i].By = by.Email
 		}
 	}
@@ -120,7 +120,7 @@ func (s *Service) GetRequest(ctx context.Context, actor agency.Actor, id agency.
 		} else if auth.permission(agency.DecideRequests) != agency.Yes {
 			return noSuchRequest()
 		}
-		if p = d.read.Profile(key); p.Version == 0 || p.Muted {
+		if p = d.read.Profile(key); p.Version == 0 || p.Request.Muted {
 			return noSuchRequest()
 		}
 		return nil

@@ -20,7 +20,7 @@ func TestConnectStory(t *testing.T) {
 	diff(t, "access before", agency.Access{Areas: agency.Areas{"pages": agency.None, "mail": agency.None}, Reason: agency.NoProfile}, w.access(eye, w.client))
 
 	asked := must[agency.Profile](t)(w.request())
-	if asked.Status != agency.Pending || asked.Request != 1 || !asked.ExpiresAt.Equal(noon.Add(lifetime)) || asked.AccountName != "" || asked.RequestedBy != w.gil.ID() {
+	if asked.Status != agency.Pending || asked.Request.Number != 1 || !asked.Request.ExpiresAt.Equal(noon.Add(lifetime)) || asked.AccountName != "" || asked.Request.By != w.gil.ID() {
 		t.Errorf("%+v", asked)
 	}
 	if got := w.access(eye, w.client); got.Reason != agency.StillPending || got.Allowed {
@@ -30,7 +30,7 @@ func TestConnectStory(t *testing.T) {
 
 	w.advance(24 * time.Hour)
 	again := must[agency.Profile](t)(w.ResendRequest(ctx, w.gus, w.agency, w.con))
-	if !again.ExpiresAt.Equal(noon.Add(lifetime+24*time.Hour)) || again.Request != 1 || again.RequestedBy != w.gus.ID() {
+	if !again.Request.ExpiresAt.Equal(noon.Add(lifetime+24*time.Hour)) || again.Request.Number != 1 || again.Request.By != w.gus.ID() {
 		t.Errorf("%+v", again)
 	}
 	accepted := must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.bob), w.client, w.agency, service.Grant{Request: 1, Areas: editPages}))
@@ -64,7 +64,7 @@ func TestConnectStory(t *testing.T) {
 	}
 	w.advance(30 * day)
 	p := must[agency.Profile](t)(w.request())
-	if p.Request != 2 || !p.Areas.Equal(editAll) {
+	if p.Request.Number != 2 || !p.ShownAreas().Equal(editAll) {
 		t.Errorf("asked again: %+v", p)
 	}
 	if _, err := w.accept(w.ann, 1); agency.CodeOf(err) != agency.Conflict {
@@ -75,7 +75,7 @@ func TestConnectStory(t *testing.T) {
 	must[agency.Profile](t)(w.request())
 	w.advance(lifetime)
 	// Its time is over, and nobody has recorded it: both at once.
-	if p = must[agency.Profile](t)(w.request()); p.Request != 4 || p.Status != agency.Pending {
+	if p = must[agency.Profile](t)(w.request()); p.Request.Number != 4 || p.Status != agency.Pending {
 		t.Errorf("asked after an expiry: %+v", p)
 	}
 	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.bob), w.client, w.agency, false))

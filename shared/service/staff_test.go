@@ -299,7 +299,7 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 	diff(t, "counts", service.Counts{Owned: 1, Connected: 1}, w.counts())
 	// Asked again, the lapse is recorded by the same command.
 	w.TakeCalls()
-	if p := must[agency.Profile](t)(w.request()); p.Request != 2 || !p.Until.IsZero() || p.Version != 5 {
+	if p := must[agency.Profile](t)(w.request()); p.Request.Number != 2 || !p.Until.IsZero() || p.Version != 5 {
 		t.Errorf("%+v", p)
 	}
 	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())

@@ -24,7 +24,7 @@ func TestTrend(t *testing.T) {
 	}
 	accept := func(until *time.Time) (agency.Actor, agency.Profile) {
 		owner, p := ask()
-		return owner, must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), p.Account(), w.agency, service.Grant{Request: p.Request, Until: until}))
+		return owner, must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), p.Account(), w.agency, service.Grant{Request: p.Request.Number, Until: until}))
 	}
 	next := func() {
 		w.mu.Lock()
@@ -138,7 +138,7 @@ func TestClientFilters(t *testing.T) {
 		assigned = append(assigned, account.ID)
 		switch n {
 		case 0, 1, 2:
-			must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), account.ID, w.agency, service.Grant{Request: p.Request}))
+			must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), account.ID, w.agency, service.Grant{Request: p.Request.Number}))
 		case 3:
 			must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, p.ID()))
 		case 4:

@@ -260,7 +260,7 @@ func (w *world) pending() *world {
 func (w *world) connected() *world {
 	w.t.Helper()
 	p := must[agency.Profile](w.t)(w.request())
-	must[agency.Profile](w.t)(w.accept(w.ann, p.Request))
+	must[agency.Profile](w.t)(w.accept(w.ann, p.Request.Number))
 	return w
 }
 

@@ -92,8 +92,8 @@ func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
 	store := table.New(db, name)
 	later := noon.Add(24 * time.Hour)
 	p := agency.Profile{
-		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
-		ExpiresAt: noon.Add(time.Hour), Since: noon, MailedAt: later, Delivery: agency.Sent, Version: 5,
+		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: agency.Request{Number: 2, ExpiresAt: noon.Add(time.Hour), MailedAt: later, Delivery: agency.Sent},
+		Since: noon, Version: 5,
 	}
 	done := p
 	done.Member, done.Status = agency.Party(account(3).ID), agency.Active
@@ -115,8 +115,8 @@ func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := load(t, store, service.Want{Profiles: []agency.ProfileKey{tt.profile.ProfileKey}}).Profile(tt.profile.ProfileKey)
-		if got.Delivery != tt.want || got.Version != tt.version {
-			t.Errorf("request %d mailed at %s: %s, version %d", tt.request, tt.at, got.Delivery, got.Version)
+		if got.Request.Delivery != tt.want || got.Version != tt.version {
+			t.Errorf("request %d mailed at %s: %s, version %d", tt.request, tt.at, got.Request.Delivery, got.Version)
 		}
 	}
 }

@@ -85,7 +85,10 @@ type profileItem struct {
 	keys
 	Status      agency.Status    `dynamodbav:"status"`
 	Role        agency.Role      `dynamodbav:"role,omitempty"`
+	// Areas are those that the profile shows. Asked are those of a request that was
+	// accepted; until then they are Areas.
 	Areas       agency.Areas     `dynamodbav:"areas,omitempty"`
+	Asked       agency.Areas     `dynamodbav:"asked,omitempty"`
 	Name        string           `dynamodbav:"name,omitempty"`
 	Email       string           `dynamodbav:"email,omitempty"`
 	AccountName string           `dynamodbav:"accountName,omitempty"`
@@ -122,14 +125,17 @@ type profileItem struct {
 
 func fromProfile(p agency.Profile) profileItem {
 	i := profileItem{
-		keys: profileKey(p.ProfileKey).keys(), Status: p.Status, Role: p.Role, Areas: p.Areas, Name: p.Name, Email: p.Email,
+		keys: profileKey(p.ProfileKey).keys(), Status: p.Status, Role: p.Role, Areas: p.ShownAreas(), Name: p.Name, Email: p.Email,
 		AccountName: p.AccountName, Ownership: p.Ownership,
 		Plan: p.Subscription.Plan, SubscriptionState: p.Subscription.State, FreezesAt: stamp(p.Subscription.FreezesAt),
-		Request: p.Request, Message: p.Message, RequestedBy: p.RequestedBy,
-		RequestedAt: stamp(p.RequestedAt), ExpiresAt: stamp(p.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
-		Delivery: p.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
-		Resends: p.Resends, MailedAt: stamp(p.MailedAt), Reached: p.Reached, RemindAt: stamp(p.RemindAt), Muted: digit(p.Muted),
+		Request: p.Request.Number, Message: p.Request.Message, RequestedBy: p.Request.By,
+		RequestedAt: stamp(p.Request.RequestedAt), ExpiresAt: stamp(p.Request.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
+		Delivery: p.Request.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
+		Resends: p.Request.Resends, MailedAt: stamp(p.Request.MailedAt), Reached: p.Request.Reached, RemindAt: stamp(p.RemindAt), Muted: digit(p.Request.Muted),
 		Assigned: p.Clients != nil, Clients: p.Clients,
+	}
+	if !p.ShowsRequest() {
+		i.Asked = p.Request.Areas
 	}
 	switch {
 	case p.Kind() == agency.AgencyKind && p.Status != agency.Moved, p.Status == agency.Active:
@@ -151,18 +157,23 @@ func fromProfile(p agency.Profile) profileItem {
 func (i profileItem) profile() (agency.Profile, error) {
 	k, err := parseProfileKey(i.PK, i.SK)
 	p := agency.Profile{
-		ProfileKey: k, Status: i.Status, Role: i.Role, Areas: i.Areas, Name: i.Name, Email: i.Email,
+		ProfileKey: k, Status: i.Status, Role: i.Role, Name: i.Name, Email: i.Email,
 		AccountName: i.AccountName, Ownership: i.Ownership, Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState},
-		Request: i.Request, Message: i.Message, RequestedBy: i.RequestedBy,
-		Delivery: i.Delivery, MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
-		Resends: i.Resends, Reached: i.Reached, Muted: i.Muted != 0, Clients: i.Clients,
+		Request: agency.Request{Number: i.Request, Message: i.Message, By: i.RequestedBy, Delivery: i.Delivery, Resends: i.Resends, Reached: i.Reached, Muted: i.Muted != 0},
+		MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
+		Clients: i.Clients,
+	}
+	if p.ShowsRequest() {
+		p.Request.Areas = i.Areas
+	} else {
+		p.Areas, p.Request.Areas = i.Areas, i.Asked
 	}
 	if i.Assigned && p.Clients == nil {
 		p.Clients = []agency.AccountID{}
 	}
 	err = errors.Join(err,
-		read(&p.RequestedAt, i.RequestedAt), read(&p.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since),
-		read(&p.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK),
+		read(&p.Request.RequestedAt, i.RequestedAt), read(&p.Request.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since),
+		read(&p.Request.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK),
 		read(&p.Subscription.FreezesAt, i.FreezesAt))
 	return p, err
 }

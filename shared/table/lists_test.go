@@ -35,7 +35,7 @@ func newListed(t *testing.T) listed {
 		status := []agency.Status{agency.Active, agency.Pending, agency.Revoked}[n%3]
 		c.Profiles = append(c.Profiles, agency.Profile{
 			ProfileKey: agency.AgencyAt(client.ID, l.agency), Status: status, AccountName: client.Name, Ownership: agency.ClientOwned,
-			ExpiresAt: noon.Add(time.Hour), Since: noon, Version: 1,
+			Request: agency.Request{ExpiresAt: noon.Add(time.Hour)}, Since: noon, Version: 1,
 		})
 		mine := member(client, person(100))
 		if n == 5 {

@@ -188,8 +188,8 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 	db, name := testbed.Table(t)
 	store := table.New(db, name)
 	p := agency.Profile{
-		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: 2,
-		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting, Version: 5,
+		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: agency.Request{Number: 2, ExpiresAt: noon.Add(time.Hour), Delivery: agency.Waiting},
+		Since: noon, Version: 5,
 	}
 	put(t, store, service.Changes{Profiles: []agency.Profile{p}})
 	one, two := []agency.PersonID{person(1).ID}, []agency.PersonID{person(1).ID, person(2).ID}
@@ -217,7 +217,7 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 		}
 		got := load(t, store, service.Want{Profiles: []agency.ProfileKey{p.ProfileKey}}).Profile(p.ProfileKey)
 		want := p
-		want.Version, want.Delivery, want.Reached = tt.version, tt.want, tt.wantReached
+		want.Version, want.Request.Delivery, want.Request.Reached = tt.version, tt.want, tt.wantReached
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s of request %d: %s", tt.delivery, tt.request, diff)
 		}
@@ -243,7 +243,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 		at := noon.Add(time.Duration((n*37)%many) * time.Second)
 		if n%3 == 0 {
 			c.Profiles = append(c.Profiles, agency.Profile{
-				ProfileKey: agency.AgencyAt(account(n).ID, account(1000).ID), Status: agency.Pending, Ownership: agency.ClientOwned, ExpiresAt: at, DueAt: at, Since: noon, Version: 1,
+				ProfileKey: agency.AgencyAt(account(n).ID, account(1000).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: agency.Request{ExpiresAt: at}, DueAt: at, Since: noon, Version: 1,
 			})
 		} else {
 			e := event(n, agency.Party(account(n).ID), "", noon)
@@ -256,7 +256,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 	}
 	// Neither what has ended nor what has been told is due, whenever.
 	c.Profiles = append(c.Profiles, agency.Profile{
-		ProfileKey: agency.AgencyAt(account(1).ID, account(1001).ID), Status: agency.Expired, Ownership: agency.ClientOwned, ExpiresAt: noon, Since: noon, Version: 1,
+		ProfileKey: agency.AgencyAt(account(1).ID, account(1001).ID), Status: agency.Expired, Ownership: agency.ClientOwned, Request: agency.Request{ExpiresAt: noon}, Since: noon, Version: 1,
 	})
 	told := event(2000, agency.Party(account(1).ID), "", noon)
 	told.WakeAt = time.Time{}

@@ -26,10 +26,10 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	}
 	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Email: "a@b.test", Teams: []agency.AccountID{account.ID}, Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
 	profile := agency.Profile{
-		ProfileKey: agency.AgencyAt(account.ID, agency.NewAccountID("y", "2")), Status: agency.Pending, Areas: agency.Areas{"pages": agency.Edit},
-		Name: "Agency", Ownership: agency.ClientOwned, Request: 3, Message: "m", RequestedBy: person.ID, RequestedAt: noon,
-		ExpiresAt: noon.Add(time.Hour), Since: noon, Delivery: agency.Waiting,
-		Resends: 2, MailedAt: noon.Add(time.Second), Reached: []agency.PersonID{person.ID}, RemindAt: noon.Add(time.Minute), DueAt: noon.Add(time.Minute), Muted: true, Version: 1,
+		ProfileKey: agency.AgencyAt(account.ID, agency.NewAccountID("y", "2")), Status: agency.Pending,
+		Name: "Agency", Ownership: agency.ClientOwned, Request: agency.Request{Number: 3, Areas: agency.Areas{"pages": agency.Edit}, Message: "m", By: person.ID, RequestedAt: noon, ExpiresAt: noon.Add(time.Hour), Delivery: agency.Waiting, Resends: 2, MailedAt: noon.Add(time.Second), Reached: []agency.PersonID{person.ID}, Muted: true},
+		Since:    noon,
+		RemindAt: noon.Add(time.Minute), DueAt: noon.Add(time.Minute), Version: 1,
 	}
 	member := agency.Profile{
 		ProfileKey: agency.PersonAt(account.ID, person.ID), Status: agency.Active, Role: agency.Owner, Email: person.Email, AccountName: "Näme",
@@ -38,23 +38,27 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	limited, unassigned := member, member
 	limited.ProfileKey, limited.Clients = agency.PersonAt(account.ID, agency.NewPersonID("c@d.test")), []agency.AccountID{account.ID}
 	unassigned.ProfileKey, unassigned.Clients = agency.PersonAt(account.ID, agency.NewPersonID("e@f.test")), []agency.AccountID{}
+	// Accepted, with less than was asked for.
+	connected := profile
+	connected.ProfileKey = agency.AgencyAt(account.ID, agency.NewAccountID("z", "3"))
+	connected.Status, connected.Areas = agency.Active, agency.Areas{"pages": agency.View}
 	// By email, and taken up since.
 	moved := agency.Profile{
-		ProfileKey: agency.ProfileKey{Addressee: agency.Party(person.ID), Member: profile.Member}, Status: agency.Moved, Areas: agency.Areas{"pages": agency.Edit},
-		Name: "Agency", Email: person.Email, Ownership: agency.ClientOwned, Request: 1, RequestedAt: noon, ExpiresAt: noon, Since: noon, MovedTo: account.ID, Version: 2,
+		ProfileKey: agency.ProfileKey{Addressee: agency.Party(person.ID), Member: profile.Member}, Status: agency.Moved,
+		Name: "Agency", Email: person.Email, Ownership: agency.ClientOwned, Request: agency.Request{Number: 1, Areas: agency.Areas{"pages": agency.Edit}, RequestedAt: noon, ExpiresAt: noon}, Since: noon, MovedTo: account.ID, Version: 2,
 		DueAt: noon.Add(time.Hour),
 	}
 	pairs := []agency.Pair{
 		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Agency: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Requests: 2, Versions: 17, Version: 3},
 		{PairKey: agency.PairKey{Addressee: agency.Party(person.ID), Agency: profile.Member.Account()}, Version: 1},
 	}
-	want := service.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, member.ProfileKey, limited.ProfileKey, unassigned.ProfileKey, moved.ProfileKey},
+	want := service.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, connected.ProfileKey, member.ProfileKey, limited.ProfileKey, unassigned.ProfileKey, moved.ProfileKey},
 		People: []agency.PersonID{person.ID}, Pairs: []agency.PairKey{pairs[0].PairKey, pairs[1].PairKey}}
 	empty, err := store.Load(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := service.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs}
+	changes := service.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, connected, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs}
 	if err := store.Save(t.Context(), empty, changes); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +68,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	}
 	full := service.Snapshot{
 		Accounts: map[agency.AccountID]agency.Account{account.ID: account},
-		Profiles: map[agency.ProfileKey]agency.Profile{profile.ProfileKey: profile, member.ProfileKey: member, limited.ProfileKey: limited, unassigned.ProfileKey: unassigned, moved.ProfileKey: moved},
+		Profiles: map[agency.ProfileKey]agency.Profile{profile.ProfileKey: profile, connected.ProfileKey: connected, member.ProfileKey: member, limited.ProfileKey: limited, unassigned.ProfileKey: unassigned, moved.ProfileKey: moved},
 		People:   map[agency.PersonID]agency.Person{person.ID: person},
 		Pairs:    map[agency.PairKey]agency.Pair{pairs[0].PairKey: pairs[0], pairs[1].PairKey: pairs[1]},
 	}
