@@ -11,7 +11,8 @@ import (
 	"agencyhub/shared/service"
 )
 
-// api is what this function serves: the access check, the hot path.
+// api returns the access check, which the platform calls before each step of a
+// person.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("access")
 	rest.Handle(a, huma.Operation{
@@ -19,15 +20,9 @@ func api(svc *service.Service) *rest.API {
 		Summary: "Check what you may do in an account now",
 		Description: "Always the present truth. With as it looks at your own profile and at the way through that agency; " +
 			"without, at your own and through every agency that you work for. A well-formed id is always answered with 200.",
-	}, func(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*output, error) {
+	}, func(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[rest.Access], error) {
 		caller, account := in.Caller(actor)
-		access, err := svc.CheckAccess(ctx, caller, account)
-		if err != nil {
-			return nil, err
-		}
-		return &output{rest.NewAccess(access)}, nil
+		return rest.Reply(rest.NewAccess)(svc.CheckAccess(ctx, caller, account))
 	})
 	return a
 }
-
-type output struct{ Body rest.Access }

@@ -1,4 +1,5 @@
-// Command access serves the access check, the hot path.
+// Command access serves the access check. It is a function of its own because it is
+// called far more often than the others.
 package main
 
 import (

@@ -12,14 +12,15 @@ import (
 	"agencyhub/shared/service"
 )
 
-// api is what this function serves: opening, creating, listing, reading and
-// renaming accounts, and what happened in them.
+// api returns the operations on accounts, on their activity and on an agency's
+// clients, and those on the caller.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("accounts")
 	h := handlers{svc}
 	rest.Handle(a, huma.Operation{
 		OperationID: "see-me", Method: http.MethodGet, Path: "/v1/me", Tags: []string{"accounts"},
-		Summary: "See who you are to the hub", Description: "Mail to you that was held back, because your address bounced or complained, goes out again from now on.",
+		Summary:     "See who you are to the hub",
+		Description: "Mail to you that was held back, because your address bounced or complained, goes out again from now on.",
 	}, h.me)
 	rest.Handle(a, huma.Operation{
 		OperationID: "erase-me", Method: http.MethodDelete, Path: "/v1/me", DefaultStatus: http.StatusNoContent, Tags: []string{"accounts"},
@@ -43,16 +44,17 @@ func api(svc *service.Service) *rest.API {
 	}, h.rename)
 	rest.Handle(a, huma.Operation{
 		OperationID: "close-account", Method: http.MethodDelete, Path: "/v1/accounts/{account}", DefaultStatus: http.StatusOK, Tags: []string{"accounts"},
-		Summary: "Close an account for good", Description: "Nobody has access any more at once. What stood in it goes once it has been visible for as long as the deployment says.",
+		Summary:     "Close an account for good",
+		Description: "Nobody has access any more at once. What stood in it goes once it has been visible for as long as the deployment says.",
 	}, h.close)
 	rest.Handle(a, huma.Operation{
 		OperationID: "switch-hub-off", Method: http.MethodDelete, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},
 		DefaultStatus: http.StatusOK, Summary: "Switch the account's hub off", Description: "Refused while the agency has clients or open requests.",
-	}, h.switchHubOff)
+	}, h.switchOff)
 	rest.Handle(a, huma.Operation{
 		OperationID: "switch-hub-on", Method: http.MethodPost, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},
 		DefaultStatus: http.StatusOK, Summary: "Switch the account's hub on: it is an agency then",
-	}, h.switchHubOn)
+	}, h.switchOn)
 	rest.Handle(a, huma.Operation{
 		OperationID: "list-activity", Method: http.MethodGet, Path: "/v1/accounts/{account}/activity", Tags: []string{"accounts"},
 		Summary: "List what happened in an account, newest first",
@@ -75,14 +77,7 @@ func api(svc *service.Service) *rest.API {
 
 type handlers struct{ svc *service.Service }
 
-type accountOutput struct{ Body rest.Account }
-
-func (h handlers) account(v service.AccountView, err error) (*accountOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &accountOutput{rest.NewAccount(h.svc, v)}, nil
-}
+func (h handlers) account(v service.AccountView) rest.Account { return rest.NewAccount(h.svc, v) }
 
 type meOutput struct {
 	Body struct {
@@ -109,8 +104,8 @@ type openInput struct {
 	}
 }
 
-func (h handlers) open(ctx context.Context, actor agency.Actor, in *openInput) (*accountOutput, error) {
-	return h.account(h.svc.OpenAccount(ctx, actor, in.Key, in.Body.Name))
+func (h handlers) open(ctx context.Context, actor agency.Actor, in *openInput) (*rest.Output[rest.Account], error) {
+	return rest.Reply(h.account)(h.svc.OpenAccount(ctx, actor, in.Key, in.Body.Name))
 }
 
 type createInput struct {
@@ -129,33 +124,23 @@ type clientInput struct {
 	Areas rest.Areas `json:"areas"`
 }
 
-func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInput) (*accountOutput, error) {
+func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInput) (*rest.Output[rest.Account], error) {
 	account := service.NewClientAccount{
 		Name: in.Body.Name, Plan: in.Body.Plan, ConfirmPermanentOwnership: in.Body.ConfirmPermanentOwnership,
 	}
 	if c := in.Body.Client; c != nil {
 		account.Client = &service.NewClient{Email: c.Email, Areas: agency.Areas(c.Areas)}
 	}
-	return h.account(h.svc.CreateAccount(ctx, actor, agency.AccountID(in.Agency), in.Key, account))
+	return rest.Reply(h.account)(h.svc.CreateAccount(ctx, actor, agency.AccountID(in.Agency), in.Key, account))
 }
 
-type listOutput[T any] struct{ Body rest.List[T] }
-
-func (h handlers) mine(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*listOutput[rest.Account], error) {
-	page, err := h.svc.MyAccounts(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
-	if err != nil {
-		return nil, err
-	}
-	var items []rest.Account
-	for _, v := range page.Items {
-		items = append(items, rest.NewAccount(h.svc, v))
-	}
-	return &listOutput[rest.Account]{rest.NewList(items, page.Next)}, nil
+func (h handlers) mine(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*rest.Output[rest.List[rest.Account]], error) {
+	return rest.ReplyList(h.account)(h.svc.MyAccounts(ctx, actor, in.Page()))
 }
 
-func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*accountOutput, error) {
+func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[rest.Account], error) {
 	caller, account := in.Caller(actor)
-	return h.account(h.svc.GetAccount(ctx, caller, account))
+	return rest.Reply(h.account)(h.svc.GetAccount(ctx, caller, account))
 }
 
 type renameInput struct {
@@ -165,26 +150,26 @@ type renameInput struct {
 	}
 }
 
-func (h handlers) rename(ctx context.Context, actor agency.Actor, in *renameInput) (*accountOutput, error) {
+func (h handlers) rename(ctx context.Context, actor agency.Actor, in *renameInput) (*rest.Output[rest.Account], error) {
 	caller, account := in.Caller(actor)
-	return h.account(h.svc.RenameAccount(ctx, caller, account, in.Body.Name))
+	return rest.Reply(h.account)(h.svc.RenameAccount(ctx, caller, account, in.Body.Name))
 }
 
 type accountInput struct {
 	Account string `path:"account" maxLength:"64"`
 }
 
-func (h handlers) switchHubOn(ctx context.Context, actor agency.Actor, in *accountInput) (*accountOutput, error) {
-	return h.account(h.svc.SwitchAgencyOn(ctx, actor, agency.AccountID(in.Account)))
+func (h handlers) switchOn(ctx context.Context, actor agency.Actor, in *accountInput) (*rest.Output[rest.Account], error) {
+	return rest.Reply(h.account)(h.svc.SwitchAgencyOn(ctx, actor, agency.AccountID(in.Account)))
 }
 
-func (h handlers) switchHubOff(ctx context.Context, actor agency.Actor, in *accountInput) (*accountOutput, error) {
-	return h.account(h.svc.SwitchAgencyOff(ctx, actor, agency.AccountID(in.Account)))
+func (h handlers) switchOff(ctx context.Context, actor agency.Actor, in *accountInput) (*rest.Output[rest.Account], error) {
+	return rest.Reply(h.account)(h.svc.SwitchAgencyOff(ctx, actor, agency.AccountID(in.Account)))
 }
 
-func (h handlers) close(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*accountOutput, error) {
+func (h handlers) close(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[rest.Account], error) {
 	caller, account := in.Caller(actor)
-	return h.account(h.svc.CloseAccount(ctx, caller, account))
+	return rest.Reply(h.account)(h.svc.CloseAccount(ctx, caller, account))
 }
 
 func (h handlers) erase(ctx context.Context, actor agency.Actor, _ *struct{}) (*struct{}, error) {
@@ -196,8 +181,8 @@ type activityInput struct {
 	rest.Paging
 }
 
-// Line is one thing that happened, as the activity shows it. It is exported since
-// huma leaves out what is embedded and is not.
+// Line is an event as the activity shows it. It is exported because huma ignores the
+// fields of an embedded struct that is not.
 type Line struct {
 	ID        string    `json:"id"`
 	Type      string    `json:"type"`
@@ -245,17 +230,14 @@ func newLine(e agency.Event) Line {
 	return l
 }
 
-func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*listOutput[Line], error) {
+func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*rest.Output[rest.List[Line]], error) {
 	caller, account := in.Caller(actor)
-	page, err := h.svc.AccountActivity(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
-	if err != nil {
-		return nil, err
-	}
-	var items []Line
-	for _, e := range page.Items {
-		items = append(items, newLine(e))
-	}
-	return &listOutput[Line]{rest.NewList(items, page.Next)}, nil
+	return rest.ReplyList(newLine)(h.svc.AccountActivity(ctx, caller, account, in.Page()))
+}
+
+type agencyActivityInput struct {
+	Agency string `path:"agency" maxLength:"64"`
+	rest.Paging
 }
 
 // clientLine is a line of an agency's activity.
@@ -266,25 +248,14 @@ type clientLine struct {
 	Client     *string `json:"client" doc:"What the agency may call the client: the account's name as it knows it, or the address that it typed; null where it was never let in."`
 }
 
-func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *agencyActivityInput) (*listOutput[clientLine], error) {
-	of := agency.AccountID(in.Agency)
-	page, err := h.svc.AgencyActivity(ctx, actor, of, service.Page{Limit: in.Limit, Cursor: in.Cursor})
-	if err != nil {
-		return nil, err
-	}
-	var items []clientLine
-	for _, e := range page.Items {
-		items = append(items, clientLine{
+func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *agencyActivityInput) (*rest.Output[rest.List[clientLine]], error) {
+	id := agency.AccountID(in.Agency)
+	return rest.ReplyList(func(e service.ClientEvent) clientLine {
+		return clientLine{
 			Line: newLine(e.Event), Account: rest.Optional(e.AccountID()), Client: rest.Optional(e.Name),
-			Connection: rest.Optional(agency.NewConnectionID(e.Addressee, of)),
-		})
-	}
-	return &listOutput[clientLine]{rest.NewList(items, page.Next)}, nil
-}
-
-type agencyActivityInput struct {
-	Agency string `path:"agency" maxLength:"64"`
-	rest.Paging
+			Connection: rest.Optional(agency.NewConnectionID(e.Addressee, id)),
+		}
+	})(h.svc.AgencyActivity(ctx, actor, id, in.Page()))
 }
 
 type clientsInput struct {
@@ -309,15 +280,12 @@ type clientCounts struct {
 
 func (h handlers) clients(ctx context.Context, actor agency.Actor, in *clientsInput) (*clientsOutput, error) {
 	filter := service.ClientFilter{Status: agency.Status(in.Status), Prefix: in.Prefix}
-	page, counts, err := h.svc.Clients(ctx, actor, agency.AccountID(in.Agency), filter, service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	page, counts, err := h.svc.Clients(ctx, actor, agency.AccountID(in.Agency), filter, in.Page())
 	if err != nil {
 		return nil, err
 	}
-	var items []rest.Connection
-	for _, p := range page.Items {
-		items = append(items, rest.NewConnection(h.svc, p))
-	}
 	out := &clientsOutput{}
-	out.Body.List, out.Body.Counts = rest.NewList(items, page.Next), clientCounts(counts)
+	out.Body.Counts = clientCounts(counts)
+	out.Body.List = rest.NewList(page, func(p agency.Profile) rest.Connection { return rest.NewConnection(h.svc, p) })
 	return out, nil
 }

@@ -10,9 +10,9 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// A line of the activity tells what has changed, from what to what: all that an
-// event reports but a request's message, which the request itself shows.
-func TestLinesTellWhatChanged(t *testing.T) {
+// A line of the activity has the state before and after the event, without a request's
+// message, which the request itself shows.
+func TestLinesShowTheChange(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	member := func(areas agency.Areas, clients ...agency.AccountID) agency.State {
 		return agency.State{Status: agency.Active, Role: agency.Member, Areas: areas, Clients: clients}
@@ -25,7 +25,7 @@ func TestLinesTellWhatChanged(t *testing.T) {
 	}{
 		{member(view), member(edit), pages + `"view"}}`, pages + `"edit"}}`},
 		{member(view), member(view, "acct_1"), pages + `"view"}}`, pages + `"view"},"clients":["acct_1"]}`},
-		// Limited to none is another thing than not limited.
+		// Limited to no clients differs from not limited.
 		{member(view), member(view, []agency.AccountID{}...), pages + `"view"}}`, pages + `"view"},"clients":[]}`},
 		{agency.State{Expires: at}, agency.State{Expires: at.Add(time.Hour)}, `{"expires":"2026-11-23T12:00:00Z"}`, `{"expires":"2026-11-23T13:00:00Z"}`},
 		{agency.State{Until: at}, agency.State{Until: at.Add(time.Hour)}, `{"until":"2026-11-23T12:00:00Z"}`, `{"until":"2026-11-23T13:00:00Z"}`},

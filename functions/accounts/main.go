@@ -1,5 +1,5 @@
 // Command accounts serves accounts themselves: opening, creating, listing, reading,
-// renaming, and what happened in them.
+// renaming, and their activity.
 package main
 
 import (

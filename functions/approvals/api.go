@@ -12,7 +12,8 @@ import (
 	"agencyhub/shared/service"
 )
 
-// api is what this function serves.
+// api returns the operations on requests that wait for an answer, and on the blocks
+// and cooldowns that an answer leaves.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("approvals")
 	h := handlers{svc}
@@ -66,14 +67,7 @@ func api(svc *service.Service) *rest.API {
 
 type handlers struct{ svc *service.Service }
 
-type connectionOutput struct{ Body rest.Connection }
-
-func (h handlers) connection(p agency.Profile, err error) (*connectionOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &connectionOutput{rest.NewConnection(h.svc, p)}, nil
-}
+func (h handlers) connection(p agency.Profile) rest.Connection { return rest.NewConnection(h.svc, p) }
 
 type acceptInput struct {
 	rest.OnAccount
@@ -83,21 +77,21 @@ type acceptInput struct {
 	}
 }
 
-// Acceptance is what one grants. It is exported because huma leaves out what
-// stands in an unexported struct.
+// Acceptance is what the account grants. It is exported because huma ignores the
+// fields of an embedded struct that is not.
 type Acceptance struct {
 	Request int        `json:"request" minimum:"1" doc:"The number of the request that you saw. Another one has changed: look again."`
 	Areas   rest.Areas `json:"areas,omitempty" doc:"What you grant: no more than was asked for. Absent: as asked."`
 	Until   *time.Time `json:"until" required:"false" doc:"When the access ends by itself; null for never."`
 }
 
-func (in Acceptance) terms() service.Grant {
+func (in Acceptance) grant() service.Grant {
 	return service.Grant{Request: in.Request, Areas: agency.Areas(in.Areas), Until: in.Until}
 }
 
-func (h handlers) accept(ctx context.Context, actor agency.Actor, in *acceptInput) (*connectionOutput, error) {
+func (h handlers) accept(ctx context.Context, actor agency.Actor, in *acceptInput) (*rest.Output[rest.Connection], error) {
 	caller, account := in.Caller(actor)
-	return h.connection(h.svc.AcceptRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.terms()))
+	return rest.Reply(h.connection)(h.svc.AcceptRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.grant()))
 }
 
 type denyInput struct {
@@ -112,9 +106,9 @@ type denial struct {
 
 func (d *denial) blocks() bool { return d != nil && d.Block }
 
-func (h handlers) deny(ctx context.Context, actor agency.Actor, in *denyInput) (*connectionOutput, error) {
+func (h handlers) deny(ctx context.Context, actor agency.Actor, in *denyInput) (*rest.Output[rest.Connection], error) {
 	caller, account := in.Caller(actor)
-	return h.connection(h.svc.DenyRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.blocks()))
+	return rest.Reply(h.connection)(h.svc.DenyRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.blocks()))
 }
 
 type memberInput struct {
@@ -128,15 +122,15 @@ type allowedOutput struct {
 	}
 }
 
-func allowed(was bool, err error) (*allowedOutput, error) {
+func unblocked(changed bool, err error) (*allowedOutput, error) {
 	out := &allowedOutput{}
-	out.Body.Allowed = was
+	out.Body.Allowed = changed
 	return out, err
 }
 
 func (h handlers) unblock(ctx context.Context, actor agency.Actor, in *memberInput) (*allowedOutput, error) {
 	caller, account := in.Caller(actor)
-	return allowed(h.svc.Unblock(ctx, caller, account, agency.AccountID(in.Member)))
+	return unblocked(h.svc.Unblock(ctx, caller, account, agency.AccountID(in.Member)))
 }
 
 type blocksInput struct {
@@ -144,48 +138,25 @@ type blocksInput struct {
 	rest.Paging
 }
 
-type blocksOutput struct{ Body rest.List[rest.Block] }
-
-func blocks(list service.List[service.Block], err error) (*blocksOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	var items []rest.Block
-	for _, b := range list.Items {
-		items = append(items, rest.NewBlock(b))
-	}
-	return &blocksOutput{rest.NewList(items, list.Next)}, nil
-}
-
-func (h handlers) accountBlocks(ctx context.Context, actor agency.Actor, in *blocksInput) (*blocksOutput, error) {
+func (h handlers) accountBlocks(ctx context.Context, actor agency.Actor, in *blocksInput) (*rest.Output[rest.List[rest.Block]], error) {
 	caller, account := in.Caller(actor)
-	return blocks(h.svc.AccountBlocks(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
+	return rest.ReplyList(rest.NewBlock)(h.svc.AccountBlocks(ctx, caller, account, in.Page()))
 }
 
-func (h handlers) myBlocks(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*blocksOutput, error) {
-	return blocks(h.svc.MyBlocks(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor}))
+func (h handlers) myBlocks(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*rest.Output[rest.List[rest.Block]], error) {
+	return rest.ReplyList(rest.NewBlock)(h.svc.MyBlocks(ctx, actor, in.Page()))
 }
 
-type requestsOutput struct{ Body rest.List[rest.Connection] }
-
-func (h handlers) requests(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*requestsOutput, error) {
-	list, err := h.svc.MyRequests(ctx, actor, service.Page{Limit: in.Limit, Cursor: in.Cursor})
-	if err != nil {
-		return nil, err
-	}
-	var items []rest.Connection
-	for _, p := range list.Items {
-		items = append(items, rest.NewConnection(h.svc, p))
-	}
-	return &requestsOutput{rest.NewList(items, list.Next)}, nil
+func (h handlers) requests(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*rest.Output[rest.List[rest.Connection]], error) {
+	return rest.ReplyList(h.connection)(h.svc.MyRequests(ctx, actor, in.Page()))
 }
 
 type requestInput struct {
 	ID string `path:"id" maxLength:"128"`
 }
 
-func (h handlers) see(ctx context.Context, actor agency.Actor, in *requestInput) (*connectionOutput, error) {
-	return h.connection(h.svc.GetRequest(ctx, actor, agency.ConnectionID(in.ID)))
+func (h handlers) see(ctx context.Context, actor agency.Actor, in *requestInput) (*rest.Output[rest.Connection], error) {
+	return rest.Reply(h.connection)(h.svc.GetRequest(ctx, actor, agency.ConnectionID(in.ID)))
 }
 
 type acceptIntoInput struct {
@@ -196,8 +167,8 @@ type acceptIntoInput struct {
 	}
 }
 
-func (h handlers) acceptInto(ctx context.Context, actor agency.Actor, in *acceptIntoInput) (*connectionOutput, error) {
-	return h.connection(h.svc.AcceptRequestInto(ctx, actor, agency.ConnectionID(in.ID), agency.AccountID(in.Body.Account), in.Body.terms()))
+func (h handlers) acceptInto(ctx context.Context, actor agency.Actor, in *acceptIntoInput) (*rest.Output[rest.Connection], error) {
+	return rest.Reply(h.connection)(h.svc.AcceptRequestInto(ctx, actor, agency.ConnectionID(in.ID), agency.AccountID(in.Body.Account), in.Body.grant()))
 }
 
 type denyByIDInput struct {
@@ -205,10 +176,10 @@ type denyByIDInput struct {
 	Body *denial
 }
 
-func (h handlers) denyByID(ctx context.Context, actor agency.Actor, in *denyByIDInput) (*connectionOutput, error) {
-	return h.connection(h.svc.DenyRequestByID(ctx, actor, agency.ConnectionID(in.ID), in.Body.blocks()))
+func (h handlers) denyByID(ctx context.Context, actor agency.Actor, in *denyByIDInput) (*rest.Output[rest.Connection], error) {
+	return rest.Reply(h.connection)(h.svc.DenyRequestByID(ctx, actor, agency.ConnectionID(in.ID), in.Body.blocks()))
 }
 
 func (h handlers) unblockForMe(ctx context.Context, actor agency.Actor, in *requestInput) (*allowedOutput, error) {
-	return allowed(h.svc.UnblockForMe(ctx, actor, agency.ConnectionID(in.ID)))
+	return unblocked(h.svc.UnblockForMe(ctx, actor, agency.ConnectionID(in.ID)))
 }

@@ -1,4 +1,5 @@
-// Command approvals serves the decision on a connection request.
+// Command approvals serves those who answer connection requests: accept, decline,
+// block and unblock.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	"agencyhub/shared/service"
 )
 
-// api is what this function serves: the subscription and the agency's bill.
+// api returns the operations on an account's subscription and on an agency's bill.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("billing")
 	h := handlers{svc}
@@ -29,8 +29,9 @@ func api(svc *service.Service) *rest.API {
 	}, h.change)
 	rest.Handle(a, huma.Operation{
 		OperationID: "cancel-subscription", Method: http.MethodPost, Path: one + "/cancel", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary:     "Cancel a subscription",
-		Description: "At the end of the present period, or at once with now. It is frozen then: nothing is paid for the account any more, and every area can be viewed at most.",
+		Summary: "Cancel a subscription",
+		Description: "At the end of the present period, or at once with now. " +
+			"It is frozen then: nothing is paid for the account any more, and every area can be viewed at most.",
 	}, h.cancel)
 	rest.Handle(a, huma.Operation{
 		OperationID: "resume-subscription", Method: http.MethodPost, Path: one + "/resume", Tags: tags, DefaultStatus: http.StatusOK,
@@ -38,15 +39,16 @@ func api(svc *service.Service) *rest.API {
 	}, h.resume)
 	rest.Handle(a, huma.Operation{
 		OperationID: "see-bill", Method: http.MethodGet, Path: "/v1/agencies/{agency}/bill", Tags: tags,
-		Summary:     "See what an agency pays a month",
-		Description: "Each account that it owns and that is not frozen, at its present plan, ordered by name. The total is of the whole bill, whatever the page. For the agency's owners alone.",
+		Summary: "See what an agency pays a month",
+		Description: "Each account that it owns and that is not frozen, at its present plan, ordered by name. " +
+			"The total is of the whole bill, whatever the page. For the agency's owners alone.",
 	}, h.bill)
 	return a
 }
 
 type handlers struct{ svc *service.Service }
 
-// paidSubscription is what an account's payer pays for, and how much.
+// paidSubscription is an account's subscription with its price.
 type paidSubscription struct {
 	rest.Subscription
 	PlanName     string `json:"planName"`
@@ -54,20 +56,15 @@ type paidSubscription struct {
 	Currency     string `json:"currency" doc:"By ISO 4217, such as USD."`
 }
 
-type subscriptionOutput struct{ Body paidSubscription }
-
-func (h handlers) subscription(v service.SubscriptionView, err error) (*subscriptionOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &subscriptionOutput{paidSubscription{
+func newPaidSubscription(v service.SubscriptionView) paidSubscription {
+	return paidSubscription{
 		Subscription: rest.NewSubscription(v), PlanName: v.Of.Name, MonthlyPrice: v.Of.MonthlyPrice, Currency: v.Of.Currency,
-	}}, nil
+	}
 }
 
-func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*subscriptionOutput, error) {
+func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[paidSubscription], error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.svc.GetSubscription(ctx, caller, account))
+	return rest.Reply(newPaidSubscription)(h.svc.GetSubscription(ctx, caller, account))
 }
 
 type planInput struct {
@@ -77,9 +74,9 @@ type planInput struct {
 	}
 }
 
-func (h handlers) change(ctx context.Context, actor agency.Actor, in *planInput) (*subscriptionOutput, error) {
+func (h handlers) change(ctx context.Context, actor agency.Actor, in *planInput) (*rest.Output[paidSubscription], error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.svc.ChangePlan(ctx, caller, account, in.Body.Plan))
+	return rest.Reply(newPaidSubscription)(h.svc.ChangePlan(ctx, caller, account, in.Body.Plan))
 }
 
 type cancelInput struct {
@@ -89,14 +86,14 @@ type cancelInput struct {
 	}
 }
 
-func (h handlers) cancel(ctx context.Context, actor agency.Actor, in *cancelInput) (*subscriptionOutput, error) {
+func (h handlers) cancel(ctx context.Context, actor agency.Actor, in *cancelInput) (*rest.Output[paidSubscription], error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.svc.CancelSubscription(ctx, caller, account, in.Body != nil && in.Body.Now))
+	return rest.Reply(newPaidSubscription)(h.svc.CancelSubscription(ctx, caller, account, in.Body != nil && in.Body.Now))
 }
 
-func (h handlers) resume(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*subscriptionOutput, error) {
+func (h handlers) resume(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[paidSubscription], error) {
 	caller, account := in.Caller(actor)
-	return h.subscription(h.svc.ResumeSubscription(ctx, caller, account))
+	return rest.Reply(newPaidSubscription)(h.svc.ResumeSubscription(ctx, caller, account))
 }
 
 type billInput struct {
@@ -123,18 +120,17 @@ type billLine struct {
 }
 
 func (h handlers) bill(ctx context.Context, actor agency.Actor, in *billInput) (*billOutput, error) {
-	bill, err := h.svc.Bill(ctx, actor, agency.AccountID(in.Agency), service.Page{Limit: in.Limit, Cursor: in.Cursor})
+	bill, err := h.svc.Bill(ctx, actor, agency.AccountID(in.Agency), in.Page())
 	if err != nil {
 		return nil, err
 	}
-	var lines []billLine
-	for _, l := range bill.Lines.Items {
-		lines = append(lines, billLine{
-			Account: string(l.Account), Name: l.Name, Plan: l.Plan.ID, PlanName: l.Plan.Name, State: string(l.State), MonthlyPrice: l.Plan.MonthlyPrice,
-		})
-	}
 	out := &billOutput{}
-	out.Body.List = rest.NewList(lines, bill.Lines.Next)
+	out.Body.List = rest.NewList(bill.Lines, func(l service.BillLine) billLine {
+		return billLine{
+			Account: string(l.Account), Name: l.Name, State: string(l.State),
+			Plan: l.Plan.ID, PlanName: l.Plan.Name, MonthlyPrice: l.Plan.MonthlyPrice,
+		}
+	})
 	out.Body.Accounts, out.Body.Total, out.Body.Currency = bill.Accounts, bill.Total, bill.Currency
 	return out, nil
 }

@@ -1,5 +1,5 @@
-// Command billing serves an account's subscription to whoever pays for it, and an
-// agency's bill.
+// Command billing serves an account's subscription to its payer, and an agency's
+// bill to its owners.
 package main
 
 import (

@@ -14,16 +14,16 @@ import (
 	"agencyhub/shared/table"
 )
 
-// reserve is how long before its deadline a run stops beginning new work: it
-// leaves time for what is under way and for the report.
+// reserve is how long before its deadline a run starts nothing more. It leaves time to
+// finish the present item and to report.
 const reserve = 5 * time.Second
 
-// longestSleep bounds how far apart an event is woken: the longer it has
-// waited, the longer until the next time.
-const longestSleep = time.Hour
+// maxWakeDelay bounds the backoff between two attempts to wake an event.
+const maxWakeDelay = time.Hour
 
-// due is what cleanup needs of the table besides the use cases.
-type due interface {
+// dueStore is what cleanup reads and writes besides the use cases. Its events are
+// unfinished: notify still has to send their emails.
+type dueStore interface {
 	Due(ctx context.Context, shard int, now time.Time) iter.Seq2[table.DueItem, error]
 	Wake(ctx context.Context, k table.EventKey, now, next time.Time) (bool, error)
 	Backlog(ctx context.Context, now time.Time) (count int, oldest time.Time, err error)
@@ -33,42 +33,42 @@ type due interface {
 
 type cleaner struct {
 	svc   *service.Service
-	table due
+	table dueStore
 	meter cloud.Meter
 }
 
-// report is what one run did and what it left.
+// report is the result of a run.
 type report struct {
-	// Expired, Lapsed and Frozen count what the clock has ended, Woken the events
-	// that were sent through the stream once more.
+	// Expired, Lapsed and Frozen count requests, accesses and subscriptions whose end
+	// came, Woken the events that were sent through the stream again.
 	Expired int `json:"expired"`
 	Lapsed  int `json:"lapsed"`
 	Frozen  int `json:"frozen"`
 	Woken   int `json:"woken"`
-	// Redriven counts those that were woken before their time, as asked.
+	// Redriven counts events that an operator's redrive woke early.
 	Redriven int `json:"redriven"`
-	// Reminded counts the reminders that were due, Ended the steps taken to end
-	// what stood in closed accounts, Erased those to erase persons, and Collected
-	// what had ended long ago.
+	// Reminded counts due reminders, Ended steps to end the profiles of closed
+	// accounts, Erased steps to erase persons, and Collected what was deleted after
+	// the retention.
 	Reminded  int `json:"reminded"`
 	Ended     int `json:"ended"`
 	Erased    int `json:"erased"`
 	Collected int `json:"collected"`
-	// Stopped counts the erasings that stopped at a last owner.
+	// Stopped counts erasures that wait because the person is a last owner.
 	Stopped int `json:"stopped"`
-	// Failed counts what could not be done; the next run tries again.
+	// Failed counts items that failed. The next run tries them again.
 	Failed int `json:"failed"`
-	// Backlog is what is due and not done when the run ends, and Oldest since
-	// when the longest of it waits.
+	// Backlog counts items that are still due when the run ends, and Oldest is since
+	// when the first of them is; nil for none.
 	Backlog int        `json:"backlog"`
 	Oldest  *time.Time `json:"oldest"`
-	// Finished is false when the run's time ended before its work did.
+	// Finished is false when the run stopped for its deadline.
 	Finished bool `json:"finished"`
 }
 
-// run does everything that is due, as far as its time goes. Running twice, or
-// two at once, changes nothing more: each step is conditioned. Its error says
-// that something failed; what could be done is done all the same.
+// run does what is due until shortly before its deadline. Two runs at once do each item
+// once, since every write has a precondition. A failed item does not stop the run; the
+// error joins all failures.
 func (c *cleaner) run(ctx context.Context) (report, error) {
 	r := report{Finished: true}
 	now := c.svc.Now().UTC()
@@ -80,14 +80,14 @@ func (c *cleaner) run(ctx context.Context) (report, error) {
 
 	var failures []error
 	for i := range table.Shards {
-		// Another shard begins each minute, so that none starves behind a long one.
+		// Each minute starts with another shard, so that a long one cannot starve others.
 		shard := (i + now.Minute()) % table.Shards
 		for item, err := range c.table.Due(work, shard, now) {
 			if work.Err() != nil {
 				break
 			}
 			if err == nil {
-				err = c.settle(work, item, now, &r)
+				err = c.process(work, item, now, &r)
 			}
 			if err != nil && work.Err() == nil {
 				r.Failed++
@@ -111,9 +111,10 @@ func (c *cleaner) run(ctx context.Context) (report, error) {
 	return r, errors.Join(failures...)
 }
 
-func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time, r *report) error {
+// process does one due item and counts it in r.
+func (c *cleaner) process(ctx context.Context, item table.DueItem, now time.Time, r *report) error {
 	if item.Event != nil {
-		woken, err := c.table.Wake(ctx, *item.Event, now, now.Add(c.sleep(item, now)))
+		woken, err := c.table.Wake(ctx, *item.Event, now, now.Add(c.wakeDelay(item, now)))
 		if woken {
 			r.Woken++
 		}
@@ -122,7 +123,7 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 		}
 		return nil
 	}
-	done, err := c.tick(ctx, item)
+	done, err := c.sweep(ctx, item)
 	if err != nil {
 		return err
 	}
@@ -141,18 +142,18 @@ func (c *cleaner) settle(ctx context.Context, item table.DueItem, now time.Time,
 		r.Erased++
 	case service.OutcomeCollected:
 		r.Collected++
-	case stopped:
+	case outcomeStopped:
 		r.Stopped++
 	case service.OutcomeNone:
 	}
 	return nil
 }
 
-// stopped is an erasing that waits for another owner.
-const stopped service.Outcome = "stopped"
+// outcomeStopped is an erasure that waits until the account has another owner.
+const outcomeStopped service.Outcome = "stopped"
 
-// tick does what the clock has come for.
-func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Outcome, err error) {
+// sweep does the next due step of an account, a person or a profile.
+func (c *cleaner) sweep(ctx context.Context, item table.DueItem) (done service.Outcome, err error) {
 	switch {
 	case item.Account != "":
 		if done, err = c.svc.SweepAccount(ctx, item.Account); err != nil {
@@ -161,9 +162,9 @@ func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Ou
 	case item.Person != "":
 		done, err = c.svc.SweepPerson(ctx, item.Person)
 		if agency.CodeOf(err) == agency.LastOwner {
-			// Nothing has failed: somebody must find these accounts another owner.
+			// This is no failure, but an operator must find these accounts another owner.
 			slog.WarnContext(ctx, "An erasing has stopped at a last owner.", "person", string(item.Person), "error", err.Error())
-			return stopped, nil
+			return outcomeStopped, nil
 		}
 		if err != nil {
 			return done, fmt.Errorf("erasing %s: %w", item.Person, err)
@@ -176,9 +177,9 @@ func (c *cleaner) tick(ctx context.Context, item table.DueItem) (done service.Ou
 	return done, nil
 }
 
-// sleep is how long to leave an event alone after waking it: as long as it has
-// been waiting to be told, within bounds.
-func (c *cleaner) sleep(item table.DueItem, now time.Time) time.Duration {
-	least := c.svc.Rules.WakeAfter
-	return min(max(now.Sub(item.Since), least), max(longestSleep, least))
+// wakeDelay returns how long after waking an event it is woken again: as long as it has
+// waited so far, within bounds.
+func (c *cleaner) wakeDelay(item table.DueItem, now time.Time) time.Duration {
+	minDelay := c.svc.Rules.WakeAfter
+	return min(max(now.Sub(item.Since), minDelay), max(maxWakeDelay, minDelay))
 }

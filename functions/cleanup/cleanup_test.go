@@ -19,14 +19,14 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// fixture is a hub on a real table at a given time, with one agency.
+// fixture is a cleaner on a real table at a given time, with one agency.
 type fixture struct {
 	*cleaner
-	store *table.Table
-	now   time.Time
-	ann   agency.Actor
-	hubID agency.AccountID
-	// metrics is what was measured.
+	store    *table.Table
+	now      time.Time
+	ann      agency.Actor
+	agencyID agency.AccountID
+	// metrics has the recorded metrics.
 	metrics *strings.Builder
 }
 
@@ -48,8 +48,8 @@ func newFixture(t *testing.T) *fixture {
 	f.metrics = &strings.Builder{}
 	f.cleaner = &cleaner{svc: svc, table: f.store, meter: cloud.NewMeter(f.metrics, svc.Now)}
 	f.ann = agency.NewActor("ann@agency.test", "issuer", "ann")
-	f.hubID = f.open(t, f.ann, "agency-key-0123456789")
-	if _, err := svc.SwitchAgencyOn(t.Context(), f.ann, f.hubID); err != nil {
+	f.agencyID = f.open(t, f.ann, "agency-key-0123456789")
+	if _, err := svc.SwitchAgencyOn(t.Context(), f.ann, f.agencyID); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -64,19 +64,21 @@ func (f *fixture) open(t *testing.T, actor agency.Actor, key string) agency.Acco
 	return view.ID
 }
 
-// request makes a client's account and asks to work in it.
+// request opens a client's account and requests access to it.
 func (f *fixture) request(t *testing.T, n int) agency.Profile {
 	t.Helper()
 	account := f.open(t, agency.NewActor(fmt.Sprintf("c%d@client.test", n), "issuer", fmt.Sprint(n)), "client-key-0123456789")
-	p, err := f.svc.RequestConnection(t.Context(), f.ann, f.hubID, service.ConnectionRequest{Account: account, Areas: agency.Areas{"pages": agency.Edit}})
+	p, err := f.svc.RequestConnection(t.Context(), f.ann, f.agencyID, service.ConnectionRequest{
+		Account: account, Areas: agency.Areas{"pages": agency.Edit},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// tell marks every event that is due by now as told, as notify would.
-func (f *fixture) tell(t *testing.T) {
+// finishEvents marks every event that is due by now as done, as notify would.
+func (f *fixture) finishEvents(t *testing.T) {
 	t.Helper()
 	for shard := range table.Shards {
 		for item, err := range f.store.Due(t.Context(), shard, f.now) {
@@ -92,6 +94,7 @@ func (f *fixture) tell(t *testing.T) {
 	}
 }
 
+// clean does a run that must not fail.
 func (f *fixture) clean(ctx context.Context, t *testing.T) report {
 	t.Helper()
 	r, err := f.run(ctx)
@@ -111,7 +114,7 @@ func TestOverdueRequestsExpireOnce(t *testing.T) {
 		t.Errorf("before their time %d expired", got.Expired)
 	}
 	f.now = f.now.Add(time.Hour)
-	f.tell(t)
+	f.finishEvents(t)
 	if diff := cmp.Diff(report{Expired: 5, Finished: true}, f.clean(t.Context(), t)); diff != "" {
 		t.Error(diff)
 	}
@@ -119,7 +122,7 @@ func TestOverdueRequestsExpireOnce(t *testing.T) {
 		t.Errorf("a second run did something: %s", diff)
 	}
 	for _, was := range requests {
-		p, err := f.svc.GetConnection(t.Context(), f.ann, f.hubID, was.ID())
+		p, err := f.svc.GetConnection(t.Context(), f.ann, f.agencyID, was.ID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +130,7 @@ func TestOverdueRequestsExpireOnce(t *testing.T) {
 			t.Errorf("%s is %s in version %d, want it expired in %d", p.Addressee, p.Status, p.Version, was.Version+1)
 		}
 	}
-	counts, err := f.store.Counts(t.Context(), f.hubID)
+	counts, err := f.store.Counts(t.Context(), f.agencyID)
 	if err != nil || counts != (service.Counts{}) {
 		t.Errorf("counts %+v (%v), want none", counts, err)
 	}
@@ -139,7 +142,7 @@ func TestTwoRunsAtOnceExpireOnce(t *testing.T) {
 		f.request(t, n)
 	}
 	f.now = f.now.Add(time.Hour)
-	f.tell(t)
+	f.finishEvents(t)
 	results := make(chan report, 2)
 	for range 2 {
 		go func() {
@@ -155,7 +158,7 @@ func TestTwoRunsAtOnceExpireOnce(t *testing.T) {
 	}
 }
 
-func TestWhatNobodyToldIsWokenLaterAndLater(t *testing.T) {
+func TestWakingBacksOff(t *testing.T) {
 	f := newFixture(t)
 	f.open(t, f.ann, "another-key-0123456789")
 	if got := f.clean(t.Context(), t); got.Woken != 0 {
@@ -163,7 +166,7 @@ func TestWhatNobodyToldIsWokenLaterAndLater(t *testing.T) {
 	}
 	f.now = f.now.Add(5 * time.Minute)
 	first := f.clean(t.Context(), t)
-	if first.Woken != 3 || // the agency was opened and switched on, an account opened
+	if first.Woken != 3 || // two opened accounts, and agency features switched on
 		first.Backlog != 0 {
 		t.Errorf("%+v, want 3 woken and no backlog", first)
 	}
@@ -178,18 +181,18 @@ func TestWhatNobodyToldIsWokenLaterAndLater(t *testing.T) {
 	if second := f.clean(t.Context(), t); second.Woken != 3 {
 		t.Errorf("woken %d at the second mark, want 3", second.Woken)
 	}
-	// It has waited ten minutes by now, so it is left alone for ten more.
+	// After ten minutes of waiting the next attempt is ten minutes later.
 	f.now = f.now.Add(9 * time.Minute)
 	if early := f.clean(t.Context(), t); early.Woken != 0 {
 		t.Errorf("woken %d after nine of ten minutes", early.Woken)
 	}
 }
 
-func TestARunWithoutTimeLeavesTheWorkToTheNext(t *testing.T) {
+func TestARunStopsBeforeItsDeadline(t *testing.T) {
 	f := newFixture(t)
 	f.request(t, 1)
 	f.now = f.now.Add(time.Hour)
-	f.tell(t)
+	f.finishEvents(t)
 	short, cancel := context.WithTimeout(t.Context(), reserve)
 	defer cancel()
 	got := f.clean(short, t)

@@ -1,8 +1,8 @@
-// Command cleanup runs every minute and does what the clock asks for: it
-// reminds of requests and end dates, records that they have passed, freezes what
-// was cancelled, goes on with closing accounts and erasing persons, takes away
-// what ended long ago, and wakes events that nobody finished telling. What it does
-// not get to, the next run does.
+// Command cleanup runs every minute and does what is due by then. It sends reminders of
+// requests and end dates, expires requests and ends accesses, freezes cancelled
+// subscriptions, continues closing accounts and erasing persons, and deletes what ended
+// longer ago than the retention. It also wakes events whose emails notify has not
+// finished. The next run does what a run has no time for.
 package main
 
 import (

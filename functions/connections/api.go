@@ -11,7 +11,7 @@ import (
 	"agencyhub/shared/service"
 )
 
-// api is what this function serves: the agency's side of connecting.
+// api returns the operations on the connections of an agency.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("connections")
 	h := handlers{svc}
@@ -24,61 +24,52 @@ func api(svc *service.Service) *rest.API {
 	}, h.request)
 	rest.Handle(a, huma.Operation{
 		OperationID: "see-connection", Method: http.MethodGet, Path: one, Tags: tags, Summary: "See one of the agency's connections",
-	}, h.step(svc.GetConnection))
+	}, h.onConnection(svc.GetConnection))
 	rest.Handle(a, huma.Operation{
 		OperationID: "resend-request", Method: http.MethodPost, Path: one + "/resend", Tags: tags, DefaultStatus: http.StatusOK,
 		Summary: "Send a pending request's email again", Description: "The request lives a whole lifetime from now on; its expiry never moves back.",
-	}, h.step(svc.ResendRequest))
+	}, h.onConnection(svc.ResendRequest))
 	rest.Handle(a, huma.Operation{
 		OperationID: "withdraw-request", Method: http.MethodPost, Path: one + "/withdraw", Tags: tags, DefaultStatus: http.StatusOK,
 		Summary: "Take a pending request back",
-	}, h.step(svc.WithdrawRequest))
+	}, h.onConnection(svc.WithdrawRequest))
 	rest.Handle(a, huma.Operation{
 		OperationID: "leave-account", Method: http.MethodPost, Path: one + "/leave", Tags: tags, DefaultStatus: http.StatusOK,
 		Summary: "Leave an account: terminate the contract",
-	}, h.step(svc.LeaveAccount))
+	}, h.onConnection(svc.LeaveAccount))
 	return a
 }
 
 type handlers struct{ svc *service.Service }
 
-type connectionOutput struct{ Body rest.Connection }
-
 type requestInput struct {
 	Agency string `path:"agency" maxLength:"64"`
 	Body   struct {
-		Account string     `json:"account,omitempty" maxLength:"64" doc:"The account's id; or ownerEmail is given."`
-		Owner   string     `json:"ownerEmail,omitempty" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
-		Message string     `json:"message,omitempty" maxLength:"500" doc:"What you want to say to its owner: plain text."`
-		Areas   rest.Areas `json:"areas"`
+		Account    string     `json:"account,omitempty" maxLength:"64" doc:"The account's id; or ownerEmail is given."`
+		OwnerEmail string     `json:"ownerEmail,omitempty" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
+		Message    string     `json:"message,omitempty" maxLength:"500" doc:"What you want to say to its owner: plain text."`
+		Areas      rest.Areas `json:"areas"`
 	}
 }
 
-func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*connectionOutput, error) {
-	p, err := h.svc.RequestConnection(ctx, actor, agency.AccountID(in.Agency), service.ConnectionRequest{
-		Account: agency.AccountID(in.Body.Account), OwnerEmail: in.Body.Owner, Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
-	})
-	return h.connection(p, err)
+func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*rest.Output[rest.Connection], error) {
+	return rest.Reply(h.connection)(h.svc.RequestConnection(ctx, actor, agency.AccountID(in.Agency), service.ConnectionRequest{
+		Account: agency.AccountID(in.Body.Account), OwnerEmail: in.Body.OwnerEmail, Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
+	}))
 }
 
-type oneInput struct {
+type connectionInput struct {
 	Agency string `path:"agency" maxLength:"64"`
 	ID     string `path:"id" maxLength:"128"`
 }
 
 type useCase func(context.Context, agency.Actor, agency.AccountID, agency.ConnectionID) (agency.Profile, error)
 
-// step is the handler of a use case on one connection that needs no more than
-// its name.
-func (h handlers) step(do useCase) func(context.Context, agency.Actor, *oneInput) (*connectionOutput, error) {
-	return func(ctx context.Context, actor agency.Actor, in *oneInput) (*connectionOutput, error) {
-		return h.connection(do(ctx, actor, agency.AccountID(in.Agency), agency.ConnectionID(in.ID)))
+// onConnection returns the handler of a use case that needs only a connection's id.
+func (h handlers) onConnection(do useCase) func(context.Context, agency.Actor, *connectionInput) (*rest.Output[rest.Connection], error) {
+	return func(ctx context.Context, actor agency.Actor, in *connectionInput) (*rest.Output[rest.Connection], error) {
+		return rest.Reply(h.connection)(do(ctx, actor, agency.AccountID(in.Agency), agency.ConnectionID(in.ID)))
 	}
 }
 
-func (h handlers) connection(p agency.Profile, err error) (*connectionOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &connectionOutput{rest.NewConnection(h.svc, p)}, nil
-}
+func (h handlers) connection(p agency.Profile) rest.Connection { return rest.NewConnection(h.svc, p) }

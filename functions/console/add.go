@@ -80,16 +80,16 @@ func (c *console) createClient(v *visit) (answer, error) {
 	if p.Faults, err = v.refuse(err); err != nil {
 		return answer{}, err
 	}
-	if p.Faults.At("body.confirmPermanentOwnership") != "" {
+	if p.Faults.At("confirmPermanentOwnership") != "" {
 		p.Faults.Message = "Confirm that your agency will own this account for good."
-		p.Faults.Fields["body.confirmPermanentOwnership"] = "Type the account’s name exactly as you gave it above."
+		p.Faults.Fields["confirmPermanentOwnership"] = "Type the account’s name exactly as you gave it above."
 	}
 	if code == agency.IdempotencyMismatch {
 		// Somebody went back, typed something else, and sent the form again.
 		p.Key = rand.Text()
 		p.Faults.Message = "This form has already created an account, with other details: you find it among your clients. To create one more, send the form again."
 	}
-	p.Levels.Fault = p.Faults.levels("body.client.areas")
+	p.Levels.Fault = p.Faults.levels("client.areas")
 	return refused("create", p, p.Faults), nil
 }
 
@@ -110,7 +110,7 @@ type connectPage struct {
 
 // WhomFault is what is wrong with whom the request is addressed to.
 func (p *connectPage) WhomFault() string {
-	return cmp.Or(p.Faults.At("body.account"), p.Faults.At("body.ownerEmail"))
+	return cmp.Or(p.Faults.At("account"), p.Faults.At("ownerEmail"))
 }
 
 func (c *console) connectClient(v *visit) (answer, error) {
@@ -158,7 +158,7 @@ func (c *console) connectClient(v *visit) (answer, error) {
 	if p.Faults, err = v.refuse(err); err != nil {
 		return answer{}, err
 	}
-	p.Levels.Fault = p.Faults.levels("body.areas")
+	p.Levels.Fault = p.Faults.levels("areas")
 	return refused("connect", p, p.Faults), nil
 }
 
@@ -178,5 +178,5 @@ func askOf(v *visit) (service.ConnectionRequest, error) {
 }
 
 func noWhom(message string) error {
-	return &agency.Error{Code: agency.Invalid, Message: message, Fields: []agency.FieldError{{Field: "body.account", Message: message}}}
+	return &agency.Error{Code: agency.Invalid, Message: message, Fields: []agency.FieldError{{Field: "account", Message: message}}}
 }

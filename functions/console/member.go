@@ -102,13 +102,13 @@ func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
 	areas := c.svc.GrantedAreas(m)
 	p.May = c.grants(areas)
 	p.Levels = v.levelsTable("Levels", areas, nil)
-	p.Levels.Fault = p.Faults.levels("body.areas")
+	p.Levels.Fault = p.Faults.levels("areas")
 }
 
 // fillAgency is what is shown of an agency alone.
 func (c *console) fillAgency(v *visit, p *memberPage, m agency.Profile) error {
 	p.Restrict = p.In.Decides() && p.Status == agency.Active
-	p.Until = v.untilField("Last day of access", m.Until, p.Faults.At("body.until"))
+	p.Until = v.untilField("Last day of access", m.Until, p.Faults.At("until"))
 	if !p.In.Decides() {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (c *console) fillLimits(v *visit, p *memberPage, m agency.Profile) error {
 		return err
 	}
 	assigned := m.Clients
-	l := &limitsForm{Limited: m.Clients != nil, More: clients.Next != "", Fault: p.Faults.At("body.clients"), Most: service.MaxAssigned}
+	l := &limitsForm{Limited: m.Clients != nil, More: clients.Next != "", Fault: p.Faults.At("clients"), Most: service.MaxAssigned}
 	if v.do() == "limit" {
 		l.Limited, assigned = v.form.value("limited") == "yes", v.assigned()
 	}
@@ -201,7 +201,7 @@ func (c *console) changeMember(v *visit, in inside, member agency.Party) (answer
 		}
 		if until == nil {
 			return answer{}, &agency.Error{Code: agency.Invalid, Message: "Choose the last day.",
-				Fields: []agency.FieldError{{Field: "body.until", Message: "Choose a day, or remove the end date."}}}
+				Fields: []agency.FieldError{{Field: "until", Message: "Choose a day, or remove the end date."}}}
 		}
 		change.Until, notice = until, "restricted"
 	case "forever":

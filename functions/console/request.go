@@ -191,7 +191,7 @@ func (c *console) accept(v *visit, id agency.ConnectionID, account agency.Accoun
 	if account == "" {
 		if account = agency.AccountID(v.form.value("account")); !account.IsValid() {
 			return agency.Profile{}, &agency.Error{Code: agency.Invalid, Message: "Choose the account that the agency may work in.",
-				Fields: []agency.FieldError{{Field: "body.account", Message: "Choose one."}}}
+				Fields: []agency.FieldError{{Field: "account", Message: "Choose one."}}}
 		}
 	}
 	number, err := strconv.Atoi(v.form.value("request"))
@@ -257,8 +257,8 @@ func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) er
 	p.Asked = c.grants(areas)
 	p.Terms = v.levelsTable("What it may do", areas, areas)
 	p.Terms.Hint = "You can grant less than what was asked for, not more. Afterwards you can change it at any time."
-	p.Terms.Fault = p.Faults.levels("body.areas")
-	p.Until = v.untilField("Until when", time.Time{}, p.Faults.At("body.until"))
+	p.Terms.Fault = p.Faults.levels("areas")
+	p.Until = v.untilField("Until when", time.Time{}, p.Faults.At("until"))
 	p.Until.Optional = true
 	if account := request.Account(); account != "" {
 		view, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, account)

@@ -98,7 +98,7 @@ func (c *console) team(v *visit) (answer, error) {
 	}
 	p.Roles = roles(in)
 	p.Levels = v.levelsTable(levelsLegend(in), nil, nil)
-	p.Levels.Fault = p.Faults.levels("body.areas")
+	p.Levels.Fault = p.Faults.levels("areas")
 	return refused("team", p, p.Faults), nil
 }
 

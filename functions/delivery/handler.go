@@ -13,7 +13,7 @@ import (
 	"agencyhub/shared/table"
 )
 
-// hub is what delivery reads and writes of the table.
+// emailStore is what delivery reads and writes of the table.
 type emailStore interface {
 	Event(context.Context, table.EventKey) (agency.Event, bool, error)
 	Mails(context.Context, agency.EventID) ([]outbox.Mail, error)
@@ -23,7 +23,7 @@ type emailStore interface {
 	FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error
 }
 
-// receiver notes what SES tells. Any number may work at once.
+// receiver records the events of SES. Several may run at once.
 type receiver struct {
 	store            emailStore
 	configurationSet string
@@ -31,12 +31,12 @@ type receiver struct {
 	now              func() time.Time
 }
 
-// Handle notes one event of SES. It may come late, doubled and out of order: each
-// step changes nothing the second time, so one that failed in between is taken up
-// by doing all again. An error is the table's, and Lambda tries again; what can't
-// be understood never will be, and is only logged.
+// Handle records one event of SES. Events can come late, twice and out of order. Each
+// step changes nothing when it is repeated, so a failure is repaired by handling the
+// event again. Handle returns only errors of the table, after which Lambda tries again.
+// It logs an event that it cannot understand.
 func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
-	t, err := read(raw, r.configurationSet, r.now())
+	n, err := parseEvent(raw, r.configurationSet, r.now())
 	switch {
 	case errors.Is(err, errNotOurs), errors.Is(err, errNotOfInterest):
 		slog.DebugContext(ctx, "An event of SES is left alone.", "reason", err.Error())
@@ -45,37 +45,38 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		slog.WarnContext(ctx, "An event of SES can't be understood.", "reason", err.Error())
 		return nil
 	}
-	log := slog.With("event", string(t.mail.Event), "account", string(t.addressee), "kind", t.mail.Kind, "recipient", string(t.mail.Recipient), "messageId", t.messageID, "fate", string(t.fate))
-	raised, err := r.store.AdvanceFate(ctx, t.mail, t.fate, t.messageID, r.now())
+	log := slog.With("event", string(n.mail.Event), "account", string(n.addressee), "kind", n.mail.Kind,
+		"recipient", string(n.mail.Recipient), "messageId", n.messageID, "fate", string(n.fate))
+	raised, err := r.store.AdvanceFate(ctx, n.mail, n.fate, n.messageID, r.now())
 	if err != nil {
 		return err
 	}
 	if raised {
 		log.InfoContext(ctx, "SES has news of an email.")
-		r.meter.Record("Fate", string(t.fate), cloud.One("Mails", cloud.Count, 1))
+		r.meter.Record("Fate", string(n.fate), cloud.One("Mails", cloud.Count, 1))
 	}
-	if t.reason == "" {
+	if n.reason == "" {
 		return nil
 	}
-	suppressed, err := r.store.Suppress(ctx, t.mail.Recipient, t.reason, t.at)
+	suppressed, err := r.store.Suppress(ctx, n.mail.Recipient, n.reason, n.at)
 	if err != nil {
 		return err
 	}
 	if suppressed {
-		log.WarnContext(ctx, "A person is not mailed any more until they sign in.", "reason", string(t.reason))
+		log.WarnContext(ctx, "A person is not mailed any more until they sign in.", "reason", string(n.reason))
 	}
-	if t.fate != outbox.Bounced {
+	if n.fate != outbox.Bounced {
 		return nil
 	}
-	e, found, err := r.store.Event(ctx, table.EventKey{Addressee: t.addressee, ID: t.mail.Event})
+	e, found, err := r.store.Event(ctx, table.EventKey{Addressee: n.addressee, ID: n.mail.Event})
 	if err != nil || !found {
 		return err
 	}
-	if key, invites := e.Invited(); invites && key.Member == agency.Party(t.mail.Recipient) {
+	if key, invites := e.Invited(); invites && key.Member == agency.Party(n.mail.Recipient) {
 		return r.store.FailInvitation(ctx, key, e.At)
 	}
 	if !e.WakeAt.IsZero() {
-		// notify has not finished the event, and looks at its emails when it has.
+		// notify is not done with the event, and checks the fates of its emails then.
 		return nil
 	}
 	return outbox.FailRequest(ctx, r.store, e)

@@ -24,12 +24,12 @@ import (
 
 var monday = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
-// stage is a hub on a real table with one request in it, which is addressed to an
-// account of two owners, and its emails as notify leaves them.
-type stage struct {
+// fixture is a receiver on a real table, which has one request to an account of two
+// owners.
+type fixture struct {
 	*receiver
 	db      *table.Table
-	use     service.Service
+	svc     service.Service
 	now     time.Time
 	ann     agency.Actor
 	owners  []agency.Actor
@@ -39,16 +39,16 @@ type stage struct {
 	metrics *strings.Builder
 }
 
-func newStage(t *testing.T) *stage {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	rules, err := settings.Load("")
 	if err != nil {
 		t.Fatal(err)
 	}
 	db, name := testbed.Table(t)
-	s := &stage{db: table.New(db, name), now: monday, metrics: &strings.Builder{}}
+	s := &fixture{db: table.New(db, name), now: monday, metrics: &strings.Builder{}}
 	clock := func() time.Time { return s.now }
-	s.use = service.Service{
+	s.svc = service.Service{
 		Store: s.db, Now: clock, Rules: rules.Rules(),
 		NewEventID: func(at time.Time) agency.EventID {
 			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
@@ -57,25 +57,29 @@ func newStage(t *testing.T) *stage {
 	s.receiver = &receiver{store: s.db, configurationSet: "hub", meter: cloud.NewMeter(s.metrics, clock), now: clock}
 
 	s.ann = agency.NewActor("ann@studio.test", "issuer", "ann")
-	s.owners = []agency.Actor{agency.NewActor("petra@bakery.test", "issuer", "petra"), agency.NewActor("paul@bakery.test", "issuer", "paul")}
-	bakery, err1 := s.use.OpenAccount(t.Context(), s.owners[0], "bakery-0123456789", "Bakery")
-	studio, err2 := s.use.OpenAccount(t.Context(), s.ann, "studio-0123456789", "Studio")
-	_, err3 := s.use.SwitchAgencyOn(t.Context(), s.ann, studio.ID)
-	_, _, err4 := s.use.InvitePerson(t.Context(), agency.Caller{Actor: s.owners[0]}, bakery.ID, service.Invitation{Email: s.owners[1].Email, Role: agency.Owner})
+	s.owners = []agency.Actor{
+		agency.NewActor("petra@bakery.test", "issuer", "petra"), agency.NewActor("paul@bakery.test", "issuer", "paul"),
+	}
+	bakery, err1 := s.svc.OpenAccount(t.Context(), s.owners[0], "bakery-0123456789", "Bakery")
+	studio, err2 := s.svc.OpenAccount(t.Context(), s.ann, "studio-0123456789", "Studio")
+	_, err3 := s.svc.SwitchAgencyOn(t.Context(), s.ann, studio.ID)
+	_, _, err4 := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.owners[0]}, bakery.ID,
+		service.Invitation{Email: s.owners[1].Email, Role: agency.Owner})
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
 	s.now = s.now.Add(time.Minute) // ids of events sort by their time
 	s.studio, s.profile = studio.ID, agency.AgencyAt(bakery.ID, studio.ID)
-	if _, err := s.use.RequestConnection(t.Context(), s.ann, s.studio, service.ConnectionRequest{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}); err != nil {
+	in := service.ConnectionRequest{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}
+	if _, err := s.svc.RequestConnection(t.Context(), s.ann, s.studio, in); err != nil {
 		t.Fatal(err)
 	}
 	s.event = s.latest(t)
 	return s
 }
 
-// latest is the newest event in the account.
-func (s *stage) latest(t *testing.T) table.EventKey {
+// latest returns the newest event in the account.
+func (s *fixture) latest(t *testing.T) table.EventKey {
 	t.Helper()
 	list, err := s.db.Activity(t.Context(), s.profile.Addressee.Account(), "", service.Page{Limit: 1})
 	if err != nil || len(list.Items) != 1 {
@@ -84,13 +88,13 @@ func (s *stage) latest(t *testing.T) table.EventKey {
 	return table.EventKey{Addressee: list.Items[0].Addressee, ID: list.Items[0].ID}
 }
 
-func (s *stage) mail(of int) outbox.MailKey {
+func (s *fixture) mail(of int) outbox.MailKey {
 	return outbox.MailKey{Event: s.event.ID, Kind: "requested", Recipient: s.owners[of].ID()}
 }
 
-// mailed claims the request's emails to so many owners, and marks them as notify
-// does.
-func (s *stage) mailed(t *testing.T, fates ...outbox.Fate) {
+// claimEmails records an email of the event to each of the first owners, as notify does,
+// with the given fates.
+func (s *fixture) claimEmails(t *testing.T, fates ...outbox.Fate) {
 	t.Helper()
 	for i, f := range fates {
 		if claim, err := s.db.ClaimMail(t.Context(), s.mail(i), s.now, time.Minute); claim != outbox.ClaimTaken || err != nil {
@@ -104,8 +108,8 @@ func (s *stage) mailed(t *testing.T, fates ...outbox.Fate) {
 	}
 }
 
-// told ends notify's work on the request.
-func (s *stage) told(t *testing.T) {
+// finishEvent marks the request's event as done, as notify does.
+func (s *fixture) finishEvent(t *testing.T) {
 	t.Helper()
 	err := s.db.SetDelivery(t.Context(), s.profile, 1, agency.Sent, nil)
 	if err := errors.Join(err, s.db.MarkDone(t.Context(), s.event)); err != nil {
@@ -113,23 +117,25 @@ func (s *stage) told(t *testing.T) {
 	}
 }
 
-// hears gives delivery an event of SES about the email to an owner. more is laid
-// over its detail.
-func (s *stage) hears(t *testing.T, of int, kind string, more map[string]any) {
+// receive handles an event of SES about the email to an owner. more is added to its
+// detail.
+func (s *fixture) receive(t *testing.T, of int, kind string, more map[string]any) {
 	t.Helper()
-	if err := s.Handle(t.Context(), s.says(t, of, kind, more)); err != nil {
+	if err := s.Handle(t.Context(), s.newEvent(t, of, kind, more)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *stage) says(t *testing.T, of int, kind string, more map[string]any) json.RawMessage {
+func (s *fixture) newEvent(t *testing.T, of int, kind string, more map[string]any) json.RawMessage {
 	t.Helper()
 	address := s.owners[of].Email
 	detail := map[string]any{
 		"eventType": kind,
 		"mail": map[string]any{
 			"timestamp": s.now, "messageId": "ses-of-" + fmt.Sprint(of), "source": "hub@example.com", "destination": []string{address},
-			"tags": map[string]any{"ses:configuration-set": []string{"hub"}, "mail": []string{s.mail(of).Tag()}, "addressee": []string{string(s.event.Addressee)}},
+			"tags": map[string]any{
+				"ses:configuration-set": []string{"hub"}, "mail": []string{s.mail(of).Tag()}, "addressee": []string{string(s.event.Addressee)},
+			},
 		},
 	}
 	for k, v := range more {
@@ -144,17 +150,17 @@ func (s *stage) says(t *testing.T, of int, kind string, more map[string]any) jso
 	return raw
 }
 
-func (s *stage) bounce(how string) map[string]any {
+func (s *fixture) bounce(how string) map[string]any {
 	return map[string]any{"bounce": map[string]any{"bounceType": how, "bounceSubType": "General", "timestamp": s.now}}
 }
 
-func (s *stage) complaint(feedback string) map[string]any {
+func (s *fixture) complaint(feedback string) map[string]any {
 	return map[string]any{"complaint": map[string]any{"complaintFeedbackType": feedback, "timestamp": s.now}}
 }
 
-// is holds the stage to the fates of the request's emails, what the agency reads
-// of them, and why each owner is not mailed.
-func (s *stage) is(t *testing.T, want string) {
+// check compares the fates of the request's emails, why each owner is not mailed, and
+// what the agency reads of the request's delivery.
+func (s *fixture) check(t *testing.T, want string) {
 	t.Helper()
 	mails, err := s.db.Mails(t.Context(), s.event.ID)
 	if err != nil {
@@ -184,38 +190,38 @@ func (s *stage) is(t *testing.T, want string) {
 	}
 }
 
-func TestWhatSESSays(t *testing.T) {
+func TestFates(t *testing.T) {
 	for _, test := range []struct {
 		kind string
-		more func(*stage) map[string]any
+		more func(*fixture) map[string]any
 		want string
 	}{
 		{"Send", nil, "sent, -: sent"},
 		{"Delivery", nil, "delivered, -: sent"},
 		{"DeliveryDelay", nil, "delayed, -: sent"},
 		{"Reject", nil, "failed, -: sent"},
-		{"Bounce", func(s *stage) map[string]any { return s.bounce("Permanent") }, "bounced (bounced), -: failed"},
-		{"Bounce", func(s *stage) map[string]any { return s.bounce("Transient") }, "delayed, -: sent"},
-		{"Bounce", func(s *stage) map[string]any { return s.bounce("Undetermined") }, "delayed, -: sent"},
+		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Permanent") }, "bounced (bounced), -: failed"},
+		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Transient") }, "delayed, -: sent"},
+		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Undetermined") }, "delayed, -: sent"},
 		{"Bounce", nil, "delayed, -: sent"},
-		{"Complaint", func(s *stage) map[string]any { return s.complaint("abuse") }, "complained (complained), -: sent"},
-		{"Complaint", func(s *stage) map[string]any { return s.complaint("not-spam") }, "sent, -: sent"},
+		{"Complaint", func(s *fixture) map[string]any { return s.complaint("abuse") }, "complained (complained), -: sent"},
+		{"Complaint", func(s *fixture) map[string]any { return s.complaint("not-spam") }, "sent, -: sent"},
 		{"Open", nil, "sent, -: sent"},
 		{"Rendering Failure", nil, "sent, -: sent"},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
-			s := newStage(t)
-			s.mailed(t, outbox.Sent)
-			s.told(t)
+			s := newFixture(t)
+			s.claimEmails(t, outbox.Sent)
+			s.finishEvent(t)
 			var more map[string]any
 			if test.more != nil {
 				more = test.more(s)
 			}
 			for range 2 {
-				s.hears(t, 0, test.kind, more)
-				s.is(t, test.want)
+				s.receive(t, 0, test.kind, more)
+				s.check(t, test.want)
 			}
-			// What is told twice is counted once, and what was known before not at all.
+			// An event is counted once, and not at all if the fate was known before.
 			fate, _, _ := strings.Cut(strings.ReplaceAll(test.want, ",", ""), " ")
 			want := 1
 			if outbox.Fate(fate) == outbox.Sent {
@@ -229,75 +235,75 @@ func TestWhatSESSays(t *testing.T) {
 	}
 }
 
-// Of two owners, the agency reads that its request failed when neither was
-// reached, and whatever comes first.
+// The agency reads that its request failed when the emails to both owners bounced, in
+// any order of events.
 func TestARequestFailsWhenItReachedNobody(t *testing.T) {
-	hard := func(s *stage) map[string]any { return s.bounce("Permanent") }
+	hard := func(s *fixture) map[string]any { return s.bounce("Permanent") }
 	t.Run("one of two", func(t *testing.T) {
-		s := newStage(t)
-		s.mailed(t, outbox.Sent, outbox.Sent)
-		s.told(t)
-		s.hears(t, 0, "Bounce", hard(s))
-		s.is(t, "bounced (bounced), sent: sent")
-		s.hears(t, 1, "Delivery", nil)
-		s.hears(t, 1, "Delivery", nil)
-		s.is(t, "bounced (bounced), delivered: sent")
-		s.hears(t, 1, "Bounce", hard(s)) // it came back after all
-		s.is(t, "bounced (bounced), bounced (bounced): failed")
-		s.hears(t, 1, "Delivery", nil)
-		s.is(t, "bounced (bounced), bounced (bounced): failed")
+		s := newFixture(t)
+		s.claimEmails(t, outbox.Sent, outbox.Sent)
+		s.finishEvent(t)
+		s.receive(t, 0, "Bounce", hard(s))
+		s.check(t, "bounced (bounced), sent: sent")
+		s.receive(t, 1, "Delivery", nil)
+		s.receive(t, 1, "Delivery", nil)
+		s.check(t, "bounced (bounced), delivered: sent")
+		s.receive(t, 1, "Bounce", hard(s)) // it came back after all
+		s.check(t, "bounced (bounced), bounced (bounced): failed")
+		s.receive(t, 1, "Delivery", nil)
+		s.check(t, "bounced (bounced), bounced (bounced): failed")
 	})
 	for _, f := range []outbox.Fate{outbox.Muted, outbox.Capped, outbox.Suppressed, outbox.Obsolete, outbox.Failed} {
 		t.Run("the other is "+string(f), func(t *testing.T) {
-			s := newStage(t)
-			s.mailed(t, outbox.Sent, f)
-			s.told(t)
-			s.hears(t, 0, "Bounce", hard(s))
-			s.is(t, "bounced (bounced), "+string(f)+": sent")
+			s := newFixture(t)
+			s.claimEmails(t, outbox.Sent, f)
+			s.finishEvent(t)
+			s.receive(t, 0, "Bounce", hard(s))
+			s.check(t, "bounced (bounced), "+string(f)+": sent")
 		})
 	}
-	t.Run("before notify has told everybody", func(t *testing.T) {
-		s := newStage(t)
-		s.mailed(t, outbox.Waiting)
-		s.hears(t, 0, "Bounce", hard(s))
-		s.is(t, "bounced (bounced), -: waiting")
-		s.told(t)
-		// Lambda brings it again, or notify has looked itself.
-		s.hears(t, 0, "Bounce", hard(s))
-		s.is(t, "bounced (bounced), -: failed")
+	t.Run("before notify is done", func(t *testing.T) {
+		s := newFixture(t)
+		s.claimEmails(t, outbox.Waiting)
+		s.receive(t, 0, "Bounce", hard(s))
+		s.check(t, "bounced (bounced), -: waiting")
+		s.finishEvent(t)
+		// Lambda repeats the event, or notify checks the fates itself.
+		s.receive(t, 0, "Bounce", hard(s))
+		s.check(t, "bounced (bounced), -: failed")
 	})
 	t.Run("an older mailing of the same request", func(t *testing.T) {
-		s := newStage(t)
-		s.mailed(t, outbox.Sent)
-		s.told(t)
+		s := newFixture(t)
+		s.claimEmails(t, outbox.Sent)
+		s.finishEvent(t)
 		s.now = s.now.Add(25 * time.Hour)
-		if _, err := s.use.ResendRequest(t.Context(), s.ann, s.studio, agency.NewConnectionID(s.profile.Addressee, s.studio)); err != nil {
+		if _, err := s.svc.ResendRequest(t.Context(), s.ann, s.studio, agency.NewConnectionID(s.profile.Addressee, s.studio)); err != nil {
 			t.Fatal(err)
 		}
-		s.hears(t, 0, "Bounce", hard(s))
-		s.is(t, "bounced (bounced), -: waiting")
+		s.receive(t, 0, "Bounce", hard(s))
+		s.check(t, "bounced (bounced), -: waiting")
 	})
 	t.Run("another email than a request's", func(t *testing.T) {
-		s := newStage(t)
-		s.told(t)
+		s := newFixture(t)
+		s.finishEvent(t)
 		s.now = s.now.Add(time.Minute)
-		if _, err := s.use.DenyRequest(t.Context(), agency.Caller{Actor: s.owners[0]}, s.profile.Addressee.Account(), s.studio, false); err != nil {
+		if _, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: s.owners[0]}, s.profile.Addressee.Account(), s.studio, false); err != nil {
 			t.Fatal(err)
 		}
 		s.event = s.latest(t)
-		s.mailed(t, outbox.Sent)
+		s.claimEmails(t, outbox.Sent)
 		if err := s.db.MarkDone(t.Context(), s.event); err != nil {
 			t.Fatal(err)
 		}
-		s.hears(t, 0, "Bounce", hard(s))
-		s.is(t, "bounced (bounced), -: sent")
+		s.receive(t, 0, "Bounce", hard(s))
+		s.check(t, "bounced (bounced), -: sent")
 	})
 }
 
-// Whoever let a person in reads that the email did not reach them, until they are
-// there or let in anew.
+// The members of an account read that an invitation failed, until the person joins or
+// is invited again.
 func TestAnInvitationFails(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	paul := agency.PersonAt(s.profile.Addressee.Account(), s.owners[1].ID())
 	petra := agency.Caller{Actor: s.owners[0]}
 	is := func(want agency.Delivery) {
@@ -310,14 +316,15 @@ func TestAnInvitationFails(t *testing.T) {
 	remove := func() {
 		t.Helper()
 		s.now = s.now.Add(time.Minute)
-		if _, err := s.use.RemoveMember(t.Context(), petra, paul.Addressee.Account(), paul.Member, false); err != nil {
+		if _, err := s.svc.RemoveMember(t.Context(), petra, paul.Addressee.Account(), paul.Member, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	invite := func() {
 		t.Helper()
 		s.now = s.now.Add(time.Minute)
-		if _, _, err := s.use.InvitePerson(t.Context(), petra, paul.Addressee.Account(), service.Invitation{Email: s.owners[1].Email, Role: agency.Admin}); err != nil {
+		in := service.Invitation{Email: s.owners[1].Email, Role: agency.Admin}
+		if _, _, err := s.svc.InvitePerson(t.Context(), petra, paul.Addressee.Account(), in); err != nil {
 			t.Fatal(err)
 		}
 		s.event = s.latest(t)
@@ -325,10 +332,10 @@ func TestAnInvitationFails(t *testing.T) {
 	remove()
 	invite()
 	for range 2 {
-		s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+		s.receive(t, 1, "Bounce", s.bounce("Permanent"))
 		is(agency.DeliveryFailed)
 	}
-	late := s.says(t, 1, "Bounce", s.bounce("Permanent"))
+	late := s.newEvent(t, 1, "Bounce", s.bounce("Permanent"))
 	remove()
 	invite()
 	is("")
@@ -336,63 +343,63 @@ func TestAnInvitationFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	is("")
-	s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+	s.receive(t, 1, "Bounce", s.bounce("Permanent"))
 	is(agency.DeliveryFailed)
-	if _, err := s.use.GetAccount(t.Context(), agency.Caller{Actor: s.owners[1]}, paul.Addressee.Account()); err != nil {
+	if _, err := s.svc.GetAccount(t.Context(), agency.Caller{Actor: s.owners[1]}, paul.Addressee.Account()); err != nil {
 		t.Fatal(err)
 	}
 	is("")
-	s.hears(t, 1, "Bounce", s.bounce("Permanent"))
+	s.receive(t, 1, "Bounce", s.bounce("Permanent"))
 	is("")
 }
 
-// Whoever signs in is mailed again; news from before that changes nothing.
+// A person who signs in is mailed again. Older events change nothing.
 func TestSigningInLiftsASuppression(t *testing.T) {
-	s := newStage(t)
-	s.mailed(t, outbox.Sent, outbox.Sent)
-	s.told(t)
-	before := s.says(t, 0, "Bounce", s.bounce("Permanent"))
-	later := s.says(t, 0, "Complaint", map[string]any{"complaint": map[string]any{"timestamp": s.now.Add(24 * time.Hour)}})
+	s := newFixture(t)
+	s.claimEmails(t, outbox.Sent, outbox.Sent)
+	s.finishEvent(t)
+	before := s.newEvent(t, 0, "Bounce", s.bounce("Permanent"))
+	later := s.newEvent(t, 0, "Complaint", map[string]any{"complaint": map[string]any{"timestamp": s.now.Add(24 * time.Hour)}})
 	if err := s.Handle(t.Context(), before); err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "bounced (bounced), sent: sent")
+	s.check(t, "bounced (bounced), sent: sent")
 	s.now = s.now.Add(time.Minute)
-	if _, err := s.use.Me(t.Context(), s.owners[0]); err != nil {
+	if _, err := s.svc.Me(t.Context(), s.owners[0]); err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "bounced, sent: sent")
+	s.check(t, "bounced, sent: sent")
 	if err := s.Handle(t.Context(), before); err != nil { // doubled
 		t.Fatal(err)
 	}
-	s.is(t, "bounced, sent: sent")
-	// A clock of theirs that runs ahead is not believed.
+	s.check(t, "bounced, sent: sent")
+	// A time ahead of our clock is not believed.
 	s.now = s.now.Add(time.Minute)
 	if err := s.Handle(t.Context(), later); err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "complained (complained), sent: sent")
+	s.check(t, "complained (complained), sent: sent")
 	s.now = s.now.Add(time.Minute)
-	if _, err := s.use.Me(t.Context(), s.owners[0]); err != nil {
+	if _, err := s.svc.Me(t.Context(), s.owners[0]); err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "complained, sent: sent")
+	s.check(t, "complained, sent: sent")
 	s.now = s.now.Add(time.Minute)
-	s.hears(t, 0, "Bounce", s.bounce("Permanent"))
-	s.is(t, "complained (bounced), sent: sent")
+	s.receive(t, 0, "Bounce", s.bounce("Permanent"))
+	s.check(t, "complained (bounced), sent: sent")
 }
 
-// What is not of the hub, or cannot be understood, changes nothing, and is not
-// tried again.
-func TestWhatIsNotForUs(t *testing.T) {
-	s := newStage(t)
-	s.mailed(t, outbox.Sent)
-	s.told(t)
+// An event of another sender, or one that cannot be understood, changes nothing and is
+// no error.
+func TestEventsThatAreIgnored(t *testing.T) {
+	s := newFixture(t)
+	s.claimEmails(t, outbox.Sent)
+	s.finishEvent(t)
 	var lines strings.Builder
 	log := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&lines, nil)))
 	t.Cleanup(func() { slog.SetDefault(log) })
-	good := string(s.says(t, 0, "Bounce", s.bounce("Permanent")))
+	good := string(s.newEvent(t, 0, "Bounce", s.bounce("Permanent")))
 	for what, raw := range map[string]string{
 		"another configuration set": strings.Replace(good, `["hub"]`, `["billing"]`, 1),
 		"none":                      strings.Replace(good, `"ses:configuration-set"`, `"other"`, 1),
@@ -411,21 +418,21 @@ func TestWhatIsNotForUs(t *testing.T) {
 		if err := s.Handle(t.Context(), json.RawMessage(raw)); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		s.is(t, "sent, -: sent")
+		s.check(t, "sent, -: sent")
 	}
-	// An email that is not known any more still says something of its address.
+	// An unknown email still suppresses its address.
 	unknown := s.mail(0)
-	unknown.Event = s.use.NewEventID(s.now)
+	unknown.Event = s.svc.NewEventID(s.now)
 	if err := s.Handle(t.Context(), json.RawMessage(strings.Replace(good, s.mail(0).Tag(), unknown.Tag(), 1))); err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "sent (bounced), -: sent")
+	s.check(t, "sent (bounced), -: sent")
 	if strings.Contains(lines.String(), "@") {
 		t.Errorf("the log holds an address: %s", lines.String())
 	}
 }
 
-// faults is the table with a failure at one step.
+// faults is the table, which fails at one step.
 type faults struct {
 	emailStore
 	at string
@@ -447,14 +454,14 @@ func (f *faults) FailDelivery(ctx context.Context, k agency.ProfileKey, request 
 	return f.emailStore.FailDelivery(ctx, k, request, mailedAt)
 }
 
-// What fails in between is taken up by the same event coming again.
-func TestAStepThatFailsIsTakenUp(t *testing.T) {
-	s := newStage(t)
-	s.mailed(t, outbox.Sent)
-	s.told(t)
+// A step that failed is repeated when the same event comes again.
+func TestAFailedStepIsRepeated(t *testing.T) {
+	s := newFixture(t)
+	s.claimEmails(t, outbox.Sent)
+	s.finishEvent(t)
 	f := &faults{emailStore: s.db}
 	s.receiver.store = f
-	event := s.says(t, 0, "Bounce", s.bounce("Permanent"))
+	event := s.newEvent(t, 0, "Bounce", s.bounce("Permanent"))
 	for _, step := range []struct{ fails, want string }{
 		{"suppress", "bounced, -: sent"}, {"fail", "bounced (bounced), -: sent"},
 	} {
@@ -462,11 +469,11 @@ func TestAStepThatFailsIsTakenUp(t *testing.T) {
 		if err := s.Handle(t.Context(), event); !errors.Is(err, errFault) {
 			t.Errorf("%s: %v", step.fails, err)
 		}
-		s.is(t, step.want)
+		s.check(t, step.want)
 	}
 	f.at = ""
 	if err := s.Handle(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
-	s.is(t, "bounced (bounced), -: failed")
+	s.check(t, "bounced (bounced), -: failed")
 }

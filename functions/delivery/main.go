@@ -1,6 +1,6 @@
-// Command delivery learns from SES what became of an email, and notes it: at the
-// email, at the person whose address it is, and at the request that the email was
-// about. It sends nothing, and decides nothing of the domain.
+// Command delivery receives SES's events about sent emails. It records the fate of the
+// email, whether the person can be mailed, and whether a request's or an invitation's
+// email failed. It sends nothing and runs no use case.
 package main
 
 import (

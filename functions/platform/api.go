@@ -12,7 +12,7 @@ import (
 	"agencyhub/shared/service"
 )
 
-// api is what this function serves: the platform's own calls.
+// api returns the operations that the platform's own software calls.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("platform")
 	h := handlers{svc}
@@ -21,8 +21,9 @@ func api(svc *service.Service) *rest.API {
 	rest.HandlePlatform(a, huma.Operation{
 		OperationID: "register-account", Method: http.MethodPut, Path: one, Tags: tags,
 		Summary: "Register an account that a client has in the platform, or bring it up to date",
-		Description: "The platform names the account: acct_ and 26 characters of 0-9 and a-z without i, l, o and u, the same for the same account each time. " +
-			"The same call again changes nothing, except that the profile of a sole owner then belongs to whichever sign-in with their address uses it next. " +
+		Description: "The platform names the account: acct_ and 26 characters of 0-9 and a-z without i, l, o and u, " +
+			"the same for the same account each time. The same call again changes nothing, " +
+			"except that the profile of a sole owner then belongs to whichever sign-in with their address uses it next. " +
 			"An account whose owners are all being erased gets the owner named; one that has another owner is refused with conflict. " +
 			"Accounts that agencies own are refused with permanently_owned. Nobody is mailed of a new account.",
 	}, h.register)
@@ -42,7 +43,7 @@ func api(svc *service.Service) *rest.API {
 
 type handlers struct{ svc *service.Service }
 
-// platformAccount is an account as the platform sees it.
+// platformAccount is an account as the platform sees it: without a role or an access.
 type platformAccount struct {
 	ID           string            `json:"id"`
 	Name         string            `json:"name"`
@@ -53,18 +54,13 @@ type platformAccount struct {
 	CreatedAt    time.Time         `json:"createdAt"`
 }
 
-type accountOutput struct{ Body platformAccount }
-
-func (h handlers) account(a agency.Account, err error) (*accountOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &accountOutput{platformAccount{
-		ID: string(a.ID), Name: a.Name, Ownership: string(a.Ownership), Owner: rest.Optional(a.Owner), Agency: a.IsAgency(), CreatedAt: rest.Time(a.CreatedAt),
-		Subscription: rest.NewSubscription(service.SubscriptionView{
+func (h handlers) account(a agency.Account) platformAccount {
+	return platformAccount{
+		ID: string(a.ID), Name: a.Name, Ownership: string(a.Ownership), Owner: rest.Optional(a.Owner), Agency: a.IsAgency(),
+		CreatedAt: rest.Time(a.CreatedAt), Subscription: rest.NewSubscription(service.SubscriptionView{
 			Subscription: a.Subscription, PeriodEnd: a.Subscription.PeriodEnd(h.svc.Now()), Payer: a.Payer(),
 		}),
-	}}, nil
+	}
 }
 
 type registerInput struct {
@@ -76,8 +72,8 @@ type registerInput struct {
 	}
 }
 
-func (h handlers) register(ctx context.Context, by agency.Platform, in *registerInput) (*accountOutput, error) {
-	return h.account(h.svc.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
+func (h handlers) register(ctx context.Context, by agency.Platform, in *registerInput) (*rest.Output[platformAccount], error) {
+	return rest.Reply(h.account)(h.svc.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
 		Name: in.Body.Name, OwnerEmail: in.Body.OwnerEmail, Plan: in.Body.Plan,
 	}))
 }
@@ -90,8 +86,8 @@ type paymentInput struct {
 	}
 }
 
-func (h handlers) payment(ctx context.Context, by agency.Platform, in *paymentInput) (*accountOutput, error) {
-	return h.account(h.svc.ReportPayment(ctx, by, agency.AccountID(in.Account), service.Payment{
+func (h handlers) payment(ctx context.Context, by agency.Platform, in *paymentInput) (*rest.Output[platformAccount], error) {
+	return rest.Reply(h.account)(h.svc.ReportPayment(ctx, by, agency.AccountID(in.Account), service.Payment{
 		Failed: in.Body.State == "failed", At: in.Body.At,
 	}))
 }
@@ -104,12 +100,7 @@ type accessInput struct {
 	}
 }
 
-type accessOutput struct{ Body rest.Access }
-
-func (h handlers) access(ctx context.Context, by agency.Platform, in *accessInput) (*accessOutput, error) {
-	access, err := h.svc.CheckAccessOf(ctx, by, in.Body.Email, agency.AccountID(in.Body.As), agency.AccountID(in.Body.Account))
-	if err != nil {
-		return nil, err
-	}
-	return &accessOutput{rest.NewAccess(access)}, nil
+func (h handlers) access(ctx context.Context, by agency.Platform, in *accessInput) (*rest.Output[rest.Access], error) {
+	as, account := agency.AccountID(in.Body.As), agency.AccountID(in.Body.Account)
+	return rest.Reply(rest.NewAccess)(h.svc.CheckAccessOf(ctx, by, in.Body.Email, as, account))
 }

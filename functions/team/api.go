@@ -12,7 +12,7 @@ import (
 	"agencyhub/shared/service"
 )
 
-// api is what this function serves: an account's Team Members.
+// api returns the operations on an account's Team Members.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("team")
 	h := handlers{svc}
@@ -24,8 +24,9 @@ func api(svc *service.Service) *rest.API {
 	}, h.list)
 	rest.Handle(a, huma.Operation{
 		OperationID: "invite-person", Method: http.MethodPost, Path: all, Tags: tags, DefaultStatus: http.StatusCreated,
-		Summary:     "Let a person in",
-		Description: "They are in at once, and are told by email. One who is in already gets this role and these areas, may sign in anew, and the answer is 200.",
+		Summary: "Let a person in",
+		Description: "They are in at once, and are told by email. " +
+			"One who is in already gets this role and these areas, may sign in anew, and the answer is 200.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "They were in already.",
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/Member"}}},
@@ -44,24 +45,16 @@ func api(svc *service.Service) *rest.API {
 
 type handlers struct{ svc *service.Service }
 
+func (h handlers) member(p agency.Profile) rest.Member { return rest.NewMember(h.svc, p) }
+
 type listInput struct {
 	rest.OnAccount
 	rest.Paging
 }
 
-type listOutput struct{ Body rest.List[rest.Member] }
-
-func (h handlers) list(ctx context.Context, actor agency.Actor, in *listInput) (*listOutput, error) {
+func (h handlers) list(ctx context.Context, actor agency.Actor, in *listInput) (*rest.Output[rest.List[rest.Member]], error) {
 	caller, account := in.Caller(actor)
-	page, err := h.svc.Team(ctx, caller, account, service.Page{Limit: in.Limit, Cursor: in.Cursor})
-	if err != nil {
-		return nil, err
-	}
-	var items []rest.Member
-	for _, p := range page.Items {
-		items = append(items, rest.NewMember(h.svc, p))
-	}
-	return &listOutput{rest.NewList(items, page.Next)}, nil
+	return rest.ReplyList(h.member)(h.svc.Team(ctx, caller, account, in.Page()))
 }
 
 type inviteInput struct {
@@ -86,7 +79,7 @@ func (h handlers) invite(ctx context.Context, actor agency.Actor, in *inviteInpu
 	if err != nil {
 		return nil, err
 	}
-	out := &inviteOutput{Status: http.StatusOK, Body: rest.NewMember(h.svc, p)}
+	out := &inviteOutput{Status: http.StatusOK, Body: h.member(p)}
 	if added {
 		out.Status = http.StatusCreated
 	}
@@ -105,19 +98,17 @@ type changeInput struct {
 	}
 }
 
-type memberOutput struct{ Body rest.Member }
-
-func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInput) (*memberOutput, error) {
+func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInput) (*rest.Output[rest.Member], error) {
 	caller, account := in.Caller(actor)
 	change := service.MemberChange{Role: agency.Role(in.Body.Role), Areas: agency.Areas(in.Body.Areas)}
 	if until := in.Body.Until; until.Given {
 		change.Until = &time.Time{}
 		if until.Value != nil {
 			if until.Value.IsZero() {
-				// The zero time would take the end date away, which null does.
+				// The use case would remove the end date, which only null does here.
 				return nil, &agency.Error{
 					Code: agency.Invalid, Message: "The end date must lie ahead.",
-					Fields: []agency.FieldError{{Field: "body.until", Message: "The end date must lie ahead; null takes it away."}},
+					Fields: []agency.FieldError{{Field: "until", Message: "The end date must lie ahead; null takes it away."}},
 				}
 			}
 			change.Until = until.Value
@@ -132,7 +123,7 @@ func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInpu
 			}
 		}
 	}
-	return h.member(h.svc.ChangeMember(ctx, caller, account, agency.Party(in.Member), change))
+	return rest.Reply(h.member)(h.svc.ChangeMember(ctx, caller, account, agency.Party(in.Member), change))
 }
 
 type removeInput struct {
@@ -141,14 +132,7 @@ type removeInput struct {
 	Block  bool   `query:"block" doc:"Hold the agency off for good besides."`
 }
 
-func (h handlers) remove(ctx context.Context, actor agency.Actor, in *removeInput) (*memberOutput, error) {
+func (h handlers) remove(ctx context.Context, actor agency.Actor, in *removeInput) (*rest.Output[rest.Member], error) {
 	caller, account := in.Caller(actor)
-	return h.member(h.svc.RemoveMember(ctx, caller, account, agency.Party(in.Member), in.Block))
-}
-
-func (h handlers) member(p agency.Profile, err error) (*memberOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &memberOutput{rest.NewMember(h.svc, p)}, nil
+	return rest.Reply(h.member)(h.svc.RemoveMember(ctx, caller, account, agency.Party(in.Member), in.Block))
 }

@@ -177,17 +177,17 @@ func (r Rules) areaList() string {
 func (r Rules) ParseRole(role Role, areas Areas, beginning bool) (Areas, error) {
 	switch {
 	case !role.IsValid() && (beginning || role != ""):
-		return nil, InvalidField("body.role", "A role is owner, admin or member.")
+		return nil, InvalidField("role", "A role is owner, admin or member.")
 	case role == Owner || role == Admin:
 		if areas != nil {
-			return nil, InvalidField("body.areas", "Owners and admins have every area. Leave the areas out.")
+			return nil, InvalidField("areas", "Owners and admins have every area. Leave the areas out.")
 		}
 		return r.AllAreas(Edit), nil
 	case areas == nil && !beginning:
 		return nil, nil
 	case areas == nil:
-		return nil, InvalidField("body.areas", "Say which areas the member may view or edit.")
+		return nil, InvalidField("areas", "Say which areas the member may view or edit.")
 	default:
-		return r.ParseAreas("body.areas", areas)
+		return r.ParseAreas("areas", areas)
 	}
 }

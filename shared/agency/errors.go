@@ -46,9 +46,11 @@ type Error struct {
 	Cause      error
 }
 
-// FieldError is one thing wrong with one field of a call.
+// FieldError is what is wrong with one field of a use case's input.
 type FieldError struct {
-	// Field is the path of it in the call, such as "body.areas.pages".
+	// Field is the field's name, such as "areas.pages", or "" for the whole input. Where
+	// a call has the field, in a body or a query, the edge adds. The refusal LastOwner
+	// has an account's id here.
 	Field   string
 	Message string
 }

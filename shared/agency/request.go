@@ -150,7 +150,7 @@ func (r Request) step(s Step, status Status) (Request, error) {
 			return r, RefuseOtherRequest(status)
 		}
 		if s.Areas != nil && !s.Areas.isWithin(r.Areas) {
-			return r, InvalidField("body.areas", "You can grant less than what was asked for, not more.")
+			return r, InvalidField("areas", "You can grant less than what was asked for, not more.")
 		}
 		return r, nil
 	default:

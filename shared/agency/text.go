@@ -76,9 +76,9 @@ func ParseUntil(given *time.Time, now time.Time) (*time.Time, error) {
 	until := given.UTC().Truncate(time.Millisecond)
 	switch {
 	case !until.After(now):
-		return nil, InvalidField("body.until", "The end date must lie ahead.")
+		return nil, InvalidField("until", "The end date must lie ahead.")
 	case until.After(now.AddDate(maxUntilYears, 0, 0)):
-		return nil, InvalidField("body.until", "The end date must lie within %d years. Leave it out for access without an end.", maxUntilYears)
+		return nil, InvalidField("until", "The end date must lie within %d years. Leave it out for access without an end.", maxUntilYears)
 	}
 	return &until, nil
 }

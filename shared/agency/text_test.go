@@ -36,12 +36,12 @@ var hostile = map[string]string{
 func TestHostileTextIsRefused(t *testing.T) {
 	for name, text := range hostile {
 		for reader, read := range map[string]func(string, string) (string, error){"name": ParseName, "message": ParseMessage} {
-			got, err := read("body.x", text)
+			got, err := read("x", text)
 			if CodeOf(err) != Invalid || got != "" {
 				t.Errorf("%s as a %s: %q, %v", name, reader, got, err)
 			}
 		}
-		if got, err := ParseEmail("body.email", strings.ReplaceAll(text, " ", "")+"@client.test"); CodeOf(err) != Invalid {
+		if got, err := ParseEmail("email", strings.ReplaceAll(text, " ", "")+"@client.test"); CodeOf(err) != Invalid {
 			t.Errorf("%s in an address: %+q, %v", name, got, err)
 		}
 	}
@@ -78,11 +78,11 @@ func TestReadName(t *testing.T) {
 		{name: "a newline at the end", given: "Acme\n", refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseName("body.name", tt.given)
+			got, err := ParseName("name", tt.given)
 			if got != tt.want || tt.refused != (CodeOf(err) == Invalid) || !tt.refused && err != nil {
 				t.Errorf("%+q, %v; want %+q", got, err, tt.want)
 			}
-			if tt.refused && err.(*Error).Fields[0].Field != "body.name" { //nolint:errorlint,forcetypeassert // seen to be one
+			if tt.refused && err.(*Error).Fields[0].Field != "name" { //nolint:errorlint,forcetypeassert // seen to be one
 				t.Errorf("refused for another field: %v", err)
 			}
 		})
@@ -102,7 +102,7 @@ func TestReadMessage(t *testing.T) {
 		{name: "501 characters", given: strings.Repeat("ß", MaxMessage+1), refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseMessage("body.message", tt.given)
+			got, err := ParseMessage("message", tt.given)
 			if got != tt.want || tt.refused != (CodeOf(err) == Invalid) {
 				t.Errorf("%q, %v; want %q", got, err, tt.want)
 			}
@@ -145,7 +145,7 @@ func TestReadEmail(t *testing.T) {
 		{"ann@[127.0.0.1]", ""},
 		{"mailto:ann@client.test", ""},
 	} {
-		got, err := ParseEmail("body.email", tt.given)
+		got, err := ParseEmail("email", tt.given)
 		if got != tt.want || (tt.want == "") != (CodeOf(err) == Invalid) {
 			t.Errorf("%+q: %+q, %v; want %+q", tt.given, got, err, tt.want)
 		}
@@ -161,11 +161,11 @@ func TestTextHolds(t *testing.T) {
 			read func(string, string) (string, error)
 			most int
 		}{{ParseName, MaxName}, {ParseMessage, MaxMessage}, {ParseEmail, MaxEmail}} {
-			got, err := r.read("body.x", given)
+			got, err := r.read("x", given)
 			if err != nil {
 				continue
 			}
-			if again, err := r.read("body.x", got); again != got || err != nil {
+			if again, err := r.read("x", got); again != got || err != nil {
 				t.Fatalf("%+q, then %+q, %v", got, again, err)
 			}
 			if utf8.RuneCountInString(got) > r.most || !utf8.ValidString(got) || strings.ContainsFunc(got, unicode.IsControl) {
@@ -184,15 +184,15 @@ func TestReadAreas(t *testing.T) {
 	}{
 		{name: "given", given: Areas{"pages": Edit, "mail": View}, want: levels(Edit, View)},
 		{name: "what is not named is none", given: Areas{"mail": View}, want: levels(None, View)},
-		{name: "nothing", given: nil, fields: []string{"body.areas"}},
-		{name: "empty", given: Areas{}, fields: []string{"body.areas"}},
-		{name: "all none", given: levels(None, None), fields: []string{"body.areas"}},
-		{name: "unknown area", given: Areas{"pages": Edit, "billing": Edit}, fields: []string{"body.areas.billing"}},
-		{name: "another case", given: Areas{"Pages": Edit}, fields: []string{"body.areas.Pages"}},
-		{name: "unknown levels", given: Areas{"pages": "admin", "mail": ""}, fields: []string{"body.areas.mail", "body.areas.pages"}},
+		{name: "nothing", given: nil, fields: []string{"areas"}},
+		{name: "empty", given: Areas{}, fields: []string{"areas"}},
+		{name: "all none", given: levels(None, None), fields: []string{"areas"}},
+		{name: "unknown area", given: Areas{"pages": Edit, "billing": Edit}, fields: []string{"areas.billing"}},
+		{name: "another case", given: Areas{"Pages": Edit}, fields: []string{"areas.Pages"}},
+		{name: "unknown levels", given: Areas{"pages": "admin", "mail": ""}, fields: []string{"areas.mail", "areas.pages"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := someRules.ParseAreas("body.areas", tt.given)
+			got, err := someRules.ParseAreas("areas", tt.given)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}

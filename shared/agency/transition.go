@@ -234,7 +234,7 @@ func (p Profile) change(s Step) (Profile, error) {
 	}
 	if s.Until != nil {
 		if !s.Until.IsZero() && !s.Until.After(s.At) {
-			return p, InvalidField("body.until", "The end date must lie ahead.")
+			return p, InvalidField("until", "The end date must lie ahead.")
 		}
 		p.Until = *s.Until
 	}

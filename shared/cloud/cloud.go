@@ -1,8 +1,7 @@
-// Package cloud makes AWS clients the cheap way: from what Lambda puts into
-// the environment, without looking for files, profiles or metadata services,
-// which is most of what a cold start would cost. It also sets up logging. It
-// imports no client but DynamoDB's: who needs another makes it of Config and
-// Endpoint.
+// Package cloud makes AWS clients from Lambda's environment variables alone. It does not
+// look for files, profiles or metadata services, which would take half of a cold start.
+// It also sets up logging, metrics and the use cases. Its only client is DynamoDB's; a
+// function makes another from Config and Endpoint.
 package cloud
 
 import (
@@ -19,9 +18,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
-// Config is the configuration of every AWS client of this process: region and
-// credentials of the Lambda environment, one HTTP client for all. Credentials
-// that are missing are an error of the first call, not of this.
+// Config returns the configuration of every AWS client: region and credentials from the
+// environment, and one HTTP client for all. Missing credentials are an error of the
+// first call, not of Config.
 func Config() aws.Config {
 	return aws.Config{
 		Region:      os.Getenv("AWS_REGION"),
@@ -31,8 +30,8 @@ func Config() aws.Config {
 	}
 }
 
-// credentials are those of the function's role. They hold for as long as the
-// process does.
+// credentials returns the credentials of the function's role. They are valid for longer
+// than the process lives.
 func credentials(context.Context) (aws.Credentials, error) {
 	c := aws.Credentials{
 		AccessKeyID:     os.Getenv("AWS_ACCESS_KEY_ID"),
@@ -46,12 +45,11 @@ func credentials(context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// attemptTime bounds one attempt of a call. A call of DynamoDB takes
-// milliseconds: what takes longer than this is lost, and a new attempt is
-// faster.
+// attemptTime bounds one attempt of a call. A call of DynamoDB takes milliseconds, so
+// after this time a new attempt is faster.
 const attemptTime = 4 * time.Second
 
-// client is shared by all AWS clients, so that they share connections.
+// client is the HTTP client of all AWS clients, so that they share connections.
 var client = awshttp.NewBuildableClient().
 	WithTimeout(attemptTime).
 	WithDialerOptions(func(d *net.Dialer) { d.Timeout = time.Second }).
@@ -59,13 +57,13 @@ var client = awshttp.NewBuildableClient().
 		t.TLSHandshakeTimeout = 2 * time.Second
 		t.MaxIdleConns = 64
 		t.MaxIdleConnsPerHost = 64
-		// Longer than a warm function waits for its next call.
+		// This is longer than a warm function waits for its next call.
 		t.IdleConnTimeout = 5 * time.Minute
 	})
 
-// newRetryer tries three times, soon: a call has seconds. What DynamoDB
-// refuses for a reason, a conflict of transactions too, is not tried again
-// here; the table knows what that means.
+// newRetryer makes up to three attempts within a second or two, since a call has only
+// seconds. It does not retry a refusal such as a transaction conflict, which is for the
+// table to handle.
 func newRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = 3
@@ -73,11 +71,9 @@ func newRetryer() aws.Retryer {
 	})
 }
 
-// Endpoint is the address that the standard variable of a service names
-// (Endpoint("SESV2") reads AWS_ENDPOINT_URL_SESV2), or the one that
-// AWS_ENDPOINT_URL names for all, or nil for AWS's own. It goes into a
-// client's BaseEndpoint: a configuration that was not loaded from files does
-// not read these variables by itself.
+// Endpoint returns the endpoint for a client's BaseEndpoint: the value of the service's
+// variable (AWS_ENDPOINT_URL_SESV2 for "SESV2") or of AWS_ENDPOINT_URL, or nil for AWS's
+// own. The SDK reads these variables only with a configuration loaded from files.
 func Endpoint(service string) *string {
 	for _, name := range []string{"AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL"} {
 		if address := os.Getenv(name); address != "" {
@@ -87,7 +83,7 @@ func Endpoint(service string) *string {
 	return nil
 }
 
-// DynamoDB is a client of the deployment's region.
+// DynamoDB returns a client for the deployment's region.
 func DynamoDB() *dynamodb.Client {
 	return dynamodb.NewFromConfig(Config(), func(o *dynamodb.Options) {
 		o.BaseEndpoint = Endpoint("DYNAMODB")

@@ -21,7 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// lambdaEnvironment is what Lambda sets for a function.
+// lambdaEnvironment sets the variables that Lambda sets for a function.
 func lambdaEnvironment(t *testing.T, endpoint string) {
 	t.Helper()
 	t.Setenv("AWS_REGION", "eu-test-1")
@@ -32,7 +32,7 @@ func lambdaEnvironment(t *testing.T, endpoint string) {
 	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
 }
 
-func TestWarmReadsOneItemThatIsNotThere(t *testing.T) {
+func TestWarmReadsOneMissingItem(t *testing.T) {
 	var got []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -47,10 +47,10 @@ func TestWarmReadsOneItemThatIsNotThere(t *testing.T) {
 		if body, err = json.Marshal(plain); err != nil {
 			t.Error(err)
 		}
-		scope := strings.Contains(r.Header.Get("Authorization"), "Credential=AKIDTEST/") && strings.Contains(r.Header.Get("Authorization"), "/eu-test-1/dynamodb/")
+		signature := r.Header.Get("Authorization")
 		got = append(got, r.Header.Get("X-Amz-Target"), r.Header.Get("X-Amz-Security-Token"), string(body))
-		if !scope {
-			t.Errorf("signed for %q", r.Header.Get("Authorization"))
+		if !strings.Contains(signature, "Credential=AKIDTEST/") || !strings.Contains(signature, "/eu-test-1/dynamodb/") {
+			t.Errorf("signed for %q", signature)
 		}
 		_, _ = io.WriteString(w, "{}")
 	}))
@@ -67,7 +67,7 @@ func TestWarmReadsOneItemThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestColdStartGoesOn(t *testing.T) {
+func TestAFailureToWarmIsLogged(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"}`)
@@ -123,8 +123,8 @@ func TestConnectionsAreShared(t *testing.T) {
 	defer server.Close()
 	lambdaEnvironment(t, server.URL)
 	captureLog(t)
-	// A connection comes back to the pool a moment after its answer, so on a busy
-	// machine a call may just miss it. Without a pool there is one for each call.
+	// A connection returns to the pool shortly after its answer, so on a busy machine a
+	// call can miss it. Without a pool there would be one for each call.
 	const calls = 40
 	for range calls {
 		Warm(t.Context(), DynamoDB(), "hub")
@@ -159,7 +159,7 @@ func TestMissingCredentialsAreNamed(t *testing.T) {
 	}
 }
 
-func TestLines(t *testing.T) {
+func TestLogLines(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(newHandler(&out, "WARN")).With("function", "access")
 	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "id-1"})
@@ -204,7 +204,8 @@ func TestMetricsAreLinesOfTheLog(t *testing.T) {
 	m.Record("Fate", "bounced", One("Mails", Count, 1))
 	m.Record("", "", Metric{Name: "Nothing", Unit: Count})
 	want := `{"Backlog":[3],"Stack":"hub","TimeToEmail":[1.5,2],"_aws":{"CloudWatchMetrics":[{"Dimensions":[["Stack"]],` +
-		`"Metrics":[{"Name":"Backlog","Unit":"Count"},{"Name":"TimeToEmail","Unit":"Seconds"}],"Namespace":"AgencyHub"}],"Timestamp":1700000000000}}` + "\n" +
+		`"Metrics":[{"Name":"Backlog","Unit":"Count"},{"Name":"TimeToEmail","Unit":"Seconds"}],` +
+		`"Namespace":"AgencyHub"}],"Timestamp":1700000000000}}` + "\n" +
 		`{"Fate":"bounced","Mails":[1],"Stack":"hub","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Stack","Fate"]],` +
 		`"Metrics":[{"Name":"Mails","Unit":"Count"}],"Namespace":"AgencyHub"}],"Timestamp":1700000000000}}` + "\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {

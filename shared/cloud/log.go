@@ -9,25 +9,25 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
-// Log makes JSON lines on standard error, as Lambda reads them, of all that
-// is logged by slog, from the level that AWS_LAMBDA_LOG_LEVEL names (INFO when
-// it names none). A line logged with the context of an invocation carries its
-// id as lambdaRequestId. Lines hold ids, never an address, a token or a body.
+// Log makes slog write JSON lines to standard error, in Lambda's format, from the level
+// in AWS_LAMBDA_LOG_LEVEL on (INFO without one). A line logged with the context of an
+// invocation has its id as lambdaRequestId. Log ids only, never an address, a token or a
+// body.
 func Log() {
 	slog.SetDefault(slog.New(newHandler(os.Stderr, os.Getenv("AWS_LAMBDA_LOG_LEVEL"))))
 }
 
 func newHandler(w io.Writer, level string) slog.Handler {
-	least := slog.LevelInfo
+	minLevel := slog.LevelInfo
 	switch level {
 	case "TRACE", "DEBUG":
-		least = slog.LevelDebug
+		minLevel = slog.LevelDebug
 	case "WARN":
-		least = slog.LevelWarn
+		minLevel = slog.LevelWarn
 	case "ERROR", "FATAL":
-		least = slog.LevelError
+		minLevel = slog.LevelError
 	}
-	return handler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: lambdacontext.ReplaceAttr})}
+	return handler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: minLevel, ReplaceAttr: lambdacontext.ReplaceAttr})}
 }
 
 // handler adds the invocation's id to each line.
@@ -43,10 +43,10 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 	return h.Handler.Handle(ctx, record)
 }
 
-// WithAttrs keeps the id on lines of derived loggers.
+// WithAttrs returns a handler that adds the id too.
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return handler{h.Handler.WithAttrs(attrs)}
 }
 
-// WithGroup keeps the id on lines of derived loggers.
+// WithGroup returns a handler that adds the id too.
 func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// namespace is where CloudWatch keeps the product's metrics.
+// namespace is the namespace of the product's metrics in CloudWatch.
 const namespace = "AgencyHub"
 
-// Unit is what a metric is counted in.
+// Unit is a metric's unit, as CloudWatch names it.
 type Unit string
 
 // The units that are used.
@@ -20,43 +20,43 @@ const (
 	Seconds Unit = "Seconds"
 )
 
-// Metric is a number, or up to 100, that CloudWatch shall keep.
+// Metric is a metric with its values, of which CloudWatch accepts at most 100 a line.
 type Metric struct {
 	Name   string
 	Unit   Unit
 	Values []float64
 }
 
-// One is a metric of one number.
+// One returns a metric with one value.
 func One(name string, unit Unit, value float64) Metric {
 	return Metric{Name: name, Unit: unit, Values: []float64{value}}
 }
 
-// Meter writes metrics as lines of the log, from which CloudWatch takes them (its
-// Embedded Metric Format): no call is made, and nothing waits.
+// Meter writes metrics as lines of the log, from which CloudWatch reads them (its
+// Embedded Metric Format). So recording makes no call.
 type Meter struct {
 	out   io.Writer
 	stack string
 	now   func() time.Time
 }
 
-// NewMeter is of the deployment that STACK_NAME names.
+// NewMeter returns a meter for the deployment that STACK_NAME names.
 func NewMeter(out io.Writer, now func() time.Time) Meter {
 	return Meter{out: out, stack: os.Getenv("STACK_NAME"), now: now}
 }
 
-// Record writes metrics of this deployment, each by one property with its value,
-// such as a fate, where that is not "". A metric without numbers is left out. A
-// line that cannot be written is only logged: what is measured has happened.
-func (m Meter) Record(property, value string, metrics ...Metric) {
+// Record writes metrics. dimension, unless it is "", is a further dimension with its
+// value, such as Fate and bounced. A metric without values is left out. An error is only
+// logged, since the work that is measured has been done.
+func (m Meter) Record(dimension, value string, metrics ...Metric) {
 	type definition struct {
 		Name string
 		Unit Unit
 	}
 	dimensions := []string{"Stack"}
 	line := map[string]any{"Stack": m.stack}
-	if property != "" {
-		dimensions, line[property] = append(dimensions, property), value
+	if dimension != "" {
+		dimensions, line[dimension] = append(dimensions, dimension), value
 	}
 	var definitions []definition
 	for _, metric := range metrics {

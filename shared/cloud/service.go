@@ -13,9 +13,8 @@ import (
 	"agencyhub/shared/table"
 )
 
-// Hub wires the use cases to the deployment's table, settings and clock, and
-// answers besides what warms their connection. Every function that changes or
-// reads accounts does it by this one. Errors say what is wrong with the
+// Service returns the use cases on the deployment's table, settings and clock, and a
+// function that warms their connection. Its error says what is wrong with the
 // environment.
 func Service() (*service.Service, func(context.Context), error) {
 	env, err := settings.ReadEnvironment(settings.TableName)
@@ -29,12 +28,11 @@ func Service() (*service.Service, func(context.Context), error) {
 	return svc, func(ctx context.Context) { Warm(ctx, db, env.TableName) }, nil
 }
 
-// entropy grows within a millisecond, so that the events of one command, which
-// happen at one time, sort as they were made.
+// entropy increases within a millisecond. So the events of one command, which have the
+// same time, sort in the order of their creation.
 var entropy = &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(rand.Reader, 0)}
 
-// newEventID makes ids that sort by the time of their event, and by their making
-// where that is the same.
+// newEventID returns an id that sorts by the event's time, and then by creation.
 func newEventID(at time.Time) agency.EventID {
 	return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), entropy).String())
 }

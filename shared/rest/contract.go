@@ -9,12 +9,13 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// routes.txt lists the contract's operations over all functions, one
-// "METHOD /path" a line. `make openapi` writes it.
+// routesFile lists the operations of all functions, one "METHOD /path" a line.
+// `make openapi` writes it.
 //
 //go:embed routes.txt
 var routesFile string
 
+// contract is every operation of the API, this function's and the others'.
 var contract = readRoutes(routesFile)
 
 func readRoutes(file string) []pattern {
@@ -27,7 +28,7 @@ func readRoutes(file string) []pattern {
 	return routes
 }
 
-// methodsAt are the methods that the contract has at a path, sorted.
+// methodsAt returns the methods of the operations at a path, sorted.
 func methodsAt(routes []pattern, segments []string) []string {
 	var methods []string
 	for _, route := range routes {
@@ -39,9 +40,9 @@ func methodsAt(routes []pattern, segments []string) []string {
 	return slices.Compact(methods)
 }
 
-// notInContract answers whatever no operation answers: 401 to whom no token
-// names, 405 where the contract has the path with other methods, else 404.
-func notInContract(w http.ResponseWriter, r *http.Request, segments []string) {
+// refuseUnknown refuses a request that no operation serves: 401 without a token, 405 if
+// the contract has the path with other methods, else 404.
+func refuseUnknown(w http.ResponseWriter, r *http.Request, segments []string) {
 	ctx := r.Context()
 	c := callOf(ctx)
 	_, err := c.claims.actor()
@@ -51,18 +52,24 @@ func notInContract(w http.ResponseWriter, r *http.Request, segments []string) {
 	}
 	methods := methodsAt(contract, segments)
 	if len(methods) == 0 || slices.Contains(methods, r.Method) {
-		writeProblem(w, problemOf(ctx, &agency.Error{Code: agency.NotFound, Message: "There is nothing at this address. See the API's description for what there is."}))
+		writeProblem(w, problemOf(ctx, &agency.Error{
+			Code:    agency.NotFound,
+			Message: "There is nothing at this address. See the API's description for what there is.",
+		}))
 		return
 	}
-	p := problemOf(ctx, &agency.Error{Code: agency.Invalid, Message: "This address does not take " + spelled(r.Method) + ", but " + strings.Join(methods, ", ") + "."})
-	p.become(http.StatusMethodNotAllowed)
-	p.header("Allow", strings.Join(methods, ", "))
+	p := problemOf(ctx, &agency.Error{
+		Code:    agency.Invalid,
+		Message: "This address does not take " + methodName(r.Method) + ", but " + strings.Join(methods, ", ") + ".",
+	})
+	p.setStatus(http.StatusMethodNotAllowed)
+	p.setHeader("Allow", strings.Join(methods, ", "))
 	writeProblem(w, p)
 }
 
-// spelled is a method as it may be repeated to whoever sent it: what is not a
-// known method is not repeated.
-func spelled(method string) string {
+// methodName returns the method for use in a sentence. An unknown one is not repeated
+// to the caller.
+func methodName(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
 		return method

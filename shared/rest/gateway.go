@@ -19,14 +19,14 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// headroom is what is left of a call's time when its handler is stopped, to
-// answer with a problem of ours before Lambda cuts the call off.
+// headroom is how long before Lambda's deadline a handler is stopped. It leaves time to
+// answer with a problem.
 const headroom = 500 * time.Millisecond
 
-// Invoke answers one event of an HTTP API (payload format 2.0). It never
-// returns an error: what goes wrong, a panic too, is a problem in the answer.
+// Invoke serves one event of an HTTP API (payload format 2.0). It never returns an
+// error: every failure, a panic too, becomes a problem in the answer.
 func (a *API) Invoke(ctx context.Context, event events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
-	began := time.Now()
+	start := time.Now()
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-headroom))
@@ -37,17 +37,18 @@ func (a *API) Invoke(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 		c.claims = authorizer.JWT.Claims
 	}
 	ctx = context.WithValue(ctx, callKey{}, c)
-	w := a.answer(ctx, event)
-	logCall(ctx, c, event.RequestContext.HTTP.Method, w.status, time.Since(began))
+	w := a.serve(ctx, event)
+	logCall(ctx, c, event.RequestContext.HTTP.Method, w.status, time.Since(start))
 	return w.response(event.RequestContext.HTTP.Method), nil
 }
 
-func (a *API) answer(ctx context.Context, event events.APIGatewayV2HTTPRequest) (w *recorder) {
+// serve returns the recorded answer to an event.
+func (a *API) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest) (w *recorder) {
 	w = newRecorder()
 	defer func() {
 		if cause := recover(); cause != nil {
 			slog.ErrorContext(ctx, "A handler panicked.", "requestId", RequestID(ctx), "stack", string(debug.Stack()))
-			w = newRecorder() // whatever was half written is dropped
+			w = newRecorder() // drops what is half written
 			writeProblem(w, problemOf(ctx, fmt.Errorf("panic: %v", cause)))
 		}
 	}()
@@ -63,8 +64,8 @@ func (a *API) answer(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 	return w
 }
 
-// logCall writes the one line of each request: of its path the ids, and no query
-// or body, which may hold what a log must not.
+// logCall writes the log line of a request. It has the ids of the path, and nothing of
+// the query or body, which can hold addresses and tokens.
 func logCall(ctx context.Context, c *call, method string, status int, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("requestId", c.requestID), slog.String("method", method), slog.String("route", c.route),
@@ -83,7 +84,7 @@ func logCall(ctx context.Context, c *call, method string, status int, took time.
 	slog.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }
 
-// request is the event as net/http knows requests.
+// request returns the event as a request of net/http.
 func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.Request, error) {
 	body := []byte(event.Body)
 	if event.IsBase64Encoded {
@@ -94,7 +95,7 @@ func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.R
 	}
 	header := http.Header{}
 	for name, value := range event.Headers {
-		// One value each: the gateway has joined repeated headers by commas.
+		// The gateway joins the values of a repeated header by commas.
 		header.Set(name, value)
 	}
 	header.Del("Host")
@@ -118,9 +119,9 @@ func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.R
 	return r.WithContext(ctx), nil
 }
 
-// pathOf reads a rawPath. HTTP APIs have decoded it, other sources of the same
-// event have not: what can stand in an encoded path is taken for encoded, and
-// anything else (a bare %, a #, a ?) for itself. It never splits the path.
+// pathOf reads an event's rawPath. HTTP APIs have decoded it, other sources of the same
+// event have not. So a valid encoded path is decoded, and any other (with a bare %, #
+// or ?) is taken literally.
 func pathOf(raw string) url.URL {
 	decoded, err := url.PathUnescape(raw)
 	if err != nil {
@@ -129,7 +130,7 @@ func pathOf(raw string) url.URL {
 	return url.URL{Path: decoded, RawPath: raw}
 }
 
-// recorder keeps an answer until it is whole.
+// recorder keeps an answer until it is complete.
 type recorder struct {
 	header http.Header
 	status int
@@ -143,16 +144,16 @@ func newRecorder() *recorder {
 	}, status: http.StatusOK}
 }
 
-// Header are the headers to be; those of the API are set, and may be changed.
+// Header returns the headers, which can be changed.
 func (w *recorder) Header() http.Header { return w.header }
 
 // WriteHeader sets the status.
 func (w *recorder) WriteHeader(status int) { w.status = status }
 
-// Write adds to the body.
+// Write appends to the body.
 func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
 
-// response is the recorded answer as the gateway takes it.
+// response returns the answer as the gateway takes it.
 func (w *recorder) response(method string) events.APIGatewayV2HTTPResponse {
 	out := events.APIGatewayV2HTTPResponse{StatusCode: w.status, Headers: map[string]string{}, Cookies: w.header.Values("Set-Cookie")}
 	body := w.body.Bytes()

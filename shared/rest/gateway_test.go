@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestRequestOfAnEvent(t *testing.T) {
+func TestEventToRequest(t *testing.T) {
 	tests := map[string]struct {
 		rawPath, rawQuery   string
 		path, escaped, list string
@@ -106,7 +106,7 @@ func TestResponses(t *testing.T) {
 		Body:       "POST x theme=dark; seen=1",
 	}
 	e := event(t, "POST", "/requests/x", "a=b")
-	e.RequestContext.Authorizer = nil // a page asks for no actor
+	e.RequestContext.Authorizer = nil // a page needs no actor
 	if diff := cmp.Diff(page, invoke(t, e)); diff != "" {
 		t.Error(diff)
 	}
@@ -125,9 +125,8 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// FuzzInvoke looks for an event that breaks the edge: whatever comes in, the
-// answer is one that the gateway can send, and no handler of the test API but
-// those that fail on purpose answers 500.
+// FuzzInvoke looks for an event that breaks Invoke. Every answer must be one that the
+// gateway can send, and 500 only from the handlers that fail on purpose.
 func FuzzInvoke(f *testing.F) {
 	for _, path := range []string{"/v1/things", "/v1/things/a%2Fb", "/v1/things/%", "//", "", "/requests/#?%zz", "/v1/things/a/poke"} {
 		for _, method := range []string{"GET", "POST", ""} {
@@ -156,7 +155,7 @@ func FuzzInvoke(f *testing.F) {
 	})
 }
 
-func TestTheMoreSpecificRouteServes(t *testing.T) {
+func TestTheSpecificRouteServes(t *testing.T) {
 	for _, order := range [][]string{{"/a/{x}/c", "/a/{x}/{y}", "/a/b/{y}"}, {"/a/b/{y}", "/a/{x}/{y}", "/a/{x}/c"}} {
 		a := New("order")
 		for _, path := range order {
@@ -170,7 +169,7 @@ func TestTheMoreSpecificRouteServes(t *testing.T) {
 	}
 }
 
-// page mounts a plain handler at a path, for every method.
+// page adds a route with a plain handler, for every method.
 func page(a *API, path string, handler http.Handler) {
 	a.handler.(*mux).add("", path, handler.ServeHTTP)
 }

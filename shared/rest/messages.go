@@ -11,25 +11,30 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Messages that reach a caller are ours, word for word: each begins with a
-// mark, and what comes from huma without one may hold an inner error's text
-// and is replaced.
+// How a message of huma becomes a sentence of ours:
+//
+//	validation.Msg…  ->  huma.ErrorDetail  ->  refusal, fieldError  ->  Problem
+//	set by init          {Location, Message}   mark removed             errors[]
+//
+// huma validates the input against its schema and describes each fault by one of its
+// package variables, which init sets to our sentences. It also reports errors of other
+// packages, whose text is not for callers. So each of our sentences begins with a mark.
+// fieldError removes the mark, and replaces a message without one.
 const (
 	ours = "\x00"
-	// missing and wrongKind are followed by the name of the field that is
-	// meant: huma places these messages at the object around it.
+	// missing and wrongKind are followed by a field's name. huma gives such a message
+	// the location of the object around the field.
 	missing   = ours + "missing:"
 	wrongKind = ours + "kind:"
 )
 
-// huma's messages, schema and errors are package variables. They are set here
-// and never again, before any API exists.
+// init sets the package variables by which huma is configured, before any API exists.
 func init() {
 	huma.ValidateStrictCasing = true
 	huma.DefaultArrayNullable = false
 	huma.ErrorFormatter = func(format string, args ...any) string {
 		if !strings.Contains(format, "%") {
-			return format // a message of ours that leaves out an inner error
+			return format // the argument is another package's error
 		}
 		return fmt.Sprintf(format, args...)
 	}
@@ -91,8 +96,8 @@ func init() {
 	validation.MsgExpectedRequiredProperty = missing + "%s"
 }
 
-// plain are huma's messages that stand in its code and tell nothing inner.
-var plain = map[string]string{
+// constants are our sentences for those messages of huma that are constants.
+var constants = map[string]string{
 	"required path parameter is missing":   "This part of the path is missing.",
 	"required query parameter is missing":  "This parameter is missing.",
 	"required header parameter is missing": "This header is missing.",
@@ -103,8 +108,8 @@ var plain = map[string]string{
 	"invalid boolean":                      "Give true or false.",
 }
 
-// refusal is what huma wants to say, in our words. Statuses below 500 are all
-// refusals of the form: huma's own 400, 413, 415 and 422.
+// refusal returns huma's refusal of a call as an error of ours. Below 500 these are
+// huma's 400, 413, 415 and 422, all of which mean malformed input.
 func refusal(status int, message string, errs []error) error {
 	if status >= 500 {
 		for _, err := range errs {
@@ -122,7 +127,7 @@ func refusal(status int, message string, errs []error) error {
 		}
 		e.Fields = append(e.Fields, fieldError(detailer.ErrorDetail()))
 	}
-	// huma finds unknown fields in no order: the same call is told the same.
+	// huma finds unknown fields in random order. Equal calls get equal answers.
 	slices.SortFunc(e.Fields, func(a, b agency.FieldError) int { return strings.Compare(a.Field, b.Field) })
 	switch len(e.Fields) {
 	case 0:
@@ -133,6 +138,7 @@ func refusal(status int, message string, errs []error) error {
 	return e
 }
 
+// fieldError returns one fault that huma found, in our words.
 func fieldError(detail *huma.ErrorDetail) agency.FieldError {
 	field := detail.Location
 	if name, ok := strings.CutPrefix(detail.Message, missing); ok {
@@ -144,7 +150,7 @@ func fieldError(detail *huma.ErrorDetail) agency.FieldError {
 	if sentence, ok := strings.CutPrefix(detail.Message, ours); ok {
 		return agency.FieldError{Field: field, Message: sentence}
 	}
-	if sentence, ok := plain[detail.Message]; ok {
+	if sentence, ok := constants[detail.Message]; ok {
 		return agency.FieldError{Field: field, Message: sentence}
 	}
 	return agency.FieldError{Field: field, Message: "This value is not allowed here."}

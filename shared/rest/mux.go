@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// mux finds the handler of a path. It is used in place of http.ServeMux, which
-// answers `//` and `..` with a redirect where the contract has a problem.
+// mux finds the handler of a path. http.ServeMux would redirect a path with `//` or
+// `..`, for which the contract has a problem.
 type mux struct {
 	routes []route
 }
@@ -18,8 +18,8 @@ type route struct {
 	handler http.HandlerFunc
 }
 
-// pattern is a method ("" for any) and the segments of a path. A segment in
-// braces matches any one that is not empty.
+// pattern is a method ("" for any) and the segments of a path. A segment in braces is
+// a parameter: it matches every segment that is not empty.
 type pattern struct {
 	method   string
 	path     string
@@ -30,7 +30,7 @@ func newPattern(method, path string) pattern {
 	return pattern{method: method, path: path, segments: strings.Split(path, "/")}
 }
 
-// HandleFunc is how huma adds an operation: "METHOD /path".
+// HandleFunc adds an operation, given as "METHOD /path". huma calls it.
 func (m *mux) HandleFunc(methodAndPath string, handler func(http.ResponseWriter, *http.Request)) {
 	method, path, _ := strings.Cut(methodAndPath, " ")
 	m.add(method, path, handler)
@@ -40,8 +40,8 @@ func (m *mux) add(method, path string, handler http.HandlerFunc) {
 	m.routes = append(m.routes, route{pattern: newPattern(method, path), handler: handler})
 }
 
-// ServeHTTP serves a request by the operation or page that it names, and
-// refuses it when there is none.
+// ServeHTTP serves a request by the most specific route that matches it, and refuses
+// it when none does.
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	segments := segmentsOf(r.URL)
 	var best *route
@@ -53,7 +53,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if best == nil {
-		notInContract(w, r, segments)
+		refuseUnknown(w, r, segments)
 		return
 	}
 	c := callOf(r.Context())
@@ -61,14 +61,14 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for i, segment := range best.segments {
 		if name, ok := parameter(segment); ok {
 			r.SetPathValue(name, segments[i])
-			c.note(name, segments[i])
+			c.logID(name, segments[i])
 		}
 	}
 	best.handler(w, r)
 }
 
-// segmentsOf splits the path before it decodes it, so that an encoded slash
-// stays inside its segment.
+// segmentsOf returns the decoded segments of a path. It splits before it decodes, so
+// that an encoded slash stays in its segment.
 func segmentsOf(u *url.URL) []string {
 	segments := strings.Split(u.EscapedPath(), "/")
 	for i, segment := range segments {
@@ -79,6 +79,7 @@ func segmentsOf(u *url.URL) []string {
 	return segments
 }
 
+// parameter returns the name of a segment in braces.
 func parameter(segment string) (name string, ok bool) {
 	name, ok = strings.CutPrefix(segment, "{")
 	return strings.TrimSuffix(name, "}"), ok
@@ -93,7 +94,8 @@ func (p pattern) matches(segments []string) bool {
 	})
 }
 
-// moreSpecific prefers the pattern whose segments are spelled out earlier.
+// moreSpecific reports whether p has literal text at the first segment where only one
+// of the patterns has a parameter.
 func (p pattern) moreSpecific(other pattern) bool {
 	for i := range p.segments {
 		_, wild := parameter(p.segments[i])

@@ -17,7 +17,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Problem is how every refusal looks: RFC 9457, with a stable code.
+// Problem is the body of every refusal: RFC 9457, with a stable code.
 type Problem struct {
 	Type      string         `json:"type" doc:"Always about:blank: code tells what kind of problem it is."`
 	Title     string         `json:"title" doc:"The status in words."`
@@ -31,13 +31,13 @@ type Problem struct {
 	headers http.Header
 }
 
-// FieldProblem is one thing wrong with one part of a call.
+// FieldProblem is what is wrong with one part of a call.
 type FieldProblem struct {
 	Field   string `json:"field" doc:"The part, such as body.name, query.limit or header.Idempotency-Key."`
 	Message string `json:"message" doc:"What is wrong with it, for a person."`
 }
 
-// codes are all codes that a problem can have.
+// codes are all codes of problems.
 var codes = []agency.Code{
 	agency.Invalid, agency.Unauthenticated, agency.Forbidden, agency.NotFound, agency.PermanentlyOwned,
 	agency.AlreadyConnected, agency.AlreadyRequested, agency.NotPending, agency.NotActive, agency.RequestExpired,
@@ -45,8 +45,8 @@ var codes = []agency.Code{
 	agency.IdempotencyMismatch, agency.Conflict, agency.RateLimited, agency.Internal,
 }
 
-// statuses is the table from codes to statuses. A code that is not in it says
-// that the state of things refused, which is 409.
+// statuses maps codes to HTTP statuses. The others mean that the present state forbids
+// the call: 409.
 var statuses = map[agency.Code]int{
 	agency.Invalid:         http.StatusBadRequest,
 	agency.Unauthenticated: http.StatusUnauthorized,
@@ -67,13 +67,13 @@ func statusOf(code agency.Code) int {
 	return http.StatusConflict
 }
 
-// ProblemOf is the problem that an error is to whoever made the call which the
-// context is of, for who shows it in another form than JSON.
+// ProblemOf returns the problem of an error, for a site that shows it as a page. The
+// context is the request's.
 func ProblemOf(ctx context.Context, err error) *Problem { return problemOf(ctx, err) }
 
-// problemOf is the problem that an error is to the caller. What is no refusal
-// of the domain's is logged with its cause and told as `internal`, in a
-// sentence that tells nothing but the request's id.
+// problemOf returns the problem of an error. An error that is no refusal of a use case
+// is logged and becomes `internal`: the caller reads the request's id, and nothing of
+// the error.
 func problemOf(ctx context.Context, err error) *Problem {
 	c := callOf(ctx)
 	if p, ok := errors.AsType[*Problem](err); ok {
@@ -82,44 +82,47 @@ func problemOf(ctx context.Context, err error) *Problem {
 	e, ok := errors.AsType[*agency.Error](err)
 	if !ok || e.Code == agency.Internal || !slices.Contains(codes, e.Code) {
 		slog.ErrorContext(ctx, "A call failed.", "requestId", c.requestID, "route", c.route, "error", err.Error())
-		e = &agency.Error{Code: agency.Internal, Message: "Something went wrong on our side. Try again; if it stays, tell us the request id " + c.requestID + "."}
+		e = &agency.Error{
+			Code:    agency.Internal,
+			Message: "Something went wrong on our side. Try again; if it stays, tell us the request id " + c.requestID + ".",
+		}
 	} else {
 		c.cause = e.Cause
 	}
 	c.code = e.Code
 	p := &Problem{Type: "about:blank", Detail: e.Message, Code: e.Code, State: e.State, RequestID: c.requestID}
-	p.become(statusOf(e.Code))
+	p.setStatus(statusOf(e.Code))
 	for _, field := range e.Fields {
 		p.Errors = append(p.Errors, FieldProblem{Field: field.Field, Message: field.Message})
 	}
 	if e.Code == agency.Unauthenticated {
-		p.header("WWW-Authenticate", "Bearer")
+		p.setHeader("WWW-Authenticate", "Bearer")
 	}
 	if e.RetryAfter > 0 {
-		p.header("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+		p.setHeader("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 	return p
 }
 
-func (p *Problem) become(status int) { p.Status, p.Title = status, http.StatusText(status) }
+func (p *Problem) setStatus(status int) { p.Status, p.Title = status, http.StatusText(status) }
 
-func (p *Problem) header(name, value string) {
+func (p *Problem) setHeader(name, value string) {
 	if p.headers == nil {
 		p.headers = http.Header{}
 	}
 	p.headers.Set(name, value)
 }
 
-// Error makes a problem an error, so that huma takes it for an answer.
+// Error makes a Problem an error, which huma then writes as the answer.
 func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
 
-// GetStatus tells huma the status.
+// GetStatus returns the HTTP status. huma calls it.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// GetHeaders tells huma the headers that go with it.
+// GetHeaders returns further headers of the answer. huma calls it.
 func (p *Problem) GetHeaders() http.Header { return p.headers }
 
-// ContentType tells huma that a problem is not plain JSON.
+// ContentType returns the media type of problems. huma calls it.
 func (*Problem) ContentType(string) string { return "application/problem+json" }
 
 // TransformSchema lists the codes in the OpenAPI document.
@@ -130,17 +133,17 @@ func (*Problem) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return s
 }
 
-// writeProblem writes a problem where huma does not.
+// writeProblem writes a problem without huma.
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	maps.Copy(w.Header(), p.headers)
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	// A recorder takes every byte, and a problem is made of strings.
+	// Writing to a recorder cannot fail, nor can encoding strings.
 	_ = json.NewEncoder(w).Encode(p)
 }
 
-// documentProblems says in the OpenAPI document that any other answer of the
-// operation is a Problem.
+// documentProblems adds Problem to the OpenAPI document, as the operation's default
+// answer.
 func documentProblems(a *API, op *huma.Operation) {
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	if op.Responses == nil {

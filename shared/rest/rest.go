@@ -1,7 +1,7 @@
-// Package rest is the JSON edge: it turns an API Gateway event into a call of
-// a typed operation and back, knows who is calling, refuses what is malformed,
-// and writes every refusal as one kind of problem. It knows the domain's
-// words, and no database, no mail and no AWS client.
+// Package rest is the JSON edge. It turns an API Gateway event into a call of a typed
+// operation and the result into an answer. It identifies the caller, refuses malformed
+// input, and writes every refusal as a Problem. It imports the law and the use cases,
+// and no database, no mail and no AWS client.
 package rest
 
 import (
@@ -20,21 +20,21 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// API is what one function serves: typed operations, or a site of pages.
+// API is what a function serves: typed operations, or a site of pages.
 type API struct {
 	huma    huma.API
 	handler http.Handler
 }
 
-// maxBody bounds a request's body, in bytes.
+// maxBody is how many bytes a request's body may have.
 const maxBody = 64 << 10
 
-// New is an API without operations. The title names it in its fragment of the
+// New returns an API without operations. The title names it in its fragment of the
 // OpenAPI document.
 func New(title string) *API {
 	config := huma.DefaultConfig(title, "1")
-	// No documents are served from the functions, and no $schema links: each
-	// of these comes from a hook or from a path.
+	// No hooks, so that answers have no $schema links. No paths, so that functions
+	// serve no documents.
 	config.CreateHooks = nil
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.RejectUnknownQueryParameters = true
@@ -43,15 +43,15 @@ func New(title string) *API {
 		"oidc": {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
 			Description: "A token of the deployment's OIDC issuer that carries a verified email address."},
 		"platform": {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
-			Description: "A token that the issuer gave to the platform's own software by its client credentials, with the scope " + platformScope + " and no email address."},
+			Description: "A token that the issuer gave to the platform's own software by its client credentials, " +
+				"with the scope " + platformScope + " and no email address."},
 	}
 	m := &mux{}
 	return &API{huma: humago.New(m, config), handler: m}
 }
 
-// Site is what a function serves that answers people and not programs: every
-// request goes to the handler. It has no operations, and no actor is asked for:
-// who the person is, the handler finds out. The log names a call by the
+// Site returns an API without operations, for a function that serves pages. The handler
+// gets every request and finds out itself who makes it. The log names a call by the
 // request's Pattern, which http.ServeMux sets.
 func Site(title string, handler http.Handler) *API {
 	a := New(title)
@@ -59,14 +59,15 @@ func Site(title string, handler http.Handler) *API {
 	return a
 }
 
-// Handle adds an operation. Its handler is called with a signed-in actor and
-// with input that has the form that I says; an error that it returns becomes
-// the problem of its code, and one that is no *agency.Error an `internal` that
-// tells nothing.
+// Handle adds an operation that people call. The handler gets the signed-in actor and
+// valid input. An *agency.Error that it returns becomes the problem of its code, and any
+// other error an `internal` that says nothing about the cause.
 //
-// I has fields with a path, query or header tag and may have a Body; shared
-// pieces (OnAccount, Paging, Idempotency) are embedded. O has a Body, or is
-// empty for 204.
+// The fields that an Invalid error names are those of the use case's input, such as
+// "areas.pages"; the problem has their places in the call, such as "body.areas.pages".
+//
+// I has fields with a path, query or header tag and may have a Body. OnAccount, Paging
+// and Idempotency can be embedded. O has a Body, or is empty for 204.
 func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Actor, *I) (*O, error)) {
 	op.Security = []map[string][]string{{"oidc": {}}}
 	register(a, op, (*call).byPerson, func(ctx context.Context, in *I) (*O, error) {
@@ -74,8 +75,8 @@ func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, a
 	})
 }
 
-// HandlePlatform is Handle for an operation that the platform's own software
-// calls, with a token of its own; persons are refused.
+// HandlePlatform is Handle for an operation that only the platform's own software calls,
+// with a token of its own.
 func HandlePlatform[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Platform, *I) (*O, error)) {
 	op.Security = []map[string][]string{{"platform": {platformScope}}}
 	register(a, op, (*call).byPlatform, func(ctx context.Context, in *I) (*O, error) {
@@ -83,27 +84,32 @@ func HandlePlatform[I, O any](a *API, op huma.Operation, handler func(context.Co
 	})
 }
 
-// register adds an operation for those callers whom identify knows.
+// register adds an operation. identify refuses callers that it is not for.
 func register[I, O any](a *API, op huma.Operation, identify func(*call) error, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
 	documentProblems(a, &op)
 	op.Middlewares = append(huma.Middlewares{strict(a, identify)}, op.Middlewares...)
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
-		if err != nil {
-			return nil, problemOf(ctx, err)
+		if err == nil {
+			return out, nil
 		}
-		return out, nil
+		p := problemOf(ctx, err)
+		if p.Code == agency.Invalid {
+			for i, field := range p.Errors {
+				p.Errors[i].Field = callOf(ctx).place(field.Field)
+			}
+		}
+		return nil, p
 	})
 	for _, schema := range a.huma.OpenAPI().Components.Schemas.Map() {
-		finish(schema)
+		complete(schema)
 	}
 }
 
-// finish adds what huma leaves out of a schema: the messages of what it says of
-// an object's further values, and null among the values of what can be null,
-// without which no answer that has one would be valid.
-func finish(schema *huma.Schema) {
+// complete adds what huma leaves out of a schema: the messages for the values of a map,
+// and null in the enum of a nullable value, without which null would be invalid.
+func complete(schema *huma.Schema) {
 	if values, ok := schema.AdditionalProperties.(*huma.Schema); ok {
 		values.PrecomputeMessages()
 	}
@@ -111,30 +117,31 @@ func finish(schema *huma.Schema) {
 		schema.Enum = append(schema.Enum, nil)
 	}
 	for _, property := range schema.Properties {
-		finish(property)
+		complete(property)
 	}
 }
 
-// Serve is the main of a function. Called with the argument `openapi` it
-// prints the function's fragment of the OpenAPI document and returns, without
-// wiring anything: api must only close over what it is given. Otherwise wire
-// makes what the handlers need, and a function that warms its connections,
-// which runs while Lambda still counts the start; then calls are served until
-// Lambda ends the process. An error from wire ends the process at once with
-// its message.
-func Serve[Needs any](api func(Needs) *API, wire func() (Needs, func(context.Context), error)) {
+// Serve is the main of a function, which serves an API until Lambda ends the process.
+//
+// wire returns what api's handlers depend on, such as the use cases, and a function that
+// warms its connections. That runs before the first call, while Lambda starts the
+// function. An error of wire ends the process with its message.
+//
+// With the argument `openapi` it only prints the function's fragment of the OpenAPI
+// document. Then api gets the zero Dependencies and must not use them.
+func Serve[Dependencies any](api func(Dependencies) *API, wire func() (Dependencies, func(context.Context), error)) {
 	if slices.Equal(os.Args[1:], []string{"openapi"}) {
-		var none Needs
-		if err := api(none).printOpenAPI(os.Stdout); err != nil {
+		var zero Dependencies
+		if err := api(zero).printOpenAPI(os.Stdout); err != nil {
 			exit(err)
 		}
 		return
 	}
-	needs, warm, err := wire()
+	dependencies, warm, err := wire()
 	if err != nil {
 		exit(err)
 	}
-	served := api(needs)
+	served := api(dependencies)
 	warm(context.Background())
 	lambda.Start(served.Invoke)
 }

@@ -22,17 +22,19 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.yaml.in/yaml/v3"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
-// AsAgency is exported because huma leaves out what stands in an unexported
-// embedded struct.
+// AsAgency is exported because huma ignores the parameters of an embedded struct that is
+// not.
 type AsAgency struct {
 	As string `query:"as" maxLength:"64"`
 }
 
-// levels is an object whose values are of a few.
+// levels is an object whose values have an enum.
 type levels map[string]string
 
 func (levels) Schema(huma.Registry) *huma.Schema {
@@ -59,7 +61,7 @@ type listInput struct {
 	AsAgency
 }
 
-// echo is what a handler of the test API was called with.
+// echo is the input of a handler of the test API.
 type echo struct {
 	Actor agency.Actor `json:"actor"`
 	Thing string       `json:"thing"`
@@ -73,8 +75,6 @@ type echo struct {
 
 type echoOutput struct{ Body echo }
 
-type listOutput struct{ Body List[string] }
-
 type none struct{}
 
 type failInput struct {
@@ -86,11 +86,13 @@ func testAPI() *API {
 	Handle(a, huma.Operation{OperationID: "make-thing", Method: http.MethodPost, Path: "/v1/things/{thing}", DefaultStatus: 201},
 		func(_ context.Context, actor agency.Actor, in *makeInput) (*echoOutput, error) {
 			when := time.Date(2030, 1, 31, 13, 0, 0, 999, time.FixedZone("", 3600))
-			return &echoOutput{echo{Actor: actor, Thing: in.Thing, As: in.As, Key: in.Key, Name: in.Body.Name, When: Time(when), Until: OptionalTime(time.Time{})}}, nil
+			return &echoOutput{echo{
+				Actor: actor, Thing: in.Thing, As: in.As, Key: in.Key, Name: in.Body.Name, When: Time(when), Until: OptionalTime(time.Time{}),
+			}}, nil
 		})
 	Handle(a, huma.Operation{OperationID: "list-things", Method: http.MethodGet, Path: "/v1/things"},
-		func(_ context.Context, _ agency.Actor, in *listInput) (*listOutput, error) {
-			return &listOutput{NewList[string](nil, in.Cursor)}, nil
+		func(_ context.Context, _ agency.Actor, in *listInput) (*Output[List[string]], error) {
+			return ReplyList(strings.Clone)(service.List[string]{Next: in.Cursor}, nil)
 		})
 	Handle(a, huma.Operation{OperationID: "poke-thing", Method: http.MethodPost, Path: "/v1/things/{thing}/poke"},
 		func(context.Context, agency.Actor, *struct {
@@ -122,8 +124,8 @@ func testAPI() *API {
 	HandlePlatform(a, huma.Operation{OperationID: "serve", Method: http.MethodPost, Path: "/v1/platform/{thing}"},
 		func(_ context.Context, by agency.Platform, in *struct {
 			Thing string `path:"thing" maxLength:"64"`
-		}) (*listOutput, error) {
-			return &listOutput{NewList([]string{by.Client, in.Thing}, "")}, nil
+		}) (*Output[List[string]], error) {
+			return ReplyList(strings.Clone)(service.List[string]{Items: []string{by.Client, in.Thing}}, nil)
 		})
 	page(a, "/requests/{id}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -138,7 +140,7 @@ func testAPI() *API {
 	return a
 }
 
-// event is the golden event with another call in it.
+// event returns the golden event with another call in it.
 func event(t *testing.T, method, target, body string) events.APIGatewayV2HTTPRequest {
 	t.Helper()
 	data, err := os.ReadFile("testdata/event.json")
@@ -173,11 +175,12 @@ func problem(t *testing.T, response events.APIGatewayV2HTTPResponse) Problem {
 	if err := json.Unmarshal([]byte(response.Body), &p); err != nil {
 		t.Fatalf("%v in %s", err, response.Body)
 	}
-	if p.Status != response.StatusCode || p.Title != http.StatusText(p.Status) || p.Type != "about:blank" || p.Detail == "" || p.RequestID != "JKJaXmPLvHcESHA=" {
-		t.Errorf("the problem is not whole: %+v, status %d", p, response.StatusCode)
+	if p.Status != response.StatusCode || p.Title != http.StatusText(p.Status) || p.Type != "about:blank" || p.Detail == "" ||
+		p.RequestID != "JKJaXmPLvHcESHA=" {
+		t.Errorf("the problem is incomplete: %+v, status %d", p, response.StatusCode)
 	}
 	if strings.ContainsAny(response.Body, "\x00") || strings.Contains(response.Body, `\u0000`) || strings.Contains(response.Body, "secret") {
-		t.Errorf("the problem shows what is not for the caller: %s", response.Body)
+		t.Errorf("the problem shows what callers must not read: %s", response.Body)
 	}
 	return p
 }
@@ -207,87 +210,122 @@ func TestGoldenEventReachesTheHandler(t *testing.T) {
 	}
 }
 
-func TestMalformedCalls(t *testing.T) {
-	const post = "/v1/things/acct_1"
-	long := strings.Repeat("x", 65<<10)
-	tests := map[string]struct {
-		method, target, body string
-		header               map[string]string
-		status               int
-		fields               []string // as "field: message", sorted
-	}{
-		"no body":                       {"POST", post, "", nil, 400, []string{"body: This call needs a body: a JSON object."}},
-		"null":                          {"POST", post, "null", nil, 400, []string{"body: The body must be a JSON object."}},
-		"a list":                        {"POST", post, "[]", nil, 400, []string{"body: The body must be a JSON object."}},
-		"half an object":                {"POST", post, `{"name":`, nil, 400, []string{"body: The body is not well-formed JSON."}},
-		"open object":                   {"POST", post, `{"name":"a"`, nil, 400, []string{"body: The body is not well-formed JSON."}},
-		"wrong closing":                 {"POST", post, `{"name":"a"]`, nil, 400, []string{"body: The body is not well-formed JSON."}},
-		"comma too many":                {"POST", post, `{"name":"a",}`, nil, 400, []string{"body: The body is not well-formed JSON."}},
-		"trailing data":                 {"POST", post, `{"name":"a"} {}`, nil, 400, []string{"body: The body must be one JSON value, with nothing after it."}},
-		"trailing rubbish":              {"POST", post, `{"name":"a"}x`, nil, 400, []string{"body: The body must be one JSON value, with nothing after it."}},
-		"invalid UTF-8":                 {"POST", post, "{\"name\":\"\xff\"}", nil, 400, []string{"body: The body is not valid UTF-8."}},
-		"deep":                          {"POST", post, `{"name":` + strings.Repeat("[", 30000), nil, 400, []string{"body: The body is nested too deeply."}},
-		"missing field":                 {"POST", post, `{}`, nil, 400, []string{"body.name: This field is missing."}},
-		"missing field deep":            {"POST", post, `{"name":"a","inner":{}}`, nil, 400, []string{"body.inner.deep: This field is missing."}},
-		"unknown field":                 {"POST", post, `{"name":"a","nom":1}`, nil, 400, []string{"body.nom: There is no such field."}},
-		"unknown field deep":            {"POST", post, `{"name":"a","inner":{"deep":"x","more":1}}`, nil, 400, []string{"body.inner.more: There is no such field."}},
-		"other case":                    {"POST", post, `{"name":"a","Number":1}`, nil, 400, []string{"body.Number: There is no such field."}},
-		"doubled key":                   {"POST", post, `{"name":"a","name":"b"}`, nil, 400, []string{"body.name: The body names this field twice."}},
-		"doubled key, escaped":          {"POST", post, `{"name":"a","n\u0061me":"b"}`, nil, 400, []string{"body.name: The body names this field twice."}},
-		"doubled key in a map":          {"POST", post, `{"name":"a","areas":{"mail":"view","mail":"edit"}}`, nil, 400, []string{"body.areas.mail: The body names this field twice."}},
-		"wrong type":                    {"POST", post, `{"name":1}`, nil, 400, []string{"body.name: Give a text."}},
-		"wrong type of a map's value":   {"POST", post, `{"name":"a","areas":{"mail":1}}`, nil, 400, []string{"body.areas.mail: Give a text."}},
-		"unknown value in a map":        {"POST", post, `{"name":"a","areas":{"mail":"all"}}`, nil, 400, []string{"body.areas.mail: Give one of: none, view, edit."}},
-		"null of a field":               {"POST", post, `{"name":null}`, nil, 400, []string{"body.name: This field cannot be null: give it a value or leave it out."}},
-		"null of an optional field":     {"POST", post, `{"name":"a","areas":null}`, nil, 400, []string{"body.areas: This field cannot be null: give it a value or leave it out."}},
-		"null inside":                   {"POST", post, `{"name":"a","areas":{"mail":null}}`, nil, 400, []string{"body.areas.mail: This field cannot be null: give it a value or leave it out."}},
-		"too long":                      {"POST", post, `{"name":"01234567890"}`, nil, 400, []string{"body.name: This is too long: it may have 10 characters at most."}},
-		"too small":                     {"POST", post, `{"name":"a","number":0}`, nil, 400, []string{"body.number: Give a number of 1 or more."}},
-		"a fraction":                    {"POST", post, `{"name":"a","number":1.5}`, nil, 400, []string{"body.number: Give a whole number."}},
-		"an integer spelled as a float": {"POST", post, `{"name":"a","number":1.0}`, nil, 400, []string{"body.number: This value is not of the right kind."}},
-		"a number beyond all":           {"POST", post, `{"name":"a","number":1e999}`, nil, 400, []string{"body: A value in the body is not of the right kind."}},
-		"a bad time":                    {"POST", post, `{"name":"a","until":"tomorrow"}`, nil, 400, []string{"body.until: Give a date and time such as 2030-01-31T12:00:00Z."}},
-		"several":                       {"POST", post, `{"nom":"a","number":0}`, nil, 400, []string{"body.name: This field is missing.", "body.nom: There is no such field.", "body.number: Give a number of 1 or more."}},
-		"too large":                     {"POST", post, `{"name":"` + long + `"}`, nil, 413, []string{"body: The body is too large: it may have 65536 bytes at most."}},
-		"a form":                        {"POST", post, `name=a`, map[string]string{"content-type": "application/x-www-form-urlencoded"}, 415, []string{"header.Content-Type: The body must be JSON, and the header Content-Type say application/json."}},
-		"no type":                       {"POST", post, `{"name":"a"}`, map[string]string{"content-type": ""}, 415, []string{"header.Content-Type: The body must be JSON, and the header Content-Type say application/json."}},
-		"a patch type":                  {"POST", post, `{"name":"a"}`, map[string]string{"content-type": "application/merge-patch+json"}, 415, []string{"header.Content-Type: The body must be JSON, and the header Content-Type say application/json."}},
-		"no key":                        {"POST", post, `{"name":"a"}`, map[string]string{"idempotency-key": ""}, 400, []string{"header.Idempotency-Key: This header is missing."}},
-		"short key":                     {"POST", post, `{"name":"a"}`, map[string]string{"idempotency-key": "0123456789abcde"}, 400, []string{"header.Idempotency-Key: This is too short: it needs 16 characters or more."}},
-		"key of other characters":       {"POST", post, `{"name":"a"}`, map[string]string{"idempotency-key": "0123456789 abcdé"}, 400, []string{"header.Idempotency-Key: Give printable ASCII characters without spaces."}},
-		"long path value":               {"POST", "/v1/things/" + strings.Repeat("a", 65), `{"name":"a"}`, nil, 400, []string{"path.thing: This is too long: it may have 64 characters at most."}},
-		"unknown parameter":             {"GET", "/v1/things?limt=1", "", nil, 400, []string{"query.limt: There is no such parameter."}},
-		"doubled parameter":             {"GET", "/v1/things?limit=1&limit=2", "", nil, 400, []string{"query.limit: Give this parameter once."}},
-		"empty hat":                     {"GET", "/v1/things?as=", "", nil, 400, []string{"query.as: Give this parameter a value, or leave it out."}},
-		"bare hat":                      {"GET", "/v1/things?as&limit=5", "", nil, 400, []string{"query.as: Give this parameter a value, or leave it out."}},
-		"bad escape":                    {"GET", "/v1/things?cursor=%zz", "", nil, 400, []string{"query: The query string is not well formed."}},
-		"semicolon":                     {"GET", "/v1/things?limit=1;as=x", "", nil, 400, []string{"query: The query string is not well formed."}},
-		"query not UTF-8":               {"GET", "/v1/things?cursor=%ff", "", nil, 400, []string{"query: The query string is not valid UTF-8."}},
-		"limit no number":               {"GET", "/v1/things?limit=ten", "", nil, 400, []string{"query.limit: Give a whole number."}},
-		"limit 0":                       {"GET", "/v1/things?limit=0", "", nil, 400, []string{"query.limit: Give a number of 1 or more."}},
-		"limit 101":                     {"GET", "/v1/things?limit=101", "", nil, 400, []string{"query.limit: Give a number of 100 or less."}},
-		"a body nobody reads":           {"POST", "/v1/things/a/poke", `{"block":true}`, nil, 400, []string{"body: This call takes no body."}},
+// malformedCall calls the test API, which must refuse the call as invalid. fields are as "field: message".
+func malformedCall(t *testing.T, e events.APIGatewayV2HTTPRequest, status int, fields ...string) {
+	t.Helper()
+	p := problem(t, invoke(t, e))
+	if p.Status != status || p.Code != agency.Invalid {
+		t.Errorf("%d %s, want %d invalid", p.Status, p.Code, status)
 	}
-	for name, test := range tests {
+	var got []string
+	for _, field := range p.Errors {
+		got = append(got, field.Field+": "+field.Message)
+	}
+	if diff := cmp.Diff(fields, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const anyThing = "/v1/things/acct_1"
+
+func TestMalformedBodies(t *testing.T) {
+	for name, test := range map[string]struct {
+		body   string
+		fields []string // sorted
+	}{
+		"no body":              {"", []string{"body: This call needs a body: a JSON object."}},
+		"null":                 {"null", []string{"body: The body must be a JSON object."}},
+		"a list":               {"[]", []string{"body: The body must be a JSON object."}},
+		"half an object":       {`{"name":`, []string{"body: The body is not well-formed JSON."}},
+		"open object":          {`{"name":"a"`, []string{"body: The body is not well-formed JSON."}},
+		"wrong closing":        {`{"name":"a"]`, []string{"body: The body is not well-formed JSON."}},
+		"comma too many":       {`{"name":"a",}`, []string{"body: The body is not well-formed JSON."}},
+		"trailing data":        {`{"name":"a"} {}`, []string{"body: The body must be one JSON value, with nothing after it."}},
+		"trailing rubbish":     {`{"name":"a"}x`, []string{"body: The body must be one JSON value, with nothing after it."}},
+		"invalid UTF-8":        {"{\"name\":\"\xff\"}", []string{"body: The body is not valid UTF-8."}},
+		"deep":                 {`{"name":` + strings.Repeat("[", 30000), []string{"body: The body is nested too deeply."}},
+		"missing field":        {`{}`, []string{"body.name: This field is missing."}},
+		"missing field deep":   {`{"name":"a","inner":{}}`, []string{"body.inner.deep: This field is missing."}},
+		"unknown field":        {`{"name":"a","nom":1}`, []string{"body.nom: There is no such field."}},
+		"unknown field deep":   {`{"name":"a","inner":{"deep":"x","more":1}}`, []string{"body.inner.more: There is no such field."}},
+		"other case":           {`{"name":"a","Number":1}`, []string{"body.Number: There is no such field."}},
+		"doubled key":          {`{"name":"a","name":"b"}`, []string{"body.name: The body names this field twice."}},
+		"doubled key, escaped": {`{"name":"a","n\u0061me":"b"}`, []string{"body.name: The body names this field twice."}},
+		"doubled key in a map": {`{"name":"a","areas":{"mail":"view","mail":"edit"}}`, []string{
+			"body.areas.mail: The body names this field twice.",
+		}},
+		"wrong type":                  {`{"name":1}`, []string{"body.name: Give a text."}},
+		"wrong type of a map's value": {`{"name":"a","areas":{"mail":1}}`, []string{"body.areas.mail: Give a text."}},
+		"unknown value in a map":      {`{"name":"a","areas":{"mail":"all"}}`, []string{"body.areas.mail: Give one of: none, view, edit."}},
+		"null of a field":             {`{"name":null}`, []string{"body.name: This field cannot be null: give it a value or leave it out."}},
+		"null of an optional field":   {`{"name":"a","areas":null}`, []string{"body.areas: This field cannot be null: give it a value or leave it out."}},
+		"null inside": {`{"name":"a","areas":{"mail":null}}`, []string{
+			"body.areas.mail: This field cannot be null: give it a value or leave it out.",
+		}},
+		"too long":                      {`{"name":"01234567890"}`, []string{"body.name: This is too long: it may have 10 characters at most."}},
+		"too small":                     {`{"name":"a","number":0}`, []string{"body.number: Give a number of 1 or more."}},
+		"a fraction":                    {`{"name":"a","number":1.5}`, []string{"body.number: Give a whole number."}},
+		"an integer spelled as a float": {`{"name":"a","number":1.0}`, []string{"body.number: This value is not of the right kind."}},
+		"a number beyond all":           {`{"name":"a","number":1e999}`, []string{"body: A value in the body is not of the right kind."}},
+		"a bad time":                    {`{"name":"a","until":"tomorrow"}`, []string{"body.until: Give a date and time such as 2030-01-31T12:00:00Z."}},
+		"several": {`{"nom":"a","number":0}`, []string{
+			"body.name: This field is missing.",
+			"body.nom: There is no such field.",
+			"body.number: Give a number of 1 or more.",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { malformedCall(t, event(t, "POST", anyThing, test.body), 400, test.fields...) })
+	}
+	t.Run("too large", func(t *testing.T) {
+		body := `{"name":"` + strings.Repeat("x", 65<<10) + `"}`
+		malformedCall(t, event(t, "POST", anyThing, body), 413, "body: The body is too large: it may have 65536 bytes at most.")
+	})
+}
+
+func TestMalformedHeaders(t *testing.T) {
+	const notJSON = "header.Content-Type: The body must be JSON, and the header Content-Type say application/json."
+	for name, test := range map[string]struct {
+		header, value string
+		status        int
+		field         string
+	}{
+		"a form":                  {"content-type", "application/x-www-form-urlencoded", 415, notJSON},
+		"no type":                 {"content-type", "", 415, notJSON},
+		"a patch type":            {"content-type", "application/merge-patch+json", 415, notJSON},
+		"no key":                  {"idempotency-key", "", 400, "header.Idempotency-Key: This header is missing."},
+		"short key":               {"idempotency-key", "0123456789abcde", 400, "header.Idempotency-Key: This is too short: it needs 16 characters or more."},
+		"key of other characters": {"idempotency-key", "0123456789 abcdé", 400, "header.Idempotency-Key: Give printable ASCII characters without spaces."},
+	} {
 		t.Run(name, func(t *testing.T) {
-			e := event(t, test.method, test.target, test.body)
-			for key, value := range test.header {
-				e.Headers[key] = value
-			}
-			response := invoke(t, e)
-			p := problem(t, response)
-			if p.Status != test.status || p.Code != agency.Invalid {
-				t.Errorf("%d %s, want %d invalid", p.Status, p.Code, test.status)
-			}
-			var fields []string
-			for _, field := range p.Errors {
-				fields = append(fields, field.Field+": "+field.Message)
-			}
-			if diff := cmp.Diff(test.fields, fields); diff != "" {
-				t.Error(diff)
-			}
+			e := event(t, "POST", anyThing, `{"name":"a"}`)
+			e.Headers[test.header] = test.value
+			malformedCall(t, e, test.status, test.field)
 		})
 	}
+}
+
+func TestMalformedParameters(t *testing.T) {
+	for target, field := range map[string]string{
+		"/v1/things?limt=1":          "query.limt: There is no such parameter.",
+		"/v1/things?limit=1&limit=2": "query.limit: Give this parameter once.",
+		"/v1/things?as=":             "query.as: Give this parameter a value, or leave it out.",
+		"/v1/things?as&limit=5":      "query.as: Give this parameter a value, or leave it out.",
+		"/v1/things?cursor=%zz":      "query: The query string is not well formed.",
+		"/v1/things?limit=1;as=x":    "query: The query string is not well formed.",
+		"/v1/things?cursor=%ff":      "query: The query string is not valid UTF-8.",
+		"/v1/things?limit=ten":       "query.limit: Give a whole number.",
+		"/v1/things?limit=0":         "query.limit: Give a number of 1 or more.",
+		"/v1/things?limit=101":       "query.limit: Give a number of 100 or less.",
+	} {
+		t.Run(target, func(t *testing.T) { malformedCall(t, event(t, "GET", target, ""), 400, field) })
+	}
+	t.Run("long path value", func(t *testing.T) {
+		e := event(t, "POST", "/v1/things/"+strings.Repeat("a", 65), `{"name":"a"}`)
+		malformedCall(t, e, 400, "path.thing: This is too long: it may have 64 characters at most.")
+	})
+	t.Run("a body nobody reads", func(t *testing.T) {
+		malformedCall(t, event(t, "POST", "/v1/things/a/poke", `{"block":true}`), 400, "body: This call takes no body.")
+	})
 }
 
 func TestWellFormedCalls(t *testing.T) {
@@ -301,7 +339,8 @@ func TestWellFormedCalls(t *testing.T) {
 		"no answer":               {"POST", "/v1/things/a/poke", "", 204, ""},
 		"empty object for a body": {"POST", "/v1/things/a/poke", "{}", 204, ""},
 		"null where it has a meaning": {"POST", "/v1/things/a", `{"name":"a","until":null}`, 201,
-			`{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},"thing":"a","as":"","key":"0123456789abcdef","name":"a","limit":0,"when":"2030-01-31T12:00:00Z","until":null}`},
+			`{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},"thing":"a",` +
+				`"as":"","key":"0123456789abcdef","name":"a","limit":0,"when":"2030-01-31T12:00:00Z","until":null}`},
 		"body at the bound": {"POST", "/v1/things/a/poke", "{" + strings.Repeat(" ", 64<<10-2) + "}", 204, ""},
 	}
 	for name, test := range tests {
@@ -314,9 +353,9 @@ func TestWellFormedCalls(t *testing.T) {
 	}
 }
 
-// The platform's calls take its own tokens alone, and what is wrong with a
-// person's is said of the person's alone.
-func TestThePlatformIsCalling(t *testing.T) {
+// The platform's calls accept only its own tokens. A refusal says what is wrong with the
+// kind of token that the operation needs.
+func TestPlatformCaller(t *testing.T) {
 	service := func(c map[string]string) {
 		delete(c, "email")
 		delete(c, "email_verified")
@@ -349,7 +388,7 @@ func TestThePlatformIsCalling(t *testing.T) {
 			}
 		})
 	}
-	// To no operation it is told so, as a person is.
+	// A path without an operation is refused as it is to a person.
 	e := event(t, "POST", "/v1/nothing", "")
 	service(e.RequestContext.Authorizer.JWT.Claims)
 	if p := problem(t, invoke(t, e)); p.Status != 404 {
@@ -357,7 +396,7 @@ func TestThePlatformIsCalling(t *testing.T) {
 	}
 }
 
-func TestWhoIsCalling(t *testing.T) {
+func TestPersonCaller(t *testing.T) {
 	tests := map[string]func(claims map[string]string){
 		"no email":           func(c map[string]string) { delete(c, "email") },
 		"empty email":        func(c map[string]string) { c["email"] = "" },
@@ -377,7 +416,7 @@ func TestWhoIsCalling(t *testing.T) {
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
-			// The call is malformed too: who is not signed in is not told.
+			// The call is malformed too, which only a signed-in caller reads.
 			for _, target := range []string{"/v1/things?limit=0", "/v1/nothing"} {
 				e := event(t, "GET", target, "")
 				change(e.RequestContext.Authorizer.JWT.Claims)
@@ -398,8 +437,8 @@ func TestWhoIsCalling(t *testing.T) {
 	}
 }
 
-// A value that may be null must be so by its list of values too.
-func TestNullIsAmongTheValues(t *testing.T) {
+// The enum of a nullable value has null in it.
+func TestNullIsInTheEnum(t *testing.T) {
 	a := New("things")
 	Handle(a, huma.Operation{OperationID: "check", Method: http.MethodGet, Path: "/v1/check"},
 		func(context.Context, agency.Actor, *struct{}) (*struct{ Body Access }, error) { return nil, nil })
@@ -409,9 +448,8 @@ func TestNullIsAmongTheValues(t *testing.T) {
 	}
 }
 
-// What is shown as null must be allowed to be so: each pointer of a resource that
-// is not left out, a list's too.
-func TestWhatIsNullMayBeNull(t *testing.T) {
+// Each pointer of a resource without omitempty can be null, so its schema must say so.
+func TestPointersAreNullable(t *testing.T) {
 	a := New("things")
 	Handle(a, huma.Operation{OperationID: "check", Method: http.MethodGet, Path: "/v1/check"},
 		func(context.Context, agency.Actor, *struct{}) (*struct {
@@ -445,8 +483,8 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		"permanently_owned": 409, "already_connected": 409, "already_requested": 409, "not_pending": 409,
 		"not_active": 409, "last_owner": 409, "has_clients": 409, "idempotency_mismatch": 409, "conflict": 409,
 	}
-	if diff := cmp.Diff(codesOfTheDomain(t), codes, cmpopts.SortSlices(func(a, b agency.Code) bool { return a < b })); diff != "" {
-		t.Errorf("the codes are not the domain's: %s", diff)
+	if diff := cmp.Diff(agencyCodes(t), codes, cmpopts.SortSlices(func(a, b agency.Code) bool { return a < b })); diff != "" {
+		t.Errorf("the codes are not those of shared/agency: %s", diff)
 	}
 	for _, code := range codes {
 		t.Run(string(code), func(t *testing.T) {
@@ -472,9 +510,9 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 	}
 }
 
-// codesOfTheDomain reads the codes out of the domain's source, so that a new
-// one cannot be forgotten here.
-func codesOfTheDomain(t *testing.T) []agency.Code {
+// agencyCodes reads the codes from the source of shared/agency, so that a new one cannot
+// be forgotten here.
+func agencyCodes(t *testing.T) []agency.Code {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../agency/errors.go", nil, 0)
 	if err != nil {
@@ -498,7 +536,93 @@ func codesOfTheDomain(t *testing.T) []agency.Code {
 	return found
 }
 
-func TestWhatIsNotExpectedTellsNothing(t *testing.T) {
+// Use cases name the fields of their input. A problem says where the call has them.
+func TestPlacesOfFields(t *testing.T) {
+	a := New("things")
+	code, fields := agency.Invalid, []agency.FieldError{}
+	Handle(a, huma.Operation{OperationID: "move", Method: http.MethodPost, Path: "/v1/things/{thing}/move"},
+		func(context.Context, agency.Actor, *struct {
+			Thing string `path:"thing"`
+			AsAgency
+			Body struct {
+				Name string `json:"name"`
+			}
+		}) (*none, error) {
+			return nil, fmt.Errorf("wrapped: %w", &agency.Error{Code: code, Message: "A sentence.", Fields: fields})
+		})
+	call := func(names ...string) []string {
+		fields = nil
+		for _, name := range names {
+			fields = append(fields, agency.FieldError{Field: name, Message: "A sentence."})
+		}
+		response, err := a.Invoke(t.Context(), event(t, "POST", "/v1/things/a/move", `{"name":"x"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var places []string
+		for _, e := range problem(t, response).Errors {
+			places = append(places, e.Field)
+		}
+		return places
+	}
+	got := call("", "thing", "as", "as.x", "name", "name.thing", "nothing", "assets")
+	want := []string{"body", "path.thing", "query.as", "query.as.x", "body.name", "body.name.thing", "body.nothing", "body.assets"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	// Its fields are ids of accounts.
+	code = agency.LastOwner
+	if diff := cmp.Diff([]string{"acct_1", "thing"}, call("acct_1", "thing")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A field's place is found by its name, so no body of the contract has a property with
+// the name of a parameter of its operation.
+func TestFieldsHaveOnePlace(t *testing.T) {
+	raw, err := os.ReadFile("../../infra/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type schema struct {
+		Ref        string `yaml:"$ref"`
+		Properties map[string]yaml.Node
+	}
+	var document struct {
+		Paths map[string]map[string]struct {
+			Parameters  []struct{ Name string }
+			RequestBody struct {
+				Content map[string]struct{ Schema schema }
+			} `yaml:"requestBody"`
+		}
+		Components struct{ Schemas map[string]schema }
+	}
+	if err := yaml.Unmarshal(raw, &document); err != nil {
+		t.Fatal(err)
+	}
+	bodies := 0
+	for path, operations := range document.Paths {
+		for method, operation := range operations {
+			body := operation.RequestBody.Content["application/json"].Schema
+			if body.Ref != "" {
+				body = document.Components.Schemas[strings.TrimPrefix(body.Ref, "#/components/schemas/")]
+			}
+			if len(body.Properties) > 0 {
+				bodies++
+			}
+			for _, p := range operation.Parameters {
+				if _, both := body.Properties[p.Name]; both {
+					t.Errorf("%s %s has %s as a parameter and in its body", method, path, p.Name)
+				}
+			}
+		}
+	}
+	if bodies < 10 {
+		t.Errorf("only %d bodies were found", bodies)
+	}
+}
+
+func TestUnexpectedErrorsAreNotShown(t *testing.T) {
 	for _, with := range []string{"unknown", "panic", "internal", "no_such_code"} {
 		t.Run(with, func(t *testing.T) {
 			logged := captureLog(t)
@@ -506,14 +630,17 @@ func TestWhatIsNotExpectedTellsNothing(t *testing.T) {
 			if p.Status != 500 || p.Code != agency.Internal || !strings.Contains(p.Detail, "JKJaXmPLvHcESHA=") {
 				t.Errorf("%+v", p)
 			}
-			if lines := logged(); !strings.Contains(lines, "secret text") || !strings.Contains(lines, `"requestId":"JKJaXmPLvHcESHA="`) || !strings.Contains(lines, `"route":"/v1/fail/{with}"`) {
-				t.Errorf("the log does not tell the cause: %s", lines)
+			lines := logged()
+			for _, want := range []string{"secret text", `"requestId":"JKJaXmPLvHcESHA="`, `"route":"/v1/fail/{with}"`} {
+				if !strings.Contains(lines, want) {
+					t.Errorf("the log does not have %s: %s", want, lines)
+				}
 			}
 		})
 	}
 }
 
-func TestHandlerIsStoppedBeforeLambdaIs(t *testing.T) {
+func TestHandlerIsStoppedBeforeTheDeadline(t *testing.T) {
 	captureLog(t)
 	deadline := time.Now().Add(headroom + 20*time.Millisecond)
 	ctx, cancel := context.WithDeadline(t.Context(), deadline)
@@ -552,7 +679,7 @@ func TestOneLogLineEachRequest(t *testing.T) {
 		{"method": "GET", "route": "/v1/things", "status": 200.0},
 		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid"},
 		{"method": "POST", "route": "/v1/fail/{with}", "status": 409.0, "code": "conflict", "cause": "secret text"},
-		// Of a path the line holds ids, and nothing else that somebody typed.
+		// The line has the ids of a path, and nothing else of it.
 		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid", "thing": account},
 		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid"},
 	}
@@ -564,7 +691,7 @@ func TestOneLogLineEachRequest(t *testing.T) {
 	}
 }
 
-// captureLog gives what is logged from here to the end of the test.
+// captureLog returns a function that returns what is logged until the end of the test.
 func captureLog(t *testing.T) func() string {
 	t.Helper()
 	var lines bytes.Buffer
@@ -574,7 +701,7 @@ func captureLog(t *testing.T) func() string {
 	return lines.String
 }
 
-func TestContractAnswersWhatNoOperationDoes(t *testing.T) {
+func TestUnknownRoutes(t *testing.T) {
 	before := contract
 	contract = readRoutes("GET /v1/things\nPOST /v1/things/{thing}\nGET /v1/others/{id}\nPATCH /v1/others/{id}\n")
 	t.Cleanup(func() { contract = before })
@@ -619,8 +746,7 @@ func TestContractAnswersWhatNoOperationDoes(t *testing.T) {
 	}
 }
 
-// TestMain keeps request lines out of the tests' output; captureLog shows them
-// to those that look.
+// TestMain keeps request lines out of the output of tests.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())

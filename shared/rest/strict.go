@@ -20,15 +20,17 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// strict stands before huma's own validation. It finds the caller first, since
-// who is not signed in learns nothing of the form, and then refuses what huma
-// or encoding/json would let pass: doubled keys and parameters, empty
-// parameters, null where it means nothing, more than one value, bytes that are
-// no text, other types of content, and bodies that nobody reads.
+// strict returns a middleware that runs before huma's own validation. It identifies the
+// caller first, so that others learn nothing about the form of a call. Then it refuses
+// what huma and encoding/json accept: doubled keys and parameters, empty parameters,
+// null without a meaning, more than one JSON value, invalid UTF-8, other content types,
+// and a body that the operation does not read.
 func strict(a *API, identify func(*call) error) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		err := identify(callOf(r.Context()))
+		c := callOf(r.Context())
+		c.parameters = ctx.Operation().Parameters
+		err := identify(c)
 		if err == nil {
 			err = checkQuery(r.URL.RawQuery)
 		}
@@ -39,7 +41,7 @@ func strict(a *API, identify func(*call) error) func(huma.Context, func(huma.Con
 			writeProblem(w, problemOf(r.Context(), err))
 			return
 		}
-		r.Header.Del("Accept") // every operation answers in JSON, whatever is asked for
+		r.Header.Del("Accept") // every operation answers in JSON
 		next(ctx)
 	}
 }
@@ -48,8 +50,8 @@ func malformed(field, message string) *agency.Error {
 	return &agency.Error{Code: agency.Invalid, Message: message, Fields: []agency.FieldError{{Field: field, Message: message}}}
 }
 
-// checkQuery refuses what cannot be read in one way only. An empty value would
-// else count as none, and `?as=` would silently act as oneself.
+// checkQuery refuses a query that is ambiguous. huma takes an empty parameter for a
+// missing one, so that `?as=` would act for no agency.
 func checkQuery(raw string) error {
 	values, err := url.ParseQuery(raw)
 	if err != nil || !utf8.ValidString(raw) {
@@ -60,15 +62,15 @@ func checkQuery(raw string) error {
 		case !utf8.ValidString(name) || !utf8.ValidString(given[0]):
 			return malformed("query", "The query string is not valid UTF-8.")
 		case len(given) > 1:
-			return malformed("query."+shown(name), "Give this parameter once.")
+			return malformed("query."+shortened(name), "Give this parameter once.")
 		case given[0] == "":
-			return malformed("query."+shown(name), "Give this parameter a value, or leave it out.")
+			return malformed("query."+shortened(name), "Give this parameter a value, or leave it out.")
 		}
 	}
 	return nil
 }
 
-// checkBody reads the body, and leaves it to be read once more.
+// checkBody checks the body and leaves it to be read again.
 func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
@@ -76,7 +78,7 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 	}
 	if len(body) > maxBody {
 		p := problemOf(r.Context(), malformed("body", fmt.Sprintf("The body is too large: it may have %d bytes at most.", maxBody)))
-		p.become(http.StatusRequestEntityTooLarge)
+		p.setStatus(http.StatusRequestEntityTooLarge)
 		return p
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -88,7 +90,7 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		p := problemOf(r.Context(), malformed("header.Content-Type", "The body must be JSON, and the header Content-Type say application/json."))
-		p.become(http.StatusUnsupportedMediaType)
+		p.setStatus(http.StatusUnsupportedMediaType)
 		return p
 	}
 	if !utf8.Valid(body) {
@@ -111,10 +113,10 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 	return checkNulls(a.huma.OpenAPI().Components.Schemas, op.RequestBody.Content["application/json"].Schema, "body", object)
 }
 
-// maxDepth bounds how deep a body may nest.
+// maxDepth is how many levels deep a body may be.
 const maxDepth = 16
 
-// parseJSON reads exactly one value in which no object names a key twice.
+// parseJSON reads exactly one JSON value. It refuses an object with a doubled key.
 func parseJSON(body []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
@@ -153,7 +155,7 @@ func parseObject(d *json.Decoder, path string, depth int) (any, error) {
 		if err != nil || !ok {
 			return nil, malformed("body", "The body is not well-formed JSON.")
 		}
-		field := path + "." + shown(key)
+		field := path + "." + shortened(key)
 		if _, doubled := object[key]; doubled {
 			return nil, malformed(field, "The body names this field twice.")
 		}
@@ -161,7 +163,7 @@ func parseObject(d *json.Decoder, path string, depth int) (any, error) {
 			return nil, err
 		}
 	}
-	return object, closed(d)
+	return object, closeValue(d)
 }
 
 func parseArray(d *json.Decoder, path string, depth int) (any, error) {
@@ -173,27 +175,29 @@ func parseArray(d *json.Decoder, path string, depth int) (any, error) {
 		}
 		array = append(array, value)
 	}
-	return array, closed(d)
+	return array, closeValue(d)
 }
 
-func closed(d *json.Decoder) error {
+// closeValue reads the end of an object or a list.
+func closeValue(d *json.Decoder) error {
 	if _, err := d.Token(); err != nil {
 		return malformed("body", "The body is not well-formed JSON.")
 	}
 	return nil
 }
 
-// shown is a caller's own name for something, short enough to give back.
-func shown(name string) string {
-	const most = 64
-	if utf8.RuneCountInString(name) <= most {
+// shortened returns a name that the caller chose, cut to a length that an answer can
+// repeat.
+func shortened(name string) string {
+	const maxRunes = 64
+	if utf8.RuneCountInString(name) <= maxRunes {
 		return name
 	}
-	return string([]rune(name)[:most]) + "…"
+	return string([]rune(name)[:maxRunes]) + "…"
 }
 
-// checkNulls refuses null for a field that has no such value. huma takes it
-// for a field left out, which may mean something else than the caller meant.
+// checkNulls refuses null for a field that has no such value. huma takes it for a
+// missing field, which may not be what the caller meant.
 func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value any) error {
 	for schema != nil && schema.Ref != "" {
 		schema = schemas.SchemaFromRef(schema.Ref)
@@ -219,7 +223,7 @@ func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value a
 			if !ok {
 				property = others
 			}
-			if err := checkNulls(schemas, property, path+"."+shown(name), value[name]); err != nil {
+			if err := checkNulls(schemas, property, path+"."+shortened(name), value[name]); err != nil {
 				return err
 			}
 		}
@@ -227,24 +231,23 @@ func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value a
 	return nil
 }
 
-// jsonFormat reads and writes bodies. What it says of a body that it cannot
-// read is for the caller: strict has seen to the syntax, so it is a value of
-// the wrong kind.
+// jsonFormat reads and writes bodies. strict has checked the syntax, so a body that it
+// cannot read has a value of the wrong kind.
 var jsonFormat = huma.Format{
 	Marshal: huma.DefaultJSONFormat.Marshal,
 	Unmarshal: func(data []byte, v any) error {
 		err := json.Unmarshal(data, v)
 		if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && mistyped.Field != "" {
-			return formError(wrongKind + mistyped.Field)
+			return inputError(wrongKind + mistyped.Field)
 		}
 		if err != nil {
-			return formError(ours + "A value in the body is not of the right kind.")
+			return inputError(ours + "A value in the body is not of the right kind.")
 		}
 		return nil
 	},
 }
 
-// formError is a message on its way through huma to the caller.
-type formError string
+// inputError is a message for the caller, marked as messages.go describes.
+type inputError string
 
-func (e formError) Error() string { return string(e) }
+func (e inputError) Error() string { return string(e) }

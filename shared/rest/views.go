@@ -9,16 +9,16 @@ import (
 	"agencyhub/shared/service"
 )
 
-// The resources as more than one function answers them.
+// The types below are the resources that more than one function returns.
 
 // Areas is a level for each area, as in {"pages": "edit", "mail": "view"}.
 type Areas map[string]agency.Level
 
-// Schema describes the object to OpenAPI and to the validation.
+// Schema returns the schema for the OpenAPI document and the validation.
 func (Areas) Schema(huma.Registry) *huma.Schema {
-	most := 100
+	maxAreas := 100
 	return &huma.Schema{
-		Type: huma.TypeObject, MaxProperties: &most,
+		Type: huma.TypeObject, MaxProperties: &maxAreas,
 		Description: "A level for each area of the platform. In a call, an area that is not named is none; an answer names every area.",
 		AdditionalProperties: &huma.Schema{
 			Type: huma.TypeString, Enum: []any{string(agency.None), string(agency.View), string(agency.Edit)},
@@ -40,7 +40,7 @@ type Account struct {
 	ClosedAt     *time.Time   `json:"closedAt" doc:"When it was closed; null while it is open."`
 }
 
-// Subscription is what the account's payer pays for.
+// Subscription is an account's plan and its payment state.
 type Subscription struct {
 	Plan      *string   `json:"plan" doc:"Null for whoever is not on the side that pays."`
 	State     string    `json:"state" enum:"active,past_due,cancelling,frozen"`
@@ -48,7 +48,7 @@ type Subscription struct {
 	Payer     string    `json:"payer" enum:"agency,client"`
 }
 
-// Access is the answer of the access check.
+// Access is the result of an access check.
 type Access struct {
 	Allowed   bool    `json:"allowed" doc:"Whether some area is not none."`
 	Areas     Areas   `json:"areas"`
@@ -58,7 +58,7 @@ type Access struct {
 	Payer     *string `json:"payer" enum:"agency,client"`
 }
 
-// NewAccount shows an account.
+// NewAccount returns an account as its caller sees it.
 func NewAccount(svc *service.Service, v service.AccountView) Account {
 	return Account{
 		ID: string(v.ID), Name: v.Name, Ownership: string(v.Ownership), Owner: Optional(v.Owner), Agency: v.IsAgency(),
@@ -69,12 +69,12 @@ func NewAccount(svc *service.Service, v service.AccountView) Account {
 	}
 }
 
-// NewSubscription shows a subscription.
+// NewSubscription returns a subscription as its caller sees it.
 func NewSubscription(v service.SubscriptionView) Subscription {
 	return Subscription{Plan: Optional(v.Plan), State: string(v.State), PeriodEnd: Time(v.PeriodEnd), Payer: string(v.Payer)}
 }
 
-// NewAccess shows the answer of an access check.
+// NewAccess returns the result of an access check.
 func NewAccess(a agency.Access) Access {
 	return Access{
 		Allowed: a.Allowed, Areas: Areas(a.Areas), Via: Optional(a.Via), Reason: Optional(a.Reason),
@@ -82,7 +82,7 @@ func NewAccess(a agency.Access) Access {
 	}
 }
 
-// Member is a profile as the account's Team Members show it.
+// Member is a profile in an account's Team Members.
 type Member struct {
 	ID          string     `json:"id" doc:"The person's or the agency's id."`
 	Kind        string     `json:"kind" enum:"person,agency"`
@@ -101,7 +101,7 @@ type Member struct {
 	Clients     *[]string  `json:"clients" nullable:"true" doc:"The only clients that a member of an agency is assigned to; null for all."`
 }
 
-// NewMember shows a profile in its account's team.
+// NewMember returns a profile in its account's Team Members.
 func NewMember(svc *service.Service, p agency.Profile) Member {
 	m := Member{
 		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(svc.Now())),
@@ -118,7 +118,7 @@ func NewMember(svc *service.Service, p agency.Profile) Member {
 	return m
 }
 
-// Connection is an agency's profile as both of its sides see it.
+// Connection is an agency's profile, as the account and the agency see it.
 type Connection struct {
 	ID          string     `json:"id"`
 	Kind        string     `json:"kind" enum:"agency"`
@@ -141,13 +141,13 @@ type Connection struct {
 	Subscription *string `json:"subscription" enum:"active,past_due,cancelling,frozen" doc:"Where the subscription stands, in an account that the agency owns; null where it does not pay."`
 }
 
-// AgencyRef names an agency.
+// AgencyRef is an agency's id and name.
 type AgencyRef struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
 
-// NewConnection shows an agency's profile.
+// NewConnection returns an agency's profile as a connection.
 func NewConnection(svc *service.Service, p agency.Profile) Connection {
 	m := NewMember(svc, p)
 	name := p.AccountName
@@ -168,37 +168,16 @@ func NewConnection(svc *service.Service, p agency.Profile) Connection {
 	return c
 }
 
-// Block is an agency that is held off.
+// Block is an agency that is blocked, or that can't request again yet.
 type Block struct {
 	Agency       AgencyRef  `json:"agency"`
 	Blocked      bool       `json:"blocked" doc:"Held off for good, until it is allowed again."`
 	CoolingUntil *time.Time `json:"coolingUntil" doc:"Until when a denial or a revocation holds the agency off."`
 }
 
-// NewBlock shows an agency that is held off.
+// NewBlock returns a block or cooldown.
 func NewBlock(b service.Block) Block {
 	return Block{
 		Agency: AgencyRef{ID: string(b.Agency), Name: b.Name}, Blocked: b.Blocked, CoolingUntil: OptionalTime(b.CoolingUntil),
 	}
-}
-
-// Optional is a pointer to the text, nil for "".
-func Optional[S ~string](s S) *string {
-	if s == "" {
-		return nil
-	}
-	text := string(s)
-	return &text
-}
-
-// OptionalIDs is a pointer to a list of ids, nil for none: an empty list is one.
-func OptionalIDs[S ~string](ids []S) *[]string {
-	if ids == nil {
-		return nil
-	}
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = string(id)
-	}
-	return &texts
 }

@@ -14,7 +14,7 @@ import (
 // Invalid, IdempotencyMismatch, and IdentityChanged or NotFound for a repeat by
 // who can't see the account any more.
 func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
-	name, err := agency.ParseName("body.name", name)
+	name, err := agency.ParseName("name", name)
 	if err != nil {
 		return AccountView{}, err
 	}
@@ -131,22 +131,22 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 
 func (s *Service) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
 	if !in.ConfirmPermanentOwnership {
-		return "", nil, agency.InvalidField("body.confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
+		return "", nil, agency.InvalidField("confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
 	}
-	if name, err = agency.ParseName("body.name", in.Name); err != nil {
+	if name, err = agency.ParseName("name", in.Name); err != nil {
 		return "", nil, err
 	}
 	if !s.Rules.HasPlan(in.Plan) {
-		return "", nil, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
+		return "", nil, agency.InvalidField("plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
 	}
 	if in.Client == nil {
 		return name, nil, nil
 	}
 	client = &NewClient{}
-	if client.Email, err = agency.ParseEmail("body.client.email", in.Client.Email); err != nil {
+	if client.Email, err = agency.ParseEmail("client.email", in.Client.Email); err != nil {
 		return "", nil, err
 	}
-	client.Areas, err = s.Rules.ParseAreas("body.client.areas", in.Client.Areas)
+	client.Areas, err = s.Rules.ParseAreas("client.areas", in.Client.Areas)
 	return name, client, err
 }
 
@@ -180,7 +180,7 @@ func bodyHash(values ...any) string {
 // RenameAccount gives an account another name. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden.
 func (s *Service) RenameAccount(ctx context.Context, caller agency.Caller, id agency.AccountID, name string) (AccountView, error) {
-	name, err := agency.ParseName("body.name", name)
+	name, err := agency.ParseName("name", name)
 	if err != nil {
 		return AccountView{}, err
 	}

@@ -104,7 +104,7 @@ func noSuchAccount() error {
 
 func checkAs(c agency.Caller) error {
 	if c.As != "" && !c.As.IsValid() {
-		return agency.InvalidField("query.as", "This is no agency's id.")
+		return agency.InvalidField("as", "This is no agency's id.")
 	}
 	return nil
 }

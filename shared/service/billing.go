@@ -125,7 +125,7 @@ func (s *Service) GetSubscription(ctx context.Context, caller agency.Caller, id 
 // IdentityChanged, NotFound, NotPayer, Forbidden, Conflict (it is frozen).
 func (s *Service) ChangePlan(ctx context.Context, caller agency.Caller, id agency.AccountID, plan string) (SubscriptionView, error) {
 	if !s.Rules.HasPlan(plan) {
-		return SubscriptionView{}, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
+		return SubscriptionView{}, agency.InvalidField("plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
 	}
 	return s.changeBilling(ctx, caller, id, func(d *decision, a *agency.Account) error {
 		if a.Subscription.State == agency.SubscriptionFrozen {

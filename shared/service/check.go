@@ -13,7 +13,7 @@ import (
 // the actor works for. Errors: Invalid (an id that is not of the form).
 func (s *Service) CheckAccess(ctx context.Context, caller agency.Caller, id agency.AccountID) (agency.Access, error) {
 	if !id.IsValid() {
-		return agency.Access{}, agency.InvalidField("path.account", "This is no account id.")
+		return agency.Access{}, agency.InvalidField("account", "This is no account id.")
 	}
 	if err := checkAs(caller); err != nil {
 		return agency.Access{}, err
@@ -72,15 +72,15 @@ func (s *Service) CheckAccessOf(ctx context.Context, by agency.Platform, email s
 	if err := by.Authorize(agency.CheckAnyone, agency.ClientOwned); err != nil {
 		return agency.Access{}, err
 	}
-	email, err := agency.ParseEmail("body.email", email)
+	email, err := agency.ParseEmail("email", email)
 	if err != nil {
 		return agency.Access{}, err
 	}
 	switch {
 	case !id.IsValid():
-		return agency.Access{}, agency.InvalidField("body.account", "This is no account id.")
+		return agency.Access{}, agency.InvalidField("account", "This is no account id.")
 	case as != "" && !as.IsValid():
-		return agency.Access{}, agency.InvalidField("body.as", "This is no agency's id.")
+		return agency.Access{}, agency.InvalidField("as", "This is no agency's id.")
 	}
 	return s.access(ctx, agency.Caller{Actor: agency.Actor{Email: email}, As: as}, id, agency.Profile.Unbound)
 }

@@ -16,13 +16,13 @@ import (
 // IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
 func (s *Service) Clients(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, filter ClientFilter, page Page) (List[agency.Profile], Counts, error) {
 	if filter.Status != "" && !filter.Status.IsValid() {
-		return List[agency.Profile]{}, Counts{}, agency.InvalidField("query.status", "There is no such status.")
+		return List[agency.Profile]{}, Counts{}, agency.InvalidField("status", "There is no such status.")
 	}
 	if filter.Prefix != "" && filter.Status == "" {
-		return List[agency.Profile]{}, Counts{}, agency.InvalidField("query.prefix", "A prefix needs a status: search within one.")
+		return List[agency.Profile]{}, Counts{}, agency.InvalidField("prefix", "A prefix needs a status: search within one.")
 	}
 	if filter.Ended && filter.Status != "" {
-		return List[agency.Profile]{}, Counts{}, agency.InvalidField("query.status", "Ask for one status, or for all that has ended.")
+		return List[agency.Profile]{}, Counts{}, agency.InvalidField("status", "Ask for one status, or for all that has ended.")
 	}
 	caller := agency.Caller{Actor: actor}
 	var now time.Time

@@ -22,11 +22,11 @@ type ConnectionRequest struct {
 // PermanentlyOwned, Forbidden, Conflict (the hub is off), AlreadyRequested,
 // AlreadyConnected, Cooling, RateLimited.
 func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, in ConnectionRequest) (agency.Profile, error) {
-	message, err := agency.ParseMessage("body.message", in.Message)
+	message, err := agency.ParseMessage("message", in.Message)
 	if err != nil {
 		return agency.Profile{}, err
 	}
-	areas, err := s.Rules.ParseAreas("body.areas", in.Areas)
+	areas, err := s.Rules.ParseAreas("areas", in.Areas)
 	if err != nil {
 		return agency.Profile{}, err
 	}
@@ -85,13 +85,13 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 func (in ConnectionRequest) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, error) {
 	switch {
 	case (in.Account == "") == (in.OwnerEmail == ""):
-		return agency.ProfileKey{}, "", agency.InvalidField("body", "Say whom you ask: an account by its id, or its owner by email, and not both.")
+		return agency.ProfileKey{}, "", agency.InvalidField("", "Say whom you ask: an account by its id, or its owner by email, and not both.")
 	case in.Account == agencyID:
-		return agency.ProfileKey{}, "", agency.InvalidField("body.account", "This is the agency's own account.")
+		return agency.ProfileKey{}, "", agency.InvalidField("account", "This is the agency's own account.")
 	case in.Account != "":
 		return agency.AgencyAt(in.Account, agencyID), "", nil
 	}
-	email, err := agency.ParseEmail("body.ownerEmail", in.OwnerEmail)
+	email, err := agency.ParseEmail("ownerEmail", in.OwnerEmail)
 	return agency.ProfileKey{Addressee: agency.Party(agency.NewPersonID(email)), Member: agency.Party(agencyID)}, email, err
 }
 
@@ -123,7 +123,7 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 	caller := agency.Caller{Actor: actor}
 	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}})
 	if step.Do == agency.Resend {
-		want = want.plus(Want{Pairs: []agency.PairKey{agency.PairKey{Addressee: addressee, Agency: agencyID}}})
+		want = want.plus(Want{Pairs: []agency.PairKey{{Addressee: addressee, Agency: agencyID}}})
 	}
 	var p agency.Profile
 	err := s.command(ctx, &caller, want, func(d *decision) error {

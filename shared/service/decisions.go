@@ -35,7 +35,7 @@ func (s *Service) readAcceptance(in Grant) (agency.Step, error) {
 	}
 	step := agency.Step{Do: agency.Accept, By: agency.AccountSide, Number: in.Request, Until: until}
 	if in.Areas != nil {
-		step.Areas, err = s.Rules.ParseAreas("body.areas", in.Areas)
+		step.Areas, err = s.Rules.ParseAreas("areas", in.Areas)
 	}
 	return step, err
 }
@@ -123,7 +123,7 @@ func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id 
 	}
 	if asked := addressee.Account(); asked != "" {
 		if asked != account {
-			return agency.Profile{}, agency.InvalidField("body.account", "This request asks another account.")
+			return agency.Profile{}, agency.InvalidField("account", "This request asks another account.")
 		}
 		return s.AcceptRequest(ctx, agency.Caller{Actor: actor}, account, agencyID, in)
 	}
@@ -132,7 +132,7 @@ func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id 
 		return agency.Profile{}, err
 	}
 	if account == agencyID {
-		return agency.Profile{}, agency.InvalidField("body.account", "This is the agency's own account.")
+		return agency.Profile{}, agency.InvalidField("account", "This is the agency's own account.")
 	}
 	caller := agency.Caller{Actor: actor}
 	asked, there := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}, agency.AgencyAt(account, agencyID)

@@ -63,17 +63,17 @@ func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id ag
 
 func (s *Service) readRegistration(id agency.AccountID, in Registration) (Registration, error) {
 	if !id.IsValid() {
-		return in, agency.InvalidField("path.account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
+		return in, agency.InvalidField("account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
 	}
 	var err error
-	if in.Name, err = agency.ParseName("body.name", in.Name); err != nil {
+	if in.Name, err = agency.ParseName("name", in.Name); err != nil {
 		return in, err
 	}
-	if in.OwnerEmail, err = agency.ParseEmail("body.ownerEmail", in.OwnerEmail); err != nil {
+	if in.OwnerEmail, err = agency.ParseEmail("ownerEmail", in.OwnerEmail); err != nil {
 		return in, err
 	}
 	if in.Plan != "" && !s.Rules.HasPlan(in.Plan) {
-		return in, agency.InvalidField("body.plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
+		return in, agency.InvalidField("plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
 	}
 	return in, nil
 }
@@ -208,11 +208,11 @@ func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agen
 		return agency.Account{}, err
 	}
 	if !id.IsValid() {
-		return agency.Account{}, agency.InvalidField("path.account", "This is no account id.")
+		return agency.Account{}, agency.InvalidField("account", "This is no account id.")
 	}
 	at := in.At.UTC().Truncate(time.Millisecond)
 	if at.After(s.Now().Add(reportSkew)) || at.Year() < 1970 {
-		return agency.Account{}, agency.InvalidField("body.at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
+		return agency.Account{}, agency.InvalidField("at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
 	}
 	var account agency.Account
 	err := s.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {

@@ -62,7 +62,7 @@ type Invitation struct {
 // Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner, Conflict (who
 // is being erased can't be an owner).
 func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id agency.AccountID, in Invitation) (p agency.Profile, added bool, err error) {
-	email, err := agency.ParseEmail("body.email", in.Email)
+	email, err := agency.ParseEmail("email", in.Email)
 	if err != nil {
 		return agency.Profile{}, false, err
 	}
@@ -78,7 +78,7 @@ func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id age
 			return err
 		}
 		if auth.account.Ownership == agency.AgencyOwned && in.Role != agency.Member {
-			return agency.InvalidField("body.role", "In an account that an agency owns, every person is a member.")
+			return agency.InvalidField("role", "In an account that an agency owns, every person is a member.")
 		}
 		if err := auth.canEditOwner(d.profile(agency.PersonAt(id, person)), in.Role); err != nil {
 			return err
@@ -144,7 +144,7 @@ const MaxAssigned = 90
 // NotActive, LastOwner, Conflict (as InvitePerson's).
 func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party, in MemberChange) (agency.Profile, error) {
 	if in.Role == "" && in.Areas == nil && in.Until == nil && in.Clients == nil {
-		return agency.Profile{}, agency.InvalidField("body", "Say what to change.")
+		return agency.Profile{}, agency.InvalidField("", "Say what to change.")
 	}
 	if member.Account() != "" {
 		return s.restrict(ctx, caller, id, member.Account(), in)
@@ -177,11 +177,11 @@ func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id age
 		}
 		switch {
 		case auth.account.Ownership == agency.AgencyOwned && role != agency.Member:
-			return agency.InvalidField("body.role", "In an account that an agency owns, every person is a member.")
+			return agency.InvalidField("role", "In an account that an agency owns, every person is a member.")
 		case role != agency.Member && in.Areas != nil:
-			return agency.InvalidField("body.areas", "Owners and admins have every area. Leave the areas out.")
+			return agency.InvalidField("areas", "Owners and admins have every area. Leave the areas out.")
 		case in.Clients != nil && *in.Clients != nil && (role != agency.Member || auth.account.Ownership == agency.AgencyOwned):
-			return agency.InvalidField("body.clients", "Only a member of an agency can be limited to some of its clients.")
+			return agency.InvalidField("clients", "Only a member of an agency can be limited to some of its clients.")
 		}
 		if err := auth.canEditOwner(was, role); err != nil {
 			return err
@@ -200,17 +200,17 @@ func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id age
 // readPerson checks what only some members can be given.
 func (in MemberChange) readPerson() error {
 	if in.Until != nil {
-		return agency.InvalidField("body.until", "Only an agency's access has an end date.")
+		return agency.InvalidField("until", "Only an agency's access has an end date.")
 	}
 	if in.Clients == nil {
 		return nil
 	}
 	if len(*in.Clients) > MaxAssigned {
-		return agency.InvalidField("body.clients", "A member can be limited to at most %d clients.", MaxAssigned)
+		return agency.InvalidField("clients", "A member can be limited to at most %d clients.", MaxAssigned)
 	}
 	for _, id := range *in.Clients {
 		if !id.IsValid() {
-			return agency.InvalidField("body.clients", "One of the clients is no account id.")
+			return agency.InvalidField("clients", "One of the clients is no account id.")
 		}
 	}
 	return nil
@@ -218,10 +218,10 @@ func (in MemberChange) readPerson() error {
 
 func (s *Service) restrict(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in MemberChange) (agency.Profile, error) {
 	if in.Role != "" {
-		return agency.Profile{}, agency.InvalidField("body.role", "An agency has no role. Give it areas.")
+		return agency.Profile{}, agency.InvalidField("role", "An agency has no role. Give it areas.")
 	}
 	if in.Clients != nil {
-		return agency.Profile{}, agency.InvalidField("body.clients", "Only persons are assigned to clients.")
+		return agency.Profile{}, agency.InvalidField("clients", "Only persons are assigned to clients.")
 	}
 	step := agency.Step{Do: agency.Restrict, By: agency.AccountSide, Until: in.Until}
 	if in.Until != nil && !in.Until.IsZero() {
@@ -232,7 +232,7 @@ func (s *Service) restrict(ctx context.Context, caller agency.Caller, id, agency
 		step.Until = until
 	}
 	if in.Areas != nil {
-		areas, err := s.Rules.ParseAreas("body.areas", in.Areas)
+		areas, err := s.Rules.ParseAreas("areas", in.Areas)
 		if err != nil {
 			return agency.Profile{}, err
 		}
@@ -250,7 +250,7 @@ func (s *Service) RemoveMember(ctx context.Context, caller agency.Caller, id age
 		return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Revoke, By: agency.AccountSide}, block)
 	}
 	if block {
-		return agency.Profile{}, agency.InvalidField("query.block", "Only an agency can be blocked.")
+		return agency.Profile{}, agency.InvalidField("block", "Only an agency can be blocked.")
 	}
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
 	self := caller.As == "" && member == agency.Party(caller.ID())

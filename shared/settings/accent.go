@@ -9,28 +9,28 @@ import (
 	"strconv"
 )
 
-// Accent is the one colour in which pages and emails dress their links and
-// buttons, as it stands on white: "#" and six hexadecimal digits.
+// Accent is the colour of links and buttons on white, in pages and emails: "#" and six
+// hexadecimal digits.
 type Accent string
 
 var accentForm = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 
-// readable is the least contrast of text with what is behind it (WCAG 2.2, AA).
-const readable = 4.5
+// minContrast is the lowest contrast of readable text with its background (WCAG 2.2, AA).
+const minContrast = 4.5
 
-// dark is the brightest of the surfaces that text stands on in the dark.
+// dark is the brightest background of the dark scheme.
 const dark Accent = "#253048"
 
 func readAccent(raw json.RawMessage) (Accent, error) {
 	var a Accent
-	if decode(raw, &a) != nil || !accentForm.MatchString(string(a)) || a.contrast("#f3f5f9") < readable {
+	if decode(raw, &a) != nil || !accentForm.MatchString(string(a)) || a.contrast("#f3f5f9") < minContrast {
 		return "", errors.New("must be a colour such as \"#2456c8\", dark enough to be read on white")
 	}
 	return a, nil
 }
 
-// InTheDark is the colour as it is read on dark surfaces: the same, with as much
-// white as it takes.
+// InTheDark returns the colour for dark backgrounds, mixed with as much white as it needs
+// to be readable.
 func (a Accent) InTheDark() Accent {
 	c := a.channels()
 	for white := 0.0; ; white += 0.05 {
@@ -39,7 +39,7 @@ func (a Accent) InTheDark() Accent {
 			mixed[i] = uint8(math.Round(float64(c[i]) + (255-float64(c[i]))*min(white, 1)))
 		}
 		lighter := Accent(fmt.Sprintf("#%02x%02x%02x", mixed[0], mixed[1], mixed[2]))
-		if lighter.contrast(dark) >= readable+1 || white >= 1 {
+		if lighter.contrast(dark) >= minContrast+1 || white >= 1 {
 			return lighter
 		}
 	}
@@ -48,12 +48,12 @@ func (a Accent) InTheDark() Accent {
 func (a Accent) channels() [3]uint8 {
 	n, err := strconv.ParseUint(string(a[1:]), 16, 32)
 	if err != nil {
-		panic(err) // its form was checked when it was read
+		panic(err) // readAccent checked the form
 	}
 	return [3]uint8{uint8(n >> 16), uint8(n >> 8), uint8(n)}
 }
 
-// contrast is WCAG's ratio of two colours' luminances, from 1 to 21.
+// contrast returns the ratio of two colours' luminances by WCAG, from 1 to 21.
 func (a Accent) contrast(b Accent) float64 {
 	x, y := a.luminance(), b.luminance()
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)

@@ -11,8 +11,8 @@ import (
 
 const day = 24 * time.Hour
 
-// duration reads a duration within bounds, both inclusive.
-func duration(into *time.Duration, least, most time.Duration) func(json.RawMessage) error {
+// duration returns a reader of a duration within bounds, both inclusive.
+func duration(into *time.Duration, from, to time.Duration) func(json.RawMessage) error {
 	return func(raw json.RawMessage) error {
 		var text string
 		err := decode(raw, &text)
@@ -20,16 +20,15 @@ func duration(into *time.Duration, least, most time.Duration) func(json.RawMessa
 		if err == nil {
 			d, err = parseDuration(text)
 		}
-		if err != nil || d < least || d > most {
-			return fmt.Errorf("must be a duration such as \"90s\", \"5m\", \"12h\" or \"14d\", from %s to %s", spell(least), spell(most))
+		if err != nil || d < from || d > to {
+			return fmt.Errorf("must be a duration such as \"90s\", \"5m\", \"12h\" or \"14d\", from %s to %s", format(from), format(to))
 		}
 		*into = d
 		return nil
 	}
 }
 
-// parseDuration reads a Go duration that may begin with whole days: "14d",
-// "1d12h".
+// parseDuration reads a Go duration, which can begin with whole days: "14d", "1d12h".
 func parseDuration(text string) (time.Duration, error) {
 	days, rest, hasDays := strings.Cut(text, "d")
 	if !hasDays {
@@ -50,8 +49,8 @@ func parseDuration(text string) (time.Duration, error) {
 	return d + more, err
 }
 
-// spell writes a bound as one would type it.
-func spell(d time.Duration) string {
+// format returns a duration as an operator would write it.
+func format(d time.Duration) string {
 	switch {
 	case d%day == 0:
 		return strconv.FormatInt(int64(d/day), 10) + "d"

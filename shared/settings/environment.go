@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Variable is an environment variable that the template gives to functions.
+// Variable is the name of an environment variable that the template sets for functions.
 type Variable string
 
 // The variables of the product.
@@ -25,34 +25,35 @@ const (
 	BusName          Variable = "BUS_NAME"
 )
 
-// overrideVariable holds a JSON object laid over the settings; empty for none.
+// overrideVariable has the override of the settings, a JSON object or "".
 const overrideVariable = "SETTINGS_OVERRIDE"
 
-// Environment is what a function was given. Fields of variables that it did
-// not ask for are "".
+// Environment has the values of a function's variables. Those that it did not ask for
+// are "".
 type Environment struct {
-	// TableName is the DynamoDB table's.
+	// TableName is the name of the DynamoDB table.
 	TableName string
-	// PublicURL is where people reach the hub: scheme and host, no slash at the
+	// PublicURL is the origin of the console: scheme and host, without a slash at the
 	// end.
 	PublicURL string
-	// SenderAddress is the plain address that emails come from.
+	// SenderAddress is the plain address that emails are sent from.
 	SenderAddress string
-	// ConfigurationSet is SES's, for the fate of emails.
+	// ConfigurationSet is the name of SES's configuration set, which publishes the fates
+	// of emails.
 	ConfigurationSet string
-	// OIDCIssuer is whose tokens say who somebody is, exactly as in their iss, and
-	// OIDCClientID what the console is to it: a public client.
+	// OIDCIssuer is the issuer of people's tokens, exactly as in their iss, and
+	// OIDCClientID the console's id there, as a public client.
 	OIDCIssuer, OIDCClientID string
-	// BusName is the EventBridge bus's, for what happened.
+	// BusName is the name of the EventBridge bus for events.
 	BusName string
-	// Settings are the file's with the override laid over.
+	// Settings are those of the embedded file and the override.
 	Settings Settings
 }
 
 var nameForm = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,255}$`)
 
-// ReadEnvironment reads the settings and the variables that a function needs.
-// Its error says everything that is missing or malformed, each by its name.
+// ReadEnvironment reads the settings and the variables that a function needs. Its error
+// names every variable and setting that is missing or malformed.
 func ReadEnvironment(needs ...Variable) (Environment, error) {
 	var e Environment
 	var wrong []error

@@ -1,7 +1,6 @@
-// Package settings is what a deployment decides: the product's name, its
-// areas, plans and lifetimes, from one embedded file with an override laid
-// over it, and the environment that a function is given. It reads and checks;
-// it decides nothing.
+// Package settings reads what a deployment can choose: the product's name, areas, plans
+// and lifetimes. They come from one embedded file and an override. It also reads the
+// environment variables of functions. It checks values and applies none of them.
 package settings
 
 import (
@@ -26,26 +25,26 @@ import (
 //go:embed settings.json
 var embedded []byte
 
-// Settings are what the settings file says.
+// Settings are the values of the settings file and the override.
 type Settings struct {
-	// Product is what the platform is called in emails and pages: plain text of
-	// 1 to 60 characters.
+	// Product is the platform's name in emails and pages: plain text of 1 to 60
+	// characters.
 	Product string
 	// Accent is the colour of links and buttons.
 	Accent Accent
-	// openURL is a URL with {account} and {agency} in it.
+	// openURL is a URL with {account}, and possibly {agency}.
 	openURL string
 	rules   agency.Rules
 }
 
-// Rules are the part of the settings that the domain goes by.
+// Rules returns the settings that use cases apply. The caller can change the copy.
 func (s Settings) Rules() agency.Rules {
 	s.rules.Areas, s.rules.Plans = slices.Clone(s.rules.Areas), slices.Clone(s.rules.Plans)
 	s.rules.LapseWarnings = slices.Clone(s.rules.LapseWarnings)
 	return s.rules
 }
 
-// OpenURL is where an agency opens an account in the platform.
+// OpenURL returns the URL at which an agency opens an account in the platform.
 func (s Settings) OpenURL(account, as agency.AccountID) string {
 	return strings.NewReplacer("{account}", url.QueryEscape(string(account)), "{agency}", url.QueryEscape(string(as))).Replace(s.openURL)
 }
@@ -58,10 +57,10 @@ const (
 	maxWakeAfter       = time.Hour
 )
 
-// Load reads the embedded settings with an override laid over them: a JSON
-// object whose keys replace the file's, each as a whole. "" is none. What is
-// unknown, of the wrong kind or out of bounds is refused by an error that names
-// the key and says what it may be; all that is wrong is said at once.
+// Load reads the embedded settings and an override, a JSON object or "". A key of the
+// override replaces the whole value of the file's. A key that is unknown, of the wrong
+// kind or out of bounds is an error that names it and says what it may be. All errors are
+// returned together.
 func Load(override string) (Settings, error) {
 	values, err := object(embedded)
 	if err != nil {
@@ -127,8 +126,8 @@ func read(values map[string]json.RawMessage) (Settings, error) {
 	return s, errors.Join(wrong...)
 }
 
-// readWarnings reads how long before an end date both sides are told: at most
-// five, the longest first.
+// readWarnings reads how long before an end date both sides are warned: at most five
+// durations, the longest first.
 func readWarnings(raw json.RawMessage) ([]time.Duration, error) {
 	var each []json.RawMessage
 	if decode(raw, &each) != nil || len(each) > 5 {
@@ -148,12 +147,12 @@ func readWarnings(raw json.RawMessage) ([]time.Duration, error) {
 	return warnings, nil
 }
 
-// count reads a whole number within bounds, both inclusive.
-func count(into *int, least, most int) func(json.RawMessage) error {
+// count returns a reader of a whole number within bounds, both inclusive.
+func count(into *int, from, to int) func(json.RawMessage) error {
 	return func(raw json.RawMessage) error {
 		var n int
-		if err := decode(raw, &n); err != nil || n < least || n > most {
-			return fmt.Errorf("must be a whole number from %d to %d", least, most)
+		if err := decode(raw, &n); err != nil || n < from || n > to {
+			return fmt.Errorf("must be a whole number from %d to %d", from, to)
 		}
 		*into = n
 		return nil
@@ -175,26 +174,27 @@ func decode(raw json.RawMessage, into any) error {
 
 func readName(raw json.RawMessage) (string, error) {
 	var name string
-	if decode(raw, &name) != nil || !plain(name) {
+	if decode(raw, &name) != nil || !isName(name) {
 		return "", errors.New("must be a text of 1 to 60 characters on one line")
 	}
 	return name, nil
 }
 
-// plain tells whether a name can stand in a subject, a page or an email as it
-// is.
-func plain(name string) bool {
+// isName reports whether the text is a name that can be used unchanged in a subject, a
+// page and an email.
+func isName(name string) bool {
 	return name != "" && strings.TrimSpace(name) == name && utf8.RuneCountInString(name) <= 60 &&
 		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 
 func readOpenURL(raw json.RawMessage) (string, error) {
-	wrong := errors.New("must be an http or https URL with {account}, and {agency} where it is wanted, such as https://app.example.com/accounts/{account}?agency={agency}")
+	wrong := errors.New("must be an http or https URL with {account}, and {agency} where it is wanted, " +
+		"such as https://app.example.com/accounts/{account}?agency={agency}")
 	var template string
 	if decode(raw, &template) != nil || len(template) > 500 || !strings.Contains(template, "{account}") {
 		return "", wrong
 	}
-	// An id may stand anywhere after the host.
+	// {account} and {agency} can be anywhere after the host.
 	origin, _, _ := strings.Cut(strings.Replace(template, "://", "", 1), "/")
 	sample := strings.NewReplacer("{account}", "a", "{agency}", "a").Replace(template)
 	u, err := url.Parse(sample)
@@ -205,18 +205,19 @@ func readOpenURL(raw json.RawMessage) (string, error) {
 	return template, nil
 }
 
-// maxEntries bounds areas and plans: a profile and a token carry all areas.
+// maxEntries bounds areas and plans. A profile has a level for every area.
 const maxEntries = 20
 
 var idForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 
+// checkEntry checks the id and name of an area or a plan. seen has the earlier ids.
 func checkEntry(kind, id, name string, seen map[string]bool) error {
 	switch {
 	case !idForm.MatchString(id):
 		return fmt.Errorf("the id %q of a %s must begin with a letter a-z and go on in a-z, 0-9, - or _, 32 at most", id, kind)
 	case seen[id]:
 		return fmt.Errorf("the id %q is there twice", id)
-	case !plain(name):
+	case !isName(name):
 		return fmt.Errorf("the name of the %s %q must be a text of 1 to 60 characters on one line", kind, id)
 	}
 	seen[id] = true
@@ -240,7 +241,7 @@ func readAreas(raw json.RawMessage) ([]agency.Area, error) {
 	return areas, nil
 }
 
-// maxPrice bounds a plan's monthly price, in minor units.
+// maxPrice bounds a plan's monthly price, in minor units of the currency.
 const maxPrice = 100_000_000
 
 var currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)

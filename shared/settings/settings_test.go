@@ -12,15 +12,14 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// What a deployment has written into its file is its own affair, as long as it
-// is valid.
+// A deployment can change its file, so this checks only that it is valid.
 func TestEmbeddedSettings(t *testing.T) {
 	if s, err := Load(""); err != nil || s.Product == "" || len(s.Rules().Areas) == 0 || len(s.Rules().Plans) == 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
 
-// every has every key.
+// every is an override with every key.
 const every = `{
 	"product": "Agency Hub", "accent": "#2456c8", "openUrl": "https://app.example.com/accounts/{account}?agency={agency}",
 	"areas": [
@@ -43,7 +42,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := agency.Rules{
-		Areas: []agency.Area{{ID: "pages", Name: "Pages"}, {ID: "funnels", Name: "Funnels"}, {ID: "mail", Name: "Mail"}, {ID: "contacts", Name: "Contacts"}, {ID: "analytics", Name: "Analytics"}},
+		Areas: []agency.Area{
+			{ID: "pages", Name: "Pages"}, {ID: "funnels", Name: "Funnels"}, {ID: "mail", Name: "Mail"},
+			{ID: "contacts", Name: "Contacts"}, {ID: "analytics", Name: "Analytics"},
+		},
 		Plans: []agency.Plan{
 			{ID: "starter", Name: "Starter", MonthlyPrice: 2900, Currency: "USD"},
 			{ID: "growth", Name: "Growth", MonthlyPrice: 9900, Currency: "USD"},
@@ -94,7 +96,9 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%s is %s, %v", text, s.Rules().RequestLifetime, err)
 		}
 	}
-	for _, text := range []string{`"999ms"`, `"91d"`, `"90d1ns"`, `"-1d"`, `"1d-1h"`, `"2161h"`, `"d"`, `"1.5d"`, `"1d2d"`, `"14"`, `""`, `"99999999d"`, `14`, `null`, `{}`} {
+	for _, text := range []string{
+		`"999ms"`, `"91d"`, `"90d1ns"`, `"-1d"`, `"1d-1h"`, `"2161h"`, `"d"`, `"1.5d"`, `"1d2d"`, `"14"`, `""`, `"99999999d"`, `14`, `null`, `{}`,
+	} {
 		_, err := Load(`{"requestLifetime":` + text + `}`)
 		if err == nil || err.Error() != `settings: requestLifetime: must be a duration such as "90s", "5m", "12h" or "14d", from 1s to 90d` {
 			t.Errorf("%s: %v", text, err)
@@ -106,29 +110,31 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefused(t *testing.T) {
+func TestInvalidSettings(t *testing.T) {
 	area := `{"id":"a","name":"A"}`
 	for override, names := range map[string]string{
-		`x`:                                  "must be a JSON object",
-		`null`:                               "must be a JSON object",
-		`[]`:                                 "must be a JSON object",
-		`{} {}`:                              "must be a JSON object",
-		`{"requestlifetime":"1d"}`:           `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyMails, dailyRequests, lapseWarnings, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, resendAfter, resends, retention, wakeAfter`,
-		`{"product":""}`:                     "product: must be a text",
-		`{"product":" A"}`:                   "product: must be a text",
-		`{"product":"A\nB"}`:                 "product: must be a text",
-		`{"product":1}`:                      "product: must be a text",
-		`{"product":null}`:                   "product: must be a text",
-		`{"accent":"blue"}`:                  "accent: must be a colour",
-		`{"accent":"#2456C8"}`:               "accent: must be a colour",
-		`{"accent":"#9db8ff"}`:               "dark enough to be read on white",
-		`{"accent":"#2456c8;}"}`:             "accent: must be a colour",
-		`{"openUrl":"/accounts"}`:            "openUrl: must be an http",
-		`{"openUrl":"https://a.b"}`:          "openUrl: must be an http",
-		`{"openUrl":"javascript:{account}"}`: "openUrl: must be an http",
-		`{"openUrl":"https://{account}.b/"}`: "openUrl: must be an http",
+		`x`:     "must be a JSON object",
+		`null`:  "must be a JSON object",
+		`[]`:    "must be a JSON object",
+		`{} {}`: "must be a JSON object",
+		`{"requestlifetime":"1d"}`: `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyMails, dailyRequests, ` +
+			`lapseWarnings, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, ` +
+			`resendAfter, resends, retention, wakeAfter`,
+		`{"product":""}`:                               "product: must be a text",
+		`{"product":" A"}`:                             "product: must be a text",
+		`{"product":"A\nB"}`:                           "product: must be a text",
+		`{"product":1}`:                                "product: must be a text",
+		`{"product":null}`:                             "product: must be a text",
+		`{"accent":"blue"}`:                            "accent: must be a colour",
+		`{"accent":"#2456C8"}`:                         "accent: must be a colour",
+		`{"accent":"#9db8ff"}`:                         "dark enough to be read on white",
+		`{"accent":"#2456c8;}"}`:                       "accent: must be a colour",
+		`{"openUrl":"/accounts"}`:                      "openUrl: must be an http",
+		`{"openUrl":"https://a.b"}`:                    "openUrl: must be an http",
+		`{"openUrl":"javascript:{account}"}`:           "openUrl: must be an http",
+		`{"openUrl":"https://{account}.b/"}`:           "openUrl: must be an http",
 		`{"openUrl":"https://a.b/{account}/{person}"}`: "openUrl: must be an http",
-		`{"areas":[]}`: "areas: must be a list of 1 to 20",
+		`{"areas":[]}`:                                 "areas: must be a list of 1 to 20",
 		`{"areas":[` + strings.Repeat(area+",", 20) + area + `]}`: "areas: must be a list of 1 to 20",
 		`{"areas":[` + area + "," + area + `]}`:                   `areas: the id "a" is there twice`,
 		`{"areas":[{"id":"A","name":"A"}]}`:                       `areas: the id "A"`,
@@ -145,7 +151,7 @@ func TestWhatIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", override, err)
 		}
 	}
-	// All that is wrong is said at once.
+	// All errors are returned together.
 	_, err := Load(`{"wakeAfter":"x","nothing":1}`)
 	if err == nil || strings.Count(err.Error(), "\n") != 1 {
 		t.Error(err)
@@ -170,7 +176,10 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("what was not asked for is given: %+v, %v", e, err)
 	}
 
-	for _, wrong := range []string{"hub.example.com", "https://", "https://a.b/", "https://a.b/x", "https://a.b?x", "https://a.b#x", "ftp://a.b", "https://me@a.b", "//a.b", "https://a.b:x"} {
+	for _, wrong := range []string{
+		"hub.example.com", "https://", "https://a.b/", "https://a.b/x", "https://a.b?x", "https://a.b#x", "ftp://a.b",
+		"https://me@a.b", "//a.b", "https://a.b:x",
+	} {
 		t.Setenv("PUBLIC_URL", wrong)
 		if _, err := ReadEnvironment(PublicURL); err == nil || !strings.HasPrefix(err.Error(), "PUBLIC_URL must be a scheme and a host") {
 			t.Errorf("%s: %v", wrong, err)
@@ -188,12 +197,11 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// Every limit and lifetime has its bounds, both inclusive, and says them when it
-// is out of them.
-func TestBounds(t *testing.T) {
+// Every duration has its bounds, both inclusive, and its error names them.
+func TestBoundsOfDurations(t *testing.T) {
 	for name, tt := range map[string]struct {
-		read        func(agency.Rules) time.Duration
-		least, most time.Duration
+		read     func(agency.Rules) time.Duration
+		from, to time.Duration
 	}{
 		"requestLifetime": {func(r agency.Rules) time.Duration { return r.RequestLifetime }, time.Second, 90 * day},
 		"remindBefore":    {func(r agency.Rules) time.Duration { return r.RemindBefore }, time.Second, 30 * day},
@@ -203,19 +211,26 @@ func TestBounds(t *testing.T) {
 		"retention":       {func(r agency.Rules) time.Duration { return r.Retention }, time.Minute, 730 * day},
 		"wakeAfter":       {func(r agency.Rules) time.Duration { return r.WakeAfter }, time.Second, time.Hour},
 	} {
-		for d, ok := range map[time.Duration]bool{tt.least: true, tt.most: true, tt.least - time.Nanosecond: false, tt.most + time.Nanosecond: false, 0: false, -tt.least: false} {
+		for d, ok := range map[time.Duration]bool{
+			tt.from: true, tt.to: true, tt.from - time.Nanosecond: false, tt.to + time.Nanosecond: false, 0: false, -tt.from: false,
+		} {
 			s, err := Load(`{"` + name + `":"` + d.String() + `"}`)
 			if ok && (err != nil || tt.read(s.Rules()) != d) {
 				t.Errorf("%s of %s is %s, %v", name, d, tt.read(s.Rules()), err)
 			}
-			if !ok && (err == nil || !strings.Contains(err.Error(), name+": must be a duration") || !strings.Contains(err.Error(), "from "+spell(tt.least)+" to "+spell(tt.most))) {
+			if !ok && (err == nil || !strings.Contains(err.Error(), name+": must be a duration") ||
+				!strings.Contains(err.Error(), "from "+format(tt.from)+" to "+format(tt.to))) {
 				t.Errorf("%s of %s: %v", name, d, err)
 			}
 		}
 	}
+}
+
+// Every count has its bounds, both inclusive, and its error names them.
+func TestBoundsOfCounts(t *testing.T) {
 	for name, tt := range map[string]struct {
-		read        func(agency.Rules) int
-		least, most int
+		read     func(agency.Rules) int
+		from, to int
 	}{
 		"pairMails":     {func(r agency.Rules) int { return r.PairMails }, 1, 100},
 		"openRequests":  {func(r agency.Rules) int { return r.OpenRequests }, 1, 10_000},
@@ -223,12 +238,13 @@ func TestBounds(t *testing.T) {
 		"dailyMails":    {func(r agency.Rules) int { return r.DailyMails }, 1, 1000},
 		"resends":       {func(r agency.Rules) int { return r.Resends }, 0, 20},
 	} {
-		for n, ok := range map[int]bool{tt.least: true, tt.most: true, tt.least - 1: false, tt.most + 1: false} {
+		for n, ok := range map[int]bool{tt.from: true, tt.to: true, tt.from - 1: false, tt.to + 1: false} {
 			s, err := Load(fmt.Sprintf(`{%q:%d}`, name, n))
 			if ok && (err != nil || tt.read(s.Rules()) != n) {
 				t.Errorf("%s of %d is %d, %v", name, n, tt.read(s.Rules()), err)
 			}
-			if !ok && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s: must be a whole number from %d to %d", name, tt.least, tt.most))) {
+			want := fmt.Sprintf("%s: must be a whole number from %d to %d", name, tt.from, tt.to)
+			if !ok && (err == nil || !strings.Contains(err.Error(), want)) {
 				t.Errorf("%s of %d: %v", name, n, err)
 			}
 		}
@@ -242,7 +258,8 @@ func TestBounds(t *testing.T) {
 
 func TestLapseWarnings(t *testing.T) {
 	for text, want := range map[string][]time.Duration{
-		`[]`: nil, `["1s"]`: {time.Second}, `["60d","1d"]`: {60 * day, day}, `["5d","4d","3d","2d","1d"]`: {5 * day, 4 * day, 3 * day, 2 * day, day},
+		`[]`: nil, `["1s"]`: {time.Second}, `["60d","1d"]`: {60 * day, day},
+		`["5d","4d","3d","2d","1d"]`: {5 * day, 4 * day, 3 * day, 2 * day, day},
 	} {
 		s, err := Load(`{"lapseWarnings":` + text + `}`)
 		if diff := cmp.Diff(want, s.Rules().LapseWarnings); diff != "" || err != nil {
@@ -251,13 +268,14 @@ func TestLapseWarnings(t *testing.T) {
 	}
 	for text, says := range map[string]string{
 		`["6d","5d","4d","3d","2d","1d"]`: "at most five", `["1d","7d"]`: "the longest first", `["1d","1d"]`: "the longest first",
-		`["61d"]`: "from 1s to 60d", `["999ms"]`: "from 1s to 60d", `[1]`: "must be a duration", `[null]`: "must be a duration", `"7d"`: "must be a list", `null`: "must be a list",
+		`["61d"]`: "from 1s to 60d", `["999ms"]`: "from 1s to 60d", `[1]`: "must be a duration", `[null]`: "must be a duration",
+		`"7d"`: "must be a list", `null`: "must be a list",
 	} {
 		if _, err := Load(`{"lapseWarnings":` + text + `}`); err == nil || !strings.Contains(err.Error(), "lapseWarnings: ") || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	// What one caller does to its rules is nothing to the others.
+	// A caller that changes its rules does not change those of others.
 	s, err := Load("")
 	if err != nil {
 		t.Fatal(err)
@@ -269,10 +287,10 @@ func TestLapseWarnings(t *testing.T) {
 	}
 }
 
-// Whatever the colour, it is read on both papers.
-func TestAccentIsReadInTheDark(t *testing.T) {
+// Every colour is readable on light and on dark surfaces.
+func TestAccentIsReadableInTheDark(t *testing.T) {
 	for _, a := range []Accent{"#2456c8", "#000000", "#7a0000", "#005f2a", "#6b21a8", "#666666"} {
-		if got := a.InTheDark(); got.contrast(dark) < readable || !accentForm.MatchString(string(got)) {
+		if got := a.InTheDark(); got.contrast(dark) < minContrast || !accentForm.MatchString(string(got)) {
 			t.Errorf("%s is %s in the dark, a contrast of %.1f", a, got, got.contrast(dark))
 		}
 	}

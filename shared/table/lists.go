@@ -299,7 +299,7 @@ func (t *Table) start(q query, cursor string) (map[string]types.AttributeValue, 
 	}
 	refusal := &agency.Error{
 		Code: agency.Invalid, Message: "This cursor is not of this list. Begin again without one.",
-		Fields: []agency.FieldError{{Field: "query.cursor", Message: "Not a cursor of this list."}},
+		Fields: []agency.FieldError{{Field: "cursor", Message: "Not a cursor of this list."}},
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(raw) < t.seal.NonceSize() {

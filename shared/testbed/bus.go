@@ -22,7 +22,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// EventTypes are all types of events that the domain's source names, sorted.
+// EventTypes returns all event types, read from the source of shared/agency and sorted.
 func EventTypes() ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(Root(), "shared", "agency", "*.go"))
 	if err != nil {
@@ -62,14 +62,14 @@ func EventTypes() ([]string, error) {
 	return types, nil
 }
 
-// Schemas are those of infra/events, by type of event, and stricter than they are
-// for the platform: what they do not describe is wrong.
+// Schemas are the schemas of infra/events, by event type. They are stricter than for the
+// platform: a property that they do not describe is an error.
 type Schemas struct {
 	compiler *jsonschema.Compiler
 	types    []string
 }
 
-// ReadSchemas reads infra/events.
+// ReadSchemas reads the schemas in infra/events.
 func ReadSchemas() (*Schemas, error) {
 	files, err := filepath.Glob(filepath.Join(Root(), "infra", "events", "*.json"))
 	if err != nil {
@@ -97,6 +97,7 @@ func ReadSchemas() (*Schemas, error) {
 	return s, nil
 }
 
+// closeObjects forbids properties that the schema does not describe.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -113,10 +114,10 @@ func closeObjects(v any) {
 	}
 }
 
-// Types are the types of events that have a schema, sorted.
+// Types returns the event types that have a schema, sorted.
 func (s *Schemas) Types() []string { return s.types }
 
-// Validate holds an event's detail to the schema of its type.
+// Validate checks an event's detail against the schema of its type.
 func (s *Schemas) Validate(kind string, detail []byte) error {
 	if !slices.Contains(s.types, kind) {
 		return fmt.Errorf("%q has no schema", kind)
@@ -132,16 +133,17 @@ func (s *Schemas) Validate(kind string, detail []byte) error {
 	return schema.Validate(instance)
 }
 
-// Entry is what was put on a bus.
+// Entry is an entry of a PutEvents call.
 type Entry struct {
 	Source, DetailType, Detail, EventBusName string
 	Time                                     float64
 }
 
-// Bus is an EventBridge that keeps what it takes, and holds it to the schemas.
+// Bus is a fake EventBridge. It keeps the entries that it accepts, and fails the test on
+// one that does not match its schema.
 type Bus struct {
-	// Refuse, where it is set, answers an entry's error code, "" for taking it,
-	// or a status other than 200 for the whole call.
+	// Refuse, unless it is nil, returns 200 and an error code for the entry, or "" to
+	// accept it. Another status is that of the whole call.
 	Refuse func(Entry) (status int, code string)
 
 	mu      sync.Mutex
@@ -149,7 +151,7 @@ type Bus struct {
 	calls   int
 }
 
-// NewBus starts one for the time of a test, with a client that tries once.
+// NewBus starts a bus for the time of a test. The client makes one attempt a call.
 func NewBus(t testing.TB) (*Bus, *eventbridge.Client) {
 	t.Helper()
 	schemas, err := ReadSchemas()
@@ -167,7 +169,7 @@ func NewBus(t testing.TB) (*Bus, *eventbridge.Client) {
 		if err := schemas.Validate(in.Entries[0].DetailType, []byte(in.Entries[0].Detail)); err != nil {
 			t.Errorf("what is sent is not as its schema says: %v\n%s", err, in.Entries[0].Detail)
 		}
-		status, answer := b.take(in.Entries[0])
+		status, answer := b.accept(in.Entries[0])
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(answer))
@@ -178,7 +180,8 @@ func NewBus(t testing.TB) (*Bus, *eventbridge.Client) {
 	return b, eventbridge.NewFromConfig(cfg, func(o *eventbridge.Options) { o.BaseEndpoint = aws.String(server.URL) })
 }
 
-func (b *Bus) take(e Entry) (status int, answer string) {
+// accept returns the answer to a call with one entry.
+func (b *Bus) accept(e Entry) (status int, answer string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls++
@@ -195,14 +198,14 @@ func (b *Bus) take(e Entry) (status int, answer string) {
 	return http.StatusOK, `{"FailedEntryCount":0,"Entries":[{"EventId":"bus-` + strconv.Itoa(len(b.entries)) + `"}]}`
 }
 
-// Entries are what the bus has taken so far, the oldest first.
+// Entries returns the entries that the bus has accepted so far, the oldest first.
 func (b *Bus) Entries() []Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.entries)
 }
 
-// Calls counts how often the bus was called.
+// Calls returns how often the bus was called.
 func (b *Bus) Calls() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -14,8 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Faults is a client of the real engine that can fail before each call, and that
-// counts the calls.
+// Faults is a client of the real engine that counts calls and can fail before each.
 type Faults struct {
 	*dynamodb.Client
 	mu    sync.Mutex
@@ -48,7 +47,7 @@ func (f *Faults) Calls(operation string) int {
 	return f.calls[operation]
 }
 
-// TakeCalls returns the number of calls by operation and starts the count anew.
+// TakeCalls returns the number of calls by operation and resets the counts.
 func (f *Faults) TakeCalls() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -58,7 +57,9 @@ func (f *Faults) TakeCalls() map[string]int {
 }
 
 // BatchGetItem reads at most MaxKeys of the keys and reports the others as unprocessed.
-func (f *Faults) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+func (f *Faults) BatchGetItem(
+	ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options),
+) (*dynamodb.BatchGetItemOutput, error) {
 	f.count("BatchGetItem")
 	if f.BeforeBatch != nil {
 		if err := f.BeforeBatch(in); err != nil {
@@ -92,7 +93,9 @@ func (f *Faults) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInpu
 }
 
 // TransactWriteItems runs BeforeWrite, the transaction and AfterWrite.
-func (f *Faults) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+func (f *Faults) TransactWriteItems(
+	ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options),
+) (*dynamodb.TransactWriteItemsOutput, error) {
 	f.count("TransactWriteItems")
 	if f.BeforeWrite != nil {
 		if err := f.BeforeWrite(in); err != nil {
@@ -128,7 +131,7 @@ func (f *Faults) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o
 	return f.Client.UpdateItem(ctx, in, opts...)
 }
 
-// Cancelled is the error by which DynamoDB refuses a transaction, with a reason for
+// Cancelled returns the error by which DynamoDB refuses a transaction, with a reason for
 // each item.
 func Cancelled(reasons ...string) error {
 	e := &types.TransactionCanceledException{Message: aws.String("cancelled")}

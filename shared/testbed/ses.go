@@ -12,14 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 )
 
-var postOffice = sync.OnceValues(startSES)
+var sesEndpoint = sync.OnceValues(startSES)
 
-// SES is a client of this test process's own SES, which is started on first use
-// and stopped with the process, and its inbox, which is empty. All tests of a
-// process share them: tests that use them do not run in parallel.
+// SES returns a client of this test process's own SES, and its inbox, which it empties.
+// SES is started on first use and stopped with the process. All tests of a process share
+// it, so tests that use it must not run in parallel.
 func SES(t testing.TB) (*sesv2.Client, Inbox) {
 	t.Helper()
-	endpoint, err := postOffice()
+	endpoint, err := sesEndpoint()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +28,7 @@ func SES(t testing.TB) (*sesv2.Client, Inbox) {
 	return sesv2.NewFromConfig(Config(), func(o *sesv2.Options) { o.BaseEndpoint = &endpoint }), inbox
 }
 
-// startSES starts aws-ses-v2-local, which keeps what it is sent in memory, on a
-// free port.
+// startSES starts aws-ses-v2-local, which keeps emails in memory, on a free port.
 func startSES() (endpoint string, err error) {
 	program := filepath.Join(Root(), "infra", "local", "node_modules", "aws-ses-v2-local", "dist", "cli.js")
 	if _, err := os.Stat(program); err != nil {
@@ -43,7 +42,7 @@ func startSES() (endpoint string, err error) {
 	return endpoint, start(endpoint, "node", program, "--host", "127.0.0.1", "--port", port)
 }
 
-// Inbox is what the local SES was sent.
+// Inbox has the emails that the local SES was sent.
 type Inbox struct{ endpoint string }
 
 // Email is one email in the inbox.
@@ -60,18 +59,18 @@ type Email struct {
 	} `json:"body"`
 }
 
-// Emails are all that were sent so far, the oldest first.
+// Emails returns all emails so far, the oldest first.
 func (i Inbox) Emails(t testing.TB) []Email {
 	t.Helper()
-	var store struct {
+	var sent struct {
 		Emails []Email `json:"emails"`
 	}
 	resp := i.call(t, http.MethodGet, "/store")
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&store); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(&sent); err != nil {
 		t.Fatal(err)
 	}
-	return store.Emails
+	return sent.Emails
 }
 
 func (i Inbox) clear(t testing.TB) {

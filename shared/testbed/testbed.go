@@ -1,5 +1,5 @@
-// Package testbed gives tests the real engines: a DynamoDB engine with the
-// table of template.yaml, and SES with an inbox. Only tests import it.
+// Package testbed gives tests real engines: a DynamoDB engine with the table of
+// template.yaml, and SES with an inbox. Only tests import it.
 package testbed
 
 import (
@@ -26,7 +26,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Root is the project's folder.
+// Root returns the project's folder.
 func Root() string {
 	_, file, _, ok := runtime.Caller(0)
 	if !ok {
@@ -35,7 +35,8 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Config is for AWS clients of the engines: any credentials will do.
+// Config returns a configuration for AWS clients of the engines, which accept any
+// credentials.
 func Config() aws.Config {
 	return aws.Config{
 		Region: "eu-central-1",
@@ -45,13 +46,13 @@ func Config() aws.Config {
 	}
 }
 
-var engine = sync.OnceValues(startEngine)
+var dynamoEndpoint = sync.OnceValues(startEngine)
 
-// DynamoDB is a client of this test process's own engine, which is started on
-// first use and stopped with the process.
+// DynamoDB returns a client of this test process's own engine, which is started on first
+// use and stopped with the process.
 func DynamoDB(t testing.TB) *dynamodb.Client {
 	t.Helper()
-	endpoint, err := engine()
+	endpoint, err := dynamoEndpoint()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +64,8 @@ var tables struct {
 	made int
 }
 
-// Table makes a new table as template.yaml describes it, and answers its name. It
-// has no stream: each write to one that has costs the engine more than the one
-// before.
+// Table creates a table as template.yaml describes it and returns its name. The table has
+// no stream, since the engine's writes become slower with each one to a stream.
 func Table(t testing.TB) (*dynamodb.Client, string) {
 	t.Helper()
 	db := DynamoDB(t)
@@ -146,15 +146,14 @@ func freePort() (string, error) {
 	return port, errors.Join(err, l.Close())
 }
 
-// guard runs a server until its standard input ends, which is when the test
-// process does, in whatever way.
-const guard = `"$@" & server=$!; read -r _; kill $server; sleep 2; kill -9 $server 2>/dev/null`
+// runUntilEOF runs a server until standard input ends. It ends with the test process,
+// however that ends.
+const runUntilEOF = `"$@" & server=$!; read -r _; kill $server; sleep 2; kill -9 $server 2>/dev/null`
 
-// start runs a server for as long as this process lives, and waits until it
-// answers HTTP.
+// start runs a server until this process ends, and waits until it answers HTTP.
 func start(endpoint, program string, arguments ...string) error {
-	var output tail
-	cmd := exec.Command("sh", append([]string{"-c", guard, "sh", program}, arguments...)...)
+	var output lastLines
+	cmd := exec.Command("sh", append([]string{"-c", runUntilEOF, "sh", program}, arguments...)...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	hold, err := cmd.StdinPipe()
 	if err != nil {
@@ -189,13 +188,13 @@ func start(endpoint, program string, arguments ...string) error {
 	}
 }
 
-// tail keeps the last lines that a server printed.
-type tail struct {
+// lastLines keeps the last 20 lines that a server printed.
+type lastLines struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (t *tail) Write(p []byte) (int, error) {
+func (t *lastLines) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for s := bufio.NewScanner(strings.NewReader(string(p))); s.Scan(); {
@@ -205,7 +204,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) String() string {
+func (t *lastLines) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return strings.Join(t.lines, "\n")

@@ -13,24 +13,24 @@ import (
 
 const day = 24 * time.Hour
 
-// at moves the clock, tells what has happened, and cleans up.
-func (f *fixture) at(t *testing.T, now time.Time, want report) {
+// runAt moves the clock and does two runs, of which the second must do nothing.
+func (f *fixture) runAt(t *testing.T, now time.Time, want report) {
 	t.Helper()
 	f.now = now
-	f.tell(t)
+	f.finishEvents(t)
 	want.Finished = true
 	if diff := cmp.Diff(want, f.clean(t.Context(), t)); diff != "" {
 		t.Errorf("at %s: %s", now.Format(time.RFC3339), diff)
 	}
-	f.tell(t)
+	f.finishEvents(t)
 	if diff := cmp.Diff(report{Finished: true}, f.clean(t.Context(), t)); diff != "" {
 		t.Errorf("at %s a second run did something: %s", now.Format(time.RFC3339), diff)
 	}
 }
 
-// A request is reminded of, expires and is collected; an end date is warned of
-// twice, lapses and is collected.
-func TestTheClockFollowsAConnection(t *testing.T) {
+// A request gets a reminder, expires and is collected. An access with an end date gets
+// two warnings, ends and is collected.
+func TestAConnectionIsSwept(t *testing.T) {
 	f := newFixture(t)
 	f.svc.Rules.RequestLifetime = 14 * day
 	noon := f.now
@@ -38,32 +38,32 @@ func TestTheClockFollowsAConnection(t *testing.T) {
 	accepted := f.request(t, 2)
 	until := noon.Add(30 * day)
 	owner := agency.Caller{Actor: agency.NewActor("c2@client.test", "issuer", "2")}
-	if _, err := f.svc.AcceptRequest(t.Context(), owner, accepted.Account(), f.hubID, service.Grant{Request: 1, Until: &until}); err != nil {
+	if _, err := f.svc.AcceptRequest(t.Context(), owner, accepted.Account(), f.agencyID, service.Grant{Request: 1, Until: &until}); err != nil {
 		t.Fatal(err)
 	}
-	f.at(t, noon.Add(11*day-time.Millisecond), report{})
-	f.at(t, noon.Add(11*day), report{Reminded: 1})
-	f.at(t, noon.Add(14*day), report{Expired: 1})
-	f.at(t, noon.Add(23*day), report{Reminded: 1})
-	f.at(t, noon.Add(29*day), report{Reminded: 1})
-	f.at(t, noon.Add(30*day), report{Lapsed: 1})
-	f.at(t, noon.Add(104*day), report{Collected: 1})
-	f.at(t, noon.Add(120*day), report{Collected: 1})
-	list, counts, err := f.svc.Clients(t.Context(), f.ann, f.hubID, service.ClientFilter{}, service.Page{Limit: 10})
+	f.runAt(t, noon.Add(11*day-time.Millisecond), report{})
+	f.runAt(t, noon.Add(11*day), report{Reminded: 1})
+	f.runAt(t, noon.Add(14*day), report{Expired: 1})
+	f.runAt(t, noon.Add(23*day), report{Reminded: 1})
+	f.runAt(t, noon.Add(29*day), report{Reminded: 1})
+	f.runAt(t, noon.Add(30*day), report{Lapsed: 1})
+	f.runAt(t, noon.Add(104*day), report{Collected: 1})
+	f.runAt(t, noon.Add(120*day), report{Collected: 1})
+	list, counts, err := f.svc.Clients(t.Context(), f.ann, f.agencyID, service.ClientFilter{}, service.Page{Limit: 10})
 	if len(list.Items) != 0 || counts != (service.Counts{}) || err != nil {
 		t.Errorf("%+v, %+v, %v", list, counts, err)
 	}
 }
 
-// A run that comes weeks late does one thing to each, the last that is due.
-func TestALateRunTellsOnce(t *testing.T) {
+// A run that comes weeks late does only the last step that is due.
+func TestALateRunSweepsOnce(t *testing.T) {
 	f := newFixture(t)
 	f.svc.Rules.RequestLifetime = 14 * day
 	f.request(t, 1)
-	f.at(t, f.now.Add(20*day), report{Expired: 1})
+	f.runAt(t, f.now.Add(20*day), report{Expired: 1})
 }
 
-// A closed account ends in pages, one a run, and its data goes 90 days later.
+// The profiles of a closed account end a page a run. Its data is deleted 90 days later.
 func TestAClosedAccountEnds(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
@@ -79,7 +79,7 @@ func TestAClosedAccountEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed := f.now
-	f.tell(t)
+	f.finishEvents(t)
 	for run, want := range []report{{Ended: 1, Backlog: 1, Oldest: &closed}, {Ended: 1, Backlog: 1, Oldest: &closed}, {Ended: 1}, {}} {
 		want.Finished = true
 		if diff := cmp.Diff(want, f.clean(ctx, t)); diff != "" {
@@ -87,7 +87,7 @@ func TestAClosedAccountEnds(t *testing.T) {
 		}
 	}
 	f.now = closed.Add(90 * day)
-	f.tell(t)
+	f.finishEvents(t)
 	for range 5 {
 		if r := f.clean(ctx, t); r.Ended != 0 {
 			t.Errorf("%+v ended", r)
@@ -103,9 +103,9 @@ func TestAClosedAccountEnds(t *testing.T) {
 	}
 }
 
-// An erasing that comes upon a last owner, as where somebody owned more accounts
-// than one transaction ends, is reported, run after run, and keeps nothing else
-// from being done.
+// An erasure stops when the person has become a last owner, which can happen if they
+// own more accounts than one transaction can end. It is reported at each attempt, and
+// does not delay anything else.
 func TestAnErasingThatStopsIsReported(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
@@ -128,7 +128,7 @@ func TestAnErasingThatStopsIsReported(t *testing.T) {
 	}
 	f.request(t, 1)
 	f.now = f.now.Add(time.Hour)
-	f.tell(t)
+	f.finishEvents(t)
 	var sum report
 	for range 4 {
 		r, err := f.run(ctx)
@@ -136,20 +136,20 @@ func TestAnErasingThatStopsIsReported(t *testing.T) {
 			t.Errorf("a stop is no failure: %v", err)
 		}
 		sum.Erased, sum.Expired, sum.Stopped = sum.Erased+r.Erased, sum.Expired+r.Expired, sum.Stopped+r.Stopped
-		f.tell(t)
+		f.finishEvents(t)
 	}
 	if sum.Erased == 0 || sum.Expired != 1 || sum.Stopped != 1 {
 		t.Errorf("%+v, want one stop, reported once", sum)
 	}
-	// It is tried again an hour later, and goes on once there is another owner.
+	// It is tried again an hour later.
 	f.now = f.now.Add(time.Hour)
-	f.tell(t)
+	f.finishEvents(t)
 	if r, err := f.run(ctx); r.Stopped != 1 || err != nil {
 		t.Errorf("after an hour: %+v, %v", r, err)
 	}
 }
 
-// A cancelled subscription is frozen at the end of its period, once.
+// A cancelled subscription is frozen once, at the end of its period.
 func TestACancelledSubscriptionIsFrozen(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
@@ -160,7 +160,7 @@ func TestACancelledSubscriptionIsFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.now = v.FreezesAt.Add(-time.Minute)
-	f.tell(t)
+	f.finishEvents(t)
 	if r := f.clean(ctx, t); r.Frozen != 0 {
 		t.Errorf("too early: %+v", r)
 	}
@@ -169,7 +169,7 @@ func TestACancelledSubscriptionIsFrozen(t *testing.T) {
 		if r := f.clean(ctx, t); r.Frozen != want {
 			t.Errorf("%+v, want %d frozen", r, want)
 		}
-		f.tell(t)
+		f.finishEvents(t)
 	}
 	events, err := f.svc.AccountActivity(ctx, bob, id, service.Page{Limit: 1})
 	if err != nil || events.Items[0].Type != agency.SubscriptionFroze || events.Items[0].Actor != "" {

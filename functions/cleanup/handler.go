@@ -11,15 +11,15 @@ import (
 	"agencyhub/shared/table"
 )
 
-// call is what a run is asked for; the schedule asks for nothing.
-type call struct {
-	// Redrive wakes every event that has waited to be told for longer than it
-	// should, however long cleanup was to leave it alone.
+// input is the payload of an invocation. The schedule's is empty.
+type input struct {
+	// Redrive wakes every event that has waited for longer than WakeAfter, whatever its
+	// backoff.
 	Redrive bool `json:"redrive"`
 }
 
-// handle is a run, and what the operator is told of it.
-func (c *cleaner) handle(ctx context.Context, in call) (report, error) {
+// handle redrives if asked to, does a run, and records its metrics.
+func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
 	redriven, err := 0, error(nil)
 	if in.Redrive {
 		redriven, err = c.redrive(ctx)
@@ -27,10 +27,10 @@ func (c *cleaner) handle(ctx context.Context, in call) (report, error) {
 	r, runErr := c.run(ctx)
 	r.Redriven = redriven
 	err = errors.Join(err, runErr)
-	return r, errors.Join(err, c.measure(ctx, r))
+	return r, errors.Join(err, c.recordMetrics(ctx, r))
 }
 
-// redrive wakes at once what waits to be woken, now or later.
+// redrive wakes all events that wait too long, even before they are due.
 func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
 	now := c.svc.Now().UTC()
 	var failures []error
@@ -43,7 +43,7 @@ func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
 			if item.Event == nil || now.Sub(item.Since) < c.svc.Rules.WakeAfter {
 				continue
 			}
-			done, err := c.table.Wake(ctx, *item.Event, item.At, now.Add(c.sleep(item, now)))
+			done, err := c.table.Wake(ctx, *item.Event, item.At, now.Add(c.wakeDelay(item, now)))
 			if err != nil {
 				failures = append(failures, fmt.Errorf("waking %s: %w", item.Event.ID, err))
 			}
@@ -56,12 +56,12 @@ func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
 	return woken, errors.Join(failures...)
 }
 
-// countEvery is how many minutes lie between counts of the requests that wait:
-// each reads through all of them.
+// countEvery is how many minutes pass between counts of the pending requests, each of
+// which reads all of them.
 const countEvery = 15
 
-// measure tells CloudWatch of a run.
-func (c *cleaner) measure(ctx context.Context, r report) error {
+// recordMetrics records a run's metrics for CloudWatch.
+func (c *cleaner) recordMetrics(ctx context.Context, r report) error {
 	now := c.svc.Now().UTC()
 	untold, since, err := c.table.Untold(ctx, now.Add(-c.svc.Rules.WakeAfter), c.horizon(now))
 	if err != nil {
@@ -83,12 +83,12 @@ func (c *cleaner) measure(ctx context.Context, r report) error {
 	return nil
 }
 
-// horizon is before when every event that is left alone comes due again.
+// horizon returns a time by which every unfinished event is due again.
 func (c *cleaner) horizon(now time.Time) time.Time {
-	return now.Add(longestSleep + c.svc.Rules.WakeAfter)
+	return now.Add(maxWakeDelay + c.svc.Rules.WakeAfter)
 }
 
-// age is in seconds; 0 for nothing.
+// age returns how many seconds ago a time was; 0 for none.
 func age(since *time.Time, now time.Time) float64 {
 	if since == nil || since.IsZero() {
 		return 0
