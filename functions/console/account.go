@@ -7,97 +7,95 @@ import (
 	"agencyhub/shared/service"
 )
 
-// inside is an account as whoever visits it stands to it.
-type inside struct {
+// visitedAccount is the account that a page is about, as its visitor may use it.
+// Its methods are what templates ask.
+type visitedAccount struct {
 	service.AccountView
 	// As is the agency for which the person is here; "" for themselves.
 	As agency.AccountID
-	// Role is the person's own: in the account, or in the agency for which they
-	// are here.
-	Role agency.Role
-	// Tabs lead through the account's pages.
-	Tabs *tabs
+	// Tab is the current one of the tabs that lead through the account's pages.
+	Tab string
 }
 
-// inAccount finds how the visitor stands to the account that the page is about.
-// on is the page's name among its tabs. Errors: as ViewAccount's.
-func (c *console) inAccount(v *visit, on string) (inside, error) {
+// visitedAccount returns the account in the page's address, as the caller sees it.
+// Errors: as GetAccount's.
+func (v *visit) visitedAccount(tab string) (*visitedAccount, error) {
 	caller := v.caller()
-	view, err := c.svc.GetAccount(v.ctx, caller, v.account())
+	view, err := v.svc.GetAccount(v.ctx, caller, v.accountID())
 	if err != nil {
-		return inside{}, err
+		return nil, err
 	}
-	in := inside{AccountView: view, As: caller.As, Role: view.Role, Tabs: &tabs{Account: view, As: caller.As, Role: view.Role, On: on}}
-	if caller.As != "" {
-		agencyView, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, caller.As)
-		if err != nil {
-			return inside{}, err
-		}
-		in.Role, in.Tabs.Role = agencyView.Role, agencyView.Role
+	return &visitedAccount{AccountView: view, As: caller.As, Tab: tab}, nil
+}
+
+// allows reports whether the table of permissions grants the viewer an operation,
+// perhaps a part of it.
+func allows(view service.AccountView, op agency.Operation) bool {
+	return view.Permission(op).Refusal() == nil
+}
+
+// The operations that pages offer. The use cases decide again.
+
+func (a *visitedAccount) CanViewTeam() bool      { return allows(a.AccountView, agency.ViewTeam) }
+func (a *visitedAccount) CanViewActivity() bool  { return allows(a.AccountView, agency.ViewActivity) }
+func (a *visitedAccount) CanViewBill() bool      { return allows(a.AccountView, agency.ViewBill) }
+func (a *visitedAccount) CanRename() bool        { return allows(a.AccountView, agency.Rename) }
+func (a *visitedAccount) CanManagePersons() bool { return allows(a.AccountView, agency.ManagePersons) }
+func (a *visitedAccount) CanDecideRequests() bool {
+	return allows(a.AccountView, agency.DecideRequests)
+}
+func (a *visitedAccount) CanManageBilling() bool { return allows(a.AccountView, agency.ManageBilling) }
+func (a *visitedAccount) CanSwitchAgency() bool  { return allows(a.AccountView, agency.SwitchAgency) }
+func (a *visitedAccount) CanClose() bool         { return allows(a.AccountView, agency.Close) }
+
+// SeesWholeTeam reports whether the visitor sees all members: a connected agency
+// sees itself alone.
+func (a *visitedAccount) SeesWholeTeam() bool { return a.Permission(agency.ViewTeam) == agency.Yes }
+
+// IsAgencyOwned reports whether an agency owns the account.
+func (a *visitedAccount) IsAgencyOwned() bool { return a.Ownership == agency.AgencyOwned }
+
+// grantableRoles returns the roles that the visitor can give, the least first.
+func (a *visitedAccount) grantableRoles() []agency.Role {
+	switch permission := a.Permission(agency.ManagePersons); {
+	case a.IsAgencyOwned() || permission.Refusal() != nil:
+		return []agency.Role{agency.Member}
+	case permission == agency.NotOwners:
+		return []agency.Role{agency.Member, agency.Admin}
+	default:
+		return []agency.Role{agency.Member, agency.Admin, agency.Owner}
 	}
-	return in, nil
 }
 
-// Owned tells whether an agency owns the account.
-func (in inside) Owned() bool { return in.Ownership == agency.AgencyOwned }
+// canManage reports whether the visitor may change or remove a person of a role.
+func (a *visitedAccount) canManage(role agency.Role) bool {
+	permission := a.Permission(agency.ManagePersons)
+	return permission == agency.Yes || permission == agency.NotOwners && role != agency.Owner
+}
 
-// Own tells whether the visitor stands on the side that owns the account: the
-// agency's, of an owned one.
-func (in inside) Own() bool {
-	if in.Owned() {
-		return in.As != "" && in.As == in.Owner
+// Query returns what the address of each page of the account ends in.
+func (a *visitedAccount) Query() string {
+	if a.As == "" {
+		return ""
 	}
-	return in.As == ""
+	return "?as=" + string(a.As)
 }
 
-// Leads and Owns tell whether the visitor is owner or admin, or owner, on that
-// side. What they show and hide, the use cases decide once more.
-func (in inside) Leads() bool {
-	return in.Own() && (in.Role == agency.Owner || in.Role == agency.Admin)
+// URL returns the address of a page of the account, for this visitor.
+func (a *visitedAccount) URL(path string) string {
+	return "/accounts/" + string(a.ID) + path + a.Query()
 }
 
-// Owns is Leads for owners alone.
-func (in inside) Owns() bool { return in.Own() && in.Role == agency.Owner }
-
-// Decides tells whether the visitor may decide on agencies: an owned account has
-// nothing to decide.
-func (in inside) Decides() bool { return in.Leads() && !in.Owned() }
-
-// Address is the address of a page of the account, as this visitor sees it.
-func (in inside) Address(path string) string {
-	return "/accounts/" + string(in.ID) + path + in.Tabs.Query()
-}
-
-// PageAt is Address with the cursor of what follows there.
-func (in inside) PageAt(path, cursor string) string {
+// PageURL is URL with the cursor of the list's next page.
+func (a *visitedAccount) PageURL(path, cursor string) string {
 	q := url.Values{"cursor": {cursor}}
-	if in.As != "" {
-		q.Set("as", string(in.As))
+	if a.As != "" {
+		q.Set("as", string(a.As))
 	}
-	return "/accounts/" + string(in.ID) + path + "?" + q.Encode()
+	return "/accounts/" + string(a.ID) + path + "?" + q.Encode()
 }
 
-// grant is a level in one area.
-type grant struct {
-	Name  string
-	Level agency.Level
-}
-
-// grants are the levels in all areas, in the settings' order.
-func (c *console) grants(areas agency.Areas) []grant {
-	var out []grant
-	for _, area := range c.svc.Rules.Areas {
-		level := areas[area.ID]
-		if !level.IsValid() {
-			level = agency.None
-		}
-		out = append(out, grant{Name: area.Name, Level: level})
-	}
-	return out
-}
-
-// unconfirmed is the refusal of something that cannot be undone and was not
-// confirmed in so many words.
-func unconfirmed(message string) error {
+// confirmationFailed refuses what can't be undone and was not confirmed.
+func confirmationFailed(message string) error {
 	return &agency.Error{Code: agency.Invalid, Message: message, Fields: []agency.FieldError{{Field: "confirm", Message: message}}}
 }

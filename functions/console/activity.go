@@ -10,56 +10,57 @@ import (
 // activityPage is what happened in an account, newest first.
 type activityPage struct {
 	frame
-	In   inside
 	Days []activityDay
 	Next string
-	// First tells that nothing is newer, and Lines that these are only what concerns
-	// the agency for which the person is here.
-	First, Lines bool
+	// IsFirst reports whether nothing is newer. IsPartial reports whether only what
+	// concerns the visitor's agency is listed.
+	IsFirst, IsPartial bool
 }
 
 // activityDay is one UTC day.
 type activityDay struct {
-	Day   time.Time
-	Lines []activityLine
+	Day     time.Time
+	Entries []activityEntry
 }
 
-func (c *console) activity(v *visit) (answer, error) {
-	in, err := c.inAccount(v, "activity")
+func (c *console) activity(v *visit) (response, error) {
+	a, err := v.visitedAccount("activity")
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if v.post() {
-		return answer{}, unknownAction()
+	if v.isPost() {
+		return response{}, unknownAction()
 	}
-	p := &activityPage{In: in, First: v.r.URL.Query().Get("cursor") == "", Lines: !in.Own()}
-	p.Tabs = in.Tabs
-	events, err := c.svc.AccountActivity(v.ctx, v.caller(), in.ID, v.page(pageSize))
+	p := &activityPage{
+		frame: frame{Account: a}, IsFirst: v.r.URL.Query().Get("cursor") == "",
+		IsPartial: a.Permission(agency.ViewActivity) == agency.OwnLines,
+	}
+	events, err := c.svc.AccountActivity(v.ctx, v.caller(), a.ID, v.listPage(pageSize))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	p.Next = events.Next
-	p.Days, err = c.activityDays(v, v.caller(), events.Items, tellInAccount)
+	p.Days, err = c.activityDays(v, v.caller(), events.Items, accountScope)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	return show("activity", p), nil
 }
 
-// activityDays are events as they are told, in groups of a day.
-func (c *console) activityDays(v *visit, caller agency.Caller, events []agency.Event, where telling) ([]activityDay, error) {
-	lines, err := c.svc.ActivityEntries(v.ctx, caller, events...)
+// activityDays returns events as entries, grouped by day, in the order given.
+func (c *console) activityDays(v *visit, caller agency.Caller, events []agency.Event, scope activityScope) ([]activityDay, error) {
+	entries, err := c.svc.ActivityEntries(v.ctx, caller, events...)
 	if err != nil {
 		return nil, err
 	}
 	var days []activityDay
-	for _, l := range lines {
-		day := l.At.UTC().Truncate(24 * time.Hour)
+	for _, e := range entries {
+		day := e.At.UTC().Truncate(24 * time.Hour)
 		if n := len(days); n == 0 || !days[n-1].Day.Equal(day) {
 			days = append(days, activityDay{Day: day})
 		}
 		last := &days[len(days)-1]
-		last.Lines = append(last.Lines, c.tell(l, where))
+		last.Entries = append(last.Entries, c.newActivityEntry(e, scope))
 	}
 	return days, nil
 }
@@ -68,33 +69,32 @@ func (c *console) activityDays(v *visit, caller agency.Caller, events []agency.E
 type agencyActivityPage struct {
 	frame
 	Days []activityDay
-	// More is the address of what is older, and First tells that nothing is newer.
-	More  string
-	First bool
+	// MoreURL is the next page; "" for none. IsFirst reports whether nothing is newer.
+	MoreURL string
+	IsFirst bool
 }
 
-func (c *console) agencyActivity(v *visit) (answer, error) {
-	view, tabs, err := c.inAgency(v, "agency-activity")
+func (c *console) agencyActivity(v *visit) (response, error) {
+	a, err := v.visitedAgency("agency-activity")
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if !view.IsAgency() {
-		return hubOff(view, tabs), nil
+	if !a.IsAgency() {
+		return agencyOff(a), nil
 	}
-	list, err := c.svc.AgencyActivity(v.ctx, v.actor, view.ID, v.page(pageSize))
+	list, err := c.svc.AgencyActivity(v.ctx, v.actor, a.ID, v.listPage(pageSize))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	p := &agencyActivityPage{First: v.r.URL.Query().Get("cursor") == ""}
-	p.Tabs = tabs
+	p := &agencyActivityPage{frame: frame{Account: a}, IsFirst: v.r.URL.Query().Get("cursor") == ""}
 	if list.Next != "" {
-		p.More = agencyLink(view.ID, "/activity?cursor="+url.QueryEscape(list.Next))
+		p.MoreURL = agencyURL(a.ID, "/activity?cursor="+url.QueryEscape(list.Next))
 	}
 	events := make([]agency.Event, len(list.Items))
 	for i, e := range list.Items {
 		events[i] = e.Event
 	}
-	// In an account that it owns, an agency sees the team.
-	p.Days, err = c.activityDays(v, agency.Caller{Actor: v.actor, As: view.ID}, events, tellInAgency)
+	// As the agency, the caller sees the names of the team in an account that it owns.
+	p.Days, err = c.activityDays(v, agency.Caller{Actor: v.actor, As: a.ID}, events, agencyScope)
 	return show("agency-activity", p), err
 }

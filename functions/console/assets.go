@@ -17,13 +17,13 @@ import (
 	"agencyhub/shared/settings"
 )
 
-// The files are zipped beforehand, by `make assets`: HTTP APIs do not compress.
+// static are the files, zipped by `make assets`: HTTP APIs do not compress.
 //
 //go:embed static/*.gz
 var static embed.FS
 
-// assets are the files that pages load, each at an address that changes with its
-// content, so that browsers keep them for good.
+// assets are the files that pages load. Each one's address changes with its content,
+// so browsers may keep it forever.
 type assets struct {
 	files map[string]asset
 }
@@ -33,8 +33,7 @@ type asset struct {
 	zipped        []byte
 }
 
-// newAssets reads the files, and makes the one that carries the deployment's
-// colour.
+// newAssets reads the files, and generates the one with the deployment's colour.
 func newAssets(accent settings.Accent) (*assets, error) {
 	a := &assets{files: map[string]asset{}}
 	names, err := fs.Glob(static, "static/*.gz")
@@ -70,8 +69,8 @@ func zip(content []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// takesZipped tells whether the browser takes an answer zipped.
-func takesZipped(r *http.Request) bool {
+// acceptsZip reports whether the browser accepts a zipped response.
+func acceptsZip(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
 }
 
@@ -80,7 +79,7 @@ func (a *assets) add(name string, zipped []byte) {
 	a.files[name] = asset{version: hex.EncodeToString(sum[:6]), kind: mime.TypeByExtension(path.Ext(name)), zipped: zipped}
 }
 
-// url is where a file is; an error for one that there is not.
+// url returns the address of a file; an error for an unknown one.
 func (a *assets) url(name string) (string, error) {
 	f, ok := a.files[name]
 	if !ok {
@@ -89,8 +88,8 @@ func (a *assets) url(name string) (string, error) {
 	return "/static/" + f.version + "/" + name, nil
 }
 
-// ServeHTTP serves a file. An address of another version leads to nothing, so
-// that nobody keeps the wrong content for good.
+// ServeHTTP serves a file. An address of another version is not found, so that nobody
+// caches the wrong content.
 func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, ok := a.files[r.PathValue("name")]
 	if !ok || f.version != r.PathValue("version") {
@@ -100,7 +99,7 @@ func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.write(w, r, "public, max-age=31536000, immutable")
 }
 
-// icon answers browsers that ask for the icon where it always was.
+// icon serves /favicon.ico, for browsers that ask for it there.
 func (a *assets) icon(w http.ResponseWriter, r *http.Request) {
 	a.files["icon.svg"].write(w, r, "public, max-age=86400")
 }
@@ -110,9 +109,9 @@ func (f asset) write(w http.ResponseWriter, r *http.Request, keep string) {
 	h.Set("Content-Type", f.kind)
 	h.Set("Cache-Control", keep)
 	h.Set("Vary", "Accept-Encoding")
-	if takesZipped(r) {
+	if acceptsZip(r) {
 		h.Set("Content-Encoding", "gzip")
-		_, _ = w.Write(f.zipped) // the answer is a buffer of the edge's
+		_, _ = w.Write(f.zipped) // a buffer of rest's: it never fails
 		return
 	}
 	z, err := gzip.NewReader(bytes.NewReader(f.zipped))
@@ -120,6 +119,6 @@ func (f asset) write(w http.ResponseWriter, r *http.Request, keep string) {
 		_, err = io.Copy(w, z) //nolint:gosec // our own file
 	}
 	if err != nil {
-		panic(err) // a file of ours that is not whole; a test reads them all
+		panic(err) // a broken file of ours; a test reads them all
 	}
 }

@@ -5,63 +5,59 @@ import (
 	"agencyhub/shared/service"
 )
 
-// subscriptionPage is what an account costs, to whoever pays for it, and what
-// they can do about it.
+// subscriptionPage is what an account costs, for those who pay for it.
 type subscriptionPage struct {
 	frame
 	Subscription service.SubscriptionView
-	// Owned tells that an agency pays, for good.
-	Owned bool
-	// Plan is the chosen one, of Choices.
+	// Plan is the chosen one of the Choices.
 	Plan    string
 	Choices []agency.Plan
 }
 
-func (c *console) subscription(v *visit) (answer, error) {
-	in, err := c.inAccount(v, "subscription")
+func (c *console) subscription(v *visit) (response, error) {
+	a, err := v.visitedAccount("subscription")
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	p := &subscriptionPage{Owned: in.Owned(), Choices: c.svc.Rules.Plans}
-	p.Tabs = in.Tabs
-	if v.post() {
-		notice, err := c.changeSubscription(v)
-		if err == nil {
-			return v.done(v.here(), notice), nil
-		}
-		if p.Faults, err = v.refuse(err); err != nil {
-			return answer{}, err
-		}
+	p := &subscriptionPage{frame: frame{Account: a}, Choices: c.svc.Rules.Plans}
+	if res, done, err := v.act(&p.frame, func() (response, error) { return c.changeSubscription(v) }); done {
+		return res, err
 	}
-	if p.Subscription, err = c.svc.GetSubscription(v.ctx, v.caller(), v.account()); err != nil {
-		return answer{}, err
+	if p.Subscription, err = c.svc.GetSubscription(v.ctx, v.caller(), v.accountID()); err != nil {
+		return response{}, err
 	}
 	p.Plan = p.Subscription.Plan
 	if chosen := v.form.value("plan"); chosen != "" {
 		p.Plan = chosen
 	}
-	return refused("subscription", p, p.Faults), nil
+	return show("subscription", p), nil
 }
 
-// changeSubscription does what the form says, and answers what to tell of it.
-func (c *console) changeSubscription(v *visit) (notice string, err error) {
-	switch v.do() {
+// changeSubscription does what the pressed button says.
+func (c *console) changeSubscription(v *visit) (response, error) {
+	var err error
+	var notice string
+	switch v.action() {
 	case "plan":
-		_, err = c.svc.ChangePlan(v.ctx, v.caller(), v.account(), v.form.value("plan"))
-		return "plan-changed", err
+		notice = "plan-changed"
+		_, err = c.svc.ChangePlan(v.ctx, v.caller(), v.accountID(), v.form.value("plan"))
 	case "cancel":
-		_, err = c.svc.CancelSubscription(v.ctx, v.caller(), v.account(), false)
-		return "cancelled", err
+		notice = "cancelled"
+		_, err = c.svc.CancelSubscription(v.ctx, v.caller(), v.accountID(), false)
 	case "freeze":
-		_, err = c.svc.CancelSubscription(v.ctx, v.caller(), v.account(), true)
-		return "frozen", err
+		notice = "frozen"
+		_, err = c.svc.CancelSubscription(v.ctx, v.caller(), v.accountID(), true)
 	case "resume":
-		_, err = c.svc.ResumeSubscription(v.ctx, v.caller(), v.account())
-		return "resumed", err
+		notice = "resumed"
+		_, err = c.svc.ResumeSubscription(v.ctx, v.caller(), v.accountID())
 	default:
-		return "", unknownAction()
+		err = unknownAction()
 	}
+	return v.doneUnless(err, v.currentURL(), notice)
 }
+
+// billPageSize is the number of accounts on a page of the bill.
+const billPageSize = 100
 
 // billPage is what an agency pays a month.
 type billPage struct {
@@ -71,19 +67,17 @@ type billPage struct {
 	Next   string
 }
 
-func (c *console) bill(v *visit) (answer, error) {
-	view, tabs, err := c.inAgency(v, "bill")
+func (c *console) bill(v *visit) (response, error) {
+	a, err := v.visitedAgency("bill")
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if !view.IsAgency() {
-		return hubOff(view, tabs), nil
+	if !a.IsAgency() {
+		return agencyOff(a), nil
 	}
-	bill, err := c.svc.Bill(v.ctx, v.actor, view.ID, v.page(100))
+	bill, err := c.svc.Bill(v.ctx, v.actor, a.ID, v.listPage(billPageSize))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	p := &billPage{Agency: view.ID, Bill: bill, Next: bill.Lines.Next}
-	p.Tabs = tabs
-	return show("bill", p), nil
+	return show("bill", &billPage{frame: frame{Account: a}, Agency: a.ID, Bill: bill, Next: bill.Lines.Next}), nil
 }

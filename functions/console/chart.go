@@ -1,47 +1,47 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"agencyhub/shared/service"
 )
 
-// chart is an agency's last months as two small drawings, and as the tables that
-// say the same.
+// chart is an agency's last twelve months, as two drawings and two tables.
 type chart struct {
 	// Clients are how many there were at the end of each month.
 	Clients []bar
-	// Ends are how requests have ended.
+	// Ends counts how requests ended.
 	Ends []bar
-	// Say are what the drawings show, for who does not see them.
-	SayClients, SayEnds string
+	// ClientsText and EndsText say what the drawings show, for screen readers.
+	ClientsText, EndsText string
 }
 
-// bar is one value, and where it is drawn, in the drawing's own units.
+// bar is one value, and where it is drawn, in the drawing's units.
 type bar struct {
-	// Label is its whole name, Short what fits beside it.
+	// Label is its full name, and Short what fits beside it.
 	Label, Short string
 	Value        int
 	X, Y, W, H   int
-	// Class is how it is coloured.
+	// Class is its CSS class, for the colour.
 	Class string
 }
 
-// Middle and End are where what belongs to a bar is written.
+// Middle is where an upright bar's texts are centred.
 func (b bar) Middle() int { return b.X + b.W/2 }
 
-// Above is where an upright bar's number stands.
+// Above is the line of an upright bar's number.
 func (b bar) Above() int { return b.Y - 4 }
 
-// End is where a lying bar's number stands.
+// End is where a lying bar's number begins.
 func (b bar) End() int { return b.X + b.W + 6 }
 
-// Beside is the line on which a lying bar's words stand.
+// Beside is the line of a lying bar's texts.
 func (b bar) Beside() int { return b.Y + b.H/2 + 4 }
 
-// The drawings are 360 by 132 units: upright bars stand on a line at 112 and are
-// 88 high at most, lying ones begin at 84 and are 230 long at most.
+// The drawings are 360 by 132 units. Upright bars rise from a line at 112, at most 88
+// high. Lying ones begin at 84, at most 230 long.
 const (
 	chartFoot, chartHeight = 112, 88
 	slot, barWidth         = 30, 18
@@ -49,54 +49,55 @@ const (
 	lane, barHeight        = 32, 18
 )
 
-// newChart draws a trend; nil where there is nothing to draw.
+// newChart returns the chart of a trend; nil where all is zero.
 func newChart(trend service.Trend) *chart {
 	c := &chart{}
-	most := 0
+	highest := 0
 	var ends [4]int
 	for _, m := range trend {
-		most = max(most, m.Clients)
+		highest = max(highest, m.Clients)
 		for i, n := range []int{m.Accepted, m.Denied, m.Withdrawn, m.Expired} {
 			ends[i] += n
 		}
 	}
 	ended := ends[0] + ends[1] + ends[2] + ends[3]
-	if most+ended == 0 {
+	if highest+ended == 0 {
 		return nil
 	}
 	for i, m := range trend {
 		b := bar{
 			Label: m.Begin.Format("January 2006"), Short: m.Begin.Format("Jan"), Value: m.Clients,
-			X: i*slot + (slot-barWidth)/2, W: barWidth, H: scaled(m.Clients, most, chartHeight),
+			X: i*slot + (slot-barWidth)/2, W: barWidth, H: scaled(m.Clients, highest, chartHeight),
 		}
 		b.Y = chartFoot - b.H
 		c.Clients = append(c.Clients, b)
 	}
-	for i, words := range []string{"Accepted", "Declined", "Withdrawn", "Expired"} {
+	for i, label := range []string{"Accepted", "Declined", "Withdrawn", "Expired"} {
 		c.Ends = append(c.Ends, bar{
-			Label: words, Short: words, Value: ends[i], Class: []string{"a", "c", "b", "d"}[i],
-			X: chartLeft, Y: i*lane + (lane-barHeight)/2, W: scaled(ends[i], max(ends[0], ends[1], ends[2], ends[3]), chartLength), H: barHeight,
+			Label: label, Short: label, Value: ends[i], Class: []string{"a", "c", "b", "d"}[i],
+			X: chartLeft, Y: i*lane + (lane-barHeight)/2, W: scaled(ends[i], slices.Max(ends[:]), chartLength), H: barHeight,
 		})
 	}
 	if len(trend) > 0 {
-		c.SayClients = "Clients at the end of each month: " + strconv.Itoa(trend[0].Clients) + " in " + c.Clients[0].Label + ", " +
+		c.ClientsText = "Clients at the end of each month: " + strconv.Itoa(trend[0].Clients) + " in " + c.Clients[0].Label + ", " +
 			strconv.Itoa(trend[len(trend)-1].Clients) + " now."
 	}
-	c.SayEnds = "How requests ended in the last 12 months: "
+	c.EndsText = "How requests ended in the last 12 months: "
 	for i, b := range c.Ends {
 		if i > 0 {
-			c.SayEnds += ", "
+			c.EndsText += ", "
 		}
-		c.SayEnds += strconv.Itoa(b.Value) + " " + strings.ToLower(b.Label)
+		c.EndsText += strconv.Itoa(b.Value) + " " + strings.ToLower(b.Label)
 	}
-	c.SayEnds += "."
+	c.EndsText += "."
 	return c
 }
 
-// scaled is a value on a scale of that length; what is there is always seen.
-func scaled(value, most, length int) int {
-	if value == 0 || most == 0 {
+// scaled returns a value on a scale from 0 to highest; at least 2 units for what is not
+// 0, so that it is seen.
+func scaled(value, highest, length int) int {
+	if value == 0 || highest == 0 {
 		return 0
 	}
-	return max(2, value*length/most)
+	return max(2, value*length/highest)
 }

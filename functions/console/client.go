@@ -7,19 +7,21 @@ import (
 	"agencyhub/shared/service"
 )
 
-// clientPage is one of an agency's connections: what holds, what became of its
-// request, and what the agency can do about it.
+// clientPage is one of an agency's connections: its terms, its request, and what the
+// agency can do about it.
 type clientPage struct {
 	frame
 	Agency agency.AccountID
-	// Works tells whether the person may do anything here.
-	Works bool
+	// CanManage reports whether the person may change the connection.
+	CanManage bool
 	clientFacts
-	// State is where the subscription stands, while the account is active.
-	State agency.SubscriptionState
-	// Levels are granted, asked for, or, after the end, what was.
-	Levels []grant
-	// Request is the number of the request, 0 for an account that the agency has
+	// SubscriptionBadge is the account's subscription state while the connection is
+	// active; "" otherwise.
+	SubscriptionBadge agency.SubscriptionState
+	// Levels are those granted; those asked for while pending; the last ones after
+	// the end.
+	Levels []areaLevel
+	// Request is the number of the request; 0 for an account that the agency
 	// created.
 	Request     int
 	Message     string
@@ -27,153 +29,149 @@ type clientPage struct {
 	ByEmail     string
 	Delivery    agency.Delivery
 	MailedAt    time.Time
-	// Link is the request's, as its email has it.
-	Link string
-	// Resends is how often the email can still be sent again, and ResendAt from
-	// when on, while that is not now.
+	// RequestURL is the link in the request's email.
+	RequestURL string
+	// Resends is how often the email can still be sent again. ResendAt is the next
+	// time that it can; zero for now.
 	Resends  int
 	ResendAt time.Time
-	// Again is where to ask again; "" where that leads nowhere.
-	Again string
-	// People are the client's persons in an owned account.
+	// AgainURL is where to request access again; "" where nobody could accept.
+	AgainURL string
+	// People are the client's people in an agency-owned account.
 	People []clientPerson
-	// Team and Subscription are the account's pages with the agency's hat on, for
-	// those who may go there.
-	Team, Subscription string
-	// Days are what happened lately, for those who may read it.
+	// TeamURL and SubscriptionURL are pages of an agency-owned account; "" for those
+	// who may not see them.
+	TeamURL, SubscriptionURL string
+	// Days is the latest activity, for those who may read it.
 	Days []activityDay
 }
 
-// lately is how many lines of activity stand on a client's page.
-const lately = 10
+// recentEntries is the number of activity entries on a client's page.
+const recentEntries = 10
 
-// clientPerson is a person of the client's, in an account that the agency owns.
+// clientPerson is one of the client's people in an agency-owned account.
 type clientPerson struct {
-	Email, Reach string
-	// Failed tells that the email which told them of their access came back.
-	Failed bool
+	Email, Access string
+	// EmailFailed reports whether the email about their access came back.
+	EmailFailed bool
 }
 
-func (c *console) client(v *visit) (answer, error) {
-	id := agency.ConnectionID(v.path("id"))
-	p := &clientPage{Agency: v.agency()}
-	if v.post() {
-		notice, err := c.actOnClient(v, id)
-		if err == nil {
-			return v.done(clientLink(p.Agency, id), notice), nil
-		}
-		if p.Faults, err = v.refuse(err); err != nil {
-			return answer{}, err
-		}
+func (c *console) client(v *visit) (response, error) {
+	id := agency.ConnectionID(v.pathValue("id"))
+	p := &clientPage{Agency: v.agencyID()}
+	if res, done, err := v.act(&p.frame, func() (response, error) { return c.changeClient(v, id) }); done {
+		return res, err
 	}
-	var view service.AccountView
 	var profile agency.Profile
-	err := v.together(
-		func() (err error) { view, p.Tabs, err = c.inAgency(v, "clients"); return err },
+	err := v.inParallel(
+		func() (err error) { p.Account, err = v.visitedAgency("clients"); return err },
 		func() (err error) { profile, err = c.svc.GetConnection(v.ctx, v.actor, p.Agency, id); return err },
 	)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if profile.ID() != id && !p.Faults.Any() {
-		// A request by email that an account has taken up.
-		return goTo(clientLink(p.Agency, profile.ID())), nil
+	if profile.ID() != id && !p.Faults.HasAny() {
+		// A request by email, accepted into an account.
+		return redirect(clientURL(p.Agency, profile.ID())), nil
 	}
-	c.describe(p, view, profile)
-	if p.Works {
-		events, err := c.svc.ConnectionActivity(v.ctx, v.actor, p.Agency, profile.ID(), lately)
+	c.fillConnection(p, profile)
+	if p.CanManage {
+		events, err := c.svc.ConnectionActivity(v.ctx, v.actor, p.Agency, profile.ID(), recentEntries)
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
-		if p.Days, err = c.activityDays(v, agency.Caller{Actor: v.actor, As: p.Agency}, events, tellInAgency); err != nil {
-			return answer{}, err
-		}
-	}
-	if p.Active() {
-		if err := c.lookInside(v, p); err != nil {
-			return answer{}, err
+		if p.Days, err = c.activityDays(v, agency.Caller{Actor: v.actor, As: p.Agency}, events, agencyScope); err != nil {
+			return response{}, err
 		}
 	}
-	return refused("client", p, p.Faults), nil
+	if p.IsActive() {
+		if err := c.fillAccount(v, p); err != nil {
+			return response{}, err
+		}
+	}
+	return show("client", p), nil
 }
 
-// actOnClient does what the pressed button says, and names the notice of it.
-func (c *console) actOnClient(v *visit, id agency.ConnectionID) (notice string, err error) {
-	switch v.do() {
+// changeClient does what the pressed button says.
+func (c *console) changeClient(v *visit, id agency.ConnectionID) (response, error) {
+	var err error
+	var notice string
+	switch v.action() {
 	case "resend":
-		_, err = c.svc.ResendRequest(v.ctx, v.actor, v.agency(), id)
-		return "resent", err
+		notice = "resent"
+		_, err = c.svc.ResendRequest(v.ctx, v.actor, v.agencyID(), id)
 	case "withdraw":
-		_, err = c.svc.WithdrawRequest(v.ctx, v.actor, v.agency(), id)
-		return "withdrawn", err
+		notice = "withdrawn"
+		_, err = c.svc.WithdrawRequest(v.ctx, v.actor, v.agencyID(), id)
 	case "leave":
-		_, err = c.svc.LeaveAccount(v.ctx, v.actor, v.agency(), id)
-		return "departed", err
+		notice = "departed"
+		_, err = c.svc.LeaveAccount(v.ctx, v.actor, v.agencyID(), id)
 	default:
-		return "", unknownAction()
+		err = unknownAction()
 	}
+	return v.doneUnless(err, clientURL(v.agencyID(), id), notice)
 }
 
-// describe fills in what the connection itself tells.
-func (c *console) describe(p *clientPage, view service.AccountView, profile agency.Profile) {
-	p.Works = worksHub(view) && view.IsAgency()
-	p.clientFacts = c.facts(profile)
+// fillConnection fills in what the connection's profile says.
+func (c *console) fillConnection(p *clientPage, profile agency.Profile) {
+	p.CanManage = allows(p.Account.AccountView, agency.ManageClients) && p.Account.IsAgency()
+	p.clientFacts = c.clientFacts(profile)
 	p.Request, p.Message, p.RequestedAt = profile.Request.Number, profile.Request.Message, profile.Request.RequestedAt
 	p.Delivery, p.MailedAt = profile.Request.Delivery, profile.Request.MailedAt
 	if profile.Addressee.Person() != "" {
 		p.ByEmail = profile.Email
 	}
-	p.Levels = c.grants(c.svc.GrantedAreas(profile))
-	if p.Pending() {
-		p.Link = c.env.PublicURL + "/requests/" + string(profile.ID())
+	p.Levels = c.areaLevels(c.svc.GrantedAreas(profile))
+	if p.IsPending() {
+		p.RequestURL = c.env.PublicURL + "/requests/" + string(profile.ID())
 		p.Resends = max(0, c.svc.Rules.Resends-profile.Request.Resends)
 		if at := profile.Request.MailedAt.Add(c.svc.Rules.ResendAfter); c.now().Before(at) {
 			p.ResendAt = at
 		}
 	}
-	// Nobody can accept for an account that is closed.
-	if p.Works && p.Over() && !p.Owned && p.Status != agency.Ended {
-		p.Again = agencyLink(p.Agency, "/add/connect?again="+string(profile.ID()))
+	// Nobody can accept for a closed account.
+	if p.CanManage && p.IsEnded() && !p.IsAgencyOwned && p.Status != agency.Ended {
+		p.AgainURL = agencyURL(p.Agency, "/add/connect?again="+string(profile.ID()))
 	}
 }
 
-// lookInside fills in what an active account itself tells to its agency.
-func (c *console) lookInside(v *visit, p *clientPage) error {
-	inside := agency.Caller{Actor: v.actor, As: p.Agency}
+// fillAccount fills in what an agency may see of an account that it is connected to.
+func (c *console) fillAccount(v *visit, p *clientPage) error {
+	caller := agency.Caller{Actor: v.actor, As: p.Agency}
 	var view service.AccountView
 	var team service.List[agency.Profile]
-	err := v.together(
-		func() (err error) { view, err = c.svc.GetAccount(v.ctx, inside, p.Account); return err },
+	err := v.inParallel(
+		func() (err error) { view, err = c.svc.GetAccount(v.ctx, caller, p.AccountID); return err },
 		func() (err error) {
-			if p.Owned && p.Works {
-				team, err = c.svc.Team(v.ctx, inside, p.Account, service.Page{Limit: pageSize})
+			if p.IsAgencyOwned && p.CanManage {
+				team, err = c.svc.Team(v.ctx, caller, p.AccountID, service.Page{Limit: pageSize})
 			}
 			return err
 		},
 	)
 	if agency.CodeOf(err) == agency.NotFound {
-		// It has ended between two reads, or the hub is off: the connection tells.
+		// It ended between two reads, or the agency is switched off.
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	p.State = view.Subscription.State
-	if p.Owned {
-		// The account knows its plan; the connection, what it was.
-		p.Plan, p.Price, p.Subscribed = view.Subscription.Plan, c.planPrice(view.Subscription.Plan), view.Subscription.State
+	p.SubscriptionBadge = view.Subscription.State
+	if p.IsAgencyOwned {
+		// The connection's copy of the plan may be older.
+		p.Plan, p.Price, p.SubscriptionState = view.Subscription.Plan, c.planPrice(view.Subscription.Plan), view.Subscription.State
 	}
-	if !p.Owned || !p.Works {
+	if !p.IsAgencyOwned || !p.CanManage {
 		return nil
 	}
-	account := "/accounts/" + string(p.Account)
-	p.Team = account + "/team?as=" + string(p.Agency)
-	if p.Tabs.Account.Role == agency.Owner {
-		p.Subscription = account + "/subscription?as=" + string(p.Agency)
+	account := "/accounts/" + string(p.AccountID)
+	p.TeamURL = account + "/team?as=" + string(p.Agency)
+	if allows(view, agency.ManageBilling) {
+		p.SubscriptionURL = account + "/subscription?as=" + string(p.Agency)
 	}
 	for _, one := range team.Items {
 		if one.Kind() == agency.PersonKind && one.StatusAt(c.now()) == agency.Active {
-			p.People = append(p.People, clientPerson{Email: one.Email, Reach: c.inShort(c.svc.GrantedAreas(one)), Failed: uninformed(one)})
+			p.People = append(p.People, clientPerson{Email: one.Email, Access: c.accessSummary(c.svc.GrantedAreas(one)), EmailFailed: invitationFailed(one)})
 		}
 	}
 	return nil

@@ -11,45 +11,47 @@ import (
 	"agencyhub/shared/service"
 )
 
-// The bounds of an export: Lambda answers at most 6 MB.
+// The bounds of an export: Lambda returns at most 6 MB.
 const (
-	exportRows  = 10_000
-	exportBytes = 4 << 20
-	exportPage  = 1000
+	maxExportRows  = 10_000
+	maxExportBytes = 4 << 20
+	exportPageSize = 1000
 )
 
-// clientsFile is all of an agency's clients as a table for a spreadsheet.
-func (c *console) clientsFile(v *visit) (answer, error) {
-	t, err := c.export(v, exportRows)
+// clientsFile returns all of an agency's clients, as a file for spreadsheets.
+func (c *console) clientsFile(v *visit) (response, error) {
+	t, err := c.export(v, maxExportRows)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{file: &download{
+	return response{file: &download{
 		name: "clients-" + v.now().UTC().Format("2006-01-02") + ".csv", kind: "text/csv; charset=utf-8", content: t.Bytes(),
 	}}, nil
 }
 
-// export writes that many clients at most, and says so where there are more.
-func (c *console) export(v *visit, most int) (*sheet, error) {
-	t := &sheet{}
-	t.WriteString("\ufeff") // or a spreadsheet would not take it for UTF-8
+// export writes at most maxRows clients. If there are more, the last line says so.
+func (c *console) export(v *visit, maxRows int) (*csvFile, error) {
+	t := &csvFile{}
+	t.WriteString("\ufeff") // without it, spreadsheets do not read UTF-8
 	t.row(c.exportHeader()...)
-	rows := 0
-	for page := (service.Page{Limit: exportPage}); ; {
-		list, _, err := c.svc.Clients(v.ctx, v.actor, v.agency(), service.ClientFilter{}, page)
+	rows, page := 0, service.Page{Limit: exportPageSize}
+	for {
+		list, _, err := c.svc.Clients(v.ctx, v.actor, v.agencyID(), service.ClientFilter{}, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range list.Items {
-			if rows++; rows > most || t.Len() > exportBytes {
-				t.row("The list goes on. This file holds the first " + strconv.Itoa(rows-1) + " clients, in the order of their status and name.")
+			if rows == maxRows || t.Len() > maxExportBytes {
+				t.row("The list goes on. This file holds the first " + strconv.Itoa(rows) + " clients, in the order of their status and name.")
 				return t, nil
 			}
 			t.row(c.exportRow(p)...)
+			rows++
 		}
-		if page.Cursor = list.Next; page.Cursor == "" {
+		if list.Next == "" {
 			return t, nil
 		}
+		page.Cursor = list.Next
 	}
 }
 
@@ -58,44 +60,45 @@ func (c *console) exportHeader() []string {
 	for _, area := range c.svc.Rules.Areas {
 		header = append(header, area.Name)
 	}
-	return append(header, "In this status since (UTC)", "Asked (UTC)", "Answer by (UTC)", "End date (UTC)", "Request email", "Account id", "Connection id")
+	return append(header, "In this status since (UTC)", "Asked (UTC)", "Answer by (UTC)", "End date (UTC)",
+		"Request email", "Account id", "Connection id")
 }
 
 func (c *console) exportRow(p agency.Profile) []string {
-	f := c.facts(p)
+	f := c.clientFacts(p)
 	side, email := "Client", ""
-	if f.Owned {
+	if f.IsAgencyOwned {
 		side = "Agency"
 	}
 	if p.Addressee.Person() != "" {
 		email = p.Email
 	}
-	row := []string{p.AccountName, email, statusWords(f.Status), side, side, c.planName(f.Plan), "", ""}
+	row := []string{p.AccountName, email, statusName(f.Status), side, side, c.planName(f.Plan), "", ""}
 	if f.Cost() != "" {
 		row[6], row[7], _ = strings.Cut(f.Price, " ")
-		if f.Subscribed == agency.SubscriptionFrozen {
+		if f.SubscriptionState == agency.SubscriptionFrozen {
 			row[6] = "0"
 		}
 	}
 	areas := c.svc.GrantedAreas(p)
 	for _, area := range c.svc.Rules.Areas {
-		level := levelWords(areas[area.ID])
+		level := levelName(areas[area.ID])
 		switch {
-		case f.Pending():
+		case f.IsPending():
 			level = "Asked for: " + level
-		case f.Over():
+		case f.IsEnded():
 			level = ""
 		}
 		row = append(row, level)
 	}
-	fate := ""
-	if f.Pending() {
-		fate = string(p.Request.Delivery)
+	delivery := ""
+	if f.IsPending() {
+		delivery = string(p.Request.Delivery)
 	}
-	return append(row, utc(f.Since), utc(p.Request.RequestedAt), utc(p.Request.ExpiresAt), utc(p.Until), fate, string(p.Account()), string(p.ID()))
+	return append(row, utc(f.Since), utc(p.Request.RequestedAt), utc(p.Request.ExpiresAt), utc(p.Until), delivery, string(p.Account()), string(p.ID()))
 }
 
-// utc is an instant as spreadsheets read it; "" for none.
+// utc returns an instant as spreadsheets read it; "" for zero.
 func utc(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -103,25 +106,24 @@ func utc(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05")
 }
 
-// sheet is a table in the form of RFC 4180.
-type sheet struct{ bytes.Buffer }
+// csvFile is a table in the format of RFC 4180.
+type csvFile struct{ bytes.Buffer }
 
-// row adds a row.
-func (s *sheet) row(cells ...string) {
-	harmless := make([]string, len(cells))
+// row adds a row. No spreadsheet runs its cells as formulas.
+func (s *csvFile) row(cells ...string) {
+	safe := make([]string, len(cells))
 	for i, cell := range cells {
-		harmless[i] = harmlessCell(cell)
+		safe[i] = safeCell(cell)
 	}
 	w := csv.NewWriter(&s.Buffer)
 	w.UseCRLF = true
-	// A buffer takes every byte.
-	_ = w.Write(harmless)
+	_ = w.Write(safe) // a buffer: it never fails
 	w.Flush()
 }
 
-// harmlessCell is a text that no spreadsheet takes for a formula: those begin
-// with one of these, or with its wide form, and blanks before it do not stop them.
-func harmlessCell(text string) string {
+// safeCell returns a text that no spreadsheet takes for a formula. Those begin with one
+// of these characters, or its wide form, perhaps after blanks.
+func safeCell(text string) string {
 	begin := strings.TrimLeft(text, " \u00a0\u3000")
 	if begin != "" && strings.ContainsAny(begin[:1], "=+-@\t\r\n") || strings.IndexAny(begin, "＝＋－＠") == 0 {
 		return "'" + text

@@ -12,20 +12,19 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// maxForm bounds what a form may send, in bytes: the longest message in the
-// longest characters, several times.
+// maxForm bounds a form, in bytes. The longest message fits several times.
 const maxForm = 32 << 10
 
 // form is what a person typed.
 type form url.Values
 
-// value is a field as it was typed, without blanks around it.
+// value returns a field as it was typed, without blanks around it.
 func (f form) value(name string) string { return strings.TrimSpace(url.Values(f).Get(name)) }
 
-// all are the values of a field that may be ticked more than once.
-func (f form) all(name string) []string { return f[name] }
+// values returns all values of a field with several boxes.
+func (f form) values(name string) []string { return f[name] }
 
-// readForm reads a POST's form.
+// readForm reads a POST's form. Errors: Invalid.
 func (v *visit) readForm() error {
 	kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
@@ -43,8 +42,7 @@ func (v *visit) readForm() error {
 	return nil
 }
 
-// areas are the levels chosen in the table of areas: its fields are
-// "area-" and the area's id.
+// areas returns the chosen levels: the fields are "area-" and the area's id.
 func (v *visit) areas() agency.Areas {
 	areas := agency.Areas{}
 	for _, area := range v.svc.Rules.Areas {
@@ -55,15 +53,15 @@ func (v *visit) areas() agency.Areas {
 	return areas
 }
 
-// until is the end date that was chosen: access ends at the end of that day where
-// the person is. nil is none. Errors: Invalid.
-func (v *visit) until() (*time.Time, error) {
+// endDate returns the chosen end date: the end of that day in the person's zone; nil
+// for none. Errors: Invalid.
+func (v *visit) endDate() (*time.Time, error) {
 	return endOfDay(v.form.value("until"), v.form.value("zone"))
 }
 
-// endOfDay is the last second of a day, as in "2030-01-31", in an IANA zone, which
-// pages fill in by themselves: UTC where they could not, or where the zone is
-// unknown. "" is no day.
+// endOfDay returns the last second of a day, as in "2030-01-31", in an IANA zone. The
+// page's script fills the zone in; an empty or unknown one is UTC. No date is nil.
+// Errors: Invalid.
 func endOfDay(date, zone string) (*time.Time, error) {
 	if date == "" {
 		return nil, nil
@@ -73,7 +71,7 @@ func endOfDay(date, zone string) (*time.Time, error) {
 		return nil, &agency.Error{Code: agency.Invalid, Message: "That is no date.", Cause: err,
 			Fields: []agency.FieldError{{Field: "until", Message: "Give a date such as 2030-01-31."}}}
 	}
-	// Local would be the zone of whatever machine this runs on.
+	// Local would be the zone of the machine that this runs on.
 	in, err := time.LoadLocation(zone)
 	if err != nil || zone == "Local" {
 		in = time.UTC
@@ -85,15 +83,15 @@ func endOfDay(date, zone string) (*time.Time, error) {
 // untilField is the form field of an end date.
 type untilField struct {
 	Label, Fault string
-	Optional     bool
-	// Value is what was typed, and At the present end, which the page turns into
-	// the reader's day; zero for none.
+	IsOptional   bool
+	// Value is what was typed. At is the present end, which the page's script turns
+	// into the reader's day; zero for none.
 	Value string
 	At    time.Time
 }
 
-// untilField offers an end date, as it was typed or else as it is.
-func (v *visit) untilField(label string, at time.Time, fault string) untilField {
+// newUntilField returns the field of an end date, as it was typed or else as it is.
+func (v *visit) newUntilField(label string, at time.Time, fault string) untilField {
 	f := untilField{Label: label, Fault: fault}
 	if _, typed := v.form["until"]; typed {
 		f.Value = v.form.value("until")
@@ -103,8 +101,8 @@ func (v *visit) untilField(label string, at time.Time, fault string) untilField 
 	return f
 }
 
-// faults are what is wrong with a form that was refused: a sentence about all of
-// it, and one for each field, by the names that the use cases give them.
+// faults is what is wrong with a refused form: a sentence about all of it, and one for
+// each field, by the names that the use cases give the fields.
 type faults struct {
 	Code    agency.Code
 	Message string
@@ -112,10 +110,10 @@ type faults struct {
 	status  int
 }
 
-// At is what is wrong with a field, "" for nothing.
+// At returns what is wrong with a field; "" for nothing.
 func (f faults) At(field string) string { return f.Fields[field] }
 
-// levels is what is wrong with a table of levels, or with a row of it.
+// levels returns what is wrong with a table of levels, or with one of its rows.
 func (f faults) levels(field string) string {
 	if fault := f.At(field); fault != "" {
 		return fault
@@ -128,45 +126,45 @@ func (f faults) levels(field string) string {
 	return ""
 }
 
-// Any tells whether anything is.
-func (f faults) Any() bool { return f.Message != "" }
+// HasAny reports whether the form was refused.
+func (f faults) HasAny() bool { return f.Message != "" }
 
-// field is one line, or more of them where it is Long, that a person types.
+// field is a form field for text: one line, or several where IsLong.
 type field struct {
 	Name, Label, Type, Value string
-	// Hint stands with the label, and Fault says what is wrong with the value.
+	// Hint explains the label, and Fault says what is wrong with the value.
 	Hint, Fault string
-	// Complete is what browsers may fill in (HTML's autocomplete); "" for nothing.
-	Complete string
-	// Most bounds its length in characters; 0 for none.
-	Most           int
-	Optional, Long bool
+	// Autocomplete is HTML's attribute; "" to leave it out.
+	Autocomplete string
+	// MaxLength is in characters; 0 for no bound.
+	MaxLength          int
+	IsOptional, IsLong bool
 }
 
-// newField, and what follows it in a pipe, describe a field where it stands in a
-// page's template.
+// newField and the functions after it describe a field in a template's pipe, which
+// passes the field last.
 func newField(name, label, value, fault string) field {
 	return field{Name: name, Label: label, Type: "text", Value: value, Fault: fault}
 }
 
-func hinted(hint string, f field) field { f.Hint = hint; return f }
+func withHint(hint string, f field) field { f.Hint = hint; return f }
 
-func atMost(characters int, f field) field { f.Most = characters; return f }
+func withMaxLength(characters int, f field) field { f.MaxLength = characters; return f }
 
-func ofType(kind string, f field) field {
+func withType(kind string, f field) field {
 	f.Type = kind
 	if kind == "email" {
-		// As the domain bounds addresses. Whose it is, the browser can't know.
-		f.Most, f.Complete = agency.MaxEmail, "off"
+		// It is somebody else's address, which the browser can't know.
+		f.MaxLength, f.Autocomplete = agency.MaxEmail, "off"
 	}
 	return f
 }
 
-func optional(f field) field { f.Optional = true; return f }
+func asOptional(f field) field { f.IsOptional = true; return f }
 
-func long(f field) field { f.Long = true; return f }
+func asLong(f field) field { f.IsLong = true; return f }
 
-// levelsTable is the table in which a person chooses a level for each area.
+// levelsTable is the form table in which a person chooses a level for each area.
 type levelsTable struct {
 	Legend, Hint, Fault string
 	Rows                []levelsRow
@@ -179,13 +177,13 @@ type levelsRow struct {
 
 type levelsChoice struct {
 	Level agency.Level
-	// On is chosen, and Off can't be: it is more than there is to give.
-	On, Off bool
+	// IsDisabled is of a level above what there is to give.
+	IsChosen, IsDisabled bool
 }
 
-// levelsTable offers every area at no more than most (nil for no bound), as it was
-// typed, or else as before.
-func (v *visit) levelsTable(legend string, before, most agency.Areas) levelsTable {
+// newLevelsTable returns the table of all areas, as it was typed or else as before. No
+// level above highest can be chosen; nil is no bound.
+func (v *visit) newLevelsTable(legend string, before, highest agency.Areas) levelsTable {
 	t := levelsTable{Legend: legend}
 	typed := v.areas()
 	for _, area := range v.svc.Rules.Areas {
@@ -193,16 +191,16 @@ func (v *visit) levelsTable(legend string, before, most agency.Areas) levelsTabl
 		if level, ok := typed[area.ID]; ok {
 			chosen = level
 		}
-		if most != nil && !chosen.IsWithin(most[area.ID]) {
-			// What was typed may be more than there is to give by now.
-			chosen = most[area.ID]
+		if highest != nil && !chosen.IsWithin(highest[area.ID]) {
+			chosen = highest[area.ID]
 		}
 		if !chosen.IsValid() {
 			chosen = agency.None
 		}
 		row := levelsRow{ID: area.ID, Name: area.Name}
-		for _, level := range levels() {
-			row.Choices = append(row.Choices, levelsChoice{Level: level, On: level == chosen, Off: most != nil && !level.IsWithin(most[area.ID])})
+		for _, level := range allLevels() {
+			tooHigh := highest != nil && !level.IsWithin(highest[area.ID])
+			row.Choices = append(row.Choices, levelsChoice{Level: level, IsChosen: level == chosen, IsDisabled: tooHigh})
 		}
 		t.Rows = append(t.Rows, row)
 	}

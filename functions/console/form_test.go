@@ -7,7 +7,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Access ends with the last second of the chosen day, where the reader is.
+// Access ends with the last second of the chosen day, in the reader's zone.
 func TestEndOfDay(t *testing.T) {
 	for _, tt := range []struct{ date, zone, want string }{
 		{"2030-01-31", "", "2030-01-31T23:59:59Z"},
@@ -17,7 +17,7 @@ func TestEndOfDay(t *testing.T) {
 		{"2030-07-31", "America/Los_Angeles", "2030-08-01T06:59:59Z"},
 		{"2030-07-31", "Pacific/Kiritimati", "2030-07-31T09:59:59Z"},
 		{"2030-07-31", "Asia/Kathmandu", "2030-07-31T18:14:59Z"},
-		// The day on which clocks are set back is longer.
+		// Clocks are set back: the day has 25 hours.
 		{"2030-10-27", "Europe/Berlin", "2030-10-27T22:59:59Z"},
 		{"2028-02-29", "Europe/Berlin", "2028-02-29T22:59:59Z"},
 		{"2030-01-31", "Mars/Olympus", "2030-01-31T23:59:59Z"},

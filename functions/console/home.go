@@ -7,8 +7,8 @@ import (
 	"agencyhub/shared/service"
 )
 
-// homePage is where a person begins: the accounts that they can enter, and what
-// waits for their decision.
+// homePage is the accounts that the person has access to, and the requests that they
+// can decide.
 type homePage struct {
 	frame
 	Waiting  []waitingRow
@@ -16,38 +16,39 @@ type homePage struct {
 	Next     string
 }
 
-// waitingRow is a request that the person may decide.
+// waitingRow is a connection request that the person can decide.
 type waitingRow struct {
 	Agency, Account, Message string
 	Expires                  time.Time
-	Link                     string
+	URL                      string
 }
 
+// accountRow is an account of the person's.
 type accountRow struct {
-	Name       string
-	Role       agency.Role
-	Hub, Owned bool
-	Link       string
+	Name                    string
+	Role                    agency.Role
+	IsAgency, IsAgencyOwned bool
+	URL                     string
 }
 
-// pageSize is how many rows a list shows at once.
+// pageSize is the number of rows on a page of a list.
 const pageSize = 25
 
-// welcomePage is what the address of the hub shows to whoever is not signed in.
+// welcomePage is the home page before sign-in.
 type welcomePage struct{ frame }
 
-func (c *console) home(v *visit) (answer, error) {
+func (c *console) home(v *visit) (response, error) {
 	if v.actor.Email == "" {
 		return show("welcome", &welcomePage{}), nil
 	}
-	list, err := c.svc.MyAccounts(v.ctx, v.actor, v.page(pageSize))
+	list, err := c.svc.MyAccounts(v.ctx, v.actor, v.listPage(pageSize))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	p := &homePage{Next: list.Next}
 	for _, a := range list.Items {
 		p.Accounts = append(p.Accounts, accountRow{
-			Name: a.Name, Role: a.Role, Hub: a.IsAgency(), Owned: a.Ownership == agency.AgencyOwned, Link: accountLink(a),
+			Name: a.Name, Role: a.Role, IsAgency: a.IsAgency(), IsAgencyOwned: a.Ownership == agency.AgencyOwned, URL: accountURL(a),
 		})
 	}
 	if v.r.URL.Query().Get("cursor") != "" {
@@ -55,24 +56,24 @@ func (c *console) home(v *visit) (answer, error) {
 	}
 	waiting, err := c.svc.PendingRequests(v.ctx, v.actor)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	for _, w := range waiting {
 		p.Waiting = append(p.Waiting, waitingRow{
-			Agency: w.Name, Account: w.To.Name, Message: w.Request.Message, Expires: w.Request.ExpiresAt, Link: "/requests/" + string(w.ID()),
+			Agency: w.Name, Account: w.To.Name, Message: w.Request.Message, Expires: w.Request.ExpiresAt, URL: "/requests/" + string(w.ID()),
 		})
 	}
 	return show("home", p), nil
 }
 
-// accountLink is the page of an account where its people have most to do.
-func accountLink(a service.AccountView) string {
+// accountURL returns the page of an account that its visitor most likely wants.
+func accountURL(a service.AccountView) string {
 	switch {
 	case a.IsAgency():
 		return "/agencies/" + string(a.ID)
-	case a.Role == agency.Member:
-		return "/accounts/" + string(a.ID) + "/settings"
-	default:
+	case allows(a, agency.ViewTeam):
 		return "/accounts/" + string(a.ID) + "/team"
+	default:
+		return "/accounts/" + string(a.ID) + "/settings"
 	}
 }

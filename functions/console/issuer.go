@@ -21,26 +21,26 @@ import (
 	"agencyhub/shared/settings"
 )
 
-// issuer is the deployment's OIDC issuer, to which the console is a public
-// client: authorization code with PKCE (RFC 7636), no secret.
+// issuer is the deployment's OIDC issuer. The console is a public client of it:
+// authorization code with PKCE (RFC 7636), no secret.
 type issuer struct {
 	url, clientID, publicURL string
 	client                   *http.Client
 	now                      func() time.Time
 
-	mu    sync.Mutex
-	found *provider
+	mu         sync.Mutex
+	discovered *provider
 }
 
-// provider is what the issuer has told of itself.
+// provider is what discovery says about the issuer.
 type provider struct {
 	oauth2   oauth2.Config
 	verifier *oidc.IDTokenVerifier
-	// revocation and endSession are its addresses for these; "" for none.
+	// revocation and endSession are endpoints; "" for none.
 	revocation, endSession string
 }
 
-// issuerTime bounds one call of the issuer.
+// issuerTime bounds one call to the issuer.
 const issuerTime = 4 * time.Second
 
 func newIssuer(env settings.Environment, now func() time.Time) *issuer {
@@ -50,33 +50,35 @@ func newIssuer(env settings.Environment, now func() time.Time) *issuer {
 	}
 }
 
-// with makes calls of the issuer go through our client.
-func (i *issuer) with(ctx context.Context) context.Context { return oidc.ClientContext(ctx, i.client) }
+// clientContext makes calls to the issuer use our HTTP client, with its timeout.
+func (i *issuer) clientContext(ctx context.Context) context.Context {
+	return oidc.ClientContext(ctx, i.client)
+}
 
-// warm learns the issuer's addresses and keys while Lambda counts the start.
-// What fails here is tried again by the first visitor.
+// warm fetches the issuer's endpoints and keys during Lambda's init. If that fails, the
+// first visit fetches them.
 func (i *issuer) warm(ctx context.Context) {
 	p, err := i.provider(ctx)
 	if err != nil {
 		slog.WarnContext(ctx, "The issuer can't be reached yet.", "error", err.Error())
 		return
 	}
-	// A token that is none makes the verifier look for the keys.
-	_, _ = p.verifier.Verify(i.with(ctx), unknownToken) // it is meant to be refused
+	// A token with an unknown key makes the verifier fetch the keys. It is meant to fail.
+	_, _ = p.verifier.Verify(i.clientContext(ctx), unknownToken)
 }
 
-// unknownToken is of a key that no issuer has.
+// unknownToken names a key that no issuer has.
 const unknownToken = "eyJhbGciOiJSUzI1NiIsImtpZCI6Im5vbmUifQ.e30.AA" //nolint:gosec // nobody's token
 
-// provider asks the issuer for its addresses, once. It is not asked before it is
-// needed, so that a page which needs no sign-in stands while the issuer is down.
+// provider returns the issuer's endpoints, by discovery at the first need. So pages that
+// need no sign-in work while the issuer is down.
 func (i *issuer) provider(ctx context.Context) (*provider, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.found != nil {
-		return i.found, nil
+	if i.discovered != nil {
+		return i.discovered, nil
 	}
-	found, err := oidc.NewProvider(i.with(ctx), i.url)
+	found, err := oidc.NewProvider(i.clientContext(ctx), i.url)
 	if err != nil {
 		return nil, fmt.Errorf("the issuer: %w", err)
 	}
@@ -89,39 +91,39 @@ func (i *issuer) provider(ctx context.Context) (*provider, error) {
 		return nil, fmt.Errorf("the issuer's description: %w", err)
 	}
 	scopes := []string{oidc.ScopeOpenID, "email"}
-	// Cognito gives refresh tokens without, and refuses a scope it does not know.
+	// Cognito gives refresh tokens without it, and refuses unknown scopes.
 	if slices.Contains(more.Scopes, oidc.ScopeOfflineAccess) {
 		scopes = append(scopes, oidc.ScopeOfflineAccess)
 	}
 	endpoint := found.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInParams
-	i.found = &provider{
+	i.discovered = &provider{
 		oauth2: oauth2.Config{
 			ClientID: i.clientID, Endpoint: endpoint, RedirectURL: i.publicURL + "/signin/callback", Scopes: scopes,
 		},
 		verifier:   found.Verifier(&oidc.Config{ClientID: i.clientID, Now: i.now}),
 		revocation: more.Revocation, endSession: more.EndSession,
 	}
-	return i.found, nil
+	return i.discovered, nil
 }
 
-// attempt is one sign-in that is under way. It is kept in a cookie of its own, so
-// that two tabs do not get into each other's way.
-type attempt struct {
+// signInAttempt is one sign-in in progress. Each has a cookie of its own, so that two
+// tabs can sign in side by side.
+type signInAttempt struct {
 	State    string `json:"s"`
 	Verifier string `json:"v"`
 	Nonce    string `json:"n"`
-	// To is where the person was going.
+	// To is the page to lead to afterwards.
 	To string `json:"t"`
 }
 
-func newAttempt(to string) attempt {
-	return attempt{State: rand.Text(), Verifier: oauth2.GenerateVerifier(), Nonce: rand.Text(), To: to}
+func newSignInAttempt(to string) signInAttempt {
+	return signInAttempt{State: rand.Text(), Verifier: oauth2.GenerateVerifier(), Nonce: rand.Text(), To: to}
 }
 
-// begin is the issuer's address at which a sign-in begins. With another the
-// issuer asks who it is even if it knows somebody.
-func (i *issuer) begin(ctx context.Context, a attempt, another bool) (string, error) {
+// authURL returns the issuer's address for a sign-in. With another the issuer asks who
+// the person is, even if it has a session.
+func (i *issuer) authURL(ctx context.Context, a signInAttempt, another bool) (string, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
 		return "", err
@@ -133,40 +135,39 @@ func (i *issuer) begin(ctx context.Context, a attempt, another bool) (string, er
 	return p.oauth2.AuthCodeURL(a.State, options...), nil
 }
 
-// tokens are what a session is made of.
+// tokens are a session.
 type tokens struct {
 	id, refresh string
 	actor       agency.Actor
 }
 
-// finish turns the code that the issuer gave into tokens.
-func (i *issuer) finish(ctx context.Context, a attempt, code string) (tokens, error) {
+// exchange returns the tokens for an authorization code.
+func (i *issuer) exchange(ctx context.Context, a signInAttempt, code string) (tokens, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
 		return tokens{}, err
 	}
-	given, err := p.oauth2.Exchange(i.with(ctx), code, oauth2.VerifierOption(a.Verifier))
+	given, err := p.oauth2.Exchange(i.clientContext(ctx), code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
-		return tokens{}, safely(err)
+		return tokens{}, withoutBody(err)
 	}
 	return i.read(ctx, given, a.Nonce)
 }
 
-// refresh gets new tokens for a session whose id token has run out.
+// refresh returns new tokens for a session whose id token has expired.
 func (i *issuer) refresh(ctx context.Context, refresh string) (tokens, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
 		return tokens{}, err
 	}
-	given, err := p.oauth2.TokenSource(i.with(ctx), &oauth2.Token{RefreshToken: refresh}).Token()
+	given, err := p.oauth2.TokenSource(i.clientContext(ctx), &oauth2.Token{RefreshToken: refresh}).Token()
 	if err != nil {
-		return tokens{}, safely(err)
+		return tokens{}, withoutBody(err)
 	}
 	return i.read(ctx, given, "")
 }
 
-// read checks the id token among what the issuer gave. nonce is "" where none
-// was sent.
+// read verifies the id token in the issuer's response. nonce is "" where none was sent.
 func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (tokens, error) {
 	id, ok := given.Extra("id_token").(string)
 	if !ok {
@@ -182,19 +183,19 @@ func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (t
 	return tokens{id: id, refresh: given.RefreshToken, actor: actor}, nil
 }
 
-// errUnverified is a sign-in whose address nobody has verified.
+// errUnverified is the error of a sign-in with an unverified address.
 var errUnverified = &agency.Error{
 	Code: agency.Unauthenticated, Message: "Your email address is not verified yet. Verify it where you sign in, then sign in again.",
 }
 
-// verify answers whom an id token names, and its nonce. Errors: errUnverified,
-// and what is wrong with the token.
+// verify returns the person that an id token names, and its nonce. Errors:
+// errUnverified, and what is wrong with the token.
 func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, string, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
 		return agency.Actor{}, "", err
 	}
-	token, err := p.verifier.Verify(i.with(ctx), id)
+	token, err := p.verifier.Verify(i.clientContext(ctx), id)
 	if err != nil {
 		return agency.Actor{}, "", err
 	}
@@ -205,14 +206,14 @@ func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, string, e
 	if err := token.Claims(&claims); err != nil {
 		return agency.Actor{}, "", fmt.Errorf("the id token's claims: %w", err)
 	}
-	// Some issuers write the text "true".
+	// Some issuers send the string "true".
 	if claims.Email == "" || strings.Trim(string(claims.Verified), `"`) != "true" {
 		return agency.Actor{}, "", errUnverified
 	}
 	return agency.NewActor(claims.Email, token.Issuer, token.Subject), token.Nonce, nil
 }
 
-// revoke makes a refresh token worthless (RFC 7009), where the issuer can.
+// revoke revokes a refresh token (RFC 7009), if the issuer supports that.
 func (i *issuer) revoke(ctx context.Context, refresh string) error {
 	p, err := i.provider(ctx)
 	if err != nil || p.revocation == "" {
@@ -235,9 +236,9 @@ func (i *issuer) revoke(ctx context.Context, refresh string) error {
 	return nil
 }
 
-// leave is the issuer's address at which the person ends their session there
-// too; "" where it has none. No token goes into it, since tokens hold addresses.
-func (i *issuer) leave(ctx context.Context) (string, error) {
+// endSessionURL returns where to sign out of the issuer; "" for nowhere. It contains no
+// id token, since those contain email addresses.
+func (i *issuer) endSessionURL(ctx context.Context) (string, error) {
 	p, err := i.provider(ctx)
 	if err != nil || p.endSession == "" {
 		return "", err
@@ -254,9 +255,9 @@ func (i *issuer) leave(ctx context.Context) (string, error) {
 	return at.String(), nil
 }
 
-// safely is an error of the issuer's without the body of its answer, which may
-// hold a token.
-func safely(err error) error {
+// withoutBody returns an error of the issuer without the response's body, which may
+// contain a token.
+func withoutBody(err error) error {
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		status := 0
 		if refused.Response != nil {

@@ -30,26 +30,26 @@ var issuerKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-// testIssuer is an OIDC issuer with a real key: discovery, keys, code with PKCE,
-// refresh and revocation. Whoever is asked to sign in is whom the test says.
+// testIssuer is an OIDC issuer with a real key: discovery, keys, code with PKCE, refresh
+// and revocation. The test says who signs in.
 type testIssuer struct {
 	*httptest.Server
 	t   testing.TB
 	now func() time.Time
 
 	mu sync.Mutex
-	// codes and refreshes are what was given out, by their values.
+	// codes and refreshes are the codes and refresh tokens that can be used.
 	codes     map[string]grantedCode
 	refreshes map[string]map[string]any
 	revoked   []string
-	// more are claims that the next tokens have besides, or in place of others.
-	more map[string]any
-	// calls counts the token endpoint's.
+	// extraClaims are added to the next tokens, or replace others.
+	extraClaims map[string]any
+	// calls counts those of the token endpoint.
 	calls int
-	// withholds tells that no refresh token is given.
-	withholds bool
-	// padding makes them longer by so many bytes.
-	padding int
+	// withholdsRefresh reports whether no refresh token is given.
+	withholdsRefresh bool
+	// refreshPadding makes refresh tokens longer by so many bytes.
+	refreshPadding int
 }
 
 type grantedCode struct {
@@ -77,7 +77,7 @@ func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
 			"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
 		}}})
 	})
-	mux.HandleFunc("POST /token", i.give)
+	mux.HandleFunc("POST /token", i.serveToken)
 	mux.HandleFunc("POST /revoke", func(_ http.ResponseWriter, r *http.Request) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
@@ -93,45 +93,39 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// claims are those of a person's id token, which holds for an hour.
+// claims returns those of a person's id token, valid for an hour.
 func (i *testIssuer) claims(email string) map[string]any {
 	claims := map[string]any{
 		"iss": i.URL, "aud": clientID, "sub": "sub-" + email, "email": email, "email_verified": true,
 		"iat": i.now().Unix(), "exp": i.now().Add(time.Hour).Unix(),
 	}
-	maps.Copy(claims, i.more)
+	maps.Copy(claims, i.extraClaims)
 	return claims
 }
 
 // token signs claims.
 func (i *testIssuer) token(claims map[string]any) string {
 	body, err := json.Marshal(claims)
-	if err != nil {
-		i.t.Fatal(err)
-	}
+	must(i.t, err)
 	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"1"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
 	sum := sha256.Sum256([]byte(signed))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, issuerKey(), crypto.SHA256, sum[:])
-	if err != nil {
-		i.t.Fatal(err)
-	}
+	must(i.t, err)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// signsIn is what the issuer's page does once somebody has signed in there: it
-// answers the address that leads back.
-func (i *testIssuer) signsIn(at, email string) string {
+// signIn does what the issuer's page does when a person signs in there. It returns the
+// address that leads back.
+func (i *testIssuer) signIn(at, email string) string {
 	i.t.Helper()
 	u, err := url.Parse(at)
-	if err != nil {
-		i.t.Fatal(err)
-	}
+	must(i.t, err)
 	q := u.Query()
 	if q.Get("code_challenge_method") != "S256" || q.Get("client_id") != clientID || q.Get("response_type") != "code" {
 		i.t.Fatalf("a sign-in begins with %s", u.RawQuery)
 	}
 	claims := i.claims(email)
-	if _, other := i.more["nonce"]; !other {
+	if _, other := i.extraClaims["nonce"]; !other {
 		claims["nonce"] = q.Get("nonce")
 	}
 	code := rand.Text()
@@ -141,7 +135,7 @@ func (i *testIssuer) signsIn(at, email string) string {
 	return q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
 }
 
-// refreshToken is one that the issuer takes for Cleo.
+// refreshToken returns a refresh token of Cleo's.
 func (i *testIssuer) refreshToken() string {
 	refresh := rand.Text()
 	i.mu.Lock()
@@ -150,7 +144,7 @@ func (i *testIssuer) refreshToken() string {
 	return refresh
 }
 
-func (i *testIssuer) give(w http.ResponseWriter, r *http.Request) {
+func (i *testIssuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.calls++
@@ -174,8 +168,8 @@ func (i *testIssuer) give(w http.ResponseWriter, r *http.Request) {
 		claims = i.claims(of["email"].(string))
 	}
 	refresh := ""
-	if !i.withholds {
-		refresh = rand.Text() + strings.Repeat("x", i.padding)
+	if !i.withholdsRefresh {
+		refresh = rand.Text() + strings.Repeat("x", i.refreshPadding)
 		i.refreshes[refresh] = map[string]any{"email": claims["email"]}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{

@@ -1,7 +1,7 @@
-// Command console serves the pages on which people work: the agency's hub, an
-// account's Team Members, and the request that an email leads to. It calls the
-// same use cases as the API does, in the name of whoever its cookies say is
-// signed in. It decides nothing by itself, and imports no other function.
+// Command console serves the web pages: an agency's clients, an account's Team Members,
+// and the request that an email leads to. It calls the same use cases as the API, for
+// the person that its cookies sign in. It decides nothing itself, and imports no other
+// function.
 package main
 
 import (
@@ -23,7 +23,7 @@ func build() (*console, func(context.Context), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	svc, warmHub, err := cloud.Service()
+	svc, warmTable, err := cloud.Service()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -32,7 +32,7 @@ func build() (*console, func(context.Context), error) {
 		return nil, nil, err
 	}
 	return c, func(ctx context.Context) {
-		warmHub(ctx)
+		warmTable(ctx)
 		c.issuer.warm(ctx)
 	}, nil
 }

@@ -6,80 +6,81 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// mePage is what the hub holds of the person who is signed in.
+// mePage is about the signed-in person: their own blocks, and erasing their data.
 type mePage struct {
 	frame
-	// Blocks are the agencies that the person holds off themselves.
+	// Blocks are of requests to the person's own address.
 	Blocks []blockRow
 	Next   string
-	// LastOwnerOf are the accounts that stand in the way of erasing.
+	// LastOwnerOf are the accounts that rule erasing out.
 	LastOwnerOf []accountRow
 }
 
-// erasedPage says that a person's data is being erased.
+// erasedPage confirms that the person's data is being erased.
 type erasedPage struct {
 	frame
-	// Leave is where they end their session at the issuer; "" where they can't.
-	Leave string
+	// IssuerSignOutURL is where to sign out of the issuer; "" where it can't be done.
+	IssuerSignOutURL string
 }
 
-func (c *console) me(v *visit) (answer, error) {
+func (c *console) me(v *visit) (response, error) {
 	p := &mePage{}
-	if v.post() {
+	if v.isPost() {
 		done, err := c.changeMe(v)
 		if err == nil {
 			return done, nil
 		}
 		if err := c.addLastOwned(v, p, err); err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		if p.Faults, err = v.refuse(err); err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 	}
-	blocks, err := c.svc.MyBlocks(v.ctx, v.actor, v.page(pageSize))
+	blocks, err := c.svc.MyBlocks(v.ctx, v.actor, v.listPage(pageSize))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	p.Blocks, p.Next = blockRows(blocks.Items), blocks.Next
-	return refused("me", p, p.Faults), nil
+	return show("me", p), nil
 }
 
-func (c *console) changeMe(v *visit) (answer, error) {
-	switch v.do() {
+// changeMe does what the pressed button says.
+func (c *console) changeMe(v *visit) (response, error) {
+	switch v.action() {
 	case "allow":
 		con := agency.NewConnectionID(agency.Party(v.actor.ID()), agency.AccountID(v.form.value("agency")))
-		held, err := c.svc.UnblockForMe(v.ctx, v.actor, con)
-		return v.doneUnless(err, "/me", allowedNotice(held))
+		wasBlocked, err := c.svc.UnblockForMe(v.ctx, v.actor, con)
+		return v.doneUnless(err, "/me", unblockedNotice(wasBlocked))
 	case "erase":
 		if agency.NormaliseEmail(v.form.value("confirm")) != v.actor.Email {
-			return answer{}, unconfirmed("Type the address that you are signed in with, exactly.")
+			return response{}, confirmationFailed("Type the address that you are signed in with, exactly.")
 		}
 		if err := c.svc.EraseMe(v.ctx, v.actor); err != nil {
-			return answer{}, err
+			return response{}, err
 		}
-		return show("erased", &erasedPage{Leave: v.endSession()}), nil
+		return show("erased", &erasedPage{IssuerSignOutURL: v.endSession()}), nil
 	default:
-		return answer{}, unknownAction()
+		return response{}, unknownAction()
 	}
 }
 
-// mostNamed bounds how many accounts a refusal names.
-const mostNamed = 10
+// maxNamed bounds the accounts that the page names.
+const maxNamed = 10
 
-// addLastOwned names the accounts of which the person is the last owner, where
-// that has stood in the way.
+// addLastOwned fills in the accounts of which the person is the last owner, where err
+// refuses erasing because of them.
 func (c *console) addLastOwned(v *visit, p *mePage, err error) error {
 	refusal, ok := errors.AsType[*agency.Error](err)
 	if !ok || refusal.Code != agency.LastOwner {
 		return nil
 	}
-	for _, field := range refusal.Fields[:min(len(refusal.Fields), mostNamed)] {
+	for _, field := range refusal.Fields[:min(len(refusal.Fields), maxNamed)] {
 		a, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, agency.AccountID(field.Field))
 		if err != nil {
 			return err
 		}
-		p.LastOwnerOf = append(p.LastOwnerOf, accountRow{Name: a.Name, Hub: a.IsAgency(), Link: "/accounts/" + string(a.ID)})
+		p.LastOwnerOf = append(p.LastOwnerOf, accountRow{Name: a.Name, IsAgency: a.IsAgency(), URL: "/accounts/" + string(a.ID)})
 	}
 	return nil
 }

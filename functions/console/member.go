@@ -9,150 +9,141 @@ import (
 	"agencyhub/shared/service"
 )
 
-// memberPage is one member of an account: an agency that works in it, or a
-// person.
+// memberPage is one member of an account: a connected agency, or a person.
 type memberPage struct {
 	frame
-	In     inside
 	Member agency.Party
 	// Name is the agency's, or the person's address.
-	Name   string
-	Agency bool
-	// Owner tells that it is the agency which owns the account.
-	Owner, You, New bool
-	// Failed tells that the email which told a person of their access came back.
-	Failed     bool
-	Status     agency.Status
-	Role       agency.Role
-	Since, End time.Time
-	May        []grant
-	// By is the address of whoever asked for the agency, and Message what they
-	// wrote.
-	By, Message string
-	// May be done: Restrict an agency, Change a person.
-	Restrict, Change, Leave bool
-	// LastOwner explains why nothing can be done to the account's last owner.
-	LastOwner bool
-	Roles     []agency.Role
-	Levels    levelsTable
-	Until     untilField
-	Cooldown  string
-	// Limits limits a member of an agency to some of its clients; nil of whoever
-	// can't be.
-	Limits *limitsForm
+	Name     string
+	IsAgency bool
+	// IsOwningAgency reports whether the member is the agency that owns the account.
+	IsOwningAgency, IsYou, HasNotJoined bool
+	// EmailFailed reports whether the email about a person's access came back.
+	EmailFailed    bool
+	Status         agency.Status
+	Role           agency.Role
+	Since, EndDate time.Time
+	Access         []areaLevel
+	// By is the address of the person who sent an agency's request, and
+	// Message their message.
+	RequestedBy, Message string
+	// CanRestrict is of an agency, CanChange of a person.
+	CanRestrict, CanChange, CanLeave bool
+	// IsLastOwner reports whether the person is the account's only owner, who can't be
+	// changed or removed.
+	IsLastOwner bool
+	Roles       []agency.Role
+	Levels      levelsTable
+	UntilField  untilField
+	Cooldown    string
+	// ClientLimits is nil for those who can't be limited to some clients.
+	ClientLimits *limitsForm
 }
 
-// limitsForm limits a member of an agency to some of its clients.
+// limitsForm is the choice of the clients that a member of an agency works for.
 type limitsForm struct {
-	Limited bool
-	Clients []accountChoice
-	// More tells that there are clients that are not listed, which can be named by
-	// their ids; Others are those that were.
-	More   bool
-	Others string
-	Fault  string
-	Most   int
+	IsLimited bool
+	Clients   []accountChoice
+	// HasMore reports whether some clients are not listed: they can be named by
+	// their ids. Others are the chosen ones among them, one a line.
+	HasMore bool
+	Others  string
+	Fault   string
+	Max     int
 }
 
-// RoleNow is the member's role.
-func (p *memberPage) RoleNow() string { return string(p.Role) }
+// CurrentRole returns the role that the form shows at first.
+func (p *memberPage) CurrentRole() string { return string(p.Role) }
 
-func (c *console) member(v *visit) (answer, error) {
-	in, err := c.inAccount(v, "team")
+func (c *console) member(v *visit) (response, error) {
+	a, err := v.visitedAccount("team")
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	p := &memberPage{In: in, Member: agency.Party(v.path("member")), Cooldown: lasting(c.svc.Rules.Cooldown)}
-	p.Tabs = in.Tabs
-	if v.post() {
-		done, err := c.changeMember(v, in, p.Member)
-		if err == nil {
-			return done, nil
-		}
-		if p.Faults, err = v.refuse(err); err != nil {
-			return answer{}, err
-		}
+	p := &memberPage{frame: frame{Account: a}, Member: agency.Party(v.pathValue("member")), Cooldown: inWords(c.svc.Rules.Cooldown)}
+	if res, done, err := v.act(&p.frame, func() (response, error) { return c.changeMember(v, a, p.Member) }); done {
+		return res, err
 	}
-	m, err := c.svc.GetMember(v.ctx, v.caller(), in.ID, p.Member)
+	m, err := c.svc.GetMember(v.ctx, v.caller(), a.ID, p.Member)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if in.Decides() && m.Kind() == agency.AgencyKind && m.StatusAt(v.now()) != agency.Active {
-		// What is not active is decided, or allowed again, on its request's page.
+	if a.CanDecideRequests() && m.Kind() == agency.AgencyKind && m.StatusAt(v.now()) != agency.Active {
+		// A connection that is not active is decided or unblocked on its request's page.
 		if v.notice != "" {
-			v.leave(v.notice)
+			v.setNotice(v.notice)
 		}
-		return goTo("/requests/" + string(m.ID())), nil
+		return redirect("/requests/" + string(m.ID())), nil
 	}
 	p.fill(c, v, m)
-	if p.Agency {
+	if p.IsAgency {
 		err = c.fillAgency(v, p, m)
 	} else {
 		err = c.fillPerson(v, p, m)
 	}
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return refused("member", p, p.Faults), nil
+	return show("member", p), nil
 }
 
+// fill fills in what agencies and people have in common.
 func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
-	p.Name, p.Agency, p.Owner, p.Role = m.Name, m.Kind() == agency.AgencyKind, m.IsPermanent(), m.Role
-	p.Status, p.Since, p.End = m.StatusAt(v.now()), since(m, v.now()), m.Until
+	p.Name, p.IsAgency, p.IsOwningAgency, p.Role = m.Name, m.Kind() == agency.AgencyKind, m.IsPermanent(), m.Role
+	p.Status, p.Since, p.EndDate = m.StatusAt(v.now()), statusSince(m, v.now()), m.Until
 	areas := c.svc.GrantedAreas(m)
-	p.May = c.grants(areas)
-	p.Levels = v.levelsTable("Levels", areas, nil)
+	p.Access = c.areaLevels(areas)
+	p.Levels = v.newLevelsTable("Levels", areas, nil)
 	p.Levels.Fault = p.Faults.levels("areas")
 }
 
-// fillAgency is what is shown of an agency alone.
+// fillAgency fills in what only agencies have.
 func (c *console) fillAgency(v *visit, p *memberPage, m agency.Profile) error {
-	p.Restrict = p.In.Decides() && p.Status == agency.Active
-	p.Until = v.untilField("Last day of access", m.Until, p.Faults.At("until"))
-	if !p.In.Decides() {
+	p.CanRestrict = p.Account.CanDecideRequests() && p.Status == agency.Active
+	p.UntilField = v.newUntilField("Last day of access", m.Until, p.Faults.At("until"))
+	if !p.Account.CanDecideRequests() {
 		return nil
 	}
 	details, err := c.svc.RequestDetails(v.ctx, m)
 	if err == nil {
-		p.By, p.Message = details[0].By, details[0].Request.Message
+		p.RequestedBy, p.Message = details[0].By, details[0].Request.Message
 	}
 	return err
 }
 
-// fillPerson is what is shown of a person alone.
+// fillPerson fills in what only people have.
 func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
-	p.Name, p.New, p.You = m.Email, m.Subject == "", m.Member == agency.Party(v.actor.ID()) && p.In.As == ""
-	p.Failed = uninformed(m)
-	p.LastOwner = m.Status == agency.Active && m.Role == agency.Owner && p.In.Owners < 2
-	touch := p.In.Leads() && (p.In.Owns() || m.Role != agency.Owner)
-	p.Change = touch && p.Status == agency.Active
-	p.Leave = p.You && p.Status == agency.Active
-	p.Roles = roles(p.In)
-	p.Levels.Legend = levelsLegend(p.In)
-	if p.Change && p.In.IsAgency() && m.Role == agency.Member {
-		return c.fillLimits(v, p, m)
+	p.Name, p.HasNotJoined, p.IsYou = m.Email, m.Subject == "", m.Member == agency.Party(v.actor.ID()) && p.Account.As == ""
+	p.EmailFailed = invitationFailed(m)
+	p.IsLastOwner = m.Status == agency.Active && m.Role == agency.Owner && p.Account.Owners < 2
+	p.CanChange = p.Account.canManage(m.Role) && p.Status == agency.Active
+	p.CanLeave = p.IsYou && p.Status == agency.Active
+	p.Roles = p.Account.grantableRoles()
+	p.Levels.Legend = accessLegend(p.Account)
+	if p.CanChange && p.Account.IsAgency() && m.Role == agency.Member {
+		return c.fillClientLimits(v, p, m)
 	}
 	return nil
 }
 
-// mostListed bounds how many of an agency's clients are listed to choose from.
-const mostListed = 100
+// maxListed bounds the clients that are listed to choose from.
+const maxListed = 100
 
-func (c *console) fillLimits(v *visit, p *memberPage, m agency.Profile) error {
-	clients, _, err := c.svc.Clients(v.ctx, v.actor, p.In.ID, service.ClientFilter{Status: agency.Active}, service.Page{Limit: mostListed})
+func (c *console) fillClientLimits(v *visit, p *memberPage, m agency.Profile) error {
+	clients, _, err := c.svc.Clients(v.ctx, v.actor, p.Account.ID, service.ClientFilter{Status: agency.Active}, service.Page{Limit: maxListed})
 	if err != nil {
 		return err
 	}
 	assigned := m.Clients
-	l := &limitsForm{Limited: m.Clients != nil, More: clients.Next != "", Fault: p.Faults.At("clients"), Most: service.MaxAssigned}
-	if v.do() == "limit" {
-		l.Limited, assigned = v.form.value("limited") == "yes", v.assigned()
+	l := &limitsForm{IsLimited: m.Clients != nil, HasMore: clients.Next != "", Fault: p.Faults.At("clients"), Max: service.MaxAssigned}
+	if v.action() == "limit" {
+		l.IsLimited, assigned = v.form.value("limited") == "yes", v.assignedClients()
 	}
 	var listed []agency.AccountID
 	for _, client := range clients.Items {
 		id := client.Account()
 		listed = append(listed, id)
-		l.Clients = append(l.Clients, accountChoice{ID: id, Name: client.AccountName, On: slices.Contains(assigned, id)})
+		l.Clients = append(l.Clients, accountChoice{ID: id, Name: client.AccountName, IsChosen: slices.Contains(assigned, id)})
 	}
 	var others []string
 	for _, id := range assigned {
@@ -161,15 +152,15 @@ func (c *console) fillLimits(v *visit, p *memberPage, m agency.Profile) error {
 		}
 	}
 	l.Others = strings.Join(others, "\n")
-	p.Limits = l
+	p.ClientLimits = l
 	return nil
 }
 
-// assigned are the clients that were ticked, and those that were named by their
-// ids, one a line.
-func (v *visit) assigned() []agency.AccountID {
+// assignedClients returns the clients that were checked, and those named by their
+// ids in a text; each once.
+func (v *visit) assignedClients() []agency.AccountID {
 	ids := []agency.AccountID{}
-	for _, id := range append(v.form.all("client"), strings.Fields(v.form.value("others"))...) {
+	for _, id := range append(v.form.values("client"), strings.Fields(v.form.value("others"))...) {
 		if !slices.Contains(ids, agency.AccountID(id)) {
 			ids = append(ids, agency.AccountID(id))
 		}
@@ -177,30 +168,30 @@ func (v *visit) assigned() []agency.AccountID {
 	return ids
 }
 
-// changeMember does what a form about a member says.
-func (c *console) changeMember(v *visit, in inside, member agency.Party) (answer, error) {
-	here, team := in.Address("/team/"+string(member)), in.Address("/team")
+// changeMember does what the pressed button says.
+func (c *console) changeMember(v *visit, a *visitedAccount, member agency.Party) (response, error) {
+	here, team := a.URL("/team/"+string(member)), a.URL("/team")
 	change := service.MemberChange{}
 	notice := "changed"
-	switch v.do() {
+	switch v.action() {
 	case "revoke":
-		_, err := c.svc.RemoveMember(v.ctx, v.caller(), in.ID, member, v.form.value("block") != "")
+		_, err := c.svc.RemoveMember(v.ctx, v.caller(), a.ID, member, v.form.value("block") != "")
 		return v.doneUnless(err, here, "revoked")
 	case "remove":
-		_, err := c.svc.RemoveMember(v.ctx, v.caller(), in.ID, member, false)
+		_, err := c.svc.RemoveMember(v.ctx, v.caller(), a.ID, member, false)
 		return v.doneUnless(err, team, "removed")
 	case "leave":
-		_, err := c.svc.RemoveMember(v.ctx, v.caller(), in.ID, member, false)
+		_, err := c.svc.RemoveMember(v.ctx, v.caller(), a.ID, member, false)
 		return v.doneUnless(err, "/", "left")
 	case "restrict":
 		change.Areas, notice = v.areas(), "restricted"
 	case "until":
-		until, err := v.until()
+		until, err := v.endDate()
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		if until == nil {
-			return answer{}, &agency.Error{Code: agency.Invalid, Message: "Choose the last day.",
+			return response{}, &agency.Error{Code: agency.Invalid, Message: "Choose the last day.",
 				Fields: []agency.FieldError{{Field: "until", Message: "Choose a day, or remove the end date."}}}
 		}
 		change.Until, notice = until, "restricted"
@@ -211,12 +202,12 @@ func (c *console) changeMember(v *visit, in inside, member agency.Party) (answer
 	case "limit":
 		var clients []agency.AccountID
 		if v.form.value("limited") == "yes" {
-			clients = v.assigned()
+			clients = v.assignedClients()
 		}
 		change.Clients = &clients
 	default:
-		return answer{}, unknownAction()
+		return response{}, unknownAction()
 	}
-	_, err := c.svc.ChangeMember(v.ctx, v.caller(), in.ID, member, change)
+	_, err := c.svc.ChangeMember(v.ctx, v.caller(), a.ID, member, change)
 	return v.doneUnless(err, here, notice)
 }

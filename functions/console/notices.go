@@ -6,13 +6,13 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// notices are what a page says of what was done on the page before. They travel
-// by their names, in a cookie, so that nobody can put words on a page.
+// notices are what a page says about what the previous one did. A cookie passes the
+// name on, not the text, so that nobody can put text on a page.
 var notices = map[string]string{
 	"kept": "You had to sign in again. What you typed is still here; send it once more.",
 	"lost": "You had to sign in again, and what you typed was too long to keep. Please type it again.",
 
-	// Why somebody was not mailed, by the domain's names for it.
+	// Why a person was not mailed.
 	string(agency.AddressBounced):    "An email to you came back, so we sent you none after it. From now on you are mailed again.",
 	string(agency.AddressComplained): "An email to you was reported as unwanted, so we sent you none after it. From now on you are mailed again.",
 
@@ -49,15 +49,16 @@ var notices = map[string]string{
 	"hub-off":       "The agency hub is off. The account is one like any other.",
 }
 
-// noticeTime is how long the next page may take to come.
+// noticeTime is how long a notice waits for the next page.
 const noticeTime = 2 * time.Minute
 
-// leave leaves a notice for the next page.
-func (v *visit) leave(notice string) { v.setCookie(noticeCookie, notice, noticeTime) }
+// setNotice leaves a notice for the next page.
+func (v *visit) setNotice(notice string) { v.setCookie(noticeCookie, notice, noticeTime) }
 
+// takeNotice returns the notice that the previous page left. A GET consumes it.
 func (v *visit) takeNotice() string {
 	notice := v.cookie(noticeCookie)
-	if notice != "" && !v.post() {
+	if notice != "" && !v.isPost() {
 		v.dropCookie(noticeCookie)
 	}
 	return notice

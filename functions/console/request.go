@@ -10,138 +10,141 @@ import (
 	"agencyhub/shared/service"
 )
 
-// requestLink is what the link in an email shows to whoever is not signed in. It
-// is the same for every request, and for none: a link is no right, and must
-// betray nothing.
-type requestLink struct {
+// requestLinkPage is what the link in an email shows before sign-in. It is the same
+// for every request, and for none: the link alone must reveal nothing.
+type requestLinkPage struct {
 	frame
-	// To and Unexpected are where to sign in: to look at the request, or to deny
-	// it and block whoever asked.
-	To, Unexpected string
+	// SignInURL leads to the request, and UnexpectedURL to the request with the
+	// offer to block its agency; both by way of the sign-in.
+	SignInURL, UnexpectedURL string
 }
 
-// requestPage is a request as whoever may decide it sees it, in whatever state
-// it is by now. Deciding it happens here and nowhere else: Team Members leads
-// here too.
+// requestPage is a request in any state, for those who may decide it. It is the only
+// page to decide it: Team Members leads here too.
 type requestPage struct {
 	frame
 	ID agency.ConnectionID
-	// Agency is who asks, By the address of the person there; "" when they have
-	// left it since.
-	Agency, By string
-	// Account is the name of the account that is asked; "" while the request is
-	// addressed to a person.
-	Account string
-	// Status is by the clock; "" for a request that is kept from the person
-	// because they hold its agency off.
+	// Agency is the agency's name. By is the address of the person who sent
+	// the request; "" once they have left the agency.
+	Agency, RequestedBy string
+	// AccountName is "" while the request is addressed to a person.
+	AccountName string
+	// Status is by the clock; "" for a request that is hidden, since its agency is
+	// blocked.
 	Status  agency.Status
 	Message string
-	// Number is the request that accepting names, so that nobody accepts what
-	// they did not see.
-	Number               int
+	// Request is the number that accepting must name, so that nobody accepts terms
+	// that they did not see.
+	Request              int
 	RequestedAt, Expires time.Time
-	// Since is when it came into this state.
-	Since time.Time
-	Asked []grant
-	// Terms are the levels and the end date to grant.
-	Terms levelsTable
-	Until untilField
-	// ByEmail requests go to one of the Choices.
-	ByEmail     bool
-	Choices     []accountChoice
-	MoreChoices bool
-	OpenFirst   string
-	// Unexpected opens what is for somebody who knows nothing of the agency.
-	Unexpected bool
-	// Held is what the account or the person holds against the agency.
-	Held service.Block
-	// Cooldown is how long a denial holds.
+	// Since is when the request came into this state.
+	Since     time.Time
+	Requested []areaLevel
+	// Levels and UntilField are the terms to grant.
+	Levels     levelsTable
+	UntilField untilField
+	// IsByEmail reports whether the request is accepted into one of the Choices, or
+	// into an account opened for it.
+	IsByEmail      bool
+	Choices        []accountChoice
+	HasMoreChoices bool
+	OpenAccountURL string
+	// IsUnexpected reports whether the person came by "I did not expect this".
+	IsUnexpected bool
+	// Block is the agency's block or cooldown at the addressee.
+	Block service.Block
+	// Cooldown is how long the agency can't request access again after a decline.
 	Cooldown string
-	// Manage is where a connection is changed and ended; Team are the members.
-	Manage, Team string
+	// ManageURL is where an active connection is changed and ended; TeamURL is the
+	// Team Members.
+	ManageURL, TeamURL string
 }
 
+// accountChoice is an account to choose in a form.
 type accountChoice struct {
-	ID   agency.AccountID
-	Name string
-	On   bool
+	ID       agency.AccountID
+	Name     string
+	IsChosen bool
 }
 
-// BlockOf tells whether the agency is held off now.
-func (p *requestPage) HeldOff() bool { return p.Held.Blocked || !p.Held.CoolingUntil.IsZero() }
+// IsBlockedOrCooling reports whether the agency can't request access now.
+func (p *requestPage) IsBlockedOrCooling() bool {
+	return p.Block.Blocked || !p.Block.CoolingUntil.IsZero()
+}
 
-// request is where the link in an email leads, and a request in Team Members.
-func (c *console) request(v *visit) (answer, error) {
-	id := agency.ConnectionID(v.path("id"))
+// request is the page of a request. Before sign-in it is the same for all.
+func (c *console) request(v *visit) (response, error) {
+	id := agency.ConnectionID(v.pathValue("id"))
 	if _, _, ok := id.Split(); !ok {
-		return answer{}, &agency.Error{Code: agency.NotFound, Message: "This address leads to no request. Please open the link exactly as it stands in the email: some mail programs break long links in two."}
+		return response{}, &agency.Error{Code: agency.NotFound, Message: "This address leads to no request. " +
+			"Please open the link exactly as it stands in the email: some mail programs break long links in two."}
 	}
 	if v.actor.Email == "" {
-		if v.post() {
-			return v.toSignIn(), nil
+		if v.isPost() {
+			return v.askToSignIn(), nil
 		}
-		return show("request-link", newRequestLink(v)), nil
+		return show("request-link", newRequestLinkPage(v)), nil
 	}
 	a, err := c.showRequest(v, id)
 	if agency.CodeOf(err) == agency.NotFound {
-		// One sentence for whatever it is that the person may not know.
-		return answer{}, &agency.Error{Code: agency.NotFound, Cause: err, Message: "There is no request here that is yours to decide. " +
+		// One sentence for all that the person may not know.
+		return response{}, &agency.Error{Code: agency.NotFound, Cause: err, Message: "There is no request here that is yours to decide. " +
 			"Perhaps its email went to another address of yours: sign in with that one. It may also be gone, as requests are some time after their end."}
 	}
 	return a, err
 }
 
-// showRequest shows a request to whoever may decide it, and does what they decide.
-func (c *console) showRequest(v *visit, id agency.ConnectionID) (answer, error) {
+// showRequest shows a request to a signed-in person, and does what they decide.
+func (c *console) showRequest(v *visit, id agency.ConnectionID) (response, error) {
 	p := &requestPage{ID: id}
-	if v.post() {
+	if v.isPost() {
 		done, err := c.decide(v, id)
 		if err == nil {
 			return done, nil
 		}
 		if p.Faults, err = v.refuse(err); err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		if p.Faults.status == http.StatusConflict {
-			// What was typed was meant for other terms than those that stand here now.
+			// The terms changed since: what was typed was meant for others.
 			v.form = nil
 		}
 	}
 	found, err := c.readRequest(v, p)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if found != id && !v.post() {
+	if found != id && !v.isPost() {
 		if v.notice != "" {
-			v.leave(v.notice)
+			v.setNotice(v.notice)
 		}
-		return goTo("/requests/" + string(found)), nil
+		return redirect("/requests/" + string(found)), nil
 	}
-	return refused("request", p, p.Faults), nil
+	return show("request", p), nil
 }
 
-func newRequestLink(v *visit) *requestLink {
+func newRequestLinkPage(v *visit) *requestLinkPage {
 	here := v.r.URL.EscapedPath()
-	link := &requestLink{To: signInTo(here), Unexpected: signInTo(here + "?unexpected=1")}
-	if unexpected(v) {
-		// The link in the email has said so already.
-		link.To = link.Unexpected
+	link := &requestLinkPage{SignInURL: signInTo(here), UnexpectedURL: signInTo(here + "?unexpected=1")}
+	if isUnexpected(v) {
+		// The person followed that link in the email.
+		link.SignInURL = link.UnexpectedURL
 	}
 	return link
 }
 
-// unexpected tells whether the person has come by "I did not expect this".
-func unexpected(v *visit) bool { return v.r.URL.Query().Get("unexpected") != "" }
+// isUnexpected reports whether the person came by "I did not expect this".
+func isUnexpected(v *visit) bool { return v.r.URL.Query().Get("unexpected") != "" }
 
-// decide does what the person has decided.
-func (c *console) decide(v *visit, id agency.ConnectionID) (answer, error) {
+// decide does what the pressed button says.
+func (c *console) decide(v *visit, id agency.ConnectionID) (response, error) {
 	here := "/requests/" + string(id)
 	addressee, of, _ := id.Split()
-	switch v.do() {
+	switch v.action() {
 	case "accept":
 		p, err := c.accept(v, id, addressee.Account())
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		return v.done("/accounts/"+string(p.Account())+"/team/"+string(of), "accepted"), nil
 	case "deny":
@@ -151,45 +154,48 @@ func (c *console) decide(v *visit, id agency.ConnectionID) (answer, error) {
 		_, err := c.svc.DenyRequestByID(v.ctx, v.actor, id, true)
 		return v.doneUnless(err, here, "blocked")
 	case "allow":
-		var held bool
+		var wasBlocked bool
 		var err error
 		if account := addressee.Account(); account != "" {
-			held, err = c.svc.Unblock(v.ctx, agency.Caller{Actor: v.actor}, account, of)
+			wasBlocked, err = c.svc.Unblock(v.ctx, agency.Caller{Actor: v.actor}, account, of)
 		} else {
-			held, err = c.svc.UnblockForMe(v.ctx, v.actor, id)
+			wasBlocked, err = c.svc.UnblockForMe(v.ctx, v.actor, id)
 		}
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
-		// A request that was made meanwhile stays kept from the person.
+		// A request made while the agency was blocked stays hidden from the person.
 		if _, err := c.svc.GetRequest(v.ctx, v.actor, id); agency.CodeOf(err) == agency.NotFound {
 			here = "/me"
 			if account := addressee.Account(); account != "" {
 				here = "/accounts/" + string(account) + "/team"
 			}
 		}
-		return v.done(here, allowedNotice(held)), nil
+		return v.done(here, unblockedNotice(wasBlocked)), nil
 	default:
-		return answer{}, unknownAction()
+		return response{}, unknownAction()
 	}
 }
 
-func allowedNotice(held bool) string {
-	if held {
+// unblockedNotice returns the notice of unblocking: was reports whether there was
+// anything to lift.
+func unblockedNotice(was bool) string {
+	if was {
 		return "allowed"
 	}
 	return "not-held"
 }
 
-// accept lets the agency in, on the terms that were typed, into the account that
-// is asked or, by email, into the one that was chosen.
+// accept accepts a request on the typed terms, into its account. A request by email
+// has none: it goes into the chosen one.
 func (c *console) accept(v *visit, id agency.ConnectionID, account agency.AccountID) (agency.Profile, error) {
-	until, err := v.until()
+	until, err := v.endDate()
 	if err != nil {
 		return agency.Profile{}, err
 	}
 	if account == "" {
-		if account = agency.AccountID(v.form.value("account")); !account.IsValid() {
+		account = agency.AccountID(v.form.value("account"))
+		if !account.IsValid() {
 			return agency.Profile{}, &agency.Error{Code: agency.Invalid, Message: "Choose the account that the agency may work in.",
 				Fields: []agency.FieldError{{Field: "account", Message: "Choose one."}}}
 		}
@@ -201,106 +207,105 @@ func (c *console) accept(v *visit, id agency.ConnectionID, account agency.Accoun
 	return c.svc.AcceptRequestInto(v.ctx, v.actor, id, account, service.Grant{Request: number, Areas: v.areas(), Until: until})
 }
 
-// readRequest fills the page with the request as it is now, and answers under
-// which id it stands: a request by email may have gone to an account.
+// readRequest fills in the request as it is now, and returns its id: another one for
+// a request by email that was accepted into an account.
 func (c *console) readRequest(v *visit, p *requestPage) (agency.ConnectionID, error) {
-	p.Unexpected = unexpected(v)
-	p.Cooldown = lasting(c.svc.Rules.Cooldown)
+	p.IsUnexpected = isUnexpected(v)
+	p.Cooldown = inWords(c.svc.Rules.Cooldown)
 	request, err := c.svc.GetRequest(v.ctx, v.actor, p.ID)
 	if agency.CodeOf(err) == agency.NotFound {
-		return p.ID, c.readHeld(v, p, err)
+		return p.ID, c.readHidden(v, p, err)
 	}
 	if err != nil {
 		return "", err
 	}
 	p.ID = request.ID()
-	if err := c.readAsked(v, p, request); err != nil {
+	if err := c.fillRequest(v, p, request); err != nil {
 		return "", err
 	}
 	switch p.Status {
 	case agency.Pending:
-		if p.ByEmail {
+		if p.IsByEmail {
 			return p.ID, c.readChoices(v, p, request.Member.Account())
 		}
 	case agency.Active:
 	default:
-		p.Held, err = c.svc.BlockOf(v.ctx, v.actor, p.ID)
+		p.Block, err = c.svc.BlockOf(v.ctx, v.actor, p.ID)
 	}
 	return p.ID, err
 }
 
-// readHeld is for a request that its addressee does not see: whoever holds its
-// agency off is told so, and can allow it again.
-func (c *console) readHeld(v *visit, p *requestPage, missing error) error {
-	held, err := c.svc.BlockOf(v.ctx, v.actor, p.ID)
+// readHidden fills in the block by which a request is hidden from its addressee, so
+// that they can unblock the agency. Without a block it returns the error missing.
+func (c *console) readHidden(v *visit, p *requestPage, missing error) error {
+	block, err := c.svc.BlockOf(v.ctx, v.actor, p.ID)
 	if err != nil && agency.CodeOf(err) == agency.Internal {
 		return err
 	}
-	if err != nil || !held.IsBlockedOrCooling(v.now()) {
+	if err != nil || !block.IsBlockedOrCooling(v.now()) {
 		return missing
 	}
-	p.Held, p.Agency = held, held.Name
+	p.Block, p.Agency = block, block.Name
 	return nil
 }
 
-// readAsked fills in who asks, for what, and what has become of it.
-func (c *console) readAsked(v *visit, p *requestPage, request agency.Profile) error {
+// fillRequest fills in who requests access, to what, and what became of it.
+func (c *console) fillRequest(v *visit, p *requestPage, request agency.Profile) error {
 	details, err := c.svc.RequestDetails(v.ctx, request)
 	if err != nil {
 		return err
 	}
 	asked := details[0]
-	p.Agency, p.By, p.Message, p.Number = asked.Name, asked.By, asked.Request.Message, asked.Request.Number
+	p.Agency, p.RequestedBy, p.Message, p.Request = asked.Name, asked.By, asked.Request.Message, asked.Request.Number
 	p.Status, p.RequestedAt, p.Expires = asked.StatusAt(v.now()), asked.Request.RequestedAt, asked.Request.ExpiresAt
-	p.Since = since(asked.Profile, v.now())
+	p.Since = statusSince(asked.Profile, v.now())
 	areas := c.svc.GrantedAreas(request)
-	p.Asked = c.grants(areas)
-	p.Terms = v.levelsTable("What it may do", areas, areas)
-	p.Terms.Hint = "You can grant less than what was asked for, not more. Afterwards you can change it at any time."
-	p.Terms.Fault = p.Faults.levels("areas")
-	p.Until = v.untilField("Until when", time.Time{}, p.Faults.At("until"))
-	p.Until.Optional = true
+	p.Requested = c.areaLevels(areas)
+	p.Levels = v.newLevelsTable("What it may do", areas, areas)
+	p.Levels.Hint = "You can grant less than what was asked for, not more. Afterwards you can change it at any time."
+	p.Levels.Fault = p.Faults.levels("areas")
+	p.UntilField = v.newUntilField("Until when", time.Time{}, p.Faults.At("until"))
+	p.UntilField.IsOptional = true
 	if account := request.Account(); account != "" {
 		view, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, account)
 		if err != nil {
 			return err
 		}
-		p.Account, p.Tabs = view.Name, &tabs{Account: view, Role: view.Role, On: "team"}
-		p.Team = "/accounts/" + string(account) + "/team"
-		p.Manage = p.Team + "/" + string(request.Member)
+		p.AccountName, p.Account = view.Name, &visitedAccount{AccountView: view, Tab: "team"}
+		p.TeamURL = "/accounts/" + string(account) + "/team"
+		p.ManageURL = p.TeamURL + "/" + string(request.Member)
 	}
-	p.ByEmail = request.Account() == ""
+	p.IsByEmail = request.Account() == ""
 	return nil
 }
 
-// mostChoices bounds among how many accounts a person chooses.
-const mostChoices = 100
+// maxChoices ends the list of accounts to choose from, after a whole page of them.
+const maxChoices = 100
 
-// readChoices lists the accounts that a request by email can go to: those which
-// the person owns or manages, but for the agency's own.
+// readChoices lists the accounts that a request by email can be accepted into: those
+// where the person may decide requests, but not the agency's own.
 func (c *console) readChoices(v *visit, p *requestPage, asker agency.AccountID) error {
-	p.OpenFirst = "/accounts/new?to=" + url.QueryEscape("/requests/"+string(p.ID))
+	p.OpenAccountURL = "/accounts/new?to=" + url.QueryEscape("/requests/"+string(p.ID))
 	chosen := agency.AccountID(v.form.value("account"))
-	for page := (service.Page{Limit: pageSize}); ; {
+	page := service.Page{Limit: pageSize}
+	for {
 		mine, err := c.svc.MyAccounts(v.ctx, v.actor, page)
 		if err != nil {
 			return err
 		}
 		for _, a := range mine.Items {
-			if a.ID != asker && a.Ownership == agency.ClientOwned && (a.Role == agency.Owner || a.Role == agency.Admin) {
-				p.Choices = append(p.Choices, accountChoice{ID: a.ID, Name: a.Name, On: a.ID == chosen})
+			if a.ID != asker && allows(a, agency.DecideRequests) {
+				p.Choices = append(p.Choices, accountChoice{ID: a.ID, Name: a.Name, IsChosen: a.ID == chosen})
 			}
 		}
-		if page.Cursor = mine.Next; page.Cursor == "" {
+		p.HasMoreChoices = mine.Next != "" && len(p.Choices) >= maxChoices
+		if mine.Next == "" || p.HasMoreChoices {
 			break
 		}
-		if len(p.Choices) >= mostChoices {
-			p.MoreChoices = true
-			break
-		}
+		page.Cursor = mine.Next
 	}
 	if len(p.Choices) == 1 {
-		p.Choices[0].On = true
+		p.Choices[0].IsChosen = true
 	}
 	return nil
 }

@@ -13,18 +13,18 @@ import (
 	"agencyhub/shared/service"
 )
 
-// Before sign-in the page of a link is the same for every request, and for none.
-func TestALinkIsNoRight(t *testing.T) {
-	w := newTown(t)
-	w.asks()
+// Before sign-in the page of a request is the same for every id, existing or not.
+func TestRequestLinkRevealsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.request()
 	there, none := string(w.con), "con_acct_00000000000000000000000000_acct_11111111111111111111111111"
 	page := w.browser().get("/requests/" + there)
-	page.says(t, http.StatusOK, "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this",
+	page.wantText(t, http.StatusOK, "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this",
 		"The account stays yours", "You may grant less", "revoke it whenever you like")
-	page.has(t, `href="/signin?to=%2Frequests%2F`+there+`"`, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
+	page.wantMarkup(t, `href="/signin?to=%2Frequests%2F`+there+`"`, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
 	golden(t, "request-link", page.Body.Bytes())
 	for _, secret := range []string{"Bright", "Cleo", annAt, "Shall we"} {
-		page.hasNot(t, secret)
+		page.wantNoMarkup(t, secret)
 	}
 	if page.Header().Get("Set-Cookie") != "" {
 		t.Error("looking sets a cookie")
@@ -33,20 +33,20 @@ func TestALinkIsNoRight(t *testing.T) {
 	if diff := cmp.Diff(page.Body.String(), strings.ReplaceAll(other.Body.String(), none, there)); diff != "" {
 		t.Errorf("a request that is not there looks different:\n%s", diff)
 	}
-	// Who comes by the email's "I did not expect this" is led on to saying so.
+	// The email's "I did not expect this" is kept across the sign-in.
 	page = w.browser().get("/requests/" + there + "?unexpected=1")
-	page.has(t, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
-	page.hasNot(t, `href="/signin?to=%2Frequests%2F`+there+`"`)
-	w.browser().get("/requests/con_broken").says(t, http.StatusNotFound, "exactly as it stands in the email")
+	page.wantMarkup(t, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
+	page.wantNoMarkup(t, `href="/signin?to=%2Frequests%2F`+there+`"`)
+	w.browser().get("/requests/con_broken").wantText(t, http.StatusNotFound, "exactly as it stands in the email")
 }
 
-// Mail scanners follow links, and some submit the forms that they find. With or
-// without a session, whatever does not come from a page of ours changes nothing.
+// Mail scanners follow links, and some submit the forms that they find. With or without
+// a session, what does not come from a page of ours changes nothing.
 func TestScannersChangeNothing(t *testing.T) {
-	w := newTown(t)
-	w.asks()
-	w.ask(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: asked})
-	// Looking binds a profile on its first use, which has been.
+	w := newWorld(t)
+	w.request()
+	w.requestAs(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: requestedAreas})
+	// The first use binds a profile, so it is done before.
 	w.as(cleoAt).get(w.memberPage(agency.Party(w.studio)))
 	paths := []string{"/", "/me", "/requests/" + string(w.con), "/requests/" + string(w.con) + "?unexpected=1",
 		"/requests/" + string(agency.NewConnectionID(agency.Party(w.cleo.ID()), w.studio)),
@@ -55,14 +55,16 @@ func TestScannersChangeNothing(t *testing.T) {
 	sessions := map[string]func() *browser{"nobody": w.browser, "the owner": func() *browser { return w.as(cleoAt) }}
 	for who, visitor := range sessions {
 		for _, path := range paths {
-			w.unchanged(t, "GET and HEAD of "+path+" by "+who, func() {
+			w.demandUnchanged(t, "GET and HEAD of "+path+" by "+who, func() {
 				visitor().get(path)
 				visitor().send(http.MethodHead, path, nil)
 				visitor().send(http.MethodGet, path+"?do=accept&request=1", nil)
 			})
-			for _, do := range []string{"accept", "deny", "block", "allow", "revoke", "remove", "leave", "close", "rename", "hub-on", "invite", "erase", "open"} {
-				form := url.Values{"do": {do}, "request": {"1"}, "account": {string(w.shop)}, "area-pages": {"view"}, "name": {"Gotcha"}, "email": {"x@evil.test"}, "role": {"owner"}, "confirm": {"Cleo Shoes"}, "key": {"0123456789abcdef"}}
-				w.unchanged(t, "a form without a session or from elsewhere to "+path, func() {
+			for _, do := range []string{"accept", "deny", "block", "allow", "revoke", "remove", "leave", "close", "rename", "hub-on", "invite",
+				"erase", "open"} {
+				form := url.Values{"do": {do}, "request": {"1"}, "account": {string(w.shop)}, "area-pages": {"view"}, "name": {"Gotcha"},
+					"email": {"x@evil.test"}, "role": {"owner"}, "confirm": {"Cleo Shoes"}, "key": {"0123456789abcdef"}}
+				w.demandUnchanged(t, "a form without a session or from elsewhere to "+path, func() {
 					if who == "nobody" {
 						visitor().send(http.MethodPost, path, form)
 						return
@@ -79,205 +81,204 @@ func TestScannersChangeNothing(t *testing.T) {
 }
 
 func TestAccept(t *testing.T) {
-	w := newTown(t)
-	w.asks()
+	w := newWorld(t)
+	w.request()
 	cleo := w.as(cleoAt)
 	link := "/requests/" + string(w.con)
 	page := cleo.get(link)
-	page.says(t, http.StatusOK, "Bright Studio asks to work in Cleo Shoes", annAt, "Shall we set up your shop?", "You can answer until", "in UTC")
-	page.has(t, `name="area-pages" value="edit" checked>`, `name="area-mail" value="edit" disabled>`, `name="area-funnels" value="view" disabled>`, `name="request" value="1"`)
+	page.wantText(t, http.StatusOK, "Bright Studio asks to work in Cleo Shoes", annAt, "Shall we set up your shop?", "You can answer until", "in UTC")
+	page.wantMarkup(t, `name="area-pages" value="edit" checked>`, `name="area-mail" value="edit" disabled>`,
+		`name="area-funnels" value="view" disabled>`, `name="request" value="1"`)
 	golden(t, "request-pending", page.Body.Bytes())
 
-	// More than was asked for is refused, and what was typed stays.
-	over := cleo.post(link, with(levelFields(agency.Areas{"pages": agency.View, "mail": agency.Edit}), "do", "accept", "request", "1", "until", "2030-06-30", "zone", "Europe/Berlin")...)
-	over.says(t, http.StatusBadRequest, "You can grant less than what was asked for, not more.")
-	over.has(t, `name="area-pages" value="view" checked>`, `value="2030-06-30"`)
+	// More than was requested is refused, and the form keeps what was typed.
+	over := cleo.post(link, withFields(levelFields(agency.Areas{"pages": agency.View, "mail": agency.Edit}), "do", "accept", "request", "1",
+		"until", "2030-06-30", "zone", "Europe/Berlin")...)
+	over.wantText(t, http.StatusBadRequest, "You can grant less than what was asked for, not more.")
+	over.wantMarkup(t, `name="area-pages" value="view" checked>`, `value="2030-06-30"`)
 
-	past := cleo.post(link, with(levelFields(asked), "do", "accept", "request", "1", "until", "2030-05-05", "zone", "Europe/Berlin")...)
-	past.says(t, http.StatusBadRequest, "The end date must lie ahead.")
-	past.has(t, `value="2030-05-05"`, `id="until-fault"`)
-	cleo.post(link, with(levelFields(asked), "do", "accept", "request", "1", "until", "soon")...).says(t, http.StatusBadRequest, "Give a date such as 2030-01-31.")
-	cleo.post(link, with(levelFields(nil), "do", "accept", "request", "1")...).says(t, http.StatusBadRequest, "at least one area")
-	cleo.post(link, "do", "dance").says(t, http.StatusBadRequest, "does not do")
+	past := cleo.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1", "until", "2030-05-05", "zone", "Europe/Berlin")...)
+	past.wantText(t, http.StatusBadRequest, "The end date must lie ahead.")
+	past.wantMarkup(t, `value="2030-05-05"`, `id="until-fault"`)
+	cleo.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1", "until", "soon")...).
+		wantText(t, http.StatusBadRequest, "Give a date such as 2030-01-31.")
+	cleo.post(link, withFields(levelFields(nil), "do", "accept", "request", "1")...).wantText(t, http.StatusBadRequest, "at least one area")
+	cleo.post(link, "do", "dance").wantText(t, http.StatusBadRequest, "does not do")
 	if p := w.profile(w.con); p.Status != agency.Pending {
 		t.Fatalf("a refused form has led to %s", p.Status)
 	}
 
 	narrowed := agency.Areas{"pages": agency.View}
-	next := cleo.does(link, with(levelFields(narrowed), "do", "accept", "request", "1", "until", "2030-06-30", "zone", "Europe/Berlin")...)
-	next.says(t, http.StatusOK, "is let in, as you decided", "Revoke the access")
+	next := cleo.submit(link, withFields(levelFields(narrowed), "do", "accept", "request", "1", "until", "2030-06-30", "zone", "Europe/Berlin")...)
+	next.wantText(t, http.StatusOK, "is let in, as you decided", "Revoke the access")
 	p := w.profile(w.con)
 	if want := time.Date(2030, 6, 30, 21, 59, 59, 0, time.UTC); p.Status != agency.Active || !p.Areas.Equal(narrowed) || !p.Until.Equal(want) {
 		t.Errorf("accepted: %s %v until %s", p.Status, p.Areas, p.Until)
 	}
-	cleo.get(link).says(t, http.StatusOK, "Bright Studio works in Cleo Shoes", "Change or end the access")
+	cleo.get(link).wantText(t, http.StatusOK, "Bright Studio works in Cleo Shoes", "Change or end the access")
 }
 
-// Nobody accepts what they did not see.
-func TestAChangedRequestIsShownAgain(t *testing.T) {
-	w := newTown(t)
-	w.asks()
+// A request that changed meanwhile is shown again, not accepted.
+func TestAcceptChangedRequest(t *testing.T) {
+	w := newWorld(t)
+	w.request()
 	cleo := w.as(cleoAt)
 	link := "/requests/" + string(w.con)
 	cleo.get(link)
 	if _, err := w.svc.WithdrawRequest(t.Context(), w.ann, w.studio, w.con); err != nil {
 		t.Fatal(err)
 	}
-	w.ask(annAt, w.studio, service.ConnectionRequest{Account: w.shop, Areas: agency.Areas{"contacts": agency.Edit}, Message: "Something else"})
-	again := cleo.post(link, with(levelFields(asked), "do", "accept", "request", "1")...)
-	again.says(t, http.StatusConflict, "The request has changed since you looked at it", "as it stands now", "Something else")
-	again.has(t, `name="request" value="2"`, `name="area-contacts" value="edit" checked>`, `name="area-pages" value="none" checked>`)
+	w.requestAs(annAt, w.studio, service.ConnectionRequest{Account: w.shop, Areas: agency.Areas{"contacts": agency.Edit}, Message: "Something else"})
+	again := cleo.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1")...)
+	again.wantText(t, http.StatusConflict, "The request has changed since you looked at it", "as it stands now", "Something else")
+	again.wantMarkup(t, `name="request" value="2"`, `name="area-contacts" value="edit" checked>`, `name="area-pages" value="none" checked>`)
 	if p := w.profile(w.con); p.Status != agency.Pending {
 		t.Errorf("it is %s", p.Status)
 	}
 }
 
-func TestSayNoAndAllowAgain(t *testing.T) {
-	w := newTown(t)
-	w.asks()
+func TestDeclineAndUnblock(t *testing.T) {
+	w := newWorld(t)
+	w.request()
 	cleo := w.as(cleoAt)
 	link := "/requests/" + string(w.con)
-	denied := cleo.does(link, "do", "deny")
-	denied.says(t, http.StatusOK, "was told that its request is declined", "You said no to Bright Studio", "It can’t ask again before", "Allow it to ask again")
+	denied := cleo.submit(link, "do", "deny")
+	denied.wantText(t, http.StatusOK, "was told that its request is declined", "You said no to Bright Studio", "It can’t ask again before",
+		"Allow it to ask again")
 	golden(t, "request-denied", denied.Body.Bytes())
-	cleo.get(link).hasNot(t, `role="status"`) // a notice is shown once
-	cleo.does(link, "do", "allow").says(t, http.StatusOK, "may ask again", "Nothing holds the agency off")
-	cleo.does(link, "do", "allow").says(t, http.StatusOK, "Nothing held that agency off any more")
+	cleo.get(link).wantNoMarkup(t, `role="status"`) // a notice is shown once
+	cleo.submit(link, "do", "allow").wantText(t, http.StatusOK, "may ask again", "Nothing holds the agency off")
+	cleo.submit(link, "do", "allow").wantText(t, http.StatusOK, "Nothing held that agency off any more")
 
-	w.asks()
-	cleo.get(link+"?unexpected=1").says(t, http.StatusOK, "You did not expect this?", "You will not be bothered again", "told of the denial alone")
-	cleo.does(link+"?unexpected=1", "do", "block").says(t, http.StatusOK, "Declined and blocked", "You blocked Bright Studio")
+	w.request()
+	cleo.get(link+"?unexpected=1").wantText(t, http.StatusOK, "You did not expect this?", "You will not be bothered again", "told of the denial alone")
+	cleo.submit(link+"?unexpected=1", "do", "block").wantText(t, http.StatusOK, "Declined and blocked", "You blocked Bright Studio")
 
-	// What a blocked agency asks later reaches nobody; the receipt's link still
-	// leads to where it can be allowed again.
+	// A blocked agency's later request is hidden; the link still leads to unblocking.
 	w.advance(31 * 24 * time.Hour)
-	w.asks()
+	w.request()
 	cleo = w.as(cleoAt)
 	held := cleo.get(link)
-	held.says(t, http.StatusOK, "Bright Studio is held off", "You blocked Bright Studio", "Allow it to ask again")
-	held.hasNot(t, "Shall we")
-	cleo.get("/accounts/"+string(w.shop)+"/team").says(t, http.StatusOK, "Agencies that are held off", "Blocked")
-	w.as(annAt).get(link).says(t, http.StatusNotFound, "no request here that is yours to decide")
-	cleo.post(link, "do", "accept", "request", "2", "area-pages", "view").says(t, http.StatusNotFound)
-	cleo.does(link, "do", "allow").says(t, http.StatusOK, "may ask again", "Team Members")
-	cleo.get(link).says(t, http.StatusNotFound)
+	held.wantText(t, http.StatusOK, "Bright Studio is held off", "You blocked Bright Studio", "Allow it to ask again")
+	held.wantNoMarkup(t, "Shall we")
+	cleo.get("/accounts/"+string(w.shop)+"/team").wantText(t, http.StatusOK, "Agencies that are held off", "Blocked")
+	w.as(annAt).get(link).wantText(t, http.StatusNotFound, "no request here that is yours to decide")
+	cleo.post(link, "do", "accept", "request", "2", "area-pages", "view").wantText(t, http.StatusNotFound)
+	cleo.submit(link, "do", "allow").wantText(t, http.StatusOK, "may ask again", "Team Members")
+	cleo.get(link).wantText(t, http.StatusNotFound)
 }
 
-// Each state has a page of its own that says what can be done now.
-func TestEveryState(t *testing.T) {
+// The page of an ended request says what can be done now.
+func TestRequestPageByStatus(t *testing.T) {
 	for status, tt := range map[agency.Status]struct {
-		do   func(*town)
+		do   func(*world)
 		says []string
 	}{
-		agency.Withdrawn: {func(w *town) {
+		agency.Withdrawn: {func(w *world) {
 			_, err := w.svc.WithdrawRequest(w.t.Context(), w.ann, w.studio, w.con)
 			must(w.t, err)
 		}, []string{"took its request back", "nothing for you to decide"}},
-		agency.Expired: {func(w *town) { w.advance(15 * 24 * time.Hour) }, []string{"has expired", "ask Bright Studio, at ann@agency.test", "Dismiss and block"}},
-		agency.Revoked: {func(w *town) {
-			w.accepts(nil)
+		agency.Expired: {func(w *world) { w.advance(15 * 24 * time.Hour) },
+			[]string{"has expired", "ask Bright Studio, at ann@agency.test", "Dismiss and block"}},
+		agency.Revoked: {func(w *world) {
+			w.accept(nil)
 			_, err := w.svc.RemoveMember(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, agency.Party(w.studio), false)
 			must(w.t, err)
 		}, []string{"The access of Bright Studio is revoked", "Allow it to ask again"}},
-		agency.Left: {func(w *town) {
-			w.accepts(nil)
+		agency.Left: {func(w *world) {
+			w.accept(nil)
 			_, err := w.svc.LeaveAccount(w.t.Context(), w.ann, w.studio, w.con)
 			must(w.t, err)
 		}, []string{"has ended its work", "ask it for a new request"}},
-		agency.Lapsed: {func(w *town) {
+		agency.Lapsed: {func(w *world) {
 			until := w.clock().Add(time.Hour)
-			w.accepts(&until)
+			w.accept(&until)
 			w.advance(2 * time.Hour)
 		}, []string{"The end date that was set has passed"}},
 	} {
 		t.Run(string(status), func(t *testing.T) {
-			w := newTown(t)
+			w := newWorld(t)
 			w.t = t
-			w.asks()
+			w.request()
 			tt.do(w)
 			page := w.as(cleoAt).get("/requests/" + string(w.con))
-			page.says(t, http.StatusOK, tt.says...)
-			page.hasNot(t, `value="accept"`)
+			page.wantText(t, http.StatusOK, tt.says...)
+			page.wantNoMarkup(t, `value="accept"`)
 			golden(t, "request-"+string(status), page.Body.Bytes())
 		})
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (w *town) accepts(until *time.Time) {
+func (w *world) accept(until *time.Time) {
 	w.t.Helper()
 	_, err := w.svc.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Grant{Request: 1, Until: until})
 	must(w.t, err)
 }
 
-// An expired request is refused with its page, and can be dismissed there.
-func TestTooLate(t *testing.T) {
-	w := newTown(t)
-	w.asks()
+// Accepting an expired request is refused; its page offers to dismiss it.
+func TestExpiredRequest(t *testing.T) {
+	w := newWorld(t)
+	w.request()
 	w.advance(15 * 24 * time.Hour)
 	cleo := w.as(cleoAt)
 	link := "/requests/" + string(w.con)
-	cleo.post(link, with(levelFields(asked), "do", "accept", "request", "1")...).says(t, http.StatusGone, "The request has expired. The agency can ask again.", "ask Bright Studio")
-	cleo.does(link, "do", "deny").says(t, http.StatusOK, "You said no to Bright Studio")
+	cleo.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1")...).
+		wantText(t, http.StatusGone, "The request has expired. The agency can ask again.", "ask Bright Studio")
+	cleo.submit(link, "do", "deny").wantText(t, http.StatusOK, "You said no to Bright Studio")
 }
 
-// A request by email is addressed to a person, who chooses the account, or opens
-// one first and comes back.
-func TestByEmailThePersonChooses(t *testing.T) {
-	w := newTown(t)
+// A person accepts a request by email into an account of theirs, or opens one first.
+func TestAcceptByEmailIntoAccount(t *testing.T) {
+	w := newWorld(t)
 	const doraAt = "dora@dance.test"
 	dora := w.as(doraAt)
-	w.ask(annAt, w.studio, service.ConnectionRequest{OwnerEmail: doraAt, Areas: asked})
+	w.requestAs(annAt, w.studio, service.ConnectionRequest{OwnerEmail: doraAt, Areas: requestedAreas})
 	id := agency.NewConnectionID(agency.Party(w.actor(doraAt).ID()), w.studio)
 	link := "/requests/" + string(id)
 	page := dora.get(link)
-	page.says(t, http.StatusOK, "Bright Studio asks to work in an account of yours", "Open an account first")
-	page.has(t, `href="/accounts/new?to=%2Frequests%2F`+string(id)+`"`)
-	page.hasNot(t, `value="accept"`)
-	w.as(cleoAt).get(link).says(t, http.StatusNotFound, "Sign in as somebody else")
+	page.wantText(t, http.StatusOK, "Bright Studio asks to work in an account of yours", "Open an account first")
+	page.wantMarkup(t, `href="/accounts/new?to=%2Frequests%2F`+string(id)+`"`)
+	page.wantNoMarkup(t, `value="accept"`)
+	w.as(cleoAt).get(link).wantText(t, http.StatusNotFound, "Sign in as somebody else")
 
-	back := dora.does("/accounts/new?to="+url.QueryEscape(link), "name", "Dora Dance", "key", "0123456789abcdef")
-	back.says(t, http.StatusOK, "Your account is open", "Dora Dance")
-	w.opens(doraAt, "Dora Yoga")
-	dora.get(link).says(t, http.StatusOK, "Dora Dance", "Dora Yoga")
-	none := dora.post(link, with(levelFields(asked), "do", "accept", "request", "1")...)
-	none.says(t, http.StatusBadRequest, "Choose the account that the agency may work in.")
-	none.has(t, `id="account-fault"`)
-	dora.post(link, with(levelFields(asked), "do", "accept", "request", "1", "account", string(w.shop))...).says(t, http.StatusNotFound)
+	back := dora.submit("/accounts/new?to="+url.QueryEscape(link), "name", "Dora Dance", "key", "0123456789abcdef")
+	back.wantText(t, http.StatusOK, "Your account is open", "Dora Dance")
+	w.openAccountFor(doraAt, "Dora Yoga")
+	dora.get(link).wantText(t, http.StatusOK, "Dora Dance", "Dora Yoga")
+	none := dora.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1")...)
+	none.wantText(t, http.StatusBadRequest, "Choose the account that the agency may work in.")
+	none.wantMarkup(t, `id="account-fault"`)
+	dora.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1", "account", string(w.shop))...).
+		wantText(t, http.StatusNotFound)
 
 	dance := agency.NewAccountID(agency.Party(w.actor(doraAt).ID()), "0123456789abcdef")
-	dora.does(link, with(levelFields(asked), "do", "accept", "request", "1", "account", string(dance))...).says(t, http.StatusOK, "is let in")
+	dora.submit(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1", "account", string(dance))...).
+		wantText(t, http.StatusOK, "is let in")
 	// The email's link leads to the connection there.
-	dora.follow(dora.get(link)).says(t, http.StatusOK, "Bright Studio works in Dora Dance")
+	dora.follow(dora.get(link)).wantText(t, http.StatusOK, "Bright Studio works in Dora Dance")
 }
 
-func TestByEmailBlockAndAllow(t *testing.T) {
-	w := newTown(t)
-	w.ask(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: asked})
+func TestBlockByEmail(t *testing.T) {
+	w := newWorld(t)
+	w.requestAs(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: requestedAreas})
 	id := agency.NewConnectionID(agency.Party(w.cleo.ID()), w.studio)
 	cleo := w.as(cleoAt)
-	cleo.get("/requests/"+string(id)).has(t, `name="account" value="`+string(w.shop)+`" required checked>`)
-	cleo.does("/requests/"+string(id), "do", "block").says(t, http.StatusOK, "Declined and blocked")
-	cleo.get("/me").says(t, http.StatusOK, "Agencies that you hold off", "Bright Studio", "Blocked")
-	cleo.does("/me", "do", "allow", "agency", string(w.studio)).says(t, http.StatusOK, "may ask again", "None.")
+	cleo.get("/requests/"+string(id)).wantMarkup(t, `name="account" value="`+string(w.shop)+`" required checked>`)
+	cleo.submit("/requests/"+string(id), "do", "block").wantText(t, http.StatusOK, "Declined and blocked")
+	cleo.get("/me").wantText(t, http.StatusOK, "Agencies that you hold off", "Bright Studio", "Blocked")
+	cleo.submit("/me", "do", "allow", "agency", string(w.studio)).wantText(t, http.StatusOK, "may ask again", "None.")
 }
 
-// Staff and strangers are told the same.
-func TestARequestIsNotForEverybody(t *testing.T) {
-	w := newTown(t)
-	w.asks()
-	w.invites("mem@client.test", agency.Member)
+// Agency staff, strangers and members get one message.
+func TestRequestHiddenFromOthers(t *testing.T) {
+	w := newWorld(t)
+	w.request()
+	w.invite("mem@client.test", agency.Member)
 	for _, email := range []string{annAt, "eve@nowhere.test", "mem@client.test"} {
 		page := w.as(email).get("/requests/" + string(w.con))
-		page.says(t, http.StatusNotFound, "no request here that is yours to decide", "signed in as "+email, "Sign in as somebody else")
-		page.hasNot(t, "Shall we", "Bright Studio")
-		w.unchanged(t, email, func() {
+		page.wantText(t, http.StatusNotFound, "no request here that is yours to decide", "signed in as "+email, "Sign in as somebody else")
+		page.wantNoMarkup(t, "Shall we", "Bright Studio")
+		w.demandUnchanged(t, email, func() {
 			w.as(email).post("/requests/"+string(w.con), "do", "accept", "request", "1", "area-pages", "view")
 		})
 	}

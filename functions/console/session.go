@@ -17,26 +17,26 @@ import (
 	"agencyhub/shared/rest"
 )
 
-// The cookies. The prefix makes browsers take them from us alone, over HTTPS,
-// and for every path (RFC 6265bis).
+// The cookies. By their prefix browsers take them only from us, over HTTPS, and for
+// every path (RFC 6265bis).
 const (
 	idCookie      = "__Host-id"
 	refreshCookie = "__Host-refresh"
-	// attemptCookie is followed by the beginning of the attempt's state.
+	// attemptCookie is followed by the first characters of the attempt's state.
 	attemptCookie = "__Host-signin-"
 	formCookie    = "__Host-form"
 	noticeCookie  = "__Host-notice"
 )
 
 const (
-	// maxCookie bounds what a cookie may hold, in bytes: browsers drop what is
-	// longer than 4,096 with its name and attributes.
+	// maxCookie bounds a cookie's value, in bytes. Browsers drop a cookie of more
+	// than 4,096 with its name and attributes.
 	maxCookie = 3800
-	// maxCookies bounds all cookies together, in bytes: HTTP APIs take headers of
-	// 10,240 bytes, and refuse a browser with more until its cookies run out.
+	// maxCookies bounds all cookies together, in bytes. HTTP APIs take headers of
+	// 10,240 bytes, and refuse a browser with more until its cookies expire.
 	maxCookies = 8 << 10
-	// sessionTime is how long a browser keeps a session. The issuer may end it
-	// sooner.
+	// sessionTime is how long a browser keeps a session; the issuer may end it
+	// earlier.
 	sessionTime = 30 * 24 * time.Hour
 	// attemptTime is how long a person may take to sign in.
 	attemptTime = 15 * time.Minute
@@ -45,7 +45,7 @@ const (
 func (v *visit) setCookie(name, value string, keep time.Duration) {
 	http.SetCookie(v.w, &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(keep / time.Second), Secure: true, HttpOnly: true,
-		// Lax: the link in an email leads here with the session.
+		// Lax, so that the link in an email opens with the session.
 		SameSite: http.SameSiteLaxMode,
 	})
 }
@@ -60,57 +60,58 @@ func (v *visit) cookie(name string) string {
 	return c.Value
 }
 
-// makeRoom drops what can be spared, the sign-ins that began first and then the
-// kept form, until so many bytes of values fit in place of what the cookies of
-// these names hold. It answers whether they do.
-func (v *visit) makeRoom(bytes int, names ...string) bool {
-	const around = len("=; ")
+// makeCookieRoom drops cookies until new values of so many bytes fit within maxCookies,
+// in place of the named cookies. It drops sign-in attempts, the oldest first, then the
+// saved form. It reports whether they fit.
+func (v *visit) makeCookieRoom(bytes int, names ...string) bool {
+	const separators = len("=; ")
 	var spare []*http.Cookie
-	var kept *http.Cookie
+	var savedForm *http.Cookie
 	for _, name := range names {
-		bytes += len(name) + around
+		bytes += len(name) + separators
 	}
 	for _, c := range v.r.Cookies() {
 		if slices.Contains(names, c.Name) {
 			continue
 		}
-		bytes += len(c.Name) + len(c.Value) + around
+		bytes += len(c.Name) + len(c.Value) + separators
 		switch {
 		case strings.HasPrefix(c.Name, attemptCookie):
 			spare = append(spare, c)
 		case c.Name == formCookie:
-			kept = c
+			savedForm = c
 		}
 	}
-	if kept != nil {
-		spare = append(spare, kept)
+	if savedForm != nil {
+		spare = append(spare, savedForm)
 	}
 	for _, c := range spare {
 		if bytes <= maxCookies {
 			break
 		}
 		v.dropCookie(c.Name)
-		bytes -= len(c.Name) + len(c.Value) + around
+		bytes -= len(c.Name) + len(c.Value) + separators
 	}
 	return bytes <= maxCookies
 }
 
-// setJSON keeps something in a cookie, in place of those that have been dropped;
-// false when it is too much for one, or beside the others.
+// setJSON saves a value in a cookie, and reports whether it fits. dropped are cookies
+// that this response drops.
 func (v *visit) setJSON(name string, value any, keep time.Duration, dropped ...string) bool {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // texts and maps of them always marshal
+		panic(err) // strings and maps of them always marshal
 	}
 	encoded := base64.RawURLEncoding.EncodeToString(text)
-	if len(encoded) > maxCookie || !v.makeRoom(len(encoded), append(dropped, name)...) {
+	if len(encoded) > maxCookie || !v.makeCookieRoom(len(encoded), append(dropped, name)...) {
 		return false
 	}
 	v.setCookie(name, encoded, keep)
 	return true
 }
 
-// takeJSON reads what setJSON kept, and drops the cookie.
+// takeJSON reads what setJSON saved, and drops the cookie. It reports whether there was
+// a valid one.
 func (v *visit) takeJSON(name string, into any) bool {
 	encoded := v.cookie(name)
 	if encoded == "" {
@@ -121,10 +122,10 @@ func (v *visit) takeJSON(name string, into any) bool {
 	return err == nil && json.Unmarshal(text, into) == nil
 }
 
-// whoIsIt finds who visits, by the id token, or by a new one for the refresh
-// token once that has run out. It is nobody where neither holds. It also takes
-// what the page before has left.
-func (v *visit) whoIsIt() {
+// authenticate sets actor by the id token, or by a new one from the refresh token once
+// the id token has expired. It stays zero where neither is valid. It also takes the
+// notice and the form that earlier pages left.
+func (v *visit) authenticate() {
 	id, refresh := v.cookie(idCookie), v.cookie(refreshCookie)
 	if id == "" && refresh == "" {
 		return
@@ -137,7 +138,7 @@ func (v *visit) whoIsIt() {
 	case refresh != "" && (expired || id == ""):
 		given, err := v.issuer.refresh(v.ctx, refresh)
 		if err != nil {
-			// The session is over, or the issuer does not answer: signing in tells which.
+			// The session is over, or the issuer is down: the sign-in will show which.
 			slog.InfoContext(v.ctx, "A session could not be renewed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
 			return
 		}
@@ -150,20 +151,20 @@ func (v *visit) whoIsIt() {
 		return
 	}
 	v.notice = v.takeNotice()
-	var kept keptForm
-	if !v.post() && v.cookie(formCookie) != "" && v.takeJSON(formCookie, &kept) {
+	var saved savedForm
+	if !v.isPost() && v.cookie(formCookie) != "" && v.takeJSON(formCookie, &saved) {
 		switch {
-		case kept.Subject != "" && kept.Subject != v.actor.Subject:
-			// Somebody else has typed it, in the same browser.
+		case saved.Subject != "" && saved.Subject != v.actor.Subject:
+			// Somebody else typed it, in the same browser.
 			v.notice = ""
-		case kept.Path == v.here():
-			v.form = kept.Form
+		case saved.Path == v.currentURL():
+			v.form = saved.Form
 		}
 	}
 }
 
-// keepSession signs the browser in; false when the id token is too long for a
-// cookie. The browser would drop it in silence: it holds within this request alone.
+// keepSession signs the browser in, and reports whether it will stay so. Browsers drop a
+// cookie that is too long: then the session lasts for this request only.
 func (v *visit) keepSession(t tokens) bool {
 	v.actor = t.actor
 	if len(t.id) > maxCookie {
@@ -174,28 +175,28 @@ func (v *visit) keepSession(t tokens) bool {
 		slog.ErrorContext(v.ctx, "A refresh token is too long for a cookie: sessions end with their id token.", "bytes", len(t.refresh))
 		t.refresh = ""
 	}
-	v.makeRoom(len(t.id)+len(t.refresh), idCookie, refreshCookie)
+	v.makeCookieRoom(len(t.id)+len(t.refresh), idCookie, refreshCookie)
 	v.setCookie(idCookie, t.id, sessionTime)
 	if t.refresh != "" {
 		v.setCookie(refreshCookie, t.refresh, sessionTime)
 	} else if v.cookie(refreshCookie) != "" {
-		// It is of whoever was signed in here before, and would bring them back.
+		// It belongs to the person who was signed in before, and would restore them.
 		v.dropCookie(refreshCookie)
 	}
 	return true
 }
 
-// keptForm is a form that was sent without a session, until the person has
-// signed in.
-type keptForm struct {
+// savedForm is a form that was sent without a session. A cookie keeps it until the
+// person has signed in.
+type savedForm struct {
 	Path string `json:"p"`
 	Form form   `json:"f"`
-	// Subject is whose session has ended; "" where that is not known.
+	// Subject is the person whose session ended; "" where unknown.
 	Subject string `json:"s,omitempty"`
 }
 
-// subjectOf is whom an id token names that does not hold any more. Nobody has
-// checked it: it is good for telling that somebody else signs in, and no more.
+// subjectOf returns the subject of an invalid id token. It is unverified: use it only
+// to notice that somebody else signs in.
 func subjectOf(id string) string {
 	var claims struct{ Sub string }
 	_, rest, _ := strings.Cut(id, ".")
@@ -207,8 +208,8 @@ func subjectOf(id string) string {
 	return claims.Sub
 }
 
-// here is the page's own address on the site.
-func (v *visit) here() string {
+// currentURL returns the page's own address on the site, without a cursor.
+func (v *visit) currentURL() string {
 	q := v.r.URL.Query()
 	q.Del("cursor")
 	if len(q) == 0 {
@@ -217,37 +218,37 @@ func (v *visit) here() string {
 	return v.r.URL.EscapedPath() + "?" + q.Encode()
 }
 
-// toSignIn leads to the issuer and back here. What was typed is kept, and stands
-// in the form again; it is not sent by itself.
-func (v *visit) toSignIn() answer {
-	to := signInTo(v.here())
-	if !v.post() {
-		return goTo(to)
+// askToSignIn leads to the issuer and back here. A sent form is saved and shown again
+// then; it is not sent by itself.
+func (v *visit) askToSignIn() response {
+	to := signInTo(v.currentURL())
+	if !v.isPost() {
+		return redirect(to)
 	}
-	p := &problemPage{Status: http.StatusUnauthorized, Code: agency.Unauthenticated, SignIn: to}
+	p := &problemPage{Status: http.StatusUnauthorized, Code: agency.Unauthenticated, SignInURL: to}
 	id := v.cookie(idCookie)
 	if id != "" {
-		// It is worth nothing any more, and leaves its room to the form.
+		// The token is of no more use, and the form needs its room.
 		v.dropCookie(idCookie)
 	}
-	if v.setJSON(formCookie, keptForm{v.here(), v.form, subjectOf(id)}, attemptTime, idCookie) {
+	if v.setJSON(formCookie, savedForm{v.currentURL(), v.form, subjectOf(id)}, attemptTime, idCookie) {
 		p.Message = "You have to sign in again. What you typed is kept meanwhile."
-		v.leave("kept")
+		v.setNotice("kept")
 	} else {
 		p.Message = "You have to sign in again. What you typed is too long to be kept."
-		v.leave("lost")
+		v.setNotice("lost")
 	}
-	// A form may not lead to the issuer, by no redirect either (form-action 'self'):
-	// the page that answers it goes on by itself.
+	// The response to a form can't redirect to the issuer (form-action 'self'), so
+	// this page goes on by itself.
 	v.w.Header().Set("Refresh", "0; url="+to)
-	return answer{status: p.Status, name: "problem", page: p}
+	return response{status: p.Status, name: "problem", data: p}
 }
 
-// signInTo is where to sign in to be led to a page of ours.
+// signInTo returns where to sign in, to be led to a page of ours.
 func signInTo(path string) string { return "/signin?to=" + url.QueryEscape(path) }
 
-// ownPath is an address on this site, "/" for every other.
-func ownPath(to string) string {
+// localPath returns an address on this site; "/" in place of any other.
+func localPath(to string) string {
 	u, err := url.Parse(to)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") ||
 		strings.ContainsAny(to, "\\\t\r\n") || len(to) > 1024 {
@@ -259,58 +260,58 @@ func ownPath(to string) string {
 	return to
 }
 
-// signIn begins a sign-in. It is a GET, since a form may not lead to the issuer
-// (form-action 'self'), and changes nothing but the browser's own cookie.
-func (c *console) signIn(v *visit) (answer, error) {
-	a := newAttempt(ownPath(v.r.URL.Query().Get("to")))
-	at, err := c.issuer.begin(v.ctx, a, v.r.URL.Query().Get("another") != "")
+// signIn starts a sign-in. It is a GET, since a form can't lead to the issuer
+// (form-action 'self'), and changes only a cookie.
+func (c *console) signIn(v *visit) (response, error) {
+	a := newSignInAttempt(localPath(v.r.URL.Query().Get("to")))
+	at, err := c.issuer.authURL(v.ctx, a, v.r.URL.Query().Get("another") != "")
 	if err != nil {
-		return answer{}, v.noIssuer(err)
+		return response{}, v.issuerFailed(err)
 	}
 	if name := attemptCookie + a.State[:8]; !v.setJSON(name, a, attemptTime) {
 		a.To = "/"
 		v.setJSON(name, a, attemptTime)
 	}
-	return goTo(at), nil
+	return redirect(at), nil
 }
 
-// signInCallback is where the issuer sends the person back to.
-func (c *console) signInCallback(v *visit) (answer, error) {
+// signInCallback is the page that the issuer leads back to.
+func (c *console) signInCallback(v *visit) (response, error) {
 	q := v.r.URL.Query()
 	state := q.Get("state")
-	var a attempt
+	var a signInAttempt
 	if len(state) < 8 || !v.takeJSON(attemptCookie+state[:8], &a) || a.State != state {
-		return answer{}, signInFailed("This sign-in took too long, or began in another browser. Please sign in again.")
+		return response{}, signInFailed("This sign-in took too long, or began in another browser. Please sign in again.")
 	}
 	if q.Get("code") == "" {
-		slog.InfoContext(v.ctx, "The issuer signs nobody in.", "requestId", rest.RequestID(v.ctx), "error", plainCode(q.Get("error")))
-		return answer{}, signInFailed("You were not signed in. Please try again.")
+		slog.InfoContext(v.ctx, "The issuer signs nobody in.", "requestId", rest.RequestID(v.ctx), "error", loggableCode(q.Get("error")))
+		return response{}, signInFailed("You were not signed in. Please try again.")
 	}
-	given, err := c.issuer.finish(v.ctx, a, q.Get("code"))
+	given, err := c.issuer.exchange(v.ctx, a, q.Get("code"))
 	if errors.Is(err, errUnverified) {
-		return answer{}, err
+		return response{}, err
 	}
 	if err != nil {
-		return answer{}, v.noIssuer(err)
+		return response{}, v.issuerFailed(err)
 	}
 	if !v.keepSession(given) {
-		// Led on, they would be sent to sign in again, and again.
-		return answer{}, errors.New("an id token is too long for a cookie")
+		// A redirect would lead to the sign-in again, and again.
+		return response{}, errors.New("an id token is too long for a cookie")
 	}
-	// By now it is known whose the address is: what was given to it is bound to
-	// this sign-in, and mail goes to it again.
+	// The person has proved the address: Me binds their profiles to this identity,
+	// and lifts a suppression of their mail.
 	me, err := c.svc.Me(v.ctx, given.actor)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if reason := me.Suppression.Reason; reason != "" && v.cookie(noticeCookie) == "" {
-		v.leave(string(reason))
+		v.setNotice(string(reason))
 	}
-	return goTo(ownPath(a.To)), nil
+	return redirect(localPath(a.To)), nil
 }
 
-// plainCode is an error code of OAuth's as a log may hold it.
-func plainCode(code string) string {
+// loggableCode returns an OAuth error code, if a log may contain it.
+func loggableCode(code string) string {
 	if len(code) > 40 || strings.ContainsFunc(code, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) {
 		return "unknown"
 	}
@@ -321,35 +322,34 @@ func signInFailed(message string) error {
 	return &agency.Error{Code: agency.Unauthenticated, Message: message}
 }
 
-// noIssuer is the answer while the issuer does not do its part.
-func (v *visit) noIssuer(err error) error {
+// issuerFailed logs an error of the issuer, and returns the person's error.
+func (v *visit) issuerFailed(err error) error {
 	slog.ErrorContext(v.ctx, "A sign-in failed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
 	return signInFailed("Signing in does not work at the moment. Please try again in a minute.")
 }
 
-// signedOutPage says that the person is signed out here.
+// signedOutPage confirms that the person is signed out.
 type signedOutPage struct {
 	frame
-	// Leave is where they end their session at the issuer too.
-	Leave string
+	// IssuerSignOutURL is where to sign out of the issuer too; "" for nowhere.
+	IssuerSignOutURL string
 }
 
-// signOut ends the session, here and the refresh token's at the issuer. The
-// issuer's own session is the person's to end: a form may not lead there.
-func (*console) signOut(v *visit) (answer, error) {
-	if !v.post() {
-		return goTo("/"), nil
+// signOut ends the session here, and revokes its refresh token. The issuer's own
+// session remains: a form can't lead there, so the page offers a link.
+func (*console) signOut(v *visit) (response, error) {
+	if !v.isPost() {
+		return redirect("/"), nil
 	}
-	return show("signed-out", &signedOutPage{Leave: v.endSession()}), nil
+	return show("signed-out", &signedOutPage{IssuerSignOutURL: v.endSession()}), nil
 }
 
-// endSession makes the browser forget who was signed in, and the session
-// worthless. It answers where the person ends their session at the issuer too, ""
-// where they can't.
+// endSession drops the session's cookies and revokes its refresh token. It returns
+// where to sign out of the issuer too; "" where that can't be done.
 func (v *visit) endSession() string {
 	if refresh := v.cookie(refreshCookie); refresh != "" {
 		if err := v.issuer.revoke(v.ctx, refresh); err != nil {
-			// The browser forgets it all the same.
+			// The cookies are dropped all the same.
 			slog.WarnContext(v.ctx, "A refresh token could not be revoked.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
 		}
 	}
@@ -357,9 +357,9 @@ func (v *visit) endSession() string {
 		v.dropCookie(name)
 	}
 	v.actor = agency.Actor{}
-	leave, err := v.issuer.leave(v.ctx)
+	at, err := v.issuer.endSessionURL(v.ctx)
 	if err != nil {
 		return ""
 	}
-	return leave
+	return at
 }

@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const publicURL = "https://hub.test"
 
-// site is the console on a real table, with an issuer and a clock of the test's.
+// site is the console on a real table, with the test's issuer and clock.
 type site struct {
 	*console
 	t      testing.TB
@@ -50,9 +50,7 @@ func newSite(t testing.TB) *site {
 	s.db, s.table = testbed.Table(t)
 	s.issuer = newTestIssuer(t, s.clock)
 	loaded, err := settings.Load("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	svc := &service.Service{Store: table.New(s.db, s.table), Rules: loaded.Rules(), Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -64,6 +62,13 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *site) clock() time.Time {
@@ -78,62 +83,56 @@ func (s *site) advance(by time.Duration) {
 	s.at = s.at.Add(by)
 }
 
-// actor is the person of an address as the issuer names them.
+// actor returns the person that the issuer names for an address.
 func (s *site) actor(email string) agency.Actor {
 	return agency.NewActor(email, s.issuer.URL, "sub-"+email)
 }
 
-// dump is all that the table holds.
+// dump returns all items of the table, by key.
 func (s *site) dump() map[string]string {
 	s.t.Helper()
 	all := map[string]string{}
 	pages := dynamodb.NewScanPaginator(s.db, &dynamodb.ScanInput{TableName: &s.table})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(s.t.Context())
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		must(s.t, err)
 		for _, item := range page.Items {
 			text, err := json.Marshal(item)
-			if err != nil {
-				s.t.Fatal(err)
-			}
+			must(s.t, err)
 			key, err := json.Marshal([]any{item["pk"], item["sk"]})
-			if err != nil {
-				s.t.Fatal(err)
-			}
+			must(s.t, err)
 			all[string(key)] = string(text)
 		}
 	}
 	return all
 }
 
-// browser keeps cookies as browsers do.
+// browser is a client that keeps cookies as browsers do.
 type browser struct {
 	*site
 	cookies map[string]string
 }
 
-// shown is what a browser was answered.
-type shown struct {
+// result is a response, with its text and the address that was asked for.
+type result struct {
 	*httptest.ResponseRecorder
 	text string
-	at   string
+	path string
 }
 
 func (s *site) browser() *browser { return &browser{site: s, cookies: map[string]string{}} }
 
-// as is a browser in which somebody is signed in.
+// as returns a browser in which a person is signed in.
 func (s *site) as(email string) *browser {
 	b := s.browser()
 	b.cookies[idCookie] = s.issuer.token(s.issuer.claims(email))
 	return b
 }
 
-func (b *browser) get(path string) shown { return b.send(http.MethodGet, path, nil) }
+func (b *browser) get(path string) result { return b.send(http.MethodGet, path, nil) }
 
 // post sends a form as a page of ours does.
-func (b *browser) post(path string, fields ...string) shown {
+func (b *browser) post(path string, fields ...string) result {
 	form := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
 		form.Add(fields[i], fields[i+1])
@@ -141,7 +140,7 @@ func (b *browser) post(path string, fields ...string) shown {
 	return b.send(http.MethodPost, path, form, "Sec-Fetch-Site", "same-origin", "Origin", publicURL)
 }
 
-func (b *browser) send(method, path string, form url.Values, headers ...string) shown {
+func (b *browser) send(method, path string, form url.Values, headers ...string) result {
 	b.t.Helper()
 	r := httptest.NewRequestWithContext(b.t.Context(), method, path, strings.NewReader(form.Encode()))
 	r.Host = "hub.test"
@@ -165,15 +164,15 @@ func (b *browser) send(method, path string, form url.Values, headers ...string) 
 			delete(b.cookies, c.Name)
 		}
 	}
-	return shown{ResponseRecorder: w, text: plain(w.Body.String()), at: path}
+	return result{ResponseRecorder: w, text: plain(w.Body.String()), path: path}
 }
 
-// follow goes where a page leads on.
-func (b *browser) follow(s shown) shown {
+// follow follows redirects, except to a sign-in.
+func (b *browser) follow(s result) result {
 	b.t.Helper()
 	to := s.Header().Get("Location")
 	if s.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/") {
-		b.t.Fatalf("%s answers %d, Location %q:\n%s", s.at, s.Code, to, s.text)
+		b.t.Fatalf("%s answers %d, Location %q:\n%s", s.path, s.Code, to, s.text)
 	}
 	next := b.get(to)
 	if next.Code == http.StatusSeeOther && !strings.HasPrefix(to, "/signin") {
@@ -182,8 +181,8 @@ func (b *browser) follow(s shown) shown {
 	return next
 }
 
-// does sends a form that must do something, and goes on to what comes then.
-func (b *browser) does(path string, fields ...string) shown {
+// submit posts a form that must succeed, and follows its redirect.
+func (b *browser) submit(path string, fields ...string) result {
 	b.t.Helper()
 	next := b.follow(b.post(path, fields...))
 	if next.Code != http.StatusOK {
@@ -192,41 +191,41 @@ func (b *browser) does(path string, fields ...string) shown {
 	return next
 }
 
-// says demands that a page shows some texts.
-func (s shown) says(t *testing.T, status int, texts ...string) {
+// wantText demands a status, and that the page shows some texts.
+func (s result) wantText(t *testing.T, status int, texts ...string) {
 	t.Helper()
 	if s.Code != status {
-		t.Errorf("%s answers %d, want %d:\n%s", s.at, s.Code, status, s.text)
+		t.Errorf("%s answers %d, want %d:\n%s", s.path, s.Code, status, s.text)
 	}
 	for _, text := range texts {
 		if !strings.Contains(s.text, text) {
-			t.Errorf("%s does not say %q:\n%s", s.at, text, s.text)
+			t.Errorf("%s does not say %q:\n%s", s.path, text, s.text)
 		}
 	}
 }
 
-// has demands that a page's markup holds some parts, and hasNot that it does not.
-func (s shown) has(t *testing.T, parts ...string) {
+// wantMarkup demands that a page's markup has some parts.
+func (s result) wantMarkup(t *testing.T, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(s.Body.String(), part) {
-			t.Errorf("%s has no %s:\n%s", s.at, part, s.Body)
+			t.Errorf("%s has no %s:\n%s", s.path, part, s.Body)
 		}
 	}
 }
 
-func (s shown) hasNot(t *testing.T, parts ...string) {
+func (s result) wantNoMarkup(t *testing.T, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if strings.Contains(s.Body.String(), part) {
-			t.Errorf("%s has %s", s.at, part)
+			t.Errorf("%s has %s", s.path, part)
 		}
 	}
 }
 
 var tags = regexp.MustCompile(`(?s)<(head|script)\b.*?</(head|script)>|<[^>]*>`)
 
-// plain is a page's text, as one line.
+// plain returns a page's text, as one line.
 func plain(page string) string {
 	text := strings.NewReplacer("&#39;", "'", "&amp;", "&", "&lt;", "<", "&gt;", ">", "&#34;", `"`).Replace(tags.ReplaceAllString(page, " "))
 	text = strings.Join(strings.Fields(text), " ")
@@ -241,24 +240,18 @@ func golden(t *testing.T, name string, page []byte) {
 	page = versions.ReplaceAll(page, []byte("/static/…/"))
 	file := filepath.Join("testdata", name+".html")
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, page, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.MkdirAll("testdata", 0o755))
+		must(t, os.WriteFile(file, page, 0o600))
 	}
 	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if !bytes.Equal(page, want) {
 		t.Errorf("%s (-want +got); go test -update writes it:\n%s", file, cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(page), "\n")))
 	}
 }
 
-// town is a client, an agency, and what they have to do with each other.
-type town struct {
+// world is a client's account, two agencies, and the first one's connection.
+type world struct {
 	*site
 	cleo, ann          agency.Actor
 	shop, studio, west agency.AccountID
@@ -271,13 +264,13 @@ const (
 	samAt  = "sam@west.test"
 )
 
-func newTown(t testing.TB) *town {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	s := newSite(t)
-	w := &town{site: s, cleo: s.actor(cleoAt), ann: s.actor(annAt)}
-	w.shop = w.opens(cleoAt, "Cleo Shoes")
-	w.studio = w.opens(annAt, "Bright Studio")
-	w.west = w.opens(samAt, "Westside Media")
+	w := &world{site: s, cleo: s.actor(cleoAt), ann: s.actor(annAt)}
+	w.shop = w.openAccountFor(cleoAt, "Cleo Shoes")
+	w.studio = w.openAccountFor(annAt, "Bright Studio")
+	w.west = w.openAccountFor(samAt, "Westside Media")
 	for email, id := range map[string]agency.AccountID{annAt: w.studio, samAt: w.west} {
 		if _, err := w.svc.SwitchAgencyOn(t.Context(), w.actor(email), id); err != nil {
 			t.Fatal(err)
@@ -287,41 +280,37 @@ func newTown(t testing.TB) *town {
 	return w
 }
 
-func (s *site) opens(email, name string) agency.AccountID {
+func (s *site) openAccountFor(email, name string) agency.AccountID {
 	s.t.Helper()
 	a, err := s.svc.OpenAccount(s.t.Context(), s.actor(email), "key-of-"+email+name+"-16", name)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 	return a.ID
 }
 
-var asked = agency.Areas{"pages": agency.Edit, "mail": agency.View}
+var requestedAreas = agency.Areas{"pages": agency.Edit, "mail": agency.View}
 
-// asks has Bright Studio ask the shop.
-func (w *town) asks() {
+// request has Bright Studio request access to the shop.
+func (w *world) request() {
 	w.t.Helper()
-	w.ask(annAt, w.studio, service.ConnectionRequest{Account: w.shop, Areas: asked, Message: "Shall we set up your shop?"})
+	w.requestAs(annAt, w.studio, service.ConnectionRequest{Account: w.shop, Areas: requestedAreas, Message: "Shall we set up your shop?"})
 }
 
-func (w *town) ask(by string, of agency.AccountID, a service.ConnectionRequest) {
+func (w *world) requestAs(by string, of agency.AccountID, a service.ConnectionRequest) {
 	w.t.Helper()
 	if _, err := w.svc.RequestConnection(w.t.Context(), w.actor(by), of, a); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// connects has the shop accept what Bright Studio asks.
-func (w *town) connects() {
+// connect has the shop accept the request of Bright Studio.
+func (w *world) connect() {
 	w.t.Helper()
-	w.asks()
+	w.request()
 	_, err := w.svc.AcceptRequest(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, w.studio, service.Grant{Request: w.profile(w.con).Request.Number})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	must(w.t, err)
 }
 
-// profile is a connection as the table has it.
+// profile returns a connection from the table.
 func (s *site) profile(id agency.ConnectionID) agency.Profile {
 	s.t.Helper()
 	addressee, of, _ := id.Split()
@@ -332,46 +321,39 @@ func (s *site) memberAt(at, member agency.Party) agency.Profile {
 	s.t.Helper()
 	key := agency.ProfileKey{Addressee: at, Member: member}
 	read, err := s.svc.Store.Load(s.t.Context(), service.Want{Profiles: []agency.ProfileKey{key}})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 	return read.Profile(key)
 }
 
-func (w *town) memberPage(member agency.Party) string {
+func (w *world) memberPage(member agency.Party) string {
 	return "/accounts/" + string(w.shop) + "/team/" + string(member)
 }
 
-// invites lets a person into the shop.
-func (w *town) invites(email string, role agency.Role) agency.Party {
+// invite invites a person to the shop.
+func (w *world) invite(email string, role agency.Role) agency.Party {
 	w.t.Helper()
 	in := service.Invitation{Email: email, Role: role}
 	if role == agency.Member {
 		in.Areas = agency.Areas{"pages": agency.View}
 	}
 	p, _, err := w.svc.InvitePerson(w.t.Context(), agency.Caller{Actor: w.cleo}, w.shop, in)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	must(w.t, err)
 	return p.Member
 }
 
-// bounces notes that the emails which a profile's request was mailed by, or its
-// person told by, came back, as delivery does.
-func (s *site) bounces(k agency.ProfileKey) {
+// bounce records that a request's email, or a person's, came back, as delivery does.
+func (s *site) bounce(k agency.ProfileKey) {
 	s.t.Helper()
-	hub, p := table.New(s.db, s.table), s.memberAt(k.Addressee, k.Member)
-	err := hub.FailInvitation(s.t.Context(), k, p.Since)
+	store, p := table.New(s.db, s.table), s.memberAt(k.Addressee, k.Member)
+	err := store.FailInvitation(s.t.Context(), k, p.Since)
 	if p.Kind() == agency.AgencyKind {
-		err = hub.FailDelivery(s.t.Context(), k, p.Request.Number, p.Request.MailedAt)
+		err = store.FailDelivery(s.t.Context(), k, p.Request.Number, p.Request.MailedAt)
 	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 }
 
-// unchanged demands that something writes nothing.
-func (s *site) unchanged(t *testing.T, what string, do func()) {
+// demandUnchanged demands that do writes nothing.
+func (s *site) demandUnchanged(t *testing.T, what string, do func()) {
 	t.Helper()
 	before := s.dump()
 	do()
@@ -380,7 +362,7 @@ func (s *site) unchanged(t *testing.T, what string, do func()) {
 	}
 }
 
-// levels are the fields of the table of levels.
+// levelFields returns the form fields of levels.
 func levelFields(a agency.Areas) []string {
 	var fields []string
 	for _, area := range []string{"pages", "funnels", "mail", "contacts", "analytics"} {
@@ -393,4 +375,6 @@ func levelFields(a agency.Areas) []string {
 	return fields
 }
 
-func with(fields []string, more ...string) []string { return append(slices.Clone(more), fields...) }
+func withFields(fields []string, more ...string) []string {
+	return append(slices.Clone(more), fields...)
+}

@@ -10,24 +10,24 @@ import (
 // teamPage is the Team Members dashboard of an account.
 type teamPage struct {
 	frame
-	In inside
-	// Pending requests come first, then agencies and people, and those of both
-	// who are members no more.
+	// Pending are the requests that the visitor can decide. The past ones are no
+	// longer members.
 	Pending                []pendingRow
 	Agencies, PastAgencies []memberRow
 	People, PastPeople     []memberRow
 	Blocks                 []blockRow
 	Next                   string
-	// Roles and Levels are those that a person can be invited with.
+	// Roles and Levels are what a person can be invited with.
 	Roles  []agency.Role
 	Levels levelsTable
 }
 
+// pendingRow is a connection request.
 type pendingRow struct {
-	Agency, By, Message string
-	Asked               string
-	Expires             time.Time
-	Link                string
+	Agency, RequestedBy, Message string
+	Access                       string
+	Expires                      time.Time
+	URL                          string
 }
 
 // memberRow is a member: an agency, or a person by their address.
@@ -35,115 +35,97 @@ type memberRow struct {
 	Name   string
 	Role   agency.Role
 	Status agency.Status
-	// May is what the member may do, in short.
-	May string
-	// Since is since when the member is in this state, and Until the end date.
+	// Access is a summary of the levels.
+	Access string
+	// Since is when the member came into this state, and Until the end date.
 	Since, Until time.Time
-	// Owner is the agency that owns the account; You is whoever looks; New a
-	// person who has not been here yet; and Failed one whom the email that told
-	// them has not reached.
-	Owner, You, New, Failed bool
-	Link                    string
+	// IsOwningAgency is of the agency that owns the account, the rest of people.
+	// EmailFailed reports whether the email about their access came back.
+	IsOwningAgency, IsYou, HasNotJoined, EmailFailed bool
+	URL                                              string
 }
 
-// blockRow is an agency that is held off.
+// blockRow is an agency that is blocked or in its cooldown.
 type blockRow struct {
-	ID      agency.AccountID
-	Name    string
-	Blocked bool
-	Until   time.Time
+	ID        agency.AccountID
+	Name      string
+	IsBlocked bool
+	Until     time.Time
 }
 
-// RoleNow is the role that a new member has at first.
-func (*teamPage) RoleNow() string { return string(agency.Member) }
+// CurrentRole returns the role that the form shows at first.
+func (*teamPage) CurrentRole() string { return string(agency.Member) }
 
-// teamSize is how many members the dashboard shows at once. Agencies come first,
-// so that all that waits stands on the first page.
-const teamSize = 100
+// teamPageSize is the number of members on a page of the dashboard. Agencies come
+// first, so that pending requests are on the first page.
+const teamPageSize = 100
 
-func (c *console) team(v *visit) (answer, error) {
-	in, err := c.inAccount(v, "team")
+func (c *console) team(v *visit) (response, error) {
+	a, err := v.visitedAccount("team")
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	p := &teamPage{In: in}
-	p.Tabs = in.Tabs
-	if v.post() {
-		done, err := c.changeTeam(v, in)
-		if err == nil {
-			return done, nil
-		}
-		if p.Faults, err = v.refuse(err); err != nil {
-			return answer{}, err
-		}
+	p := &teamPage{frame: frame{Account: a}}
+	if res, done, err := v.act(&p.frame, func() (response, error) { return c.changeTeam(v, a) }); done {
+		return res, err
 	}
-	members, err := c.svc.Team(v.ctx, v.caller(), v.account(), v.page(teamSize))
+	members, err := c.svc.Team(v.ctx, v.caller(), v.accountID(), v.listPage(teamPageSize))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	p.Next = members.Next
 	var waiting []agency.Profile
 	for _, m := range members.Items {
-		if m.StatusAt(v.now()) == agency.Pending && in.Decides() {
+		if m.StatusAt(v.now()) == agency.Pending && a.CanDecideRequests() {
 			waiting = append(waiting, m)
 			continue
 		}
-		p.add(c.memberRow(v, in, m), m.Kind())
+		p.add(c.memberRow(v, a, m), m.Kind())
 	}
 	if err := c.addWaiting(v, p, waiting); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if err := c.addBlocks(v, p); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	p.Roles = roles(in)
-	p.Levels = v.levelsTable(levelsLegend(in), nil, nil)
+	p.Roles = a.grantableRoles()
+	p.Levels = v.newLevelsTable(accessLegend(a), nil, nil)
 	p.Levels.Fault = p.Faults.levels("areas")
-	return refused("team", p, p.Faults), nil
+	return show("team", p), nil
 }
 
-func levelsLegend(in inside) string {
-	if in.Owned() {
+// accessLegend returns the heading of a form with a person's levels.
+func accessLegend(a *visitedAccount) string {
+	if a.IsAgencyOwned() {
 		return "What the client may do"
 	}
 	return "What a member may do"
 }
 
-// roles are those that the visitor can give, the least first.
-func roles(in inside) []agency.Role {
-	switch {
-	case in.Owned() || !in.Leads():
-		return []agency.Role{agency.Member}
-	case in.Owns():
-		return []agency.Role{agency.Member, agency.Admin, agency.Owner}
-	default:
-		return []agency.Role{agency.Member, agency.Admin}
-	}
-}
-
-// changeTeam does what a form of the dashboard says.
-func (c *console) changeTeam(v *visit, in inside) (answer, error) {
-	switch v.do() {
+// changeTeam does what the pressed button of the dashboard says.
+func (c *console) changeTeam(v *visit, a *visitedAccount) (response, error) {
+	switch v.action() {
 	case "invite":
 		role, areas := v.roleAndAreas()
-		p, added, err := c.svc.InvitePerson(v.ctx, v.caller(), v.account(), service.Invitation{Email: v.form.value("email"), Role: role, Areas: areas})
+		in := service.Invitation{Email: v.form.value("email"), Role: role, Areas: areas}
+		p, added, err := c.svc.InvitePerson(v.ctx, v.caller(), v.accountID(), in)
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		if !added {
-			return v.done(in.Address("/team/"+string(p.Member)), "invited-again"), nil
+			return v.done(a.URL("/team/"+string(p.Member)), "invited-again"), nil
 		}
-		return v.done(in.Address("/team"), "invited"), nil
+		return v.done(a.URL("/team"), "invited"), nil
 	case "allow":
-		held, err := c.svc.Unblock(v.ctx, v.caller(), v.account(), agency.AccountID(v.form.value("agency")))
-		return v.doneUnless(err, in.Address("/team"), allowedNotice(held))
+		wasBlocked, err := c.svc.Unblock(v.ctx, v.caller(), v.accountID(), agency.AccountID(v.form.value("agency")))
+		return v.doneUnless(err, a.URL("/team"), unblockedNotice(wasBlocked))
 	default:
-		return answer{}, unknownAction()
+		return response{}, unknownAction()
 	}
 }
 
-// roleAndAreas are what a form about a person says. Only members are given areas:
-// the other roles have all of them.
+// roleAndAreas reads the role and the levels of a person. Owners and admins have all
+// areas, so theirs are nil.
 func (v *visit) roleAndAreas() (agency.Role, agency.Areas) {
 	role := agency.Role(v.form.value("role"))
 	if role == agency.Owner || role == agency.Admin {
@@ -152,9 +134,10 @@ func (v *visit) roleAndAreas() (agency.Role, agency.Areas) {
 	return role, v.areas()
 }
 
+// add puts a row into the list where it belongs.
 func (p *teamPage) add(row memberRow, kind agency.Kind) {
-	list := &p.People
-	switch active := row.Status == agency.Active; {
+	list, active := &p.People, row.Status == agency.Active
+	switch {
 	case kind == agency.AgencyKind && (active || row.Status == agency.Pending):
 		list = &p.Agencies
 	case kind == agency.AgencyKind:
@@ -165,40 +148,41 @@ func (p *teamPage) add(row memberRow, kind agency.Kind) {
 	*list = append(*list, row)
 }
 
-func (c *console) memberRow(v *visit, in inside, m agency.Profile) memberRow {
+func (c *console) memberRow(v *visit, a *visitedAccount, m agency.Profile) memberRow {
 	row := memberRow{
-		Name: m.Name, Role: m.Role, Status: m.StatusAt(v.now()), May: c.inShort(c.svc.GrantedAreas(m)), Since: since(m, v.now()), Until: m.Until,
-		Owner: m.IsPermanent(), Link: in.Address("/team/" + string(m.Member)),
+		Name: m.Name, Role: m.Role, Status: m.StatusAt(v.now()), Access: c.accessSummary(c.svc.GrantedAreas(m)),
+		Since: statusSince(m, v.now()), Until: m.Until, IsOwningAgency: m.IsPermanent(), URL: a.URL("/team/" + string(m.Member)),
 	}
 	if m.Kind() == agency.PersonKind {
-		row.Name, row.You, row.New, row.Failed = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == "", uninformed(m)
+		row.Name, row.IsYou, row.HasNotJoined, row.EmailFailed = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == "", invitationFailed(m)
 	}
 	return row
 }
 
-// uninformed tells whether the email that told a person of their access came
-// back, and they have not been there since.
-func uninformed(m agency.Profile) bool {
+// invitationFailed reports whether the email about a person's access came back, and
+// they have not signed in since.
+func invitationFailed(m agency.Profile) bool {
 	return m.Status == agency.Active && m.Request.Delivery == agency.DeliveryFailed
 }
 
+// addWaiting fills in the requests that the visitor can decide.
 func (c *console) addWaiting(v *visit, p *teamPage, waiting []agency.Profile) error {
 	details, err := c.svc.RequestDetails(v.ctx, waiting...)
 	for _, d := range details {
 		p.Pending = append(p.Pending, pendingRow{
-			Agency: d.Name, By: d.By, Message: d.Request.Message, Asked: c.inShort(c.svc.GrantedAreas(d.Profile)), Expires: d.Request.ExpiresAt,
-			Link: "/requests/" + string(d.ID()),
+			Agency: d.Name, RequestedBy: d.By, Message: d.Request.Message, Access: c.accessSummary(c.svc.GrantedAreas(d.Profile)), Expires: d.Request.ExpiresAt,
+			URL: "/requests/" + string(d.ID()),
 		})
 	}
 	return err
 }
 
-// addBlocks lists who is held off, to whoever may allow them again.
+// addBlocks fills in the blocked agencies, for those who may unblock them.
 func (c *console) addBlocks(v *visit, p *teamPage) error {
-	if !p.In.Decides() {
+	if !p.Account.CanDecideRequests() {
 		return nil
 	}
-	blocks, err := c.svc.AccountBlocks(v.ctx, v.caller(), v.account(), service.Page{Limit: teamSize})
+	blocks, err := c.svc.AccountBlocks(v.ctx, v.caller(), v.accountID(), service.Page{Limit: teamPageSize})
 	p.Blocks = blockRows(blocks.Items)
 	return err
 }
@@ -206,7 +190,7 @@ func (c *console) addBlocks(v *visit, p *teamPage) error {
 func blockRows(blocks []service.Block) []blockRow {
 	var rows []blockRow
 	for _, b := range blocks {
-		rows = append(rows, blockRow{ID: b.Agency, Name: b.Name, Blocked: b.Blocked, Until: b.CoolingUntil})
+		rows = append(rows, blockRow{ID: b.Agency, Name: b.Name, IsBlocked: b.Blocked, Until: b.CoolingUntil})
 	}
 	return rows
 }

@@ -52,7 +52,7 @@ func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name
 		d.put(first)
 		d.Events[0].Now.Name = name
 		d.join(first)
-		view = d.view(authority{profile: first}, account)
+		view = d.view(authority{CallerRole: agency.AsOwner, profile: first}, account)
 		return nil
 	})
 	return view, err
@@ -98,9 +98,9 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 		if err != nil {
 			return err
 		}
-		account := d.read.Account(id)
+		account, role := d.read.Account(id), agency.CallerRoleOf("", agency.AgencyOwned, auth.profile.Role)
 		if account.Exists() {
-			view = d.viewAs(agencyID, account)
+			view = d.viewAs(agencyID, role, account)
 			return repeated(account, hash)
 		}
 		account = d.newAccount(id, name, agency.AgencyOwned, in.Plan, hash)
@@ -113,7 +113,7 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 			return err
 		}
 		d.Events[0].Now.Name = name
-		view = d.viewAs(agencyID, account)
+		view = d.viewAs(agencyID, role, account)
 		if client == nil {
 			return nil
 		}
@@ -211,23 +211,34 @@ type AccountView struct {
 	// Role is the caller's own in the account; "" for who acts for an agency.
 	Role   agency.Role
 	Access agency.Access
+	// CallerRole is the caller's column in the table of permissions.
+	CallerRole agency.CallerRole
+}
+
+// Permission returns what the caller may do of an operation in the account. Pages
+// offer what it grants; the use case of the operation decides again.
+func (v AccountView) Permission(op agency.Operation) agency.Permission {
+	return agency.PermissionFor(op, v.CallerRole, v.Ownership)
 }
 
 // view is the account as the caller sees it by the way that they came.
 func (d *decision) view(auth authority, a agency.Account) AccountView {
 	if d.caller.As != "" {
-		return d.viewAs(d.caller.As, a)
+		return d.viewAs(d.caller.As, auth.CallerRole, a)
 	}
 	return AccountView{
-		Account: a.SeenBy("", d.now), Role: auth.profile.Role,
+		Account: a.SeenBy("", d.now), Role: auth.profile.Role, CallerRole: auth.CallerRole,
 		Access: d.rules.DecideAccess(d.caller.Actor, a, auth.profile, nil, d.now),
 	}
 }
 
 // viewAs is the account as the caller sees it through an agency.
-func (d *decision) viewAs(agencyID agency.AccountID, a agency.Account) AccountView {
+func (d *decision) viewAs(agencyID agency.AccountID, role agency.CallerRole, a agency.Account) AccountView {
 	ways := []agency.Path{d.accessPath(a.ID, agencyID)}
-	return AccountView{Account: a.SeenBy(agencyID, d.now), Access: d.rules.DecideAccess(d.caller.Actor, a, agency.Profile{}, ways, d.now)}
+	return AccountView{
+		Account: a.SeenBy(agencyID, d.now), CallerRole: role,
+		Access: d.rules.DecideAccess(d.caller.Actor, a, agency.Profile{}, ways, d.now),
+	}
 }
 
 // ViewAccount answers an account to whoever may see it, and binds the profile by
@@ -271,7 +282,8 @@ func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page)
 		account, own := read.Account(p.Account()), read.Profile(p.ProfileKey)
 		if account.IsOpen() && own.StatusAt(now) == agency.Active && !own.IsBoundToAnother(actor) {
 			list.Items = append(list.Items, AccountView{
-				Account: account.SeenBy("", now), Role: own.Role, Access: s.Rules.DecideAccess(actor, account, own, nil, now),
+				Account: account.SeenBy("", now), Role: own.Role, CallerRole: agency.CallerRoleOf(own.Role, "", ""),
+				Access: s.Rules.DecideAccess(actor, account, own, nil, now),
 			})
 		}
 	}

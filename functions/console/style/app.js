@@ -1,5 +1,5 @@
-// What pages do besides working without this: times in the reader's zone, links
-// that copy, and an answer that is read out.
+// Enhancements; pages work without them: times in the reader's zone, and buttons that
+// copy.
 (() => {
   'use strict';
 
@@ -18,7 +18,7 @@
       field.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
     }
     for (const field of root.querySelectorAll('input[type=date][data-at]')) {
-      // The day of an instant is another one elsewhere.
+      // The day of an instant depends on the zone.
       const at = new Date(field.dataset.at);
       const two = (n) => String(n).padStart(2, '0');
       field.value = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;

@@ -14,17 +14,16 @@ import (
 	"agencyhub/shared/rest"
 )
 
-// TestPagesAreZipped: a browser that takes it gets a page zipped, and anybody
-// else the same page as it is.
+// A browser that accepts it gets a page zipped; others get the same page as it is.
 func TestPagesAreZipped(t *testing.T) {
-	w := newTown(t)
+	w := newWorld(t)
 	b := w.as(cleoAt)
 	bare := b.get("/me")
 	zipped := b.send(http.MethodGet, "/me", nil, "Accept-Encoding", "br, gzip")
 	if got := bare.Header().Get("Content-Encoding"); got != "" {
 		t.Errorf("nobody asked for %q", got)
 	}
-	for _, page := range []shown{bare, zipped} {
+	for _, page := range []result{bare, zipped} {
 		if got := page.Header().Get("Vary"); got != "Accept-Encoding" {
 			t.Errorf("Vary is %q", got)
 		}
@@ -33,22 +32,20 @@ func TestPagesAreZipped(t *testing.T) {
 		t.Fatalf("%q, %d bytes of %d", got, zipped.Body.Len(), bare.Body.Len())
 	}
 	z, err := gzip.NewReader(zipped.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if content, err := io.ReadAll(z); err != nil || string(content) != bare.Body.String() {
 		t.Errorf("the page differs when it is zipped (%v):\n%s", err, content)
 	}
 }
 
-// The longest file is within what Lambda answers, whatever stands in it: as text,
-// each of these characters would count six times.
-func TestTheLongestFileFits(t *testing.T) {
-	w := newTown(t)
-	content := bytes.Repeat([]byte("<&>\r\n"), exportBytes/5)
+// The longest file fits into what Lambda may return, even of characters that count six
+// times as text.
+func TestLongestFileFits(t *testing.T) {
+	w := newWorld(t)
+	content := bytes.Repeat([]byte("<&>\r\n"), maxExportBytes/5)
 	site := rest.Site("console", http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
 		v := &visit{console: w.console, r: r, ctx: r.Context(), w: to}
-		must(t, v.write(answer{file: &download{name: "clients.csv", kind: "text/csv; charset=utf-8", content: content}}))
+		must(t, v.write(response{file: &download{name: "clients.csv", kind: "text/csv; charset=utf-8", content: content}}))
 	}))
 	event := events.APIGatewayV2HTTPRequest{RawPath: "/", Headers: map[string]string{"accept-encoding": "gzip, deflate, br"}}
 	event.RequestContext.HTTP.Method = http.MethodGet

@@ -11,21 +11,21 @@ import (
 	"agencyhub/shared/service"
 )
 
-// The hub's page is to take less than three times what the JSON list behind it
-// takes: go test ./functions/console -run '^$' -bench Hub
+// The page of clients should take less than three times as long as the JSON list:
+// go test ./functions/console -run '^$' -bench Clients
 
-// busySite is an agency of 50 clients.
+// busySite returns an agency with 50 clients.
 func busySite(b *testing.B) *agencySite {
 	b.Helper()
 	s := newAgencySite(b)
 	for n := range 25 {
-		s.own(fmt.Sprintf("Owned %02d", n), nil)
+		s.createAccount(fmt.Sprintf("Owned %02d", n), nil)
 		s.connect(fmt.Sprintf("c%d@client.test", n), fmt.Sprintf("Connected %02d", n), nil)
 	}
 	return s
 }
 
-func BenchmarkHubList(b *testing.B) {
+func BenchmarkClientsList(b *testing.B) {
 	s := busySite(b)
 	for b.Loop() {
 		list, counts, err := s.svc.Clients(b.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 50})
@@ -42,11 +42,11 @@ func BenchmarkHubList(b *testing.B) {
 	}
 }
 
-func BenchmarkHubPage(b *testing.B) {
+func BenchmarkClientsPage(b *testing.B) {
 	s := busySite(b)
 	session := &http.Cookie{Name: idCookie, Value: s.as(annAt).cookies[idCookie]}
 	for b.Loop() {
-		r := httptest.NewRequest(http.MethodGet, publicURL+s.under(""), nil)
+		r := httptest.NewRequest(http.MethodGet, publicURL+s.path(""), nil)
 		r.AddCookie(session)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)

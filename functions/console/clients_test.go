@@ -29,48 +29,43 @@ func newAgencySite(t testing.TB) *agencySite {
 	s := &agencySite{site: newSite(t)}
 	s.at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	s.ann = s.actor(annAt)
-	s.id = s.opens(annAt, "Bright Agency")
+	s.id = s.openAccountFor(annAt, "Bright Agency")
 	if _, err := s.svc.SwitchAgencyOn(t.Context(), s.ann, s.id); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// own creates an account for the agency.
-func (s *agencySite) own(name string, client *service.NewClient) agency.ConnectionID {
+// createAccount creates an agency-owned account.
+func (s *agencySite) createAccount(name string, client *service.NewClient) agency.ConnectionID {
 	s.t.Helper()
 	view, err := s.svc.CreateAccount(s.t.Context(), s.ann, s.id, "test-key-0123456789 "+name, service.NewClientAccount{
 		Name: name, Plan: "growth", ConfirmPermanentOwnership: true, Client: client,
 	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 	return agency.NewConnectionID(agency.Party(view.ID), s.id)
 }
 
-// ask opens a client's account and asks to work in it.
-func (s *agencySite) ask(client, name string) agency.Profile {
+// requestConnection opens a client's account and requests access to it.
+func (s *agencySite) requestConnection(client, name string) agency.Profile {
 	s.t.Helper()
-	id := s.opens(client, name)
-	p, err := s.svc.RequestConnection(s.t.Context(), s.ann, s.id, service.ConnectionRequest{Account: id, Message: "Shall we?", Areas: asked})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	id := s.openAccountFor(client, name)
+	p, err := s.svc.RequestConnection(s.t.Context(), s.ann, s.id, service.ConnectionRequest{Account: id, Message: "Shall we?", Areas: requestedAreas})
+	must(s.t, err)
 	return p
 }
 
-// connect is ask, accepted.
+// connect is requestConnection, accepted.
 func (s *agencySite) connect(client, name string, until *time.Time) agency.ConnectionID {
 	s.t.Helper()
-	p := s.ask(client, name)
-	_, err := s.svc.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id, service.Grant{Request: p.Request.Number, Until: until})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	p := s.requestConnection(client, name)
+	_, err := s.svc.AcceptRequest(s.t.Context(), agency.Caller{Actor: s.actor(client)}, p.Account(), s.id,
+		service.Grant{Request: p.Request.Number, Until: until})
+	must(s.t, err)
 	return p.ID()
 }
 
-// call sends a request of somebody's; fields make it a POST from a page of ours.
+// call sends a request as a person; with fields it is a POST from a page of ours.
 func (s *agencySite) call(who agency.Actor, path string, fields url.Values) *httptest.ResponseRecorder {
 	s.t.Helper()
 	b := s.browser()
@@ -83,8 +78,8 @@ func (s *agencySite) call(who agency.Actor, path string, fields url.Values) *htt
 	return b.send(http.MethodPost, path, fields, "Sec-Fetch-Site", "same-origin").ResponseRecorder
 }
 
-// see is a page that must be there.
-func (s *agencySite) see(path string) string {
+// page returns a page of Ann's, which must exist.
+func (s *agencySite) page(path string) string {
 	s.t.Helper()
 	w := s.call(s.ann, path, nil)
 	if w.Code != http.StatusOK {
@@ -93,9 +88,9 @@ func (s *agencySite) see(path string) string {
 	return w.Body.String()
 }
 
-func (s *agencySite) under(rest string) string { return agencyLink(s.id, rest) }
+func (s *agencySite) path(rest string) string { return agencyURL(s.id, rest) }
 
-// mainOf is a page between its header and its footer.
+// mainOf returns a page between its header and its footer.
 func mainOf(page string) string {
 	_, page, _ = strings.Cut(page, "<main")
 	page, _, _ = strings.Cut(page, "</main>")
@@ -104,8 +99,7 @@ func mainOf(page string) string {
 
 var blankLines = regexp.MustCompile(`\n\s*\n+`)
 
-// agencyGolden holds a page to its golden, but for what changes with each
-// asset or form.
+// agencyGolden compares a page with its golden file, without the key of its form.
 func agencyGolden(t *testing.T, name, page string) {
 	t.Helper()
 	got := blankLines.ReplaceAllString("<main"+mainOf(page)+"</main>\n", "\n")
@@ -113,7 +107,7 @@ func agencyGolden(t *testing.T, name, page string) {
 	golden(t, "agency-"+name, []byte(got))
 }
 
-func wants(t *testing.T, page string, texts ...string) {
+func wantTexts(t *testing.T, page string, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(page, text) {
@@ -122,7 +116,7 @@ func wants(t *testing.T, page string, texts ...string) {
 	}
 }
 
-func lacks(t *testing.T, page string, texts ...string) {
+func wantNoTexts(t *testing.T, page string, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if strings.Contains(page, text) {
@@ -131,40 +125,38 @@ func lacks(t *testing.T, page string, texts ...string) {
 	}
 }
 
-func TestHubPages(t *testing.T) {
+func TestClientsPages(t *testing.T) {
 	s := newAgencySite(t)
-	empty := s.see(s.under(""))
-	wants(t, empty, "Bring in your first client", s.under("/add"))
+	empty := s.page(s.path(""))
+	wantTexts(t, empty, "Bring in your first client", s.path("/add"))
 	agencyGolden(t, "empty", empty)
 
-	owned := s.own("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: asked})
+	owned := s.createAccount("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: requestedAreas})
 	until := s.clock().AddDate(0, 1, 0)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", &until)
 	left := s.connect("lea@client.test", "Lea Lamps", nil)
 	if _, err := s.svc.LeaveAccount(t.Context(), s.ann, s.id, left); err != nil {
 		t.Fatal(err)
 	}
-	waiting := s.ask("wanda@client.test", "Wanda Wool")
-	byEmail, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: "typo@client.test", Areas: asked})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.bounces(byEmail.ProfileKey)
+	waiting := s.requestConnection("wanda@client.test", "Wanda Wool")
+	byEmail, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: "typo@client.test", Areas: requestedAreas})
+	must(t, err)
+	s.bounce(byEmail.ProfileKey)
 
-	hub := s.see(s.under(""))
-	wants(t, hub, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
+	page := s.page(s.path(""))
+	wantTexts(t, page, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
 		"https://app.example.com/accounts/"+string(accountOf(t, owned))+"?agency="+string(s.id))
-	lacks(t, hub, "Wanda Wool") // its name is none of the agency's business yet
-	agencyGolden(t, "hub", hub)
-	agencyGolden(t, "owned", s.see(clientLink(s.id, owned)))
-	agencyGolden(t, "connected", s.see(clientLink(s.id, connected)))
-	agencyGolden(t, "left", s.see(clientLink(s.id, left)))
-	agencyGolden(t, "waiting", s.see(clientLink(s.id, waiting.ID())))
-	agencyGolden(t, "failed", s.see(clientLink(s.id, byEmail.ID())))
-	agencyGolden(t, "add", s.see(s.under("/add")))
-	agencyGolden(t, "create", s.see(s.under("/add/create")))
-	agencyGolden(t, "connect", s.see(s.under("/add/connect")))
-	agencyGolden(t, "again", s.see(s.under("/add/connect?again="+string(left))))
+	wantNoTexts(t, page, "Wanda Wool") // the agency may not know the name yet
+	agencyGolden(t, "clients", page)
+	agencyGolden(t, "owned", s.page(clientURL(s.id, owned)))
+	agencyGolden(t, "connected", s.page(clientURL(s.id, connected)))
+	agencyGolden(t, "left", s.page(clientURL(s.id, left)))
+	agencyGolden(t, "waiting", s.page(clientURL(s.id, waiting.ID())))
+	agencyGolden(t, "failed", s.page(clientURL(s.id, byEmail.ID())))
+	agencyGolden(t, "add-client", s.page(s.path("/add")))
+	agencyGolden(t, "create-client", s.page(s.path("/add/create")))
+	agencyGolden(t, "connect-client", s.page(s.path("/add/connect")))
+	agencyGolden(t, "again", s.page(s.path("/add/connect?again="+string(left))))
 
 	for show, names := range map[string][2][]string{
 		"?show=owned":                {{"Dora Dance"}, {"Cleo Shoes", "Lea Lamps"}},
@@ -181,12 +173,12 @@ func TestHubPages(t *testing.T) {
 		"?show=owned&prefix=cl":      {{"Nothing found"}, {"Cleo Shoes"}},
 		"?show=connected&prefix=cl":  {{"Cleo Shoes"}, {"Nothing found"}},
 	} {
-		page := s.see(s.under(show))
-		wants(t, page, names[0]...)
-		lacks(t, page, names[1]...)
-		lacks(t, page, "<svg class=\"chart\"")
+		page := s.page(s.path(show))
+		wantTexts(t, page, names[0]...)
+		wantNoTexts(t, page, names[1]...)
+		wantNoTexts(t, page, "<svg class=\"chart\"")
 	}
-	if w := s.call(s.ann, s.under("?show=nonsense"), nil); w.Code != http.StatusBadRequest {
+	if w := s.call(s.ann, s.path("?show=nonsense"), nil); w.Code != http.StatusBadRequest {
 		t.Errorf("no such list: %d", w.Code)
 	}
 }
@@ -200,71 +192,73 @@ func accountOf(t *testing.T, id agency.ConnectionID) agency.AccountID {
 	return addressee.Account()
 }
 
-func TestHubPaging(t *testing.T) {
+func TestClientsPaging(t *testing.T) {
 	s := newAgencySite(t)
-	for n := range hubPageSize + 3 {
-		s.own(fmt.Sprintf("Client %03d", n), nil)
+	for n := range clientsPageSize + 3 {
+		s.createAccount(fmt.Sprintf("Client %03d", n), nil)
 	}
-	first := s.see(s.under("?show=owned"))
-	wants(t, first, "Client 049", "More clients")
-	lacks(t, first, "Client 050")
+	first := s.page(s.path("?show=owned"))
+	wantTexts(t, first, "Client 049", "More clients")
+	wantNoTexts(t, first, "Client 050")
 	found := regexp.MustCompile(`href="([^"]+cursor[^"]+)"`).FindStringSubmatch(first)
 	if found == nil {
 		t.Fatal("no address of what follows")
 	}
-	second := s.see(strings.ReplaceAll(found[1], "&amp;", "&"))
-	wants(t, second, "Client 050", "Client 052", "Back to the first")
-	lacks(t, second, "Client 049", "More clients")
+	second := s.page(strings.ReplaceAll(found[1], "&amp;", "&"))
+	wantTexts(t, second, "Client 050", "Client 052", "Back to the first")
+	wantNoTexts(t, second, "Client 049", "More clients")
 }
 
-// TestHubForOthers shows the pages to who may see less.
-func TestHubForOthers(t *testing.T) {
+// TestClientsPagesByRole checks what each role sees of an agency's pages.
+func TestClientsPagesByRole(t *testing.T) {
 	s := newAgencySite(t)
-	owned := s.own("Dora Dance", nil)
+	owned := s.createAccount("Dora Dance", nil)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", nil)
 	mia, mel, eve := s.actor("mia@agency.test"), s.actor("mel@agency.test"), s.actor("eve@x.test")
 	for _, who := range []agency.Actor{mia, mel} {
-		if _, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id, service.Invitation{Email: who.Email, Role: agency.Member, Areas: asked}); err != nil {
+		if _, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id,
+			service.Invitation{Email: who.Email, Role: agency.Member, Areas: requestedAreas}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	only := []agency.AccountID{accountOf(t, connected)}
-	if _, err := s.svc.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()), service.MemberChange{Clients: &only}); err != nil {
+	if _, err := s.svc.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()),
+		service.MemberChange{Clients: &only}); err != nil {
 		t.Fatal(err)
 	}
-	page := s.call(mia, s.under(""), nil).Body.String()
-	wants(t, page, "Dora Dance", "Cleo Shoes", `<svg class="chart"`)
-	lacks(t, page, s.under("/add"))
-	page = s.call(mel, s.under(""), nil).Body.String()
-	wants(t, page, "Cleo Shoes")
-	lacks(t, page, "Dora Dance", `<svg class="chart"`)
-	lacks(t, s.call(mel, s.under("/clients.csv"), nil).Body.String(), "Dora Dance")
-	lacks(t, s.call(mia, clientLink(s.id, connected), nil).Body.String(), "Leave this account", "Withdraw")
-	lacks(t, s.call(mia, clientLink(s.id, owned), nil).Body.String(), "team?as=", "subscription?as=")
-	// What the agency may do is not what its staff may: theirs stands in the account's own page.
+	page := s.call(mia, s.path(""), nil).Body.String()
+	wantTexts(t, page, "Dora Dance", "Cleo Shoes", `<svg class="chart"`)
+	wantNoTexts(t, page, s.path("/add"))
+	page = s.call(mel, s.path(""), nil).Body.String()
+	wantTexts(t, page, "Cleo Shoes")
+	wantNoTexts(t, page, "Dora Dance", `<svg class="chart"`)
+	wantNoTexts(t, s.call(mel, s.path("/clients.csv"), nil).Body.String(), "Dora Dance")
+	wantNoTexts(t, s.call(mia, clientURL(s.id, connected), nil).Body.String(), "Leave this account", "Withdraw")
+	wantNoTexts(t, s.call(mia, clientURL(s.id, owned), nil).Body.String(), "team?as=", "subscription?as=")
+	// The staff's own levels may be lower; the account's page shows them.
 	theirs := "/accounts/" + string(accountOf(t, owned)) + "/settings?as=" + string(s.id)
-	wants(t, s.call(mia, clientLink(s.id, owned), nil).Body.String(), `href="`+theirs+`"`)
+	wantTexts(t, s.call(mia, clientURL(s.id, owned), nil).Body.String(), `href="`+theirs+`"`)
 	page = s.call(mia, theirs, nil).Body.String()
-	wants(t, page, "What you may do here for your agency", ">About</a>")
-	lacks(t, page, "/team?as=", "/activity?as=", "/subscription?as=")
+	wantTexts(t, page, "What you may do here for your agency", ">About</a>")
+	wantNoTexts(t, page, "/team?as=", "/activity?as=", "/subscription?as=")
 	page = s.call(s.ann, theirs, nil).Body.String()
-	wants(t, page, ">Settings</a>", "/team?as=", "/activity?as=", "/subscription?as=")
-	// A connected agency neither pays nor leads there.
+	wantTexts(t, page, ">Settings</a>", "/team?as=", "/activity?as=", "/subscription?as=")
+	// A connected agency does not pay, and sees no subscription.
 	page = s.call(s.ann, "/accounts/"+string(accountOf(t, connected))+"/settings?as="+string(s.id), nil).Body.String()
-	wants(t, page, ">About</a>", "/team?as=", "/activity?as=")
-	lacks(t, page, "/subscription?as=")
-	lacks(t, s.call(s.ann, clientLink(s.id, owned), nil).Body.String(), theirs)
+	wantTexts(t, page, ">About</a>", "/team?as=", "/activity?as=")
+	wantNoTexts(t, page, "/subscription?as=")
+	wantNoTexts(t, s.call(s.ann, clientURL(s.id, owned), nil).Body.String(), theirs)
 
 	for path, codes := range map[string]map[agency.Actor]int{
-		s.under("/add"):              {mia: 403, eve: 404, s.ann: 200},
-		s.under("/add/create"):       {mia: 403, eve: 404, s.ann: 200},
-		s.under("/add/connect"):      {mia: 403, eve: 404, s.ann: 200},
-		s.under(""):                  {mia: 200, eve: 404, mel: 200, {}: 303},
-		s.under("/clients.csv"):      {mia: 200, eve: 404, {}: 303},
-		clientLink(s.id, owned):      {mia: 200, eve: 404, mel: 404, {}: 303},
-		s.under("/clients/nonsense"): {s.ann: 404, eve: 404},
-		"/agencies/nonsense":         {s.ann: 404},
-		"/agencies/nonsense/add":     {s.ann: 404},
+		s.path("/add"):              {mia: 403, eve: 404, s.ann: 200},
+		s.path("/add/create"):       {mia: 403, eve: 404, s.ann: 200},
+		s.path("/add/connect"):      {mia: 403, eve: 404, s.ann: 200},
+		s.path(""):                  {mia: 200, eve: 404, mel: 200, {}: 303},
+		s.path("/clients.csv"):      {mia: 200, eve: 404, {}: 303},
+		clientURL(s.id, owned):      {mia: 200, eve: 404, mel: 404, {}: 303},
+		s.path("/clients/nonsense"): {s.ann: 404, eve: 404},
+		"/agencies/nonsense":        {s.ann: 404},
+		"/agencies/nonsense/add":    {s.ann: 404},
 	} {
 		for who, code := range codes {
 			if w := s.call(who, path, nil); w.Code != code {
@@ -272,23 +266,23 @@ func TestHubForOthers(t *testing.T) {
 			}
 		}
 	}
-	if w := s.call(mia, clientLink(s.id, connected), url.Values{"do": {"leave"}}); w.Code != http.StatusForbidden {
+	if w := s.call(mia, clientURL(s.id, connected), url.Values{"do": {"leave"}}); w.Code != http.StatusForbidden {
 		t.Errorf("a member leaves: %d", w.Code)
 	}
 
-	// The hub is off: its owner is told where to switch it on.
-	other := s.opens(annAt, "No agency")
+	// The agency is switched off: its owner gets a link to switch it on.
+	other := s.openAccountFor(annAt, "No agency")
 	for _, path := range []string{"", "/add", "/add/create", "/add/connect"} {
-		w := s.call(s.ann, agencyLink(other, path), nil)
+		w := s.call(s.ann, agencyURL(other, path), nil)
 		if w.Code != http.StatusConflict {
 			t.Errorf("%s with the hub off: %d", path, w.Code)
 		}
-		wants(t, w.Body.String(), "The agency hub is off", "/accounts/"+string(other)+"/settings")
+		wantTexts(t, w.Body.String(), "The agency hub is off", "/accounts/"+string(other)+"/settings")
 	}
-	agencyGolden(t, "off", s.call(s.ann, agencyLink(other, ""), nil).Body.String())
+	agencyGolden(t, "off", s.call(s.ann, agencyURL(other, ""), nil).Body.String())
 }
 
-// keyOf is the hidden key of a form.
+// keyOf returns the hidden key of a form.
 func keyOf(t *testing.T, page string) string {
 	t.Helper()
 	found := regexp.MustCompile(`name="key" value="([^"]+)"`).FindStringSubmatch(page)
@@ -298,19 +292,17 @@ func keyOf(t *testing.T, page string) string {
 	return found[1]
 }
 
-func (s *agencySite) count() (n int) {
+func (s *agencySite) clientCount() (n int) {
 	s.t.Helper()
 	list, _, err := s.svc.Clients(s.t.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 100})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	must(s.t, err)
 	return len(list.Items)
 }
 
 func TestCreateClient(t *testing.T) {
 	s := newAgencySite(t)
-	path := s.under("/add/create")
-	key := keyOf(t, s.see(path))
+	path := s.path("/add/create")
+	key := keyOf(t, s.page(path))
 	good := func() url.Values {
 		return url.Values{
 			"key": {key}, "name": {"Dora  Dance"}, "plan": {"growth"}, "confirm": {" Dora Dance "}, "email": {"dora@client.test"},
@@ -335,55 +327,55 @@ func TestCreateClient(t *testing.T) {
 		}
 		w := s.call(s.ann, path, fields)
 		page := w.Body.String()
-		if w.Code != http.StatusBadRequest || s.count() != 0 || keyOf(t, page) != key {
-			t.Errorf("%s: %d, %d clients", name, w.Code, s.count())
+		if w.Code != http.StatusBadRequest || s.clientCount() != 0 || keyOf(t, page) != key {
+			t.Errorf("%s: %d, %d clients", name, w.Code, s.clientCount())
 		}
-		wants(t, page, `<p class="fault"`, c.says, `role="alert"`)
+		wantTexts(t, page, `<p class="fault"`, c.says, `role="alert"`)
 		for _, field := range []string{"name", "confirm", "email"} {
-			wants(t, page, `value="`+strings.TrimSpace(fields.Get(field))+`"`)
+			wantTexts(t, page, `value="`+strings.TrimSpace(fields.Get(field))+`"`)
 		}
 		if c.change["plan"] == "" {
-			wants(t, page, `value="growth" checked`)
+			wantTexts(t, page, `value="growth" checked`)
 		}
 	}
-	// Sent twice, it makes one account, and both answers lead there.
+	// Sent twice, the form creates one account, and both responses lead there.
 	first, second := s.call(s.ann, path, good()), s.call(s.ann, path, good())
-	if first.Code != http.StatusSeeOther || second.Header().Get("Location") != first.Header().Get("Location") || s.count() != 1 {
-		t.Fatalf("%d %q, %d %q, %d clients", first.Code, first.Header().Get("Location"), second.Code, second.Header().Get("Location"), s.count())
+	if first.Code != http.StatusSeeOther || second.Header().Get("Location") != first.Header().Get("Location") || s.clientCount() != 1 {
+		t.Fatalf("%d %q, %d %q, %d clients", first.Code, first.Header().Get("Location"), second.Code, second.Header().Get("Location"), s.clientCount())
 	}
-	wants(t, s.see(first.Header().Get("Location")), "Dora Dance", "dora@client.test", "View: Pages")
-	// Somebody went back and typed another name.
+	wantTexts(t, s.page(first.Header().Get("Location")), "Dora Dance", "dora@client.test", "View: Pages")
+	// The person went back and typed another name.
 	other := good()
 	other.Set("name", "Emil Ink")
 	other.Set("confirm", "Emil Ink")
 	w := s.call(s.ann, path, other)
-	if w.Code != http.StatusConflict || s.count() != 1 || keyOf(t, w.Body.String()) == key {
-		t.Errorf("%d, %d clients", w.Code, s.count())
+	if w.Code != http.StatusConflict || s.clientCount() != 1 || keyOf(t, w.Body.String()) == key {
+		t.Errorf("%d, %d clients", w.Code, s.clientCount())
 	}
-	wants(t, w.Body.String(), "has already created an account", `value="Emil Ink"`)
+	wantTexts(t, w.Body.String(), "has already created an account", `value="Emil Ink"`)
 	other.Set("key", keyOf(t, w.Body.String()))
-	if w = s.call(s.ann, path, other); w.Code != http.StatusSeeOther || s.count() != 2 {
-		t.Errorf("%d, %d clients", w.Code, s.count())
+	if w = s.call(s.ann, path, other); w.Code != http.StatusSeeOther || s.clientCount() != 2 {
+		t.Errorf("%d, %d clients", w.Code, s.clientCount())
 	}
 }
 
 func TestConnectClient(t *testing.T) {
 	s := newAgencySite(t)
-	path := s.under("/add/connect")
+	path := s.path("/add/connect")
 	cleo := s.actor("cleo@client.test")
-	shop := s.opens(cleo.Email, "Cleo Shoes")
-	owned := s.own("Dora Dance", nil)
-	fields := func(whom string) url.Values {
-		return url.Values{"whom": {whom}, "message": {"Hello there"}, "area-pages": {"edit"}, "do": {""}}
+	shop := s.openAccountFor(cleo.Email, "Cleo Shoes")
+	owned := s.createAccount("Dora Dance", nil)
+	fields := func(to string) url.Values {
+		return url.Values{"whom": {to}, "message": {"Hello there"}, "area-pages": {"edit"}, "do": {""}}
 	}
 	refuses := func(name string, in url.Values, code int, says ...string) {
 		t.Helper()
-		before := s.count()
+		before := s.clientCount()
 		w := s.call(s.ann, path, in)
-		if w.Code != code || s.count() != before {
+		if w.Code != code || s.clientCount() != before {
 			t.Errorf("%s: %d", name, w.Code)
 		}
-		wants(t, w.Body.String(), append(says, `value="`+in.Get("whom")+`"`, ">Hello there</textarea>")...)
+		wantTexts(t, w.Body.String(), append(says, `value="`+in.Get("whom")+`"`, ">Hello there</textarea>")...)
 	}
 	refuses("nobody", fields(""), 400, "Give the owner’s email address")
 	refuses("no id", fields("acct_short"), 400, "Give the owner’s email address")
@@ -397,11 +389,11 @@ func TestConnectClient(t *testing.T) {
 
 	w := s.call(s.ann, path, fields(string(shop)))
 	con := agency.NewConnectionID(agency.Party(shop), s.id)
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != clientLink(s.id, con) {
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != clientURL(s.id, con) {
 		t.Fatalf("%d %s", w.Code, w.Header().Get("Location"))
 	}
-	wants(t, s.see(clientLink(s.id, con)), "Hello there", publicURL+"/requests/"+string(con), "The email is on its way")
-	refuses("asked already", fields(string(shop)), 409, "already a request", clientLink(s.id, con))
+	wantTexts(t, s.page(clientURL(s.id, con)), "Hello there", publicURL+"/requests/"+string(con), "The email is on its way")
+	refuses("asked already", fields(string(shop)), 409, "already a request", clientURL(s.id, con))
 	if w = s.call(s.ann, path, fields("Emil@client.test")); w.Code != http.StatusSeeOther {
 		t.Fatal(w.Code)
 	}
@@ -410,10 +402,10 @@ func TestConnectClient(t *testing.T) {
 	if _, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, s.see(clientLink(s.id, con)), "They have declined", s.under("/add/connect?again="+string(con)))
+	wantTexts(t, s.page(clientURL(s.id, con)), "They have declined", s.path("/add/connect?again="+string(con)))
 	refuses("declined not long ago", fields(string(shop)), 429, "They have declined not long ago", "You can try again in 30 days.")
-	again := s.see(s.under("/add/connect?again=" + string(con)))
-	wants(t, again, `value="`+string(shop)+`"`, ">Hello there</textarea>", `name="area-pages" value="edit" checked`)
+	again := s.page(s.path("/add/connect?again=" + string(con)))
+	wantTexts(t, again, `value="`+string(shop)+`"`, ">Hello there</textarea>", `name="area-pages" value="edit" checked`)
 
 	s.advance(31 * 24 * time.Hour)
 	if w = s.call(s.ann, path, fields(string(shop))); w.Code != http.StatusSeeOther {
@@ -422,37 +414,37 @@ func TestConnectClient(t *testing.T) {
 	if _, err := s.svc.AcceptRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, service.Grant{Request: 2}); err != nil {
 		t.Fatal(err)
 	}
-	refuses("connected already", fields(string(shop)), 409, "already connected", clientLink(s.id, con))
+	refuses("connected already", fields(string(shop)), 409, "already connected", clientURL(s.id, con))
 }
 
-// TestClientActions plays a connection from its own page.
+// TestClientActions takes a connection through its life from its own page.
 func TestClientActions(t *testing.T) {
 	s := newAgencySite(t)
-	p := s.ask("cleo@client.test", "Cleo Shoes")
-	path := clientLink(s.id, p.ID())
+	p := s.requestConnection("cleo@client.test", "Cleo Shoes")
+	path := clientURL(s.id, p.ID())
 	do := func(what string) *httptest.ResponseRecorder { return s.call(s.ann, path, url.Values{"do": {what}}) }
-	lacks(t, s.see(path), `value="resend"`, `value="leave"`)
-	wants(t, s.see(path), "You can send the email again from")
+	wantNoTexts(t, s.page(path), `value="resend"`, `value="leave"`)
+	wantTexts(t, s.page(path), "You can send the email again from")
 	if w := do("resend"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
 		t.Errorf("too soon: %d", w.Code)
 	} else {
-		wants(t, w.Body.String(), "sent not long ago", "You can try again in 1 day.")
+		wantTexts(t, w.Body.String(), "sent not long ago", "You can try again in 1 day.")
 	}
 	for n := range 3 {
 		s.advance(1 * 24 * time.Hour)
-		wants(t, s.see(path), `value="resend"`)
+		wantTexts(t, s.page(path), `value="resend"`)
 		if w := do("resend"); w.Code != http.StatusSeeOther {
 			t.Errorf("resend %d: %d", n+1, w.Code)
 		}
 	}
 	s.advance(1 * 24 * time.Hour)
-	lacks(t, s.see(path), `value="resend"`)
-	wants(t, s.see(path), "as often as it may be")
+	wantNoTexts(t, s.page(path), `value="resend"`)
+	wantTexts(t, s.page(path), "as often as it may be")
 	if w := do("nonsense"); w.Code != http.StatusBadRequest {
 		t.Errorf("nonsense: %d", w.Code)
 	}
 
-	// Nothing but a POST from a page of ours does anything.
+	// Only a POST from a page of ours changes anything.
 	for name, send := range map[string]func(b *browser){
 		"GET":  func(b *browser) { b.get(path + "?do=withdraw") },
 		"HEAD": func(b *browser) { b.send(http.MethodHead, path+"?do=withdraw", nil) },
@@ -465,79 +457,81 @@ func TestClientActions(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, now.Status, err)
 		}
 	}
-	if w := s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}}); w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("Refresh"), "0; url=/signin") {
-		t.Errorf("without a session: %d %s", w.Code, w.Header().Get("Refresh"))
+	w := s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}})
+	if refresh := w.Header().Get("Refresh"); w.Code != http.StatusUnauthorized || !strings.HasPrefix(refresh, "0; url=/signin") {
+		t.Errorf("without a session: %d %s", w.Code, refresh)
 	}
 
 	if w := do("withdraw"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != path {
 		t.Errorf("withdraw: %d", w.Code)
 	}
-	wants(t, s.see(path), "Ask again", "Withdrawn")
+	wantTexts(t, s.page(path), "Ask again", "Withdrawn")
 
 	con := s.connect("emil@client.test", "Emil Ink", nil)
-	path = clientLink(s.id, con)
-	wants(t, s.see(path), "Leave this account", "Your client pays")
+	path = clientURL(s.id, con)
+	wantTexts(t, s.page(path), "Leave this account", "Your client pays")
 	if w := do("leave"); w.Code != http.StatusSeeOther {
 		t.Errorf("leave: %d", w.Code)
 	}
-	wants(t, s.see(path), "Your agency has left", "Ask again")
-	owned := clientLink(s.id, s.own("Dora Dance", nil))
-	lacks(t, s.see(owned), "Leave this account", "Ask again")
-	wants(t, s.see(owned), "/team?as="+string(s.id), "/subscription?as="+string(s.id))
+	wantTexts(t, s.page(path), "Your agency has left", "Ask again")
+	owned := clientURL(s.id, s.createAccount("Dora Dance", nil))
+	wantNoTexts(t, s.page(owned), "Leave this account", "Ask again")
+	wantTexts(t, s.page(owned), "/team?as="+string(s.id), "/subscription?as="+string(s.id))
 	if w := s.call(s.ann, owned, url.Values{"do": {"leave"}}); w.Code != http.StatusConflict {
 		t.Errorf("leave what is owned: %d", w.Code)
 	}
 }
 
-// TestMovedRequest follows a request by email to the account that took it up.
+// TestMovedRequest follows a request by email to the account it was accepted into.
 func TestMovedRequest(t *testing.T) {
 	s := newAgencySite(t)
 	cleo := s.actor("cleo@client.test")
-	shop := s.opens(cleo.Email, "Cleo Shoes")
-	p, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: cleo.Email, Areas: asked})
-	if err != nil {
-		t.Fatal(err)
-	}
+	shop := s.openAccountFor(cleo.Email, "Cleo Shoes")
+	p, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: cleo.Email, Areas: requestedAreas})
+	must(t, err)
 	if _, err := s.svc.AcceptRequestInto(t.Context(), cleo, p.ID(), shop, service.Grant{Request: 1}); err != nil {
 		t.Fatal(err)
 	}
-	w := s.call(s.ann, clientLink(s.id, p.ID()), nil)
-	if want := clientLink(s.id, agency.NewConnectionID(agency.Party(shop), s.id)); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
+	w := s.call(s.ann, clientURL(s.id, p.ID()), nil)
+	if want := clientURL(s.id, agency.NewConnectionID(agency.Party(shop), s.id)); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
 		t.Errorf("%d %s", w.Code, w.Header().Get("Location"))
 	}
 }
 
 func TestHostileClients(t *testing.T) {
 	s := newAgencySite(t)
-	names := []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, strings.Repeat("W", 80), "שלום עליכם", `{{.}} ' " & </bdi></table>`}
+	names := []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, strings.Repeat("W", 80), "שלום עליכם",
+		`{{.}} ' " & </bdi></table>`}
 	for n, name := range names {
 		until := s.clock().AddDate(0, 1, 0)
 		con := s.connect(fmt.Sprintf("c%d@client.test", n), name, &until)
-		owned := s.own(name+"2"[:min(1, 80-len([]rune(name)))], &service.NewClient{Email: "o'hara@client.test", Areas: asked})
-		for _, path := range []string{clientLink(s.id, con), clientLink(s.id, owned), s.under(""), s.under("?prefix=" + url.QueryEscape(name)), s.under("/add/connect?again=" + string(con))} {
-			page := s.see(path)
-			lacks(t, page, "<script>alert", "<img src=x", "</bdi></table>")
+		owned := s.createAccount(name+"2"[:min(1, 80-len([]rune(name)))], &service.NewClient{Email: "o'hara@client.test", Areas: requestedAreas})
+		for _, path := range []string{clientURL(s.id, con), clientURL(s.id, owned), s.path(""), s.path("?prefix=" + url.QueryEscape(name)),
+			s.path("/add/connect?again=" + string(con))} {
+			page := s.page(path)
+			wantNoTexts(t, page, "<script>alert", "<img src=x", "</bdi></table>")
 		}
 	}
-	w := s.call(s.ann, s.under("/add/create"), url.Values{"name": {names[1]}, "confirm": {names[0]}, "email": {names[1]}, "key": {names[1]}})
-	lacks(t, w.Body.String(), "<script>alert", "<img src=x")
-	w = s.call(s.ann, s.under("/add/connect"), url.Values{"whom": {names[1]}, "message": {"</textarea>" + names[0]}})
-	lacks(t, w.Body.String(), "<script>alert", "<img src=x", "</textarea><script")
+	w := s.call(s.ann, s.path("/add/create"), url.Values{"name": {names[1]}, "confirm": {names[0]}, "email": {names[1]}, "key": {names[1]}})
+	wantNoTexts(t, w.Body.String(), "<script>alert", "<img src=x")
+	w = s.call(s.ann, s.path("/add/connect"), url.Values{"whom": {names[1]}, "message": {"</textarea>" + names[0]}})
+	wantNoTexts(t, w.Body.String(), "<script>alert", "<img src=x", "</textarea><script")
 }
 
 func TestClientsFile(t *testing.T) {
 	s := newAgencySite(t)
-	s.own(`=HYPERLINK("http://evil.test","x")`, nil)
-	s.own("+1", nil)
-	s.own("-1", nil)
-	s.own("@SUM(A1)", nil)
-	s.own("＝1+1", nil)
-	s.own(`Quotes "and", commas`, nil)
+	s.createAccount(`=HYPERLINK("http://evil.test","x")`, nil)
+	s.createAccount("+1", nil)
+	s.createAccount("-1", nil)
+	s.createAccount("@SUM(A1)", nil)
+	s.createAccount("＝1+1", nil)
+	s.createAccount(`Quotes "and", commas`, nil)
 	s.connect("cleo@client.test", "Café Noir", nil)
-	if _, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: "emil@client.test", Areas: asked}); err != nil {
+	if _, err := s.svc.RequestConnection(t.Context(), s.ann, s.id,
+		service.ConnectionRequest{OwnerEmail: "emil@client.test", Areas: requestedAreas}); err != nil {
 		t.Fatal(err)
 	}
-	w := s.call(s.ann, s.under("/clients.csv"), nil)
+	w := s.call(s.ann, s.path("/clients.csv"), nil)
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/csv; charset=utf-8" ||
 		w.Header().Get("Content-Disposition") != `attachment; filename="clients-2026-11-23.csv"` {
 		t.Errorf("%d %v", w.Code, w.Header())
@@ -571,31 +565,29 @@ func TestClientsFile(t *testing.T) {
 	}
 }
 
-// TestClientsFileIsBounded says in the file that it does not hold all.
+// TestClientsFileIsBounded checks that a cut-off file says so.
 func TestClientsFileIsBounded(t *testing.T) {
 	s := newAgencySite(t)
 	for n := range 4 {
-		s.own(fmt.Sprintf("Client %d", n), nil)
+		s.createAccount(fmt.Sprintf("Client %d", n), nil)
 	}
-	r := httptest.NewRequest(http.MethodGet, publicURL+s.under("/clients.csv"), nil)
+	r := httptest.NewRequest(http.MethodGet, publicURL+s.path("/clients.csv"), nil)
 	r.SetPathValue("agency", string(s.id))
-	for most, last := range map[int]string{3: "The list goes on. This file holds the first 3 clients", 4: "Client 3,"} {
-		file, err := s.export(&visit{console: s.console, ctx: t.Context(), r: r, actor: s.ann}, most)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for maxRows, last := range map[int]string{3: "The list goes on. This file holds the first 3 clients", 4: "Client 3,"} {
+		file, err := s.export(&visit{console: s.console, ctx: t.Context(), r: r, actor: s.ann}, maxRows)
+		must(t, err)
 		lines := strings.Split(strings.TrimSpace(file.String()), "\r\n")
 		if len(lines) != 5 || !strings.HasPrefix(strings.Trim(lines[4], `"`), last) {
-			t.Errorf("%d at most: %q", most, lines)
+			t.Errorf("%d at most: %q", maxRows, lines)
 		}
 	}
 }
 
-func TestHarmlessCell(t *testing.T) {
+func TestSafeCell(t *testing.T) {
 	for cell, want := range map[string]string{
 		"": "", "a=b": "a=b", "=1": "'=1", "\t=1": "'\t=1", "\r=1": "'\r=1", " =1": "' =1", "\u00a0-1": "'\u00a0-1", "＠x": "'＠x", "é": "é",
 	} {
-		if got := harmlessCell(cell); got != want {
+		if got := safeCell(cell); got != want {
 			t.Errorf("%q: %q", cell, got)
 		}
 	}
@@ -629,10 +621,10 @@ func TestChart(t *testing.T) {
 			t.Errorf("%+v lies outside", b)
 		}
 	}
-	if want := "Clients at the end of each month: 0 in December 2025, 11000 now."; c.SayClients != want {
-		t.Error(c.SayClients)
+	if want := "Clients at the end of each month: 0 in December 2025, 11000 now."; c.ClientsText != want {
+		t.Error(c.ClientsText)
 	}
-	if want := "How requests ended in the last 12 months: 1200 accepted, 66 declined, 0 withdrawn, 12 expired."; c.SayEnds != want {
-		t.Error(c.SayEnds)
+	if want := "How requests ended in the last 12 months: 1200 accepted, 66 declined, 0 withdrawn, 12 expired."; c.EndsText != want {
+		t.Error(c.EndsText)
 	}
 }
