@@ -17,34 +17,33 @@ import (
 	"agencyhub/shared/outbox"
 )
 
-// source is who the hub is on the bus.
+// source is the source of all our events on the bus.
 const source = "agencyhub"
 
-// busTime is how long one entry may take, with the client's own new attempts.
+// busTime is how long one entry may take, with the client's own retries.
 const busTime = 3 * time.Second
 
-// bus is where the platform reads what happened.
+// bus publishes events to the platform.
 type bus struct {
 	client *eventbridge.Client
 	name   string
 }
 
-// entry is version 1 of an event as the platform reads it: infra/events has its
-// schema for each type. Persons are ids, as everywhere; no address, nothing that
-// people typed but names of accounts, and no identity of a token stands in it.
-// Null is what an event does not have.
+// entry is version 1 of an event as the platform reads it; infra/events has its
+// schema. Persons are ids. It holds no address, no identity of a token, and nothing
+// that people typed except names of accounts. Null is what an event does not have.
 type entry struct {
 	Version int              `json:"version"`
 	ID      agency.EventID   `json:"id"`
 	Type    agency.EventType `json:"type"`
 	At      time.Time        `json:"at"`
-	// Account is where it happened; of a request by email, or of what concerns
-	// a person alone, it is Person.
+	// Account is where it happened. A request by email, and what concerns a person
+	// alone, has Person instead.
 	Account    *string `json:"account"`
 	Person     *string `json:"person"`
 	Agency     *string `json:"agency"`
 	Connection *string `json:"connection"`
-	// Member is whose profile changed.
+	// Member is the member whose profile changed.
 	Member    *string          `json:"member"`
 	Actor     *string          `json:"actor"`
 	As        *string          `json:"as"`
@@ -52,17 +51,17 @@ type entry struct {
 	Ownership agency.Ownership `json:"ownership"`
 	Payer     agency.Ownership `json:"payer"`
 	Request   *int             `json:"request"`
-	// Number rises with each event of one member in one account, or of one
-	// account or person: readers order by it, and drop what they have had.
+	// Number rises with each event of one member in one account, or of one account
+	// or person. Readers order by it and drop what they have had.
 	Number int `json:"number"`
-	// Muted is nobody's business on the account's side.
+	// Muted: nobody on the account's side may learn of it.
 	Muted bool  `json:"muted"`
 	Was   state `json:"was"`
 	Now   state `json:"now"`
 }
 
-// state is an agency.State as the bus shows it: without what somebody wrote, and
-// with an empty limit to clients told from none.
+// state is an agency.State as the bus shows it: without the message, and with an
+// empty limit to clients distinct from none.
 type state struct {
 	agency.State
 	Message *struct{}           `json:"message,omitempty"`
@@ -99,10 +98,10 @@ func optional[S ~string](s S) *string {
 	return &text
 }
 
-// errNotTaken is an entry that the bus has not taken, as its answer says.
+// errNotTaken is an entry that the bus has refused.
 var errNotTaken = errors.New("the bus has not taken the entry")
 
-// put hands an event to the bus and answers the bus's id for it.
+// put hands an event to the bus and returns the bus's id for it.
 func (b bus) put(ctx context.Context, e agency.Event) (string, error) {
 	detail, err := json.Marshal(newEntry(e))
 	if err != nil {
@@ -128,19 +127,19 @@ func (b bus) put(ctx context.Context, e agency.Event) (string, error) {
 	}
 }
 
-// publish brings an event to the bus, unless another has or is about to. It is
-// claimed like an email, and so comes twice only after who claimed it died between
-// the bus's yes and our note of it: with the same id. Errors: errLater, and the
+// publish puts an event on the bus, unless another invocation has or is about to. It
+// is claimed like an email. An invocation that dies after the bus took the entry and
+// before noting it makes it come twice, with the same id. Errors: errLater, and the
 // table's.
 func (n *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logger) error {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(n.now().Add(busTime+saveTime)) {
 		return fmt.Errorf("%w: the invocation's time is nearly over", errLater)
 	}
-	if n.busTroubled {
+	if n.busFailing {
 		return fmt.Errorf("%w: the bus does not take them now", errLater)
 	}
 	key := outbox.BusKey(e.ID)
-	claim, err := n.hub.ClaimMail(ctx, key, n.now(), lease)
+	claim, err := n.store.ClaimMail(ctx, key, n.now(), lease)
 	switch {
 	case err != nil:
 		return err
@@ -153,12 +152,12 @@ func (n *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logg
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
 	if err == nil {
-		return n.hub.FinishMail(ctx, key, outbox.Sent, id, n.now())
+		return n.store.FinishMail(ctx, key, outbox.Sent, id, n.now())
 	}
-	n.busTroubled = true
+	n.busFailing = true
 	n.meter.Record("", "", cloud.One("BusFailed", cloud.Count, 1))
 	log.WarnContext(ctx, "The bus does not take an event now.", "reason", reason(err))
-	if err := n.hub.ReleaseMail(ctx, key); err != nil {
+	if err := n.store.ReleaseMail(ctx, key); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: the bus does not take them now", errLater)

@@ -16,7 +16,7 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// onBus are the types that the bus has taken.
+// onBus returns the types that the bus has taken.
 func (s *stage) onBus() []string {
 	var types []string
 	for _, e := range s.bus.Entries() {
@@ -63,8 +63,8 @@ func TestWhatTheBusIsGiven(t *testing.T) {
 	}
 }
 
-// What the bus does not take is tried again, and holds up no email; nor does an
-// email hold up the bus.
+// What the bus does not take is tried again and delays no email, and no email delays
+// the bus.
 func TestTheBusAndTheEmailsDoNotWaitForEachOther(t *testing.T) {
 	for name, refuse := range map[string]func(testbed.Entry) (int, string){
 		"an entry that failed": func(testbed.Entry) (int, string) { return http.StatusOK, "ThrottlingException" },
@@ -74,12 +74,12 @@ func TestTheBusAndTheEmailsDoNotWaitForEachOther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
 			bakery, studio, id := s.requested(t)
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
+			must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 			keys := s.fresh(t, bakery)
 			before := s.bus.Calls()
 			s.bus.Refuse = refuse
 			s.deliver(t, keys...)
-			// Once in trouble, the bus is left alone for the rest of the batch.
+			// After a failure the bus is not called for the rest of the batch.
 			if calls := s.bus.Calls() - before; calls != 1 {
 				t.Errorf("%d calls", calls)
 			}
@@ -121,8 +121,8 @@ func TestTheBusAndTheEmailsDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// Whoever dies after the bus's yes and before noting it leaves an entry that is
-// put a second time, with the same id, once the claim has run out.
+// An invocation that dies after the bus took the entry and before noting it makes it
+// be put a second time, with the same id, once the claim has run out.
 func TestARepeatHasTheSameID(t *testing.T) {
 	s := newStage(t)
 	bakery, _, _ := s.requested(t)
@@ -149,15 +149,15 @@ func TestARepeatHasTheSameID(t *testing.T) {
 	s.mailed(t, theRequest)
 }
 
-// What nobody on the account's side may learn of says so.
+// An event that nobody on the account's side may learn of says so.
 func TestMutedEventsSaySo(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
-	if _, err := s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, true); err != nil {
+	if _, err := s.service.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, true); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
-	if _, err := s.hub.RequestConnection(t.Context(), annActs, studio, service.ConnectionRequest{OwnerEmail: petraActs.Email, Areas: some}); err != nil {
+	if _, err := s.service.RequestConnection(t.Context(), annActs, studio, service.ConnectionRequest{OwnerEmail: petraActs.Email, Areas: some}); err != nil {
 		t.Fatal(err)
 	}
 	var keys []table.EventKey
@@ -179,6 +179,6 @@ func TestMutedEventsSaySo(t *testing.T) {
 		t.Errorf("%d events; %s", len(keys), last.Detail)
 	}
 	if n := len(s.inbox.Emails(t)); n != before {
-		t.Errorf("%d emails to who holds the agency off", n-before)
+		t.Errorf("%d emails to the person who blocked the agency", n-before)
 	}
 }

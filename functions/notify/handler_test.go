@@ -25,19 +25,19 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// stage is a hub on a real table, and a notifier that sends into a real inbox.
+// stage is the use cases on a real table, and a notifier that sends into a real inbox.
 type stage struct {
-	hub    service.Service
-	store  *table.Table
-	n      *notifier
-	faults *faults
-	inbox  testbed.Inbox
-	bus    *testbed.Bus
-	events *eventbridge.Client
+	service service.Service
+	store   *table.Table
+	n       *notifier
+	faults  *faults
+	inbox   testbed.Inbox
+	bus     *testbed.Bus
+	events  *eventbridge.Client
 	// metrics is what was measured.
 	metrics *lines
 	now     time.Time
-	// told are the events that were handed to the notifier in order already.
+	// seen are the events that fresh has returned already.
 	seen map[agency.EventID]bool
 }
 
@@ -52,8 +52,8 @@ func newStage(t *testing.T) *stage {
 	db, name := testbed.Table(t)
 	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
 	s.bus, s.events = testbed.NewBus(t)
-	s.faults = &faults{hub: s.store}
-	s.hub = service.Service{
+	s.faults = &faults{store: s.store}
+	s.service = service.Service{
 		Store: s.store, Now: func() time.Time { return s.now },
 		Rules: testRules(t),
 		NewEventID: func(at time.Time) agency.EventID {
@@ -67,13 +67,13 @@ func newStage(t *testing.T) *stage {
 func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 	t.Helper()
 	return &notifier{
-		hub: s.faults, house: testHouse(t), paper: testPaper(t), now: func() time.Time { return s.now },
-		post:         post{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
-		carryAccount: s.hub.RefreshCopies, bus: bus{client: s.events, name: "hub-bus"}, meter: cloud.NewMeter(s.metrics, time.Now),
+		store: s.faults, deployment: testDeployment(t), templates: testTemplates(t), now: func() time.Time { return s.now },
+		mailer:        mailer{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
+		refreshCopies: s.service.RefreshCopies, bus: bus{client: s.events, name: "hub-bus"}, meter: cloud.NewMeter(s.metrics, time.Now),
 	}
 }
 
-// lines is what several write at once.
+// lines is a buffer that several goroutines may write.
 type lines struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -91,9 +91,9 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-// faults is the table with failures put in.
+// faults is the table with injected failures.
 type faults struct {
-	hub
+	store
 	mu       sync.Mutex
 	event    func(table.EventKey) error
 	finish   func(outbox.MailKey) error
@@ -109,7 +109,7 @@ func (f *faults) Event(ctx context.Context, k table.EventKey) (agency.Event, boo
 			return agency.Event{}, false, err
 		}
 	}
-	return f.hub.Event(ctx, k)
+	return f.store.Event(ctx, k)
 }
 
 func (f *faults) FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, id string, now time.Time) error {
@@ -120,21 +120,21 @@ func (f *faults) FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.F
 			return err
 		}
 	}
-	return f.hub.FinishMail(ctx, m, fate, id, now)
+	return f.store.FinishMail(ctx, m, fate, id, now)
 }
 
 func (f *faults) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {
 	if f.delivery != nil {
 		return f.delivery
 	}
-	return f.hub.SetDelivery(ctx, k, request, d, reached)
+	return f.store.SetDelivery(ctx, k, request, d, reached)
 }
 
 func (f *faults) Mails(ctx context.Context, id agency.EventID) ([]outbox.Mail, error) {
 	if f.mails != nil {
 		return nil, f.mails
 	}
-	return f.hub.Mails(ctx, id)
+	return f.store.Mails(ctx, id)
 }
 
 // must fails the test on an error of a command.
@@ -149,20 +149,20 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-// requested opens Petra's bakery and Ann's studio, tells all that, and has the
-// studio ask the bakery.
+// requested opens Petra's bakery and Ann's studio, processes their events, and sends
+// the studio's request to the bakery.
 func (s *stage) requested(t *testing.T) (bakery, studio agency.AccountID, id agency.ConnectionID) {
 	t.Helper()
 	account := must[service.AccountView](t)
-	bakery = account(s.hub.OpenAccount(t.Context(), petraActs, "bakery-0123456789", "Petra’s Bakery")).ID
-	studio = account(s.hub.OpenAccount(t.Context(), annActs, "studio-0123456789", "Bright Studio")).ID
-	must[service.AccountView](t)(s.hub.SwitchAgencyOn(t.Context(), annActs, studio))
+	bakery = account(s.service.OpenAccount(t.Context(), petraActs, "bakery-0123456789", "Petra’s Bakery")).ID
+	studio = account(s.service.OpenAccount(t.Context(), annActs, "studio-0123456789", "Bright Studio")).ID
+	must[service.AccountView](t)(s.service.SwitchAgencyOn(t.Context(), annActs, studio))
 	s.deliver(t, s.fresh(t, bakery, studio)...)
-	p := must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), annActs, studio, service.ConnectionRequest{Account: bakery, Message: message, Areas: some}))
+	p := must[agency.Profile](t)(s.service.RequestConnection(t.Context(), annActs, studio, service.ConnectionRequest{Account: bakery, Message: message, Areas: some}))
 	return bakery, studio, p.ID()
 }
 
-// fresh are the keys of the events in accounts that were not asked for before,
+// fresh returns the keys of the events in accounts that it has not returned before,
 // oldest first.
 func (s *stage) fresh(t *testing.T, accounts ...agency.AccountID) []table.EventKey {
 	t.Helper()
@@ -179,7 +179,7 @@ func (s *stage) fresh(t *testing.T, accounts ...agency.AccountID) []table.EventK
 	return keys
 }
 
-// batch is the stream's records of events. Their sequence numbers are s1, s2 …
+// batch returns the stream's records of events. Their sequence numbers are s1, s2 …
 func batch(keys ...table.EventKey) events.DynamoDBEvent {
 	var b events.DynamoDBEvent
 	for i, k := range keys {
@@ -199,7 +199,7 @@ func record(sequence, pk, sk string) events.DynamoDBEventRecord {
 	}}
 }
 
-// deliver hands events over and expects no failure.
+// deliver processes events and expects no failure.
 func (s *stage) deliver(t *testing.T, keys ...table.EventKey) {
 	t.Helper()
 	if failed := s.handle(t, s.n, batch(keys...)); failed != "" {
@@ -207,7 +207,7 @@ func (s *stage) deliver(t *testing.T, keys ...table.EventKey) {
 	}
 }
 
-// handle answers the failed record, "" for none.
+// handle returns the failed record, "" for none.
 func (s *stage) handle(t *testing.T, n *notifier, b events.DynamoDBEvent) string {
 	t.Helper()
 	out, err := n.Handle(t.Context(), b)
@@ -235,7 +235,7 @@ func (s *stage) mailed(t *testing.T, want ...string) {
 	}
 }
 
-// told checks whether an event still has its due mark.
+// told checks whether an event is done: it has its due mark no longer.
 func (s *stage) told(t *testing.T, key table.EventKey, want bool) {
 	t.Helper()
 	e, found, err := s.store.Event(t.Context(), key)
@@ -256,7 +256,7 @@ func (s *stage) delivery(t *testing.T, id agency.ConnectionID, want agency.Deliv
 
 const theRequest = "petra@bakery.test: Bright Studio asks to work in Petra’s Bakery"
 
-func TestTheStoryIsToldOnce(t *testing.T) {
+func TestEachStepIsToldOnce(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, id := s.requested(t)
 	profile := must[agency.Profile](t)
@@ -285,41 +285,41 @@ func TestTheStoryIsToldOnce(t *testing.T) {
 		}
 	}
 	s.now = s.now.Add(24 * time.Hour)
-	profile(s.hub.ResendRequest(t.Context(), ann, studio, id))
+	profile(s.service.ResendRequest(t.Context(), ann, studio, id))
 	s.delivery(t, id, agency.Waiting)
 	step("petra@bakery.test: Sent again: Bright Studio asks to work in Petra’s Bakery")
 	s.delivery(t, id, agency.Sent)
-	profile(s.hub.WithdrawRequest(t.Context(), ann, studio, id))
+	profile(s.service.WithdrawRequest(t.Context(), ann, studio, id))
 	step("petra@bakery.test: Bright Studio has withdrawn its request")
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
+	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.DenyRequest(t.Context(), petra, bakery, studio, false))
+	profile(s.service.DenyRequest(t.Context(), petra, bakery, studio, false))
 	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was denied")
-	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
+	s.now = s.now.Add(s.service.Rules.Cooldown)
+	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 3}))
+	profile(s.service.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 3}))
 	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
-	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(studio), service.MemberChange{Areas: fewer}))
+	profile(s.service.ChangeMember(t.Context(), petra, bakery, agency.Party(studio), service.MemberChange{Areas: fewer}))
 	step("ann@studio.test: What you may do in Petra’s Bakery has changed")
-	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(studio), false))
+	profile(s.service.RemoveMember(t.Context(), petra, bakery, agency.Party(studio), false))
 	step("ann@studio.test: Petra’s Bakery has revoked your access", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery was revoked")
-	s.now = s.now.Add(s.hub.Rules.Cooldown)
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
+	s.now = s.now.Add(s.service.Rules.Cooldown)
+	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
 	s.now = s.now.Add(15 * 24 * time.Hour)
-	must[service.Outcome](t)(s.hub.SweepProfile(t.Context(), agency.AgencyAt(bakery, studio)))
+	must[service.Outcome](t)(s.service.SweepProfile(t.Context(), agency.AgencyAt(bakery, studio)))
 	step("ann@studio.test: Your request to Petra’s Bakery has expired", "petra@bakery.test: The request of Bright Studio has expired")
-	profile(s.hub.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
+	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 5}))
+	profile(s.service.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 5}))
 	step("ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
-	profile(s.hub.LeaveAccount(t.Context(), ann, studio, id))
+	profile(s.service.LeaveAccount(t.Context(), ann, studio, id))
 	step("ann@studio.test: Bright Studio has left Petra’s Bakery", "petra@bakery.test: Bright Studio has left Petra’s Bakery")
 }
 
-// How long an email took counts from what happened, also when it was woken later,
-// and once for each email that was sent; a repeat took no time.
+// The latency counts from the event, also if it was woken later, once for each email
+// that was sent. A repeat has none.
 func TestTimeToEmailIsMeasured(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
@@ -330,7 +330,7 @@ func TestTimeToEmailIsMeasured(t *testing.T) {
 	}
 	before := s.metrics.String()
 	s.deliver(t, s.waiting(t)...)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
+	must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 	keys := s.fresh(t, bakery)
 	s.now = s.now.Add(2 * time.Second)
 	s.deliver(t, keys...)
@@ -348,7 +348,7 @@ func TestPersonsAreTold(t *testing.T) {
 	tom := agency.NewActor("tom@bakery.test", "https://issuer.test", "tom")
 	profile := must[agency.Profile](t)
 	invite := func(role agency.Role, areas agency.Areas) {
-		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, service.Invitation{Email: tom.Email, Role: role, Areas: areas}); err != nil {
+		if _, _, err := s.service.InvitePerson(t.Context(), petra, bakery, service.Invitation{Email: tom.Email, Role: role, Areas: areas}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -362,13 +362,13 @@ func TestPersonsAreTold(t *testing.T) {
 	}
 	invite(agency.Member, some)
 	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
-	profile(s.hub.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), service.MemberChange{Areas: fewer}))
+	profile(s.service.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), service.MemberChange{Areas: fewer}))
 	step("tom@bakery.test: Your role in Petra’s Bakery has changed")
-	profile(s.hub.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID()), false))
+	profile(s.service.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID()), false))
 	step("tom@bakery.test: Your access to Petra’s Bakery has ended")
 	invite(agency.Owner, nil)
 	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
-	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: tom}, bakery, agency.Party(tom.ID()), false))
+	profile(s.service.RemoveMember(t.Context(), agency.Caller{Actor: tom}, bakery, agency.Party(tom.ID()), false))
 	step("petra@bakery.test: tom@bakery.test has left Petra’s Bakery")
 }
 
@@ -376,7 +376,7 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 	s := newStage(t)
 	_, studio, _ := s.requested(t)
 	client := agency.NewActor("chloe@cafe.test", "https://issuer.test", "chloe")
-	cafe := must[service.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", service.NewClientAccount{
+	cafe := must[service.AccountView](t)(s.service.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", service.NewClientAccount{
 		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: client.Email, Areas: some},
 	})).ID
 	asStudio := agency.Caller{Actor: annActs, As: studio}
@@ -397,31 +397,31 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 	if text := s.inbox.Emails(t)[0].Body.Text; !strings.Contains(text, "the plan Growth, 99 USD a month") {
 		t.Error(text)
 	}
-	profile(s.hub.ChangeMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), service.MemberChange{Areas: fewer}))
+	profile(s.service.ChangeMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), service.MemberChange{Areas: fewer}))
 	step("chloe@cafe.test: Your access to Café Chloé has changed")
-	profile(s.hub.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), false))
+	profile(s.service.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), false))
 	step("chloe@cafe.test: Your access to Café Chloé has ended")
-	if _, _, err := s.hub.InvitePerson(t.Context(), asStudio, cafe, service.Invitation{Email: client.Email, Role: agency.Member, Areas: some}); err != nil {
+	if _, _, err := s.service.InvitePerson(t.Context(), asStudio, cafe, service.Invitation{Email: client.Email, Role: agency.Member, Areas: some}); err != nil {
 		t.Fatal(err)
 	}
 	step("chloe@cafe.test: Bright Studio has given you access to Café Chloé")
-	profile(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: client}, cafe, agency.Party(client.ID()), false))
+	profile(s.service.RemoveMember(t.Context(), agency.Caller{Actor: client}, cafe, agency.Party(client.ID()), false))
 	step("ann@studio.test: chloe@cafe.test has left Café Chloé")
 }
 
-func TestOvertakenEmailsAreNotSent(t *testing.T) {
+func TestStaleEmailsAreNotSent(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, id := s.requested(t)
-	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
+	must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), annActs, studio, id))
 	keys := s.fresh(t, bakery)
 	s.deliver(t, keys...)
-	// Nobody has heard of the request, so nobody hears that it is withdrawn.
+	// The request reached nobody, so nobody is mailed that it is withdrawn.
 	s.mailed(t)
 	for _, k := range keys {
 		s.told(t, k, true)
 	}
 	s.delivery(t, id, agency.Sent)
-	// It is marked, so nobody may claim it any more.
+	// It is marked, so it can't be claimed any more.
 	claim, err := s.store.ClaimMail(t.Context(), outbox.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, s.now, lease)
 	if claim != outbox.ClaimDone || err != nil {
 		t.Errorf("claim %v, %v", claim, err)
@@ -434,13 +434,13 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	s.deliver(t, s.fresh(t, bakery)...)
 	for i := range 4 {
 		email := fmt.Sprintf("owner%d@bakery.test", i)
-		if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: email, Role: agency.Owner}); err != nil {
+		if _, _, err := s.service.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: email, Role: agency.Owner}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
 	before := len(s.inbox.Emails(t))
-	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
+	must[agency.Profile](t)(s.service.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
 	keys := s.fresh(t, bakery)
 	var all sync.WaitGroup
 	for range 4 {
@@ -460,7 +460,7 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	if diff := cmp.Diff(want, once); diff != "" {
 		t.Error(diff)
 	}
-	// Whoever met another's claim has left the due mark; the next sees all done.
+	// A notifier that met another's claim has left the due mark; the next finds all done.
 	s.deliver(t, keys...)
 	s.told(t, keys[0], true)
 	if got := len(s.inbox.Emails(t)); got != before+6 {
@@ -472,9 +472,9 @@ func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	s.deliver(t, s.fresh(t, bakery)...)
-	must[agency.Profile](t)(s.hub.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
+	must[agency.Profile](t)(s.service.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
 	keys := s.fresh(t, bakery)
-	toAgency := "ann@studio.test: Your request to " + string(bakery) + " was declined"
+	isForAgency := "ann@studio.test: Your request to " + string(bakery) + " was declined"
 	toClient := "petra@bakery.test: The request of Bright Studio was denied"
 
 	s.faults.finish = func(m outbox.MailKey) error {
@@ -486,25 +486,25 @@ func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
 	if failed := s.handle(t, s.n, batch(keys...)); failed != "s1" {
 		t.Errorf("failed: %q, want s1", failed)
 	}
-	s.mailed(t, theRequest, toAgency, toClient)
+	s.mailed(t, theRequest, isForAgency, toClient)
 	s.faults.finish = nil
-	// While the claim lives nobody knows whether the email was sent: not yet.
+	// Until the claim runs out it is not known whether the email was sent.
 	s.deliver(t, keys...)
 	s.told(t, keys[0], false)
-	s.mailed(t, theRequest, toAgency, toClient)
+	s.mailed(t, theRequest, isForAgency, toClient)
 	s.now = s.now.Add(lease)
 	s.deliver(t, keys...)
 	s.told(t, keys[0], true)
-	s.mailed(t, theRequest, toAgency, toClient, toClient)
+	s.mailed(t, theRequest, isForAgency, toClient, toClient)
 }
 
 func TestTheFirstFailureIsAnsweredAndWhatFollowsIsLeft(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	requested := s.fresh(t, bakery)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
+	must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 	accepted := s.fresh(t, bakery)
-	must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
+	must[agency.Profile](t)(s.service.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
 	revoked := s.fresh(t, bakery)
 	b := batch(requested[0], accepted[0], revoked[0])
 
@@ -544,7 +544,7 @@ func TestPoisonRecordsAreSkipped(t *testing.T) {
 	numbers.Change.Keys = map[string]events.DynamoDBAttributeValue{"pk": events.NewNumberAttribute("1"), "sk": events.NewNullAttribute()}
 	b := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{
 		noKeys, numbers, record("a", "ACCT#x", "EVENT#y"), record("b", "ACCT#"+string(bakery), "TEAM#"+string(petraActs.ID())),
-		// An event that is not there, or not any more.
+		// An event that does not exist.
 		record("c", "ACCT#"+string(bakery), "EVENT#01kbq0000000000000000000zz"), good,
 	}}
 	if failed := s.handle(t, s.n, b); failed != "" {
@@ -559,7 +559,7 @@ func TestAnUnknownEventKeepsItsDueMark(t *testing.T) {
 	bakery, _, _ := s.requested(t)
 	keys := s.fresh(t, bakery)
 	at := func(addressee agency.Party, as agency.EventType) table.EventKey {
-		e := agency.Event{ID: s.hub.NewEventID(s.now), Type: as, At: s.now, Addressee: addressee, WakeAt: s.now.Add(time.Minute)}
+		e := agency.Event{ID: s.service.NewEventID(s.now), Type: as, At: s.now, Addressee: addressee, WakeAt: s.now.Add(time.Minute)}
 		if err := s.store.Save(t.Context(), service.Snapshot{}, service.Changes{Events: []agency.Event{e}}); err != nil {
 			t.Fatal(err)
 		}
@@ -598,12 +598,12 @@ func TestAWokenEventIsTold(t *testing.T) {
 	}
 }
 
-func TestNothingIsBegunWhenTheTimeIsNearlyOver(t *testing.T) {
+func TestNothingStartsWhenTheTimeIsNearlyOver(t *testing.T) {
 	s := newStage(t)
 	bakery, _, _ := s.requested(t)
 	key := s.fresh(t, bakery)[0]
 	s.now = time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), oneEmailAtAll-time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), emailTime-time.Second)
 	defer cancel()
 	out, err := s.n.Handle(ctx, batch(key))
 	if err != nil || len(out.BatchItemFailures) > 0 {
@@ -613,14 +613,14 @@ func TestNothingIsBegunWhenTheTimeIsNearlyOver(t *testing.T) {
 	s.told(t, key, false)
 }
 
-// Old records come again when a stream is read anew: what has been told stays
-// told, also to owners who were not there then.
+// Old records come again when a stream is read again: what is done stays done, also
+// for owners who were added since.
 func TestAToldEventTellsNobodyElse(t *testing.T) {
 	s := newStage(t)
 	bakery, _, _ := s.requested(t)
 	keys := s.fresh(t, bakery)
 	s.deliver(t, keys...)
-	if _, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: "new@bakery.test", Role: agency.Owner}); err != nil {
+	if _, _, err := s.service.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: "new@bakery.test", Role: agency.Owner}); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(t, keys...)

@@ -18,13 +18,12 @@ import (
 
 const day = 24 * time.Hour
 
-// waiting are the events that nobody has been told of, oldest first, wherever
-// they stand.
+// waiting returns the keys of all events that are not done, oldest first.
 func (s *stage) waiting(t *testing.T) []table.EventKey {
 	t.Helper()
 	var keys []table.EventKey
 	for shard := range table.Shards {
-		for item, err := range s.store.Due(t.Context(), shard, s.now.Add(s.hub.Rules.WakeAfter)) {
+		for item, err := range s.store.Due(t.Context(), shard, s.now.Add(s.service.Rules.WakeAfter)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,9 +36,9 @@ func (s *stage) waiting(t *testing.T) []table.EventKey {
 	return keys
 }
 
-// tellAll tells all that waits, expects that nothing does afterwards, and checks
-// the emails that came of it.
-func (s *stage) tellAll(t *testing.T, want ...string) {
+// processAll processes all events that wait, and checks the emails that they cause
+// and that none waits afterwards.
+func (s *stage) processAll(t *testing.T, want ...string) {
 	t.Helper()
 	before := len(s.inbox.Emails(t))
 	s.deliver(t, s.waiting(t)...)
@@ -55,7 +54,7 @@ func (s *stage) tellAll(t *testing.T, want ...string) {
 	}
 }
 
-// text is the body of the last email.
+// text returns the text part of the last email.
 func (s *stage) text(t *testing.T) string {
 	t.Helper()
 	all := s.inbox.Emails(t)
@@ -75,39 +74,39 @@ func (s *stage) reached(t *testing.T, key agency.ProfileKey, delivery agency.Del
 	}
 }
 
-// account opens an account for somebody.
+// account opens an account.
 func (s *stage) account(t *testing.T, actor agency.Actor, name string) agency.AccountID {
 	t.Helper()
-	return must[service.AccountView](t)(s.hub.OpenAccount(t.Context(), actor, name+"-0123456789012345", name)).ID
+	return must[service.AccountView](t)(s.service.OpenAccount(t.Context(), actor, name+"-0123456789012345", name)).ID
 }
 
-// agencyOf opens an agency for somebody.
+// agencyOf opens an agency.
 func (s *stage) agencyOf(t *testing.T, actor agency.Actor, name string) agency.AccountID {
 	t.Helper()
 	id := s.account(t, actor, name)
-	must[service.AccountView](t)(s.hub.SwitchAgencyOn(t.Context(), actor, id))
+	must[service.AccountView](t)(s.service.SwitchAgencyOn(t.Context(), actor, id))
 	return id
 }
 
 func (s *stage) ask(t *testing.T, actor agency.Actor, of agency.AccountID, ask service.ConnectionRequest) agency.Profile {
 	t.Helper()
 	ask.Areas = some
-	return must[agency.Profile](t)(s.hub.RequestConnection(t.Context(), actor, of, ask))
+	return must[agency.Profile](t)(s.service.RequestConnection(t.Context(), actor, of, ask))
 }
 
 func (s *stage) addOwner(t *testing.T, account agency.AccountID, email string) agency.PersonID {
 	t.Helper()
-	p, _, err := s.hub.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, account, service.Invitation{Email: email, Role: agency.Owner})
+	p, _, err := s.service.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, account, service.Invitation{Email: email, Role: agency.Owner})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p.Member.Person()
 }
 
-// tick has the clock do all that is due at a profile.
-func (s *stage) tick(t *testing.T, key agency.ProfileKey, want service.Outcome) {
+// sweep runs what is due at a profile.
+func (s *stage) sweep(t *testing.T, key agency.ProfileKey, want service.Outcome) {
 	t.Helper()
-	if got := must[service.Outcome](t)(s.hub.SweepProfile(t.Context(), key)); got != want {
+	if got := must[service.Outcome](t)(s.service.SweepProfile(t.Context(), key)); got != want {
 		t.Fatalf("the clock %q, want %q", got, want)
 	}
 }
@@ -117,7 +116,7 @@ func TestARequestByEmail(t *testing.T) {
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	p := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "Petra@Bakery.test", Message: message})
 	id := p.ID()
-	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	s.processAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	for _, want := range []string{
 		"ann@studio.test of Bright Studio would like to work in an account of yours", "You need an account of your own first",
 		"with your address petra@bakery.test and open one: https://hub.example.com Then", "https://hub.example.com/requests/" + string(id),
@@ -130,38 +129,38 @@ func TestARequestByEmail(t *testing.T) {
 
 	bakery := s.account(t, petraActs, "Petra’s Bakery")
 	s.now = s.now.Add(day)
-	must[agency.Profile](t)(s.hub.ResendRequest(t.Context(), annActs, studio, id))
-	s.tellAll(t, "petra@bakery.test: Sent again: Bright Studio asks to work for you")
+	must[agency.Profile](t)(s.service.ResendRequest(t.Context(), annActs, studio, id))
+	s.processAll(t, "petra@bakery.test: Sent again: Bright Studio asks to work for you")
 	if text := s.text(t); !strings.Contains(text, "choose the account. It can be any in which you are an owner or admin.") || strings.Contains(text, "You need an account") {
 		t.Error(text)
 	}
 	s.reached(t, p.ProfileKey, agency.Sent, petraActs.ID())
 
-	// The agency never hears more than the address that it typed.
-	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, id, false))
-	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
+	// The agency never learns more than the address that it typed.
+	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, id, false))
+	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
 	if text := s.text(t); !strings.Contains(text, "For 30 days it can't ask you again, or for good if you blocked it.") {
 		t.Error(text)
 	}
-	s.now = s.now.Add(s.hub.Rules.Cooldown)
+	s.now = s.now.Add(s.service.Rules.Cooldown)
 	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
-	s.tellAll(t)
+	must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), annActs, studio, id))
+	s.processAll(t)
 	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
-	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
-	s.tellAll(t, "petra@bakery.test: Bright Studio has withdrawn its request")
+	s.processAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), annActs, studio, id))
+	s.processAll(t, "petra@bakery.test: Bright Studio has withdrawn its request")
 	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
-	s.now = s.now.Add(s.hub.Rules.RequestLifetime)
-	s.tick(t, p.ProfileKey, service.OutcomeExpired)
-	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired", "petra@bakery.test: The request of Bright Studio has expired")
+	s.processAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	s.now = s.now.Add(s.service.Rules.RequestLifetime)
+	s.sweep(t, p.ProfileKey, service.OutcomeExpired)
+	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test has expired", "petra@bakery.test: The request of Bright Studio has expired")
 
-	s.now = s.now.Add(s.hub.Rules.PairWindow)
+	s.now = s.now.Add(s.service.Rules.PairWindow)
 	s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
-	must[agency.Profile](t)(s.hub.AcceptRequestInto(t.Context(), petraActs, id, bakery, service.Grant{Request: 5}))
-	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
+	s.processAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	must[agency.Profile](t)(s.service.AcceptRequestInto(t.Context(), petraActs, id, bakery, service.Grant{Request: 5}))
+	s.processAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 }
 
 func TestWhoHasAnAccountToChoose(t *testing.T) {
@@ -182,16 +181,16 @@ func TestWhoHasAnAccountToChoose(t *testing.T) {
 		areas agency.Areas
 		want  bool
 	}{{agency.Member, some, false}, {agency.Admin, nil, true}, {agency.Owner, nil, true}} {
-		if _, _, err := s.hub.InvitePerson(t.Context(), petra, bakery, service.Invitation{Email: tom.Email, Role: step.role, Areas: step.areas}); err != nil {
+		if _, _, err := s.service.InvitePerson(t.Context(), petra, bakery, service.Invitation{Email: tom.Email, Role: step.role, Areas: step.areas}); err != nil {
 			t.Fatal(err)
 		}
 		has(tom.ID(), step.want)
 	}
-	// The agency's own is none that its request could go to.
+	// The agency's own account can't be the one that its request goes to.
 	has(annActs.ID(), false)
 	s.account(t, annActs, "Ann’s own")
 	has(annActs.ID(), true)
-	must[service.AccountView](t)(s.hub.CloseAccount(t.Context(), petra, bakery))
+	must[service.AccountView](t)(s.service.CloseAccount(t.Context(), petra, bakery))
 	has(tom.ID(), false)
 }
 
@@ -199,52 +198,52 @@ func TestAMutedRequestReachesNobody(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	p := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, p.ID(), true))
-	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
+	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, p.ID(), true))
+	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
 
 	s.now = s.now.Add(time.Hour)
 	if p = s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"}); !p.Request.Muted {
 		t.Fatal("it is not muted")
 	}
-	s.tellAll(t)
+	s.processAll(t)
 	s.reached(t, p.ProfileKey, agency.Sent)
-	// It stays muted, though she allows the agency again.
+	// It stays muted, though she unblocks the agency.
 	s.now = s.now.Add(day)
-	must[bool](t)(s.hub.UnblockForMe(t.Context(), petraActs, p.ID()))
-	must[agency.Profile](t)(s.hub.ResendRequest(t.Context(), annActs, studio, p.ID()))
-	s.tellAll(t)
+	must[bool](t)(s.service.UnblockForMe(t.Context(), petraActs, p.ID()))
+	must[agency.Profile](t)(s.service.ResendRequest(t.Context(), annActs, studio, p.ID()))
+	s.processAll(t)
 	s.reached(t, p.ProfileKey, agency.Sent)
-	s.now = s.now.Add(s.hub.Rules.RequestLifetime - s.hub.Rules.RemindBefore)
-	s.tick(t, p.ProfileKey, service.OutcomeReminded)
-	s.tellAll(t)
-	s.now = s.now.Add(s.hub.Rules.RemindBefore)
-	s.tick(t, p.ProfileKey, service.OutcomeExpired)
-	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
+	s.now = s.now.Add(s.service.Rules.RequestLifetime - s.service.Rules.RemindBefore)
+	s.sweep(t, p.ProfileKey, service.OutcomeReminded)
+	s.processAll(t)
+	s.now = s.now.Add(s.service.Rules.RemindBefore)
+	s.sweep(t, p.ProfileKey, service.OutcomeExpired)
+	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }
 
-// Whoever holds an agency off themselves is not written to on behalf of an
-// account that does not, and their co-owners are.
+// An owner with a block or cooldown of their own on an agency is not mailed for an
+// account that has none, and the other owners are.
 func TestAnOwnersOwnPairMutesTheirEmailAlone(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	bakery := s.account(t, petraActs, "Petra’s Bakery")
 	tom := s.addOwner(t, bakery, "tom@bakery.test")
 	byEmail := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, byEmail.ID(), false))
+	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, byEmail.ID(), false))
 	s.deliver(t, s.waiting(t)...)
 
 	p := s.ask(t, annActs, studio, service.ConnectionRequest{Account: bakery})
 	key := s.waiting(t)[0]
-	s.tellAll(t, "tom@bakery.test: Bright Studio asks to work in Petra’s Bakery")
+	s.processAll(t, "tom@bakery.test: Bright Studio asks to work in Petra’s Bakery")
 	s.reached(t, p.ProfileKey, agency.Sent, tom)
 	s.finished(t, outbox.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}, false)
 
-	// She allows it again, and hears of the next email and so of its end.
+	// She unblocks it, and gets the next email and so that of its end.
 	s.now = s.now.Add(day)
-	must[bool](t)(s.hub.UnblockForMe(t.Context(), petraActs, byEmail.ID()))
-	must[agency.Profile](t)(s.hub.ResendRequest(t.Context(), annActs, studio, p.ID()))
+	must[bool](t)(s.service.UnblockForMe(t.Context(), petraActs, byEmail.ID()))
+	must[agency.Profile](t)(s.service.ResendRequest(t.Context(), annActs, studio, p.ID()))
 	again := "Sent again: Bright Studio asks to work in Petra’s Bakery"
-	s.tellAll(t, "petra@bakery.test: "+again, "tom@bakery.test: "+again)
+	s.processAll(t, "petra@bakery.test: "+again, "tom@bakery.test: "+again)
 	s.reached(t, p.ProfileKey, agency.Sent, tom, petraActs.ID())
 }
 
@@ -264,7 +263,7 @@ func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
 	s := newStage(t)
 	s.now = monday.Truncate(day)
 	bakery := s.account(t, petraActs, "Petra’s Bakery")
-	most := s.hub.Rules.DailyMails
+	limit := s.service.Rules.DailyMails
 	asks := func(i int) agency.Profile {
 		t.Helper()
 		who := agency.NewActor(fmt.Sprintf("ann%d@studio.test", i), "https://issuer.test", fmt.Sprint(i))
@@ -275,17 +274,17 @@ func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
 		return s.ask(t, who, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	}
 	var last agency.Profile
-	for i := range most {
+	for i := range limit {
 		last = asks(i)
 		s.deliver(t, s.waiting(t)...)
 	}
-	if got := len(s.inbox.Emails(t)); got != most {
-		t.Fatalf("%d emails, want %d", got, most)
+	if got := len(s.inbox.Emails(t)); got != limit {
+		t.Fatalf("%d emails, want %d", got, limit)
 	}
 	for i := range 2 {
-		p := asks(most + i)
+		p := asks(limit + i)
 		keys := s.waiting(t)
-		s.tellAll(t)
+		s.processAll(t)
 		// The agency can't tell it from one that was mailed.
 		s.reached(t, p.ProfileKey, agency.Sent)
 		kind := []string{"requested", "requested-person"}[i%2]
@@ -293,40 +292,40 @@ func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
 		s.deliver(t, keys...)
 	}
 	// A receipt is never capped.
-	must[agency.Profile](t)(s.hub.DenyRequestByID(t.Context(), petraActs, last.ID(), false))
-	s.tellAll(t, "ann9@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Studio 9")
+	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, last.ID(), false))
+	s.processAll(t, "ann9@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Studio 9")
 	// Others have their own days, and so has she the next.
 	tom := "tom@bakery.test"
 	s.addOwner(t, bakery, tom)
-	s.tellAll(t, tom+": You are now in the team of Petra’s Bakery")
+	s.processAll(t, tom+": You are now in the team of Petra’s Bakery")
 	s.now = s.now.Add(day)
-	asks(most + 3)
-	s.tellAll(t, "petra@bakery.test: Studio 13 asks to work for you")
+	asks(limit + 3)
+	s.processAll(t, "petra@bakery.test: Studio 13 asks to work for you")
 }
 
 func TestAReminder(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
-	s.tellAll(t, theRequest)
-	s.now = deadline.Add(-s.hub.Rules.RemindBefore)
-	s.tick(t, agency.AgencyAt(bakery, studio), service.OutcomeReminded)
-	s.tellAll(t, "petra@bakery.test: Reminder: Bright Studio asks to work in Petra’s Bakery")
+	s.processAll(t, theRequest)
+	s.now = deadline.Add(-s.service.Rules.RemindBefore)
+	s.sweep(t, agency.AgencyAt(bakery, studio), service.OutcomeReminded)
+	s.processAll(t, "petra@bakery.test: Reminder: Bright Studio asks to work in Petra’s Bakery")
 	for _, want := range []string{"for 3 days more", "ann@studio.test of Bright Studio", "Monday, 7 December 2026 at 10:00 UTC", "as agreed on the phone"} {
 		if !strings.Contains(s.text(t), want) {
 			t.Errorf("the reminder does not say %q: %s", want, s.text(t))
 		}
 	}
-	s.tick(t, agency.AgencyAt(bakery, studio), service.OutcomeNone)
+	s.sweep(t, agency.AgencyAt(bakery, studio), service.OutcomeNone)
 }
 
 func TestAnEndIsToldAhead(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
-	s.tellAll(t, theRequest)
+	s.processAll(t, theRequest)
 	connection := agency.AgencyAt(bakery, studio)
 	until := s.now.Add(10 * day)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1, Until: &until}))
-	s.tellAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
+	must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1, Until: &until}))
+	s.processAll(t, "ann@studio.test: Petra’s Bakery has accepted your request", "petra@bakery.test: Bright Studio was let into Petra’s Bakery")
 	if !strings.Contains(s.text(t), "The access ends by itself on Thursday, 3 December 2026 at 10:00 UTC.") {
 		t.Error(s.text(t))
 	}
@@ -334,67 +333,67 @@ func TestAnEndIsToldAhead(t *testing.T) {
 		return []string{"ann@studio.test: Your access to Petra’s Bakery ends in " + left, "petra@bakery.test: The access of Bright Studio to Petra’s Bakery ends in " + left}
 	}
 	s.now = until.Add(-7 * day)
-	s.tick(t, connection, service.OutcomeReminded)
-	s.tellAll(t, both("7 days")...)
+	s.sweep(t, connection, service.OutcomeReminded)
+	s.processAll(t, both("7 days")...)
 	s.now = until.Add(-day)
-	s.tick(t, connection, service.OutcomeReminded)
-	// It is told late, and says what is left by then.
+	s.sweep(t, connection, service.OutcomeReminded)
+	// It is mailed late, and says how much is left by then.
 	s.now = until.Add(-5 * time.Hour)
-	s.tellAll(t, both("5 hours")...)
+	s.processAll(t, both("5 hours")...)
 
-	// A moved date is warned of anew; a warning of the old one is overtaken.
+	// A moved date has a warning of its own; that of the old one is stale.
 	move := func(to time.Time) {
 		t.Helper()
-		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), service.MemberChange{Until: &to}))
+		must[agency.Profile](t)(s.service.ChangeMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), service.MemberChange{Until: &to}))
 	}
 	until = s.now.Add(3 * day)
 	move(until)
-	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
+	s.processAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	s.now = until.Add(-day)
-	s.tick(t, connection, service.OutcomeReminded)
+	s.sweep(t, connection, service.OutcomeReminded)
 	move(time.Time{})
-	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
+	s.processAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	if !strings.Contains(s.text(t), "The access has no end date any more") {
 		t.Error(s.text(t))
 	}
 	until = s.now.Add(time.Hour)
 	move(until)
-	s.tellAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
+	s.processAll(t, "ann@studio.test: Until when you may work in Petra’s Bakery has changed")
 	s.now = until
-	s.tick(t, connection, service.OutcomeLapsed)
-	s.tellAll(t, "ann@studio.test: Your access to Petra’s Bakery has ended", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery has ended")
+	s.sweep(t, connection, service.OutcomeLapsed)
+	s.processAll(t, "ann@studio.test: Your access to Petra’s Bakery has ended", "petra@bakery.test: The access of Bright Studio to Petra’s Bakery has ended")
 }
 
-// cleanUp has the clock do all that follows from an account's closing.
+// cleanUp runs what is due after an account's closing.
 func (s *stage) cleanUp(t *testing.T, account agency.AccountID) {
 	t.Helper()
 	for range 10 {
-		if must[service.Outcome](t)(s.hub.SweepAccount(t.Context(), account)) == service.OutcomeNone {
+		if must[service.Outcome](t)(s.service.SweepAccount(t.Context(), account)) == service.OutcomeNone {
 			return
 		}
 	}
 	t.Fatal("the closing has no end")
 }
 
-// The rows may have been ended before the closing is told: it is told to whoever
-// was in when it happened, and its consequences are not told besides.
+// Cleanup may have ended the profiles before the closing is mailed: it is mailed to
+// those who had access when it happened, and its consequences are not mailed.
 func TestAClosingIsTold(t *testing.T) {
 	for _, cleanedUp := range []bool{false, true} {
 		t.Run(fmt.Sprint("cleaned up: ", cleanedUp), func(t *testing.T) {
 			s := newStage(t)
 			bakery, studio, _ := s.requested(t)
-			s.tellAll(t, theRequest)
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
+			s.processAll(t, theRequest)
+			must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 			s.addOwner(t, bakery, "tom@bakery.test")
 			bob, eve := agency.NewActor("bob@agency.test", "https://issuer.test", "bob"), agency.NewActor("eve@gone.test", "https://issuer.test", "eve")
 			asks, gone := s.agencyOf(t, bob, "Asking"), s.agencyOf(t, eve, "Gone")
 			s.ask(t, bob, asks, service.ConnectionRequest{Account: bakery})
 			withdrawn := s.ask(t, eve, gone, service.ConnectionRequest{Account: bakery})
-			must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), eve, gone, withdrawn.ID()))
+			must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), eve, gone, withdrawn.ID()))
 			s.deliver(t, s.waiting(t)...)
 
 			s.now = s.now.Add(time.Hour)
-			must[service.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery))
+			must[service.AccountView](t)(s.service.CloseAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery))
 			if cleanedUp {
 				s.now = s.now.Add(time.Minute)
 				s.cleanUp(t, bakery)
@@ -426,25 +425,25 @@ func TestAClosingIsTold(t *testing.T) {
 func TestTheClosingOfAnOwnedAccountIsTold(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
-	cafe := must[service.AccountView](t)(s.hub.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", service.NewClientAccount{
+	cafe := must[service.AccountView](t)(s.service.CreateAccount(t.Context(), annActs, studio, "cafe-01234567890", service.NewClientAccount{
 		Name: "Café Chloé", Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "chloe@cafe.test", Areas: some},
 	})).ID
 	s.deliver(t, s.waiting(t)...)
-	must[service.AccountView](t)(s.hub.CloseAccount(t.Context(), agency.Caller{Actor: annActs, As: studio}, cafe))
+	must[service.AccountView](t)(s.service.CloseAccount(t.Context(), agency.Caller{Actor: annActs, As: studio}, cafe))
 	s.cleanUp(t, cafe)
-	s.tellAll(t, "chloe@cafe.test: Café Chloé was closed", "ann@studio.test: Café Chloé was closed")
+	s.processAll(t, "chloe@cafe.test: Café Chloé was closed", "ann@studio.test: Café Chloé was closed")
 	if text := s.text(t); !strings.Contains(text, "ann@studio.test of Bright Studio closed the account Café Chloé, which Bright Studio owned.") {
 		t.Error(text)
 	}
 }
 
-func TestARenameIsCarriedToTheCopies(t *testing.T) {
+func TestARenameRefreshesTheCopies(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
+	must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 	s.deliver(t, s.waiting(t)...)
-	must[service.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery, "Pâtisserie"))
-	must[service.AccountView](t)(s.hub.RenameAccount(t.Context(), agency.Caller{Actor: annActs}, studio, "Brighter Studio"))
+	must[service.AccountView](t)(s.service.RenameAccount(t.Context(), agency.Caller{Actor: petraActs}, bakery, "Pâtisserie"))
+	must[service.AccountView](t)(s.service.RenameAccount(t.Context(), agency.Caller{Actor: annActs}, studio, "Brighter Studio"))
 	keys := s.waiting(t)
 	names := func(account, of string) {
 		t.Helper()
@@ -458,53 +457,53 @@ func TestARenameIsCarriedToTheCopies(t *testing.T) {
 
 	var failure error
 	failing := *s.n
-	failing.carryAccount = func(context.Context, agency.AccountID) error { return failure }
+	failing.refreshCopies = func(context.Context, agency.AccountID) error { return failure }
 	failure = errFault
 	if failed := s.handle(t, &failing, batch(keys...)); failed != "s1" {
 		t.Errorf("failed: %q, want s1", failed)
 	}
-	// Somebody else writes the same rows all the time: later.
+	// A write conflict is tried again later.
 	failure = &agency.Error{Code: agency.Conflict}
 	if failed := s.handle(t, &failing, batch(keys...)); failed != "" {
 		t.Errorf("failed: %q", failed)
 	}
 	s.told(t, keys[0], false)
 	names("Petra’s Bakery", "Bright Studio")
-	s.tellAll(t)
+	s.processAll(t)
 	names("Pâtisserie", "Brighter Studio")
 }
 
-// A subscription's every change reaches its copies with the telling, and its payer.
-func TestSubscriptionsAreCarried(t *testing.T) {
+// Every change of a subscription reaches its copies and its payer.
+func TestSubscriptionsRefreshTheCopies(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	petra := agency.Caller{Actor: petraActs}
-	must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 1}))
+	must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), petra, bakery, studio, service.Grant{Request: 1}))
 	s.deliver(t, s.waiting(t)...)
-	carried := func(plan string, state agency.SubscriptionState, subject string) {
+	refreshed := func(plan string, state agency.SubscriptionState, subject string) {
 		t.Helper()
-		s.tellAll(t, "petra@bakery.test: "+subject)
+		s.processAll(t, "petra@bakery.test: "+subject)
 		if got := s.profile(t, agency.AgencyAt(bakery, studio)).Subscription; got.Plan != plan || got.State != state {
 			t.Errorf("%q: the copy is %+v, want %s, %s", subject, got, plan, state)
 		}
 	}
-	must[service.SubscriptionView](t)(s.hub.ChangePlan(t.Context(), petra, bakery, "growth"))
-	carried("growth", agency.SubscriptionActive, "Petra’s Bakery is on the plan Growth now")
-	must[service.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, false))
-	carried("growth", agency.SubscriptionCancelling, "The subscription of Petra’s Bakery is cancelled")
-	must[service.SubscriptionView](t)(s.hub.CancelSubscription(t.Context(), petra, bakery, true))
-	carried("growth", agency.SubscriptionFrozen, "Petra’s Bakery is frozen")
-	must[service.SubscriptionView](t)(s.hub.ResumeSubscription(t.Context(), petra, bakery))
-	carried("growth", agency.SubscriptionActive, "The subscription of Petra’s Bakery goes on")
+	must[service.SubscriptionView](t)(s.service.ChangePlan(t.Context(), petra, bakery, "growth"))
+	refreshed("growth", agency.SubscriptionActive, "Petra’s Bakery is on the plan Growth now")
+	must[service.SubscriptionView](t)(s.service.CancelSubscription(t.Context(), petra, bakery, false))
+	refreshed("growth", agency.SubscriptionCancelling, "The subscription of Petra’s Bakery is cancelled")
+	must[service.SubscriptionView](t)(s.service.CancelSubscription(t.Context(), petra, bakery, true))
+	refreshed("growth", agency.SubscriptionFrozen, "Petra’s Bakery is frozen")
+	must[service.SubscriptionView](t)(s.service.ResumeSubscription(t.Context(), petra, bakery))
+	refreshed("growth", agency.SubscriptionActive, "The subscription of Petra’s Bakery goes on")
 	platform := agency.Platform{Client: "the-platform"}
-	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, service.Payment{Failed: true, At: monday}))
-	carried("growth", agency.SubscriptionPastDue, "A payment for Petra’s Bakery has failed")
-	must[agency.Account](t)(s.hub.ReportPayment(t.Context(), platform, bakery, service.Payment{At: monday.Add(time.Second)}))
-	carried("growth", agency.SubscriptionActive, "The payment for Petra’s Bakery has succeeded")
+	must[agency.Account](t)(s.service.ReportPayment(t.Context(), platform, bakery, service.Payment{Failed: true, At: monday}))
+	refreshed("growth", agency.SubscriptionPastDue, "A payment for Petra’s Bakery has failed")
+	must[agency.Account](t)(s.service.ReportPayment(t.Context(), platform, bakery, service.Payment{At: monday.Add(time.Second)}))
+	refreshed("growth", agency.SubscriptionActive, "The payment for Petra’s Bakery has succeeded")
 }
 
-// What a request's emails reached is known even if its note was lost, and while
-// some of them still wait.
+// The people that a request reached are known even if saving them failed, and while some of its
+// emails still wait.
 func TestReachedSurvivesARepeat(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, id := s.requested(t)
@@ -524,12 +523,12 @@ func TestReachedSurvivesARepeat(t *testing.T) {
 	}
 	s.reached(t, connection, agency.Sent, petraActs.ID(), tom)
 
-	// A new owner has not heard of the request, nor of its end.
+	// A new owner was not mailed the request, nor is its end.
 	s.addOwner(t, bakery, "una@bakery.test")
-	s.tellAll(t, "una@bakery.test: You are now in the team of Petra’s Bakery")
-	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
+	s.processAll(t, "una@bakery.test: You are now in the team of Petra’s Bakery")
+	must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), annActs, studio, id))
 	gone := ": Bright Studio has withdrawn its request"
-	s.tellAll(t, "petra@bakery.test"+gone, "tom@bakery.test"+gone)
+	s.processAll(t, "petra@bakery.test"+gone, "tom@bakery.test"+gone)
 }
 
 func TestWhoWasReachedIsNotedWhileOthersWait(t *testing.T) {
@@ -550,8 +549,8 @@ func TestWhoWasReachedIsNotedWhileOthersWait(t *testing.T) {
 	}
 	s.told(t, key, false)
 	s.reached(t, agency.AgencyAt(bakery, studio), agency.Waiting, petraActs.ID())
-	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, id))
-	s.tellAll(t, "tom@bakery.test: You are now in the team of Petra’s Bakery", "petra@bakery.test: Bright Studio has withdrawn its request")
+	must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), annActs, studio, id))
+	s.processAll(t, "tom@bakery.test: You are now in the team of Petra’s Bakery", "petra@bakery.test: Bright Studio has withdrawn its request")
 	s.reached(t, agency.AgencyAt(bakery, studio), agency.Sent, petraActs.ID())
 }
 
@@ -559,15 +558,15 @@ func TestStaffAreToldOfTheirClients(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	ann := agency.Caller{Actor: annActs}
-	p, _, err := s.hub.InvitePerson(t.Context(), ann, studio, service.Invitation{Email: "sam@studio.test", Role: agency.Member, Areas: some})
+	p, _, err := s.service.InvitePerson(t.Context(), ann, studio, service.Invitation{Email: "sam@studio.test", Role: agency.Member, Areas: some})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.tellAll(t, "sam@studio.test: You are now in the team of Bright Studio")
+	s.processAll(t, "sam@studio.test: You are now in the team of Bright Studio")
 	assign := func(clients []agency.AccountID, want string) {
 		t.Helper()
-		must[agency.Profile](t)(s.hub.ChangeMember(t.Context(), ann, studio, p.Member, service.MemberChange{Clients: &clients}))
-		s.tellAll(t, "sam@studio.test: Your clients in Bright Studio have changed")
+		must[agency.Profile](t)(s.service.ChangeMember(t.Context(), ann, studio, p.Member, service.MemberChange{Clients: &clients}))
+		s.processAll(t, "sam@studio.test: Your clients in Bright Studio have changed")
 		if text := s.text(t); !strings.Contains(text, want) {
 			t.Errorf("it does not say %q: %s", want, text)
 		}
@@ -577,32 +576,32 @@ func TestStaffAreToldOfTheirClients(t *testing.T) {
 	assign(nil, "You may work for all clients of Bright Studio.")
 }
 
-// A person who is erased is not written to, and the agency can't tell: the request
-// that it addressed to them runs on as it was.
+// A person who is erased is not mailed, and the agency can't tell: its request to
+// them stays pending.
 func TestAnErasedPersonIsNotWrittenTo(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	other := s.agencyOf(t, annActs, "Another")
 	told := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	s.tellAll(t, "petra@bakery.test: Bright Studio asks to work for you")
+	s.processAll(t, "petra@bakery.test: Bright Studio asks to work for you")
 	untold := s.ask(t, annActs, other, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
 	s.now = s.now.Add(time.Hour)
-	if err := s.hub.EraseMe(t.Context(), petraActs); err != nil {
+	if err := s.service.EraseMe(t.Context(), petraActs); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
-		must[service.Outcome](t)(s.hub.SweepPerson(t.Context(), petraActs.ID()))
+		must[service.Outcome](t)(s.service.SweepPerson(t.Context(), petraActs.ID()))
 		s.now = s.now.Add(5 * time.Minute)
 	}
-	s.tellAll(t)
+	s.processAll(t)
 	for _, p := range []agency.Profile{told, untold} {
 		if got := s.profile(t, p.ProfileKey); got.StatusAt(s.now) != agency.Pending || got.Request.Delivery != agency.Sent {
 			t.Errorf("the request is %s, its email %s", got.StatusAt(s.now), got.Request.Delivery)
 		}
 	}
-	must[agency.Profile](t)(s.hub.WithdrawRequest(t.Context(), annActs, studio, told.ID()))
-	s.tellAll(t)
+	must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), annActs, studio, told.ID()))
+	s.processAll(t)
 	s.now = untold.Request.ExpiresAt
-	must[service.Outcome](t)(s.hub.SweepProfile(t.Context(), untold.ProfileKey))
-	s.tellAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
+	must[service.Outcome](t)(s.service.SweepProfile(t.Context(), untold.ProfileKey))
+	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test has expired")
 }

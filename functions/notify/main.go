@@ -1,7 +1,6 @@
-// Command notify tells people what happened: it is given the events of the
-// table's stream, brings them to the bus and sends the emails that they cause. The events in the table
-// are the truth; a stream record is only the call to look at one. It decides
-// nothing of the domain, and imports no other function.
+// Command notify puts the events of the table's stream on the bus and sends the
+// emails that they cause. It reads each event from the table: a stream record only
+// says that there is one. It decides nothing of the domain.
 package main
 
 import (
@@ -34,11 +33,11 @@ func build(ctx context.Context) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	paper, err := newPaper(env.Settings.Accent)
+	templates, err := parseTemplates(env.Settings.Accent)
 	if err != nil {
 		return nil, err
 	}
-	svc, warm, err := cloud.Service()
+	service, warm, err := cloud.Service()
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +45,13 @@ func build(ctx context.Context) (*notifier, error) {
 	ses := sesv2.NewFromConfig(cloud.Config(), func(o *sesv2.Options) { o.BaseEndpoint = cloud.Endpoint("SESV2") })
 	events := eventbridge.NewFromConfig(cloud.Config(), func(o *eventbridge.Options) { o.BaseEndpoint = cloud.Endpoint("EVENTBRIDGE") })
 	return &notifier{
-		hub:          table.New(cloud.DynamoDB(), env.TableName),
-		post:         post{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
-		bus:          bus{client: events, name: env.BusName},
-		meter:        cloud.NewMeter(os.Stdout, time.Now),
-		house:        house{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: svc.Rules},
-		paper:        paper,
-		now:          time.Now,
-		carryAccount: svc.RefreshCopies,
+		store:         table.New(cloud.DynamoDB(), env.TableName),
+		mailer:        mailer{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
+		bus:           bus{client: events, name: env.BusName},
+		meter:         cloud.NewMeter(os.Stdout, time.Now),
+		deployment:    deployment{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: service.Rules},
+		templates:     templates,
+		now:           time.Now,
+		refreshCopies: service.RefreshCopies,
 	}, nil
 }

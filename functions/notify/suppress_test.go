@@ -16,7 +16,7 @@ import (
 	"agencyhub/shared/table"
 )
 
-// fate is what stands at an email.
+// fate returns the fate of an email.
 func (s *stage) fate(t *testing.T, e agency.EventID, kind string, who agency.PersonID) outbox.Fate {
 	t.Helper()
 	for _, m := range must[[]outbox.Mail](t)(s.store.Mails(t.Context(), e)) {
@@ -27,8 +27,8 @@ func (s *stage) fate(t *testing.T, e agency.EventID, kind string, who agency.Per
 	return ""
 }
 
-// Whoever bounced or complained is not mailed until they sign in; the others of
-// the same event are, and to the agency it reads as if all had been.
+// A person whose address bounced or who complained is not mailed until they sign in.
+// The others of the same event are, and the agency can't tell.
 func TestASuppressedPersonIsNotMailed(t *testing.T) {
 	for _, why := range []agency.SuppressionReason{agency.AddressBounced, agency.AddressComplained} {
 		t.Run(string(why), func(t *testing.T) {
@@ -57,15 +57,15 @@ func TestASuppressedPersonIsNotMailed(t *testing.T) {
 				t.Errorf("metrics: %s", s.metrics)
 			}
 
-			// She signs in: SES is told to mail her again, once.
+			// She signs in: her address is taken off SES's list, once.
 			s.now = s.now.Add(time.Hour)
-			must[agency.Person](t)(s.hub.Me(t.Context(), petraActs))
-			must[agency.Profile](t)(s.hub.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
+			must[agency.Person](t)(s.service.Me(t.Context(), petraActs))
+			must[agency.Profile](t)(s.service.AcceptRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Grant{Request: 1}))
 			key = handle()
 			if f := s.fate(t, key.ID, "accepted-client", petraActs.ID()); f != outbox.Sent {
 				t.Error(f)
 			}
-			must[agency.Profile](t)(s.hub.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
+			must[agency.Profile](t)(s.service.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(studio), false))
 			handle()
 			if diff := cmp.Diff([]string{"/v2/email/suppression/addresses/petra@bakery.test"}, ses.freed); diff != "" {
 				t.Error(diff)
@@ -94,7 +94,7 @@ func TestSESMustLiftItToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.now = s.now.Add(time.Hour)
-	must[agency.Person](t)(s.hub.Me(t.Context(), petraActs))
+	must[agency.Person](t)(s.service.Me(t.Context(), petraActs))
 	key := s.fresh(t, bakery)[0]
 	for _, answer := range []struct {
 		status int
@@ -118,13 +118,13 @@ func TestSESMustLiftItToo(t *testing.T) {
 // Nor may an error of the line to SES, which names the call's address, reach the log.
 func TestAnUnreachableSESDoesNotNameTheAddress(t *testing.T) {
 	s := newStage(t)
-	s.n.post.ses = closedSES(t)
-	if err := s.n.post.unsuppress(t.Context(), "petra@bakery.test"); !errors.Is(err, errUnreachable) || strings.Contains(err.Error(), "petra") {
+	s.n.mailer.ses = closedSES(t)
+	if err := s.n.mailer.unsuppress(t.Context(), "petra@bakery.test"); !errors.Is(err, errUnreachable) || strings.Contains(err.Error(), "petra") {
 		t.Error(err)
 	}
 }
 
-// SES may say that a request bounced before notify has told everybody.
+// A request may bounce before all its emails are done.
 func TestABounceThatComesFirst(t *testing.T) {
 	s := newStage(t)
 	bakery, _, id := s.requested(t)
@@ -144,8 +144,8 @@ func TestABounceThatComesFirst(t *testing.T) {
 	s.told(t, key, true)
 }
 
-// What fails after the event is marked as told is taken up by its record coming
-// again: the request would read "sent" for good.
+// What fails after the event is marked as done is done when its record comes again.
+// Otherwise the request would read "sent" for good.
 func TestABounceThatComesFirstIsNotLost(t *testing.T) {
 	s := newStage(t)
 	bakery, _, id := s.requested(t)

@@ -83,8 +83,8 @@ func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 
 type profileItem struct {
 	keys
-	Status      agency.Status    `dynamodbav:"status"`
-	Role        agency.Role      `dynamodbav:"role,omitempty"`
+	Status agency.Status `dynamodbav:"status"`
+	Role   agency.Role   `dynamodbav:"role,omitempty"`
 	// Areas are those that the profile shows. Asked are those of a request that was
 	// accepted; until then they are Areas.
 	Areas       agency.Areas     `dynamodbav:"areas,omitempty"`

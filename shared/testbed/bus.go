@@ -69,39 +69,42 @@ type Schemas struct {
 	types    []string
 }
 
-// ReadSchemas reads the schemas in infra/events.
+// schemaOf is where the schema of one type stands in the document.
+const schemaOf = "#/$defs/"
+
+// ReadSchemas reads the document in infra/events.
 func ReadSchemas() (*Schemas, error) {
-	files, err := filepath.Glob(filepath.Join(Root(), "infra", "events", "*.json"))
+	raw, err := os.ReadFile(filepath.Join(Root(), "infra", "events", "events.schema.json"))
 	if err != nil {
 		return nil, err
 	}
+	var listed struct {
+		OneOf []struct {
+			Ref string `json:"$ref"`
+		}
+	}
+	if err := json.Unmarshal(raw, &listed); err != nil {
+		return nil, err
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	closeObjects(document)
 	s := &Schemas{compiler: jsonschema.NewCompiler()}
 	s.compiler.AssertFormat()
-	for _, path := range files {
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		closeObjects(document)
-		name := strings.TrimSuffix(filepath.Base(path), ".json")
-		if err := s.compiler.AddResource(name, document); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		s.types = append(s.types, name)
+	for _, one := range listed.OneOf {
+		s.types = append(s.types, strings.TrimPrefix(one.Ref, schemaOf))
 	}
 	slices.Sort(s.types)
-	return s, nil
+	return s, s.compiler.AddResource("events", document)
 }
 
 // closeObjects forbids properties that the schema does not describe.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		if _, described := v["properties"].(map[string]any); described && v["additionalProperties"] == nil {
+		if _, described := v["properties"].(map[string]any); described && v["type"] == "object" && v["additionalProperties"] == nil {
 			v["additionalProperties"] = false
 		}
 		for _, inner := range v {
@@ -114,23 +117,29 @@ func closeObjects(v any) {
 	}
 }
 
-// Types returns the event types that have a schema, sorted.
+// Types returns the types of events that have a schema, sorted.
 func (s *Schemas) Types() []string { return s.types }
 
-// Validate checks an event's detail against the schema of its type.
+// Validate holds an event's detail to the schema of its type, and to that of the
+// whole document, which admits one type.
 func (s *Schemas) Validate(kind string, detail []byte) error {
 	if !slices.Contains(s.types, kind) {
 		return fmt.Errorf("%q has no schema", kind)
-	}
-	schema, err := s.compiler.Compile(kind)
-	if err != nil {
-		return err
 	}
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(detail))
 	if err != nil {
 		return err
 	}
-	return schema.Validate(instance)
+	for _, of := range []string{schemaOf + kind, ""} {
+		schema, err := s.compiler.Compile("events" + of)
+		if err != nil {
+			return err
+		}
+		if err := schema.Validate(instance); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Entry is an entry of a PutEvents call.

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
+)
+
+// reader is what the context of an event is read from. Each call is strongly
+// consistent except Memberships, which may be a moment old.
+type reader interface {
+	Load(context.Context, service.Want) (service.Snapshot, error)
+	Team(context.Context, agency.Party, service.Page) (service.List[agency.Profile], error)
+	Memberships(context.Context, agency.PersonID, service.Page) (service.List[agency.Profile], error)
+}
+
+// errNotUnderstood is an event of a type that this version of notify does not know.
+// It keeps its due mark, so that a later version finds it.
+var errNotUnderstood = errors.New("an event that notify does not understand")
+
+// loadContext reads the present state around an event: none for an event without
+// emails, one for the account and one for each agency of a closing, and one for
+// every other event.
+func loadContext(ctx context.Context, from reader, e agency.Event, now time.Time) ([]eventContext, error) {
+	rows, understood := emailRules[e.Type]
+	switch {
+	case !understood:
+		return nil, errNotUnderstood
+	case len(rows) == 0:
+		return nil, nil
+	case e.Type == agency.AccountClosed:
+		return loadClosing(ctx, from, e, now)
+	default:
+		c, err := loadChange(ctx, from, e, now)
+		return []eventContext{c}, err
+	}
+}
+
+// loadChange reads the context of an event that changed one profile or account.
+func loadChange(ctx context.Context, from reader, e agency.Event, now time.Time) (eventContext, error) {
+	c := eventContext{event: e, now: now}
+	account := e.AccountID()
+	changed := agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}
+	if e.Type == agency.AccountCreated {
+		changed.Member = agency.Party(e.Client)
+	}
+	var want service.Want
+	if account != "" {
+		want.Accounts = append(want.Accounts, account)
+	}
+	if changed.Member != "" {
+		want.Profiles = append(want.Profiles, changed)
+	}
+	// In an agency-owned account the event names the agency as the one that the
+	// actor acted for.
+	of := cmp.Or(e.Agency, e.As)
+	if of != "" && of != account {
+		want.Accounts = append(want.Accounts, of)
+	}
+	read, err := from.Load(ctx, want)
+	if err != nil {
+		return c, err
+	}
+	c.account = read.Account(account)
+	if changed.Member != "" {
+		c.profile = read.Profile(changed)
+	}
+	if of == "" && c.account.Owner != "" {
+		of = c.account.Owner
+		if read, err = from.Load(ctx, service.Want{Accounts: []agency.AccountID{of}}); err != nil {
+			return c, err
+		}
+	}
+	c.agency = read.Account(of)
+	if account != "" {
+		if c.team, err = persons(ctx, from, account); err != nil {
+			return c, err
+		}
+	}
+	if of != "" {
+		if c.staff, err = persons(ctx, from, of); err != nil {
+			return c, err
+		}
+	}
+	by := e.Actor
+	if e.Type == agency.ConnectionReminded {
+		// The clock reminds, in the name of the person who sent the request.
+		by = c.profile.Request.By
+	}
+	c.actor = addressOf(by, c.team, c.staff)
+	if asksForDecision[e.Type] {
+		c.mutedBy, c.hasAccount, err = loadDeciders(ctx, from, c)
+	}
+	return c, err
+}
+
+// loadDeciders reads which of the people asked to decide have a block or a cooldown
+// of their own on the agency, and whether the addressee of a request by email has
+// an account to choose.
+func loadDeciders(ctx context.Context, from reader, c eventContext) (mutedBy map[agency.PersonID]bool, choice bool, err error) {
+	var want service.Want
+	for _, to := range append(owners(c), addressee(c)...) {
+		want.Pairs = append(want.Pairs, agency.PairKey{Addressee: agency.Party(to.ID), Agency: c.agency.ID})
+	}
+	read, err := from.Load(ctx, want)
+	if err != nil {
+		return nil, false, err
+	}
+	mutedBy = map[agency.PersonID]bool{}
+	for key, pair := range read.Pairs {
+		mutedBy[key.Addressee.Person()] = pair.IsBlockedOrCooling(c.now)
+	}
+	if person := c.event.Addressee.Person(); person != "" {
+		choice, err = hasAccount(ctx, from, person, c.agency.ID, c.now)
+	}
+	return mutedBy, choice, err
+}
+
+// hasAccount reports whether a person is owner or admin of an open account other
+// than the agency's own.
+func hasAccount(ctx context.Context, from reader, person agency.PersonID, but agency.AccountID, now time.Time) (bool, error) {
+	for page := (service.Page{Limit: 100}); ; {
+		list, err := from.Memberships(ctx, person, page)
+		if err != nil {
+			return false, err
+		}
+		var want service.Want
+		for _, p := range list.Items {
+			if id := p.Account(); id != but && p.StatusAt(now) == agency.Active && (p.Role == agency.Owner || p.Role == agency.Admin) {
+				want.Accounts = append(want.Accounts, id)
+			}
+		}
+		read, err := from.Load(ctx, want)
+		if err != nil {
+			return false, err
+		}
+		for _, account := range read.Accounts {
+			if account.IsOpen() {
+				return true, nil
+			}
+		}
+		if page.Cursor = list.Next; page.Cursor == "" {
+			return false, nil
+		}
+	}
+}
+
+// suppressed withholds the emails of people whose address has bounced or complained
+// and who have not signed in since.
+func suppressed(ctx context.Context, from reader, mails []mail) ([]mail, error) {
+	var want service.Want
+	for _, m := range mails {
+		if m.withheld == "" {
+			want.People = append(want.People, m.to.ID)
+		}
+	}
+	if len(want.People) == 0 {
+		return mails, nil
+	}
+	slices.Sort(want.People)
+	want.People = slices.Compact(want.People)
+	read, err := from.Load(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range mails {
+		s := read.Person(m.to.ID).Suppression
+		switch {
+		case m.withheld != "" || s.Reason == "":
+		case s.IsActive():
+			mails[i].withheld = outbox.Suppressed
+		default:
+			mails[i].lifted = s.Lifted
+		}
+	}
+	return mails, nil
+}
+
+// loadClosing reads who was in an account when it was closed, even if cleanup has
+// ended them since. The first context is for the account's own side, the others are
+// for one agency each.
+func loadClosing(ctx context.Context, from reader, e agency.Event, now time.Time) ([]eventContext, error) {
+	c := eventContext{event: e, now: now}
+	members, err := profiles(ctx, from, e.AccountID())
+	if err != nil {
+		return nil, err
+	}
+	want := service.Want{Accounts: []agency.AccountID{e.AccountID()}}
+	var agencies []agency.Profile
+	for _, p := range members {
+		switch {
+		case !wasMember(p, e.At):
+		case p.Kind() == agency.PersonKind:
+			c.team = append(c.team, p)
+		default:
+			agencies = append(agencies, p)
+			want.Accounts = append(want.Accounts, p.Member.Account())
+		}
+	}
+	read, err := from.Load(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	c.account = read.Account(e.AccountID())
+	c.agency = read.Account(c.account.Owner)
+	c.actor = addressOf(e.Actor, c.team)
+	all := []eventContext{c}
+	for _, p := range agencies {
+		id := p.Member.Account()
+		side := eventContext{event: e, now: now, account: c.account, agency: read.Account(id), profile: p}
+		if side.staff, err = persons(ctx, from, id); err != nil {
+			return nil, err
+		}
+		side.actor = addressOf(e.Actor, side.staff)
+		all = append(all, side)
+	}
+	return all, nil
+}
+
+// wasMember reports whether a profile was active or pending at an instant, if it has
+// changed its status at most once since.
+func wasMember(p agency.Profile, at time.Time) bool {
+	if p.Status.IsEnded() {
+		return !p.Since.Before(at)
+	}
+	return !p.StatusAt(at).IsEnded()
+}
+
+// addressOf returns a person's address; "" for the clock and for somebody in no team.
+func addressOf(id agency.PersonID, teams ...[]agency.Profile) string {
+	for _, people := range teams {
+		for _, p := range people {
+			if id != "" && p.Member.Person() == id {
+				return p.Email
+			}
+		}
+	}
+	return ""
+}
+
+// persons reads all persons of an account, including those who have left.
+func persons(ctx context.Context, from reader, account agency.AccountID) ([]agency.Profile, error) {
+	all, err := profiles(ctx, from, account)
+	var out []agency.Profile
+	for _, p := range all {
+		if p.Kind() == agency.PersonKind {
+			out = append(out, p)
+		}
+	}
+	return out, err
+}
+
+// profiles reads all profiles in an account, including those that have ended.
+func profiles(ctx context.Context, from reader, account agency.AccountID) ([]agency.Profile, error) {
+	var out []agency.Profile
+	for page := (service.Page{Limit: 100}); ; {
+		list, err := from.Team(ctx, agency.Party(account), page)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list.Items...)
+		if page.Cursor = list.Next; page.Cursor == "" {
+			return out, nil
+		}
+	}
+}
