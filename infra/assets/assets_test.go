@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// What is built in is what the sources say. Whoever changes one runs `make assets`.
+// TestAssetsAreOfTheirSources compares the zipped files with their sources. `make
+// assets` zips them again.
 func TestAssetsAreOfTheirSources(t *testing.T) {
 	root := filepath.Join("..", "..")
 	for name, source := range sources {

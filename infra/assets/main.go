@@ -1,7 +1,7 @@
 // Command assets zips what the console's pages load into functions/console/static,
-// from where it is built into the function: API Gateway's HTTP APIs do not
-// compress. The sources are the project's own style sheet, script and icon, and two
-// libraries as npm has them. It is run from anywhere in the module.
+// which is built into the function: API Gateway's HTTP APIs do not compress. The
+// sources are the project's own style sheet, script and icon, and two npm packages.
+// It runs in any folder of the module.
 package main
 
 import (
@@ -15,14 +15,14 @@ import (
 	"strings"
 )
 
-// Folders, from the module's root.
+// Folders, relative to the module's root.
 const (
 	target  = "functions/console/static"
 	own     = "functions/console/style"
 	modules = "infra/local/node_modules"
 )
 
-// sources are the files by the name under which pages load them.
+// sources are the source files, by the names under which pages load them.
 var sources = map[string]string{
 	"app.css":  own + "/app.css",
 	"app.js":   own + "/app.js",
@@ -49,7 +49,7 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		zipped, err := zip(content)
+		zipped, err := compress(content)
 		if err != nil {
 			return err
 		}
@@ -60,8 +60,8 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// zip compresses as far as it goes, and the same bytes each time.
-func zip(content []byte) ([]byte, error) {
+// compress returns the same bytes each time.
+func compress(content []byte) ([]byte, error) {
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// An audit that finds nothing must be one that would have found something.
+// TestTheAuditFindsWhatLeaks checks that the audit of logs can fail.
 func TestTheAuditFindsWhatLeaks(t *testing.T) {
 	for line, leaks := range map[string]bool{
 		`accounts | {"level":"INFO","message":"request","account":"acct_1"}`:     false,
@@ -18,8 +18,8 @@ func TestTheAuditFindsWhatLeaks(t *testing.T) {
 		`notify | {"message":"An email is sent.","subject":"spring collection"}`: true,
 	} {
 		s := &stack{log: &terminal{}}
-		s.keeps("zoë@shop.example", "address")
-		s.keeps("opaque-TOKEN-1", "token")
+		s.addSecret("zoë@shop.example", "address")
+		s.addSecret("opaque-TOKEN-1", "token")
 		if _, err := s.log.Write([]byte(line + "\n")); err != nil {
 			t.Fatal(err)
 		}

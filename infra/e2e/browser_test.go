@@ -25,20 +25,20 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is the one browser process of this package, started by the first test
-// that needs it. Each person has a window of their own in it.
+// chromium starts the one browser process of this package, for the first test that
+// needs it. Each person has a window of their own in it.
 var chromium = sync.OnceValues(startBrowser)
 
-// stopBrowser ends the browser; it does nothing before one was started.
+// stopBrowser ends the browser, if one was started.
 var stopBrowser = func() error { return nil }
 
-// errNoBrowser says why the browser tests do not run.
+// errNoBrowser is why the browser tests do not run.
 var errNoBrowser = errors.New("there is no Chromium on this machine (`make test` installs Debian's where it may)")
 
-// pageTime bounds the wait for anything that a page does.
+// pageTime bounds the wait for anything on a page.
 const pageTime = 15 * time.Second
 
-// startBrowser starts Chromium, for as long as this process lives.
+// startBrowser starts Chromium until this process ends.
 func startBrowser() (context.Context, error) {
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -73,38 +73,38 @@ func startBrowser() (context.Context, error) {
 // A window is a person's browser: cookies and a cache of its own, and one tab.
 type window struct {
 	*stack
-	who string // whose it is, for the names of files
+	who string // the person, for the names of files
 	ctx context.Context
-	// byKeyboard makes the person work without a mouse.
+	// byKeyboard is set for a person without a mouse.
 	byKeyboard bool
 
 	mu sync.Mutex
-	// wrong is what the browser complained about, and loads what it has loaded,
-	// both since the last look.
-	wrong []string
-	loads map[network.RequestID]*load
+	// complaints are errors and warnings of the browser, and loads are requests. Both
+	// are since the last look.
+	complaints []string
+	loads      map[network.RequestID]*load
 }
 
-// A load is one thing that a page has loaded.
+// A load is one request of a page.
 type load struct {
 	url    string
 	status int64
 	kind   network.ResourceType
 	wire   int64   // bytes, headers included
 	at     float64 // in the browser's seconds
-	over   bool    // whole, or failed
+	done   bool    // complete, or failed
 }
 
-func (l *load) ours(w *window) bool { return strings.HasPrefix(l.url, w.PublicURL+"/") }
+func (l *load) isOurs(w *window) bool { return strings.HasPrefix(l.url, w.PublicURL+"/") }
 
-// window opens a person's browser, which is closed with the test. What it shows
-// at the end of a test that failed is kept.
+// window opens a person's browser until the test ends. Its page is saved when the
+// test has failed.
 func (s *stack) window(t *testing.T, who string) *window {
 	t.Helper()
 	w := s.opensWindow(t, who)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(w.keep(t.Name()))
+			t.Log(w.saveFailure(t.Name()))
 		}
 	})
 	return w
@@ -122,17 +122,17 @@ func (s *stack) opensWindow(t *testing.T, who string) *window {
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	w := &window{stack: s, who: who, ctx: ctx, loads: map[network.RequestID]*load{}}
-	if err := chromedp.Listen(ctx, w.hear); err != nil {
+	if err := chromedp.Listen(ctx, w.onEvent); err != nil {
 		t.Fatal(err)
 	}
-	// Behind a window that is shown, others sleep.
+	// A window without the focus would not run its timers.
 	call(t, w, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	call(t, w, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Europe/Athens"})
-	w.sized(t, 1280, "light")
+	w.resize(t, 1280, "light")
 	return w
 }
 
-// call is a command of the DevTools protocol.
+// call runs a command of the DevTools protocol.
 func call[P, R any](t *testing.T, w *window, command cdp.Command[P, R], params P) R {
 	t.Helper()
 	r, err := try(w, command, params)
@@ -148,9 +148,8 @@ func try[P, R any](w *window, command cdp.Command[P, R], params P) (R, error) {
 	return chromedp.Call(ctx, command, params)
 }
 
-// sized makes the window that wide, in pixels, for a person who likes that
-// colour scheme.
-func (w *window) sized(t *testing.T, width int64, scheme string) {
+// resize sets the window's width in pixels, and the preferred colour scheme.
+func (w *window) resize(t *testing.T, width int64, scheme string) {
 	t.Helper()
 	call(t, w, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 		Width: width, Height: 800, DeviceScaleFactor: 1, Mobile: width < 500,
@@ -166,47 +165,47 @@ func (w *window) withoutScripts(t *testing.T) {
 	call(t, w, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 }
 
-// hear takes note of what the browser does and complains about.
-func (w *window) hear(event any) {
+// onEvent records requests, errors and warnings.
+func (w *window) onEvent(event any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	complain := func(format string, args ...any) {
-		w.wrong = append(w.wrong, fmt.Sprintf("%.400s", fmt.Sprintf(format, args...)))
+		w.complaints = append(w.complaints, fmt.Sprintf("%.400s", fmt.Sprintf(format, args...)))
 	}
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		complain("an exception: %s %s", e.ExceptionDetails.Text, described(e.ExceptionDetails.Exception))
+		complain("an exception: %s %s", e.ExceptionDetails.Text, describe(e.ExceptionDetails.Exception))
 	case *runtime.EventConsoleAPICalled:
 		var said []string
 		for _, arg := range e.Args {
-			said = append(said, described(arg))
+			said = append(said, describe(arg))
 		}
 		complain("the console: %s %s", e.Type, strings.Join(said, " "))
 	case *log.EventEntryAdded:
-		// A page that says no has such an entry; what else fails to load is heard below.
+		// Pages of errors cause such an entry; other failed loads are found below.
 		bad := e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning
 		if bad && e.Entry.Source != log.EntrySourceNetwork {
 			complain("the console: %s %s", e.Entry.Source, e.Entry.Text)
 		}
 	case *network.EventRequestWillBeSent:
 		w.loads[e.RequestID] = &load{url: e.Request.URL, kind: e.Type, at: e.Timestamp.Float64()}
-		if !w.loads[e.RequestID].ours(w) && !strings.HasPrefix(e.Request.URL, w.OIDC+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
+		if !w.loads[e.RequestID].isOurs(w) && !strings.HasPrefix(e.Request.URL, w.OIDC+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
 			complain("a request of another origin: %s", e.Request.URL)
 		}
 	case *network.EventResponseReceived:
 		if l := w.loads[e.RequestID]; l != nil {
 			l.status = e.Response.Status
-			if l.ours(w) && l.kind != network.ResourceTypeDocument && l.status >= 400 {
+			if l.isOurs(w) && l.kind != network.ResourceTypeDocument && l.status >= 400 {
 				complain("%s answered %d", l.url, l.status)
 			}
 		}
 	case *network.EventLoadingFinished:
 		if l := w.loads[e.RequestID]; l != nil {
-			l.wire, l.over = int64(e.EncodedDataLength), true
+			l.wire, l.done = int64(e.EncodedDataLength), true
 		}
 	case *network.EventLoadingFailed:
 		if l := w.loads[e.RequestID]; l != nil {
-			l.over = true
+			l.done = true
 			if !e.Canceled {
 				complain("%s failed: %s %s", l.url, e.ErrorText, e.BlockedReason)
 			}
@@ -214,7 +213,7 @@ func (w *window) hear(event any) {
 	}
 }
 
-func described(o *runtime.RemoteObject) string {
+func describe(o *runtime.RemoteObject) string {
 	if o == nil {
 		return ""
 	}
@@ -224,21 +223,20 @@ func described(o *runtime.RemoteObject) string {
 	return string(o.Value)
 }
 
-// quiet holds the browser to having complained about nothing since the last
-// look.
-func (w *window) quiet(t *testing.T) {
+// expectNoComplaints checks that the browser has not complained since the last look.
+func (w *window) expectNoComplaints(t *testing.T) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	slices.Sort(w.wrong)
-	for _, complaint := range slices.Compact(w.wrong) {
+	slices.Sort(w.complaints)
+	for _, complaint := range slices.Compact(w.complaints) {
 		t.Errorf("%s's browser complains: %s", w.who, complaint)
 	}
-	w.wrong = nil
+	w.complaints = nil
 }
 
-// loaded is what has been loaded since the last look.
-func (w *window) loaded() []*load {
+// takeLoads returns the loads since the last look.
+func (w *window) takeLoads() []*load {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := slices.Collect(maps.Values(w.loads))
@@ -246,20 +244,20 @@ func (w *window) loaded() []*load {
 	return all
 }
 
-// rests tells whether nothing is being loaded.
-func (w *window) rests() bool {
+// isIdle reports whether nothing is being loaded.
+func (w *window) isIdle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range w.loads {
-		if !l.over {
+		if !l.done {
 			return false
 		}
 	}
 	return true
 }
 
-// keep writes what the window shows into an ignored folder, and says where.
-func (w *window) keep(name string) string {
+// saveFailure saves the page into an ignored folder, and returns a line about where.
+func (w *window) saveFailure(name string) string {
 	folder := filepath.Join(built.root, ".local", "failures")
 	base := filepath.Join(folder, strings.NewReplacer("/", "-", " ", "_").Replace(name+"-"+w.who))
 	at, errAt := eval[string](w, `location.href`)
@@ -275,7 +273,7 @@ func (w *window) keep(name string) string {
 	return fmt.Sprintf("%s was at %s and saw %s.png (and .html)", w.who, at, base)
 }
 
-// picture is the page as it is shown, as a PNG: whole, however long it is.
+// picture returns the whole page as a PNG.
 func (w *window) picture() ([]byte, error) {
 	var size struct{ Width, Height float64 }
 	size, err := eval[struct{ Width, Height float64 }](w, `({width: innerWidth, height: Math.max(innerHeight, document.documentElement.scrollHeight)})`)
@@ -294,6 +292,16 @@ func eval[T any](w *window, expression string) (T, error) {
 	return evalIn[T](w, expression, 0)
 }
 
+// evaluate is eval for an expression that must not fail.
+func evaluate[T any](t *testing.T, w *window, expression string) T {
+	t.Helper()
+	v, err := eval[T](w, expression)
+	if err != nil {
+		t.Fatalf("%s: %v", w.who, err)
+	}
+	return v
+}
+
 // evalIn is eval in a world of the page, 0 for its own.
 func evalIn[T any](w *window, expression string, world runtime.ExecutionContextID) (T, error) {
 	var value T
@@ -305,7 +313,7 @@ func evalIn[T any](w *window, expression string, world runtime.ExecutionContextI
 		return value, err
 	}
 	if r.ExceptionDetails != nil {
-		return value, fmt.Errorf("%s %s", r.ExceptionDetails.Text, described(r.ExceptionDetails.Exception))
+		return value, fmt.Errorf("%s %s", r.ExceptionDetails.Text, describe(r.ExceptionDetails.Exception))
 	}
 	if len(r.Result.Value) == 0 {
 		return value, nil // undefined
@@ -313,9 +321,9 @@ func evalIn[T any](w *window, expression string, world runtime.ExecutionContextI
 	return value, json.NewDecoder(bytes.NewReader(r.Result.Value)).Decode(&value)
 }
 
-// apart makes a world of the page in which scripts of ours run: they see its
-// elements and leave its own scripts and its policy alone.
-func (w *window) apart(t *testing.T) runtime.ExecutionContextID {
+// isolatedWorld makes a world in which our own scripts run. They see the page's
+// elements, but do not meet its scripts and its policy.
+func (w *window) isolatedWorld(t *testing.T) runtime.ExecutionContextID {
 	t.Helper()
 	frames := call(t, w, page.GetFrameTree, cdp.Empty{})
 	made := call(t, w, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: frames.FrameTree.Frame.ID, WorldName: "apart"})

@@ -13,33 +13,31 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/testbed"
 )
 
-// A published is an entry of the bus.
-type published struct {
+// A busEntry is an event on the bus.
+type busEntry struct {
 	DetailType string `json:"detail-type"`
 	Source     string
 	Detail     json.RawMessage
 }
 
-// bus is all that stands on the stack's bus, the oldest first.
-func (s *stack) bus() ([]published, error) {
+// bus returns all entries of the stack's bus, the oldest first.
+func (s *stack) bus() ([]busEntry, error) {
 	files, err := filepath.Glob(filepath.Join(s.Data, "data", "bus", "*.jsonl"))
 	if err != nil || len(files) > 1 {
 		return nil, fmt.Errorf("buses: %v, %w", files, err)
 	}
-	var all []published
+	var all []busEntry
 	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}
 		for line := range bytes.Lines(content) {
-			var p published
+			var p busEntry
 			if err := json.Unmarshal(line, &p); err != nil {
 				return nil, err
 			}
@@ -49,21 +47,21 @@ func (s *stack) bus() ([]published, error) {
 	return all, nil
 }
 
-// heard are the types of events that the buses of this run had.
-var heard sync.Map
+// publishedTypes are the types of events on the buses of this run.
+var publishedTypes sync.Map
 
-// unheard are the types that no story of the run has caused, but for the one that
-// is written nowhere: that a request by email has moved is told by its acceptance.
-func unheard() ([]string, error) {
+// missingTypes returns the types of events that no test of the run has caused. One
+// type is never written: the acceptance says that a request by email has moved.
+func missingTypes() ([]string, error) {
 	types, err := testbed.EventTypes()
 	return slices.DeleteFunc(types, func(kind string) bool {
-		_, ok := heard.Load(kind)
+		_, ok := publishedTypes.Load(kind)
 		return ok || kind == string(agency.ConnectionMoved)
 	}), err
 }
 
-// auditBus holds everything that a run has put on the bus to its schema, and to
-// holding neither an address nor a token.
+// auditBus checks each entry of the bus against its schema, and for addresses and
+// tokens.
 func (s *stack) auditBus() error {
 	all, err := s.bus()
 	if err != nil {
@@ -75,31 +73,30 @@ func (s *stack) auditBus() error {
 	}
 	var wrong []error
 	for _, p := range all {
-		heard.Store(p.DetailType, true)
+		publishedTypes.Store(p.DetailType, true)
 		if err := schemas.Validate(p.DetailType, p.Detail); err != nil {
 			wrong = append(wrong, fmt.Errorf("on the bus: %w\n%s", err, p.Detail))
 		}
-		if what := s.leaked(string(p.Detail)); what != "" || address.Match(p.Detail) {
+		if what := s.leak(string(p.Detail)); what != "" || address.Match(p.Detail) {
 			wrong = append(wrong, fmt.Errorf("on the bus: an address or a token: %s", p.Detail))
 		}
 	}
 	return errors.Join(wrong...)
 }
 
-// TestBus: the platform reads each event of an account once, in an order that it
-// can restore.
+// TestBus checks that the platform gets each event of an account once, with numbers
+// to sort by.
 func TestBus(t *testing.T) {
-	s := common(t)
-	o := newOffice(t, s, "Bright Agency", "bus.test")
+	s := newAgency(t, common(t), "Bright Agency", "bus.test")
 	olga := s.person(t, "olga@luna.bus.test")
 	luna := olga.opens(t, "Luna Bakery")
-	c := o.ann.asks(t, o.id, luna, levels{"pages": "edit", "mail": "view"})
-	s.untilMark(t)
-	team := "/v1/accounts/" + luna + "/team/" + o.id
+	c := s.ann.requests(t, s.agencyID, luna, levels{"pages": "edit", "mail": "view"})
+	s.newEmails(t)
+	team := "/v1/accounts/" + luna + "/team/" + s.agencyID
 	olga.post(t, team+"/accept", map[string]any{"request": 1, "areas": levels{"pages": "edit"}}).is(t, 200)
 	olga.delete(t, team).is(t, 200)
-	s.untilMark(t)
-	s.still(t)
+	s.newEmails(t)
+	s.settled(t)
 	all, err := s.bus()
 	if err != nil {
 		t.Fatal(err)
@@ -138,23 +135,21 @@ func TestBus(t *testing.T) {
 	for _, l := range got {
 		lines = append(lines, fmt.Sprintf("%d %s of request %d: %s to %s, pages:%s mail:%s", l.Number, l.Type, l.Request, l.Was.Status, l.Now.Status, l.Now.Areas["pages"], l.Now.Areas["mail"]))
 	}
-	// A number in between is of a write that is no event: whom the request reached.
-	if diff := cmp.Diff([]string{
+	// Number 2 was a write without an event: it noted who got the request's email.
+	expectEqual(t, "entries of the bus", []string{
 		"1 connection.requested of request 1:  to pending, pages:edit mail:view",
 		"3 connection.accepted of request 1: pending to active, pages:edit mail:none",
 		"4 connection.revoked of request 1: active to revoked, pages:edit mail:none",
-	}, lines); diff != "" {
-		t.Error(diff)
-	}
+	}, lines)
 }
 
-// Without a stack, or beside one, `events` shows what the bus keeps; redrive is a
-// run of cleanup.
+// TestTheOperatorsCommands runs `events`, which shows entries of the bus, and
+// `redrive`, which runs cleanup.
 func TestTheOperatorsCommands(t *testing.T) {
 	s := common(t)
 	ann := s.person(t, "ann@operator.test")
 	id := ann.opens(t, "Luna Bakery")
-	s.untilMark(t)
+	s.newEmails(t)
 	run := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command(built.runner, append(args, "-data", s.Data)...)

@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A contract is infra/openapi.yaml: each answer of the whole run is held to it,
-// and the whole run to each of its operations.
+// A contract is infra/openapi.yaml. Each answer of the run is checked against it,
+// and each of its operations needs a good answer.
 type contract struct {
 	operations []*operation
 	compiler   *jsonschema.Compiler
@@ -94,8 +94,8 @@ func (c *contract) find(method, path string) *operation {
 	return nil
 }
 
-// check says what of an answer is not as the contract says. What the gateway
-// refuses by itself has the form that AWS gives it.
+// check compares an answer with the contract. What the gateway refuses by itself has
+// AWS's own form.
 func (c *contract) check(method, path string, answer *reply) error {
 	kind := strings.Split(answer.Header.Get("Content-Type"), ";")[0]
 	if kind == "application/json" && answer.Status >= http.StatusBadRequest {
@@ -110,7 +110,7 @@ func (c *contract) check(method, path string, answer *reply) error {
 		if kind != "application/problem+json" {
 			return fmt.Errorf("%s where the contract has nothing", kind)
 		}
-		return c.valid("/components/schemas/Problem", answer.Body)
+		return c.validate("/components/schemas/Problem", answer.Body)
 	}
 	status := strconv.Itoa(answer.Status)
 	if !op.responses[status] {
@@ -130,11 +130,11 @@ func (c *contract) check(method, path string, answer *reply) error {
 		return nil
 	}
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
-	return c.valid("/paths/"+escape.Replace(op.path)+"/"+strings.ToLower(op.method)+"/responses/"+status+
+	return c.validate("/paths/"+escape.Replace(op.path)+"/"+strings.ToLower(op.method)+"/responses/"+status+
 		"/content/"+escape.Replace(kind)+"/schema", answer.Body)
 }
 
-func (c *contract) valid(pointer string, body []byte) error {
+func (c *contract) validate(pointer string, body []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	schema, ok := c.schemas[pointer]
@@ -152,7 +152,7 @@ func (c *contract) valid(pointer string, body []byte) error {
 	return schema.Validate(value)
 }
 
-// unanswered are the operations that nothing in this run was answered by.
+// unanswered returns the operations that had no good answer in this run.
 func (c *contract) unanswered() []string {
 	var ids []string
 	for _, op := range c.operations {

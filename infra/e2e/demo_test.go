@@ -15,7 +15,7 @@ func TestDemo(t *testing.T) {
 	if err := build(program, "./infra/e2e/demo"); err != nil {
 		t.Fatal(err)
 	}
-	s.told(t)
+	s.expectEmails(t)
 	for range 2 {
 		out, err := exec.Command(program, "-data", s.Data).CombinedOutput()
 		if err != nil {
@@ -32,7 +32,7 @@ func TestDemo(t *testing.T) {
 		if token.Match(out) {
 			t.Errorf("it shows a token:\n%s", out)
 		}
-		if n := len(s.untilMark(t)); n != 18 {
+		if n := len(s.newEmails(t)); n != 18 {
 			t.Errorf("the story caused %d emails, and 18 were shown", n)
 		}
 	}

@@ -8,241 +8,251 @@ import (
 	"time"
 )
 
-// TestEndings is PRODUCT.md's "How things end": a rename on the way, accounts
-// closed, a hub switched off, a person erased. Cleanup runs on demand.
+type endingsStory struct {
+	agencyStaff
+	olga, oscar, mia, sam, carl    *person
+	rival, luna, accountName, cafe string
+	areas                          levels
+}
+
+// TestEndings tests endings (README, Endings): after a rename, accounts are closed,
+// agency features switched off and a person erased. Cleanup runs on demand.
 func TestEndings(t *testing.T) {
 	t.Parallel()
-	s := startOwn(t, "-schedules=false")
-	o := newOffice(t, s, "Bright Agency", "endings.test")
-	ann, ben := o.ann, o.ben
-	olga, oscar := s.person(t, "olga@luna.endings.test"), s.person(t, "oscar@luna.endings.test")
-	mia, sam := s.person(t, "mia@luna.endings.test"), s.person(t, "sam@rival.endings.test")
-	carl := s.person(t, "carl@cafe.endings.test")
-	rival := sam.opensAgency(t, "Rival Agency")
-	luna := olga.opens(t, "Luna Bakery")
-	olga.invites(t, luna, oscar, "admin", nil)
-	olga.invites(t, luna, mia, "member", levels{"pages": "view"})
-	hub := "/v1/agencies/" + o.id
-	areas := levels{"pages": "edit"}
-	name := "Luna Mill"
-	ben.asks(t, o.id, luna, areas)
-	olga.post(t, "/v1/accounts/"+luna+"/team/"+o.id+"/accept", map[string]any{"request": 1}).is(t, http.StatusOK)
-	sam.asks(t, rival, luna, areas)
-	cafe := read[account](t, ann.make(t, hub+"/accounts", map[string]any{
-		"name": "Carl's Café", "plan": "starter", "confirmPermanentOwnership": true,
-		"client": map[string]any{"email": carl.email, "areas": areas},
-	}).is(t, http.StatusCreated)).ID
-	s.untilMark(t)
-	counts := func(t *testing.T, who *person, agency string, owned, connected, pending int) {
-		t.Helper()
-		c := read[list[connection]](t, who.get(t, "/v1/agencies/"+agency+"/accounts").is(t, http.StatusOK)).Counts
-		if c.Owned != owned || c.Connected != connected || c.Pending != pending {
-			t.Errorf("%s counts %+v", who.email, c)
+	s := &endingsStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false"), "Bright Agency", "endings.test")}
+
+	s.olga, s.oscar = s.person(t, "olga@luna.endings.test"), s.person(t, "oscar@luna.endings.test")
+	s.mia, s.sam = s.person(t, "mia@luna.endings.test"), s.person(t, "sam@rival.endings.test")
+	s.carl = s.person(t, "carl@cafe.endings.test")
+	s.rival = s.sam.opensAgency(t, "Rival Agency")
+	s.luna = s.olga.opens(t, "Luna Bakery")
+	s.olga.invites(t, s.luna, s.oscar, "admin", nil)
+	s.olga.invites(t, s.luna, s.mia, "member", levels{"pages": "view"})
+
+	s.areas = levels{"pages": "edit"}
+	s.accountName = "Luna Mill"
+	s.ben.requests(t, s.agencyID, s.luna, s.areas)
+	s.olga.post(t, "/v1/accounts/"+s.luna+"/team/"+s.agencyID+"/accept", map[string]any{"request": 1}).is(t, http.StatusOK)
+	s.sam.requests(t, s.rival, s.luna, s.areas)
+	s.cafe = s.ann.opensOwned(t, s.agencyID, "Carl's Café", "starter", s.carl, s.areas)
+	s.newEmails(t)
+
+	must(t, t.Run("a rename reaches the other side's list, and nobody whose request waits", s.rename))
+	must(t, t.Run("a hub with clients can't be switched off, nor its account closed", s.clientsKeepAgency))
+	must(t, t.Run("an owner closes the account: nobody gets in from that moment, and everyone is told once", s.closeAccount))
+	must(t, t.Run("90 days after its closing the account's data is gone", s.collectAccount))
+	must(t, t.Run("an owned account is closed by an owner of its agency", s.closeOwnedAccount))
+	must(t, t.Run("without clients the hub is switched off, and on again, and its account can be closed", s.switchOffAgency))
+	must(t, t.Run("a person erases their own data: not while they are a last owner, then at once and everywhere", s.erasePerson))
+}
+
+func (s *endingsStory) expectCounts(t *testing.T, who *person, agency string, owned, connected, pending int) {
+	t.Helper()
+	c := read[list[connection]](t, who.get(t, "/v1/agencies/"+agency+"/accounts").is(t, http.StatusOK)).Counts
+	if c.Owned != owned || c.Connected != connected || c.Pending != pending {
+		t.Errorf("%s counts %+v", who.email, c)
+	}
+}
+
+func (s *endingsStory) cleanUp(t *testing.T) (total cleanupReport) {
+	t.Helper()
+	eventually(t, "cleanup has nothing left", func() bool {
+		r := s.cleanup(t)
+		total.Ended, total.Erased, total.Expired, total.Collected = total.Ended+r.Ended, total.Erased+r.Erased, total.Expired+r.Expired, total.Collected+r.Collected
+		return r.Backlog == 0
+	})
+	return total
+}
+
+func (s *endingsStory) rename(t *testing.T) {
+	s.olga.patch(t, "/v1/accounts/"+s.luna, map[string]any{"name": s.accountName}).is(t, http.StatusOK)
+	eventually(t, "the agency's list has the name", func() bool {
+		rows := read[list[connection]](t, s.cid.get(t, s.agencyPath+"/accounts?status=active&prefix=luna+m").is(t, http.StatusOK)).Items
+		return len(rows) == 1 && rows[0].Name == s.accountName
+	})
+	s.ann.patch(t, "/v1/accounts/"+s.agencyID, map[string]any{"name": "Bright & Co"}).is(t, http.StatusOK)
+	s.agencyName = "Bright & Co"
+	eventually(t, "the team has the agency's name", func() bool {
+		team := read[list[member]](t, s.oscar.get(t, "/v1/accounts/"+s.luna+"/team").is(t, http.StatusOK)).Items
+		return slices.ContainsFunc(team, func(m member) bool { return m.ID == s.agencyID && m.Name == s.agencyName })
+	})
+	if row := read[list[connection]](t, s.sam.get(t, "/v1/agencies/"+s.rival+"/accounts").is(t, http.StatusOK)).Items[0]; row.Name != s.luna {
+		t.Errorf("who was never let in sees the name %q", row.Name)
+	}
+	for _, who := range []*person{s.olga, s.mia} {
+		if mine := read[list[account]](t, who.get(t, "/v1/accounts").is(t, http.StatusOK)).Items; len(mine) != 1 || mine[0].Name != s.accountName {
+			t.Errorf("%s can enter %+v", who.email, mine)
 		}
 	}
-	settle := func(t *testing.T) (total report) {
-		t.Helper()
-		eventually(t, "cleanup has nothing left", func() bool {
-			r := s.cleanup(t)
-			total.Ended, total.Erased, total.Expired, total.Collected = total.Ended+r.Ended, total.Erased+r.Erased, total.Expired+r.Expired, total.Collected+r.Collected
-			return r.Backlog == 0
-		})
-		return total
+	s.expectEmails(t)
+}
+
+func (s *endingsStory) clientsKeepAgency(t *testing.T) {
+	before := s.settled(t)
+	s.ann.delete(t, "/v1/accounts/"+s.agencyID+"/agency").refused(t, http.StatusConflict, "has_clients", "")
+	s.ann.delete(t, "/v1/accounts/"+s.agencyID).refused(t, http.StatusConflict, "has_clients", "")
+	s.sam.delete(t, "/v1/accounts/"+s.rival+"/agency").refused(t, http.StatusConflict, "has_clients", "") // a request waits
+	s.ben.delete(t, "/v1/accounts/"+s.agencyID+"/agency").refused(t, http.StatusForbidden, "forbidden", "")
+	s.olga.delete(t, "/v1/accounts/"+s.agencyID+"/agency").refused(t, http.StatusNotFound, "not_found", "")
+	expectUnchanged(t, before, s.dump(t))
+	expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", pages:edit; client owns"})
+}
+
+func (s *endingsStory) closeAccount(t *testing.T) {
+	for who, as := range map[*person]string{s.oscar: "", s.mia: "", s.ann: "?as=" + s.agencyID} {
+		who.delete(t, "/v1/accounts/"+s.luna+as).refused(t, http.StatusForbidden, "forbidden", "")
 	}
+	s.sam.delete(t, "/v1/accounts/"+s.luna).refused(t, http.StatusNotFound, "not_found", "")
+	expectAccess(t, s.luna, wantAccess{s.mia, "", "yes, own, pages:view; client owns"}, wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", pages:edit; client owns"})
+	a := read[account](t, s.olga.delete(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK))
+	if a.ClosedAt == nil || a.Access.Allowed {
+		t.Errorf("closed: %+v", a)
+	}
+	gone := func(t *testing.T) {
+		t.Helper()
+		for _, who := range []*person{s.olga, s.oscar, s.mia} {
+			expectAccess(t, s.luna, wantAccess{who, "", "no, closed; client owns"})
+			who.get(t, "/v1/accounts/"+s.luna).refused(t, http.StatusNotFound, "not_found", "")
+			who.expectEmpty(t, "/v1/accounts")
+		}
+		expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "no, closed; client owns"}, wantAccess{s.ben, "", "no, closed; client owns"}, wantAccess{s.carl, "", "no, none"})
+		s.olga.delete(t, "/v1/accounts/"+s.luna).refused(t, http.StatusNotFound, "not_found", "")
+		s.olga.post(t, "/v1/accounts/"+s.luna+"/team/"+s.rival+"/accept", map[string]any{"request": 1}).refused(t, http.StatusNotFound, "not_found", "")
+		s.ann.post(t, s.agencyPath+"/connections", map[string]any{"account": s.luna, "areas": s.areas}).refused(t, http.StatusNotFound, "not_found", "")
+	}
+	gone(t)
+	s.expectEmails(t, closed(s.ben, s.agencyName, s.accountName), closed(s.ann, s.agencyName, s.accountName), closedRequested(s.sam, "Rival Agency", s.luna), closedOwn(s.olga, s.olga, s.accountName))
+	if r := s.cleanUp(t); r.Ended == 0 {
+		t.Errorf("cleanup did %+v", r)
+	}
+	gone(t)
+	s.expectCounts(t, s.ann, s.agencyID, 1, 0, 0)
+	s.expectCounts(t, s.sam, s.rival, 0, 0, 0)
+	if c := read[connection](t, s.ben.get(t, s.agencyPath+"/connections/"+connectionID(s.luna, s.agencyID)).is(t, http.StatusOK)); c.Status != "ended" || c.Name != s.accountName {
+		t.Errorf("the agency sees %+v", c)
+	}
+	if c := read[connection](t, s.sam.get(t, "/v1/agencies/"+s.rival+"/connections/"+connectionID(s.luna, s.rival)).is(t, http.StatusOK)); c.Status != "expired" || c.Name != s.luna {
+		t.Errorf("who had asked sees %+v", c)
+	}
+	s.expectEmails(t)
+	before := s.settled(t)
+	s.cleanUp(t)
+	expectUnchanged(t, before, s.dump(t))
+}
 
-	then(t, t.Run("a rename reaches the other side's list, and nobody whose request waits", func(t *testing.T) {
-		olga.patch(t, "/v1/accounts/"+luna, map[string]any{"name": name}).is(t, http.StatusOK)
-		eventually(t, "the hub's list has the name", func() bool {
-			rows := read[list[connection]](t, o.cid.get(t, hub+"/accounts?status=active&prefix=luna+m").is(t, http.StatusOK)).Items
-			return len(rows) == 1 && rows[0].Name == name
-		})
-		ann.patch(t, "/v1/accounts/"+o.id, map[string]any{"name": "Bright & Co"}).is(t, http.StatusOK)
-		o.name = "Bright & Co"
-		eventually(t, "the team has the agency's name", func() bool {
-			team := read[list[member]](t, oscar.get(t, "/v1/accounts/"+luna+"/team").is(t, http.StatusOK)).Items
-			return slices.ContainsFunc(team, func(m member) bool { return m.ID == o.id && m.Name == o.name })
-		})
-		if row := read[list[connection]](t, sam.get(t, "/v1/agencies/"+rival+"/accounts").is(t, http.StatusOK)).Items[0]; row.Name != luna {
-			t.Errorf("who was never let in sees the name %q", row.Name)
+func (s *endingsStory) collectAccount(t *testing.T) {
+	rows := []row{row("ACCT#" + s.luna + " ACCT")}
+	for _, m := range []string{s.agencyID, s.rival, s.olga.id(), s.oscar.id(), s.mia.id()} {
+		rows = append(rows, connectionRow(s.luna, m))
+	}
+	s.age(t, 90*day, rows...)
+	s.cleanUp(t)
+	for key := range s.dump(t) {
+		if strings.HasPrefix(key, "ACCT#"+s.luna+" ") && !isEvent(key) {
+			t.Errorf("%s is still there", key)
 		}
-		for _, who := range []*person{olga, mia} {
-			if mine := read[list[account]](t, who.get(t, "/v1/accounts").is(t, http.StatusOK)).Items; len(mine) != 1 || mine[0].Name != name {
-				t.Errorf("%s can enter %+v", who.email, mine)
-			}
-		}
-		s.told(t)
-	}))
+	}
+	expectAccess(t, s.luna, wantAccess{s.olga, "", "no, none"}, wantAccess{s.ann, s.agencyID, "no, none"})
+	s.expectEmails(t)
+}
 
-	then(t, t.Run("a hub with clients can't be switched off, nor its account closed", func(t *testing.T) {
-		before := s.still(t)
-		ann.delete(t, "/v1/accounts/"+o.id+"/agency").refused(t, http.StatusConflict, "has_clients", "")
-		ann.delete(t, "/v1/accounts/"+o.id).refused(t, http.StatusConflict, "has_clients", "")
-		sam.delete(t, "/v1/accounts/"+rival+"/agency").refused(t, http.StatusConflict, "has_clients", "") // a request waits
-		ben.delete(t, "/v1/accounts/"+o.id+"/agency").refused(t, http.StatusForbidden, "forbidden", "")
-		olga.delete(t, "/v1/accounts/"+o.id+"/agency").refused(t, http.StatusNotFound, "not_found", "")
-		same(t, before, s.dump(t))
-		accesses(t, luna, check{ann, o.id, "yes, " + o.id + ", pages:edit; client owns"})
-	}))
+func (s *endingsStory) closeOwnedAccount(t *testing.T) {
+	as := "?as=" + s.agencyID
+	s.ben.delete(t, "/v1/accounts/"+s.cafe+as).refused(t, http.StatusForbidden, "forbidden", "")
+	s.carl.delete(t, "/v1/accounts/"+s.cafe).refused(t, http.StatusForbidden, "forbidden", "")
+	expectAccess(t, s.cafe, wantAccess{s.carl, "", "yes, own, pages:edit; agency owns"}, wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", " + everything + "; agency owns"})
+	s.ann.delete(t, "/v1/accounts/"+s.cafe+as).is(t, http.StatusOK)
+	expectAccess(t, s.cafe, wantAccess{s.carl, "", "no, closed; agency owns"}, wantAccess{s.ann, s.agencyID, "no, closed; agency owns"}, wantAccess{s.ben, "", "no, closed; agency owns"})
+	s.expectEmails(t, closedOwned(s.ann, s.ann, s.agencyName, "Carl's Café"), closedClient(s.carl, s.agencyName, "Carl's Café"))
+	s.cleanUp(t)
+	s.expectCounts(t, s.ann, s.agencyID, 0, 0, 0)
+	s.expectEmails(t)
+}
 
-	then(t, t.Run("an owner closes the account: nobody gets in from that moment, and everyone is told once", func(t *testing.T) {
-		for who, as := range map[*person]string{oscar: "", mia: "", ann: "?as=" + o.id} {
-			who.delete(t, "/v1/accounts/"+luna+as).refused(t, http.StatusForbidden, "forbidden", "")
+func (s *endingsStory) switchOffAgency(t *testing.T) {
+	for range 2 {
+		if a := read[account](t, s.ann.delete(t, "/v1/accounts/"+s.agencyID+"/agency").is(t, http.StatusOK)); a.Agency {
+			t.Errorf("it is still an agency: %+v", a)
 		}
-		sam.delete(t, "/v1/accounts/"+luna).refused(t, http.StatusNotFound, "not_found", "")
-		accesses(t, luna, check{mia, "", "yes, own, pages:view; client owns"}, check{ann, o.id, "yes, " + o.id + ", pages:edit; client owns"})
-		a := read[account](t, olga.delete(t, "/v1/accounts/"+luna).is(t, http.StatusOK))
-		if a.ClosedAt == nil || a.Access.Allowed {
-			t.Errorf("closed: %+v", a)
-		}
-		gone := func(t *testing.T) {
-			t.Helper()
-			for _, who := range []*person{olga, oscar, mia} {
-				accesses(t, luna, check{who, "", "no, closed; client owns"})
-				who.get(t, "/v1/accounts/"+luna).refused(t, http.StatusNotFound, "not_found", "")
-				if mine := read[list[account]](t, who.get(t, "/v1/accounts").is(t, http.StatusOK)).Items; len(mine) != 0 {
-					t.Errorf("%s can enter %+v", who.email, mine)
-				}
-			}
-			accesses(t, luna, check{ann, o.id, "no, closed; client owns"}, check{ben, "", "no, closed; client owns"}, check{carl, "", "no, none"})
-			olga.delete(t, "/v1/accounts/"+luna).refused(t, http.StatusNotFound, "not_found", "")
-			olga.post(t, "/v1/accounts/"+luna+"/team/"+rival+"/accept", map[string]any{"request": 1}).refused(t, http.StatusNotFound, "not_found", "")
-			ann.post(t, hub+"/connections", map[string]any{"account": luna, "areas": areas}).refused(t, http.StatusNotFound, "not_found", "")
-		}
-		gone(t)
-		s.told(t, closed(ben, o.name, name), closed(ann, o.name, name), closedAsked(sam, "Rival Agency", luna), closedYours(olga, olga, name))
-		if r := settle(t); r.Ended == 0 {
-			t.Errorf("cleanup did %+v", r)
-		}
-		gone(t)
-		counts(t, ann, o.id, 1, 0, 0)
-		counts(t, sam, rival, 0, 0, 0)
-		if c := read[connection](t, ben.get(t, hub+"/connections/"+connectionID(luna, o.id)).is(t, http.StatusOK)); c.Status != "ended" || c.Name != name {
-			t.Errorf("the agency sees %+v", c)
-		}
-		if c := read[connection](t, sam.get(t, "/v1/agencies/"+rival+"/connections/"+connectionID(luna, rival)).is(t, http.StatusOK)); c.Status != "expired" || c.Name != luna {
-			t.Errorf("who had asked sees %+v", c)
-		}
-		s.told(t)
-		before := s.still(t)
-		settle(t)
-		same(t, before, s.dump(t))
-	}))
+	}
+	s.ann.get(t, s.agencyPath+"/accounts").refused(t, http.StatusConflict, "conflict", "")
+	inn := s.olga.opens(t, "Luna Inn")
+	s.ann.post(t, s.agencyPath+"/connections", map[string]any{"account": inn, "areas": s.areas}).refused(t, http.StatusConflict, "conflict", "")
+	s.ann.post(t, "/v1/accounts/"+s.agencyID+"/agency", nil).is(t, http.StatusOK)
+	c := s.ann.requests(t, s.agencyID, inn, s.areas)
+	s.expectEmails(t, requested(s.olga, request{by: s.ann.email, agency: s.agencyName, account: "Luna Inn", until: moment(*c.ExpiresAt)}))
+	s.sam.delete(t, "/v1/accounts/"+s.rival+"/agency").is(t, http.StatusOK)
+	s.sam.delete(t, "/v1/accounts/"+s.rival).is(t, http.StatusOK)
+	expectAccess(t, s.rival, wantAccess{s.sam, "", "no, closed; client owns"})
+	s.expectEmails(t, closedOwn(s.sam, s.sam, "Rival Agency"))
+	s.cleanUp(t)
+}
 
-	then(t, t.Run("90 days after its closing the account's data is gone", func(t *testing.T) {
-		rows := []row{row("ACCT#" + luna + " ACCT")}
-		for _, m := range []string{o.id, rival, olga.id(), oscar.id(), mia.id()} {
-			rows = append(rows, connectionRow(luna, m))
-		}
-		s.ages(t, 90*aDay, rows...)
-		settle(t)
-		for key := range s.dump(t) {
-			if strings.HasPrefix(key, "ACCT#"+luna+" ") && !isEvent(key) {
-				t.Errorf("%s is still there", key)
-			}
-		}
-		accesses(t, luna, check{olga, "", "no, none"}, check{ann, o.id, "no, none"})
-		s.told(t)
-	}))
+func (s *endingsStory) erasePerson(t *testing.T) {
+	eve, eric := s.person(t, "eve.unmistakable@erased.endings.test"), s.person(t, "eric@endings.test")
+	shop := eve.opens(t, "Eve's Shop")
+	mill := s.olga.opens(t, "Luna Flour")
+	s.olga.invites(t, mill, eve, "member", levels{"pages": "view"})
+	away := s.olga.opens(t, "Luna Past")
+	s.olga.invites(t, away, eve, "admin", nil)
+	eve.get(t, "/v1/accounts/"+away).is(t, http.StatusOK)
+	s.olga.delete(t, "/v1/accounts/"+away+"/team/"+eve.id()).is(t, http.StatusOK)
+	path := s.agencyPath + "/connections/" + s.ann.requestsByEmail(t, s.agencyID, eve.email, s.areas).ID
+	s.newEmails(t)
+	agencySees := shapeOf(s.ann.get(t, path))
+	p := eve.delete(t, "/v1/me").refused(t, http.StatusConflict, "last_owner", "")
+	if len(p.Errors) != 1 || p.Errors[0].Field != shop {
+		t.Errorf("it names %+v", p.Errors)
+	}
+	expectAccess(t, mill, wantAccess{eve, "", "yes, own, pages:view; client owns"})
+	eve.invites(t, shop, eric, "owner", nil)
+	s.expectEmails(t, added(eric, eve, "Eve's Shop", "an owner"))
 
-	then(t, t.Run("an owned account is closed by an owner of its agency", func(t *testing.T) {
-		as := "?as=" + o.id
-		ben.delete(t, "/v1/accounts/"+cafe+as).refused(t, http.StatusForbidden, "forbidden", "")
-		carl.delete(t, "/v1/accounts/"+cafe).refused(t, http.StatusForbidden, "forbidden", "")
-		accesses(t, cafe, check{carl, "", "yes, own, pages:edit; agency owns"}, check{ann, o.id, "yes, " + o.id + ", " + everything + "; agency owns"})
-		ann.delete(t, "/v1/accounts/"+cafe+as).is(t, http.StatusOK)
-		accesses(t, cafe, check{carl, "", "no, closed; agency owns"}, check{ann, o.id, "no, closed; agency owns"}, check{ben, "", "no, closed; agency owns"})
-		s.told(t, closedOwned(ann, ann, o.name, "Carl's Café"), closedClient(carl, o.name, "Carl's Café"))
-		settle(t)
-		counts(t, ann, o.id, 0, 0, 0)
-		s.told(t)
-	}))
+	eve.delete(t, "/v1/me").is(t, http.StatusNoContent)
+	eve.delete(t, "/v1/me").is(t, http.StatusNoContent)
+	erased := func(t *testing.T) {
+		t.Helper()
+		expectAccess(t, shop, wantAccess{eve, "", "no, ended; client owns"}, wantAccess{eric, "", "yes, own, " + everything + "; client owns"})
+		expectAccess(t, mill, wantAccess{eve, "", "no, ended; client owns"})
+		eve.get(t, "/v1/accounts/"+shop).refused(t, http.StatusNotFound, "not_found", "")
+		for _, path := range []string{"/v1/accounts", "/v1/requests"} {
+			eve.expectEmpty(t, path)
+		}
+	}
+	expectAccess(t, shop, wantAccess{eve, "", "no, none"})
+	expectAccess(t, mill, wantAccess{eve, "", "no, none"})
+	if r := s.cleanUp(t); r.Erased == 0 {
+		t.Errorf("cleanup did %+v", r)
+	}
+	// The last row is deleted some minutes later, once the lists are sure to show
+	// all.
+	s.age(t, 6*time.Minute, row("PERSON#"+eve.id()+" PERSON"))
+	s.cleanUp(t)
+	erased(t)
+	s.expectEmails(t)
+	// The request keeps the address that the agency typed: the agency must not learn
+	// of the erasure.
+	typed := string(connectionRow(eve.id(), s.agencyID))
+	for key, item := range s.settled(t) {
+		if strings.Contains(item, "unmistakable") && key != typed {
+			t.Errorf("her address still stands in %s: %s", key, item)
+		}
+	}
+	expectSameShape(t, "what the agency sees of its request", agencySees, shapeOf(s.ann.get(t, path)))
+	s.age(t, 14*day, connectionRow(eve.id(), s.agencyID))
+	c := read[connection](t, s.ann.get(t, path).is(t, http.StatusOK))
+	if s.cleanUp(t); c.Status != "expired" {
+		t.Errorf("it is %s", c.Status)
+	}
+	s.expectEmails(t, expiredByEmail(s.ann, s.agencyName, eve.email, moment(*c.ExpiresAt)))
+	if owners := read[list[member]](t, eric.get(t, "/v1/accounts/"+shop+"/team").is(t, http.StatusOK)).Items; len(owners) != 2 {
+		t.Errorf("the team is %+v", owners)
+	}
+	eric.delete(t, "/v1/accounts/"+shop+"/team/"+eric.id()).refused(t, http.StatusConflict, "last_owner", "active")
 
-	then(t, t.Run("without clients the hub is switched off, and on again, and its account can be closed", func(t *testing.T) {
-		for range 2 {
-			if a := read[account](t, ann.delete(t, "/v1/accounts/"+o.id+"/agency").is(t, http.StatusOK)); a.Agency {
-				t.Errorf("it is still an agency: %+v", a)
-			}
-		}
-		ann.get(t, hub+"/accounts").refused(t, http.StatusConflict, "conflict", "")
-		inn := olga.opens(t, "Luna Inn")
-		ann.post(t, hub+"/connections", map[string]any{"account": inn, "areas": areas}).refused(t, http.StatusConflict, "conflict", "")
-		ann.post(t, "/v1/accounts/"+o.id+"/agency", nil).is(t, http.StatusOK)
-		c := ann.asks(t, o.id, inn, areas)
-		s.told(t, requested(olga, request{by: ann.email, agency: o.name, account: "Luna Inn", until: moment(*c.ExpiresAt)}))
-		sam.delete(t, "/v1/accounts/"+rival+"/agency").is(t, http.StatusOK)
-		sam.delete(t, "/v1/accounts/"+rival).is(t, http.StatusOK)
-		accesses(t, rival, check{sam, "", "no, closed; client owns"})
-		s.told(t, closedYours(sam, sam, "Rival Agency"))
-		settle(t)
-	}))
-
-	then(t, t.Run("a person erases their own data: not while they are a last owner, then at once and everywhere", func(t *testing.T) {
-		eve, eric := s.person(t, "eve.unmistakable@erased.endings.test"), s.person(t, "eric@endings.test")
-		shop := eve.opens(t, "Eve's Shop")
-		mill := olga.opens(t, "Luna Flour")
-		olga.invites(t, mill, eve, "member", levels{"pages": "view"})
-		away := olga.opens(t, "Luna Past")
-		olga.invites(t, away, eve, "admin", nil)
-		eve.get(t, "/v1/accounts/"+away).is(t, http.StatusOK)
-		olga.delete(t, "/v1/accounts/"+away+"/team/"+eve.id()).is(t, http.StatusOK)
-		asked := hub + "/connections/" + ann.asksByEmail(t, o.id, eve.email, areas).ID
-		s.untilMark(t)
-		agencySees := shapeOf(ann.get(t, asked))
-		p := eve.delete(t, "/v1/me").refused(t, http.StatusConflict, "last_owner", "")
-		if len(p.Errors) != 1 || p.Errors[0].Field != shop {
-			t.Errorf("it names %+v", p.Errors)
-		}
-		accesses(t, mill, check{eve, "", "yes, own, pages:view; client owns"})
-		eve.invites(t, shop, eric, "owner", nil)
-		s.told(t, added(eric, eve, "Eve's Shop", "an owner"))
-
-		eve.delete(t, "/v1/me").is(t, http.StatusNoContent)
-		eve.delete(t, "/v1/me").is(t, http.StatusNoContent)
-		erased := func(t *testing.T) {
-			t.Helper()
-			accesses(t, shop, check{eve, "", "no, ended; client owns"}, check{eric, "", "yes, own, " + everything + "; client owns"})
-			accesses(t, mill, check{eve, "", "no, ended; client owns"})
-			eve.get(t, "/v1/accounts/"+shop).refused(t, http.StatusNotFound, "not_found", "")
-			for _, path := range []string{"/v1/accounts", "/v1/requests"} {
-				if mine := read[list[map[string]any]](t, eve.get(t, path).is(t, http.StatusOK)).Items; len(mine) != 0 {
-					t.Errorf("%s still shows her %+v", path, mine)
-				}
-			}
-		}
-		accesses(t, shop, check{eve, "", "no, none"})
-		accesses(t, mill, check{eve, "", "no, none"})
-		if r := settle(t); r.Erased == 0 {
-			t.Errorf("cleanup did %+v", r)
-		}
-		// The last trace goes some minutes later, once the lists are sure to show all.
-		s.ages(t, 6*time.Minute, row("PERSON#"+eve.id()+" PERSON"))
-		settle(t)
-		erased(t)
-		s.told(t)
-		// Of the request that an agency had addressed to her, the address that it
-		// typed is the agency's, which must not learn that she is gone.
-		typed := string(connectionRow(eve.id(), o.id))
-		for key, item := range s.still(t) {
-			if strings.Contains(item, "unmistakable") && key != typed {
-				t.Errorf("her address still stands in %s: %s", key, item)
-			}
-		}
-		alike(t, "what the agency sees of its request", agencySees, shapeOf(ann.get(t, asked)))
-		s.ages(t, 14*aDay, connectionRow(eve.id(), o.id))
-		c := read[connection](t, ann.get(t, asked).is(t, http.StatusOK))
-		if settle(t); c.Status != "expired" {
-			t.Errorf("it is %s", c.Status)
-		}
-		s.told(t, expiredEmail(ann, o.name, eve.email, moment(*c.ExpiresAt)))
-		if owners := read[list[member]](t, eric.get(t, "/v1/accounts/"+shop+"/team").is(t, http.StatusOK)).Items; len(owners) != 2 {
-			t.Errorf("the team is %+v", owners)
-		}
-		eric.delete(t, "/v1/accounts/"+shop+"/team/"+eric.id()).refused(t, http.StatusConflict, "last_owner", "active")
-
-		// Who comes back begins anew.
-		anew := eve.opens(t, "Eve's Second")
-		accesses(t, anew, check{eve, "", "yes, own, " + everything + "; client owns"})
-		accesses(t, shop, check{eve, "", "no, ended; client owns"})
-		s.told(t)
-	}))
+	// Their next account is a new beginning.
+	anew := eve.opens(t, "Eve's Second")
+	expectAccess(t, anew, wantAccess{eve, "", "yes, own, " + everything + "; client owns"})
+	expectAccess(t, shop, wantAccess{eve, "", "no, ended; client owns"})
+	s.expectEmails(t)
 }

@@ -5,153 +5,153 @@ import (
 	"net/http"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// TestExpiry is the clock's part of a request's life, on a stack whose requests
-// live for seconds and whose cleanup runs on demand alone.
-func TestExpiry(t *testing.T) {
-	t.Parallel()
-	s := startOwn(t, "-schedules=false", "-set", `SettingsOverride={"requestLifetime":"3s"}`)
-	o := newOffice(t, s, "Bright Agency", "expiry.test")
-	olga := s.person(t, "olga@luna.expiry.test")
-	const name = "Luna Bakery"
-	luna := olga.opens(t, name)
-	one := "/v1/agencies/" + o.id + "/connections/" + connectionID(luna, o.id)
-	decision := "/v1/accounts/" + luna + "/team/" + o.id
-	var asked, again connection
-
-	past := func(t *testing.T, c connection) {
-		t.Helper()
-		eventually(t, "the request has run out", func() bool {
-			now := read[connection](t, o.ben.get(t, one).is(t, http.StatusOK))
-			if over := !time.Now().Before(*c.ExpiresAt); now.Status == "expired" && !over {
-				t.Fatalf("it is expired %s before its time", time.Until(*c.ExpiresAt))
-			}
-			return now.Status == "expired"
-		})
-	}
-
-	then(t, t.Run("a request expires by the clock alone, before anything has recorded it", func(t *testing.T) {
-		accesses(t, luna, check{o.ben, o.id, "no, none"})
-		asked = o.ben.asks(t, o.id, luna, levels{"pages": "edit"})
-		past(t, asked)
-		before := s.still(t)
-		olga.post(t, decision+"/accept", map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
-		o.ben.post(t, one+"/resend", nil).refused(t, http.StatusGone, "request_expired", "expired")
-		o.ben.post(t, one+"/withdraw", nil).refused(t, http.StatusGone, "request_expired", "expired")
-		if m := read[list[member]](t, olga.get(t, "/v1/accounts/"+luna+"/team").is(t, http.StatusOK)).Items[0]; m.Status != "expired" {
-			t.Errorf("the client sees %s", m.Status)
-		}
-		if row := read[list[connection]](t, o.ann.get(t, "/v1/agencies/"+o.id+"/accounts?status=pending").is(t, http.StatusOK)); len(row.Items) != 0 {
-			t.Errorf("the hub lists it as pending: %+v", row.Items)
-		}
-		accesses(t, luna, check{o.ben, o.id, "no, ended; client owns"}, check{olga, "", "yes, own, " + everything + "; client owns"})
-		if diff := cmp.Diff(before, s.dump(t)); diff != "" {
-			t.Errorf("a refused step wrote (-before +after):\n%s", diff)
-		}
-		s.told(t, requested(olga, request{by: o.ben.email, agency: o.name, account: name, until: moment(*asked.ExpiresAt), link: s.PublicURL + "/requests/" + asked.ID}))
-	}))
-
-	then(t, t.Run("cleanup records it and both sides are told, once", func(t *testing.T) {
-		r := s.cleanup(t)
-		if r.Expired != 1 || r.Lapsed != 0 || r.Failed != 0 || r.Backlog != 0 || !r.Finished {
-			t.Errorf("the report is %+v", r)
-		}
-		until := moment(*asked.ExpiresAt)
-		s.told(t, expired(o.ben, o.name, luna, until), expired(o.ann, o.name, luna, until), expiredAt(olga, o.name, name, until))
-		accesses(t, luna, check{o.ben, o.id, "no, ended; client owns"})
-		row := read[list[connection]](t, o.ann.get(t, "/v1/agencies/"+o.id+"/accounts?status=expired").is(t, http.StatusOK))
-		if len(row.Items) != 1 || row.Counts.Pending != 0 {
-			t.Errorf("the hub shows %+v", row)
-		}
-	}))
-
-	then(t, t.Run("a second cleanup changes nothing and tells nobody", func(t *testing.T) {
-		before := s.still(t)
-		r := s.cleanup(t)
-		if r.Expired != 0 || r.Lapsed != 0 || r.Woken != 0 || r.Failed != 0 || r.Backlog != 0 {
-			t.Errorf("the report is %+v", r)
-		}
-		if diff := cmp.Diff(before, s.dump(t)); diff != "" {
-			t.Errorf("it wrote (-before +after):\n%s", diff)
-		}
-		s.told(t)
-	}))
-
-	then(t, t.Run("the agency asks again; a request that has run out unrecorded is asked anew with its expiry told first", func(t *testing.T) {
-		again = o.ann.asks(t, o.id, luna, levels{"pages": "edit"})
-		if again.Request != 2 || again.Status != "pending" {
-			t.Errorf("asked again: %+v", again)
-		}
-		s.told(t, requested(olga, request{by: o.ann.email, agency: o.name, account: name, until: moment(*again.ExpiresAt)}))
-		past(t, again)
-		third := o.ann.asks(t, o.id, luna, levels{"mail": "view"})
-		if third.Request != 3 || third.Status != "pending" {
-			t.Errorf("asked a third time: %+v", third)
-		}
-		// That the second is over is of no use to anybody once the third is there.
-		s.told(t, requested(olga, request{by: o.ann.email, agency: o.name, account: name, until: moment(*third.ExpiresAt)}))
-		again = third
-	}))
-
-	then(t, t.Run("the owner dismisses a request that has run out: that is a denial", func(t *testing.T) {
-		past(t, again)
-		c := read[connection](t, olga.post(t, decision+"/deny", nil).is(t, http.StatusOK))
-		if c.Status != "denied" {
-			t.Errorf("it is %s", c.Status)
-		}
-		if r := s.cleanup(t); r.Expired != 0 || r.Backlog != 0 {
-			t.Errorf("the report is %+v", r)
-		}
-		s.told(t, denied(o.ann, o.name, luna), deniedBy(olga, olga, o.name, name))
-		want := []string{
-			"account.opened", "connection.requested", "connection.expired", "connection.requested", "connection.expired",
-			"connection.requested", "connection.expired", "connection.denied",
-		}
-		if diff := cmp.Diff(want, kinds(olga.activity(t, luna, ""))); diff != "" {
-			t.Errorf("activity (-want +got):\n%s", diff)
-		}
-		accesses(t, luna, check{o.ann, o.id, "no, ended; client owns"})
-	}))
-
-	then(t, t.Run("an accept a moment past the end is refused", func(t *testing.T) {
-		// Olga holds the agency off since she denied it, so another one is asked.
-		pia := s.person(t, "pia@shop.expiry.test")
-		shop := pia.opens(t, "Luna Shop")
-		c := o.ann.asks(t, o.id, shop, levels{"pages": "edit"})
-		path := "/v1/accounts/" + shop + "/team/" + o.id + "/accept"
-		eventually(t, "the request runs out between two accepts of another one", func() bool {
-			r := pia.post(t, path, map[string]any{"request": 2})
-			return r.Status != http.StatusConflict
-		})
-		pia.post(t, path, map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
-		accesses(t, shop, check{o.ann, o.id, "no, ended; client owns"})
-		if r := s.cleanup(t); r.Expired != 1 {
-			t.Errorf("the report is %+v", r)
-		}
-		until := moment(*c.ExpiresAt)
-		s.told(t, requested(pia, request{by: o.ann.email, agency: o.name, account: "Luna Shop", until: until}),
-			expired(o.ann, o.name, shop, until), expiredAt(pia, o.name, "Luna Shop", until))
-	}))
+type expiryStory struct {
+	agencyStaff
+	olga                                          *person
+	accountName, luna, connectionPath, memberPath string
+	first, latest                                 connection
 }
 
-// report is what cleanup prints.
-type report struct {
+// TestExpiry tests how requests expire, on a stack whose requests expire after
+// seconds and whose cleanup runs on demand.
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	s := &expiryStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false", "-set", `SettingsOverride={"requestLifetime":"3s"}`), "Bright Agency", "expiry.test")}
+
+	s.olga = s.person(t, "olga@luna.expiry.test")
+	s.accountName = "Luna Bakery"
+	s.luna = s.olga.opens(t, s.accountName)
+	s.connectionPath = s.agencyPath + "/connections/" + connectionID(s.luna, s.agencyID)
+	s.memberPath = "/v1/accounts/" + s.luna + "/team/" + s.agencyID
+
+	must(t, t.Run("a request expires by the clock alone, before anything has recorded it", s.expireByClock))
+	must(t, t.Run("cleanup records it and both sides are told, once", s.cleanupRecords))
+	must(t, t.Run("a second cleanup changes nothing and tells nobody", s.cleanupAgain))
+	must(t, t.Run("the agency asks again; a request that has run out unrecorded is asked anew with its expiry told first", s.requestAgain))
+	must(t, t.Run("the owner dismisses a request that has run out: that is a denial", s.denyExpired))
+	must(t, t.Run("an accept a moment past the end is refused", s.acceptTooLate))
+}
+
+func (s *expiryStory) waitForExpiry(t *testing.T, c connection) {
+	t.Helper()
+	eventually(t, "the request has run out", func() bool {
+		now := read[connection](t, s.ben.get(t, s.connectionPath).is(t, http.StatusOK))
+		if over := !time.Now().Before(*c.ExpiresAt); now.Status == "expired" && !over {
+			t.Fatalf("it is expired %s before its time", time.Until(*c.ExpiresAt))
+		}
+		return now.Status == "expired"
+	})
+}
+
+func (s *expiryStory) expireByClock(t *testing.T) {
+	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, "no, none"})
+	s.first = s.ben.requests(t, s.agencyID, s.luna, levels{"pages": "edit"})
+	s.waitForExpiry(t, s.first)
+	before := s.settled(t)
+	s.olga.post(t, s.memberPath+"/accept", map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
+	s.ben.post(t, s.connectionPath+"/resend", nil).refused(t, http.StatusGone, "request_expired", "expired")
+	s.ben.post(t, s.connectionPath+"/withdraw", nil).refused(t, http.StatusGone, "request_expired", "expired")
+	if m := read[list[member]](t, s.olga.get(t, "/v1/accounts/"+s.luna+"/team").is(t, http.StatusOK)).Items[0]; m.Status != "expired" {
+		t.Errorf("the client sees %s", m.Status)
+	}
+	s.ann.expectEmpty(t, s.agencyPath+"/accounts?status=pending")
+	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, "no, ended; client owns"}, wantAccess{s.olga, "", "yes, own, " + everything + "; client owns"})
+	expectUnchanged(t, before, s.dump(t))
+	s.expectEmails(t, requested(s.olga, request{by: s.ben.email, agency: s.agencyName, account: s.accountName, until: moment(*s.first.ExpiresAt), link: s.PublicURL + "/requests/" + s.first.ID}))
+}
+
+func (s *expiryStory) cleanupRecords(t *testing.T) {
+	r := s.cleanup(t)
+	if r.Expired != 1 || r.Lapsed != 0 || r.Failed != 0 || r.Backlog != 0 || !r.Finished {
+		t.Errorf("the report is %+v", r)
+	}
+	until := moment(*s.first.ExpiresAt)
+	s.expectEmails(t, expired(s.ben, s.agencyName, s.luna, until), expired(s.ann, s.agencyName, s.luna, until), expiredClient(s.olga, s.agencyName, s.accountName, until))
+	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, "no, ended; client owns"})
+	row := read[list[connection]](t, s.ann.get(t, s.agencyPath+"/accounts?status=expired").is(t, http.StatusOK))
+	if len(row.Items) != 1 || row.Counts.Pending != 0 {
+		t.Errorf("the agency's list shows %+v", row)
+	}
+}
+
+func (s *expiryStory) cleanupAgain(t *testing.T) {
+	before := s.settled(t)
+	r := s.cleanup(t)
+	if r.Expired != 0 || r.Lapsed != 0 || r.Woken != 0 || r.Failed != 0 || r.Backlog != 0 {
+		t.Errorf("the report is %+v", r)
+	}
+	expectUnchanged(t, before, s.dump(t))
+	s.expectEmails(t)
+}
+
+func (s *expiryStory) requestAgain(t *testing.T) {
+	s.latest = s.ann.requests(t, s.agencyID, s.luna, levels{"pages": "edit"})
+	if s.latest.Request != 2 || s.latest.Status != "pending" {
+		t.Errorf("asked again: %+v", s.latest)
+	}
+	s.expectEmails(t, requested(s.olga, request{by: s.ann.email, agency: s.agencyName, account: s.accountName, until: moment(*s.latest.ExpiresAt)}))
+	s.waitForExpiry(t, s.latest)
+	third := s.ann.requests(t, s.agencyID, s.luna, levels{"mail": "view"})
+	if third.Request != 3 || third.Status != "pending" {
+		t.Errorf("asked a third time: %+v", third)
+	}
+	// Nobody needs to hear that the second has expired once the third is there.
+	s.expectEmails(t, requested(s.olga, request{by: s.ann.email, agency: s.agencyName, account: s.accountName, until: moment(*third.ExpiresAt)}))
+	s.latest = third
+}
+
+func (s *expiryStory) denyExpired(t *testing.T) {
+	s.waitForExpiry(t, s.latest)
+	s.olga.post(t, s.memberPath+"/deny", nil).expectStatus(t, "denied")
+	if r := s.cleanup(t); r.Expired != 0 || r.Backlog != 0 {
+		t.Errorf("the report is %+v", r)
+	}
+	s.expectEmails(t, denied(s.ann, s.agencyName, s.luna), deniedBy(s.olga, s.olga, s.agencyName, s.accountName))
+	want := []string{
+		"account.opened", "connection.requested", "connection.expired", "connection.requested", "connection.expired",
+		"connection.requested", "connection.expired", "connection.denied",
+	}
+	s.olga.expectActivity(t, s.luna, "", want...)
+	expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "no, ended; client owns"})
+}
+
+func (s *expiryStory) acceptTooLate(t *testing.T) {
+	// Olga's account is in its cooldown, so another one is asked.
+	pia := s.person(t, "pia@shop.expiry.test")
+	shop := pia.opens(t, "Luna Shop")
+	c := s.ann.requests(t, s.agencyID, shop, levels{"pages": "edit"})
+	path := "/v1/accounts/" + shop + "/team/" + s.agencyID + "/accept"
+	eventually(t, "the request runs out between two accepts of another one", func() bool {
+		r := pia.post(t, path, map[string]any{"request": 2})
+		return r.Status != http.StatusConflict
+	})
+	pia.post(t, path, map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
+	expectAccess(t, shop, wantAccess{s.ann, s.agencyID, "no, ended; client owns"})
+	if r := s.cleanup(t); r.Expired != 1 {
+		t.Errorf("the report is %+v", r)
+	}
+	until := moment(*c.ExpiresAt)
+	s.expectEmails(t, requested(pia, request{by: s.ann.email, agency: s.agencyName, account: "Luna Shop", until: until}),
+		expired(s.ann, s.agencyName, shop, until), expiredClient(pia, s.agencyName, "Luna Shop", until))
+}
+
+// A cleanupReport is what cleanup prints.
+type cleanupReport struct {
 	Expired, Lapsed, Woken, Reminded, Ended, Erased, Collected, Failed, Backlog int
 	Oldest                                                                      *time.Time
 	Finished                                                                    bool
 }
 
-// cleanup runs the scheduled cleanup now, which must leave nothing undone.
-func (s *stack) cleanup(t *testing.T) report {
+// cleanup runs the scheduled cleanup, which must finish without failures.
+func (s *stack) cleanup(t *testing.T) cleanupReport {
 	t.Helper()
 	answer, err := s.Cleanup(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r report
+	var r cleanupReport
 	if err := json.Unmarshal(answer, &r); err != nil {
 		t.Fatalf("%s: %v", answer, err)
 	}

@@ -12,8 +12,8 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// TestImport registers accounts in bulk on a whole stack: who owns one finds it,
-// and the same again changes nothing.
+// TestImport registers accounts in bulk on a whole stack: the owners find them, and
+// a second import changes nothing.
 func TestImport(t *testing.T) {
 	s := common(t)
 	program := filepath.Join(t.TempDir(), "import")
@@ -53,10 +53,10 @@ func TestImport(t *testing.T) {
 	}
 	id := string(agency.NewAccountID("platform", "shop-3"))
 	owner.get(t, "/v1/accounts/"+id).is(t, http.StatusOK)
-	before := s.still(t)
+	before := s.settled(t)
 	if out, ok := run(file); !ok || !strings.Contains(out, "has been imported to its end") {
 		t.Error(out)
 	}
-	same(t, before, s.dump(t))
-	s.told(t)
+	expectUnchanged(t, before, s.dump(t))
+	s.expectEmails(t)
 }

@@ -15,48 +15,46 @@ import (
 	"agencyhub/infra/e2e/client"
 )
 
-// An inbox is how far a stack's emails have been read, and who sends the marks.
+// An inbox is how far a stack's emails have been read, and who sends the sentinels.
 type inbox struct {
-	since time.Time       // second of the newest email read
-	read  map[string]bool // ids of the emails read
-	marks int
-	maker *person // owner of the account that marks invite into
-	at    string  // that account
+	since     time.Time       // second of the newest email read
+	read      map[string]bool // ids of the emails read
+	sentinels int
+	sender    *person // invites the sentinels
+	account   string  // into which they are invited
 }
 
-// A letter is an email that somebody must get: its subject to the letter, and
-// sentences that both of its parts must hold.
-type letter struct {
-	to      *person
-	subject string
-	says    []string
+// A wantEmail is an email that somebody must get: its exact subject, and sentences
+// that both of its parts must contain.
+type wantEmail struct {
+	to       *person
+	subject  string
+	contains []string
 }
 
-// told waits until everyone has been told of all that has happened so far, and
-// holds the whole inbox to the letters wanted: each of these once, nothing else
-// to anybody. It proves the absence of others by a mark: one more event, whose
-// email comes after those of all events before it.
-func (s *stack) told(t *testing.T, want ...letter) {
+// expectEmails waits until all emails about what has happened so far are there, and
+// compares the whole inbox with those wanted: each of these once, and no other.
+func (s *stack) expectEmails(t *testing.T, want ...wantEmail) {
 	t.Helper()
-	got := s.untilMark(t)
-	var wanted, found []string
+	got := s.newEmails(t)
+	var expected, received []string
 	for _, l := range want {
-		wanted = append(wanted, l.to.email+": "+l.subject)
+		expected = append(expected, l.to.email+": "+l.subject)
 	}
 	for _, m := range got {
-		found = append(found, m.To+": "+m.Subject)
-		s.wellMade(t, m)
+		received = append(received, m.To+": "+m.Subject)
+		s.expectWellFormed(t, m)
 	}
-	slices.Sort(wanted)
-	slices.Sort(found)
-	if diff := cmp.Diff(wanted, found); diff != "" {
+	slices.Sort(expected)
+	slices.Sort(received)
+	if diff := cmp.Diff(expected, received); diff != "" {
 		t.Fatalf("emails (-want +got):\n%s", diff)
 	}
 	for _, l := range want {
-		i := slices.IndexFunc(got, func(m client.Mail) bool { return m.To == l.to.email && m.Subject == l.subject })
-		for part, text := range map[string]string{"text": plain(got[i].Text), "HTML": plain(unmarked(got[i].HTML))} {
-			for _, sentence := range l.says {
-				if !strings.Contains(text, plain(sentence)) {
+		i := slices.IndexFunc(got, func(m client.Email) bool { return m.To == l.to.email && m.Subject == l.subject })
+		for part, text := range map[string]string{"text": normalized(got[i].Text), "HTML": normalized(htmlText(got[i].HTML))} {
+			for _, sentence := range l.contains {
+				if !strings.Contains(text, normalized(sentence)) {
 					t.Errorf("the %s part of %q to %s does not say %q:\n%s", part, l.subject, l.to.email, sentence, text)
 				}
 			}
@@ -64,26 +62,26 @@ func (s *stack) told(t *testing.T, want ...letter) {
 	}
 }
 
-// untilMark makes a mark and answers the emails that came before it, but for
-// other marks'.
-func (s *stack) untilMark(t *testing.T) []client.Mail {
+// newEmails returns the emails since the last call. It causes one more event, whose
+// email is the sentinel: it comes after those of all earlier events.
+func (s *stack) newEmails(t *testing.T) []client.Email {
 	t.Helper()
 	b := &s.inbox
-	if b.maker == nil {
+	if b.sender == nil {
 		b.read = map[string]bool{}
-		b.maker = s.person(t, "maker@mark.test")
-		b.at = b.maker.opens(t, "Marks")
+		b.sender = s.person(t, "maker@mark.test")
+		b.account = b.sender.opens(t, "Marks")
 	}
-	b.marks++
-	mark := fmt.Sprintf("mark-%d@mark.test", b.marks)
-	b.maker.post(t, "/v1/accounts/"+b.at+"/team", map[string]any{"email": mark, "role": "admin"}).is(t, http.StatusCreated)
-	var mails []client.Mail
-	eventually(t, "the email of the mark", func() bool {
-		fresh, err := s.Mails(t.Context(), b.since)
+	b.sentinels++
+	sentinel := fmt.Sprintf("mark-%d@mark.test", b.sentinels)
+	b.sender.post(t, "/v1/accounts/"+b.account+"/team", map[string]any{"email": sentinel, "role": "admin"}).is(t, http.StatusCreated)
+	var emails []client.Email
+	eventually(t, "the sentinel's email", func() bool {
+		fresh, err := s.Emails(t.Context(), b.since)
 		if err != nil {
 			t.Fatal(err)
 		}
-		marked := false
+		arrived := false
 		for _, m := range fresh {
 			if b.read[m.ID] {
 				continue
@@ -92,22 +90,22 @@ func (s *stack) untilMark(t *testing.T) []client.Mail {
 			if m.At.After(b.since) {
 				b.since = m.At
 			}
-			if m.To == mark {
-				marked = true
+			if m.To == sentinel {
+				arrived = true
 			} else if !strings.HasSuffix(m.To, "@mark.test") {
-				mails = append(mails, m)
+				emails = append(emails, m)
 			}
 		}
-		return marked
+		return arrived
 	})
-	return mails
+	return emails
 }
 
 var link = regexp.MustCompile(`https?://[^\s"<>]+`)
 
-// wellMade holds for every email: one recipient, our sender, both parts, and
-// only links without secrets, to what is known by its id alone.
-func (s *stack) wellMade(t *testing.T, m client.Mail) {
+// expectWellFormed checks what holds for every email: one recipient, our sender,
+// both parts, and no links but known ones without secrets.
+func (s *stack) expectWellFormed(t *testing.T, m client.Email) {
 	t.Helper()
 	if m.From != `"Agency Hub" <hub@agencyhub.test>` || strings.Contains(m.To, ",") || m.Text == "" || !strings.HasPrefix(m.HTML, "<!doctype html>") {
 		t.Errorf("from %s to %s: %q, %d bytes of text, %d of HTML", m.From, m.To, m.Subject, len(m.Text), len(m.HTML))
@@ -130,20 +128,19 @@ var (
 	href  = regexp.MustCompile(`href="([^"]*)"`)
 )
 
-// unmarked is the text of an HTML part, the addresses of its links included.
-func unmarked(page string) string {
+// htmlText returns the text of an HTML part, and the URLs of its links.
+func htmlText(page string) string {
 	page = style.ReplaceAllString(page, "")
 	page = href.ReplaceAllString(page, "> $1 <x ")
 	return html.UnescapeString(tag.ReplaceAllString(page, " "))
 }
 
-// plain is text without what breaks its lines or stands in it unseen, so that
-// a sentence is found however it is laid out: what a list has behind a colon, a
-// table has in the next column.
-func plain(text string) string {
+// normalized returns text without line breaks and invisible characters, so that a
+// sentence is found in any layout. A colon in a list is a new column in a table.
+func normalized(text string) string {
 	text = strings.NewReplacer("\u200c", "", ":", " ").Replace(text)
 	return strings.NewReplacer(" .", ".", " ,", ",").Replace(strings.Join(strings.Fields(text), " "))
 }
 
-// moment is how emails name an instant.
+// moment formats a time as emails do.
 func moment(at time.Time) string { return at.UTC().Format("Monday, 2 January 2006 at 15:04 UTC") }

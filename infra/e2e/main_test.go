@@ -1,7 +1,7 @@
-// Package e2e plays the product's story whole and from outside: real HTTP
-// through the gateway to the production binaries, a real DynamoDB engine with
-// its stream, real sign-in tokens, real emails in an inbox. What it asserts is
-// what people meet: answers, emails, and the access check before and after.
+// Package e2e tests the whole product from outside: HTTP through the gateway to the
+// production binaries, and a real DynamoDB engine with its stream. Sign-in tokens
+// and emails in the inbox are real too. The tests check what people see: answers,
+// emails, and the access check before and after.
 package e2e
 
 import (
@@ -15,8 +15,7 @@ import (
 	"testing"
 )
 
-// built is what all tests share: the runner's program, the functions' folder,
-// the contract, and one stack for the tests that need none of their own.
+// built is what all tests share: the runner, the functions' folder and the contract.
 var built struct {
 	root, folder, runner, bin string
 	contract                  *contract
@@ -51,7 +50,7 @@ func run(m *testing.M) (code int) {
 	}
 	code = m.Run()
 	err = stopBrowser()
-	for _, s := range []*sharing{&asDeployed, &generous, &visited, &looked} {
+	for _, s := range []*sharedStack{&defaultStack, &highLimitStack, &browserStack, &pagesStack} {
 		if s.stack != nil {
 			err = errors.Join(err, s.stack.stop())
 		}
@@ -61,7 +60,7 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, "e2e: no test has had a good answer of", missing)
 		code = 1
 	}
-	missing, failed := unheard()
+	missing, failed := missingTypes()
 	if err = errors.Join(err, failed); whole && code == 0 && len(missing) > 0 {
 		fmt.Fprintln(os.Stderr, "e2e: no test has brought about", missing)
 		code = 1
@@ -78,34 +77,34 @@ func build(program, pkg string) error {
 	return nil
 }
 
-// sharing is a stack that several tests share.
-type sharing struct {
+// A sharedStack is a stack that several tests share.
+type sharedStack struct {
 	once  sync.Once
 	stack *stack
 	err   error
 }
 
-// One has the settings as they are deployed, the other limits that are out of
-// the way of stories which ask the same people again and again in one day.
-var asDeployed, generous sharing
+// defaultStack has the settings of a deployment. highLimitStack has limits that no
+// test reaches.
+var defaultStack, highLimitStack sharedStack
 
-// visited is the stack that people visit by browser.
-var visited sharing
+// browserStack is for tests by browser.
+var browserStack sharedStack
 
-// common is the stack that most tests share. They run one after the other, so
-// that each can hold the whole inbox to what it caused.
+// common returns the stack that most tests share. They run one after the other, so
+// that each can check the whole inbox.
 func common(t *testing.T) *stack {
 	t.Helper()
-	return asDeployed.get(t, "common")
+	return defaultStack.get(t, "common")
 }
 
-// unlimited is common for those.
+// unlimited returns the stack with high limits.
 func unlimited(t *testing.T) *stack {
 	t.Helper()
-	return generous.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000}`)
+	return highLimitStack.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000}`)
 }
 
-func (s *sharing) get(t *testing.T, name string, args ...string) *stack {
+func (s *sharedStack) get(t *testing.T, name string, args ...string) *stack {
 	t.Helper()
 	s.once.Do(func() {
 		s.stack, s.err = start(filepath.Join(built.folder, name), append([]string{"-schedules=false"}, args...)...)

@@ -10,11 +10,11 @@ import (
 	"agencyhub/infra/e2e/client"
 )
 
-// holdsPage holds the page of a request's link to what it may be: safe, the
-// same for everyone and for every request, and silent about this one.
-func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
+// expectPage checks the page of a request's link: it is safe, the same for every
+// person and request, and does not reveal this one.
+func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 	t.Helper()
-	page := s.page(t, http.MethodGet, "/requests/"+con)
+	page := s.fetchPage(t, http.MethodGet, "/requests/"+con)
 	if page.Status != http.StatusOK || page.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Fatalf("the link answers %d %s", page.Status, page.Header)
 	}
@@ -35,8 +35,8 @@ func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
 			t.Errorf("the policy %q lacks %s", policy, part)
 		}
 	}
-	text := unmarked(string(page.Body))
-	for _, secret := range secrets {
+	text := htmlText(string(page.Body))
+	for _, secret := range texts {
 		if strings.Contains(text, secret) {
 			t.Errorf("the page tells %q", secret)
 		}
@@ -47,47 +47,48 @@ func (s *stack) holdsPage(t *testing.T, con string, secrets []string) {
 		}
 	}
 
-	// Another request's page differs by the ids alone, whether it exists or not.
+	// Another request's page differs by the ids alone, whether the request exists or
+	// not.
 	parts := strings.SplitAfter(strings.TrimPrefix(con, "con_"), "acct_")
 	ids := []string{"acct_" + strings.TrimSuffix(parts[1], "_acct_"), "acct_" + parts[2]}
 	unknown := []string{"acct_00000000000000000000000000", "acct_11111111111111111111111111"}
-	other := s.page(t, http.MethodGet, "/requests/con_"+unknown[0]+"_"+unknown[1])
+	other := s.fetchPage(t, http.MethodGet, "/requests/con_"+unknown[0]+"_"+unknown[1])
 	renamed := strings.NewReplacer(unknown[0], ids[0], unknown[1], ids[1]).Replace(string(other.Body))
 	if diff := cmp.Diff(string(page.Body), renamed); diff != "" || other.Status != page.Status {
 		t.Errorf("a request that is not there answers %d (-there +not):\n%s", other.Status, diff)
 	}
-	if bad := s.page(t, http.MethodGet, "/requests/con_broken"); bad.Status != http.StatusNotFound {
+	if bad := s.fetchPage(t, http.MethodGet, "/requests/con_broken"); bad.Status != http.StatusNotFound {
 		t.Errorf("a broken link answers %d", bad.Status)
 	}
 
-	head := s.page(t, http.MethodHead, "/requests/"+con)
+	head := s.fetchPage(t, http.MethodHead, "/requests/"+con)
 	if head.Status != http.StatusOK || len(head.Body) != 0 || head.Header.Get("Content-Security-Policy") != policy {
 		t.Errorf("HEAD answers %d, %d bytes, %v", head.Status, len(head.Body), head.Header)
 	}
-	// Some scanners submit what forms they can think of, some with cookies that
-	// they were given elsewhere: they are led to sign in, and nothing is done.
+	// Some scanners submit forms, some with stolen cookies. They are sent to the
+	// sign-in, and nothing changes.
 	for _, do := range []string{"accept", "deny", "block", "allow"} {
 		for _, cookies := range []string{"", "__Host-id=stolen; __Host-refresh=stolen"} {
-			r := s.page(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1&area-pages=view", "Cookie", cookies)
+			r := s.fetchPage(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1&area-pages=view", "Cookie", cookies)
 			if r.Status != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("Refresh"), "0; url=/signin?to=%2Frequests%2F"+con) {
 				t.Errorf("a form that says %s answers %d and goes on to %q: %s", do, r.Status, r.Header.Get("Refresh"), r.Body)
 			}
-			r = s.page(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1", "Cookie", cookies, "Origin", "https://scanner.test", "Sec-Fetch-Site", "cross-site")
+			r = s.fetchPage(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1", "Cookie", cookies, "Origin", "https://scanner.test", "Sec-Fetch-Site", "cross-site")
 			if r.Status != http.StatusForbidden {
 				t.Errorf("a form from elsewhere that says %s answers %d", do, r.Status)
 			}
 		}
 	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		if r := s.page(t, method, "/requests/"+con); r.Status != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD, POST" {
+		if r := s.fetchPage(t, method, "/requests/"+con); r.Status != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD, POST" {
 			t.Errorf("%s answers %d, Allow %q: %s", method, r.Status, r.Header.Get("Allow"), r.Body)
 		}
 	}
 }
 
-// page asks for a page without signing in, as a mail scanner does, forms and all:
-// the body, then headers by name and value.
-func (s *stack) page(t *testing.T, method, path string, more ...string) *client.Answer {
+// fetchPage requests a page without signing in, as a mail scanner does. After the
+// path come a form's body, then names and values of headers.
+func (s *stack) fetchPage(t *testing.T, method, path string, more ...string) *client.Answer {
 	t.Helper()
 	headers := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	var body []byte

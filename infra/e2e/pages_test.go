@@ -14,24 +14,23 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/network"
-	"github.com/google/go-cmp/cmp"
 )
 
 // A look is a page of the console in one of its states.
 type look struct {
-	name  string // of its pictures
-	route string // of the console's that serves it
-	who   string // whose window: an address of the world's; "" for nobody who is signed in
-	path  func(*world) string
-	// does is what the person does there before it is looked at; nil for nothing.
+	name  string // of the files of its pictures
+	route string // the console's route
+	who   string // the address of somebody in the fixture; "" for signed out
+	path  func(*fixture) string
+	// does is what the person does on the page first; nil for nothing.
 	does func(*testing.T, *window)
-	// status is what the page answers; 0 for 200.
+	// status is the page's status; 0 for 200.
 	status int64
 }
 
-func at(path string) func(*world) string { return func(*world) string { return path } }
+func fixed(path string) func(*fixture) string { return func(*fixture) string { return path } }
 
-// Whose windows the looks are taken in.
+// People who look at pages.
 const (
 	ann, ben, cid, nora, nick = "ann@bright.test", "ben@bright.test", "cid@bright.test", "nora@new.test", "nick@new.test"
 	cleo, al, carl            = "cleo@shoes.test", "al@shoes.test", "carl@cafe.test"
@@ -39,158 +38,157 @@ const (
 	paul, petra               = "paul@person.test", "petra@person.test"
 )
 
-// hub, shop, ofClient and ofRequest are addresses in the world: of the agency, of
-// the shop, of a client of the agency's, and of a request to the shop.
-func hub(rest string) func(*world) string {
-	return func(w *world) string { return "/agencies/" + w.agency + rest }
+// ofAgency, ofShop, ofClient and ofRequest return paths in the fixture: of the
+// agency, of the shop, of a client of the agency, and of a request to the shop.
+func ofAgency(rest string) func(*fixture) string {
+	return func(w *fixture) string { return "/agencies/" + w.agency + rest }
 }
 
-func shop(rest string) func(*world) string {
-	return func(w *world) string { return "/accounts/" + w.shop + rest }
+func ofShop(rest string) func(*fixture) string {
+	return func(w *fixture) string { return "/accounts/" + w.shop + rest }
 }
 
-func ofClient(id func(*world) string) func(*world) string {
-	return func(w *world) string { return "/agencies/" + w.agency + "/clients/" + id(w) }
+func ofClient(id func(*fixture) string) func(*fixture) string {
+	return func(w *fixture) string { return "/agencies/" + w.agency + "/clients/" + id(w) }
 }
 
-func ofRequest(rest string, agency func(*world) string) func(*world) string {
-	return func(w *world) string { return "/requests/" + connectionID(w.shop, agency(w)) + rest }
+func ofRequest(rest string, agency func(*fixture) string) func(*fixture) string {
+	return func(w *fixture) string { return "/requests/" + connectionID(w.shop, agency(w)) + rest }
 }
 
-// looks are the console's pages. TestPagesAreLookedAt holds them to be all of
-// them.
+// looks are all of the console's pages, which TestPagesAreLookedAt checks.
 var looks = []look{
-	{name: "welcome", route: "/{$}", path: at("/")},
-	{name: "home", route: "/{$}", who: ann, path: at("/")},
-	{name: "home-empty", route: "/{$}", who: nora, path: at("/")},
-	{name: "home-waiting", route: "/{$}", who: cleo, path: at("/")},
-	{name: "home-by-email", route: "/{$}", who: petra, path: at("/")},
-	{name: "open", route: "/accounts/new", who: nora, path: at("/accounts/new")},
-	{name: "open-refused", route: "/accounts/new", who: nora, path: at("/accounts/new"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "welcome", route: "/{$}", path: fixed("/")},
+	{name: "home", route: "/{$}", who: ann, path: fixed("/")},
+	{name: "home-empty", route: "/{$}", who: nora, path: fixed("/")},
+	{name: "home-waiting", route: "/{$}", who: cleo, path: fixed("/")},
+	{name: "home-by-email", route: "/{$}", who: petra, path: fixed("/")},
+	{name: "open", route: "/accounts/new", who: nora, path: fixed("/accounts/new")},
+	{name: "open-refused", route: "/accounts/new", who: nora, path: fixed("/accounts/new"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "Name of the account", "\u202eturned around")
 		w.press(t, button("Open the account"))
 	}},
 
-	{name: "clients", route: "/agencies/{agency}", who: ann, path: hub("")},
-	{name: "clients-connected", route: "/agencies/{agency}", who: ann, path: hub("?show=connected")},
-	{name: "clients-pending", route: "/agencies/{agency}", who: ben, path: hub("?show=pending")},
-	{name: "clients-ended", route: "/agencies/{agency}", who: ben, path: hub("?show=ended")},
-	{name: "clients-found", route: "/agencies/{agency}", who: ann, path: hub("?prefix=lu")},
-	{name: "clients-not-found", route: "/agencies/{agency}", who: ann, path: hub("?prefix=zzz")},
-	{name: "clients-assigned", route: "/agencies/{agency}", who: cid, path: hub("")},
-	{name: "clients-empty", route: "/agencies/{agency}", who: nick, path: func(w *world) string { return "/agencies/" + w.empty }},
-	{name: "clients-no-hub", route: "/agencies/{agency}", who: cleo, path: func(w *world) string { return "/agencies/" + w.shop }, status: http.StatusConflict},
-	{name: "bill", route: "/agencies/{agency}/bill", who: ann, path: hub("/bill")},
-	{name: "bill-empty", route: "/agencies/{agency}/bill", who: nick, path: func(w *world) string { return "/agencies/" + w.empty + "/bill" }},
-	{name: "client-activity", route: "/agencies/{agency}/activity", who: ann, path: hub("/activity")},
-	{name: "client-activity-ended", route: "/agencies/{agency}/activity", who: ben, path: hub("/activity")},
-	{name: "client-activity-empty", route: "/agencies/{agency}/activity", who: nick, path: func(w *world) string { return "/agencies/" + w.empty + "/activity" }},
-	{name: "add", route: "/agencies/{agency}/add", who: ann, path: hub("/add")},
-	{name: "create", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create")},
-	{name: "create-refused", route: "/agencies/{agency}/add/create", who: ann, path: hub("/add/create"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "clients", route: "/agencies/{agency}", who: ann, path: ofAgency("")},
+	{name: "clients-connected", route: "/agencies/{agency}", who: ann, path: ofAgency("?show=connected")},
+	{name: "clients-pending", route: "/agencies/{agency}", who: ben, path: ofAgency("?show=pending")},
+	{name: "clients-ended", route: "/agencies/{agency}", who: ben, path: ofAgency("?show=ended")},
+	{name: "clients-found", route: "/agencies/{agency}", who: ann, path: ofAgency("?prefix=lu")},
+	{name: "clients-not-found", route: "/agencies/{agency}", who: ann, path: ofAgency("?prefix=zzz")},
+	{name: "clients-assigned", route: "/agencies/{agency}", who: cid, path: ofAgency("")},
+	{name: "clients-empty", route: "/agencies/{agency}", who: nick, path: func(w *fixture) string { return "/agencies/" + w.empty }},
+	{name: "clients-no-hub", route: "/agencies/{agency}", who: cleo, path: func(w *fixture) string { return "/agencies/" + w.shop }, status: http.StatusConflict},
+	{name: "bill", route: "/agencies/{agency}/bill", who: ann, path: ofAgency("/bill")},
+	{name: "bill-empty", route: "/agencies/{agency}/bill", who: nick, path: func(w *fixture) string { return "/agencies/" + w.empty + "/bill" }},
+	{name: "client-activity", route: "/agencies/{agency}/activity", who: ann, path: ofAgency("/activity")},
+	{name: "client-activity-ended", route: "/agencies/{agency}/activity", who: ben, path: ofAgency("/activity")},
+	{name: "client-activity-empty", route: "/agencies/{agency}/activity", who: nick, path: func(w *fixture) string { return "/agencies/" + w.empty + "/activity" }},
+	{name: "add", route: "/agencies/{agency}/add", who: ann, path: ofAgency("/add")},
+	{name: "create", route: "/agencies/{agency}/add/create", who: ann, path: ofAgency("/add/create")},
+	{name: "create-refused", route: "/agencies/{agency}/add/create", who: ann, path: ofAgency("/add/create"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "Name of the account", wide)
-		w.use(t, fold("Let your client in"))
+		w.use(t, details("Let your client in"))
 		w.fill(t, "Your client’s email address", "carl@cafe")
 		w.fill(t, "Type the account’s name once more", "something else")
 		w.press(t, button("Create the account"))
 	}},
-	{name: "connect", route: "/agencies/{agency}/add/connect", who: ann, path: hub("/add/connect")},
-	{name: "connect-refused", route: "/agencies/{agency}/add/connect", who: ann, path: hub("/add/connect"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "connect", route: "/agencies/{agency}/add/connect", who: ann, path: ofAgency("/add/connect")},
+	{name: "connect-refused", route: "/agencies/{agency}/add/connect", who: ann, path: ofAgency("/add/connect"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "Account id, or the owner’s email address", "nobody")
 		w.fill(t, "Message", longMessage[:200])
 		w.press(t, button("Send the request"))
 	}},
-	{name: "client-owned", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.cafe, w.agency) })},
-	{name: "client-owned-long", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.long, w.agency) })},
-	{name: "client-connected", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *world) string { return connectionID(w.connected, w.agency) })},
-	{name: "client-pending", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.pending })},
-	{name: "client-by-email", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.byEmail })},
-	{name: "client-denied", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["denied"] })},
-	{name: "client-expired", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["expired by email"] })},
-	{name: "client-revoked", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["revoked"] })},
-	{name: "client-closed", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *world) string { return w.ended["ended"] })},
+	{name: "client-owned", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *fixture) string { return connectionID(w.cafe, w.agency) })},
+	{name: "client-owned-long", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *fixture) string { return connectionID(w.long, w.agency) })},
+	{name: "client-connected", route: "/agencies/{agency}/clients/{id}", who: ann, path: ofClient(func(w *fixture) string { return connectionID(w.connected, w.agency) })},
+	{name: "client-pending", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *fixture) string { return w.pending })},
+	{name: "client-by-email", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *fixture) string { return w.byEmail })},
+	{name: "client-denied", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *fixture) string { return w.ended["denied"] })},
+	{name: "client-expired", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *fixture) string { return w.ended["expired by email"] })},
+	{name: "client-revoked", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *fixture) string { return w.ended["revoked"] })},
+	{name: "client-closed", route: "/agencies/{agency}/clients/{id}", who: ben, path: ofClient(func(w *fixture) string { return w.ended["ended"] })},
 
-	{name: "request-link", route: "/requests/{id}", path: ofRequest("", func(w *world) string { return w.agency })},
-	{name: "request", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agency })},
-	{name: "request-unexpected", route: "/requests/{id}", who: al, path: ofRequest("?unexpected=1", func(w *world) string { return w.agency })},
-	{name: "request-wide", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["pending"] })},
-	{name: "request-refused", route: "/requests/{id}", who: al, path: ofRequest("", func(w *world) string { return w.agency }), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "request-link", route: "/requests/{id}", path: ofRequest("", func(w *fixture) string { return w.agency })},
+	{name: "request", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agency })},
+	{name: "request-unexpected", route: "/requests/{id}", who: al, path: ofRequest("?unexpected=1", func(w *fixture) string { return w.agency })},
+	{name: "request-wide", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agencies["pending"] })},
+	{name: "request-refused", route: "/requests/{id}", who: al, path: ofRequest("", func(w *fixture) string { return w.agency }), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		for _, area := range []string{"Pages", "Mail", "Contacts"} {
 			w.choose(t, choice(area+": No access"))
 		}
 		w.press(t, button("Accept and let them in"))
 	}},
-	{name: "request-stranger", route: "/requests/{id}", who: nick, path: ofRequest("", func(w *world) string { return w.agency }), status: http.StatusNotFound},
-	{name: "request-accepted", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["active"] })},
-	{name: "request-denied", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["denied"] })},
-	{name: "request-blocked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["blocked"] })},
-	{name: "request-expired", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["expired"] })},
-	{name: "request-revoked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *world) string { return w.agencies["revoked"] })},
-	{name: "request-by-email", route: "/requests/{id}", who: petra, path: func(w *world) string { return "/requests/" + w.byEmail }},
-	{name: "request-by-email-expired", route: "/requests/{id}", who: paul, path: func(w *world) string { return "/requests/" + w.ended["expired by email"] }},
+	{name: "request-stranger", route: "/requests/{id}", who: nick, path: ofRequest("", func(w *fixture) string { return w.agency }), status: http.StatusNotFound},
+	{name: "request-accepted", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agencies["active"] })},
+	{name: "request-denied", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agencies["denied"] })},
+	{name: "request-blocked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agencies["blocked"] })},
+	{name: "request-expired", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agencies["expired"] })},
+	{name: "request-revoked", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agencies["revoked"] })},
+	{name: "request-by-email", route: "/requests/{id}", who: petra, path: func(w *fixture) string { return "/requests/" + w.byEmail }},
+	{name: "request-by-email-expired", route: "/requests/{id}", who: paul, path: func(w *fixture) string { return "/requests/" + w.ended["expired by email"] }},
 
-	{name: "subscription", route: "/accounts/{account}/subscription", who: cleo, path: shop("/subscription")},
-	{name: "subscription-owned", route: "/accounts/{account}/subscription", who: ann, path: func(w *world) string { return "/accounts/" + w.cafe + "/subscription?as=" + w.agency }},
-	{name: "subscription-frozen", route: "/accounts/{account}/subscription", who: nick, path: func(w *world) string { return "/accounts/" + w.empty + "/subscription" }, does: func(t *testing.T, w *window) {
+	{name: "subscription", route: "/accounts/{account}/subscription", who: cleo, path: ofShop("/subscription")},
+	{name: "subscription-owned", route: "/accounts/{account}/subscription", who: ann, path: func(w *fixture) string { return "/accounts/" + w.cafe + "/subscription?as=" + w.agency }},
+	{name: "subscription-frozen", route: "/accounts/{account}/subscription", who: nick, path: func(w *fixture) string { return "/accounts/" + w.empty + "/subscription" }, does: func(t *testing.T, w *window) {
 		t.Helper()
-		w.use(t, fold("Cancel the subscription"))
+		w.use(t, details("Cancel the subscription"))
 		w.press(t, button("Cancel at once"))
-		w.sees(t, "Frozen")
+		w.expectText(t, "Frozen")
 	}},
-	{name: "team", route: "/accounts/{account}/team", who: cleo, path: shop("/team")},
-	{name: "team-refused", route: "/accounts/{account}/team", who: cleo, path: shop("/team"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "team", route: "/accounts/{account}/team", who: cleo, path: ofShop("/team")},
+	{name: "team-refused", route: "/accounts/{account}/team", who: cleo, path: ofShop("/team"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "Email address", "m@x")
 		w.choose(t, choice("Member"))
 		w.press(t, button("Invite"))
 	}},
-	{name: "team-new", route: "/accounts/{account}/team", who: nick, path: func(w *world) string { return "/accounts/" + w.empty + "/team" }},
-	{name: "team-owned", route: "/accounts/{account}/team", who: ann, path: func(w *world) string { return "/accounts/" + w.cafe + "/team?as=" + w.agency }},
-	{name: "team-as-agency", route: "/accounts/{account}/team", who: ann, path: func(w *world) string { return "/accounts/" + w.connected + "/team?as=" + w.agency }},
-	{name: "team-forbidden", route: "/accounts/{account}/team", who: mia, path: shop("/team"), status: http.StatusForbidden},
-	{name: "member-agency", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["active"] }},
-	{name: "member-restricted", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["restricted"] }},
-	{name: "member-revoked", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.agencies["revoked"] }},
-	{name: "member-person", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.mia.id() }},
-	{name: "member-last-owner", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *world) string { return "/accounts/" + w.shop + "/team/" + w.cleo.id() }},
-	{name: "member-staff", route: "/accounts/{account}/team/{member}", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/team/" + w.cid.id() }},
-	{name: "settings", route: "/accounts/{account}/settings", who: cleo, path: shop("/settings")},
-	{name: "settings-agency", route: "/accounts/{account}/settings", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/settings" }},
-	{name: "settings-refused", route: "/accounts/{account}/settings", who: cleo, path: shop("/settings"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "team-new", route: "/accounts/{account}/team", who: nick, path: func(w *fixture) string { return "/accounts/" + w.empty + "/team" }},
+	{name: "team-owned", route: "/accounts/{account}/team", who: ann, path: func(w *fixture) string { return "/accounts/" + w.cafe + "/team?as=" + w.agency }},
+	{name: "team-as-agency", route: "/accounts/{account}/team", who: ann, path: func(w *fixture) string { return "/accounts/" + w.connected + "/team?as=" + w.agency }},
+	{name: "team-forbidden", route: "/accounts/{account}/team", who: mia, path: ofShop("/team"), status: http.StatusForbidden},
+	{name: "member-agency", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.agencies["active"] }},
+	{name: "member-restricted", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.agencies["restricted"] }},
+	{name: "member-revoked", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.agencies["revoked"] }},
+	{name: "member-person", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.mia.id() }},
+	{name: "member-last-owner", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.cleo.id() }},
+	{name: "member-staff", route: "/accounts/{account}/team/{member}", who: ann, path: func(w *fixture) string { return "/accounts/" + w.agency + "/team/" + w.cid.id() }},
+	{name: "settings", route: "/accounts/{account}/settings", who: cleo, path: ofShop("/settings")},
+	{name: "settings-agency", route: "/accounts/{account}/settings", who: ann, path: func(w *fixture) string { return "/accounts/" + w.agency + "/settings" }},
+	{name: "settings-refused", route: "/accounts/{account}/settings", who: cleo, path: ofShop("/settings"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "The account’s name, to confirm", "something else")
 		w.press(t, button("Close it for good"))
 	}},
-	{name: "settings-member", route: "/accounts/{account}/settings", who: mia, path: shop("/settings")},
-	{name: "settings-of-owned", route: "/accounts/{account}/settings", who: carl, path: func(w *world) string { return "/accounts/" + w.cafe + "/settings" }},
-	{name: "settings-long", route: "/accounts/{account}/settings", who: ann, path: func(w *world) string { return "/accounts/" + w.long + "/settings?as=" + w.agency }},
-	{name: "activity", route: "/accounts/{account}/activity", who: cleo, path: shop("/activity")},
-	{name: "activity-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *world) string { return "/accounts/" + w.agency + "/activity" }},
-	{name: "activity-as-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *world) string { return "/accounts/" + w.connected + "/activity?as=" + w.agency }},
-	{name: "me", route: "/me", who: cleo, path: at("/me")},
-	{name: "me-refused", route: "/me", who: cleo, path: at("/me"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
+	{name: "settings-member", route: "/accounts/{account}/settings", who: mia, path: ofShop("/settings")},
+	{name: "settings-of-owned", route: "/accounts/{account}/settings", who: carl, path: func(w *fixture) string { return "/accounts/" + w.cafe + "/settings" }},
+	{name: "settings-long", route: "/accounts/{account}/settings", who: ann, path: func(w *fixture) string { return "/accounts/" + w.long + "/settings?as=" + w.agency }},
+	{name: "activity", route: "/accounts/{account}/activity", who: cleo, path: ofShop("/activity")},
+	{name: "activity-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *fixture) string { return "/accounts/" + w.agency + "/activity" }},
+	{name: "activity-as-agency", route: "/accounts/{account}/activity", who: ann, path: func(w *fixture) string { return "/accounts/" + w.connected + "/activity?as=" + w.agency }},
+	{name: "me", route: "/me", who: cleo, path: fixed("/me")},
+	{name: "me-refused", route: "/me", who: cleo, path: fixed("/me"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "Your address, to confirm", "cleo@elsewhere.test")
 		w.press(t, button("Erase my data for good"))
 	}},
 
-	{name: "nowhere", route: "/", who: ann, path: at("/nowhere"), status: http.StatusNotFound},
-	{name: "nowhere-signed-out", route: "/", path: at("/nowhere"), status: http.StatusNotFound},
-	{name: "request-broken", route: "/requests/{id}", path: at("/requests/con_broken"), status: http.StatusNotFound},
-	{name: "signin-over", route: "/signin/callback", path: at("/signin/callback?state=an-old-one&code=x"), status: http.StatusUnauthorized},
-	{name: "signed-out", route: "/signout", who: "", path: at("/signin"), does: func(t *testing.T, w *window) {
+	{name: "nowhere", route: "/", who: ann, path: fixed("/nowhere"), status: http.StatusNotFound},
+	{name: "nowhere-signed-out", route: "/", path: fixed("/nowhere"), status: http.StatusNotFound},
+	{name: "request-broken", route: "/requests/{id}", path: fixed("/requests/con_broken"), status: http.StatusNotFound},
+	{name: "signin-over", route: "/signin/callback", path: fixed("/signin/callback?state=an-old-one&code=x"), status: http.StatusUnauthorized},
+	{name: "signed-out", route: "/signout", who: "", path: fixed("/signin"), does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.signsIn(t, "nobody@else.test")
 		w.press(t, button("Sign out"))
 	}},
 }
 
-// noPages are the console's routes that show no page of ours.
-var noPages = []string{
+// routesWithoutPage are the console's routes that show no page of ours.
+var routesWithoutPage = []string{
 	"/agencies/{agency}/clients.csv", // a file
 	"/signin",                        // leads to the issuer's page
 	"GET /favicon.ico",               // a file
@@ -198,8 +196,8 @@ var noPages = []string{
 	"GET /static/{version}/{name}",   // files
 }
 
-// TestPagesAreLookedAt holds the list of looks to the console's routes, so that
-// no page is forgotten.
+// TestPagesAreLookedAt compares looks with the console's routes, so that no page is
+// forgotten.
 func TestPagesAreLookedAt(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(built.root, "functions", "console", "*.go"))
 	if err != nil {
@@ -219,7 +217,7 @@ func TestPagesAreLookedAt(t *testing.T) {
 			switch name := m[1]; {
 			case strings.HasPrefix(name, `"`):
 				routes = append(routes, strings.Trim(name, `"`))
-			case name != "path": // what page and open themselves pass on
+			case name != "path": // inside of page and open
 				t.Errorf("%s adds a route by %s, which this test can't read", filepath.Base(file), name)
 			}
 		}
@@ -227,26 +225,23 @@ func TestPagesAreLookedAt(t *testing.T) {
 	if len(routes) < 8 {
 		t.Fatalf("the routes are not to be found any more: %q", routes)
 	}
-	known := slices.Clone(noPages)
+	known := slices.Clone(routesWithoutPage)
 	for _, l := range looks {
 		known = append(known, l.route)
 	}
 	slices.Sort(routes)
 	slices.Sort(known)
-	if diff := cmp.Diff(slices.Compact(routes), slices.Compact(known)); diff != "" {
-		t.Errorf("routes that no look is taken at, and looks without a route (-console +looks):\n%s", diff)
-	}
+	expectEqual(t, "the console's routes and those of looks", slices.Compact(routes), slices.Compact(known))
 }
 
-// widths and schemes are what people look at pages with.
+// widths are in pixels, for a phone and a desktop.
 var (
 	widths  = []int64{360, 1280}
 	schemes = []string{"light", "dark"}
 )
 
-// tour leads through all looks, each in a window of its person's, and shows them
-// to the guest.
-func (w *world) tour(t *testing.T, guest func(*testing.T, look, *window)) {
+// eachLook opens every look, in a window of its person, and runs a test there.
+func (w *fixture) eachLook(t *testing.T, check func(*testing.T, look, *window)) {
 	t.Helper()
 	windows := map[string]*window{}
 	for _, l := range looks {
@@ -260,33 +255,33 @@ func (w *world) tour(t *testing.T, guest func(*testing.T, look, *window)) {
 			}
 		}
 		t.Run(l.name, func(t *testing.T) {
-			win.sized(t, 1280, "light")
+			win.resize(t, 1280, "light")
 			win.open(t, l.path(w))
 			if l.does != nil {
 				l.does(t, win)
 			}
-			guest(t, l, win)
+			check(t, l, win)
 			if t.Failed() {
-				t.Log(win.keep(t.Name()))
+				t.Log(win.saveFailure(t.Name()))
 			}
 		})
 	}
 }
 
-// TestPages looks at every page in both colour schemes, on a phone and on a
-// desk: nothing that axe-core finds wrong, nothing wider than the window, nothing
-// that the browser complains about.
+// TestPages looks at every page in both colour schemes and widths: axe-core finds
+// nothing wrong, nothing is wider than the window, and the browser does not
+// complain.
 func TestPages(t *testing.T) {
 	t.Parallel()
-	w := seededWorld(t)
+	w := seededFixture(t)
 	axe, err := os.ReadFile(filepath.Join(built.root, "infra", "local", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.tour(t, func(t *testing.T, l look, win *window) {
+	w.eachLook(t, func(t *testing.T, l look, win *window) {
 		t.Helper()
-		win.answered(t, l)
-		apart := win.apart(t)
+		win.expectStatus(t, l)
+		apart := win.isolatedWorld(t)
 		if _, err := evalIn[struct{}](win, string(axe)+";undefined", apart); err != nil {
 			t.Fatal(err)
 		}
@@ -295,8 +290,8 @@ func TestPages(t *testing.T) {
 		}
 		for _, width := range widths {
 			for _, scheme := range schemes {
-				win.sized(t, width, scheme)
-				win.fits(t, width)
+				win.resize(t, width, scheme)
+				win.expectFit(t, width)
 				found, err := evalIn[[]violation](win, runAxe, apart)
 				if err != nil {
 					t.Fatal(err)
@@ -306,11 +301,11 @@ func TestPages(t *testing.T) {
 				}
 			}
 		}
-		win.quiet(t)
+		win.expectNoComplaints(t)
 	})
 }
 
-// A violation is a rule of axe-core's that a page breaks, and where.
+// A violation is a rule of axe-core that a page breaks, and where.
 type violation struct {
 	ID, Help string
 	Nodes    []struct{ HTML, Summary string }
@@ -328,19 +323,16 @@ const runAxe = `axe.run(document, { resultTypes: ['violations'] }).then((r) => r
   id: v.id, help: v.help, nodes: v.nodes.slice(0, 5).map((n) => ({ html: n.html.slice(0, 300), summary: n.failureSummary })),
 })))`
 
-// answered holds the page to its status, and clears what was loaded.
-func (w *window) answered(t *testing.T, l look) {
+// expectStatus checks the page's status, and clears the loads.
+func (w *window) expectStatus(t *testing.T, l look) {
 	t.Helper()
 	want := l.status
 	if want == 0 {
 		want = http.StatusOK
 	}
-	at, err := eval[string](w, `location.href.replace(/#.*/, '')`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := evaluate[string](t, w, `location.href.replace(/#.*/, '')`)
 	var last *load
-	for _, load := range w.loaded() {
+	for _, load := range w.takeLoads() {
 		if load.kind == network.ResourceTypeDocument && load.url == at && (last == nil || load.at > last.at) {
 			last = load
 		}
@@ -350,30 +342,27 @@ func (w *window) answered(t *testing.T, l look) {
 	}
 }
 
-// fits holds the page to scrolling downwards alone.
-func (w *window) fits(t *testing.T, width int64) {
+// expectFit checks that the page does not scroll sideways.
+func (w *window) expectFit(t *testing.T, width int64) {
 	t.Helper()
-	out, err := eval[[]string](w, fmt.Sprintf(`(() => {
+	out := evaluate[[]string](t, w, fmt.Sprintf(`(() => {
 	  if (document.documentElement.scrollWidth <= %d) return [];
 	  const out = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > %d + 1 && !e.closest('.scroll'));
 	  return [document.documentElement.scrollWidth + ' px', ...out.slice(0, 5).map((e) => e.outerHTML.slice(0, 160))];
 	})()`, width, width))
-	if err != nil {
-		t.Fatal(err)
-	}
 	if len(out) > 0 {
 		t.Errorf("at %d px the page is as wide as %s", width, strings.Join(out, "\n\t"))
 	}
 }
 
-// maxView bounds what a first page view may load, in bytes over the wire.
+// maxView bounds the first view of a page, in bytes over the wire.
 const maxView = 60_000
 
-// TestFirstView measures what a browser loads that has never been there, and how
-// much of what it shows moves while it does.
+// TestFirstView measures what a new browser loads, and how much the page's layout
+// shifts meanwhile.
 func TestFirstView(t *testing.T) {
 	t.Parallel()
-	w := seededWorld(t)
+	w := seededFixture(t)
 	for _, view := range []struct {
 		name, who, path string
 	}{
@@ -391,25 +380,25 @@ func TestFirstView(t *testing.T) {
 			}
 			call(t, win, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
 			for _, width := range widths {
-				win.sized(t, width, "light")
-				win.loaded()
+				win.resize(t, width, "light")
+				win.takeLoads()
 				win.open(t, view.path)
-				win.measures(t, width)
+				win.expectFirstView(t, width)
 				if rows, err := eval[int](win, `document.querySelectorAll('#rows > tr').length`); view.name == "clients" && rows < 25 {
 					t.Errorf("the page has %d clients only (%v)", rows, err)
 				}
 			}
-			win.quiet(t)
+			win.expectNoComplaints(t)
 		})
 	}
 }
 
-func (w *window) measures(t *testing.T, width int64) {
+func (w *window) expectFirstView(t *testing.T, width int64) {
 	t.Helper()
-	w.until(t, "everything loaded", func() (bool, error) { return w.rests(), nil })
+	w.until(t, "everything loaded", func() (bool, error) { return w.isIdle(), nil })
 	var sum int64
 	var parts []string
-	for _, l := range w.loaded() {
+	for _, l := range w.takeLoads() {
 		if strings.HasPrefix(l.url, "data:") {
 			continue
 		}
@@ -420,15 +409,12 @@ func (w *window) measures(t *testing.T, width int64) {
 	if sum > maxView || sum < 5_000 {
 		t.Errorf("it loads %d bytes, at most %d are allowed: %s", sum, maxView, strings.Join(parts, ", "))
 	}
-	shift, err := eval[float64](w, `new Promise((done) => {
+	shift := evaluate[float64](t, w, `new Promise((done) => {
 	  let sum = 0;
 	  const seen = new PerformanceObserver((list) => { for (const e of list.getEntries()) sum += e.value; });
 	  seen.observe({ type: 'layout-shift', buffered: true });
 	  requestAnimationFrame(() => requestAnimationFrame(() => { for (const e of seen.takeRecords()) sum += e.value; done(sum); }));
 	})`)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if shift > 0.02 {
 		t.Errorf("at %d px the layout shifts by %.3f", width, shift)
 	}
@@ -437,8 +423,8 @@ func (w *window) measures(t *testing.T, width int64) {
 
 var pictures = flag.String("screenshots", "", "folder to write a picture of every page into; none where it is empty")
 
-// TestScreenshots writes a picture of every page and of every email, at each
-// width in each scheme, for people to look at.
+// TestScreenshots saves a picture of every page and of every email, in each width
+// and scheme.
 func TestScreenshots(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("pictures are written by `make screenshots`")
@@ -453,21 +439,21 @@ func TestScreenshots(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := seededWorld(t)
+	w := seededFixture(t)
 	number := 0
-	w.tour(t, func(t *testing.T, l look, win *window) {
+	w.eachLook(t, func(t *testing.T, l look, win *window) {
 		t.Helper()
 		number++
-		win.shoot(t, filepath.Join(folder, fmt.Sprintf("%02d-%s", number, l.name)))
+		win.savePictures(t, filepath.Join(folder, fmt.Sprintf("%02d-%s", number, l.name)))
 	})
 	win := w.window(t, "emails")
 	seen := map[string]bool{}
-	mails, err := w.Mails(t.Context(), time.Time{})
+	emails, err := w.Emails(t.Context(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range mails {
-		kind := kindOf(m.Subject)
+	for _, m := range emails {
+		kind := subjectKind(m.Subject)
 		if seen[kind] {
 			continue
 		}
@@ -477,27 +463,25 @@ func TestScreenshots(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := eval[struct{}](win, fmt.Sprintf(`document.open(); document.write(%s); document.close()`, html)); err != nil {
-			t.Fatal(err)
-		}
-		win.shoot(t, filepath.Join(folder, fmt.Sprintf("mail-%02d", len(seen))))
+		evaluate[struct{}](t, win, fmt.Sprintf(`document.open(); document.write(%s); document.close()`, html))
+		win.savePictures(t, filepath.Join(folder, fmt.Sprintf("mail-%02d", len(seen))))
 	}
 	t.Logf("the pictures of %d pages and %d emails are in %s", number, len(seen), folder)
 }
 
-// kindOf is what the subjects of one kind of email have in common: its words in
-// small letters, since those of names mostly begin with a large one.
-func kindOf(subject string) string {
+// subjectKind returns the words in small letters, which the subjects of one kind of
+// email share: names mostly begin with a large one.
+func subjectKind(subject string) string {
 	small := regexp.MustCompile(`^[a-z]+$`)
 	return strings.Join(slices.DeleteFunc(strings.Fields(subject), func(word string) bool { return !small.MatchString(word) }), " ")
 }
 
-// shoot writes pictures of what the window shows.
-func (w *window) shoot(t *testing.T, base string) {
+// savePictures saves the page in each width and scheme.
+func (w *window) savePictures(t *testing.T, base string) {
 	t.Helper()
 	for _, width := range widths {
 		for _, scheme := range schemes {
-			w.sized(t, width, scheme)
+			w.resize(t, width, scheme)
 			picture, err := w.picture()
 			if err != nil {
 				t.Fatal(err)

@@ -12,19 +12,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"agencyhub/infra/e2e/client"
 	"agencyhub/shared/agency"
 )
 
-// A person is somebody who is signed in. Nobody has no token.
+// A person is somebody who is signed in; without a token, somebody who is not.
 type person struct {
 	*stack
 	email, token string
 }
 
-func (s *stack) nobody() *person { return &person{stack: s} }
+func (s *stack) signedOut() *person { return &person{stack: s} }
 
-// person signs somebody in by the issuer's page.
+// person signs somebody in on the issuer's page.
 func (s *stack) person(t *testing.T, email string) *person {
 	t.Helper()
 	return s.signIn(t, client.Identity{Email: email})
@@ -36,22 +38,22 @@ func (s *stack) signIn(t *testing.T, who client.Identity) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.keeps(who.Email, "address")
-	s.keeps(token, "token")
+	s.addSecret(who.Email, "address")
+	s.addSecret(token, "token")
 	return &person{stack: s, email: who.Email, token: token}
 }
 
-// id is how the hub names the person.
+// id returns the person's id.
 func (p *person) id() string { return string(agency.NewPersonID(p.email)) }
 
-// A reply is an answer, and to what.
+// A reply is an answer with the call that it answers.
 type reply struct {
 	*client.Answer
 	to string
 }
 
-// call makes a request as the person and holds the answer to the contract. A
-// body is sent as JSON, a string as it is.
+// call makes a call as the person, and checks the answer against the contract. A
+// string is sent as it is, any other body as JSON.
 func (p *person) call(t *testing.T, method, path string, body any, header ...string) *reply {
 	t.Helper()
 	r, err := p.try(t, method, path, body, header...)
@@ -61,7 +63,7 @@ func (p *person) call(t *testing.T, method, path string, body any, header ...str
 	return r
 }
 
-// try is call for other goroutines than the test's own.
+// try is call for goroutines other than the test's.
 func (p *person) try(t *testing.T, method, path string, body any, header ...string) (*reply, error) {
 	t.Helper()
 	var content []byte
@@ -104,8 +106,8 @@ func (p *person) post(t *testing.T, path string, body any) *reply {
 	return p.call(t, http.MethodPost, path, body)
 }
 
-// make posts with a new Idempotency-Key.
-func (p *person) make(t *testing.T, path string, body any) *reply {
+// postOnce posts with a new Idempotency-Key.
+func (p *person) postOnce(t *testing.T, path string, body any) *reply {
 	t.Helper()
 	return p.call(t, http.MethodPost, path, body, "Idempotency-Key", rand.Text())
 }
@@ -120,7 +122,7 @@ func (p *person) delete(t *testing.T, path string) *reply {
 	return p.call(t, http.MethodDelete, path, nil)
 }
 
-// is holds the answer to a status.
+// is checks the answer's status.
 func (r *reply) is(t *testing.T, status int) *reply {
 	t.Helper()
 	if r.Status != status {
@@ -129,7 +131,15 @@ func (r *reply) is(t *testing.T, status int) *reply {
 	return r
 }
 
-// A problem is a refusal of ours.
+// expectStatus checks the status of the connection or member in a good answer.
+func (r *reply) expectStatus(t *testing.T, want string) {
+	t.Helper()
+	if got := read[struct{ Status string }](t, r.is(t, http.StatusOK)).Status; got != want {
+		t.Errorf("after %s it is %s, want %s", r.to, got, want)
+	}
+}
+
+// A problem is the body of a refusal.
 type problem struct {
 	Status    int
 	Code      string
@@ -139,8 +149,8 @@ type problem struct {
 	Errors    []struct{ Field, Message string }
 }
 
-// refused holds the answer to a refusal: its status, its code, the state that
-// it names ("" for none), a sentence for a person and the request's id.
+// refused checks a refusal: its status, its code, the state that it names ("" for
+// none), a sentence for a person and the request's id.
 func (r *reply) refused(t *testing.T, status int, code, state string) problem {
 	t.Helper()
 	p, err := r.problem()
@@ -153,8 +163,7 @@ func (r *reply) refused(t *testing.T, status int, code, state string) problem {
 	return p
 }
 
-// limited is refused by a limit of time: it says when to come back, between the
-// two.
+// limited checks a refusal by a limit, whose Retry-After is between the two.
 func (r *reply) limited(t *testing.T, code, state string, least, most time.Duration) {
 	t.Helper()
 	r.refused(t, http.StatusTooManyRequests, code, state)
@@ -187,7 +196,7 @@ func read[T any](t *testing.T, r *reply) T {
 	return v
 }
 
-// What the tests look at in the resources.
+// Resources of the API, with the fields that tests look at.
 type (
 	account struct {
 		ID, Name, Ownership string
@@ -241,7 +250,7 @@ type (
 	levels map[string]string
 )
 
-// String is the levels above none, by area.
+// String returns the levels above none, by area.
 func (l levels) String() string {
 	var parts []string
 	for _, area := range slices.Sorted(maps.Keys(l)) {
@@ -254,8 +263,8 @@ func (l levels) String() string {
 
 const everything = "analytics:edit contacts:edit funnels:edit mail:edit pages:edit"
 
-// String is the access in a line: "yes, own, pages:edit; client owns" or
-// "no, pending; client owns".
+// String returns the access in a line: "yes, own, pages:edit; client owns" or "no,
+// pending; client owns".
 func (a access) String() string {
 	text := "no"
 	if a.Allowed {
@@ -280,9 +289,9 @@ func value(s *string) string {
 	return *s
 }
 
-// may asks the access check as the person, with an agency's hat on if one is
+// access makes the access check as the person, on behalf of an agency if one is
 // named.
-func (p *person) may(t *testing.T, account, as string) string {
+func (p *person) access(t *testing.T, account, as string) string {
 	t.Helper()
 	path := "/v1/accounts/" + account + "/access"
 	if as != "" {
@@ -291,29 +300,29 @@ func (p *person) may(t *testing.T, account, as string) string {
 	return read[access](t, p.get(t, path).is(t, http.StatusOK)).String()
 }
 
-// accesses holds the access check of several people to what it should be.
-func accesses(t *testing.T, account string, want ...check) {
+// expectAccess compares the access of several people.
+func expectAccess(t *testing.T, account string, want ...wantAccess) {
 	t.Helper()
 	for _, c := range want {
-		if got := c.who.may(t, account, c.as); got != c.want {
+		if got := c.who.access(t, account, c.as); got != c.want {
 			t.Errorf("access of %s (as %q): %s; want %s", c.who.email, c.as, got, c.want)
 		}
 	}
 }
 
-type check struct {
+type wantAccess struct {
 	who  *person
 	as   string
 	want string
 }
 
-// opens makes the person's own account and answers its id.
+// opens creates the person's own account and returns its id.
 func (p *person) opens(t *testing.T, name string) string {
 	t.Helper()
-	return read[account](t, p.make(t, "/v1/accounts", map[string]any{"name": name}).is(t, http.StatusCreated)).ID
+	return read[account](t, p.postOnce(t, "/v1/accounts", map[string]any{"name": name}).is(t, http.StatusCreated)).ID
 }
 
-// opensAgency is opens with the hub switched on.
+// opensAgency is opens with agency features switched on.
 func (p *person) opensAgency(t *testing.T, name string) string {
 	t.Helper()
 	id := p.opens(t, name)
@@ -321,7 +330,18 @@ func (p *person) opensAgency(t *testing.T, name string) string {
 	return id
 }
 
-// invites lets somebody into an account; areas are a member's, else nil.
+// opensOwned creates an account that the agency owns. The client gets these areas in
+// it; nil is no client.
+func (p *person) opensOwned(t *testing.T, agency, name, plan string, client *person, areas levels) string {
+	t.Helper()
+	body := map[string]any{"name": name, "plan": plan, "confirmPermanentOwnership": true}
+	if client != nil {
+		body["client"] = map[string]any{"email": client.email, "areas": areas}
+	}
+	return read[account](t, p.postOnce(t, "/v1/agencies/"+agency+"/accounts", body).is(t, http.StatusCreated)).ID
+}
+
+// invites adds somebody to an account. Only a member has areas.
 func (p *person) invites(t *testing.T, account string, who *person, role string, areas levels) {
 	t.Helper()
 	body := map[string]any{"email": who.email, "role": role}
@@ -331,27 +351,27 @@ func (p *person) invites(t *testing.T, account string, who *person, role string,
 	p.post(t, "/v1/accounts/"+account+"/team", body).is(t, http.StatusCreated)
 }
 
-// asks requests a connection and answers it.
-func (p *person) asks(t *testing.T, agency, account string, areas levels) connection {
+// requests sends a connection request.
+func (p *person) requests(t *testing.T, agency, account string, areas levels) connection {
 	t.Helper()
 	r := p.post(t, "/v1/agencies/"+agency+"/connections", map[string]any{"account": account, "areas": areas})
 	return read[connection](t, r.is(t, http.StatusCreated))
 }
 
-// asksByEmail requests a connection from whoever has that address.
-func (p *person) asksByEmail(t *testing.T, agency, email string, areas levels) connection {
+// requestsByEmail sends a connection request to an address.
+func (p *person) requestsByEmail(t *testing.T, agency, email string, areas levels) connection {
 	t.Helper()
 	r := p.post(t, "/v1/agencies/"+agency+"/connections", map[string]any{"ownerEmail": email, "areas": areas})
 	return read[connection](t, r.is(t, http.StatusCreated))
 }
 
-// allows lets an agency ask an account again; held tells whether anything held
-// it off.
-func (p *person) allows(t *testing.T, account, agency string, held bool) {
+// unblocks ends an account's block or cooldown of an agency. ended is whether there
+// must be one.
+func (p *person) unblocks(t *testing.T, account, agency string, ended bool) {
 	t.Helper()
 	r := p.post(t, "/v1/accounts/"+account+"/team/"+agency+"/unblock", nil)
-	if was := read[struct{ Allowed bool }](t, r.is(t, http.StatusOK)).Allowed; was != held {
-		t.Errorf("%s allows the agency: it was held off %t, want %t", p.email, was, held)
+	if was := read[struct{ Allowed bool }](t, r.is(t, http.StatusOK)).Allowed; was != ended {
+		t.Errorf("%s unblocks the agency: a block has ended: %t, want %t", p.email, was, ended)
 	}
 }
 
@@ -359,7 +379,7 @@ func connectionID(account, of string) string {
 	return string(agency.NewConnectionID(agency.Party(account), agency.AccountID(of)))
 }
 
-// activity is what happened in an account, oldest first.
+// activity returns an account's activity, the oldest first.
 func (p *person) activity(t *testing.T, account, as string) []line {
 	t.Helper()
 	path := "/v1/accounts/" + account + "/activity?limit=7"
@@ -378,7 +398,28 @@ func (p *person) activity(t *testing.T, account, as string) []line {
 	}
 }
 
-func kinds(lines []line) []string {
+// expectActivity compares the types of an account's activity, the oldest first.
+func (p *person) expectActivity(t *testing.T, account, as string, want ...string) {
+	t.Helper()
+	expectEqual(t, "the activity that "+p.email+" sees", want, eventTypes(p.activity(t, account, as)))
+}
+
+// expectEmpty checks that a list has no items.
+func (p *person) expectEmpty(t *testing.T, path string) {
+	t.Helper()
+	if items := read[list[any]](t, p.get(t, path).is(t, http.StatusOK)).Items; len(items) != 0 {
+		t.Errorf("%s sees %v of %s", p.email, items, path)
+	}
+}
+
+func expectEqual(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func eventTypes(lines []line) []string {
 	var out []string
 	for _, l := range lines {
 		out = append(out, l.Type)
@@ -386,9 +427,8 @@ func kinds(lines []line) []string {
 	return out
 }
 
-// then ends a test whose step has failed: the next ones would only stumble over
-// it.
-func then(t *testing.T, passed bool) {
+// must ends a test whose step has failed, since the next steps depend on it.
+func must(t *testing.T, passed bool) {
 	t.Helper()
 	if !passed {
 		t.FailNow()

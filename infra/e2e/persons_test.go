@@ -4,120 +4,124 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/infra/e2e/client"
 )
 
-// TestPersons is PRODUCT.md's "Persons in a team".
+type personsStory struct {
+	*stack
+	olga, alf, mia, oscar               *person
+	accountName, luna, team, fullAccess string
+}
+
+// TestPersons tests persons in a team (README, Persons).
 func TestPersons(t *testing.T) {
-	s := common(t)
-	olga, alf := s.person(t, "olga@persons.test"), s.person(t, "alf@persons.test")
-	mia, oscar := s.person(t, "mia@persons.test"), s.person(t, "oscar@persons.test")
-	const name = "Luna Garden"
-	luna := olga.opens(t, name)
-	team := "/v1/accounts/" + luna + "/team"
-	whole := "yes, own, " + everything + "; client owns"
+	s := &personsStory{stack: common(t)}
+	s.olga, s.alf = s.person(t, "olga@persons.test"), s.person(t, "alf@persons.test")
+	s.mia, s.oscar = s.person(t, "mia@persons.test"), s.person(t, "oscar@persons.test")
+	s.accountName = "Luna Garden"
+	s.luna = s.olga.opens(t, s.accountName)
+	s.team = "/v1/accounts/" + s.luna + "/team"
+	s.fullAccess = "yes, own, " + everything + "; client owns"
+	must(t, t.Run("invited by address, in whatever spelling: active at once, and told", s.invite))
+	must(t, t.Run("changed, and told", s.change))
+	must(t, t.Run("owners are touched and made by owners alone", s.onlyOwnersTouchOwners))
+	must(t, t.Run("the last owner can't be removed or demoted, and can't leave", s.lastOwner))
+	must(t, t.Run("removed: refused at once, and told", s.remove))
+	must(t, t.Run("they leave, and the owners are told", s.leave))
+	must(t, t.Run("another sign-in with the same address is refused until it is invited again", s.otherSignIn))
+	must(t, t.Run("who one is, and which accounts one can enter", s.whoAndWhere))
+}
 
-	then(t, t.Run("invited by address, in whatever spelling: active at once, and told", func(t *testing.T) {
-		accesses(t, luna, check{olga, "", whole}, check{alf, "", "no, none"}, check{mia, "", "no, none"})
-		olga.invites(t, luna, alf, "admin", nil)
-		m := read[member](t, alf.post(t, team, map[string]any{"email": " MIA@Persons.Test", "role": "member", "areas": levels{"pages": "view"}}).is(t, http.StatusCreated))
-		if m.ID != mia.id() || m.Name != mia.email || m.Status != "active" || value(m.Role) != "member" {
-			t.Errorf("invited: %+v", m)
-		}
-		accesses(t, luna, check{alf, "", whole}, check{mia, "", "yes, own, pages:view; client owns"})
-		s.told(t, added(alf, olga, name, "an admin"), added(mia, alf, name, "a member"))
-	}))
+func (s *personsStory) invite(t *testing.T) {
+	expectAccess(t, s.luna, wantAccess{s.olga, "", s.fullAccess}, wantAccess{s.alf, "", "no, none"}, wantAccess{s.mia, "", "no, none"})
+	s.olga.invites(t, s.luna, s.alf, "admin", nil)
+	m := read[member](t, s.alf.post(t, s.team, map[string]any{"email": " MIA@Persons.Test", "role": "member", "areas": levels{"pages": "view"}}).is(t, http.StatusCreated))
+	if m.ID != s.mia.id() || m.Name != s.mia.email || m.Status != "active" || value(m.Role) != "member" {
+		t.Errorf("invited: %+v", m)
+	}
+	expectAccess(t, s.luna, wantAccess{s.alf, "", s.fullAccess}, wantAccess{s.mia, "", "yes, own, pages:view; client owns"})
+	s.expectEmails(t, added(s.alf, s.olga, s.accountName, "an admin"), added(s.mia, s.alf, s.accountName, "a member"))
+}
 
-	then(t, t.Run("changed, and told", func(t *testing.T) {
-		change := map[string]any{"areas": levels{"pages": "edit", "contacts": "view"}}
-		for range 2 {
-			alf.patch(t, team+"/"+mia.id(), change).is(t, http.StatusOK)
-		}
-		accesses(t, luna, check{mia, "", "yes, own, contacts:view pages:edit; client owns"})
-		s.told(t, changedRole(mia, alf, name, "a member of its team"))
-		olga.patch(t, team+"/"+mia.id(), map[string]any{"role": "admin"}).is(t, http.StatusOK)
-		accesses(t, luna, check{mia, "", whole})
-		s.told(t, changedRole(mia, olga, name, "an admin"))
-	}))
+func (s *personsStory) change(t *testing.T) {
+	change := map[string]any{"areas": levels{"pages": "edit", "contacts": "view"}}
+	for range 2 {
+		s.alf.patch(t, s.team+"/"+s.mia.id(), change).is(t, http.StatusOK)
+	}
+	expectAccess(t, s.luna, wantAccess{s.mia, "", "yes, own, contacts:view pages:edit; client owns"})
+	s.expectEmails(t, changedRole(s.mia, s.alf, s.accountName, "a member of its team"))
+	s.olga.patch(t, s.team+"/"+s.mia.id(), map[string]any{"role": "admin"}).is(t, http.StatusOK)
+	expectAccess(t, s.luna, wantAccess{s.mia, "", s.fullAccess})
+	s.expectEmails(t, changedRole(s.mia, s.olga, s.accountName, "an admin"))
+}
 
-	then(t, t.Run("owners are touched and made by owners alone", func(t *testing.T) {
-		alf.patch(t, team+"/"+olga.id(), map[string]any{"role": "member", "areas": levels{"pages": "view"}}).refused(t, http.StatusForbidden, "forbidden", "")
-		alf.delete(t, team+"/"+olga.id()).refused(t, http.StatusForbidden, "forbidden", "")
-		alf.patch(t, team+"/"+mia.id(), map[string]any{"role": "owner"}).refused(t, http.StatusForbidden, "forbidden", "")
-		alf.post(t, team, map[string]any{"email": oscar.email, "role": "owner"}).refused(t, http.StatusForbidden, "forbidden", "")
-		accesses(t, luna, check{olga, "", whole}, check{oscar, "", "no, none"})
-		s.told(t)
-	}))
+func (s *personsStory) onlyOwnersTouchOwners(t *testing.T) {
+	s.alf.patch(t, s.team+"/"+s.olga.id(), map[string]any{"role": "member", "areas": levels{"pages": "view"}}).refused(t, http.StatusForbidden, "forbidden", "")
+	s.alf.delete(t, s.team+"/"+s.olga.id()).refused(t, http.StatusForbidden, "forbidden", "")
+	s.alf.patch(t, s.team+"/"+s.mia.id(), map[string]any{"role": "owner"}).refused(t, http.StatusForbidden, "forbidden", "")
+	s.alf.post(t, s.team, map[string]any{"email": s.oscar.email, "role": "owner"}).refused(t, http.StatusForbidden, "forbidden", "")
+	expectAccess(t, s.luna, wantAccess{s.olga, "", s.fullAccess}, wantAccess{s.oscar, "", "no, none"})
+	s.expectEmails(t)
+}
 
-	then(t, t.Run("the last owner can't be removed or demoted, and can't leave", func(t *testing.T) {
-		olga.delete(t, team+"/"+olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
-		olga.patch(t, team+"/"+olga.id(), map[string]any{"role": "admin"}).refused(t, http.StatusConflict, "last_owner", "active")
-		olga.post(t, team, map[string]any{"email": olga.email, "role": "admin"}).refused(t, http.StatusConflict, "last_owner", "active")
-		accesses(t, luna, check{olga, "", whole})
-		s.told(t)
-	}))
+func (s *personsStory) lastOwner(t *testing.T) {
+	s.olga.delete(t, s.team+"/"+s.olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
+	s.olga.patch(t, s.team+"/"+s.olga.id(), map[string]any{"role": "admin"}).refused(t, http.StatusConflict, "last_owner", "active")
+	s.olga.post(t, s.team, map[string]any{"email": s.olga.email, "role": "admin"}).refused(t, http.StatusConflict, "last_owner", "active")
+	expectAccess(t, s.luna, wantAccess{s.olga, "", s.fullAccess})
+	s.expectEmails(t)
+}
 
-	then(t, t.Run("removed: refused at once, and told", func(t *testing.T) {
-		for range 2 {
-			if m := read[member](t, alf.delete(t, team+"/"+mia.id()).is(t, http.StatusOK)); m.Status != "revoked" {
-				t.Errorf("she is %s", m.Status)
-			}
-		}
-		accesses(t, luna, check{mia, "", "no, ended; client owns"})
-		mia.get(t, "/v1/accounts/"+luna).refused(t, http.StatusNotFound, "not_found", "")
-		alf.patch(t, team+"/"+mia.id(), map[string]any{"role": "admin"}).refused(t, http.StatusConflict, "not_active", "revoked")
-		s.told(t, removed(mia, alf, name))
-	}))
+func (s *personsStory) remove(t *testing.T) {
+	for range 2 {
+		s.alf.delete(t, s.team+"/"+s.mia.id()).expectStatus(t, "revoked")
+	}
+	expectAccess(t, s.luna, wantAccess{s.mia, "", "no, ended; client owns"})
+	s.mia.get(t, "/v1/accounts/"+s.luna).refused(t, http.StatusNotFound, "not_found", "")
+	s.alf.patch(t, s.team+"/"+s.mia.id(), map[string]any{"role": "admin"}).refused(t, http.StatusConflict, "not_active", "revoked")
+	s.expectEmails(t, removed(s.mia, s.alf, s.accountName))
+}
 
-	then(t, t.Run("they leave, and the owners are told", func(t *testing.T) {
-		olga.invites(t, luna, oscar, "owner", nil)
-		s.told(t, added(oscar, olga, name, "an owner"))
-		for range 2 {
-			if m := read[member](t, alf.delete(t, team+"/"+alf.id()).is(t, http.StatusOK)); m.Status != "left" {
-				t.Errorf("he is %s", m.Status)
-			}
-		}
-		accesses(t, luna, check{alf, "", "no, ended; client owns"})
-		s.told(t, personLeft(olga, alf, name), personLeft(oscar, alf, name))
-	}))
+func (s *personsStory) leave(t *testing.T) {
+	s.olga.invites(t, s.luna, s.oscar, "owner", nil)
+	s.expectEmails(t, added(s.oscar, s.olga, s.accountName, "an owner"))
+	for range 2 {
+		s.alf.delete(t, s.team+"/"+s.alf.id()).expectStatus(t, "left")
+	}
+	expectAccess(t, s.luna, wantAccess{s.alf, "", "no, ended; client owns"})
+	s.expectEmails(t, personLeft(s.olga, s.alf, s.accountName), personLeft(s.oscar, s.alf, s.accountName))
+}
 
-	then(t, t.Run("another sign-in with the same address is refused until it is invited again", func(t *testing.T) {
-		oscar.get(t, "/v1/accounts/"+luna).is(t, http.StatusOK) // first use binds
-		other := s.signIn(t, client.Identity{Email: oscar.email, Subject: "somebody-else"})
-		accesses(t, luna, check{oscar, "", whole}, check{other, "", "no, identity_changed; client owns"})
-		for _, r := range []*reply{
-			other.get(t, "/v1/accounts/"+luna), other.get(t, team), other.delete(t, team+"/"+olga.id()),
-			other.post(t, team, map[string]any{"email": "x@persons.test", "role": "admin"}),
-		} {
-			r.refused(t, http.StatusForbidden, "identity_changed", "")
-		}
-		s.told(t)
-		olga.post(t, team, map[string]any{"email": oscar.email, "role": "owner"}).is(t, http.StatusOK)
-		other.get(t, "/v1/accounts/"+luna).is(t, http.StatusOK)
-		accesses(t, luna, check{other, "", whole}, check{oscar, "", "no, identity_changed; client owns"})
-		s.told(t, invitedAgain(oscar, olga, name))
-	}))
+func (s *personsStory) otherSignIn(t *testing.T) {
+	s.oscar.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK) // first use binds
+	other := s.signIn(t, client.Identity{Email: s.oscar.email, Subject: "somebody-else"})
+	expectAccess(t, s.luna, wantAccess{s.oscar, "", s.fullAccess}, wantAccess{other, "", "no, identity_changed; client owns"})
+	for _, r := range []*reply{
+		other.get(t, "/v1/accounts/"+s.luna), other.get(t, s.team), other.delete(t, s.team+"/"+s.olga.id()),
+		other.post(t, s.team, map[string]any{"email": "x@persons.test", "role": "admin"}),
+	} {
+		r.refused(t, http.StatusForbidden, "identity_changed", "")
+	}
+	s.expectEmails(t)
+	s.olga.post(t, s.team, map[string]any{"email": s.oscar.email, "role": "owner"}).is(t, http.StatusOK)
+	other.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK)
+	expectAccess(t, s.luna, wantAccess{other, "", s.fullAccess}, wantAccess{s.oscar, "", "no, identity_changed; client owns"})
+	s.expectEmails(t, invitedAgain(s.oscar, s.olga, s.accountName))
+}
 
-	then(t, t.Run("who one is, and which accounts one can enter", func(t *testing.T) {
-		me := read[struct{ ID, Email string }](t, olga.get(t, "/v1/me").is(t, http.StatusOK))
-		if me.ID != olga.id() || me.Email != olga.email {
-			t.Errorf("me is %+v", me)
-		}
-		mine := read[list[account]](t, olga.get(t, "/v1/accounts").is(t, http.StatusOK))
-		if len(mine.Items) != 1 || mine.Items[0].ID != luna || value(mine.Items[0].Role) != "owner" {
-			t.Errorf("she can enter %+v", mine.Items)
-		}
-		if gone := read[list[account]](t, mia.get(t, "/v1/accounts").is(t, http.StatusOK)); len(gone.Items) != 0 {
-			t.Errorf("who was removed can enter %+v", gone.Items)
-		}
-		want := []string{
-			"account.opened", "person.added", "person.added", "person.changed", "person.changed", "person.removed",
-			"person.added", "person.left", "person.changed",
-		}
-		if diff := cmp.Diff(want, kinds(olga.activity(t, luna, ""))); diff != "" {
-			t.Errorf("activity (-want +got):\n%s", diff)
-		}
-	}))
+func (s *personsStory) whoAndWhere(t *testing.T) {
+	me := read[struct{ ID, Email string }](t, s.olga.get(t, "/v1/me").is(t, http.StatusOK))
+	if me.ID != s.olga.id() || me.Email != s.olga.email {
+		t.Errorf("me is %+v", me)
+	}
+	mine := read[list[account]](t, s.olga.get(t, "/v1/accounts").is(t, http.StatusOK))
+	if len(mine.Items) != 1 || mine.Items[0].ID != s.luna || value(mine.Items[0].Role) != "owner" {
+		t.Errorf("she can enter %+v", mine.Items)
+	}
+	s.mia.expectEmpty(t, "/v1/accounts")
+	want := []string{
+		"account.opened", "person.added", "person.added", "person.changed", "person.changed", "person.removed",
+		"person.added", "person.left", "person.changed",
+	}
+	s.olga.expectActivity(t, s.luna, "", want...)
 }

@@ -7,103 +7,113 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// TestRestart cuts the power in the middle of the story and goes on with it.
+type restartStory struct {
+	agencyStaff
+	olga                                    *person
+	accountName, luna, accept, activeAccess string
+	request                                 connection
+	before                                  map[string]string
+}
+
+// TestRestart kills the stack in the middle of a story, and goes on with it.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	s := startOwn(t)
-	o := newOffice(t, s, "Bright Agency", "restart.test")
-	olga := s.person(t, "olga@luna.restart.test")
-	const name = "Luna Brewery"
-	luna := olga.opens(t, name)
-	c := o.ben.asks(t, o.id, luna, levels{"pages": "edit"})
-	letter := request{by: o.ben.email, agency: o.name, account: name, until: moment(*c.ExpiresAt), link: s.PublicURL + "/requests/" + c.ID}
-	s.told(t, requested(olga, letter))
-	accept := "/v1/accounts/" + luna + "/team/" + o.id + "/accept"
-	in := "yes, " + o.id + ", pages:edit; client owns"
-	var before map[string]string
+	s := &restartStory{agencyStaff: newAgency(t, startOwn(t), "Bright Agency", "restart.test")}
 
-	then(t, t.Run("the power is cut between a change and its emails", func(t *testing.T) {
-		// notify is stopped where it stands, so the change is made and nobody is told.
-		pids := s.children(t, "notify")
-		if len(pids) == 0 {
-			t.Fatal("there is no notify to stop")
-		}
-		for _, pid := range pids {
-			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
-		}
-		olga.post(t, accept, map[string]any{"request": 1}).is(t, http.StatusOK)
-		accesses(t, luna, check{o.ben, o.id, in})
-		before = s.dump(t)
-		if err := s.kill(); err != nil {
-			t.Fatal(err)
-		}
-		for _, pid := range pids {
-			eventually(t, "what the runner started is gone too", func() bool { return !alive(pid) })
-		}
-	}))
+	s.olga = s.person(t, "olga@luna.restart.test")
+	s.accountName = "Luna Brewery"
+	s.luna = s.olga.opens(t, s.accountName)
+	s.request = s.ben.requests(t, s.agencyID, s.luna, levels{"pages": "edit"})
+	sent := request{by: s.ben.email, agency: s.agencyName, account: s.accountName, until: moment(*s.request.ExpiresAt), link: s.PublicURL + "/requests/" + s.request.ID}
+	s.expectEmails(t, requested(s.olga, sent))
+	s.accept = "/v1/accounts/" + s.luna + "/team/" + s.agencyID + "/accept"
+	s.activeAccess = "yes, " + s.agencyID + ", pages:edit; client owns"
 
-	restart := func(t *testing.T) {
-		t.Helper()
-		began := time.Now()
-		if err := s.again(); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("the second start took %s", took)
-		}
-		s.inbox.since, s.inbox.read = time.Time{}, map[string]bool{} // an inbox is memory only: it begins empty
+	must(t, t.Run("the power is cut between a change and its emails", s.powerCut))
+
+	must(t, t.Run("the second start is quick; nothing is lost, and the tokens of before are good", s.restartKeepsAll))
+	must(t, t.Run("who had not been told is told, and nobody is told again", s.emailsOnce))
+	must(t, t.Run("the whole stream once more tells nobody anything", s.replayStream))
+	must(t, t.Run("the story goes on", s.goOn))
+}
+
+func (s *restartStory) powerCut(t *testing.T) {
+	// While notify is stopped, the change is made and no email goes out.
+	pids := s.childPIDs(t, "notify")
+	if len(pids) == 0 {
+		t.Fatal("there is no notify to stop")
 	}
-
-	then(t, t.Run("the second start is quick; nothing is lost, and the tokens of before are good", func(t *testing.T) {
-		restart(t)
-		accesses(t, luna, check{o.ben, o.id, in}, check{olga, "", "yes, own, " + everything + "; client owns"})
-		now := s.dump(t)
-		for key, item := range before {
-			// Of the event not told yet, notify takes the mark off as it tells it.
-			if got, there := now[key]; !there || got != item && !isEvent(key) {
-				t.Errorf("%s was %s and is %s", key, item, got)
-			}
-		}
-		want := []string{"account.opened", "connection.requested", "connection.accepted"}
-		if diff := cmp.Diff(want, kinds(olga.activity(t, luna, ""))); diff != "" {
-			t.Errorf("activity (-want +got):\n%s", diff)
-		}
-		if page := s.page(t, http.MethodGet, "/requests/"+c.ID); page.Status != http.StatusOK {
-			t.Errorf("the link of before answers %d", page.Status)
-		}
-	}))
-
-	then(t, t.Run("who had not been told is told, and nobody is told again", func(t *testing.T) {
-		grant := "Pages: view and edit"
-		s.told(t, accepted(o.ben, o.name, name, grant), accepted(o.ann, o.name, name, grant), acceptedBy(olga, olga, o.name, name, grant))
-	}))
-
-	then(t, t.Run("the whole stream once more tells nobody anything", func(t *testing.T) {
-		if err := s.kill(); err != nil {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		checkpoints := filepath.Join(s.Data, "data", "stream")
-		if files, err := os.ReadDir(checkpoints); err != nil || len(files) == 0 {
-			t.Fatalf("there are no checkpoints to lose: %v", err)
-		}
-		if err := os.RemoveAll(checkpoints); err != nil {
-			t.Fatal(err)
-		}
-		restart(t)
-		s.told(t)
-	}))
+	}
+	s.olga.post(t, s.accept, map[string]any{"request": 1}).is(t, http.StatusOK)
+	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, s.activeAccess})
+	s.before = s.dump(t)
+	if err := s.kill(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
+		eventually(t, "what the runner started is gone too", func() bool { return !isAlive(pid) })
+	}
+}
 
-	then(t, t.Run("the story goes on", func(t *testing.T) {
-		olga.delete(t, "/v1/accounts/"+luna+"/team/"+o.id).is(t, http.StatusOK)
-		accesses(t, luna, check{o.ben, o.id, "no, ended; client owns"})
-		s.told(t, revoked(o.ben, o.name, name), revoked(o.ann, o.name, name), revokedBy(olga, olga, o.name, name))
-		again := s.person(t, olga.email)
-		again.get(t, "/v1/accounts/"+luna).is(t, http.StatusOK) // a sign-in of after is the same person's
-	}))
+func (s *restartStory) startAgain(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	if err := s.restart(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the second start took %s", took)
+	}
+	s.inbox.since, s.inbox.read = time.Time{}, map[string]bool{} // the inbox does not outlive its process
+}
+
+func (s *restartStory) restartKeepsAll(t *testing.T) {
+	s.startAgain(t)
+	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, s.activeAccess}, wantAccess{s.olga, "", "yes, own, " + everything + "; client owns"})
+	now := s.dump(t)
+	for key, item := range s.before {
+		// notify changes the event once its emails are out.
+		if got, there := now[key]; !there || got != item && !isEvent(key) {
+			t.Errorf("%s was %s and is %s", key, item, got)
+		}
+	}
+	want := []string{"account.opened", "connection.requested", "connection.accepted"}
+	s.olga.expectActivity(t, s.luna, "", want...)
+	if page := s.fetchPage(t, http.MethodGet, "/requests/"+s.request.ID); page.Status != http.StatusOK {
+		t.Errorf("the link of before answers %d", page.Status)
+	}
+}
+
+func (s *restartStory) emailsOnce(t *testing.T) {
+	grant := "Pages: view and edit"
+	s.expectEmails(t, accepted(s.ben, s.agencyName, s.accountName, grant), accepted(s.ann, s.agencyName, s.accountName, grant), acceptedBy(s.olga, s.olga, s.agencyName, s.accountName, grant))
+}
+
+func (s *restartStory) replayStream(t *testing.T) {
+	if err := s.kill(); err != nil {
+		t.Fatal(err)
+	}
+	checkpoints := filepath.Join(s.Data, "data", "stream")
+	if files, err := os.ReadDir(checkpoints); err != nil || len(files) == 0 {
+		t.Fatalf("there are no checkpoints to lose: %v", err)
+	}
+	if err := os.RemoveAll(checkpoints); err != nil {
+		t.Fatal(err)
+	}
+	s.startAgain(t)
+	s.expectEmails(t)
+}
+
+func (s *restartStory) goOn(t *testing.T) {
+	s.olga.delete(t, "/v1/accounts/"+s.luna+"/team/"+s.agencyID).is(t, http.StatusOK)
+	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, "no, ended; client owns"})
+	s.expectEmails(t, revoked(s.ben, s.agencyName, s.accountName), revoked(s.ann, s.agencyName, s.accountName), revokedBy(s.olga, s.olga, s.agencyName, s.accountName))
+	again := s.person(t, s.olga.email)
+	again.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK) // a new sign-in is the same person
 }

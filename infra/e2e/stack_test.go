@@ -20,21 +20,21 @@ import (
 	"agencyhub/infra/e2e/client"
 )
 
-// A stack is one runner with all that it runs, on data and ports of its own.
+// A stack is a runner and all that it runs, with data and ports of its own.
 type stack struct {
 	*client.Stack
 	runner *exec.Cmd
 	exited chan struct{} // closed when the runner has ended
-	log    *terminal     // all that it has printed, over its restarts
+	log    *terminal     // what it has printed, restarts included
 
 	inbox inbox
 
 	mu      sync.Mutex
-	secrets map[string]string // what no log may hold: addresses and tokens, and which it is
+	secrets map[string]string // what no log may contain: addresses and tokens, with their kind
 }
 
-// keeps notes what no log may hold.
-func (s *stack) keeps(secret, what string) {
+// addSecret adds what no log may contain.
+func (s *stack) addSecret(secret, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.secrets == nil {
@@ -43,8 +43,8 @@ func (s *stack) keeps(secret, what string) {
 	s.secrets[strings.ToLower(secret)] = what
 }
 
-// leaked says what of that a line holds; "" for nothing.
-func (s *stack) leaked(line string) string {
+// leak returns the kind of a secret in a line; "" for none.
+func (s *stack) leak(line string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line = strings.ToLower(line)
@@ -56,7 +56,7 @@ func (s *stack) leaked(line string) string {
 	return ""
 }
 
-// terminal collects what is printed.
+// A terminal collects output.
 type terminal struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -74,17 +74,16 @@ func (l *terminal) String() string {
 	return l.b.String()
 }
 
-// startTime bounds how long a stack may take until it serves; the first of a
-// run builds the functions.
+// startTime bounds the start of a stack. The first of a run builds the functions.
 const startTime = 3 * time.Minute
 
-// start brings up a stack on free ports.
+// start starts a stack on free ports.
 func start(data string, args ...string) (*stack, error) {
 	s := &stack{log: &terminal{}}
 	return s, s.launch(data, append([]string{"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0"}, args...)...)
 }
 
-// startOwn is a stack for one test, which it is stopped with.
+// startOwn starts a stack for one test.
 func startOwn(t *testing.T, args ...string) *stack {
 	t.Helper()
 	s, err := start(t.TempDir(), args...)
@@ -103,10 +102,10 @@ func startOwn(t *testing.T, args ...string) *stack {
 	return s
 }
 
-// sources looks at every file that the stack is built from. The go command keeps
-// a test's result for as long as the files that it looked at are the same, and
-// of what other processes read it knows nothing.
-func sources() error {
+// statSources calls stat on every source file of the stack. The go command caches a
+// test's result until a file changes that the test has looked at. It does not know
+// which files other processes read.
+func statSources() error {
 	for _, part := range []string{"functions", "shared", "infra/local", "infra/e2e", "template.yaml", "go.mod", "go.sum"} {
 		err := filepath.WalkDir(filepath.Join(built.root, part), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.Name() == "node_modules" {
@@ -125,19 +124,19 @@ func sources() error {
 }
 
 func (s *stack) launch(data string, args ...string) error {
-	if err := sources(); err != nil {
+	if err := statSources(); err != nil {
 		return err
 	}
 	s.runner = exec.Command(built.runner, append([]string{"run", "-data", data, "-bin", built.bin}, args...)...)
 	s.runner.Dir, s.runner.Stdout, s.runner.Stderr = built.root, s.log, s.log
-	if err := startTied(s.runner); err != nil {
+	if err := startWithParent(s.runner); err != nil {
 		return err
 	}
 	exited := make(chan struct{})
 	s.exited = exited
 	go func() {
 		defer close(exited)
-		_ = s.runner.Wait() // how it ended stands in what it printed
+		_ = s.runner.Wait() // its output says how it ended
 	}()
 	for deadline := time.Now().Add(startTime); ; time.Sleep(10 * time.Millisecond) {
 		found, err := client.Find(data)
@@ -156,9 +155,9 @@ func (s *stack) launch(data string, args ...string) error {
 	}
 }
 
-// again starts the runner once more on the same data and the same ports, by
-// which tokens and links of before still hold.
-func (s *stack) again(args ...string) error {
+// restart starts the runner again on the same data and ports, so that old tokens and
+// links still work.
+func (s *stack) restart(args ...string) error {
 	return s.launch(s.Data, append([]string{
 		"-http", port(s.PublicURL), "-ses", port(s.SES), "-oidc", port(s.OIDC), "-dynamodb", port(s.DynamoDB),
 	}, args...)...)
@@ -166,7 +165,7 @@ func (s *stack) again(args ...string) error {
 
 func port(url string) string { return url[strings.LastIndexByte(url, ':')+1:] }
 
-// kill ends the runner as a power cut does.
+// kill kills the runner, as a power cut does.
 func (s *stack) kill() error {
 	if err := s.runner.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -175,7 +174,7 @@ func (s *stack) kill() error {
 	return nil
 }
 
-// stop ends the runner in order, and looks through all that it printed.
+// stop stops the runner, and audits what it printed and published.
 func (s *stack) stop() error {
 	if err := s.runner.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -193,8 +192,8 @@ var (
 	token   = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}`)
 )
 
-// audit holds the logs of a whole run to what they may say: no address, no
-// token, no name and no message of anybody's, and no error.
+// audit checks the logs of a whole run: no address, token, name or message, and no
+// error.
 func (s *stack) audit() error {
 	var wrong []error
 	for line := range strings.Lines(s.log.String()) {
@@ -204,8 +203,8 @@ func (s *stack) audit() error {
 		for what, found := range map[string]bool{
 			"an address":                  address.MatchString(line),
 			"a token":                     token.MatchString(line),
-			"somebody's address or token": s.leaked(line) != "",
-			"a name":                      slices.ContainsFunc(told, func(s string) bool { return strings.Contains(line, s) }),
+			"somebody's address or token": s.leak(line) != "",
+			"a name":                      slices.ContainsFunc(typedWords, func(s string) bool { return strings.Contains(line, s) }),
 			"an error":                    strings.Contains(line, `"level":"ERROR"`),
 			"a panic":                     strings.Contains(line, "panic: ") || strings.Contains(line, "goroutine "),
 			"a data race":                 strings.Contains(line, "DATA RACE"),
@@ -219,11 +218,11 @@ func (s *stack) audit() error {
 	return errors.Join(wrong...)
 }
 
-// told are words that people type in these tests, and that no log may hold.
-var told = []string{"Bright", "Luna", "spring", "Carl's", "Rival"}
+// typedWords are words that people type in these tests, and that no log may contain.
+var typedWords = []string{"Bright", "Luna", "spring", "Carl's", "Rival"}
 
-// children are the processes of the runner, by the program that they run.
-func (s *stack) children(t *testing.T, program string) []int {
+// childPIDs returns the runner's processes of a program.
+func (s *stack) childPIDs(t *testing.T, program string) []int {
 	t.Helper()
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,args=").Output()
 	if err != nil {
@@ -244,7 +243,7 @@ func (s *stack) children(t *testing.T, program string) []int {
 	return pids
 }
 
-// eventually waits for a condition that is sure to come.
+// eventually waits for a condition that must come.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(25 * time.Millisecond) {
@@ -254,9 +253,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// alive tells whether a process runs; one that is dead and not yet collected
-// does not.
-func alive(pid int) bool {
+// isAlive reports whether a process runs. A zombie does not.
+func isAlive(pid int) bool {
 	state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(state)), "Z")
 }

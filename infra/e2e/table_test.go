@@ -22,11 +22,10 @@ func (s *stack) db() *dynamodb.Client {
 	})
 }
 
-// A row is an item by its keys, as a dump names it.
+// A row is the key of an item.
 type row string
 
-// connectionRow and pairRow are what stands between an addressee, an account or
-// a person, and an agency.
+// connectionRow and pairRow are of an agency, and of an account or a person.
 func connectionRow(addressee, agency string) row {
 	return row(partition(addressee) + " TEAM#" + agency)
 }
@@ -39,17 +38,15 @@ func partition(addressee string) string {
 	return "ACCT#" + addressee
 }
 
-// clocks are the attributes of a row that hold an instant.
-var clocks = []string{
+// timeAttributes are the attributes that hold times.
+var timeAttributes = []string{
 	"requestedAt", "expiresAt", "until", "since", "mailedAt", "mailed", "remindAt", "dueSk", "coolingUntil", "closed", "createdAt", "erasing",
 }
 
-// ages makes rows older by a time: each instant in them moves into the past by
-// so much. No deployment's settings bring a reminder, a retention or a cooldown
-// of days about within a test, and the functions have no clock but the machine's;
-// so the days go by in the table, and everything after that is the product's own.
-// Nothing else may be at work on the rows.
-func (s *stack) ages(t *testing.T, by time.Duration, rows ...row) {
+// age moves the times in rows into the past. No setting makes days pass within a
+// test, and the functions have no clock but the machine's. Nothing else may write
+// the rows meanwhile.
+func (s *stack) age(t *testing.T, by time.Duration, rows ...row) {
 	t.Helper()
 	const stamp = "2006-01-02T15:04:05.000Z"
 	older := func(text string) string {
@@ -58,7 +55,7 @@ func (s *stack) ages(t *testing.T, by time.Duration, rows ...row) {
 			t.Fatal(err)
 		}
 		if at.Year() < 2000 {
-			return text // the stamp of no time at all
+			return text // the zero time
 		}
 		return at.Add(-by).Format(stamp)
 	}
@@ -69,14 +66,14 @@ func (s *stack) ages(t *testing.T, by time.Duration, rows ...row) {
 		if err != nil || len(got.Item) == 0 {
 			t.Fatalf("there is no %s to age: %v", r, err)
 		}
-		for _, name := range clocks {
+		for _, name := range timeAttributes {
 			switch value := got.Item[name].(type) {
 			case *types.AttributeValueMemberS:
 				value.Value = older(value.Value)
 			case *types.AttributeValueMemberL:
-				for _, one := range value.Value {
-					one := one.(*types.AttributeValueMemberS)
-					one.Value = older(one.Value)
+				for _, element := range value.Value {
+					element := element.(*types.AttributeValueMemberS)
+					element.Value = older(element.Value)
 				}
 			}
 		}
@@ -86,9 +83,9 @@ func (s *stack) ages(t *testing.T, by time.Duration, rows ...row) {
 	}
 }
 
-const aDay = 24 * time.Hour
+const day = 24 * time.Hour
 
-// dump is the whole table, each item as JSON by its keys.
+// dump returns the whole table, each item as JSON by its key.
 func (s *stack) dump(t *testing.T) map[string]string {
 	t.Helper()
 	db := s.db()
@@ -114,16 +111,15 @@ func (s *stack) dump(t *testing.T) map[string]string {
 	return items
 }
 
-// still is a dump once everyone has been told of everything, and SES has said of
-// each email what became of it: the last mark is taken off an event just after
-// its emails are out, and news comes just after that.
-func (s *stack) still(t *testing.T) map[string]string {
+// settled returns a dump once all emails are out and SES has reported each one's
+// fate. Both are written just after an email is there.
+func (s *stack) settled(t *testing.T) map[string]string {
 	t.Helper()
 	var items map[string]string
-	eventually(t, "no event waits to be told, and no email for news", func() bool {
+	eventually(t, "all emails are out, and their fates are known", func() bool {
 		items = s.dump(t)
 		for key, item := range items {
-			if isEvent(key) && strings.Contains(item, `"duePk"`) || isMail(key) && strings.Contains(item, `"fate":"sent"`) {
+			if isEvent(key) && strings.Contains(item, `"duePk"`) || isEmail(key) && strings.Contains(item, `"fate":"sent"`) {
 				return false
 			}
 		}
@@ -132,16 +128,16 @@ func (s *stack) still(t *testing.T) map[string]string {
 	return items
 }
 
-// sameBut is an answer's body without its request's id.
-func sameBut(r *reply) string {
+// bodyWithoutID returns an answer's body without its request's id.
+func bodyWithoutID(r *reply) string {
 	return strings.ReplaceAll(string(r.Body), r.Header.Get("Apigw-Requestid"), "")
 }
 
-// isEvent tells whether a key of a dump is an event's.
+// isEvent reports whether a key is an event's.
 func isEvent(key string) bool { return strings.Contains(key, " EVENT#") }
 
-// isMail tells whether a key of a dump is an email's; the bus's entries, which
-// nothing more is heard of, are none.
-func isMail(key string) bool {
+// isEmail reports whether a key is an email's. The fate of an entry of the bus does
+// not change.
+func isEmail(key string) bool {
 	return strings.HasPrefix(key, "MAIL#") && !strings.HasSuffix(key, " bus#")
 }

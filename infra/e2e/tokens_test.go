@@ -17,8 +17,8 @@ import (
 	"agencyhub/infra/e2e/client"
 )
 
-// issuerKey is the key that the stack's issuer signs with, to make tokens which
-// it never would: the issuer gives nobody one that is over.
+// issuerKey returns the key of the stack's issuer, to make tokens that the issuer
+// would not.
 func (s *stack) issuerKey(t *testing.T) (key *rsa.PrivateKey, id string) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(s.Data, "data", "oidc", "secrets.json"))
@@ -52,88 +52,90 @@ func (s *stack) issuerKey(t *testing.T) (key *rsa.PrivateKey, id string) {
 	return key, k.Kid
 }
 
-// TestWhoIsNotSignedIn: stale, foreign and forged tokens end at the gateway, and
+// A forger makes tokens that the issuer would not.
+type forger struct {
+	*stack
+	email, keyID string
+	key          *rsa.PrivateKey
+}
+
+// forged returns a good token's maker, with changed claims.
+func (s *forger) forged(change func(jwt.MapClaims)) func(t *testing.T) string {
+	return s.signed(jwt.SigningMethodRS256, s.key, change)
+}
+
+func (s *forger) signed(method jwt.SigningMethod, key any, change func(jwt.MapClaims)) func(t *testing.T) string {
+	return func(t *testing.T) string {
+		t.Helper()
+		claims := jwt.MapClaims{
+			"iss": s.OIDC, "aud": s.ClientID, "sub": "u-forged", "email": s.email, "email_verified": true,
+			"iat": time.Now().Add(-time.Hour).Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+		}
+		change(claims)
+		made := jwt.NewWithClaims(method, claims)
+		made.Header["kid"] = s.keyID
+		text, err := made.SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+}
+
+// issued returns what the issuer itself signs.
+func (s *forger) issued(who client.Identity) func(t *testing.T) string {
+	return func(t *testing.T) string {
+		t.Helper()
+		return s.signIn(t, who).token
+	}
+}
+
+// TestWhoIsNotSignedIn refuses stale, foreign and forged tokens at the gateway, and
 // tokens without a verified address at the function.
 func TestWhoIsNotSignedIn(t *testing.T) {
-	s := common(t)
-	key, id := s.issuerKey(t)
+	s := &forger{stack: common(t)}
+	s.key, s.keyID = s.issuerKey(t)
 	olga := s.person(t, "olga@tokens.test")
+	s.email = olga.email
 	luna := olga.opens(t, "Luna Bakery")
-	s.told(t)
-
-	forge := func(change func(jwt.MapClaims)) func(t *testing.T) string {
-		return func(t *testing.T) string {
-			t.Helper()
-			claims := jwt.MapClaims{
-				"iss": s.OIDC, "aud": s.ClientID, "sub": "u-forged", "email": olga.email, "email_verified": true,
-				"iat": time.Now().Add(-time.Hour).Unix(), "exp": time.Now().Add(time.Hour).Unix(),
-			}
-			change(claims)
-			made := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
-			made.Header["kid"] = id
-			signed, err := made.SignedString(key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return signed
-		}
-	}
-	signIn := func(who client.Identity) func(t *testing.T) string {
-		return func(t *testing.T) string {
-			t.Helper()
-			return s.signIn(t, who).token
-		}
-	}
-	signed := func(method jwt.SigningMethod, with any) func(t *testing.T) string {
-		return func(t *testing.T) string {
-			t.Helper()
-			made := jwt.NewWithClaims(method, jwt.MapClaims{
-				"iss": s.OIDC, "aud": s.ClientID, "sub": "u", "email": olga.email, "email_verified": true, "exp": time.Now().Add(time.Hour).Unix(),
-			})
-			made.Header["kid"] = id
-			text, err := made.SignedString(with)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return text
-		}
-	}
+	s.expectEmails(t)
 	another, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
+	asIs := func(jwt.MapClaims) {}
 	for _, c := range []struct {
 		name  string
 		token func(t *testing.T) string
-		ours  bool // refused by the function, so by a problem with a code
+		ours  bool // refused by the function, and not by the gateway
 	}{
 		{"no token", func(*testing.T) string { return "" }, false},
 		{"no token at all, but words", func(*testing.T) string { return "let me in" }, false},
-		{"a stale token", forge(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Second).Unix() }), false},
-		{"a token that never ends", forge(func(c jwt.MapClaims) { delete(c, "exp") }), false},
-		{"a token not valid yet", forge(func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Minute).Unix() }), false},
-		{"another audience", forge(func(c jwt.MapClaims) { c["aud"] = "another-app" }), false},
-		{"no audience", forge(func(c jwt.MapClaims) { delete(c, "aud") }), false},
-		{"another issuer", forge(func(c jwt.MapClaims) { c["iss"] = "https://issuer.test" }), false},
-		{"signed by another key", signed(jwt.SigningMethodRS256, another), false},
-		{"signed by a secret", signed(jwt.SigningMethodHS256, []byte("secret")), false},
-		{"not signed", signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType), false},
-		{"a token without email", signIn(client.Identity{Email: olga.email, Scopes: []string{"openid"}}), true},
-		{"an email that is not verified", signIn(client.Identity{Email: olga.email, Unverified: true}), true},
-		{"an email that nothing says is verified", forge(func(c jwt.MapClaims) { delete(c, "email_verified") }), true},
-		{"an email that is no address", forge(func(c jwt.MapClaims) { c["email"] = "olga" }), true},
-		{"an empty email", forge(func(c jwt.MapClaims) { c["email"] = "" }), true},
-		{"two emails", forge(func(c jwt.MapClaims) { c["email"] = []string{olga.email, "sam@tokens.test"} }), true},
-		{"no subject", forge(func(c jwt.MapClaims) { delete(c, "sub") }), true},
+		{"a stale token", s.forged(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Second).Unix() }), false},
+		{"a token that never ends", s.forged(func(c jwt.MapClaims) { delete(c, "exp") }), false},
+		{"a token not valid yet", s.forged(func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Minute).Unix() }), false},
+		{"another audience", s.forged(func(c jwt.MapClaims) { c["aud"] = "another-app" }), false},
+		{"no audience", s.forged(func(c jwt.MapClaims) { delete(c, "aud") }), false},
+		{"another issuer", s.forged(func(c jwt.MapClaims) { c["iss"] = "https://issuer.test" }), false},
+		{"signed by another key", s.signed(jwt.SigningMethodRS256, another, asIs), false},
+		{"signed by a secret", s.signed(jwt.SigningMethodHS256, []byte("secret"), asIs), false},
+		{"not signed", s.signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, asIs), false},
+		{"a token without email", s.issued(client.Identity{Email: olga.email, Scopes: []string{"openid"}}), true},
+		{"an email that is not verified", s.issued(client.Identity{Email: olga.email, Unverified: true}), true},
+		{"an email that nothing says is verified", s.forged(func(c jwt.MapClaims) { delete(c, "email_verified") }), true},
+		{"an email that is no address", s.forged(func(c jwt.MapClaims) { c["email"] = "olga" }), true},
+		{"an empty email", s.forged(func(c jwt.MapClaims) { c["email"] = "" }), true},
+		{"two emails", s.forged(func(c jwt.MapClaims) { c["email"] = []string{olga.email, "sam@tokens.test"} }), true},
+		{"no subject", s.forged(func(c jwt.MapClaims) { delete(c, "sub") }), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			who := &person{stack: s, email: olga.email, token: c.token(t)}
-			before := s.still(t)
+			who := &person{stack: s.stack, email: olga.email, token: c.token(t)}
+			before := s.settled(t)
 			for _, r := range []*reply{
 				who.get(t, "/v1/accounts/"+luna), who.get(t, "/v1/accounts/"+luna+"/access"), who.get(t, "/v1/me"),
 				who.get(t, "/v1/accounts/"+luna+"/team"), who.get(t, "/v1/nothing"),
 				who.post(t, "/v1/agencies/"+luna+"/connections", "{"),
-				who.make(t, "/v1/accounts", map[string]any{"name": "x"}),
+				who.postOnce(t, "/v1/accounts", map[string]any{"name": "x"}),
 				who.delete(t, "/v1/accounts/"+luna+"/team/"+olga.id()),
 			} {
 				if c.ours {
@@ -145,9 +147,9 @@ func TestWhoIsNotSignedIn(t *testing.T) {
 					t.Errorf("%s names no way to sign in", r.to)
 				}
 			}
-			same(t, before, s.dump(t))
+			expectUnchanged(t, before, s.dump(t))
 		})
 	}
-	s.told(t)
-	accesses(t, luna, check{olga, "", "yes, own, " + everything + "; client owns"})
+	s.expectEmails(t)
+	expectAccess(t, luna, wantAccess{olga, "", "yes, own, " + everything + "; client owns"})
 }

@@ -26,28 +26,28 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// A hub answers as the platform's API does, and notes what it is sent.
-type hub struct {
+// A fakeAPI answers as the platform's API does, and records what it gets.
+type fakeAPI struct {
 	*httptest.Server
-	mu    sync.Mutex
-	calls []string // what was sent, in order
-	taken map[string]int
+	mu         sync.Mutex
+	calls      []string // what was registered, in order
+	registered map[string]int
 	// answer decides a call; nil is 200.
-	answer func(account, name string, try int) (status int, header, body string)
-	tries  map[string]int
-	under  int // calls under way
-	most   int
+	answer      func(account, name string, try int) (status int, header, body string)
+	tries       map[string]int
+	inFlight    int // calls without an answer yet
+	maxInFlight int
 }
 
-func newHub(t *testing.T) *hub {
+func newFakeAPI(t *testing.T) *fakeAPI {
 	t.Helper()
-	h := &hub{taken: map[string]int{}, tries: map[string]int{}}
+	h := &fakeAPI{registered: map[string]int{}, tries: map[string]int{}}
 	h.Server = httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(h.Close)
 	return h
 }
 
-func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
+func (h *fakeAPI) serve(w http.ResponseWriter, r *http.Request) {
 	account := strings.TrimPrefix(r.URL.Path, "/v1/platform/accounts/")
 	var body struct{ Name, OwnerEmail, Plan string }
 	d := json.NewDecoder(r.Body)
@@ -59,17 +59,17 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	h.tries[account+body.Name]++
 	try := h.tries[account+body.Name]
-	h.under++
-	h.most = max(h.most, h.under)
+	h.inFlight++
+	h.maxInFlight = max(h.maxInFlight, h.inFlight)
 	h.mu.Unlock()
 	status, header, text := http.StatusOK, "", "{}"
 	if h.answer != nil {
 		status, header, text = h.answer(account, body.Name, try)
 	}
 	h.mu.Lock()
-	h.under--
+	h.inFlight--
 	if status == http.StatusOK {
-		h.taken[account]++
+		h.registered[account]++
 		h.calls = append(h.calls, strings.TrimSpace(body.Name+" "+body.OwnerEmail+" "+body.Plan))
 	}
 	h.mu.Unlock()
@@ -80,17 +80,17 @@ func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, text)
 }
 
-// seen is what has been taken until now, and how many calls: an import that stops
-// leaves some under way.
-func (h *hub) seen() (taken map[string]int, calls int) {
+// state returns how often each account was registered so far, and the number of
+// calls. After an import has stopped, some calls go on.
+func (h *fakeAPI) state() (taken map[string]int, calls int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return maps.Clone(h.taken), len(h.calls)
+	return maps.Clone(h.registered), len(h.calls)
 }
 
-// importing is an import into that hub in a folder of its own, which waits for
-// nothing but notes for how long it would have.
-func (h *hub) importing(t *testing.T) (c config, waited func() []time.Duration) {
+// newImport returns an import into that API, in a folder of its own. It does not
+// wait, but records how long it would have.
+func (h *fakeAPI) newImport(t *testing.T) (c config, waited func() []time.Duration) {
 	t.Helper()
 	dir := t.TempDir()
 	var mu sync.Mutex
@@ -108,7 +108,7 @@ func (h *hub) importing(t *testing.T) (c config, waited func() []time.Duration) 
 	return c, func() []time.Duration { mu.Lock(); defer mu.Unlock(); return slices.Clone(waits) }
 }
 
-// id is a well-formed account's id.
+// id returns a valid account id.
 func id(n int) string { return string(agency.NewAccountID("test", fmt.Sprint(n))) }
 
 func contents(t *testing.T, path string) string {
@@ -121,7 +121,7 @@ func contents(t *testing.T, path string) string {
 }
 
 func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
-	h := newHub(t)
+	h := newFakeAPI(t)
 	h.answer = func(account, name string, _ int) (int, string, string) {
 		switch name {
 		case "Owned":
@@ -131,7 +131,7 @@ func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
 		}
 		return 200, "", "{}"
 	}
-	c, _ := h.importing(t)
+	c, _ := h.newImport(t)
 	file := "\ufeffAccount, name,owner,plan\r\n" +
 		id(1) + ",Luna Bakery,olga@luna.test,growth\n" + // 2
 		"shop-7,\"Carl's, Café\",carl@cafe.test,\n" + // 3
@@ -150,10 +150,9 @@ func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "13 rows, 4 registered, 9 refused") || !strings.Contains(err.Error(), c.refusedFile) {
 		t.Fatal(err)
 	}
-	if h.taken[id(1)] != 2 || h.taken[string(agency.NewAccountID("platform", "shop-7"))] != 1 || h.taken[id(5)] != 1 {
-		t.Errorf("%v", h.taken)
+	if h.registered[id(1)] != 2 || h.registered[string(agency.NewAccountID("platform", "shop-7"))] != 1 || h.registered[id(5)] != 1 {
+		t.Errorf("%v", h.registered)
 	}
-	// Rows of one account keep their order.
 	if first, second := slices.Index(h.calls, "Luna Bakery olga@luna.test growth"), slices.Index(h.calls, "Luna Café olga@luna.test growth"); first < 0 || second < first {
 		t.Errorf("%q", h.calls)
 	}
@@ -179,14 +178,14 @@ func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
 		t.Error(diff)
 	}
 
-	// What was refused is mended in the report, and imported from there.
-	again, _ := h.importing(t)
+	// The report can be corrected and imported itself.
+	again, _ := h.newImport(t)
 	mended := strings.NewReplacer("acct_123", "shop-8").Replace(strings.Join(strings.Split(report, "\n")[:2], "\n"))
 	if err := again.run(t.Context(), strings.NewReader(mended)); err != nil {
 		t.Error(err)
 	}
-	if h.taken[string(agency.NewAccountID("platform", "shop-8"))] != 1 {
-		t.Errorf("%v", h.taken)
+	if h.registered[string(agency.NewAccountID("platform", "shop-8"))] != 1 {
+		t.Errorf("%v", h.registered)
 	}
 	if _, err := os.Stat(again.refusedFile); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a report of nothing: %v", err)
@@ -194,7 +193,7 @@ func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
 }
 
 func TestAHubThatIsBusyIsWaitedFor(t *testing.T) {
-	h := newHub(t)
+	h := newFakeAPI(t)
 	h.answer = func(_, name string, try int) (int, string, string) {
 		switch {
 		case name == "Limited" && try == 1:
@@ -208,7 +207,7 @@ func TestAHubThatIsBusyIsWaitedFor(t *testing.T) {
 		}
 		return 200, "", "{}"
 	}
-	c, waited := h.importing(t)
+	c, waited := h.newImport(t)
 	if err := c.run(t.Context(), strings.NewReader("account,name,owner\n"+id(1)+",Limited,a@b.test\n"+id(2)+",Failing,a@b.test\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -216,15 +215,16 @@ func TestAHubThatIsBusyIsWaitedFor(t *testing.T) {
 	if len(waits) != 7 || !slices.Contains(waits, 7*time.Second) || slices.Max(waits) != longestWait {
 		t.Errorf("waited %v", waits)
 	}
-	if h.taken[id(1)] != 1 || h.taken[id(2)] != 1 {
-		t.Errorf("%v", h.taken)
+	if h.registered[id(1)] != 1 || h.registered[id(2)] != 1 {
+		t.Errorf("%v", h.registered)
 	}
 }
 
-// What fails for good stops the import behind a whole row; the same again goes on
-// from there, and nothing is sent or reported twice but what was under way.
+// TestAnImportGoesOnWhereItStopped checks that a permanent failure stops the import
+// after a whole row. The next run goes on from there. Only calls without an answer
+// are made twice.
 func TestAnImportGoesOnWhereItStopped(t *testing.T) {
-	h := newHub(t)
+	h := newFakeAPI(t)
 	var file strings.Builder
 	file.WriteString("account,name,owner\n")
 	const rows = 200
@@ -246,19 +246,19 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 		}
 		return 200, "", "{}"
 	}
-	c, _ := h.importing(t)
+	c, _ := h.newImport(t)
 	err := c.run(t.Context(), strings.NewReader(file.String()))
 	if err == nil || !strings.Contains(err.Error(), "stopped behind line 98: 97 rows, 87 registered, 10 refused") || !strings.Contains(err.Error(), "after 8 tries") {
 		t.Fatal(err)
 	}
-	before, _ := h.seen()
-	// Another file, or a shorter one, is none to go on with.
+	before, _ := h.state()
+	// Another file, or a shorter one, is refused.
 	for _, other := range []string{strings.Replace(file.String(), "Shop 5,", "Shop 6,", 1), strings.Join(strings.Split(file.String(), "\n")[:50], "\n")} {
 		if err := c.run(t.Context(), strings.NewReader(other)); err == nil || !strings.Contains(err.Error(), "to begin anew, remove "+c.progressFile) {
 			t.Errorf("another file: %v", err)
 		}
 	}
-	// A crash leaves a report that is longer than the progress knows of.
+	// A crash leaves a report that is longer than the saved progress.
 	report, err := os.OpenFile(c.refusedFile, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -272,11 +272,11 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "200 rows, 180 registered, 20 refused") {
 		t.Fatal(err)
 	}
-	taken, calls := h.seen()
+	taken, calls := h.state()
 	for n := range rows {
 		most := 1
 		if n > 97 {
-			most = 2 // it was under way when the import stopped
+			most = 2 // it had no answer yet when the import stopped
 		}
 		if got := taken[id(n)]; n%10 != 3 && (got < 1 || got > most) || n < 97 && got != before[id(n)] {
 			t.Errorf("row %d was taken %d times", n, got)
@@ -285,9 +285,9 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	if lines := strings.Count(contents(t, c.refusedFile), "permanently_owned"); lines != 20 {
 		t.Errorf("%d rows in the report", lines)
 	}
-	// To its end means to its end.
+	// A finished import makes no more calls.
 	err = c.run(t.Context(), strings.NewReader(file.String()))
-	if _, now := h.seen(); err != nil || now != calls {
+	if _, now := h.state(); err != nil || now != calls {
 		t.Errorf("once more: %v, %d calls", err, now-calls)
 	}
 	if out := fmt.Sprint(c.out); !strings.Contains(out, "has been imported to its end: 200 rows") {
@@ -296,7 +296,7 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 }
 
 func TestAnImportIsInterrupted(t *testing.T) {
-	h := newHub(t)
+	h := newFakeAPI(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	h.answer = func(account, _ string, _ int) (int, string, string) {
 		if account == id(20) {
@@ -309,7 +309,7 @@ func TestAnImportIsInterrupted(t *testing.T) {
 	for n := range 100 {
 		fmt.Fprintf(&file, "%s,Shop,a@b.test\n", id(n))
 	}
-	c, _ := h.importing(t)
+	c, _ := h.newImport(t)
 	err := c.run(ctx, strings.NewReader(file.String()))
 	if err == nil || !strings.Contains(err.Error(), "The same command goes on from there") {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestAnImportIsInterrupted(t *testing.T) {
 	if err := c.run(t.Context(), strings.NewReader(file.String())); err != nil {
 		t.Fatal(err)
 	}
-	taken, _ := h.seen()
+	taken, _ := h.state()
 	for n := range 100 {
 		if taken[id(n)] == 0 {
 			t.Errorf("row %d is lost", n)
@@ -331,19 +331,19 @@ func TestWhatEndsAnImport(t *testing.T) {
 		"no owner's column":   {"account,name\n", `there is no column "owner"`},
 		"an unknown column":   {"account,name,onwer\n", `column 3 is "onwer"`},
 		"a column twice":      {"account,name,owner,name\n", `column 4 is "name"`},
-		"a quote not closed":  {"account,name,owner\n" + id(1) + ",\"Shop,a@b.test\n" + strings.Repeat("x", 3*mostBytes), "is a quote not closed?"},
+		"a quote not closed":  {"account,name,owner\n" + id(1) + ",\"Shop,a@b.test\n" + strings.Repeat("x", 3*maxRowBytes), "is a quote not closed?"},
 		"a token that is bad": {"account,name,owner\n" + id(1) + ",Shop,a@b.test\n", "does not take the token"},
 		"something else":      {"account,name,owner\n" + id(1) + ",Else,a@b.test\n", "what answers there is no hub: 404"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHub(t)
+			h := newFakeAPI(t)
 			h.answer = func(_, name string, _ int) (int, string, string) {
 				if name == "Else" {
 					return 404, "", "<html>"
 				}
 				return 200, "", "{}"
 			}
-			c, _ := h.importing(t)
+			c, _ := h.newImport(t)
 			if name == "a token that is bad" {
 				c.token = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "bad"})
 			}
@@ -352,21 +352,21 @@ func TestWhatEndsAnImport(t *testing.T) {
 			}
 		})
 	}
-	h := newHub(t)
-	c, _ := h.importing(t)
+	h := newFakeAPI(t)
+	c, _ := h.newImport(t)
 	h.Close()
 	if err := c.run(t.Context(), strings.NewReader("account;name;owner\n"+id(1)+";Shop;a@b.test\n")); err == nil || !strings.Contains(err.Error(), "can't be reached") {
 		t.Errorf("nobody there: %v", err)
 	}
 }
 
-// stream makes rows as they are read, and holds none.
+// A stream makes rows while they are read, and keeps none.
 type stream struct {
 	rows, made int
 	filler     string
 	rest       []byte
 	taken      func() int
-	ahead      int // the most rows that were read beyond those taken
+	ahead      int // the maximum of rows read and not yet registered
 }
 
 func (s *stream) Read(p []byte) (int, error) {
@@ -387,13 +387,13 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Ten thousand rows of three kilobytes each go through without being held: no
-// more are read than a few for each worker, and no more are sent at once.
+// TestALargeFileIsAStream imports ten thousand rows of three kilobytes each. Only a
+// few rows for each worker are in memory or sent at once.
 func TestALargeFileIsAStream(t *testing.T) {
-	h := newHub(t)
-	c, _ := h.importing(t)
+	h := newFakeAPI(t)
+	c, _ := h.newImport(t)
 	c.workers = 8
-	taken := func() int { h.mu.Lock(); defer h.mu.Unlock(); return len(h.taken) }
+	taken := func() int { h.mu.Lock(); defer h.mu.Unlock(); return len(h.registered) }
 	heap := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -419,14 +419,14 @@ func TestALargeFileIsAStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%.0f rows a second, the heap grew by %d KB, %d rows were read ahead", 10_000/time.Since(began).Seconds(), grown>>10, s.ahead)
-	if taken() != 10_000 || h.most > c.workers {
-		t.Errorf("%d rows, %d at once", taken(), h.most)
+	if taken() != 10_000 || h.maxInFlight > c.workers {
+		t.Errorf("%d rows, %d at once", taken(), h.maxInFlight)
 	}
 	// Four rows wait for each worker, and a few in buffers.
 	if s.ahead > 4*c.workers+12 {
 		t.Errorf("%d rows were read ahead", s.ahead)
 	}
-	// The server's own note of what it was sent is some 1 MB.
+	// The fake API's own record takes about 1 MB.
 	if grown > 6<<20 {
 		t.Errorf("the heap grew by %d KB", grown>>10)
 	}
@@ -435,12 +435,12 @@ func TestALargeFileIsAStream(t *testing.T) {
 	}
 }
 
-// One row that hangs holds up the rest before much of it has been read, so that no
-// more is held than a few rows for each worker.
+// TestARowThatHangsHoldsUpTheRest checks that a row without an answer stops the
+// reading after a few rows for each worker.
 func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
-	h := newHub(t)
-	c, _ := h.importing(t)
-	taken := func() int { h.mu.Lock(); defer h.mu.Unlock(); return len(h.taken) }
+	h := newFakeAPI(t)
+	c, _ := h.newImport(t)
+	taken := func() int { h.mu.Lock(); defer h.mu.Unlock(); return len(h.registered) }
 	most := 4*c.workers + c.workers
 	passed := 0
 	h.answer = func(account, _ string, _ int) (int, string, string) {
@@ -460,10 +460,10 @@ func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
 	}
 }
 
-// Without an address it is the stack on this machine, whatever its ports.
-func TestWhichHub(t *testing.T) {
+// TestBaseURL checks that the default is the stack on this machine, on any port.
+func TestBaseURL(t *testing.T) {
 	data := t.TempDir()
-	if _, err := whichHub("", data); err == nil || !strings.Contains(err.Error(), "make run") || !strings.Contains(err.Error(), "-url") {
+	if _, err := baseURL("", data); err == nil || !strings.Contains(err.Error(), "make run") || !strings.Contains(err.Error(), "-url") {
 		t.Errorf("with no stack: %v", err)
 	}
 	stack := fmt.Sprintf(`{"publicUrl":"http://localhost:9080","pid":%d}`, os.Getpid())
@@ -471,7 +471,7 @@ func TestWhichHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	for given, want := range map[string]string{"": "http://localhost:9080", "https://hub.example.com/": "https://hub.example.com"} {
-		if got, err := whichHub(given, data); err != nil || got != want {
+		if got, err := baseURL(given, data); err != nil || got != want {
 			t.Errorf("%q: %q, %v", given, got, err)
 		}
 	}

@@ -1,7 +1,7 @@
-// Command import registers accounts in bulk by the platform's API, from a CSV
-// file: row by row as a stream, a bounded number at once, and from where it
-// stopped when it is started again. It knows the API and the form of ids, and
-// nothing else of the hub.
+// Command import registers accounts in bulk by the platform's API, from a CSV file.
+// It reads the file as a stream, sends a bounded number of rows at once, and
+// continues where it stopped. It knows the API and the form of ids, and nothing else
+// of the domain.
 package main
 
 import (
@@ -53,7 +53,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if c.url, err = whichHub(c.url, *data); err == nil {
+	if c.url, err = baseURL(c.url, *data); err == nil {
 		c.token, err = tokens(ctx, c.url, *data)
 	}
 	if err == nil {
@@ -65,8 +65,9 @@ func main() {
 	}
 }
 
-// whichHub is where the hub is reached: where url says, else the stack on this machine.
-func whichHub(url, data string) (string, error) {
+// baseURL returns the URL of the API: the given one, else that of the stack on this
+// machine.
+func baseURL(url, data string) (string, error) {
 	if url != "" {
 		return strings.TrimSuffix(url, "/"), nil
 	}
@@ -77,7 +78,7 @@ func whichHub(url, data string) (string, error) {
 	return stack.PublicURL, nil
 }
 
-// tokens finds where the platform's tokens come from.
+// tokens returns the source of the platform's tokens.
 func tokens(ctx context.Context, url, data string) (oauth2.TokenSource, error) {
 	if token := os.Getenv("HUB_TOKEN"); token != "" {
 		return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token}), nil
@@ -95,7 +96,7 @@ func tokens(ctx context.Context, url, data string) (oauth2.TokenSource, error) {
 	return flow.TokenSource(ctx), nil
 }
 
-// importFile imports a file, from where it stopped the last time.
+// importFile imports a file, from where the last run stopped.
 func importFile(ctx context.Context, c config, path string) error {
 	file, err := os.Open(path)
 	if err != nil {

@@ -15,44 +15,42 @@ import (
 
 // A row is one account of the file.
 type row struct {
-	// line is where it begins in the file, from 1.
+	// line is the number of its first line in the file, from 1.
 	line int
-	// fields are as they stand in the file, in its columns' order.
+	// fields are the row's fields as they are in the file.
 	fields                   []string
 	account                  agency.AccountID
 	name, ownerEmail, planID string
-	// wrong is what is wrong with it; "" for nothing. It is not sent then.
-	wrong string
-	// end is how far the file has been read behind it, in bytes.
+	// problem is why the row is not sent; "" for none.
+	problem string
+	// end is the position in the file after the row, in bytes.
 	end int64
 }
 
-// columns that a file may have. What a report of refusals adds is read over, so
-// that it can be mended and imported itself.
+// Columns of a file. Those of a report of refusals are ignored, so that it can be
+// corrected and imported itself.
 var (
-	needed   = []string{"account", "name", "owner"}
+	required = []string{"account", "name", "owner"}
 	reported = []string{"line", "code", "reason"}
-	known    = slices.Concat(needed, []string{"plan"}, reported)
+	known    = slices.Concat(required, []string{"plan"}, reported)
 )
 
-// mostBytes bounds one row: a quote that is never closed would else take the rest
-// of the file for one field.
-const mostBytes = 64 << 10
+// maxRowBytes bounds one row, for a quote that is never closed.
+const maxRowBytes = 64 << 10
 
-// A reader reads rows, one after the other, and holds none.
+// A reader reads rows one after the other, and keeps none.
 type reader struct {
 	csv     *csv.Reader
-	bound   *bounded
+	limited *limitedReader
 	columns []string
 	at      map[string]int
 }
 
-// newReader reads the columns' names. Errors say what is wrong with these.
+// newReader reads the first row, the names of columns.
 func newReader(file io.Reader) (*reader, error) {
-	r := &reader{bound: &bounded{from: file, left: mostBytes}, at: map[string]int{}}
-	// Some programs begin a file by a mark of its encoding, and separate by
-	// semicolons.
-	buffered := bufio.NewReader(r.bound)
+	r := &reader{limited: &limitedReader{from: file, left: maxRowBytes}, at: map[string]int{}}
+	// Some programs write a byte order mark first, and separate by semicolons.
+	buffered := bufio.NewReader(r.limited)
 	if head, _ := buffered.Peek(3); string(head) == "\ufeff" {
 		_, _ = buffered.Discard(3)
 	}
@@ -63,7 +61,7 @@ func newReader(file io.Reader) (*reader, error) {
 	if strings.Contains(first, ";") && !strings.Contains(first, ",") {
 		r.csv.Comma = ';'
 	}
-	r.bound.left = mostBytes
+	r.limited.left = maxRowBytes
 	columns, err := r.csv.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file is empty: its first row names the columns, account,name,owner and plan")
@@ -78,7 +76,7 @@ func newReader(file io.Reader) (*reader, error) {
 		}
 		r.columns, r.at[name] = append(r.columns, name), i
 	}
-	for _, name := range needed {
+	for _, name := range required {
 		if _, ok := r.at[name]; !ok {
 			return nil, fmt.Errorf("there is no column %q: the columns are account, name and owner, and plan where it is said", name)
 		}
@@ -86,30 +84,30 @@ func newReader(file io.Reader) (*reader, error) {
 	return r, nil
 }
 
-// next reads a row. What is wrong with it stands in it; an error is of the file
-// and ends it, io.EOF at its end.
+// next reads a row. A malformed row has a problem; an error ends the file, io.EOF at
+// its end.
 func (r *reader) next() (row, error) {
-	r.bound.left = mostBytes
+	r.limited.left = maxRowBytes
 	fields, err := r.csv.Read()
 	out := row{fields: fields, end: r.csv.InputOffset()}
 	var malformed *csv.ParseError
 	switch {
 	case errors.Is(err, errTooLong):
-		return out, fmt.Errorf("behind byte %d a row has more than %d bytes: is a quote not closed?", out.end, mostBytes)
+		return out, fmt.Errorf("behind byte %d a row has more than %d bytes: is a quote not closed?", out.end, maxRowBytes)
 	case errors.As(err, &malformed):
-		out.line, out.wrong = malformed.StartLine, "The row can't be read: "+malformed.Err.Error()+"."
+		out.line, out.problem = malformed.StartLine, "The row can't be read: "+malformed.Err.Error()+"."
 		return out, nil
 	case err != nil:
 		return out, err
 	}
 	out.line, _ = r.csv.FieldPos(0)
-	r.fill(&out)
+	r.parse(&out)
 	return out, nil
 }
 
-// own are a row's fields, or the columns' names, without what a report of refusals
-// adds; "" for those that it lacks.
-func (r *reader) own(fields []string) []string {
+// withoutReport returns a row's fields, or the columns' names, without those of a
+// report of refusals. A missing field is "".
+func (r *reader) withoutReport(fields []string) []string {
 	var own []string
 	for i, name := range r.columns {
 		field := ""
@@ -123,10 +121,11 @@ func (r *reader) own(fields []string) []string {
 	return own
 }
 
-// fill reads a row's fields, and looks for what the hub need not be asked about.
-func (r *reader) fill(out *row) {
+// parse sets a row's values, and finds problems that the API need not be asked
+// about.
+func (r *reader) parse(out *row) {
 	if len(out.fields) != len(r.columns) {
-		out.wrong = fmt.Sprintf("The row has %d fields, and the first row %d.", len(out.fields), len(r.columns))
+		out.problem = fmt.Sprintf("The row has %d fields, and the first row %d.", len(out.fields), len(r.columns))
 		return
 	}
 	field := func(name string) string {
@@ -139,20 +138,20 @@ func (r *reader) fill(out *row) {
 	account := field("account")
 	switch {
 	case !utf8.ValidString(strings.Join(out.fields, "")):
-		out.wrong = "The row is not valid UTF-8."
+		out.problem = "The row is not valid UTF-8."
 	case account == "" || len(account) > 128:
-		out.wrong = "The account needs an id, of 128 bytes at most."
+		out.problem = "The account needs an id, of 128 bytes at most."
 	case out.name == "" || utf8.RuneCountInString(out.name) > agency.MaxName:
-		out.wrong = fmt.Sprintf("The account needs a name, of %d characters at most.", agency.MaxName)
+		out.problem = fmt.Sprintf("The account needs a name, of %d characters at most.", agency.MaxName)
 	case !strings.Contains(out.ownerEmail, "@") || len(out.ownerEmail) > agency.MaxEmail:
-		out.wrong = "The account needs an owner's email address."
+		out.problem = "The account needs an owner's email address."
 	default:
-		out.account, out.wrong = accountID(account)
+		out.account, out.problem = accountID(account)
 	}
 }
 
-// accountID is the id of an account: itself, or one derived of the platform's own
-// id, the same each time.
+// accountID returns an account id as it is, or the id for the platform's own one,
+// which is the same each time.
 func accountID(given string) (agency.AccountID, string) {
 	if !strings.HasPrefix(given, "acct_") {
 		return agency.NewAccountID("platform", given), ""
@@ -163,16 +162,16 @@ func accountID(given string) (agency.AccountID, string) {
 	return "", "This is no account's id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u."
 }
 
-// bounded lets so much be read, then no more until it is given more. What reads
-// through a buffer reads a little ahead.
-type bounded struct {
+// A limitedReader fails after some bytes, until it is given more. A buffer reads a
+// little ahead.
+type limitedReader struct {
 	from io.Reader
 	left int
 }
 
 var errTooLong = errors.New("the row is too long")
 
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *limitedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, errTooLong
 	}

@@ -21,57 +21,57 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// maxWorkers bounds how many rows are on their way at once, and so what is held
-// of the file: four rows for each.
+// maxWorkers bounds how many rows are sent at once, and so the memory: four rows for
+// each.
 const maxWorkers = 64
 
-// config is one import.
+// A config is one import.
 type config struct {
 	url      string
 	token    oauth2.TokenSource
 	http     *http.Client
 	workers  int
 	name     string
-	size     int64 // of the file, in bytes; 0 where it is not known
+	size     int64 // of the file, in bytes; 0 for unknown
 	terminal io.Writer
 	out      io.Writer
 	now      func() time.Time
 	sleep    func(context.Context, time.Duration) error
-	// progressFile says how far the import has come, refusedFile what was refused.
+	// progressFile is the file of the progress, refusedFile the report of refusals.
 	progressFile, refusedFile string
 }
 
-// progress is how far an import has come: everything before Line is settled, done
-// or refused.
+// A progress is how far an import has come: everything before Line is registered or
+// refused.
 type progress struct {
-	// Line is that of the last row settled, and Rows how many there were.
+	// Line is the line of the last row, and Rows the number of rows.
 	Line int `json:"line"`
 	Rows int `json:"rows"`
 	Done int `json:"done"`
-	// Refused counts the rows refused, and RefusedBytes how much of the report of
-	// them is of these.
+	// Refused is the number of refused rows, and RefusedBytes the size of their
+	// report.
 	Refused      int   `json:"refused"`
 	RefusedBytes int64 `json:"refusedBytes"`
-	// Hash is of all the rows so far, to tell another file by.
+	// Hash is the hash of all rows so far, which differs for another file.
 	Hash string `json:"hash"`
-	// Finished: the file was imported to its end.
+	// Finished is set at the end of the file.
 	Finished bool `json:"finished"`
 }
 
-// settled is a row with what became of it.
-type settled struct {
+// A result is a row with the API's answer.
+type result struct {
 	row     row
 	refused *refusal
 	err     error
 }
 
-// job is a row on its way to a worker, and where its answer is waited for.
+// A job is a row for a worker, and the channel of its result.
 type job struct {
 	row    row
-	answer chan settled
+	result chan result
 }
 
-// run imports a file. It answers an error when it could not go on, and when rows
+// run imports a file. It returns an error when it could not finish, and when rows
 // were refused.
 func (c *config) run(ctx context.Context, file io.Reader) error {
 	p, err := c.readProgress()
@@ -86,7 +86,7 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
-	report, err := c.openReport(p, r.own(r.columns))
+	report, err := c.openReport(p, r.withoutReport(r.columns))
 	if err != nil {
 		return err
 	}
@@ -94,66 +94,66 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	// Rows wait here in the file's order for their answers: that bounds how many
-	// are under way.
-	queue := make(chan chan settled, 4*c.workers)
+	// The results' channels are in the file's order. Their number bounds the rows
+	// that are read ahead.
+	queue := make(chan chan result, 4*c.workers)
 	var workers sync.WaitGroup
-	inboxes := make([]chan job, c.workers)
-	for i := range inboxes {
-		// Room for all that can be under way: no worker waits for another's row.
-		inboxes[i] = make(chan job, cap(queue)+2)
+	jobs := make([]chan job, c.workers)
+	for i := range jobs {
+		// Room for all rows that are read ahead: no worker waits for another's row.
+		jobs[i] = make(chan job, cap(queue)+2)
 		workers.Go(func() {
-			for j := range inboxes[i] {
-				j.answer <- c.settle(ctx, j.row)
+			for j := range jobs[i] {
+				j.result <- c.register(ctx, j.row)
 			}
 		})
 	}
 	go func() {
 		defer close(queue)
-		c.feed(ctx, r, p, queue, inboxes)
-		for _, inbox := range inboxes {
-			close(inbox)
+		c.sendRows(ctx, r, p, queue, jobs)
+		for _, ch := range jobs {
+			close(ch)
 		}
 	}()
-	failure := c.collect(queue, p, func(s settled) error { return p.refuse(report, r.own(s.row.fields), s) }, stop)
-	// What is still under way is of no use any more.
+	failure := c.collect(queue, p, func(s result) error { return p.refuse(report, r.withoutReport(s.row.fields), s) })
+	stop() // other results are not needed
 	for range queue {
 	}
 	workers.Wait()
 	return c.finish(p, report, failure)
 }
 
-// settle brings one row to its end.
-func (c *config) settle(ctx context.Context, r row) settled {
-	if r.wrong != "" {
-		return settled{row: r, refused: &refusal{"invalid", r.wrong}}
+// register registers the account of one row.
+func (c *config) register(ctx context.Context, r row) result {
+	if r.problem != "" {
+		return result{row: r, refused: &refusal{"invalid", r.problem}}
 	}
 	refused, err := c.send(ctx, r)
-	return settled{row: r, refused: refused, err: err}
+	return result{row: r, refused: refused, err: err}
 }
 
-// feed reads the rows that are not settled yet and gives each to a worker: those
-// of one account to one, so that they are sent in their order.
-func (c *config) feed(ctx context.Context, r *reader, p *tally, queue chan<- chan settled, inboxes []chan job) {
+// sendRows reads the next rows and gives each to a worker. The rows of one account
+// go to the same worker, so that they keep their order.
+func (c *config) sendRows(ctx context.Context, r *reader, p *tally, queue chan<- chan result, jobs []chan job) {
 	for n := 0; ; n++ {
 		next, err := r.next()
-		if errors.Is(err, io.EOF) && n < p.skip {
+		switch {
+		case errors.Is(err, io.EOF) && n < p.skip:
 			err = fmt.Errorf("the file is shorter than when its import was begun; to begin anew, remove %s", c.progressFile)
+		case err == nil && n < p.skip:
+			if p.add(next.fields); n < p.skip-1 || p.sum() == p.Hash {
+				continue
+			}
+			err = fmt.Errorf("the file is another than when its import was begun; to begin anew, remove %s", c.progressFile)
 		}
+		answer := make(chan result, 1)
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
-				queue <- answered(settled{err: err})
+				answer <- result{err: err}
+				queue <- answer
 			}
 			return
 		}
-		if n < p.skip {
-			if p.add(next.fields); n == p.skip-1 && p.sum() != p.Hash {
-				queue <- answered(settled{err: fmt.Errorf("the file is another than when its import was begun; to begin anew, remove %s", c.progressFile)})
-				return
-			}
-			continue
-		}
-		answer := make(chan settled, 1)
 		select {
 		case queue <- answer:
 		case <-ctx.Done():
@@ -162,38 +162,29 @@ func (c *config) feed(ctx context.Context, r *reader, p *tally, queue chan<- cha
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(next.account)) // a hash never fails
 		select {
-		case inboxes[int(h.Sum32())%len(inboxes)] <- job{next, answer}:
+		case jobs[int(h.Sum32())%len(jobs)] <- job{next, answer}:
 		case <-ctx.Done():
-			answer <- settled{row: next, err: ctx.Err()}
+			answer <- result{row: next, err: ctx.Err()}
 			return
 		}
 	}
 }
 
-func answered(s settled) chan settled {
-	answer := make(chan settled, 1)
-	answer <- s
-	return answer
-}
-
-// saveEvery is how often progress is written down.
+// saveEvery is how often progress is saved.
 const saveEvery = time.Second
 
-// collect takes the answers in the file's order, so that everything before the
-// last is settled. It ends at the first row that could not be.
-func (c *config) collect(queue <-chan chan settled, p *tally, refuse func(settled) error, stop func()) error {
+// collect takes the results in the file's order. It ends at the first error.
+func (c *config) collect(queue <-chan chan result, p *tally, refuse func(result) error) error {
 	bar := newBar(c)
 	defer bar.done()
 	saved := c.now()
 	for answer := range queue {
 		s := <-answer
 		if s.err != nil {
-			stop()
 			return s.err
 		}
 		if s.refused != nil {
 			if err := refuse(s); err != nil {
-				stop()
 				return err
 			}
 		} else {
@@ -205,7 +196,6 @@ func (c *config) collect(queue <-chan chan settled, p *tally, refuse func(settle
 		if now := c.now(); now.Sub(saved) >= saveEvery {
 			saved = now
 			if err := c.save(p); err != nil {
-				stop()
 				return err
 			}
 		}
@@ -224,7 +214,7 @@ func (c *config) finish(p *tally, report *os.File, failure error) error {
 		}
 	}
 	if p.Finished && p.Refused == 0 {
-		_ = os.Remove(c.refusedFile) // an empty report is of no use
+		_ = os.Remove(c.refusedFile) // an empty report is not needed
 	}
 	switch {
 	case errors.Is(failure, context.Canceled):
@@ -238,10 +228,10 @@ func (c *config) finish(p *tally, report *os.File, failure error) error {
 	return nil
 }
 
-// tally is the progress while it is made.
+// A tally is the progress of a running import.
 type tally struct {
 	progress
-	// skip is how many rows were settled before.
+	// skip is the number of rows of earlier runs.
 	skip int
 	hash hash.Hash
 }
@@ -259,15 +249,15 @@ func (p *tally) add(fields []string) {
 
 func (p *tally) sum() string { return fmt.Sprintf("%x", p.hash.Sum(nil)) }
 
-// refuse writes a row into the report, with its line and why.
-func (p *tally) refuse(report io.Writer, fields []string, s settled) error {
+// refuse adds a row to the report, with its line and the reason.
+func (p *tally) refuse(report io.Writer, fields []string, s result) error {
 	n, err := report.Write(record(append(fields, strconv.Itoa(s.row.line), s.refused.code, strings.TrimSpace(s.refused.reason))))
 	p.Refused++
 	p.RefusedBytes += int64(n)
 	return err
 }
 
-// record is a row of a report.
+// record returns a row of a report.
 func record(fields []string) []byte {
 	var text bytes.Buffer
 	w := csv.NewWriter(&text)
@@ -292,7 +282,7 @@ func (c *config) readProgress() (*tally, error) {
 	return p, nil
 }
 
-// save writes down how far the import has come, whole or not at all.
+// save saves the progress, atomically.
 func (c *config) save(p *tally) error {
 	p.Hash = p.sum()
 	content, err := json.Marshal(p.progress)
@@ -305,8 +295,8 @@ func (c *config) save(p *tally) error {
 	return os.Rename(c.progressFile+".new", c.progressFile)
 }
 
-// openReport opens the report of what is refused, as long as it was when progress
-// was last written down.
+// openReport opens the report of refusals, and cuts it to its size at the saved
+// progress.
 func (c *config) openReport(p *tally, columns []string) (_ *os.File, err error) {
 	report, err := os.OpenFile(c.refusedFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

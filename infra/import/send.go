@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// How often a row is tried, with pauses that double up to the longest. A hub that
-// says how long to wait is believed, within bounds.
+// Rows are tried again after pauses that double up to a maximum. A pause that the
+// API asks for comes first, within bounds.
 const (
-	mostTries    = 8
+	maxTries     = 8
 	firstPause   = 200 * time.Millisecond
 	longestPause = 20 * time.Second
 	longestWait  = 5 * time.Minute
 )
 
-// A refusal is what the hub says of a row that it does not take.
+// A refusal is why the API does not take a row.
 type refusal struct{ code, reason string }
 
-// send registers a row's account. nil and no error is done; an error is of the
-// hub or of the way there, and says nothing of the row.
+// send registers a row's account. It returns nil and nil when that is done. An error
+// is not about the row, but about the API or the way to it.
 func (c *config) send(ctx context.Context, r row) (*refusal, error) {
 	body, err := json.Marshal(struct {
 		Name       string `json:"name"`
@@ -38,11 +38,11 @@ func (c *config) send(ctx context.Context, r row) (*refusal, error) {
 	}
 	var failure error
 	pause := firstPause
-	for try := range mostTries {
+	for try := range maxTries {
 		if try > 0 {
 			wait := min(pause/2+rand.N(pause), longestPause) //nolint:gosec // a pause, not a secret
-			if told := waitOf(failure); told > 0 {
-				wait = min(told, longestWait)
+			if after := retryAfter(failure); after > 0 {
+				wait = min(after, longestWait)
 			}
 			if err := c.sleep(ctx, wait); err != nil {
 				return nil, err
@@ -53,24 +53,24 @@ func (c *config) send(ctx context.Context, r row) (*refusal, error) {
 		if err == nil {
 			return refused, nil
 		}
-		if _, again := errors.AsType[*passing](err); !again || ctx.Err() != nil {
+		if _, again := errors.AsType[*temporary](err); !again || ctx.Err() != nil {
 			return nil, err
 		}
 		failure = err
 	}
-	return nil, fmt.Errorf("after %d tries: %w", mostTries, failure)
+	return nil, fmt.Errorf("after %d tries: %w", maxTries, failure)
 }
 
-// A passing failure may be gone the next time.
-type passing struct {
+// A temporary error may be gone at the next try.
+type temporary struct {
 	error
 	wait time.Duration
 }
 
-func (p *passing) Unwrap() error { return p.error }
+func (p *temporary) Unwrap() error { return p.error }
 
-func waitOf(err error) time.Duration {
-	if p, ok := errors.AsType[*passing](err); ok {
+func retryAfter(err error) time.Duration {
+	if p, ok := errors.AsType[*temporary](err); ok {
 		return p.wait
 	}
 	return 0
@@ -89,12 +89,12 @@ func (c *config) put(ctx context.Context, r row, body []byte) (*refusal, error) 
 	token.SetAuthHeader(req)
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, &passing{error: fmt.Errorf("the hub can't be reached: %w", err)}
+		return nil, &temporary{error: fmt.Errorf("the hub can't be reached: %w", err)}
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return nil, &passing{error: fmt.Errorf("the hub's answer breaks off: %w", err)}
+		return nil, &temporary{error: fmt.Errorf("the hub's answer breaks off: %w", err)}
 	}
 	switch {
 	case res.StatusCode == http.StatusOK:
@@ -103,7 +103,7 @@ func (c *config) put(ctx context.Context, r row, body []byte) (*refusal, error) 
 		return nil, fmt.Errorf("the hub does not take the token (%s): it must be of the platform's own client, with the scope hub/platform", res.Status)
 	case res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500:
 		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // without one, or with a date, 0
-		return nil, &passing{fmt.Errorf("the hub answers %s", res.Status), time.Duration(seconds) * time.Second}
+		return nil, &temporary{fmt.Errorf("the hub answers %s", res.Status), time.Duration(seconds) * time.Second}
 	}
 	var problem struct {
 		Code, Detail string

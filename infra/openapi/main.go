@@ -1,6 +1,6 @@
-// Command openapi asks every function that serves the API for its fragment of
-// the OpenAPI document, merges them, and writes the whole document and the
-// list of its operations. It is run from anywhere in the module.
+// Command openapi merges the OpenAPI fragments of all functions that serve the API.
+// It writes the document and the list of its operations. It runs in any folder of
+// the module.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// The files that are written, from the module's root.
+// The files that are written, relative to the module's root.
 const (
 	documentFile = "infra/openapi.yaml"
 	routesFile   = "shared/rest/routes.txt"
@@ -42,7 +42,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// generate makes the content of each file that is written, by its name.
+// generate returns the content of each file that is written, by its path.
 func generate(ctx context.Context, root string) (map[string][]byte, error) {
 	fragments, err := fragmentsOf(ctx, root)
 	if err != nil {
@@ -64,9 +64,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// fragmentsOf builds the functions that import the JSON edge, in one go, and
-// runs each for its fragment. The keys are the functions' folders. A function
-// that does not build is only in the way when it is one of these.
+// fragmentsOf builds the functions that import the JSON edge, and runs each for its
+// fragment. The keys are the functions' folders. Other functions need not build.
 func fragmentsOf(ctx context.Context, root string) (map[string][]byte, error) {
 	out, err := command(ctx, root, "go", "list", "-e", "-f", "{{.ImportPath}} {{.Imports}}", "./functions/...")
 	if err != nil {

@@ -12,8 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// document is an OpenAPI document: what the functions' fragments have, and
-// nothing else that one could have.
+// A document is an OpenAPI document, with only those fields that fragments have.
 type document struct {
 	OpenAPI    string                    `json:"openapi" yaml:"openapi"`
 	Info       info                      `json:"info" yaml:"info"`
@@ -40,8 +39,8 @@ own, where a token is missing or not valid (401, 403), a request is larger than 
 are too many (429), or a function does not answer (500, 503).
 `
 
-// merge puts fragments together, each under its function's name. What two of
-// them describe differently, or claim both, is an error that names them.
+// merge merges fragments, each under its function's name. What two of them describe
+// differently, or both claim, is an error that names them.
 func merge(fragments map[string][]byte) (document, error) {
 	whole := document{
 		OpenAPI: "3.1.0",
@@ -98,7 +97,7 @@ func operationID(operation any) string {
 	return id
 }
 
-// add takes over what is new, and wants the rest to be the same.
+// add copies what is new, and returns an error where the rest differs.
 func add(whole, part map[string]any, from map[string]string, kind, function string) error {
 	for name, value := range part {
 		if present, ok := whole[name]; ok && !reflect.DeepEqual(present, value) {
@@ -110,7 +109,7 @@ func add(whole, part map[string]any, from map[string]string, kind, function stri
 	return nil
 }
 
-// yaml is the document as it is kept: keys sorted, so that a diff shows what
+// yaml returns the document as YAML. Its keys are sorted, so that a diff shows what
 // has changed.
 func (d document) yaml() ([]byte, error) {
 	var out bytes.Buffer
@@ -123,7 +122,7 @@ func (d document) yaml() ([]byte, error) {
 	return out.Bytes(), e.Close()
 }
 
-// routes are the document's operations as "METHOD /path" lines, sorted by path.
+// routes returns the document's operations as "METHOD /path" lines, sorted by path.
 func (d document) routes() []byte {
 	var out bytes.Buffer
 	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {

@@ -31,8 +31,8 @@ func TestFilesAreFresh(t *testing.T) {
 	}
 }
 
-// TestTemplateServesTheDocument compares the operations that the functions
-// describe with the routes that the template gives them, both ways.
+// TestTemplateServesTheDocument compares the operations that functions describe with
+// their routes in the template.
 func TestTemplateServesTheDocument(t *testing.T) {
 	root, err := moduleRoot(t.Context())
 	if err != nil {
@@ -58,8 +58,8 @@ func TestTemplateServesTheDocument(t *testing.T) {
 	}
 }
 
-// templateRoutes are the routes of the template that belong to the contract:
-// under /v1, for one method each, and not the console's.
+// templateRoutes returns the template's routes of the API: under /v1, for one method
+// each, without the console's.
 func templateRoutes(t *testing.T, file string) []string {
 	t.Helper()
 	data, err := os.ReadFile(file)

@@ -1,6 +1,6 @@
-// Package client meets a running stack from outside, as a program of a person's
-// does: it signs in by OIDC, calls the API with the token, and reads the inbox.
-// It knows addresses and HTTP, and nothing of the domain.
+// Package client uses a running stack from outside: it signs in by OIDC, calls the
+// API with the token, and reads the inbox. It knows addresses and HTTP, and nothing
+// of the domain.
 package client
 
 import (
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// A Stack is what a running stack says of itself in its stack.json.
+// A Stack is the content of a running stack's stack.json.
 type Stack struct {
 	PublicURL string `json:"publicUrl"`
 	SES       string `json:"ses"` // the inbox
@@ -25,7 +25,7 @@ type Stack struct {
 	DynamoDB  string `json:"dynamodb"`
 	Control   string `json:"control"`
 	ClientID  string `json:"clientId"`
-	// Platform is the client by which the platform's own software gets its tokens.
+	// Platform is the id of the client of the platform's own software.
 	Platform       string `json:"platform"`
 	PlatformSecret string `json:"platformSecret"`
 
@@ -35,8 +35,8 @@ type Stack struct {
 	Data   string `json:"data"`
 }
 
-// Find reads where the stack on that data folder is. Its error says what to do
-// when none runs.
+// Find returns the stack that runs on this data folder. Without one, the error says
+// what to do.
 func Find(data string) (*Stack, error) {
 	content, err := os.ReadFile(filepath.Join(data, "stack.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -55,21 +55,21 @@ func Find(data string) (*Stack, error) {
 	return &s, nil
 }
 
-var web = &http.Client{
+var httpClient = &http.Client{
 	Timeout:       40 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
 }
 
-// An Answer is an HTTP answer, read whole.
+// An Answer is an HTTP response, read to its end.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Call makes a request of the gateway. The path begins with a slash; no body is
-// sent when it is nil. Headers are pairs of a name and a value.
+// Call makes a request to the gateway. The path begins with a slash; a nil body is
+// not sent. Headers are pairs of a name and a value.
 func (s *Stack) Call(ctx context.Context, method, path string, body []byte, header ...string) (*Answer, error) {
 	return send(ctx, method, s.PublicURL+path, body, header...)
 }
@@ -82,7 +82,7 @@ func send(ctx context.Context, method, url string, body []byte, header ...string
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	res, err := web.Do(req)
+	res, err := httpClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func send(ctx context.Context, method, url string, body []byte, header ...string
 	return &Answer{Status: res.StatusCode, Header: res.Header, Body: content}, nil
 }
 
-// Cleanup runs the scheduled cleanup now and answers its report.
+// Cleanup runs the scheduled cleanup now and returns its report.
 func (s *Stack) Cleanup(ctx context.Context) ([]byte, error) {
 	answer, err := send(ctx, http.MethodPost, s.Control+"/schedules/cleanup", nil)
 	if err != nil {
@@ -106,20 +106,20 @@ func (s *Stack) Cleanup(ctx context.Context) ([]byte, error) {
 	return answer.Body, nil
 }
 
-// A Mail is an email in the inbox.
-type Mail struct {
+// An Email is an email in the inbox.
+type Email struct {
 	ID      string
 	From    string
-	To      string // everyone it goes to, comma-separated
+	To      string // all recipients, comma-separated
 	Subject string
 	Text    string
 	HTML    string
 	At      time.Time // to the second
 }
 
-// Mails reads the inbox from that second on, oldest first; from the zero time
-// on it is the whole.
-func (s *Stack) Mails(ctx context.Context, since time.Time) ([]Mail, error) {
+// Emails returns the emails in the inbox since a second, the oldest first. The zero
+// time stands for all.
+func (s *Stack) Emails(ctx context.Context, since time.Time) ([]Email, error) {
 	url := s.SES + "/store"
 	if !since.IsZero() {
 		url += fmt.Sprintf("?since=%d", since.Unix())
@@ -144,7 +144,7 @@ func (s *Stack) Mails(ctx context.Context, since time.Time) ([]Mail, error) {
 	if err := json.Unmarshal(answer.Body, &store); err != nil {
 		return nil, fmt.Errorf("the inbox's answer: %w", err)
 	}
-	var mails []Mail
+	var emails []Email
 	for _, e := range store.Emails {
 		to := ""
 		for _, list := range [][]string{e.Destination.To, e.Destination.CC, e.Destination.BCC} {
@@ -155,10 +155,10 @@ func (s *Stack) Mails(ctx context.Context, since time.Time) ([]Mail, error) {
 				to += address
 			}
 		}
-		mails = append(mails, Mail{
+		emails = append(emails, Email{
 			ID: e.MessageID, From: e.From, To: to, Subject: e.Subject,
 			Text: e.Body.Text, HTML: e.Body.HTML, At: time.Unix(e.At, 0),
 		})
 	}
-	return mails, nil
+	return emails, nil
 }

@@ -19,13 +19,13 @@ import (
 // An Identity is who signs in at the issuer, and how.
 type Identity struct {
 	Email      string
-	Subject    string // "" for the one that belongs to the address
+	Subject    string // "" for the address's own
 	Unverified bool
 	Scopes     []string // nil for openid and email
 }
 
-// SignIn goes through the issuer's sign-in page as a browser does, by code and
-// PKCE, and answers the id token.
+// SignIn signs in on the issuer's page as a browser does, by code and PKCE, and
+// returns the id token.
 func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(next *http.Request, before []*http.Request) error {
 		switch {
 		case strings.HasPrefix(next.URL.String(), flow.RedirectURL):
-			return http.ErrUseLastResponse // nothing needs to listen there: the code stands in the address
+			return http.ErrUseLastResponse // nothing needs to listen there: the code is in the URL
 		case len(before) > 10:
 			return errors.New("the issuer redirects in a circle")
 		default:
@@ -79,7 +79,7 @@ func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 	return token, nil
 }
 
-// PlatformToken gets a token as the platform's own software does, by its client
+// PlatformToken returns a token of the platform's own software, by its client
 // credentials.
 func (s *Stack) PlatformToken(ctx context.Context) (string, error) {
 	flow := clientcredentials.Config{
@@ -92,8 +92,8 @@ func (s *Stack) PlatformToken(ctx context.Context) (string, error) {
 	return tokens.AccessToken, nil
 }
 
-// visit opens a page, or posts a form. It answers where that led to in the end,
-// and where the answer there sends on to; nil for nowhere.
+// visit opens a page, or posts a form. It returns the final URL, and the one to
+// which the answer there redirects, or nil.
 func visit(ctx context.Context, browser *http.Client, method, address string, form url.Values) (at, on *url.URL, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
 	if err != nil {

@@ -28,15 +28,15 @@ func main() {
 	}
 }
 
-// run plays the whole story. Its error says which step failed, and how.
+// run plays the whole story. Its error names the step that failed.
 func run(ctx context.Context, data string, out io.Writer) error {
 	stack, err := client.Find(data)
 	if err != nil {
 		return err
 	}
-	s := newStage(stack, out)
-	if err := s.play(ctx); err != nil {
-		return fmt.Errorf("step %d (%s) failed: %w", s.number, s.title, err)
+	s := newDemo(stack, out)
+	if s.play(ctx); s.err != nil {
+		return fmt.Errorf("step %d (%s) failed: %w", s.number, s.title, s.err)
 	}
 	s.goodbye()
 	return nil

@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// startTied starts a program that the kernel kills when this process ends,
-// however it ends: it goes with the thread that forked it, so that thread is
-// kept for as long as the process lives.
-func startTied(cmd *exec.Cmd) error {
+// startWithParent starts a program that the kernel kills when this process ends in
+// any way. That is bound to the thread which started it, so the thread must not end
+// earlier.
+func startWithParent(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()

@@ -6,20 +6,19 @@ import (
 	"time"
 )
 
-// A bar shows on a terminal how far an import has come. Without one it shows
-// nothing.
-type bar struct {
+// A progressBar shows the progress of an import on a terminal, if there is one.
+type progressBar struct {
 	*config
 	began, shown time.Time
-	before       int // rows that were settled by an earlier run
+	before       int // rows of earlier runs
 }
 
-func newBar(c *config) *bar { return &bar{config: c, began: c.now(), before: -1} }
+func newBar(c *config) *progressBar { return &progressBar{config: c, began: c.now(), before: -1} }
 
-// barWidth is in characters.
+// barWidth is the number of characters of a full bar.
 const barWidth = 30
 
-func (b *bar) show(p *tally, read int64) {
+func (b *progressBar) show(p *tally, read int64) {
 	if b.terminal == nil {
 		return
 	}
@@ -46,7 +45,7 @@ func (b *bar) show(p *tally, read int64) {
 	fmt.Fprint(b.terminal, line+"   ")
 }
 
-func (b *bar) done() {
+func (b *progressBar) done() {
 	if b.terminal != nil && !b.shown.IsZero() {
 		fmt.Fprintln(b.terminal)
 	}

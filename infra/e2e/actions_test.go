@@ -14,8 +14,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// A target is something on a page that a person uses: what it is, and the words
-// on it or of its label.
+// A target is something on a page that a person uses: its kind, and the words on it
+// or of its label.
 type target struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
@@ -27,14 +27,15 @@ func field(label string) target { return target{Kind: "field", Name: label} }
 func choice(label string) target {
 	return target{Kind: "choice", Name: label}
 }
-func fold(summary string) target { return target{Kind: "fold", Name: summary} }
+func details(summary string) target { return target{Kind: "fold", Name: summary} }
 
 func (t target) String() string {
 	return fmt.Sprintf("the %s %q", t.Kind, t.Name)
 }
 
-// find is the element of a target as a person finds it: by what can be seen.
-const find = `((target) => {
+// findElement is a function in JavaScript. It returns a target's element among those
+// that are visible.
+const findElement = `((target) => {
   const plain = (text) => (text ?? '').replace(/\s+/g, ' ').trim();
   const kinds = {
     button: 'button, [type=submit], a[role=button]', link: 'a[href]', fold: 'summary',
@@ -52,18 +53,18 @@ const find = `((target) => {
   throw new Error('it is not there; there is ' + all.map((e) => plain(named(e).join(' '))).join(' | '));
 })`
 
-// on evaluates a function of a target's element.
-func on[T any](w *window, at target, function string) (T, error) {
+// evalOn evaluates a function of a target's element.
+func evalOn[T any](w *window, at target, function string) (T, error) {
 	text, err := json.Marshal(at)
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return eval[T](w, fmt.Sprintf(`(%s)(%s(%s))`, function, find, text))
+	return eval[T](w, fmt.Sprintf(`(%s)(%s(%s))`, function, findElement, text))
 }
 
-// until waits for what a page will come to. While it is being left, it answers
-// errors.
+// until waits for a condition of the page. Its errors count only when it never
+// comes: a page that is being left causes some.
 func (w *window) until(t *testing.T, what string, condition func() (bool, error)) {
 	t.Helper()
 	var last error
@@ -81,51 +82,46 @@ func (w *window) until(t *testing.T, what string, condition func() (bool, error)
 	}
 }
 
-// document is what tells one shown page from the next.
-func (w *window) document(t *testing.T) float64 {
+// pageID returns a number that differs from one loaded page to the next.
+func (w *window) pageID(t *testing.T) float64 {
 	t.Helper()
-	at, err := eval[float64](w, `performance.timeOrigin`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
+	return evaluate[float64](t, w, `performance.timeOrigin`)
 }
 
-// leads does something that leads to another page, and waits until that is
-// there whole.
-func (w *window) leads(t *testing.T, what string, do func()) {
+// navigate does something that opens another page, and waits until that has loaded.
+func (w *window) navigate(t *testing.T, what string, do func()) {
 	t.Helper()
-	before := w.document(t)
+	before := w.pageID(t)
 	do()
 	w.until(t, "the page that "+what+" leads to", func() (bool, error) {
 		return eval[bool](w, fmt.Sprintf(`performance.timeOrigin !== %v && document.readyState === 'complete'`, before))
 	})
 }
 
-// open goes to an address of the site, or to a whole one.
+// open opens a path of the site, or a whole URL.
 func (w *window) open(t *testing.T, address string) {
 	t.Helper()
 	if strings.HasPrefix(address, "/") {
 		address = w.PublicURL + address
 	}
-	w.leads(t, address, func() {
+	w.navigate(t, address, func() {
 		if r := call(t, w, page.Navigate, page.NavigateParams{URL: address}); r.ErrorText != "" {
 			t.Fatalf("%s: %s", address, r.ErrorText)
 		}
 	})
 }
 
-// press uses a button or a link that leads to another page.
+// press clicks a button or a link, and waits for the page that it opens.
 func (w *window) press(t *testing.T, at target) {
 	t.Helper()
-	w.leads(t, at.String(), func() { w.use(t, at) })
+	w.navigate(t, at.String(), func() { w.use(t, at) })
 }
 
-// use clicks on a target, or goes to it by Tab and presses the key for it.
+// use clicks on a target, or goes to it by Tab and presses a key.
 func (w *window) use(t *testing.T, at target) {
 	t.Helper()
 	if w.byKeyboard {
-		w.reach(t, at)
+		w.tabTo(t, at)
 		key := kb.Enter
 		if at.Kind == "choice" || at.Kind == "fold" {
 			key = " "
@@ -133,11 +129,10 @@ func (w *window) use(t *testing.T, at target) {
 		w.key(t, key)
 		return
 	}
-	spot := w.spot(t, at)
+	spot := w.center(t, at)
 	w.do(t, chromedp.MouseClickXY(spot.X, spot.Y))
 }
 
-// key presses keys.
 func (w *window) key(t *testing.T, keys string, options ...chromedp.KeyOption) {
 	t.Helper()
 	w.do(t, chromedp.KeyEvent(keys, options...))
@@ -150,15 +145,15 @@ func (w *window) do(t *testing.T, action chromedp.Action[chromedp.Void]) {
 	}
 }
 
-type spot struct{ X, Y float64 }
+type point struct{ X, Y float64 }
 
-// spot scrolls to a target and answers its middle, which nothing may cover.
-func (w *window) spot(t *testing.T, at target) spot {
+// center scrolls to a target and returns its middle, which nothing may cover.
+func (w *window) center(t *testing.T, at target) point {
 	t.Helper()
-	var s spot
+	var s point
 	w.until(t, at.String(), func() (bool, error) {
 		var err error
-		s, err = on[spot](w, at, `(e) => {
+		s, err = evalOn[point](w, at, `(e) => {
 		  e.scrollIntoView({ block: 'center', behavior: 'instant' });
 		  const r = e.getBoundingClientRect();
 		  const [x, y] = [r.x + r.width / 2, r.y + r.height / 2];
@@ -171,36 +166,33 @@ func (w *window) spot(t *testing.T, at target) spot {
 	return s
 }
 
-// maxTabs bounds how far a target may be away for somebody without a mouse.
+// maxTabs bounds how often Tab is pressed to reach a target.
 const maxTabs = 150
 
-// reach goes to a target by Tab alone. Whatever is focused on the way must show
-// that it is, inside of the window.
-func (w *window) reach(t *testing.T, at target) {
+// tabTo goes to a target by Tab alone. The focus must be visible at each stop on the
+// way.
+func (w *window) tabTo(t *testing.T, at target) {
 	t.Helper()
-	w.spotless(t, at)
+	w.waitFor(t, at)
 	var before string
 	for range maxTabs {
 		type focus struct {
 			Here, Shown bool
 			What        string
 		}
-		text, err := json.Marshal(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := eval[focus](w, fmt.Sprintf(`(() => {
-		  const [e, a] = [%s(%s), document.activeElement];
+		f, err := evalOn[focus](w, at, `(e) => {
+		  const a = document.activeElement;
 		  const group = e.type === 'radio' && a.type === 'radio' && a.name === e.name && a.form === e.form;
 		  const style = getComputedStyle(a);
 		  const r = a.getBoundingClientRect();
 		  const marked = (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
 		  return { here: a === e || group, shown: marked && r.bottom > 0 && r.top < innerHeight, what: a.outerHTML.slice(0, 160) };
-		})()`, find, text))
+		}`)
 		if err != nil {
 			t.Fatalf("%s looks for %s: %v", w.who, at, err)
 		}
-		// Within a date the browser itself marks the part that is focused.
+		// Inside of a date field the browser itself outlines the part that has the
+		// focus.
 		within := f.What == before && strings.Contains(f.What, `type="date"`)
 		if !f.Shown && !within && !strings.HasPrefix(f.What, "<body") && !strings.HasPrefix(f.What, "<main") {
 			t.Errorf("the focus can't be seen on %s", f.What)
@@ -214,52 +206,52 @@ func (w *window) reach(t *testing.T, at target) {
 	t.Fatalf("%s can't reach %s by %d times Tab", w.who, at, maxTabs)
 }
 
-// spotless waits until a target is there.
-func (w *window) spotless(t *testing.T, at target) {
+// waitFor waits until the page has a target.
+func (w *window) waitFor(t *testing.T, at target) {
 	t.Helper()
 	w.until(t, at.String(), func() (bool, error) {
-		return on[bool](w, at, `() => true`)
+		return evalOn[bool](w, at, `() => true`)
 	})
 }
 
-// fill types into a field, in place of what is in it.
+// fill replaces the text of a field.
 func (w *window) fill(t *testing.T, label, text string) {
 	t.Helper()
 	at := field(label)
 	if w.byKeyboard {
-		w.reach(t, at)
+		w.tabTo(t, at)
 		w.key(t, "a", chromedp.KeyModifiers(kb.ModifierCtrl))
 		w.key(t, text)
 	} else {
 		w.use(t, at)
-		if _, err := on[struct{}](w, at, `(e) => { e.focus(); e.select?.(); }`); err != nil {
+		if _, err := evalOn[struct{}](w, at, `(e) => { e.focus(); e.select?.(); }`); err != nil {
 			t.Fatal(err)
 		}
 		call(t, w, input.InsertText, input.InsertTextParams{Text: text})
 	}
-	got, err := on[string](w, at, `(e) => e.value`)
+	got, err := evalOn[string](w, at, `(e) => e.value`)
 	if err != nil || got != text {
 		t.Fatalf("%s holds %q, not %q (%v)", at, got, text, err)
 	}
 }
 
-// choose picks one of several, or ticks a box.
+// choose selects a radio button or checks a box.
 func (w *window) choose(t *testing.T, at target) {
 	t.Helper()
 	chosen := func() bool {
 		t.Helper()
-		on, err := on[bool](w, at, `(e) => e.checked`)
+		on, err := evalOn[bool](w, at, `(e) => e.checked`)
 		if err != nil {
 			t.Fatalf("%s: %v", at, err)
 		}
 		return on
 	}
-	switch radio, err := on[bool](w, at, `(e) => e.type === 'radio'`); {
+	switch radio, err := evalOn[bool](w, at, `(e) => e.type === 'radio'`); {
 	case err != nil:
 		t.Fatalf("%s: %v", at, err)
 	case chosen():
 	case w.byKeyboard && radio:
-		w.reach(t, at)
+		w.tabTo(t, at)
 		for range 10 {
 			w.key(t, kb.ArrowDown)
 			if chosen() {
@@ -274,13 +266,13 @@ func (w *window) choose(t *testing.T, at target) {
 	}
 }
 
-// text is what the page shows, its breaks as blanks.
+// text returns the page's visible text, its line breaks as blanks.
 func (w *window) text() (string, error) {
 	return eval[string](w, `document.body.innerText.replace(/\s+/g, ' ')`)
 }
 
-// sees waits until the page shows each of these words.
-func (w *window) sees(t *testing.T, words ...string) {
+// expectText waits until the page shows each of these texts.
+func (w *window) expectText(t *testing.T, words ...string) {
 	t.Helper()
 	for _, word := range words {
 		w.until(t, fmt.Sprintf("%q on the page", word), func() (bool, error) {
@@ -290,8 +282,8 @@ func (w *window) sees(t *testing.T, words ...string) {
 	}
 }
 
-// misses holds the page to showing none of these words.
-func (w *window) misses(t *testing.T, words ...string) {
+// expectNoText checks that the page shows none of these texts.
+func (w *window) expectNoText(t *testing.T, words ...string) {
 	t.Helper()
 	text, err := w.text()
 	if err != nil {
@@ -304,8 +296,8 @@ func (w *window) misses(t *testing.T, words ...string) {
 	}
 }
 
-// at holds the page to its address on the site.
-func (w *window) at(t *testing.T, path string) {
+// expectPath checks the path of the page.
+func (w *window) expectPath(t *testing.T, path string) {
 	t.Helper()
 	if got := w.path(t); got != path {
 		t.Fatalf("%s is at %s, not at %s", w.who, got, path)
@@ -314,22 +306,18 @@ func (w *window) at(t *testing.T, path string) {
 
 func (w *window) path(t *testing.T) string {
 	t.Helper()
-	at, err := eval[string](w, `location.href`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimPrefix(at, w.PublicURL)
+	return strings.TrimPrefix(evaluate[string](t, w, `location.href`), w.PublicURL)
 }
 
-// signsIn goes through the issuer's page, which must be shown.
+// signsIn signs in on the issuer's page, which must be open.
 func (w *window) signsIn(t *testing.T, email string) {
 	t.Helper()
 	w.fill(t, "Email address", email)
 	w.press(t, button("Sign in"))
 }
 
-// forgets drops cookies of the site, as browsers do with their time.
-func (w *window) forgets(t *testing.T, names ...string) {
+// deleteCookies deletes cookies of the site, as browsers do in time.
+func (w *window) deleteCookies(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		call(t, w, network.DeleteCookies, network.DeleteCookiesParams{Name: name, URL: w.PublicURL})
