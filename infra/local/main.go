@@ -1,14 +1,14 @@
-// Command local runs the whole product on one machine: the production binaries
-// under the real Lambda Runtime API, wired as template.yaml says, with servers
-// in the place of DynamoDB, SES and the OIDC issuer.
+// Command local runs the whole product on one machine: the production binaries under
+// the real Lambda Runtime API, wired as template.yaml says, with stand-ins for
+// DynamoDB, SES and the OIDC issuer. README.md beside this file describes it.
 //
-//	local run             brings the stack up; Ctrl-C stops it
+//	local run             runs the stack; Ctrl-C stops it
 //	local token EMAIL     prints an id token of the running stack's issuer
 //	local token -platform prints an access token of the platform's own software
 //	local cleanup         runs the cleanup function now and prints its report
-//	local redrive         the same, and wakes every event that waits to be told
-//	local events          prints what stands on the bus, the newest at the end
-//	local failures        prints what the on-failure queues hold
+//	local redrive         runs cleanup and wakes every event that waits for a retry
+//	local events          prints the last events of the bus, the newest at the end
+//	local failures        prints the messages of the on-failure queues
 package main
 
 import (
@@ -24,6 +24,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"agencyhub/infra/local/disk"
+	"agencyhub/infra/local/process"
+	"agencyhub/infra/local/standins"
 )
 
 func main() {
@@ -44,77 +48,22 @@ func command(args []string) error {
 	defer stop()
 	switch name {
 	case "run":
-		o := options{set: map[string]string{}}
-		flags.StringVar(&o.template, "template", "template.yaml", "the template; functions/ lies beside it")
-		flags.StringVar(&o.bin, "bin", "", "folder of the functions' binaries (default DATA/bin)")
-		flags.IntVar(&o.http, "http", 8080, "port of the gateway; 0 takes a free one, here and below")
-		flags.IntVar(&o.ses, "ses", 8005, "port of the mailbox that stands for SES")
-		flags.IntVar(&o.oidc, "oidc", 8090, "port of the OIDC issuer and its sign-in page")
-		flags.IntVar(&o.dynamodb, "dynamodb", 8000, "port of the DynamoDB engine")
-		flags.BoolVar(&o.fresh, "fresh", false, "start empty: delete the data first")
-		flags.BoolVar(&o.schedules, "schedules", true, "run schedules on time; without, only on demand")
-		flags.Func("set", "a parameter of the template, as Name=Value; repeatable", func(s string) error {
-			name, value, ok := strings.Cut(s, "=")
-			if !ok {
-				return fmt.Errorf("%q is not Name=Value", s)
-			}
-			o.set[name] = value
-			return nil
-		})
-		if err := parse(flags, args, 0); err != nil {
-			return err
-		}
-		o.data = *data
-		return runStack(ctx, o, &terminal{out: os.Stdout})
+		return run(ctx, flags, data, args)
 	case "token":
-		s := signIn{}
-		flags.StringVar(&s.subject, "subject", "", "sign in as this subject, in place of the one that belongs to the address")
-		flags.BoolVar(&s.unverified, "unverified", false, "the address is not verified")
-		flags.StringVar(&s.scope, "scope", "openid email", "the scopes to ask for; without email the token carries no address")
-		platform := flags.Bool("platform", false, "a token of the platform's own software, for its calls; no address is given then")
-		persons := 1
-		if slices.ContainsFunc(args, func(a string) bool { return strings.TrimLeft(a, "-") == "platform" }) {
-			persons = 0
-		}
-		if err := parse(flags, args, persons); err != nil {
-			return err
-		}
-		s.email = flags.Arg(0)
-		r, err := readRunning(*data)
-		if err != nil {
-			return err
-		}
-		get := s.token
-		if *platform {
-			get = platformToken
-		}
-		token, err := get(ctx, r)
-		if err != nil {
-			return err
-		}
-		fmt.Println(token)
-		return nil
+		return token(ctx, flags, data, args)
 	case "cleanup", "redrive":
 		if err := parse(flags, args, 0); err != nil {
 			return err
 		}
-		r, err := readRunning(*data)
-		if err != nil {
-			return err
-		}
-		input := ""
-		if name == "redrive" {
-			input = `{"redrive":true}`
-		}
-		return cleanup(ctx, r, input, os.Stdout)
+		return cleanup(ctx, *data, map[string]string{"redrive": `{"redrive":true}`}[name], os.Stdout)
 	case "events":
 		kind := flags.String("type", "", "only events of this type")
 		last := flags.Int("last", 20, "how many")
 		if err := parse(flags, args, 0); err != nil {
 			return err
 		}
-		shown, err := printEvents(*data, *kind, *last, os.Stdout)
-		if err == nil && shown == 0 {
+		printed, err := standins.PrintEvents(filepath.Join(*data, "data"), *kind, *last, os.Stdout)
+		if err == nil && printed == 0 {
 			fmt.Fprintln(os.Stderr, "The bus has nothing like that yet.")
 		}
 		return err
@@ -144,9 +93,66 @@ func parse(flags *flag.FlagSet, args []string, n int) error {
 	return flags.Parse(others)
 }
 
-// cleanup runs the cleanup function now, with an input of its own where that is
-// not "".
-func cleanup(ctx context.Context, r *running, input string, out io.Writer) error {
+func run(ctx context.Context, flags *flag.FlagSet, data *string, args []string) error {
+	o := options{set: map[string]string{}}
+	flags.StringVar(&o.template, "template", "template.yaml", "the template; functions/ lies beside it")
+	flags.StringVar(&o.bin, "bin", "", "folder of the functions' binaries (default DATA/bin)")
+	flags.IntVar(&o.http, "http", 8080, "port of the gateway; 0 takes a free one, here and below")
+	flags.IntVar(&o.ses, "ses", 8005, "port of the mailbox that stands for SES")
+	flags.IntVar(&o.oidc, "oidc", 8090, "port of the OIDC issuer and its sign-in page")
+	flags.IntVar(&o.dynamodb, "dynamodb", 8000, "port of the DynamoDB engine")
+	flags.BoolVar(&o.fresh, "fresh", false, "start empty: delete the data first")
+	flags.BoolVar(&o.schedules, "schedules", true, "run schedules on time; without, only on demand")
+	flags.Func("set", "a parameter of the template, as Name=Value; repeatable", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return fmt.Errorf("%q is not Name=Value", s)
+		}
+		o.set[name] = value
+		return nil
+	})
+	if err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	o.data = *data
+	return runStack(ctx, o, process.NewTerminal(os.Stdout))
+}
+
+func token(ctx context.Context, flags *flag.FlagSet, data *string, args []string) error {
+	s := signIn{}
+	flags.StringVar(&s.subject, "subject", "", "sign in as this subject, in place of the one that belongs to the address")
+	flags.BoolVar(&s.unverified, "unverified", false, "the address is not verified")
+	flags.StringVar(&s.scope, "scope", "openid email", "the scopes to ask for; without email the token carries no address")
+	platform := flags.Bool("platform", false, "a token of the platform's own software, for its calls; no address is given then")
+	addresses := 1
+	if slices.ContainsFunc(args, func(a string) bool { return strings.TrimLeft(a, "-") == "platform" }) {
+		addresses = 0
+	}
+	if err := parse(flags, args, addresses); err != nil {
+		return err
+	}
+	s.email = flags.Arg(0)
+	r, err := readRunning(*data)
+	if err != nil {
+		return err
+	}
+	get := s.token
+	if *platform {
+		get = platformToken
+	}
+	token, err := get(ctx, r)
+	if err == nil {
+		fmt.Println(token)
+	}
+	return err
+}
+
+// cleanup runs the cleanup function now. An input of "" is its schedule's own.
+func cleanup(ctx context.Context, data, input string, out io.Writer) error {
+	r, err := readRunning(data)
+	if err != nil {
+		return err
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+"/schedules/cleanup", strings.NewReader(input))
 	if err != nil {
 		return err
@@ -167,9 +173,10 @@ func cleanup(ctx context.Context, r *running, input string, out io.Writer) error
 	return err
 }
 
-// failures prints the messages of all on-failure queues, one a line, running stack or not.
+// failures prints the messages of all on-failure queues, one a line. The stack need
+// not run.
 func failures(data string, out io.Writer) error {
-	files, err := filepath.Glob(filepath.Join(data, "data", "queues", "*.jsonl"))
+	files, err := filepath.Glob(disk.QueueFile(filepath.Join(data, "data"), "*"))
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -15,12 +14,14 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
+
+	"agencyhub/infra/local/dynamodb"
+	"agencyhub/infra/local/localtest"
+	"agencyhub/infra/local/process"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// built holds the runner and the fixture's functions, made once for all tests.
+// built holds the runner and the folder of the functions of testdata/, built once for
+// all tests.
 var built struct {
 	once   sync.Once
 	folder string
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 func binaries(t *testing.T) (runner, functions string) {
 	t.Helper()
 	built.once.Do(func() {
-		//nolint:usetesting // all tests use what the first one builds
+		//nolint:usetesting // shared by all tests
 		if built.folder, built.err = os.MkdirTemp("", "agencyhub-local-*"); built.err != nil {
 			return
 		}
@@ -57,10 +58,10 @@ func binaries(t *testing.T) (runner, functions string) {
 	return filepath.Join(built.folder, "local"), filepath.Join(built.folder, "bin")
 }
 
-// A testStack is a runner of its own, over the fixture's template.
+// A testStack is a runner with testdata/template.yaml.
 type testStack struct {
 	running
-	process *process
+	process *process.Process
 	output  *output
 }
 
@@ -82,24 +83,23 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// launch starts the runner on free ports. It dies with the test, and with the
-// test's own process.
-func launch(t *testing.T, data string, args ...string) (*process, *output) {
+// launch starts the runner on free ports. It ends with the test, and with the test's
+// own process.
+func launch(t *testing.T, data string, args ...string) (*process.Process, *output) {
 	t.Helper()
 	runner, functions := binaries(t)
-	start, err := newStarter(t.TempDir())
+	out := &output{}
+	sp, err := process.NewSpawner(process.NewTerminal(out), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &output{}
-	sp := &spawner{term: &terminal{out: out}, start: start}
 	args = append([]string{"run", "-template", "testdata/template.yaml", "-data", data, "-bin", functions, "-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0", "-schedules=false"}, args...)
-	p, err := sp.spawn("runner", os.Environ(), nil, runner, args...)
+	p, err := sp.Spawn("runner", os.Environ(), nil, runner, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.stop()
+		localtest.Stop(p)
 		if t.Failed() {
 			t.Logf("the runner printed:\n%s", out)
 		}
@@ -111,14 +111,14 @@ func startStack(t *testing.T, data string, args ...string) *testStack {
 	t.Helper()
 	p, out := launch(t, data, args...)
 	s := &testStack{process: p, output: out}
-	eventually(t, "the stack is up", func() bool {
+	localtest.Eventually(t, "the stack is up", func() bool {
 		select {
-		case <-p.exited:
-			t.Fatalf("the runner ended: %v\n%s", p.err, out)
+		case <-p.Exited:
+			t.Fatalf("the runner ended: %v\n%s", p.Err, out)
 		default:
 		}
 		r, err := readRunning(data)
-		if err != nil || r.PID != p.cmd.Process.Pid {
+		if err != nil || r.PID != p.PID() {
 			return false
 		}
 		s.running = *r
@@ -127,18 +127,7 @@ func startStack(t *testing.T, data string, args ...string) *testStack {
 	return s
 }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if condition() {
-			return
-		}
-	}
-	t.Fatalf("never: %s", what)
-}
-
-// get makes a request to the stack's gateway and returns status and body.
+// get sends a request to the stack's gateway and returns status and body.
 func (s *testStack) get(t *testing.T, path string, header ...string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.PublicURL+path, nil)
@@ -160,7 +149,7 @@ func (s *testStack) get(t *testing.T, path string, header ...string) (int, strin
 	return res.StatusCode, string(body)
 }
 
-// pid is the process id of the instance that answered.
+// pid returns the process id of the instance that responded.
 func pid(t *testing.T, body string) int {
 	t.Helper()
 	var answer struct{ PID int }
@@ -173,32 +162,12 @@ func pid(t *testing.T, body string) int {
 // put writes an item into the stack's table.
 func (s *testStack) put(t *testing.T, item map[string]string) {
 	t.Helper()
-	put(t, s.db(), s.Table, item)
+	localtest.Put(t, s.db(), s.Table, item)
 }
 
-func (s *testStack) db() *dynamo {
-	db := database(&standIn{}, "")
-	db.endpoint, db.streams = s.DynamoDB, s.DynamoDB
-	return db
-}
+func (s *testStack) db() *dynamodb.Client { return dynamodb.New(s.DynamoDB) }
 
-func put(t *testing.T, db *dynamo, table string, item map[string]string) {
-	t.Helper()
-	values := map[string]any{}
-	for k, v := range item {
-		kind := "S"
-		if k == "wake" {
-			kind = "N"
-		}
-		values[k] = map[string]string{kind: v}
-	}
-	var out any
-	if err := db.call(context.Background(), "DynamoDB_20120810.PutItem", map[string]any{"TableName": table, "Item": values}, &out); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// family lists the living processes that the runner with this pid started.
+// family returns the living processes that the runner with this pid started.
 func family(t *testing.T, runner int) []int {
 	t.Helper()
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
@@ -220,7 +189,7 @@ func alive(pids []int) []int {
 	for _, pid := range pids {
 		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err == nil && strings.Contains(string(state), ") Z ") {
-			continue // dead, and not yet collected by whoever inherited it
+			continue // a zombie
 		}
 		if syscall.Kill(pid, 0) == nil {
 			out = append(out, pid)

@@ -1,8 +1,7 @@
-// The OIDC issuer of one machine: any email signs in, verified. Started by the
-// runner with one argument, a JSON object of texts: port, clientId, publicUrl,
-// platformId and platformSecret (of the client that stands for the platform's own
-// software), and data (a folder for the signing key, so that tokens outlive a
-// restart).
+// The OIDC issuer of the local stack: any email address signs in, verified. The runner
+// passes one argument, a JSON object of strings: port, clientId, publicUrl, platformId
+// and platformSecret (the client of the platform's own software), and data (the folder
+// of the signing key, which is kept so that tokens survive a restart).
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -29,7 +28,8 @@ function secrets() {
 }
 const { jwks, cookies } = secrets();
 
-// Who signed in since the start, by subject. A subject belongs to an address for good.
+// The accounts that have signed in since the start, by subject. The address determines
+// the subject.
 const persons = new Map();
 const subjectOf = (email) => `u-${createHash('sha256').update(email.normalize('NFC').toLowerCase()).digest('hex').slice(0, 20)}`;
 
@@ -54,14 +54,14 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   scopes: ['openid', 'email', 'offline_access'],
   claims: { openid: ['sub'], email: ['email', 'email_verified'] },
-  conformIdTokenClaims: false, // the email stands in the id token
+  conformIdTokenClaims: false, // puts the email into the id token
   issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
   ttl: { AccessToken: hour, ClientCredentials: hour, AuthorizationCode: 60, IdToken: hour, Interaction: hour, Grant: 14 * 24 * hour, RefreshToken: 14 * 24 * hour, Session: 14 * 24 * hour },
   findAccount: (ctx, sub) => {
     const person = persons.get(sub);
     return person && { accountId: sub, claims: () => ({ sub, ...person }) };
   },
-  // Nobody is asked for consent: what the client asks for is granted.
+  // Grants the scopes that the client requests, without a consent page.
   loadExistingGrant: async (ctx) => {
     const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
     grant.addOIDCScope([...ctx.oidc.requestParamScopes].join(' '));
@@ -72,7 +72,7 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: false },
     revocation: { enabled: true },
     clientCredentials: { enabled: true },
-    // So that the platform's tokens are JWTs, of a scope that persons can't ask for.
+    // Makes the platform's tokens JWTs, with a scope that users can't request.
     resourceIndicators: {
       enabled: true,
       defaultResource: (ctx, client) => (client.clientId === config.platformId ? 'urn:hub' : undefined),

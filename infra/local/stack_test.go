@@ -14,10 +14,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"agencyhub/infra/local/lambda"
+	"agencyhub/infra/local/localtest"
+	"agencyhub/infra/local/process"
 )
 
-// From outside, as a developer meets it: the built runner, real bootstraps,
-// real stand-ins.
+// These tests run the built runner with real bootstraps and real stand-ins.
 
 func TestStackAnswersSignedInRequests(t *testing.T) {
 	s := startStack(t, t.TempDir())
@@ -60,7 +63,7 @@ func TestStackAnswersSignedInRequests(t *testing.T) {
 	if status, _ := s.get(t, "/scoped", "Authorization", "Bearer "+token); status != 403 {
 		t.Errorf("without the scope: %d", status)
 	}
-	eventually(t, "the function's log is on the terminal", func() bool {
+	localtest.Eventually(t, "the function's log is on the terminal", func() bool {
 		return strings.Contains(s.output.String(), "echo        | echo of /echo/me")
 	})
 
@@ -91,7 +94,7 @@ func TestStackAnswersSignedInRequests(t *testing.T) {
 func TestStackRunsCleanupOnDemand(t *testing.T) {
 	s := startStack(t, t.TempDir())
 	var out bytes.Buffer
-	if err := cleanup(t.Context(), &s.running, "", &out); err != nil {
+	if err := cleanup(t.Context(), s.Data, "", &out); err != nil {
 		t.Fatal(err)
 	}
 	var report struct{ Cleaned bool }
@@ -134,19 +137,19 @@ func TestFunctionThatFails(t *testing.T) {
 	if err := syscall.Kill(after, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the end is on the terminal", func() bool { return strings.Contains(s.output.String(), "an instance of echo ended (signal: killed)") })
+	localtest.Eventually(t, "the end is on the terminal", func() bool { return strings.Contains(s.output.String(), "an instance of echo ended (signal: killed)") })
 	if status, _ := s.get(t, "/open/killed"); status != 200 {
 		t.Errorf("after a kill of the idle instance: %d", status)
 	}
 	if status, _ := s.get(t, "/open/hang"); status != 500 {
 		t.Errorf("a function beyond its timeout: %d", status)
 	}
-	eventually(t, "the timeout is on the terminal", func() bool { return strings.Contains(s.output.String(), "Task timed out after 2.00 seconds") })
+	localtest.Eventually(t, "the timeout is on the terminal", func() bool { return strings.Contains(s.output.String(), "Task timed out after 2.00 seconds") })
 }
 
 func TestInstancesStartUnderConcurrency(t *testing.T) {
 	s := startStack(t, t.TempDir())
-	const calls = maxInstances + 5
+	const calls = lambda.MaxInstances + 5
 	pids := make(chan int, calls)
 	var wg sync.WaitGroup
 	for range calls {
@@ -163,8 +166,8 @@ func TestInstancesStartUnderConcurrency(t *testing.T) {
 		seen[p] = true
 		answers++
 	}
-	if answers != calls || len(seen) < 2 || len(seen) > maxInstances {
-		t.Errorf("%d of %d calls were answered by %d instances; at most %d may run", answers, calls, len(seen), maxInstances)
+	if answers != calls || len(seen) < 2 || len(seen) > lambda.MaxInstances {
+		t.Errorf("%d of %d calls were answered by %d instances; at most %d may run", answers, calls, len(seen), lambda.MaxInstances)
 	}
 }
 
@@ -176,42 +179,42 @@ func TestDataOutlivesARestartAndAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#1"})
-	eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
+	localtest.Eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
 	checkpoint := filepath.Join(data, "data", "stream", "StreamFunctionChanges.json")
-	eventually(t, "the checkpoint is written", func() bool { _, err := os.Stat(checkpoint); return err == nil })
+	localtest.Eventually(t, "the checkpoint is written", func() bool { _, err := os.Stat(checkpoint); return err == nil })
 
 	// One that fails holds the stream up while the runner is killed …
 	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#2", "poison": "error"})
 	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#3"})
-	eventually(t, "the record fails", func() bool { return strings.Contains(s.output.String(), "poisoned by EVENT#2") })
+	localtest.Eventually(t, "the record fails", func() bool { return strings.Contains(s.output.String(), "poisoned by EVENT#2") })
 	children := family(t, s.PID)
-	s.process.kill()
-	<-s.process.exited
-	eventually(t, "the children of the killed runner are dead", func() bool { return len(alive(children)) == 0 })
+	s.process.Kill()
+	<-s.process.Exited
+	localtest.Eventually(t, "the children of the killed runner are dead", func() bool { return len(alive(children)) == 0 })
 
 	// … and is met again by the next one, as is the record behind it.
 	ports := []string{"-http", port(t, s.PublicURL), "-oidc", port(t, s.OIDC)}
 	s = startStack(t, data, ports...)
-	eventually(t, "the record behind is taken", func() bool { return strings.Contains(s.output.String(), "took EVENT#3 INSERT") })
+	localtest.Eventually(t, "the record behind is taken", func() bool { return strings.Contains(s.output.String(), "took EVENT#3 INSERT") })
 	if strings.Contains(s.output.String(), "took EVENT#1") {
 		t.Error("a record before the checkpoint came again")
 	}
 	if status, body := s.get(t, "/echo/me", "Authorization", "Bearer "+token); status != 200 {
 		t.Errorf("a token from before the restart: %d %s", status, body)
 	}
-	eventually(t, "the failing record is in the on-failure queue", func() bool {
+	localtest.Eventually(t, "the failing record is in the on-failure queue", func() bool {
 		var out bytes.Buffer
 		return failures(data, &out) == nil && strings.Contains(out.String(), `"condition":"RetryAttemptsExhausted"`)
 	})
-	s.process.stop()
+	localtest.Stop(s.process)
 
 	s = startStack(t, data, "-fresh")
 	var items struct{ Count int }
-	if err := s.db().call(t.Context(), "DynamoDB_20120810.Scan", map[string]any{"TableName": s.Table}, &items); err != nil || items.Count != 0 {
+	if err := s.db().Call(t.Context(), "DynamoDB_20120810.Scan", map[string]any{"TableName": s.Table}, &items); err != nil || items.Count != 0 {
 		t.Errorf("-fresh left %d items (%v)", items.Count, err)
 	}
 	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#4"})
-	eventually(t, "the fresh stream is read from its start", func() bool { return strings.Contains(s.output.String(), "took EVENT#4 INSERT") })
+	localtest.Eventually(t, "the fresh stream is read from its start", func() bool { return strings.Contains(s.output.String(), "took EVENT#4 INSERT") })
 }
 
 func TestStopEndsEverything(t *testing.T) {
@@ -222,10 +225,10 @@ func TestStopEndsEverything(t *testing.T) {
 			if len(children) < 6 { // three stand-ins, three functions
 				t.Fatalf("only %d children", len(children))
 			}
-			s.process.signal(sig)
-			<-s.process.exited
-			if s.process.err != nil {
-				t.Errorf("the runner ended with %v", s.process.err)
+			s.process.Signal(sig)
+			<-s.process.Exited
+			if s.process.Err != nil {
+				t.Errorf("the runner ended with %v", s.process.Err)
 			}
 			if left := alive(children); len(left) > 0 {
 				t.Errorf("%d of %d children still live", len(left), len(children))
@@ -247,9 +250,9 @@ func TestStandInThatDiesStopsTheStack(t *testing.T) {
 			}
 		}
 	}
-	<-s.process.exited
-	if s.process.err == nil || !strings.Contains(s.output.String(), "dynamodb (pid ") {
-		t.Errorf("the runner ended with %v", s.process.err)
+	<-s.process.Exited
+	if s.process.Err == nil || !strings.Contains(s.output.String(), "dynamodb (pid ") {
+		t.Errorf("the runner ended with %v", s.process.Err)
 	}
 	if left := alive(children); len(left) > 0 {
 		t.Errorf("%d children still live", len(left))
@@ -262,7 +265,7 @@ func TestWhatStopsTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = taken.Close() })
-	inUse := fmt.Sprint(portOf(taken))
+	inUse := fmt.Sprint(process.PortOf(taken))
 	busy := t.TempDir()
 	startStack(t, busy)
 	for name, test := range map[string]struct {
@@ -280,9 +283,9 @@ func TestWhatStopsTheStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, out := launch(t, t.TempDir(), test.args...)
-			<-p.exited
-			if p.err == nil || !strings.Contains(out.String(), test.want) {
-				t.Errorf("ended with %v and\n%s\nwant: %s", p.err, out, test.want)
+			<-p.Exited
+			if p.Err == nil || !strings.Contains(out.String(), test.want) {
+				t.Errorf("ended with %v and\n%s\nwant: %s", p.Err, out, test.want)
 			}
 		})
 	}
@@ -323,22 +326,22 @@ func port(t *testing.T, address string) string {
 }
 
 func TestAnotherDynamoDBStandsIn(t *testing.T) {
-	db, _, _ := startEngine(t)
-	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", db.endpoint)
+	db, _, _ := localtest.Engine(t)
+	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", db.Endpoint)
 	t.Setenv("AWS_REGION", "eu-central-1")
 	s := startStack(t, t.TempDir())
-	if s.DynamoDB != db.endpoint || s.Region != "eu-central-1" {
+	if s.DynamoDB != db.Endpoint || s.Region != "eu-central-1" {
 		t.Errorf("the stack uses %s in %s", s.DynamoDB, s.Region)
 	}
 	if children := family(t, s.PID); len(children) != 5 { // two stand-ins, three functions
 		t.Errorf("%d children", len(children))
 	}
 	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#1"})
-	eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
+	localtest.Eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
 
 	p, out := launch(t, t.TempDir(), "-fresh")
-	<-p.exited
-	if p.err == nil || !strings.Contains(out.String(), "delete the table behind AWS_ENDPOINT_URL_DYNAMODB yourself") {
-		t.Errorf("-fresh: %v\n%s", p.err, out)
+	<-p.Exited
+	if p.Err == nil || !strings.Contains(out.String(), "delete the table behind AWS_ENDPOINT_URL_DYNAMODB yourself") {
+		t.Errorf("-fresh: %v\n%s", p.Err, out)
 	}
 }

@@ -1,4 +1,4 @@
-// Cleanup answers with a report.
+// Cleanup returns a report.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Echo answers with the event that it got, and misbehaves on request.
+// Echo returns the event that it got, and fails on request.
 package main
 
 import (

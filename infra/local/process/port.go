@@ -1,0 +1,70 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"time"
+)
+
+// Listen opens a port on 127.0.0.1; 0 takes a free one. An error names the port
+// and the command line flag that sets it.
+func Listen(flag string, port int) (net.Listener, error) {
+	if port == 0 {
+		return listenAnywhere()
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	l, err := net.Listen("tcp", address)
+	// The children of a runner killed a moment ago may still hold it.
+	for range 20 {
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		l, err = net.Listen("tcp", address)
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("port %d is in use by another program: stop it, or choose another port with -%s PORT (0 takes a free one)", port, flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("-%s %d: %w", flag, port, err)
+	}
+	return l, nil
+}
+
+// listenAnywhere takes a free port below those that systems give to outgoing
+// connections. One of these could otherwise take the port of a server before it
+// starts, or while it restarts.
+func listenAnywhere() (net.Listener, error) {
+	for {
+		port := 20_000 + rand.IntN(12_000) //nolint:gosec // a port is no secret
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+	}
+}
+
+// PortOf returns the port of a listener that Listen opened.
+func PortOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+
+// WaitListening waits until something accepts connections on the port. It returns
+// an error when the process ends before, or ctx does.
+func (p *Process) WaitListening(ctx context.Context, port int) error {
+	for {
+		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-p.Exited:
+			return fmt.Errorf("%s before it listened on port %d", p.Ending(), port)
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not listen on port %d: %w", p.name, port, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

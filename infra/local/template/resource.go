@@ -1,0 +1,116 @@
+package template
+
+import (
+	"fmt"
+	"strings"
+)
+
+func (t *reader) readAPI(res *resource) error {
+	base, err := t.globals("HttpApi", apiIgnores)
+	if err != nil {
+		return err
+	}
+	var p struct {
+		DefaultRouteSettings struct{ ThrottlingRateLimit, ThrottlingBurstLimit number }
+		Auth                 struct {
+			DefaultAuthorizer string
+			Authorizers       map[string]struct {
+				AuthorizationScopes []string
+				IdentitySource      string
+				JwtConfiguration    map[string]any
+			}
+		}
+	}
+	if err := t.decode(res.properties, apiIgnores, base, &p); err != nil {
+		return err
+	}
+	t.stack.Throttle = Throttle{Rate: float64(p.DefaultRouteSettings.ThrottlingRateLimit), Burst: int(p.DefaultRouteSettings.ThrottlingBurstLimit)}
+	t.authorizers[res.id] = map[string]*Authorizer{}
+	for name, a := range p.Auth.Authorizers {
+		if a.IdentitySource != "" && a.IdentitySource != "$request.header.Authorization" {
+			return fmt.Errorf("property Auth.Authorizers.%s.IdentitySource: only $request.header.Authorization is understood", name)
+		}
+		out := &Authorizer{Scopes: a.AuthorizationScopes}
+		for key, v := range a.JwtConfiguration { // SAM takes these in either case
+			switch strings.ToLower(key) {
+			case "issuer":
+				out.Issuer = Text(v)
+			case "audience":
+				items, ok := v.([]any)
+				if !ok {
+					items = []any{v}
+				}
+				for _, item := range items {
+					out.Audience = append(out.Audience, Text(item))
+				}
+			default:
+				return fmt.Errorf("property Auth.Authorizers.%s.JwtConfiguration.%s is not understood", name, key)
+			}
+		}
+		t.authorizers[res.id][name] = out
+	}
+	t.defaultAuthorizer[res.id] = p.Auth.DefaultAuthorizer
+	return nil
+}
+
+func (t *reader) readTable(res *resource) error {
+	var p struct {
+		AttributeDefinitions   any
+		BillingMode            any `json:",omitempty"`
+		GlobalSecondaryIndexes any `json:",omitempty"`
+		KeySchema              any
+		StreamSpecification    map[string]any
+	}
+	if err := t.decode(res.properties, append(tableIgnores, "TableName"), nil, &p); err != nil {
+		return err
+	}
+	name, err := t.physicalName(res)
+	if err != nil {
+		return err
+	}
+	values, err := t.plain(res.properties, tableIgnores)
+	if err != nil {
+		return err
+	}
+	values["TableName"] = name
+	if p.StreamSpecification != nil {
+		values["StreamSpecification"] = merge(p.StreamSpecification, map[string]any{"StreamEnabled": true})
+	}
+	t.stack.Tables = append(t.stack.Tables, Table{Name: name, ID: res.id, Create: values, Streamed: p.StreamSpecification != nil})
+	return nil
+}
+
+// readName adds the name of a resource to names.
+func (t *reader) readName(res *resource, ignored []string, names *[]string) error {
+	if err := t.decode(res.properties, ignored, nil, &struct{}{}); err != nil {
+		return err
+	}
+	name, err := t.physicalName(res)
+	*names = append(*names, name)
+	return err
+}
+
+func (t *reader) readMailEvents(res *resource) error {
+	var p struct {
+		ConfigurationSetName string
+		EventDestination     struct {
+			Name                   string
+			Enabled                boolean
+			MatchingEventTypes     []string
+			EventBridgeDestination struct{ EventBusArn string }
+		}
+	}
+	if err := t.decode(res.properties, nil, nil, &p); err != nil {
+		return err
+	}
+	if !strings.HasSuffix(p.EventDestination.EventBridgeDestination.EventBusArn, ":event-bus/default") {
+		return fmt.Errorf("property EventBridgeDestination: SES knows the default bus only")
+	}
+	if p.EventDestination.Enabled {
+		if t.stack.MailEvents == nil {
+			t.stack.MailEvents = map[string][]string{}
+		}
+		t.stack.MailEvents[p.ConfigurationSetName] = p.EventDestination.MatchingEventTypes
+	}
+	return nil
+}

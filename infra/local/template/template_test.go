@@ -1,0 +1,226 @@
+package template
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+var given = map[string]string{"PublicUrl": "http://localhost:1", "OidcIssuer": "http://localhost:2", "OidcAudience": "hub"}
+
+func TestReadTemplate(t *testing.T) {
+	got, err := Read("../testdata/template.yaml", given, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oidc := &Authorizer{Issuer: "http://localhost:2", Audience: []string{"hub"}}
+	env := func(more ...string) map[string]string {
+		m := map[string]string{"TABLE_NAME": "Notes", "PUBLIC_URL": "http://localhost:1"}
+		for i := 0; i < len(more); i += 2 {
+			m[more[i]] = more[i+1]
+		}
+		return m
+	}
+	key := func(name, kind string) map[string]any {
+		return map[string]any{"AttributeName": name, "KeyType": kind}
+	}
+	attribute := func(name string) map[string]any {
+		return map[string]any{"AttributeName": name, "AttributeType": "S"}
+	}
+	want := &Stack{
+		Functions: []*Function{
+			{ID: "EchoFunction", Timeout: 2 * time.Second, Memory: 256, Env: env("GREETING", "hello from us-east-1")},
+			{ID: "StreamFunction", Timeout: 2 * time.Second, Memory: 256, Env: env(), Async: &Async{Retries: 1, Failures: "Failures"}},
+			{ID: "CleanupFunction", Timeout: 2 * time.Second, Memory: 256, Env: env()},
+		},
+		Routes: []Route{
+			{Method: "ANY", Path: "/echo/{name}", Function: "EchoFunction", Authorizer: oidc, Timeout: 30 * time.Second},
+			{Method: "ANY", Path: "/open/{proxy+}", Function: "EchoFunction", Timeout: 30 * time.Second},
+			{Method: "GET", Path: "/scoped", Function: "EchoFunction", Authorizer: oidc, Scopes: []string{"hub/platform"}, Timeout: 30 * time.Second},
+		},
+		Throttle: Throttle{Rate: 1000, Burst: 500},
+		Tables: []Table{{Name: "Notes", ID: "Notes", Streamed: true, Create: map[string]any{
+			"TableName":            "Notes",
+			"BillingMode":          "PAY_PER_REQUEST",
+			"AttributeDefinitions": []any{attribute("pk"), attribute("sk"), attribute("due")},
+			"KeySchema":            []any{key("pk", "HASH"), key("sk", "RANGE")},
+			"GlobalSecondaryIndexes": []any{map[string]any{
+				"IndexName": "ByDue", "KeySchema": []any{key("due", "HASH")}, "Projection": map[string]any{"ProjectionType": "ALL"},
+			}},
+			"StreamSpecification": map[string]any{"StreamViewType": "NEW_AND_OLD_IMAGES", "StreamEnabled": true},
+		}}},
+		Queues: []string{"Failures"},
+		Streams: []Stream{{
+			Name: "StreamFunctionChanges", Function: "StreamFunction", Table: "Notes", BatchSize: 10, Partial: true, Bisect: true,
+			Retries: 2, MaxAge: time.Hour, DeadLetter: "Failures",
+			Filters: []json.RawMessage{
+				json.RawMessage(`{"eventName":["INSERT"],"dynamodb":{"Keys":{"sk":{"S":[{"prefix":"EVENT#"}]}}}}`),
+				json.RawMessage(`{"eventName":["MODIFY"],"dynamodb":{"NewImage":{"wake":{"N":[{"exists":true}]}}}}`),
+			},
+		}},
+		Buses: []string{"notes"},
+		Rules: []Rule{{
+			Name: "StreamFunctionNews", Function: "StreamFunction",
+			Pattern: json.RawMessage(`{"detail":{"mail":{"tags":{"ses:configuration-set":["Mail"]}}},"source":["aws.ses"]}`),
+		}},
+		MailEvents: map[string][]string{"Mail": {"BOUNCE"}},
+		Schedules:  []Schedule{{Name: "CleanupFunctionEveryMinute", Function: "CleanupFunction", Every: time.Minute}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// An error names what is not understood, and where.
+func TestReadTemplateRefuses(t *testing.T) {
+	source, err := os.ReadFile("../testdata/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ old, new, want string }{
+		"kind of resource":     {"AWS::SQS::Queue", "AWS::SQS::Fifo", "resource Failures: AWS::SQS::Fifo is not understood"},
+		"function's property":  {"      Role: !GetAtt Missing.Arn", "      SnapStart: {ApplyOn: None}", "resource EchoFunction: property SnapStart is not understood"},
+		"event's property":     {"Path: /scoped,", "Path: /scoped, RouteSettings: {},", "resource EchoFunction: event Scoped: property RouteSettings is not understood"},
+		"event's type":         {"Type: ScheduleV2", "Type: SNS", "resource CleanupFunction: event EveryMinute: property Type: SNS is not understood"},
+		"API's property":       {"      DefaultRouteSettings:", "      CorsConfiguration: true\n      DefaultRouteSettings:", "resource Api: property CorsConfiguration is not understood"},
+		"table's property":     {"      BillingMode", "      ImportSourceSpecification: {}\n      BillingMode", "resource Notes: property ImportSourceSpecification is not understood"},
+		"queue's property":     {"MessageRetentionPeriod", "FifoQueue", "resource Failures: property FifoQueue is not understood"},
+		"intrinsic":            {"!Sub '${Greeting} from ${AWS::Region}'", "!ImportValue x", "resource EchoFunction: property Environment: Variables: GREETING: Fn::ImportValue is not understood"},
+		"reference":            {"TABLE_NAME: !Ref Notes", "TABLE_NAME: !Ref Nothing", `TABLE_NAME: "Nothing" is no parameter and no resource`},
+		"reference made not":   {"TABLE_NAME: !Ref Notes", "TABLE_NAME: !Ref UserPool", `TABLE_NAME: "UserPool" is no parameter and no resource that is made here`},
+		"section":              {"Conditions:", "Mappings: {}\nConditions:", "the section Mappings is not understood"},
+		"filter's rule":        {`{"prefix":"EVENT#"}`, `{"suffix":"x"}`, "event Changes: property FilterCriteria: the pattern's rule"},
+		"schedule":             {"rate(1 minute)", "rate(1 fortnight)", `event EveryMinute: property ScheduleExpression: "rate(1 fortnight)" is not understood`},
+		"cron":                 {"rate(1 minute)", "'cron(0 0 * * ? *)'", `event EveryMinute: property ScheduleExpression: "cron(0 0 * * ? *)" is not understood`},
+		"parallel":             {"BatchSize: 10", "ParallelizationFactor: 2", "property ParallelizationFactor: only 1"},
+		"authorizer":           {"Authorizer: NONE", "Authorizer: Other", `event Open: property Auth.Authorizer: "Other" is none of the API's`},
+		"runtime":              {"provided.al2023", "nodejs24.x", "property Runtime: only a bootstrap"},
+		"route twice":          {"Method: GET, Path: /scoped", "Method: any, Path: '/echo/{name}'", "the route ANY /echo/{name} leads to EchoFunction already"},
+		"rule's pattern":       {"source: [aws.ses]", "source: [{suffix: ses}]", "event News: property Pattern: the pattern's rule"},
+		"rule's bus":           {"            Pattern:", "            EventBusName: notes\n            Pattern:", "event News: property EventBusName is not understood"},
+		"mail's bus":           {"event-bus/default", "event-bus/notes", "resource MailEvents: property EventBridgeDestination: SES knows the default bus only"},
+		"on failure":           {"Type: SQS, Destination: !GetAtt Failures.Arn}}\n      Events", "Type: SNS, Destination: !GetAtt Failures.Arn}}\n      Events", "property EventInvokeConfig: only a queue"},
+		"circle of conditions": {"!Equals [!Ref OidcIssuer, '']", "!Not [!Condition Greets]", "rests on itself"},
+		"resource's sign-in":   {"    Condition: MakesSignIn\n", "", "resource UserPool: AWS::Cognito::UserPool is not understood"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := strings.Replace(string(source), test.old, test.new, 1)
+			if changed == string(source) {
+				t.Fatal("the change does not apply")
+			}
+			path := filepath.Join(t.TempDir(), "template.yaml")
+			if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Read(path, given, nil); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v\nwant %s", err, test.want)
+			}
+		})
+	}
+	if _, err := Read("../testdata/template.yaml", map[string]string{}, nil); err == nil || !strings.Contains(err.Error(), "PublicUrl has no default") {
+		t.Errorf("a parameter without a value: %v", err)
+	}
+}
+
+// The product's own template must be understood whole.
+func TestReadTheProductsTemplate(t *testing.T) {
+	st, err := Read("../../../template.yaml", given, map[string]string{"SenderAddress": "hub@agencyhub.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(st.Tables) != 1 || len(st.Streams) != 1 || st.Streams[0].Function != "NotifyFunction" || !st.Streams[0].Partial || st.Streams[0].DeadLetter == "" {
+		t.Errorf("tables %+v, streams %+v", st.Tables, st.Streams)
+	}
+	if len(st.Rules) != 1 || st.Rules[0].Function != "DeliveryFunction" || len(st.MailEvents["MailConfiguration"]) != 5 || len(st.Buses) != 1 {
+		t.Errorf("rules %+v, mail events %v, buses %v", st.Rules, st.MailEvents, st.Buses)
+	}
+	for _, f := range st.Functions {
+		if f.ID == "DeliveryFunction" && (f.Async == nil || f.Async.Failures != "DeliveryFailures" || f.Async.Retries != 2) {
+			t.Errorf("delivery is called as %+v", f.Async)
+		}
+	}
+	if len(st.Schedules) != 1 || st.Schedules[0].Function != "CleanupFunction" {
+		t.Errorf("schedules %+v", st.Schedules)
+	}
+}
+
+// Every function has a role and a log group of its own, and an alarm that says by
+// its name which one is in trouble.
+func TestEveryFunctionHasItsOwn(t *testing.T) {
+	raw, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Resources map[string]struct {
+			Type       string    `yaml:"Type"`
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(raw, &template); err != nil {
+		t.Fatal(err)
+	}
+	names := func(id, kind, what string) {
+		t.Helper()
+		r := template.Resources[id]
+		text, err := yaml.Marshal(&r.Properties)
+		if err != nil || r.Type != kind || !strings.Contains(string(text), what) {
+			t.Errorf("%s is %q, want %s with %s in it (%v)", id, r.Type, kind, what, err)
+		}
+	}
+	var folders []string
+	for id, r := range template.Resources {
+		name, ok := strings.CutSuffix(id, "Function")
+		if r.Type != "AWS::Serverless::Function" || !ok {
+			continue
+		}
+		folders = append(folders, strings.ToLower(name))
+		names(id, r.Type, "!GetAtt "+name+"Role.Arn")
+		names(id, r.Type, "LogGroup: !Ref "+name+"LogGroup")
+		names(name+"Role", "AWS::IAM::Role", "!GetAtt "+name+"LogGroup.Arn")
+		names(name+"LogGroup", "AWS::Logs::LogGroup", "-"+strings.ToLower(name))
+		names(name+"Failing", "AWS::CloudWatch::Alarm", "Value: !Ref "+id)
+	}
+	entries, err := os.ReadDir("../../../functions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, entry := range entries {
+		want = append(want, entry.Name())
+	}
+	slices.Sort(folders)
+	if diff := cmp.Diff(want, folders); diff != "" {
+		t.Errorf("functions (-folders +template):\n%s", diff)
+	}
+}
+
+func TestCheckPath(t *testing.T) {
+	for path, ok := range map[string]bool{"": true, "/": true, "/a/{b}/{c+}": true, "a": false, "/{a+}/b": false, "/{a": false, "/a}": false} {
+		if err := checkPath(path); (err == nil) != ok {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+func TestParseRate(t *testing.T) {
+	for expression, want := range map[string]time.Duration{
+		"rate(1 minute)": time.Minute, "rate(2 hours)": 2 * time.Hour, "rate(1 day)": 24 * time.Hour,
+	} {
+		if got, err := parseRate(expression); err != nil || got != want {
+			t.Errorf("%s: %v, %v", expression, got, err)
+		}
+	}
+	for _, bad := range []string{"", "rate(0 minutes)", "rate(1 second)", "rate(1)", "cron(0/15 * * * ? *)", "at(2026-01-01T00:00:00)"} {
+		if _, err := parseRate(bad); err == nil {
+			t.Errorf("%q is understood", bad)
+		}
+	}
+}
