@@ -72,6 +72,12 @@ type Step struct {
 	Into AccountID
 	// Muted is fixed by a Request.
 	Muted bool
+	// AccountName and Plan are the new account's, for the event of Open and Create.
+	AccountName, Plan string
+	// Registered marks an Open by which the platform registers an account.
+	Registered bool
+	// Client is the person whom a Create gives access besides; "" for nobody.
+	Client PersonID
 	// Clients are what a member of an agency shall be limited to; nil leaves it,
 	// and a pointer to nil lifts the limit.
 	Clients *[]AccountID
@@ -167,11 +173,16 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 		return p, nil, nil
 	}
 	as := row.as
-	if s.Do == Invite && settled.Status == Active {
+	switch {
+	case s.Do == Invite && settled.Status == Active:
 		as = PersonChanged
+	case s.Registered:
+		as = AccountRegistered
 	}
 	next.Version = settled.Version + 1
-	return next, append(events, NewProfileEvent(as, settled, next, s.At)), nil
+	event := NewProfileEvent(as, settled, next, s.At)
+	event.Now.Name, event.Now.Plan, event.Client = s.AccountName, s.Plan, s.Client
+	return next, append(events, event), nil
 }
 
 // Settle records what the clock has already decided: an overdue request is

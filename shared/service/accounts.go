@@ -23,39 +23,49 @@ func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name
 	hash := bodyHash("open", name)
 	caller := agency.Caller{Actor: actor}
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{actor.ID()}}
-	var view AccountView
-	err = s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
 		account := d.read.Account(id)
 		if account.Exists() {
 			// Whoever holds the address and the key by now need not be who made it.
 			auth, err := d.locate(id)
 			if err != nil {
-				return err
+				return view, err
 			}
-			view = d.view(auth, account)
-			return repeated(account, hash)
+			return d.view(auth, account), repeated(account, hash)
 		}
 		if !d.read.Person(actor.ID()).Erasing.IsZero() {
-			return agency.Refuse(agency.Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
+			return view, agency.Refuse(agency.Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
 		}
-		account = d.newAccount(id, name, agency.ClientOwned, d.rules.DefaultPlan(), hash)
-		account.Owners = 1
-		d.Accounts = append(d.Accounts, account)
-
-		first := d.read.Profile(own)
-		first.Email, first.AccountName, first.Ownership, first.Subscription = actor.Email, name, agency.ClientOwned, account.Subscription.Summary()
-		first, err := d.apply(first, agency.Step{Do: agency.Open, By: agency.SelfSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
-		if err != nil {
-			return err
-		}
-		first.Issuer, first.Subject = actor.Issuer, actor.Subject
-		d.put(first)
-		d.Events[0].Now.Name = name
-		d.join(first)
-		view = d.view(authority{CallerRole: agency.AsOwner, profile: first}, account)
-		return nil
+		account, first, err := d.openAccount(id, name, d.rules.DefaultPlan(), hash, actor, false)
+		return d.view(authority{CallerRole: agency.AsOwner, profile: first}, account), err
 	})
-	return view, err
+}
+
+// openAccount makes a client-owned account with its first owner, whose profile is
+// bound to the actor's identity if there is one. registered marks an account that
+// the platform registers.
+func (d *decision) openAccount(
+	id agency.AccountID, name, plan, hash string, owner agency.Actor, registered bool,
+) (agency.Account, agency.Profile, error) {
+	account := d.newAccount(id, name, agency.ClientOwned, plan, hash)
+	account.Owners = 1
+	d.Accounts = append(d.Accounts, account)
+	step := agency.Step{
+		Do: agency.Open, By: agency.SelfSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit), AccountName: name, Registered: registered,
+	}
+	if registered {
+		step.Plan = plan
+	}
+	first := d.read.Profile(agency.PersonAt(id, owner.ID()))
+	first.Email, first.AccountName, first.Ownership, first.Subscription = owner.Email, name, account.Ownership, account.Subscription.Summary()
+	first, err := d.apply(first, step)
+	if err != nil {
+		return account, first, err
+	}
+	first.Issuer, first.Subject = owner.Issuer, owner.Subject
+	d.put(first)
+	d.join(first)
+	return account, first, nil
 }
 
 // NewClientAccount is what an agency says to create an account.
@@ -92,16 +102,14 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 		person := agency.NewPersonID(client.Email)
 		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
 	}
-	var view AccountView
-	err = s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
 		auth, err := d.authorizeInAgency(agency.ManageClients, agencyID)
 		if err != nil {
-			return err
+			return view, err
 		}
 		account, role := d.read.Account(id), agency.CallerRoleOf("", agency.AgencyOwned, auth.profile.Role)
 		if account.Exists() {
-			view = d.viewAs(agencyID, role, account)
-			return repeated(account, hash)
+			return d.viewAs(agencyID, role, account), repeated(account, hash)
 		}
 		account = d.newAccount(id, name, agency.AgencyOwned, in.Plan, hash)
 		account.Owner = agencyID
@@ -109,24 +117,19 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 
 		owning := d.read.Profile(agency.AgencyAt(id, agencyID))
 		owning.Name, owning.AccountName, owning.Ownership, owning.Subscription = auth.account.Name, name, agency.AgencyOwned, account.Subscription.Summary()
-		if _, err := d.apply(owning, agency.Step{Do: agency.Create, By: agency.AgencySide, Areas: d.rules.AllAreas(agency.Edit)}); err != nil {
-			return err
+		step := agency.Step{Do: agency.Create, By: agency.AgencySide, Areas: d.rules.AllAreas(agency.Edit), AccountName: name}
+		if client != nil {
+			step.Client = agency.NewPersonID(client.Email)
 		}
-		d.Events[0].Now.Name = name
-		view = d.viewAs(agencyID, role, account)
-		if client == nil {
-			return nil
+		if _, err := d.apply(owning, step); err != nil {
+			return view, err
 		}
-		p, _, err := d.invite(account, client.Email, agency.Member, client.Areas)
-		if err != nil {
-			return err
+		if client != nil {
+			// The event of the account is the client's too: this one's is not written.
+			_, _, _, err = d.invite(account, Invitation{Email: client.Email, Role: agency.Member, Areas: client.Areas})
 		}
-		// One event tells of both: the client's own is not written.
-		d.Events = d.Events[:1]
-		d.Events[0].Client = p.Member.Person()
-		return nil
+		return d.viewAs(agencyID, role, account), err
 	})
-	return view, err
 }
 
 func (s *Service) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
@@ -177,31 +180,61 @@ func bodyHash(values ...any) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// RenameAccount gives an account another name. Errors: Invalid,
-// IdentityChanged, NotFound, Forbidden.
+// RenameAccount gives an account another name. Errors: Invalid, IdentityChanged,
+// NotFound, Forbidden.
 func (s *Service) RenameAccount(ctx context.Context, caller agency.Caller, id agency.AccountID, name string) (AccountView, error) {
 	name, err := agency.ParseName("name", name)
 	if err != nil {
 		return AccountView{}, err
 	}
-	var view AccountView
-	err = s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
-		auth, err := d.authorize(agency.Rename, id)
+	return s.changeAccount(ctx, caller, id, allowing(agency.Rename), func(_ *decision, a *agency.Account) (agency.EventType, error) {
+		if a.Name == name {
+			return "", nil
+		}
+		a.Name = name
+		return agency.AccountRenamed, nil
+	})
+}
+
+// CloseAccount closes an account permanently. From then on nobody has access and
+// nothing can be done in it. The sweep ends its members, and deletes its data after
+// the retention. Errors: IdentityChanged, NotFound, NotPayer, Forbidden, HasClients
+// (its agency features are on).
+func (s *Service) CloseAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
+	return s.changeAccount(ctx, caller, id, allowing(agency.Close), func(d *decision, a *agency.Account) (agency.EventType, error) {
+		if a.AgencyOn {
+			return "", agency.Refuse(agency.HasClients, "This account is an agency. Switch its hub off first.")
+		}
+		a.Closed, a.DueAt = d.now, d.now
+		return agency.AccountClosed, nil
+	})
+}
+
+// changeAccount changes an account itself for a caller who passes check. change
+// returns the event of the change; "" where nothing changes.
+func (s *Service) changeAccount(
+	ctx context.Context, caller agency.Caller, id agency.AccountID, check func(authority) error,
+	change func(*decision, *agency.Account) (agency.EventType, error),
+) (AccountView, error) {
+	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
+		auth, err := d.locate(id)
 		if err != nil {
-			return err
+			return view, err
+		}
+		if err := check(auth); err != nil {
+			return view, err
 		}
 		account := auth.account
-		if account.Name != name {
-			was := account.Name
-			account.Name = name
-			account.Version++
-			d.Accounts = append(d.Accounts, account)
-			d.accountEvent(agency.AccountRenamed, account, agency.State{Name: was}, agency.State{Name: name})
+		as, err := change(d, &account)
+		if err != nil {
+			return view, err
 		}
-		view = d.view(auth, account)
-		return nil
+		if as != "" {
+			d.putAccount(&account)
+			d.accountEvent(as, account, agency.State{Name: auth.account.Name}, agency.State{Name: account.Name})
+		}
+		return d.view(auth, account), nil
 	})
-	return view, err
 }
 
 // AccountView is an account as one caller sees it. Its subscription is by the
@@ -244,15 +277,13 @@ func (d *decision) viewAs(agencyID agency.AccountID, role agency.CallerRole, a a
 // ViewAccount answers an account to whoever may see it, and binds the profile by
 // which they see it. Errors: IdentityChanged, NotFound.
 func (s *Service) GetAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
-	var view AccountView
-	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
 		auth, err := d.authorize(agency.ViewAccount, id)
 		if err == nil {
 			view = d.view(auth, auth.account)
 		}
-		return err
+		return view, err
 	})
-	return view, err
 }
 
 // MyAccounts lists the accounts that the actor can enter by a profile of their
@@ -323,29 +354,4 @@ func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, er
 	})
 	me.Email = actor.Email
 	return me, err
-}
-
-// CloseAccount closes an account for good. From that moment nobody has access
-// and nothing can be done in it; its members are ended by Tick, and its data
-// goes after the retention. Errors: IdentityChanged, NotFound, NotPayer,
-// Forbidden, HasClients (its hub is on).
-func (s *Service) CloseAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
-	var view AccountView
-	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
-		auth, err := d.authorize(agency.Close, id)
-		if err != nil {
-			return err
-		}
-		account := auth.account
-		if account.AgencyOn {
-			return agency.Refuse(agency.HasClients, "This account is an agency. Switch its hub off first.")
-		}
-		account.Closed, account.DueAt = d.now, d.now
-		account.Version++
-		d.Accounts = append(d.Accounts, account)
-		d.accountEvent(agency.AccountClosed, account, agency.State{Name: account.Name}, agency.State{Name: account.Name})
-		view = d.view(auth, account)
-		return nil
-	})
-	return view, err
 }

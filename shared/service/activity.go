@@ -26,15 +26,13 @@ func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id 
 // authorizeList tells whether the caller may see a list of an account's: the agency
 // whose lines alone they see, "" for all.
 func (s *Service) authorizeList(ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID) (agency.AccountID, error) {
-	var only agency.AccountID
-	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (only agency.AccountID, err error) {
 		auth, err := d.authorize(op, id)
 		if err == nil && auth.permission(op) == agency.OwnLines {
 			only = caller.As
 		}
-		return err
+		return only, err
 	})
-	return only, err
 }
 
 // ClientEvent is an event as it stands in an agency's activity.
@@ -50,12 +48,7 @@ type ClientEvent struct {
 // first, to its owners and admins. Errors: Invalid (cursor), IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
 func (s *Service) AgencyActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (List[ClientEvent], error) {
-	caller := agency.Caller{Actor: actor}
-	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
-		_, err := d.authorizeInAgency(agency.ViewActivity, agencyID)
-		return err
-	})
-	if err != nil {
+	if _, _, err := s.staff(ctx, actor, agency.ViewActivity, agencyID); err != nil {
 		return List[ClientEvent]{}, err
 	}
 	events, err := s.Store.Activity(ctx, "", agencyID, page)
@@ -95,12 +88,7 @@ func (s *Service) ConnectionActivity(ctx context.Context, actor agency.Actor, ag
 	if !ok || of != agencyID {
 		return nil, noSuchConnection()
 	}
-	caller := agency.Caller{Actor: actor}
-	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
-		_, err := d.authorizeInAgency(agency.ViewActivity, agencyID)
-		return err
-	})
-	if err != nil {
+	if _, _, err := s.staff(ctx, actor, agency.ViewActivity, agencyID); err != nil {
 		return nil, err
 	}
 	// The agency's own lines: at an addressee that is none of its own there are none.

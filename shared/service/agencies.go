@@ -6,55 +6,34 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// SwitchAgencyOn makes the account an agency. It is one already: nothing changes.
-// Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
+// SwitchAgencyOn switches the agency features of an account on. Where they are on,
+// nothing changes. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (s *Service) SwitchAgencyOn(ctx context.Context, actor agency.Actor, id agency.AccountID) (AccountView, error) {
-	var view AccountView
-	caller := agency.Caller{Actor: actor}
-	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
-		auth, err := d.locate(id)
-		if err != nil {
-			return err
-		}
+	check := func(auth authority) error {
 		if auth.account.Ownership == agency.AgencyOwned {
 			return agency.Refuse(agency.PermanentlyOwned, "An account that an agency owns can't be an agency itself.")
 		}
-		if err := auth.permission(agency.SwitchAgency).Refusal(); err != nil {
-			return err
+		return auth.allows(agency.SwitchAgency)
+	}
+	return s.changeAccount(ctx, agency.Caller{Actor: actor}, id, check, func(_ *decision, a *agency.Account) (agency.EventType, error) {
+		if a.AgencyOn {
+			return "", nil
 		}
-		account := auth.account
-		if !account.AgencyOn {
-			account.AgencyOn = true
-			account.Version++
-			d.Accounts = append(d.Accounts, account)
-			d.accountEvent(agency.AgencySwitchedOn, account, agency.State{Name: account.Name}, agency.State{Name: account.Name})
-		}
-		view = d.view(auth, account)
-		return nil
+		a.AgencyOn = true
+		return agency.AgencySwitchedOn, nil
 	})
-	return view, err
 }
 
-// SwitchAgencyOff makes an agency an account like any other. It is one already:
-// nothing changes. Errors: IdentityChanged, NotFound, Forbidden, HasClients.
+// SwitchAgencyOff switches the agency features of an account off. Where they are
+// off, nothing changes. Errors: IdentityChanged, NotFound, Forbidden, HasClients.
 func (s *Service) SwitchAgencyOff(ctx context.Context, actor agency.Actor, id agency.AccountID) (AccountView, error) {
-	var view AccountView
 	caller := agency.Caller{Actor: actor}
-	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
-		auth, err := d.authorize(agency.SwitchAgency, id)
-		if err != nil {
-			return err
+	return s.changeAccount(ctx, caller, id, allowing(agency.SwitchAgency), func(d *decision, a *agency.Account) (agency.EventType, error) {
+		if !a.AgencyOn {
+			return "", nil
 		}
-		account := auth.account
-		if account.AgencyOn {
-			account.AgencyOn = false
-			account.Version++
-			d.Accounts = append(d.Accounts, account)
-			d.accountEvent(agency.AgencySwitchedOff, account, agency.State{Name: account.Name}, agency.State{Name: account.Name})
-			d.limits = append(d.limits, CountChange{Agency: id, NoClients: true})
-		}
-		view = d.view(auth, account)
-		return nil
+		a.AgencyOn = false
+		d.limits = append(d.limits, CountChange{Agency: id, NoClients: true})
+		return agency.AgencySwitchedOff, nil
 	})
-	return view, err
 }

@@ -1,17 +1,22 @@
 package service
 
-import "agencyhub/shared/agency"
+import (
+	"context"
+	"time"
 
-// standing is how a caller stands to an account in one decision.
+	"agencyhub/shared/agency"
+)
+
+// authority is what a caller is to an account, as one decision read it.
 type authority struct {
 	agency.CallerRole
 	account agency.Account
-	// profile is the profile by which the caller acts: their own in the
-	// account, or, with an agency's hat on, their own in the agency.
+	// profile is the one by which the caller acts: their own in the account or, for
+	// an agency's staff, their own in the agency.
 	profile agency.Profile
 }
 
-// wantAuthority is what stand needs to be read.
+// wantAuthority is what locate needs to have been read.
 func wantAuthority(c agency.Caller, account agency.AccountID) Want {
 	if c.As == "" {
 		return Want{Accounts: []agency.AccountID{account}, Profiles: []agency.ProfileKey{agency.PersonAt(account, c.ID())}, People: []agency.PersonID{c.ID()}}
@@ -23,9 +28,9 @@ func wantAuthority(c agency.Caller, account agency.AccountID) Want {
 	}
 }
 
-// stand finds how the caller stands to an account, and binds the profile by
-// which they act to their identity when it is used for the first time. Errors:
-// IdentityChanged, and NotFound for whoever may not see the account.
+// locate finds what the caller is to an account, and binds the profile by which they
+// act to their identity when it is used for the first time. Errors:
+// IdentityChanged, and NotFound for a caller who can't see the account.
 func (d *decision) locate(account agency.AccountID) (authority, error) {
 	c := *d.caller
 	auth := authority{account: d.read.Account(account), CallerRole: agency.Stranger}
@@ -59,43 +64,77 @@ func (d *decision) bind(p agency.Profile) agency.Profile {
 		return p
 	}
 	p.Issuer, p.Subject = d.caller.Issuer, d.caller.Subject
-	p.Request.Delivery = "" // whether or not an email reached them, they are here
+	p.Request.Delivery = "" // they are here, whether an email reached them or not
 	p.Version++
 	d.put(p)
 	return p
 }
 
-// authorize is stand for a caller who must be allowed an operation.
+// authorize is locate for a caller who must be allowed an operation. Further errors:
+// those of Permission.Refusal.
 func (d *decision) authorize(op agency.Operation, account agency.AccountID) (authority, error) {
 	auth, err := d.locate(account)
 	if err != nil {
 		return auth, err
 	}
-	return auth, auth.permission(op).Refusal()
+	return auth, auth.allows(op)
+}
+
+// authorizeInAgency is authorize in the caller's own agency, whose agency features
+// must be on (else Conflict).
+func (d *decision) authorizeInAgency(op agency.Operation, agencyID agency.AccountID) (authority, error) {
+	auth, err := d.locate(agencyID)
+	if err != nil {
+		return auth, err
+	}
+	return auth, auth.allowsInAgency(op)
+}
+
+// staff returns the profile in their agency of an actor who is allowed an operation
+// there, and the time at which that was decided. Errors are authorizeInAgency's.
+func (s *Service) staff(
+	ctx context.Context, actor agency.Actor, op agency.Operation, agencyID agency.AccountID,
+) (me agency.Profile, now time.Time, err error) {
+	caller := agency.Caller{Actor: actor}
+	err = s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
+		auth, err := d.authorizeInAgency(op, agencyID)
+		me, now = auth.profile, d.now
+		return err
+	})
+	return me, now, err
 }
 
 func (auth authority) permission(op agency.Operation) agency.Permission {
 	return agency.PermissionFor(op, auth.CallerRole, auth.account.Ownership)
 }
 
-// authorizeMember is may for an operation on a member, who is there or not. Whoever can't
-// list the team gets one answer for every member: who is in an account is not
-// theirs to find out.
-func (auth authority) authorizeMember(op agency.Operation, there bool) error {
-	err := auth.permission(op).Refusal()
-	if !there && (err == nil || auth.permission(agency.ViewTeam) == agency.Yes) {
+// allows refuses a caller who is not allowed the operation.
+func (auth authority) allows(op agency.Operation) error { return auth.permission(op).Refusal() }
+
+func (auth authority) allowsInAgency(op agency.Operation) error {
+	if err := auth.allows(op); err != nil {
+		return err
+	}
+	if !auth.account.IsAgency() {
+		return agency.Refuse(agency.Conflict, "The agency hub of this account is off. An owner can switch it on.")
+	}
+	return nil
+}
+
+// allowing is a check by one operation alone.
+func allowing(op agency.Operation) func(authority) error {
+	return func(auth authority) error { return auth.allows(op) }
+}
+
+// authorizeMember is allows for an operation on a member who may not exist. A caller
+// who can't list the team gets one answer for every member, so that it does not
+// show who is in an account.
+func (auth authority) authorizeMember(op agency.Operation, exists bool) error {
+	err := auth.allows(op)
+	if !exists && (err == nil || auth.permission(agency.ViewTeam) == agency.Yes) {
 		return noSuchMember()
 	}
 	return err
-}
-
-// authorizeInAgency is authorize in the caller's own agency, whose hub must be on.
-func (d *decision) authorizeInAgency(op agency.Operation, agencyID agency.AccountID) (authority, error) {
-	auth, err := d.authorize(op, agencyID)
-	if err == nil && !auth.account.IsAgency() {
-		err = agency.Refuse(agency.Conflict, "The agency hub of this account is off. An owner can switch it on.")
-	}
-	return auth, err
 }
 
 func noSuchAccount() error {

@@ -30,11 +30,7 @@ type AgencyBill struct {
 // is not frozen, at its present plan. Errors: Invalid (cursor), IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
 func (s *Service) Bill(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (AgencyBill, error) {
-	caller := agency.Caller{Actor: actor}
-	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
-		_, err := d.authorizeInAgency(agency.ViewBill, agencyID)
-		return err
-	})
+	_, _, err := s.staff(ctx, actor, agency.ViewBill, agencyID)
 	if err != nil {
 		return AgencyBill{}, err
 	}
@@ -112,87 +108,86 @@ func (d *decision) viewSubscription(a agency.Account) SubscriptionView {
 	return SubscriptionView{Subscription: s, Of: d.rules.Plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
 }
 
-// GetSubscription answers what an account costs, to whoever pays for it: its
-// owner, or the owner of the agency that owns it. Errors: IdentityChanged,
-// NotFound, NotPayer, Forbidden.
+// GetSubscription returns what an account costs, to its payer: its owner, or the
+// owner of the agency that owns it. Errors: IdentityChanged, NotFound, NotPayer,
+// Forbidden.
 func (s *Service) GetSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
-	return s.changeBilling(ctx, caller, id, func(*decision, *agency.Account) error { return nil })
+	return s.changeBilling(ctx, caller, id, func(now agency.Subscription, _ time.Time) (agency.Subscription, agency.EventType, error) {
+		return now, "", nil
+	})
 }
 
-// ChangePlan changes an account's plan at once, without proration. Of a
-// cancelling subscription it leaves the end as it is; while a payment is due it
-// may be changed too, so that a payer can go on with less. Errors: Invalid,
-// IdentityChanged, NotFound, NotPayer, Forbidden, Conflict (it is frozen).
+// ChangePlan changes an account's plan immediately, without proration. The end of a
+// cancelling subscription stays. A plan can be changed while a payment is due, so
+// that a payer can continue with less. Errors: Invalid, IdentityChanged, NotFound,
+// NotPayer, Forbidden, Conflict (it is frozen).
 func (s *Service) ChangePlan(ctx context.Context, caller agency.Caller, id agency.AccountID, plan string) (SubscriptionView, error) {
 	if !s.Rules.HasPlan(plan) {
 		return SubscriptionView{}, agency.InvalidField("plan", "There is no such plan. The plans are: %s.", s.Rules.PlanList())
 	}
-	return s.changeBilling(ctx, caller, id, func(d *decision, a *agency.Account) error {
-		if a.Subscription.State == agency.SubscriptionFrozen {
-			return agency.Refuse(agency.Conflict, "The subscription is frozen. Resume it first, then change the plan.")
+	return s.changeBilling(ctx, caller, id, func(now agency.Subscription, _ time.Time) (agency.Subscription, agency.EventType, error) {
+		if now.State == agency.SubscriptionFrozen {
+			return now, "", agency.Refuse(agency.Conflict, "The subscription is frozen. Resume it first, then change the plan.")
 		}
-		now := a.Subscription
 		now.Plan = plan
-		d.subscribe(a, now, agency.PlanChanged)
-		return nil
+		return now, agency.PlanChanged, nil
 	})
 }
 
-// CancelSubscription ends a subscription with its present period, or at once.
-// One that is cancelled so already, or frozen, stays as it is. Errors:
+// CancelSubscription ends a subscription with its period, or immediately. One that
+// is cancelled that way already, or frozen, stays as it is. Errors:
 // IdentityChanged, NotFound, NotPayer, Forbidden.
-func (s *Service) CancelSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID, atOnce bool) (SubscriptionView, error) {
-	return s.changeBilling(ctx, caller, id, func(d *decision, a *agency.Account) error {
-		now := a.Subscription
+func (s *Service) CancelSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID, immediately bool) (SubscriptionView, error) {
+	return s.changeBilling(ctx, caller, id, func(now agency.Subscription, at time.Time) (agency.Subscription, agency.EventType, error) {
 		switch {
-		case now.State == agency.SubscriptionFrozen || now.State == agency.SubscriptionCancelling && !atOnce:
-		case atOnce:
+		case now.State == agency.SubscriptionFrozen || now.State == agency.SubscriptionCancelling && !immediately:
+			return now, "", nil
+		case immediately:
 			now.State, now.FreezesAt = agency.SubscriptionFrozen, time.Time{}
-			d.subscribe(a, now, agency.SubscriptionFroze)
+			return now, agency.SubscriptionFroze, nil
 		default:
-			now.State, now.FreezesAt = agency.SubscriptionCancelling, now.PeriodEnd(d.now)
-			d.subscribe(a, now, agency.SubscriptionCancelled)
+			now.State, now.FreezesAt = agency.SubscriptionCancelling, now.PeriodEnd(at)
+			return now, agency.SubscriptionCancelled, nil
 		}
-		return nil
 	})
 }
 
-// ResumeSubscription takes a cancellation back, or ends a freeze, at once. A
-// payment that was due is due again. What nobody has cancelled stays as it is.
-// Errors: IdentityChanged, NotFound, NotPayer, Forbidden.
+// ResumeSubscription reverts a cancellation, or ends a freeze, immediately. A payment
+// that was due is due again. A running subscription stays as it is. Errors:
+// IdentityChanged, NotFound, NotPayer, Forbidden.
 func (s *Service) ResumeSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
-	return s.changeBilling(ctx, caller, id, func(d *decision, a *agency.Account) error {
-		now := a.Subscription
+	return s.changeBilling(ctx, caller, id, func(now agency.Subscription, _ time.Time) (agency.Subscription, agency.EventType, error) {
 		if now.State == agency.SubscriptionCancelling || now.State == agency.SubscriptionFrozen {
 			now.State, now.FreezesAt = now.ActiveState(), time.Time{}
-			d.subscribe(a, now, agency.SubscriptionResumed)
 		}
-		return nil
+		return now, agency.SubscriptionResumed, nil
 	})
 }
 
-// bill is one billing action. What the clock has frozen is recorded first; an
-// action that then changes nothing leaves that to the clock.
-func (s *Service) changeBilling(ctx context.Context, caller agency.Caller, id agency.AccountID, do func(*decision, *agency.Account) error) (SubscriptionView, error) {
-	var view SubscriptionView
-	err := s.command(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
+// changeBilling changes a subscription for its payer: change gets it by the clock
+// and returns it as it is to be, with the event of that. A freeze that is due is
+// written before a change, and left to the sweep where nothing changes.
+func (s *Service) changeBilling(
+	ctx context.Context, caller agency.Caller, id agency.AccountID,
+	change func(now agency.Subscription, at time.Time) (agency.Subscription, agency.EventType, error),
+) (SubscriptionView, error) {
+	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view SubscriptionView, err error) {
 		auth, err := d.authorize(agency.ManageBilling, id)
 		if err != nil {
-			return err
+			return view, err
 		}
 		account := auth.account
-		d.freezeOverdue(&account)
-		settled := account.Version
-		if err := do(d, &account); err != nil {
-			return err
+		now := account.Subscription.At(d.now)
+		next, as, err := change(now, d.now)
+		if err != nil {
+			return view, err
 		}
-		if account.Version == settled {
-			d.Accounts, d.Events = nil, nil
+		if next != now {
+			d.freezeOverdue(&account)
+			d.subscribe(&account, next, as)
 		}
-		view = d.viewSubscription(account)
-		return nil
+		return d.viewSubscription(account), nil
 	})
-	return view, err
 }
 
 // subscribe gives an account another subscription, told as that event: nothing

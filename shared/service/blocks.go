@@ -65,15 +65,13 @@ func (d *decision) unblock(keys ...agency.PairKey) bool {
 // off. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (s *Service) Unblock(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID) (bool, error) {
 	pairs := []agency.PairKey{agency.AccountPair(id, agencyID), agency.PersonPair(caller.ID(), agencyID)}
-	var allowed bool
-	err := s.command(ctx, &caller, wantAuthority(caller, id).plus(Want{Pairs: pairs}), func(d *decision) error {
+	return decide(ctx, s, &caller, wantAuthority(caller, id).plus(Want{Pairs: pairs}), func(d *decision) (allowed bool, err error) {
 		if _, err := d.authorize(agency.DecideRequests, id); err != nil {
-			return err
+			return allowed, err
 		}
 		allowed = d.unblock(pairs...)
-		return nil
+		return allowed, nil
 	})
-	return allowed, err
 }
 
 // UnblockForMe ends what the actor themselves hold against the agency of a
@@ -85,12 +83,10 @@ func (s *Service) UnblockForMe(ctx context.Context, actor agency.Actor, id agenc
 	}
 	pair := agency.PersonPair(actor.ID(), agencyID)
 	caller := agency.Caller{Actor: actor}
-	var allowed bool
-	err := s.command(ctx, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) error {
+	return decide(ctx, s, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) (allowed bool, err error) {
 		allowed = d.unblock(pair)
-		return nil
+		return allowed, nil
 	})
-	return allowed, err
 }
 
 // Block is an agency that is held off.
@@ -116,14 +112,13 @@ func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.Con
 	if account := addressee.Account(); account != "" {
 		want = want.plus(wantAuthority(caller, account))
 	}
-	var held Block
-	err := s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (held Block, err error) {
 		if account := addressee.Account(); account == "" {
 			if err := d.isAddressee(addressee); err != nil {
-				return err
+				return held, err
 			}
 		} else if _, err := d.authorize(agency.DecideRequests, account); err != nil {
-			return err
+			return held, err
 		}
 		held = Block{Pair: agency.Pair{PairKey: pairs[0]}, Name: d.read.Account(agencyID).Name}
 		for _, key := range pairs {
@@ -133,9 +128,8 @@ func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.Con
 				held.CoolingUntil = p.CoolingUntil
 			}
 		}
-		return nil
+		return held, nil
 	})
-	return held, err
 }
 
 // AccountBlocks lists the agencies that an account holds off. Errors: Invalid

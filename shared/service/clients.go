@@ -24,15 +24,7 @@ func (s *Service) Clients(ctx context.Context, actor agency.Actor, agencyID agen
 	if filter.Ended && filter.Status != "" {
 		return List[agency.Profile]{}, Counts{}, agency.InvalidField("status", "Ask for one status, or for all that has ended.")
 	}
-	caller := agency.Caller{Actor: actor}
-	var now time.Time
-	var me agency.Profile
-	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
-		now = d.now
-		auth, err := d.authorizeInAgency(agency.ViewClients, agencyID)
-		me = auth.profile
-		return err
-	})
+	me, now, err := s.staff(ctx, actor, agency.ViewClients, agencyID)
 	if err != nil {
 		return List[agency.Profile]{}, Counts{}, err
 	}

@@ -40,23 +40,22 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 	if in.Account != "" {
 		want = want.plus(Want{Accounts: []agency.AccountID{in.Account}})
 	}
-	var p agency.Profile
-	err = s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(agencyID)
 		if err != nil {
-			return err
+			return p, err
 		}
 		if in.Account != "" {
 			account := d.read.Account(in.Account)
 			if !account.IsOpen() {
-				return agency.Refuse(agency.NotFound, "There is no account with this id.")
+				return p, agency.Refuse(agency.NotFound, "There is no account with this id.")
 			}
 			if account.Ownership == agency.AgencyOwned {
-				return agency.PermanentOwner.Refusal()
+				return p, agency.PermanentOwner.Refusal()
 			}
 		}
-		if _, err := d.authorizeInAgency(agency.ManageClients, agencyID); err != nil {
-			return err
+		if err := auth.allowsInAgency(agency.ManageClients); err != nil {
+			return p, err
 		}
 		pair := d.pair(pairKey)
 		p = d.resumeCounters(key)
@@ -66,18 +65,17 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 			Muted: pair.IsBlockedOrCooling(d.now),
 		})
 		if err != nil {
-			return err
+			return p, err
 		}
 		if in.Account != "" && pair.IsCooling(d.now) {
-			return &agency.Error{Code: agency.Cooling, State: d.read.Profile(key).Status, RetryAfter: pair.CoolingUntil.Sub(d.now),
+			return p, &agency.Error{Code: agency.Cooling, State: d.read.Profile(key).Status, RetryAfter: pair.CoolingUntil.Sub(d.now),
 				Message: "They have declined not long ago. Give them time before you ask again."}
 		}
 		d.limits = append(d.limits, CountChange{
 			Agency: agencyID, MaxPending: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
 		})
-		return d.countMail(pairKey)
+		return p, d.countMail(pairKey)
 	})
-	return p, err
 }
 
 // addressee is whom a request is addressed to, and the address as it was typed
@@ -125,35 +123,33 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 	if step.Do == agency.Resend {
 		want = want.plus(Want{Pairs: []agency.PairKey{{Addressee: addressee, Agency: agencyID}}})
 	}
-	var p agency.Profile
-	err := s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(agencyID)
 		if err != nil {
-			return err
+			return p, err
 		}
 		p = d.profile(key)
 		if p.Version == 0 || !auth.profile.IsAssigned(p.Account()) {
-			return noSuchConnection()
+			return p, noSuchConnection()
 		}
 		if p.IsPermanent() {
-			return agency.PermanentOwner.Refusal()
+			return p, agency.PermanentOwner.Refusal()
 		}
-		if _, err := d.authorizeInAgency(agency.ManageClients, agencyID); err != nil {
-			return err
+		if err := auth.allowsInAgency(agency.ManageClients); err != nil {
+			return p, err
 		}
 		was := p
 		if step.Do == agency.Resend {
 			step.ExpiresAt = d.now.Add(d.rules.RequestLifetime)
 		}
 		if p, err = d.apply(p, step); err != nil || step.Do != agency.Resend {
-			return err
+			return p, err
 		}
 		if err := d.rules.CheckResend(was, d.now); err != nil {
-			return err
+			return p, err
 		}
-		return d.countMail(agency.PairKey{Addressee: addressee, Agency: agencyID})
+		return p, d.countMail(agency.PairKey{Addressee: addressee, Agency: agencyID})
 	})
-	return p, err
 }
 
 // GetConnection answers one connection of the agency, in whatever state. Errors:

@@ -41,17 +41,24 @@ func (d *decision) refusal(err error) error {
 // day is the UTC day of an instant.
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
-// apply takes a profile one step, and notes the change and its events.
-func (d *decision) apply(p agency.Profile, s agency.Step) (agency.Profile, error) {
-	s.At = d.now
-	next, events, err := agency.Apply(p, s)
-	if err != nil || len(events) == 0 {
-		return next, err
-	}
-	next.RemindAt = d.rules.NextReminder(p, next, s)
-	d.put(next)
+// apply takes a profile one step, and adds the change and its events to what is
+// written. It returns the profile as it is written. Errors are agency.Apply's.
+func (d *decision) apply(p agency.Profile, step agency.Step) (agency.Profile, error) {
+	p, events, err := d.change(p, step)
 	d.Events = append(d.Events, events...)
-	return d.profile(next.ProfileKey), nil
+	return p, err
+}
+
+// change is apply that leaves the events to its caller.
+func (d *decision) change(p agency.Profile, step agency.Step) (agency.Profile, []agency.Event, error) {
+	step.At = d.now
+	next, events, err := agency.Apply(p, step)
+	if err != nil || len(events) == 0 {
+		return next, nil, err
+	}
+	next.RemindAt = d.rules.NextReminder(p, next, step)
+	d.put(next)
+	return d.profile(next.ProfileKey), events, nil
 }
 
 // profile is a profile as the decision has it so far.

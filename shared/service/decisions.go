@@ -58,26 +58,25 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 	if step.Do != agency.Restrict {
 		want = want.plus(Want{Pairs: pairs})
 	}
-	var p agency.Profile
-	err := s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(id)
 		if err != nil {
-			return err
+			return p, err
 		}
 		was := d.profile(key)
 		if err := auth.authorizeMember(agency.DecideRequests, was.Version > 0 && !was.IsHidden()); err != nil {
-			return err
+			return p, err
 		}
 		p = was
 		if step.Do == agency.Accept {
 			asker := d.read.Account(agencyID)
 			if was.StatusAt(d.now) == agency.Pending && !asker.IsAgency() {
-				return agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
+				return p, agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
 			}
 			p.Name, p.AccountName, p.Subscription = asker.Name, auth.account.Name, auth.account.Subscription.Summary()
 		}
 		if p, err = d.apply(p, step); err != nil {
-			return err
+			return p, err
 		}
 		changed := p.Version != was.Version
 		switch {
@@ -86,9 +85,8 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 		case step.Do == agency.Deny || step.Do == agency.Revoke:
 			d.restrain(changed, block, pairs)
 		}
-		return nil
+		return p, nil
 	})
-	return p, err
 }
 
 // accepted is what accepting a request does besides: a signed-in owner has
@@ -140,51 +138,49 @@ func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id 
 	want := wantAuthority(caller, account).plus(Want{
 		Accounts: []agency.AccountID{agencyID}, Profiles: []agency.ProfileKey{asked, there}, Pairs: pairs,
 	})
-	var p agency.Profile
-	err = s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		if err := d.isAddressee(addressee); err != nil {
-			return err
+			return p, err
 		}
 		request, target := d.profile(asked), d.profile(there)
 		if request.Version == 0 || request.Request.Muted {
-			return noSuchRequest()
+			return p, noSuchRequest()
 		}
 		auth, err := d.locate(account)
 		if err != nil {
-			return err
+			return p, err
 		}
 		if err := auth.permission(agency.DecideRequests).Refusal(); err != nil {
-			return err
+			return p, err
 		}
 		if request.Status == agency.Moved {
 			switch {
 			case request.MovedTo != account || target.Version == 0:
-				return agency.RefuseState(agency.Accept, request)
+				return p, agency.RefuseState(agency.Accept, request)
 			case target.IsHidden():
-				return noSuchRequest()
+				return p, noSuchRequest()
 			}
 			p = target
-			return nil
+			return p, nil
 		}
 		asker := d.read.Account(agencyID)
 		if request.StatusAt(d.now) == agency.Pending && !asker.IsAgency() {
-			return agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
+			return p, agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
 		}
 		if target.StatusAt(d.now) == agency.Active {
-			return &agency.Error{Code: agency.AlreadyConnected, State: agency.Active, Message: "The agency already works in this account."}
+			return p, &agency.Error{Code: agency.AlreadyConnected, State: agency.Active, Message: "The agency already works in this account."}
 		}
 		if p, err = d.acceptInto(request, d.resumeCounters(there), step, auth.account, asker); err != nil {
-			return err
+			return p, err
 		}
 		d.endRestraint(request, pairs)
-		return nil
+		return p, nil
 	})
-	return p, err
 }
 
-// take accepts a request by email into an account: there the agency's profile
-// becomes active as the request asks, and the request is moved. One event tells
-// of it.
+// acceptInto accepts a request by email into an account: the agency's profile there
+// becomes active as the request asks, and the request is moved. One event reports
+// both.
 func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, account, asker agency.Account) (agency.Profile, error) {
 	if settled, _ := agency.Settle(request, d.now); settled.Status != agency.Pending {
 		return target, agency.RefuseState(agency.Accept, settled)
@@ -192,23 +188,23 @@ func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, 
 	if step.Number != request.Request.Number {
 		return target, agency.RefuseOtherRequest(request.Status)
 	}
-	if _, err := d.apply(request, agency.Step{Do: agency.Move, By: agency.ClockSide, Into: account.ID}); err != nil {
+	// The event of the acceptance stands for this one's.
+	if _, _, err := d.change(request, agency.Step{Do: agency.Move, By: agency.ClockSide, Into: account.ID}); err != nil {
 		return target, err
 	}
-	// What the clock had ended there is recorded first.
-	target, events := agency.Settle(target, d.now)
-	waiting, number := target, target.Request.Number
+	// What the clock has ended there comes first.
+	target, settled := agency.Settle(target, d.now)
+	d.Events = append(d.Events, settled...)
+	open, number := target, target.Request.Number
 	if target.Status != agency.Pending {
 		number++
 	}
-	waiting.Status, waiting.Request = agency.Pending, request.Request
-	waiting.Request.Number = number
-	waiting.Name, waiting.AccountName = asker.Name, account.Name
-	waiting.Ownership, waiting.Subscription = account.Ownership, account.Subscription.Summary()
-	waiting.Until, waiting.MovedTo = time.Time{}, ""
-	step.Number = waiting.Request.Number
-	d.Events = events
-	return d.apply(waiting, step)
+	open.Status, open.Request = agency.Pending, request.Request
+	open.Request.Number, step.Number = number, number
+	open.Name, open.AccountName = asker.Name, account.Name
+	open.Ownership, open.Subscription = account.Ownership, account.Subscription.Summary()
+	open.Until, open.MovedTo = time.Time{}, ""
+	return d.apply(open, step)
 }
 
 // DenyRequestByID refuses a request by its id, as DenyRequest does. Errors: as
@@ -225,21 +221,18 @@ func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id ag
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	pairs := []agency.PairKey{agency.PersonPair(actor.ID(), agencyID)}
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
-	var p agency.Profile
-	err := s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		if err := d.isAddressee(addressee); err != nil {
-			return err
+			return p, err
 		}
 		was := d.profile(key)
 		if was.Version == 0 || was.Request.Muted {
-			return noSuchRequest()
+			return p, noSuchRequest()
 		}
-		var err error
 		if p, err = d.apply(was, agency.Step{Do: agency.Deny, By: agency.AccountSide}); err != nil {
-			return err
+			return p, err
 		}
 		d.restrain(p.Version != was.Version, block, pairs)
-		return nil
+		return p, nil
 	})
-	return p, err
 }

@@ -41,9 +41,7 @@ func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id ag
 	for _, owner := range owners {
 		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, owner)}, People: []agency.PersonID{owner}})
 	}
-	var account agency.Account
-	err = s.command(ctx, nil, want, func(d *decision) error {
-		var err error
+	return decide(ctx, s, nil, want, func(d *decision) (account agency.Account, err error) {
 		account = d.read.Account(id)
 		switch {
 		case !account.Exists():
@@ -56,9 +54,8 @@ func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id ag
 			account, err = d.registerAgain(account, in, owners)
 		}
 		account.Subscription = account.Subscription.At(d.now)
-		return err
+		return account, err
 	})
-	return account, err
 }
 
 func (s *Service) readRegistration(id agency.AccountID, in Registration) (Registration, error) {
@@ -116,19 +113,8 @@ func (d *decision) registerNew(id agency.AccountID, in Registration) (agency.Acc
 	if plan == "" {
 		plan = d.rules.DefaultPlan()
 	}
-	account := d.newAccount(id, in.Name, agency.ClientOwned, plan, "")
-	account.Owners = 1
-	d.Accounts = append(d.Accounts, account)
-	first := d.read.Profile(agency.PersonAt(id, owner))
-	first.Email, first.AccountName, first.Ownership, first.Subscription = in.OwnerEmail, in.Name, agency.ClientOwned, account.Subscription.Summary()
-	first, err := d.apply(first, agency.Step{Do: agency.Open, By: agency.SelfSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
-	if err != nil {
-		return agency.Account{}, err
-	}
-	d.Events[0].Type = agency.AccountRegistered
-	d.Events[0].Now.Name, d.Events[0].Now.Plan = in.Name, plan
-	d.join(first)
-	return account, nil
+	account, _, err := d.openAccount(id, in.Name, plan, "", agency.Actor{Email: in.OwnerEmail}, true)
+	return account, err
 }
 
 func errBeingErased() error {
@@ -176,9 +162,11 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	if still != account.Owners {
 		return account, agency.Refuse(agency.Conflict, "The account's owners have changed just now. Try again.")
 	}
-	if _, _, err := d.invite(account, in.OwnerEmail, agency.Owner, d.rules.AllAreas(agency.Edit)); err != nil {
+	_, events, _, err := d.invite(account, Invitation{Email: in.OwnerEmail, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
+	if err != nil {
 		return account, err
 	}
+	d.Events = append(d.Events, events...)
 	return d.account(account), nil
 }
 
@@ -214,14 +202,13 @@ func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agen
 	if at.After(s.Now().Add(reportSkew)) || at.Year() < 1970 {
 		return agency.Account{}, agency.InvalidField("at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
 	}
-	var account agency.Account
-	err := s.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {
+	return decide(ctx, s, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) (account agency.Account, err error) {
 		account = d.read.Account(id)
 		switch {
 		case !account.Exists():
-			return agency.Refuse(agency.NotFound, "There is no account with this id.")
+			return account, agency.Refuse(agency.NotFound, "There is no account with this id.")
 		case !account.IsOpen():
-			return agency.Refuse(agency.Conflict, "This account was closed, for good.")
+			return account, agency.Refuse(agency.Conflict, "This account was closed, for good.")
 		}
 		if at.After(account.Subscription.ReportedAt) {
 			d.freezeOverdue(&account)
@@ -239,7 +226,6 @@ func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agen
 			d.subscribe(&account, now, as)
 		}
 		account.Subscription = account.Subscription.At(d.now)
-		return nil
+		return account, nil
 	})
-	return account, err
 }

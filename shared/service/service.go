@@ -63,6 +63,16 @@ func (s *Service) command(ctx context.Context, caller *agency.Caller, want Want,
 	}
 }
 
+// decide is command for a decision with a result.
+func decide[T any](ctx context.Context, s *Service, caller *agency.Caller, want Want, f func(*decision) (T, error)) (T, error) {
+	var out T
+	err := s.command(ctx, caller, want, func(d *decision) (err error) {
+		out, err = f(d)
+		return err
+	})
+	return out, err
+}
+
 func (s *Service) try(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
 	read, err := s.Store.Load(ctx, want)
 	if err != nil {

@@ -62,15 +62,13 @@ type Invitation struct {
 // Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner, Conflict (who
 // is being erased can't be an owner).
 func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id agency.AccountID, in Invitation) (p agency.Profile, added bool, err error) {
-	email, err := agency.ParseEmail("email", in.Email)
-	if err != nil {
+	if in.Email, err = agency.ParseEmail("email", in.Email); err != nil {
 		return agency.Profile{}, false, err
 	}
-	areas, err := s.Rules.ParseRole(in.Role, in.Areas, true)
-	if err != nil {
+	if in.Areas, err = s.Rules.ParseRole(in.Role, in.Areas, true); err != nil {
 		return agency.Profile{}, false, err
 	}
-	person := agency.NewPersonID(email)
+	person := agency.NewPersonID(in.Email)
 	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
 	err = s.command(ctx, &caller, want, func(d *decision) error {
 		auth, err := d.authorize(agency.ManagePersons, id)
@@ -83,7 +81,9 @@ func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id age
 		if err := auth.canEditOwner(d.profile(agency.PersonAt(id, person)), in.Role); err != nil {
 			return err
 		}
-		p, added, err = d.invite(auth.account, email, in.Role, areas)
+		var events []agency.Event
+		p, events, added, err = d.invite(auth.account, in)
+		d.Events = append(d.Events, events...)
 		return err
 	})
 	return p, added, err
@@ -97,22 +97,24 @@ func (auth authority) canEditOwner(target agency.Profile, role agency.Role) erro
 	return nil
 }
 
-// invite lets a person in; added tells whether they were not in before.
-func (d *decision) invite(account agency.Account, email string, role agency.Role, areas agency.Areas) (p agency.Profile, added bool, err error) {
-	was := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(email)))
-	if err := d.canBeOwner(was, role); err != nil {
-		return was, false, err
+// invite gives a person access; added reports whether they had none before. The
+// events are left to the caller. Errors: Conflict (who is being erased can't be an
+// owner), LastOwner.
+func (d *decision) invite(account agency.Account, in Invitation) (p agency.Profile, events []agency.Event, added bool, err error) {
+	was := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(in.Email)))
+	if err := d.canBeOwner(was, in.Role); err != nil {
+		return was, nil, false, err
 	}
 	p = was
-	p.Email, p.AccountName, p.Ownership, p.Subscription = email, account.Name, account.Ownership, account.Subscription.Summary()
-	p, err = d.apply(p, agency.Step{Do: agency.Invite, By: agency.AccountSide, Role: role, Areas: areas})
+	p.Email, p.AccountName, p.Ownership, p.Subscription = in.Email, account.Name, account.Ownership, account.Subscription.Summary()
+	p, events, err = d.change(p, agency.Step{Do: agency.Invite, By: agency.AccountSide, Role: in.Role, Areas: in.Areas})
 	if err != nil {
-		return p, false, err
+		return p, nil, false, err
 	}
 	if p.Version != was.Version {
 		d.join(p)
 	}
-	return p, was.Status != agency.Active, d.countOwners(account, was, p)
+	return p, events, was.Status != agency.Active, d.countOwners(account, was, p)
 }
 
 // canBeOwner holds an account back from who is being erased: they could not keep it.
@@ -255,35 +257,33 @@ func (s *Service) RemoveMember(ctx context.Context, caller agency.Caller, id age
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
 	self := caller.As == "" && member == agency.Party(caller.ID())
 	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{agency.PersonID(member)}})
-	var p agency.Profile
-	err := s.command(ctx, &caller, want, func(d *decision) error {
+	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		if p = d.profile(key); self && p.Status == agency.Left && !p.IsBoundToAnother(caller.Actor) {
-			return nil
+			return p, nil
 		}
 		auth, err := d.locate(id)
 		if err != nil {
-			return err
+			return p, err
 		}
 		was := d.profile(key)
 		step := agency.Step{Do: agency.Leave, By: agency.SelfSide}
 		if !self {
 			step = agency.Step{Do: agency.Remove, By: agency.AccountSide}
 			if err := auth.authorizeMember(agency.ManagePersons, was.Version > 0); err != nil {
-				return err
+				return p, err
 			}
 			if err := auth.canEditOwner(was, ""); err != nil {
-				return err
+				return p, err
 			}
 		}
 		if p, err = d.apply(was, step); err != nil {
-			return err
+			return p, err
 		}
 		if p.Version != was.Version {
 			d.join(p)
 		}
-		return d.countOwners(auth.account, was, p)
+		return p, d.countOwners(auth.account, was, p)
 	})
-	return p, err
 }
 
 func noSuchMember() error {

@@ -30,15 +30,7 @@ type TrendMonth struct {
 // Staff who are limited to some clients see none of it. Errors: IdentityChanged,
 // NotFound, Forbidden, Conflict (the hub is off).
 func (s *Service) Trend(ctx context.Context, actor agency.Actor, agencyID agency.AccountID) (Trend, error) {
-	caller := agency.Caller{Actor: actor}
-	var now time.Time
-	var me agency.Profile
-	err := s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
-		now = d.now
-		auth, err := d.authorizeInAgency(agency.ViewClients, agencyID)
-		me = auth.profile
-		return err
-	})
+	me, now, err := s.staff(ctx, actor, agency.ViewClients, agencyID)
 	if err != nil || me.Clients != nil {
 		return nil, err
 	}
