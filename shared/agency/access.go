@@ -32,7 +32,8 @@ type Access struct {
 	Via string
 	// Reason is "" where everything asked for is granted.
 	Reason Reason
-	// Ownership and Payer are "" for whom the account is none of their business.
+	// Ownership and Payer are "" for a caller who learns nothing about the
+	// account.
 	Ownership, Payer Ownership
 }
 
@@ -47,10 +48,10 @@ type Path struct {
 	Connection, Staff Profile
 }
 
-// DecideAccess answers the access check from what was read: the account, the
-// actor's own profile in it, and the ways through agencies. One hop, never
-// further. The highest of all ways stands, area by area, and Via is the way
-// that grants the most; the own one where they are equal.
+// DecideAccess is the access check over what was read: the account, the actor's
+// own profile in it, and the paths through agencies. It follows one hop, never
+// more. The highest level of all paths counts, area by area. Via is the path that
+// grants most; "own" where two are equal.
 func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []Path, now time.Time) Access {
 	answer := Access{Areas: r.AllAreas(None)}
 	if !account.Exists() {
@@ -129,8 +130,8 @@ func (p Profile) refusalReason(actor Actor, now time.Time) Reason {
 	}
 }
 
-// IsBoundToAnother tells whether the profile belongs to another identity than the
-// one that the actor's token names.
+// IsBoundToAnother reports whether the profile belongs to another identity than
+// the one in the actor's token.
 func (p Profile) IsBoundToAnother(actor Actor) bool {
 	return p.Subject != "" && (p.Subject != actor.Subject || p.Issuer != actor.Issuer)
 }

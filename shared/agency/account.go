@@ -5,7 +5,7 @@ import "time"
 // Ownership says who owns an account. It is fixed at creation.
 type Ownership string
 
-// The two kinds of ownership. Whoever owns an account also pays for it.
+// The two kinds of ownership. The owner of an account also pays for it.
 const (
 	AgencyOwned Ownership = "agency"
 	ClientOwned Ownership = "client"
@@ -18,8 +18,8 @@ type Account struct {
 	Ownership Ownership
 	// Owner is the agency that owns it; "" when ClientOwned.
 	Owner AccountID
-	// Hub tells whether its owner has switched its hub on: then it is an
-	// agency. Only a ClientOwned account can have one.
+	// AgencyOn is true while its agency features are switched on, which makes it
+	// an agency. Only a ClientOwned account can have them.
 	AgencyOn bool
 	// Owners counts the active persons with the role owner: 0 when AgencyOwned.
 	Owners       int
@@ -27,7 +27,7 @@ type Account struct {
 	// Closed is when it was closed; zero while it is open.
 	Closed    time.Time
 	CreatedAt time.Time
-	// BodyHash is over what the call that made it asked for, to tell a repeat
+	// BodyHash is over the input of the call that made it. It tells a repeat
 	// under an Idempotency-Key from a clash.
 	BodyHash string
 	// DueAt is when cleanup has something to do with it: its cancelled period is
@@ -38,19 +38,19 @@ type Account struct {
 	Version int
 }
 
-// Exists tells whether there is such an account, closed or not.
+// Exists reports whether there is such an account, open or closed.
 func (a Account) Exists() bool { return a.Version > 0 }
 
-// Open tells whether there is such an account and nobody has closed it.
+// IsOpen reports whether there is such an account and it is not closed.
 func (a Account) IsOpen() bool { return a.Exists() && a.Closed.IsZero() }
 
 // Payer says whose subscription it is: as the ownership.
 func (a Account) Payer() Ownership { return a.Ownership }
 
-// Agency tells whether the account is an agency now.
+// IsAgency reports whether the account is an agency now.
 func (a Account) IsAgency() bool { return a.IsOpen() && a.Ownership == ClientOwned && a.AgencyOn }
 
-// Person is what the hub knows of a person apart from their profiles.
+// Person is what is stored of a person apart from their profiles.
 type Person struct {
 	ID    PersonID
 	Email string
@@ -60,35 +60,35 @@ type Person struct {
 	// Erasing is since when the person is being erased: they have no access any
 	// more. Zero for not.
 	Erasing time.Time
-	// DueAt is when cleanup goes on with erasing; zero for never.
+	// DueAt is when the sweep continues to erase the person; zero is never.
 	DueAt time.Time
 	// Suppression is why the person gets no mail.
 	Suppression Suppression
 	Version     int
 }
 
-// SuppressionReason is what made an address one that is not mailed.
+// SuppressionReason is why an address is not mailed.
 type SuppressionReason string
 
-// The reasons: mail to it came back for good, or its owner complained of it.
+// The reasons: mail to the address bounced permanently, or its owner complained.
 const (
 	AddressBounced    SuppressionReason = "bounced"
 	AddressComplained SuppressionReason = "complained"
 )
 
-// Suppression keeps mail from an address. The zero value is none. It holds until
-// the person signs in: whoever reads the mail of a sign-in is there again.
+// Suppression keeps mail from an address until its person signs in: somebody who
+// reads the mail of a sign-in can be reached again. The zero value is none.
 type Suppression struct {
 	Reason SuppressionReason
 	// At is when it happened.
 	At time.Time
-	// Lifted is when the person last signed in after that; news from before does
-	// not suppress anew. A Reason that still stands beside it says that SES must
-	// be told before the next email.
+	// Lifted is when the person last signed in after that. Older news of SES does
+	// not suppress again. A Reason beside it means that SES must be asked to lift
+	// its own suppression before the next email.
 	Lifted time.Time
 }
 
-// Holds tells whether the person is not to be mailed.
+// IsActive reports whether the person is not mailed.
 func (s Suppression) IsActive() bool { return s.Reason != "" && s.Lifted.IsZero() }
 
 // MaxTeams bounds how many agencies the access check looks through for a
@@ -119,9 +119,9 @@ func (p Person) WithoutTeam(account AccountID) Person {
 	return p
 }
 
-// SeenBy is the account as those see it who come for an agency, or for themselves
-// (""): what it costs is its payer's to see, and where it stands everybody's who
-// works in it.
+// SeenBy is the account as people of an agency see it, or as people of the
+// account itself do (""). Its price is the payer's to see; its state is
+// everybody's who has access.
 func (a Account) SeenBy(agency AccountID, now time.Time) Account {
 	a.Subscription = a.Subscription.At(now)
 	if a.Owner != agency {

@@ -1,7 +1,7 @@
 package agency
 
 // Actor is the signed-in person behind a call. It is a parameter of every use
-// case, never something that a context carries.
+// case, never a context value.
 type Actor struct {
 	// Email is the verified address, normalised.
 	Email string

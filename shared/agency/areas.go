@@ -27,14 +27,14 @@ func (l Level) rank() int {
 	}
 }
 
-// Valid tells whether the level is one of the three.
+// IsValid reports whether the level is one of the three.
 func (l Level) IsValid() bool { return l == None || l == View || l == Edit }
 
-// Within tells whether the level is no higher than another.
+// IsWithin reports whether the level is no higher than another.
 func (l Level) IsWithin(other Level) bool { return l.rank() <= other.rank() }
 
-// Words are the level as people read it, on pages and in emails alike, within a
-// sentence: what is unknown is None.
+// Words returns the level as people read it within a sentence, on pages and in
+// emails. An unknown level reads like None.
 func (l Level) Words() string {
 	switch l {
 	case View:
@@ -46,7 +46,7 @@ func (l Level) Words() string {
 	}
 }
 
-// Areas is a level for each area. An area that is not named is None.
+// Areas is the access level of each area. An area that is not named is None.
 type Areas map[string]Level
 
 // at is the level at an area, None where it is not named.
@@ -57,7 +57,7 @@ func (a Areas) at(area string) Level {
 	return None
 }
 
-// Any tells whether some area is not None.
+// IsAny reports whether some area is not None.
 func (a Areas) IsAny() bool {
 	for _, l := range a {
 		if l.rank() > 0 {
@@ -67,10 +67,10 @@ func (a Areas) IsAny() bool {
 	return false
 }
 
-// Equal compares level by level: an area not named is None.
+// Equal reports whether two Areas give every area the same level.
 func (a Areas) Equal(b Areas) bool { return a.isWithin(b) && b.isWithin(a) }
 
-// within tells whether no level of a is above b's.
+// isWithin reports whether no level of a is above b's.
 func (a Areas) isWithin(b Areas) bool {
 	for area, level := range a {
 		if level.rank() > b.at(area).rank() {
@@ -133,8 +133,8 @@ func (r Rules) AllAreas(level Level) Areas {
 	return out
 }
 
-// CompleteAreas names every area of the settings: what is not in a is None, and what
-// the settings no longer know falls away.
+// CompleteAreas names every area of the settings. One that is not in a is None,
+// and one that the settings don't know is dropped.
 func (r Rules) CompleteAreas(a Areas) Areas {
 	out := Areas{}
 	for _, area := range r.Areas {

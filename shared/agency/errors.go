@@ -32,7 +32,7 @@ const (
 	Internal            Code = "internal"
 )
 
-// Error is a refusal: what kind, a sentence for the person who asked, and the
+// Error is a refusal: its kind, a sentence for the person who called, and the
 // cause, which is for the log alone.
 type Error struct {
 	Code    Code
@@ -77,7 +77,7 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// Refuse returns a refusal with a code and a sentence for the person who asked.
+// Refuse returns a refusal with a code and a sentence for the person who called.
 func Refuse(code Code, message string) *Error {
 	return &Error{Code: code, Message: message}
 }

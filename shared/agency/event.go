@@ -5,8 +5,8 @@ import "time"
 // EventType names what happened.
 type EventType string
 
-// What can happen. Client access in an owned account is a person's profile, so
-// its events are the persons' ones; Event.Ownership tells them apart.
+// The types of events. A client's access to an agency-owned account is a person's
+// profile and has a person's events; Event.Ownership tells them apart.
 const (
 	AccountOpened  EventType = "account.opened"
 	AccountCreated EventType = "account.created"
@@ -17,7 +17,7 @@ const (
 	AccountClosed     EventType = "account.closed"
 	AgencySwitchedOn  EventType = "agency.switched_on"
 	AgencySwitchedOff EventType = "agency.switched_off"
-	// An agency is blocked and allowed again without being told.
+	// A block is set and cleared without a word to the agency.
 	AgencyBlocked   EventType = "agency.blocked"
 	AgencyUnblocked EventType = "agency.unblocked"
 	PersonErasing   EventType = "person.erasing"
@@ -56,17 +56,17 @@ const (
 	PersonReleased EventType = "person.released"
 )
 
-// Event is one thing that happened, written in the transaction of its change.
-// It is the line in the activity and what notify tells from. It holds ids and
-// names of accounts, never an address.
+// Event is one thing that happened, written in the transaction of its change. It
+// is the entry of the activity and what notify sends from. It holds ids and names
+// of accounts, never an address.
 type Event struct {
 	ID   EventID
 	Type EventType
 	At   time.Time
-	// Addressee is where the event stands: an account, or the person whom a
-	// request by email is addressed to.
+	// Addressee is the account in which it happened, or the person to whom a
+	// request by email is addressed.
 	Addressee Party
-	// Agency is the agency concerned; "" where there is none.
+	// Agency is the agency concerned; "" for none.
 	Agency AccountID
 	// Member is whose profile changed; "" when the account itself did.
 	Member Party
@@ -76,7 +76,7 @@ type Event struct {
 	As AccountID
 	// Ownership is the account's.
 	Ownership Ownership
-	// Request is the number of the request concerned; 0 where there is none.
+	// Request is the number of the request concerned; 0 for none.
 	Request int
 	// Version is the version of the profile, or of the account, that the event
 	// led to. Readers order by it and drop repeats.
@@ -87,8 +87,8 @@ type Event struct {
 	Muted bool
 	// Client is the person given access by AccountCreated; "" for none.
 	Client PersonID
-	// WakeAt is when to wake the event if nobody has finished telling it. It is
-	// zero once everyone has been told.
+	// WakeAt is when the sweep wakes an event that is not finished. It is zero
+	// once all its emails and its bus entry are done.
 	WakeAt time.Time
 }
 
@@ -114,8 +114,8 @@ func (p Profile) EventState() State {
 	return State{Status: p.Status, Role: p.Role, Areas: p.ShownAreas(), Until: p.Until, Expires: p.Request.ExpiresAt, Message: p.Request.Message, Clients: p.Clients}
 }
 
-// IsByClock tells whether the clock did it, also where somebody's command came
-// upon it and recorded it first.
+// IsByClock reports whether time caused the event, even where a command recorded
+// it first.
 func (e Event) IsByClock() bool {
 	switch e.Type {
 	case ConnectionExpired, ConnectionLapsed:
@@ -138,14 +138,14 @@ func (e Event) Connection() ConnectionID {
 	return NewConnectionID(e.Addressee, e.Agency)
 }
 
-// MailsRequest tells whether the event's emails ask for the decision on a
-// request, so that their fate is the request's delivery.
+// MailsRequest reports whether the event's emails ask for an answer to a request,
+// so that their fate is the request's delivery.
 func (e Event) MailsRequest() bool {
 	return e.Type == ConnectionRequested || e.Type == ConnectionResent
 }
 
-// Invited is the profile whose person the event tells, by an email, that they
-// have it; false for an event that lets nobody in.
+// Invited returns the profile whose person learns from the event's email that
+// they have access; false for other events.
 func (e Event) Invited() (ProfileKey, bool) {
 	switch {
 	case e.Type == PersonAdded:
@@ -157,14 +157,14 @@ func (e Event) Invited() (ProfileKey, bool) {
 	}
 }
 
-// ProfileOf is the agency's own profile at whom the event concerns.
+// ProfileOf is the key of the agency's profile where the event happened.
 func (e Event) ProfileOf(agency AccountID) ProfileKey {
 	return ProfileKey{Addressee: e.Addressee, Member: Party(agency)}
 }
 
-// ForAgency is the event as the agency that it concerns reads it. Who is in an
-// account that a client owns is not the agency's to find out, and an id can be
-// told from an address: so nobody of the client's is named.
+// ForAgency is the event as the agency concerned reads it. It names no person of
+// a client-owned account: an agency must not learn who is in one, and an id can
+// be computed from an address.
 func (e Event) ForAgency() Event {
 	if e.Ownership == ClientOwned && e.Side() == AccountSide {
 		e.Actor = ""
@@ -172,8 +172,8 @@ func (e Event) ForAgency() Event {
 	return e
 }
 
-// Side tells on which side of a connection, or of an account, it was done: "" for
-// what an account's own people do in it, and for what the platform reports.
+// Side is the side of a connection, or of an account, that acted. It is "" for an
+// account's own people and for reports of the platform.
 func (e Event) Side() Side {
 	if e.IsByClock() {
 		return ClockSide
@@ -197,7 +197,7 @@ func (e Event) Teams() []AccountID {
 	return teams
 }
 
-// People are the persons whom an event names.
+// People lists the persons whom an event names.
 func (e Event) People() []PersonID {
 	var people []PersonID
 	for _, id := range []PersonID{e.Actor, e.Member.Person(), e.Client} {

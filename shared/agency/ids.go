@@ -8,17 +8,17 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// AccountID names an account, and the agency that an account is when its hub
-// is on: "acct_" and 26 characters.
+// AccountID identifies an account, and the agency that it is while its agency
+// features are on: "acct_" and 26 characters.
 type AccountID string
 
-// PersonID names a person: "per_" and 26 characters, 128 bits of a hash of the
-// normalised verified address. It is a pseudonym, not anonymous: whoever knows
-// the address can compute it.
+// PersonID identifies a person: "per_" and 26 characters, 128 bits of a hash of
+// the normalised verified address. It is a pseudonym and not anonymous: it can be
+// computed from the address.
 type PersonID string
 
-// Party is whoever can stand on either side of a profile: an AccountID or a
-// PersonID.
+// Party is an AccountID or a PersonID: what can stand on either side of a
+// profile.
 type Party string
 
 // EventID names an event: "evt_" and a ULID, so ids sort by time.
@@ -33,8 +33,8 @@ const (
 	personPrefix     = "per_"
 	eventPrefix      = "evt_"
 	connectionPrefix = "con_"
-	// suffixLength is the length of what follows an id's kind: 130 bits of
-	// Crockford's base 32, of which 128 carry something. A ULID has the same.
+	// suffixLength is the length of an id behind its prefix: 26 characters of
+	// Crockford's base 32 for 128 bits. A ULID has the same.
 	suffixLength = 26
 )
 
@@ -61,14 +61,14 @@ func wellFormed(id, prefix string) bool {
 	return true
 }
 
-// Valid tells whether the id has an account id's form; it says nothing of
-// whether such an account exists.
+// IsValid reports whether the id has the form of an account id. Such an account
+// need not exist.
 func (id AccountID) IsValid() bool { return wellFormed(string(id), accountPrefix) }
 
-// Valid tells whether the id has a person id's form.
+// IsValid reports whether the id has the form of a person id.
 func (id PersonID) IsValid() bool { return wellFormed(string(id), personPrefix) }
 
-// Valid tells whether the id has an event id's form.
+// IsValid reports whether the id has the form of an event id.
 func (id EventID) IsValid() bool { return wellFormed(string(id), eventPrefix) }
 
 // Account is the account that the party is, or "" when it is a person.
@@ -87,12 +87,12 @@ func (p Party) Person() PersonID {
 	return ""
 }
 
-// Valid tells whether the party has one of the two forms.
+// IsValid reports whether the party has one of the two forms.
 func (p Party) IsValid() bool { return AccountID(p).IsValid() || PersonID(p).IsValid() }
 
 // NewAccountID derives the id of an account made under an Idempotency-Key from
-// whoever makes it (a person, or the agency) and the key, so that a repeat of
-// the call names the same account.
+// its maker (a person, or the agency) and the key, so that a repeat of the call
+// gives the same account.
 func NewAccountID(maker Party, key string) AccountID {
 	return AccountID(accountPrefix + digest("account", string(maker), key))
 }
@@ -122,9 +122,9 @@ func (id ConnectionID) Split() (addressee Party, agency AccountID, ok bool) {
 	return addressee, agency, addressee.IsValid() && agency.IsValid()
 }
 
-// NormaliseEmail is how addresses are compared: Unicode NFC, trimmed, and in
-// lower case as a whole, the part before the @ too. Some letters compose in
-// lower case alone, so it is composed again; twice gives what once does.
+// NormaliseEmail returns an address as it is compared: Unicode NFC, trimmed, all
+// in lower case. Some letters compose only in lower case, so the result is
+// composed again. A second call changes nothing.
 func NormaliseEmail(address string) string {
 	return norm.NFC.String(strings.ToLower(strings.TrimSpace(norm.NFC.String(address))))
 }

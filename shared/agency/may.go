@@ -1,6 +1,6 @@
 package agency
 
-// Operation is a row of PRODUCT.md's "Who may do what".
+// Operation is a row of README, "Who may do what".
 type Operation string
 
 // The operations.
@@ -22,7 +22,7 @@ const (
 	CheckAnyone    Operation = "check anyone's access"
 )
 
-// CallerRole is a column of that table: how somebody stands to an account.
+// CallerRole is a column of that table: what a caller is to an account.
 type CallerRole string
 
 // The positions. The Owning and Connected ones are of persons of an agency who
@@ -43,8 +43,8 @@ const (
 // Permission is a cell of the table.
 type Permission string
 
-// The answers. OwnLines is a yes to what concerns the asker's agency alone, and
-// NotOwners a yes where no owner is touched or made.
+// The permissions. OwnLines allows what concerns the caller's agency alone, and
+// NotOwners allows what neither changes nor makes an owner.
 const (
 	No             Permission = "no"
 	Yes            Permission = "yes"
@@ -54,8 +54,7 @@ const (
 	OtherPayer     Permission = "not the payer"
 )
 
-// permissions is PRODUCT.md's "Who may do what" with RULES.md's words on staff and
-// on who pays. What is not in it is No.
+// permissions is README, "Who may do what". What is not in it is No.
 var permissions = map[Operation]map[CallerRole]Permission{
 	ViewAccount: {
 		AsOwner: Yes, AsAdmin: Yes, AsMember: Yes, OwningOwner: Yes, OwningAdmin: Yes,
@@ -86,9 +85,9 @@ var permissions = map[Operation]map[CallerRole]Permission{
 	CheckAnyone:   {Service: Yes},
 }
 
-// PermissionFor looks a cell up. ownership is the account's: the client of an owned
-// account, and the staff of a connected agency, are told who owns it and who
-// pays instead of a plain no.
+// PermissionFor returns a cell of the table for an account of that ownership. The
+// client of an agency-owned account and the staff of a connected agency get a
+// reason in place of a plain No.
 func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission {
 	answer, ok := permissions[op][as]
 	if !ok {
@@ -103,7 +102,7 @@ func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission 
 	return answer
 }
 
-// Refusal is the error of an answer that is none of the yeses: nil for those.
+// Refusal is the error of a permission; nil for those that allow.
 func (a Permission) Refusal() error {
 	switch a {
 	case Yes, OwnLines, NotOwners:
@@ -117,9 +116,9 @@ func (a Permission) Refusal() error {
 	}
 }
 
-// CallerRoleOf is where a caller stands by the profiles that were read. own is
-// theirs in the account; through is the agency's in the account and staff is
-// theirs in that agency, both only for a caller with the agency's hat on.
+// CallerRoleOf returns what a caller is by the profiles that were read. own is
+// their role in the account. Only for a caller who acts for an agency, through is
+// the ownership by which that agency has access and staff their role in it.
 func CallerRoleOf(own Role, through Ownership, staff Role) CallerRole {
 	switch {
 	case through == AgencyOwned && staff == Owner:

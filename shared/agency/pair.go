@@ -2,8 +2,8 @@ package agency
 
 import "time"
 
-// PairKey names what stands between an addressee, an account or a person, and
-// an agency.
+// PairKey identifies an addressee, an account or a person, together with an
+// agency.
 type PairKey struct {
 	Addressee Party
 	Agency    AccountID
@@ -19,29 +19,29 @@ func PersonPair(person PersonID, agency AccountID) PairKey {
 	return PairKey{Addressee: Party(person), Agency: agency}
 }
 
-// Pair is what an addressee holds of an agency beyond any one request: a denial
-// that is to hold, and how often the agency has written. An account keeps one,
-// and each person who decided keeps their own, so that asking the other way
-// does not evade it.
+// Pair is the cooldown, the block and the mail history between an addressee and
+// an agency, whatever became of single requests. An account has one, and each
+// person who answered has their own, so that asking in another way does not evade
+// it.
 type Pair struct {
 	PairKey
-	// CoolingUntil is until when a denial or revocation holds the agency off;
-	// zero for not.
+	// CoolingUntil is when a cooldown ends; zero for none.
 	CoolingUntil time.Time
-	// Blocked holds it off beyond that. The agency is never told.
+	// Blocked lasts until it is cleared. The agency is never told.
 	Blocked bool
 	// Mailed are the request emails of the last days, oldest first, whether or
 	// not they were mailed in the end.
 	Mailed []time.Time
-	// Requests and Versions are how far the agency's profile had come when it was
-	// collected, long after its end: the next goes on from there, so that numbers
-	// and versions never come twice.
+	// Requests and Versions are the counters of an agency's profile that was
+	// deleted long after its end. The next profile continues them, so that
+	// numbers and versions never repeat.
 	Requests, Versions int
 	Version            int
 }
 
-// Cooling tells whether a denial holds at the instant.
+// IsCooling reports whether a cooldown runs at the instant.
 func (p Pair) IsCooling(now time.Time) bool { return now.Before(p.CoolingUntil) }
 
-// IsBlockedOrCooling tells whether the addressee is not to be mailed for the agency.
+// IsBlockedOrCooling reports whether the addressee is not mailed about the
+// agency.
 func (p Pair) IsBlockedOrCooling(now time.Time) bool { return p.Blocked || p.IsCooling(now) }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Status is where a profile stands in its life.
+// Status is the state of a profile.
 type Status string
 
 // The states of a profile. A connection request is an agency's profile that is
@@ -26,14 +26,14 @@ const (
 // Statuses are all states of a profile that exists.
 var Statuses = []Status{Pending, Active, Denied, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
 
-// Over tells whether a profile in this state has ended, so that it binds
-// nobody and may begin anew.
+// IsEnded reports whether a profile in this state has ended, so that it grants
+// nothing and can start again.
 func (s Status) IsEnded() bool { return s != "" && s != Pending && s != Active }
 
-// Valid tells whether the status is one of the ten.
+// IsValid reports whether the status is one of the ten.
 func (s Status) IsValid() bool { return slices.Contains(Statuses, s) }
 
-// Role is what a person is in an account. Agencies have none.
+// Role is the role of a person in an account. Agencies have none.
 type Role string
 
 // The roles of persons.
@@ -43,7 +43,7 @@ const (
 	Member Role = "member"
 )
 
-// Valid tells whether the role is one of the three.
+// IsValid reports whether the role is one of the three.
 func (r Role) IsValid() bool { return r == Owner || r == Admin || r == Member }
 
 // Kind says what a profile's member is.
@@ -55,8 +55,8 @@ const (
 	AgencyKind Kind = "agency"
 )
 
-// Delivery is what may be told of the fate of a request's email, or of a
-// person's invitation.
+// Delivery is what an asker reads of the fate of their request's email, or an
+// account of the email to a person with access.
 type Delivery string
 
 // The fates as an agency sees them.
@@ -84,17 +84,17 @@ func AgencyAt(account, agency AccountID) ProfileKey {
 	return ProfileKey{Addressee: Party(account), Member: Party(agency)}
 }
 
-// Profile is the team member profile: one member, a person or an agency, in
-// one account. The whole product is its life.
+// Profile is the team member profile: one member, a person or an agency, in one
+// account. It is what the member is granted plus the latest request for it.
 type Profile struct {
 	ProfileKey
 	Status Status
 	// Role is a person's; "" for an agency.
 	Role Role
 	// Areas are the access levels that are granted. Owners, admins and an owning
-	// agency have every area at Edit whatever stands here.
+	// agency have every area at Edit, whatever they hold.
 	Areas Areas
-	// Name is the agency's name; "" for a person, whom Email names.
+	// Name is the agency's name; "" for a person, who is known by Email.
 	Name string
 	// Email is a person's address.
 	Email string
@@ -150,12 +150,12 @@ func (p Profile) Account() AccountID {
 	return p.Addressee.Account()
 }
 
-// Permanent tells whether the profile is the owning agency's, which never ends
-// but with the account.
+// IsPermanent reports whether the profile is the owning agency's, which ends only
+// with the account.
 func (p Profile) IsPermanent() bool { return p.Kind() == AgencyKind && p.Ownership == AgencyOwned }
 
-// Hidden tells whether the profile is none of the client's business: a muted
-// request, or one that another account has taken up.
+// IsHidden reports whether the profile is invisible to the client: a muted
+// request, or one that an account has taken over.
 func (p Profile) IsHidden() bool { return p.Request.Muted || p.Status == Moved }
 
 // StatusAt is the status by the clock: an overdue request is expired and an
@@ -190,9 +190,9 @@ func (r Rules) Due(p Profile) time.Time {
 // would say nothing new.
 const minReminderLead = 24 * time.Hour
 
-// RemindAt plans the next reminder of a profile from an instant: the moment at
-// which it was asked for or its date was set, or at which the last reminder went
-// out. least is how far ahead it must lie. Zero is none.
+// remindAt plans the next reminder after an instant: the moment of the request or
+// of a new end date, or that of the last reminder. It must be at least that far
+// ahead. Zero is none.
 func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Time {
 	var moments []time.Time
 	switch {
@@ -211,13 +211,13 @@ func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Tim
 	return time.Time{}
 }
 
-// IsAssigned tells whether a member of an agency may work for that client.
+// IsAssigned reports whether a member of an agency has access to that client.
 func (p Profile) IsAssigned(account AccountID) bool {
 	return p.Clients == nil || slices.Contains(p.Clients, account)
 }
 
-// Granted is what a profile grants, or asks for: what it says, or everything for
-// those who have everything.
+// Granted returns the shown areas with every area named; everything at Edit for
+// owners, admins and an owning agency.
 func (r Rules) Granted(p Profile) Areas {
 	if p.Role == Owner || p.Role == Admin || p.IsPermanent() {
 		return r.AllAreas(Edit)
@@ -231,7 +231,7 @@ func (p Profile) Unbound() Profile {
 	return p
 }
 
-// WithoutIdentity is the profile of a person without what tells who they are.
+// WithoutIdentity is the profile of a person without their address and sign-in.
 func (p Profile) WithoutIdentity() Profile {
 	p.Email, p.Issuer, p.Subject = "", "", ""
 	return p

@@ -12,16 +12,15 @@ type RequestKind string
 // give an agency access.
 const ConnectionRequest RequestKind = "connection"
 
-// Request is what waits for somebody's answer, or was answered last. A profile
-// keeps its latest one beside what it grants. The zero value is no request.
+// Request waits for an answer, or is the latest one that had an answer. A profile
+// keeps it beside what it grants. The zero value is no request.
 type Request struct {
-	// Number counts the requests of a profile: 1, 2, …; 0 for a profile that was
-	// never asked for.
+	// Number counts the requests of a profile: 1, 2, …; 0 before the first.
 	Number  int
 	Message string
 	// Areas are the access levels asked for.
 	Areas Areas
-	// By is the person who asked, or who resent the request.
+	// By is the person who sent or resent the request.
 	By          PersonID
 	RequestedAt time.Time
 	// ExpiresAt is when an open request expires.
@@ -34,10 +33,10 @@ type Request struct {
 	// Delivery is what the asker reads of its email. In a person's profile it is
 	// "", or failed if the email about their access bounced.
 	Delivery Delivery
-	// Muted hides it from its addressee, who had blocked the agency or whose
-	// cooldown ran: it is mailed to nobody and stands in none of their lists. The
-	// agency can't tell. It is fixed when the request is opened, except that a
-	// person's erasure mutes what is addressed to them.
+	// Muted hides the request from an addressee who had blocked the agency or
+	// whose cooldown ran. It is mailed to nobody and is in none of their lists.
+	// The agency can't tell. It is fixed when the request is opened, except that
+	// a person's erasure mutes what is addressed to them.
 	Muted bool
 }
 
@@ -85,7 +84,7 @@ var requestSteps = map[Action]requestStep{
 	Remind:      {whileOpen, clock, requestOpen},
 }
 
-// A requestKind maps the steps of a request to the profile that it stands in.
+// A requestKind maps the steps of a request to the profile that holds it.
 type requestKind struct {
 	sides    map[requestRole]Side
 	statuses map[requestState]Status
@@ -130,7 +129,8 @@ func withSteps(kind RequestKind, table map[Action]transition) map[Action]transit
 }
 
 // step returns the request after an action on it. Errors: Conflict (an answer to
-// another request than the open one), Invalid (more than was asked for).
+// another request than the open one), Invalid (an answer that grants more than
+// was requested).
 func (r Request) step(s Step, status Status) (Request, error) {
 	switch s.Do {
 	case OpenRequest:

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Rules are what a deployment decides: its areas, plans, lifetimes and limits.
+// Rules are what a deployment decides: areas, plans, lifetimes and limits.
 type Rules struct {
 	Areas []Area
 	// Plans, the default first.
@@ -15,27 +15,30 @@ type Rules struct {
 	RequestLifetime time.Duration
 	// RemindBefore is how long before its expiry a request is reminded of.
 	RemindBefore time.Duration
-	// LapseWarnings are how long before an end date both sides are told, the
+	// LapseWarnings are how long before an end date both sides are warned, the
 	// longest first.
 	LapseWarnings []time.Duration
-	// Cooldown is how long a denial or a revocation holds the agency off.
+	// Cooldown is how long an agency can't request again after a denial or a
+	// revocation.
 	Cooldown time.Duration
-	// PairMails is how many request emails an agency may cause one addressee in
-	// PairWindow, whatever is withdrawn and asked again.
+	// PairMails bounds the request emails of an agency to one addressee in
+	// PairWindow, withdrawn requests included.
 	PairMails  int
 	PairWindow time.Duration
-	// OpenRequests is how many requests of an agency may wait at once, and
-	// DailyRequests how many new ones it may make a UTC day.
+	// OpenRequests bounds the requests of an agency that wait for an answer, and
+	// DailyRequests its new ones of a UTC day.
 	OpenRequests, DailyRequests int
 	// DailyMails is how many unsolicited emails a person gets a UTC day, over all
 	// agencies.
 	DailyMails int
-	// Resends is how often one request may be sent again, ResendAfter apart.
+	// Resends bounds how often one request is sent again, at least ResendAfter
+	// apart.
 	Resends     int
 	ResendAfter time.Duration
 	// Retention is how long what has ended stays visible.
 	Retention time.Duration
-	// WakeAfter is how long an event may wait to be told before cleanup wakes it.
+	// WakeAfter is how long an event may stay unfinished before the sweep wakes
+	// it.
 	WakeAfter time.Duration
 }
 

@@ -4,12 +4,12 @@ import (
 	"time"
 )
 
-// SubscriptionState is where an account's subscription stands.
+// SubscriptionState is the state of an account's subscription.
 type SubscriptionState string
 
 // The states of a subscription. A frozen one leaves every area at most at View.
-// One that is past due costs no access: what follows from it is the platform's
-// to decide.
+// One that is past due restricts no access: the platform decides what follows
+// from it.
 const (
 	SubscriptionActive     SubscriptionState = "active"
 	SubscriptionPastDue    SubscriptionState = "past_due"
@@ -24,8 +24,8 @@ type Subscription struct {
 	// FreezesAt is the end of the period in which a cancelling subscription was
 	// cancelled; zero in every other state.
 	FreezesAt time.Time
-	// Unpaid tells that the last payment that was reported has failed. It outlives
-	// a cancellation: who resumes still owes it.
+	// Unpaid is true after a failed payment. It outlives a cancellation: resuming
+	// leads back to the debt.
 	Unpaid bool
 	// ReportedAt is when that payment succeeded or failed; zero before the first
 	// report.
@@ -55,13 +55,13 @@ func (Subscription) PeriodEnd(now time.Time) time.Time {
 	return StartOfMonth(now).AddDate(0, 1, 0)
 }
 
-// Summary is what profiles keep of it. What payments were reported when is nothing
-// that a copy is read for.
+// Summary is the part that profiles keep a copy of. Reports of payments are not
+// in it.
 func (s Subscription) Summary() Subscription {
 	return Subscription{Plan: s.Plan, State: s.State, FreezesAt: s.FreezesAt}
 }
 
-// ActiveState is the state of a subscription that nobody has cancelled.
+// ActiveState is the state of a subscription that is not cancelled.
 func (s Subscription) ActiveState() SubscriptionState {
 	if s.Unpaid {
 		return SubscriptionPastDue

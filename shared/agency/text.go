@@ -36,7 +36,7 @@ func ParseName(field, given string) (string, error) {
 // oneLine is a text as names are kept: in composed form, with single blanks.
 func oneLine(given string) string { return strings.Join(strings.Fields(norm.NFC.String(given)), " ") }
 
-// SameName tells whether two texts, as they were typed, are the same name.
+// SameName reports whether two texts, as they were typed, are the same name.
 func SameName(a, b string) bool { return oneLine(a) == oneLine(b) }
 
 // ParseMessage checks the message of a request: plain text, whose line breaks
@@ -64,11 +64,11 @@ func ParseEmail(field, given string) (string, error) {
 	return email, nil
 }
 
-// farthest is how far ahead an end date may lie, in years.
+// maxUntilYears bounds how far ahead an end date may be.
 const maxUntilYears = 100
 
-// ParseUntil checks an end date and brings it into the form in which it is kept:
-// UTC, in whole milliseconds. nil is none given.
+// ParseUntil checks an end date and returns it in UTC and whole milliseconds; nil
+// for none.
 func ParseUntil(given *time.Time, now time.Time) (*time.Time, error) {
 	if given == nil {
 		return nil, nil
@@ -110,8 +110,8 @@ func Fold(name string) string {
 	}, norm.NFC.String(name)))
 }
 
-// unsafe tells of characters that do not stand for themselves where the text
-// is shown: controls, line separators, and what reorders or hides text.
+// unsafe reports whether a character can mislead a reader: controls, line
+// separators, and what reorders or hides text.
 func unsafe(r rune) bool {
 	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) ||
 		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Cf, r) && r != zeroWidthJoiner

@@ -49,13 +49,13 @@ const (
 	ClockSide   Side = "clock"
 )
 
-// Step is one action with all that it brings.
+// Step is one action with its input.
 type Step struct {
 	Do Action
 	By Side
 	At time.Time
-	// Areas is what is asked for (Request) or what is to hold from now on
-	// (Accept, Restrict, Invite, Change). nil leaves them as they are.
+	// Areas are those requested (OpenRequest), or those to be granted (Accept,
+	// Restrict, Invite, Change). nil changes nothing.
 	Areas Areas
 	// Role is a person's; "" leaves it as it is.
 	Role Role
@@ -63,7 +63,7 @@ type Step struct {
 	Until *time.Time
 	// Number is the request that an Accept names.
 	Number int
-	// Message comes with a Request, and Asker is who asks.
+	// Message and Asker belong to an OpenRequest; Asker also to a Resend.
 	Message string
 	Asker   PersonID
 	// ExpiresAt is a Request's or a Resend's; a Resend never shortens.
@@ -76,15 +76,15 @@ type Step struct {
 	AccountName, Plan string
 	// Registered marks an Open by which the platform registers an account.
 	Registered bool
-	// Client is the person whom a Create gives access besides; "" for nobody.
+	// Client is the person whom a Create gives access as well; "" for nobody.
 	Client PersonID
-	// Clients are what a member of an agency shall be limited to; nil leaves it,
-	// and a pointer to nil lifts the limit.
+	// Clients are the only clients that a member of an agency is assigned to. nil
+	// changes nothing, and a pointer to nil lifts the limit.
 	Clients *[]AccountID
 }
 
 // transition is a row of the table: from any of these states, by this side, to
-// that state, told as that event.
+// that state, reported as that event.
 type transition struct {
 	from []Status
 	by   Side
@@ -98,8 +98,8 @@ var endedStatuses = []Status{Denied, Withdrawn, Expired, Revoked, Left, Lapsed, 
 
 var startStatuses = append([]Status{none}, endedStatuses...)
 
-// connectionTable is PRODUCT.md's "The life of a connection", row by row, and
-// RULES.md's ends and moves. Ending a request that still waits expires it.
+// connectionTable is README, "Life of a connection". Ending a request that is
+// still open expires it.
 var connectionTable = withSteps(ConnectionRequest, map[Action]transition{
 	Create:   {[]Status{none}, AgencySide, Active, AccountCreated},
 	Restrict: {[]Status{Active}, AccountSide, Active, ConnectionRestricted},
@@ -110,7 +110,7 @@ var connectionTable = withSteps(ConnectionRequest, map[Action]transition{
 	Warn:     {[]Status{Active}, ClockSide, Active, ConnectionLapseAhead},
 })
 
-// personTable is RULES.md's "Persons".
+// personTable is README, "Persons".
 var personTable = map[Action]transition{
 	Open:   {[]Status{none}, SelfSide, Active, AccountOpened},
 	Invite: {append([]Status{Active}, startStatuses...), AccountSide, Active, PersonAdded},
@@ -120,16 +120,16 @@ var personTable = map[Action]transition{
 	End:    {[]Status{Active}, ClockSide, Ended, PersonEnded},
 }
 
-// Apply takes a profile one step along its life. It answers the profile as it
-// is then and the events that led there, oldest first, one for each version:
-// two when the clock had already ended the profile and nobody had recorded it.
-// No events and no error means that the step repeats what its side has already
-// done, or changes nothing.
+// Apply takes a profile one step along its life. It returns the profile after the
+// step and the events that led there, oldest first, one for each version: two if
+// the clock had already ended the profile and nothing had recorded it. No events
+// and no error mean that the step repeats what its side has done, or changes
+// nothing.
 //
 // Errors are refusals that name the present state: PermanentlyOwned, Forbidden
 // (the wrong side), AlreadyRequested, AlreadyConnected, RequestExpired,
 // NotPending, NotActive, Conflict (another request than the one named) and
-// Invalid (more areas than asked for, an end date that is not ahead).
+// Invalid (more areas than requested, an end date that is not ahead).
 func Apply(p Profile, s Step) (Profile, []Event, error) {
 	if p.IsPermanent() && s.By != ClockSide && s.Do != Create {
 		return p, nil, Refuse(PermanentlyOwned, "The agency owns this account for good: its connection can't be requested, decided, limited or ended.")
@@ -185,8 +185,8 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 	return next, append(events, event), nil
 }
 
-// Settle records what the clock has already decided: an overdue request is
-// expired, an overdue end date has lapsed. It answers one event, or none.
+// Settle records what the clock has decided: an overdue request is expired, an
+// overdue end date has lapsed. It returns one event, or none.
 func Settle(p Profile, now time.Time) (Profile, []Event) {
 	status := p.StatusAt(now)
 	if status == p.Status {

@@ -9,9 +9,9 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// OpenAccount makes a client-owned account of which the actor is the owner. The
-// same key and name again answer the same account as it is now. Errors:
-// Invalid, IdempotencyMismatch, and IdentityChanged or NotFound for a repeat by
+// OpenAccount makes a client-owned account with the actor as its owner. The same
+// key and name return the same account, as it is now. Errors: Invalid,
+// IdempotencyMismatch; and IdentityChanged or NotFound for a repeat by somebody
 // who can't see the account any more.
 func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
 	name, err := agency.ParseName("name", name)
@@ -26,7 +26,7 @@ func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name
 	return decide(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
 		account := d.read.Account(id)
 		if account.Exists() {
-			// Whoever holds the address and the key by now need not be who made it.
+			// The address and the key can belong to somebody else by now.
 			auth, err := d.locate(id)
 			if err != nil {
 				return view, err
@@ -68,26 +68,26 @@ func (d *decision) openAccount(
 	return account, first, nil
 }
 
-// NewClientAccount is what an agency says to create an account.
+// NewClientAccount is the input of CreateAccount.
 type NewClientAccount struct {
 	Name string
 	Plan string
-	// ConfirmPermanentOwnership must be true: whoever asks knows that the
-	// agency will own the account, and pay for it, for good.
+	// ConfirmPermanentOwnership must be true: the caller knows that the agency
+	// will always own the account and pay for it.
 	ConfirmPermanentOwnership bool
-	// Client is given access at once; nil for nobody.
+	// Client gets access immediately; nil for nobody.
 	Client *NewClient
 }
 
-// NewClient is the person whom an owned account is for.
+// NewClient is the person whom an agency-owned account is for.
 type NewClient struct {
 	Email string
 	Areas agency.Areas
 }
 
-// CreateAccount makes an account that the agency owns and pays for. The same
-// key and call again answer the same account as it is now. Errors: Invalid,
-// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off),
+// CreateAccount makes an account that the agency owns and pays for. The same key
+// and input return the same account, as it is now. Errors: Invalid,
+// IdentityChanged, NotFound, Forbidden, Conflict (the agency features are off),
 // IdempotencyMismatch.
 func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, key string, in NewClientAccount) (AccountView, error) {
 	name, client, err := s.readNewAccount(in)
@@ -160,8 +160,8 @@ func (d *decision) newAccount(id agency.AccountID, name string, ownership agency
 	}
 }
 
-// repeated is the answer to a call whose Idempotency-Key has already made an
-// account.
+// repeated refuses a repeat with other input under an Idempotency-Key that has
+// already made an account.
 func repeated(account agency.Account, hash string) error {
 	if account.BodyHash != hash {
 		return agency.Refuse(agency.IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new account.")
@@ -169,9 +169,9 @@ func repeated(account agency.Account, hash string) error {
 	return nil
 }
 
-// bodyHash is over the decoded values of a call.
+// bodyHash is a hash over the decoded values of a call.
 func bodyHash(values ...any) string {
-	// Strings, levels and maps of them always marshal, with sorted keys.
+	// Strings, levels and maps of them always marshal, and with sorted keys.
 	text, err := json.Marshal(values)
 	if err != nil {
 		panic(err)
@@ -238,10 +238,11 @@ func (s *Service) changeAccount(
 }
 
 // AccountView is an account as one caller sees it. Its subscription is by the
-// clock, and without the plan for whoever is not on the side that pays.
+// clock, and without the plan for callers who are not on the paying side.
 type AccountView struct {
 	agency.Account
-	// Role is the caller's own in the account; "" for who acts for an agency.
+	// Role is the caller's own in the account; "" for a caller who acts for an
+	// agency.
 	Role   agency.Role
 	Access agency.Access
 	// CallerRole is the caller's column in the table of permissions.
@@ -249,12 +250,12 @@ type AccountView struct {
 }
 
 // Permission returns what the caller may do of an operation in the account. Pages
-// offer what it grants; the use case of the operation decides again.
+// offer what it grants, and the use case of the operation decides again.
 func (v AccountView) Permission(op agency.Operation) agency.Permission {
 	return agency.PermissionFor(op, v.CallerRole, v.Ownership)
 }
 
-// view is the account as the caller sees it by the way that they came.
+// view is the account as the caller sees it, for themselves or for an agency.
 func (d *decision) view(auth authority, a agency.Account) AccountView {
 	if d.caller.As != "" {
 		return d.viewAs(d.caller.As, auth.CallerRole, a)
@@ -265,7 +266,7 @@ func (d *decision) view(auth authority, a agency.Account) AccountView {
 	}
 }
 
-// viewAs is the account as the caller sees it through an agency.
+// viewAs is the account as the caller sees it for an agency.
 func (d *decision) viewAs(agencyID agency.AccountID, role agency.CallerRole, a agency.Account) AccountView {
 	ways := []agency.Path{d.accessPath(a.ID, agencyID)}
 	return AccountView{
@@ -274,8 +275,8 @@ func (d *decision) viewAs(agencyID agency.AccountID, role agency.CallerRole, a a
 	}
 }
 
-// ViewAccount answers an account to whoever may see it, and binds the profile by
-// which they see it. Errors: IdentityChanged, NotFound.
+// GetAccount returns an account to a caller who can see it, and binds the profile
+// by which they do. Errors: IdentityChanged, NotFound.
 func (s *Service) GetAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
 	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
 		auth, err := d.authorize(agency.ViewAccount, id)
@@ -286,8 +287,8 @@ func (s *Service) GetAccount(ctx context.Context, caller agency.Caller, id agenc
 	})
 }
 
-// MyAccounts lists the accounts that the actor can enter by a profile of their
-// own, ordered by name.
+// MyAccounts lists the accounts to which the actor has access by a profile of
+// their own, ordered by name.
 func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page) (List[AccountView], error) {
 	mine, err := s.Store.Memberships(ctx, actor.ID(), page)
 	if err != nil {
@@ -321,9 +322,8 @@ func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page)
 	return list, nil
 }
 
-// Me is what the hub knows of the actor. Those of their profiles that nobody
-// has used yet are bound to the identity that the actor signed in with, 20 at a
-// time. Mail to them that was suppressed goes out again from then on.
+// Me returns what is stored of the actor. Up to 20 of their unused profiles are
+// bound to the actor's identity. A suppression of their address ends.
 func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, error) {
 	caller := agency.Caller{Actor: actor}
 	want := Want{People: []agency.PersonID{actor.ID()}}

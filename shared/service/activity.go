@@ -6,7 +6,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// AccountActivity lists what happened in an account, newest first: all of it to
+// AccountActivity lists what happened in an account, newest first: everything to
 // its owners and admins, and to a connected agency what concerns that agency.
 // Errors: Invalid (cursor), IdentityChanged, NotFound, Forbidden.
 func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Event], error) {
@@ -23,8 +23,8 @@ func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id 
 	return list, err
 }
 
-// authorizeList tells whether the caller may see a list of an account's: the agency
-// whose lines alone they see, "" for all.
+// authorizeList authorizes a caller for a list of an account's. It returns the
+// agency whose own entries alone they see; "" for all.
 func (s *Service) authorizeList(ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID) (agency.AccountID, error) {
 	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (only agency.AccountID, err error) {
 		auth, err := d.authorize(op, id)
@@ -35,18 +35,18 @@ func (s *Service) authorizeList(ctx context.Context, caller agency.Caller, op ag
 	})
 }
 
-// ClientEvent is an event as it stands in an agency's activity.
+// ClientEvent is an event as an agency's activity shows it.
 type ClientEvent struct {
 	agency.Event
-	// Name is what the agency may call the client, as in its list: the account's
-	// name as last copied, or the address that it typed; "" for what was never
-	// accepted, and for what is gone.
+	// Name is what the agency knows the client by, as in its list: the account's
+	// name as last copied, or the address that the agency typed. It is "" for a
+	// request that was never accepted, and for a deleted connection.
 	Name string
 }
 
 // AgencyActivity lists what concerns an agency over all its clients, newest
 // first, to its owners and admins. Errors: Invalid (cursor), IdentityChanged,
-// NotFound, Forbidden, Conflict (the hub is off).
+// NotFound, Forbidden, Conflict (the agency features are off).
 func (s *Service) AgencyActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (List[ClientEvent], error) {
 	if _, _, err := s.staff(ctx, actor, agency.ViewActivity, agencyID); err != nil {
 		return List[ClientEvent]{}, err
@@ -75,15 +75,15 @@ func (s *Service) AgencyActivity(ctx context.Context, actor agency.Actor, agency
 	return list, nil
 }
 
-// newestEvents is how far back ConnectionActivity looks, over all that concerns
-// the agency: the last hundred or so.
+// newestEvents bounds how many of the agency's latest events ConnectionActivity
+// looks through.
 const newestEvents = 100
 
-// ConnectionActivity is the newest of what concerns an agency at one of its
-// clients, newest first and at most so many, to its owners and admins. What lies
-// behind much else that concerns the agency is not looked for. Errors:
-// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
-func (s *Service) ConnectionActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, most int) ([]agency.Event, error) {
+// ConnectionActivity returns the newest events of one connection, newest first
+// and at most the limit, to the agency's owners and admins. It looks through the
+// agency's latest 100 events or so, and not further. Errors: IdentityChanged,
+// NotFound, Forbidden, Conflict (the agency features are off).
+func (s *Service) ConnectionActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, limit int) ([]agency.Event, error) {
 	addressee, of, ok := id.Split()
 	if !ok || of != agencyID {
 		return nil, noSuchConnection()
@@ -91,9 +91,9 @@ func (s *Service) ConnectionActivity(ctx context.Context, actor agency.Actor, ag
 	if _, _, err := s.staff(ctx, actor, agency.ViewActivity, agencyID); err != nil {
 		return nil, err
 	}
-	// The agency's own lines: at an addressee that is none of its own there are none.
+	// These are the agency's own events: elsewhere it has none.
 	list, err := s.Store.Activity(ctx, agency.AccountID(addressee), agencyID, Page{Limit: newestEvents})
-	events := list.Items[:min(most, len(list.Items))]
+	events := list.Items[:min(limit, len(list.Items))]
 	for i, e := range events {
 		events[i] = e.ForAgency()
 	}

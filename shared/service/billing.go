@@ -12,23 +12,23 @@ type BillLine struct {
 	Account agency.AccountID
 	Name    string
 	State   agency.SubscriptionState
-	// Plan is the present one, by its present price.
+	// Plan is the present plan at its present price.
 	Plan agency.Plan
 }
 
 // AgencyBill is what an agency pays a month.
 type AgencyBill struct {
-	// Lines are a page of it, ordered by name.
+	// Lines are one page of the bill, ordered by name.
 	Lines List[BillLine]
-	// Accounts is how many lines there are, and Total their sum, in minor units of
-	// Currency: of the whole bill, whatever the page.
+	// Accounts and Total are the number of lines and their sum, in minor units of
+	// Currency, over the whole bill.
 	Accounts, Total int
 	Currency        string
 }
 
-// Bill answers what an agency pays a month: each account that it owns and that
-// is not frozen, at its present plan. Errors: Invalid (cursor), IdentityChanged,
-// NotFound, Forbidden, Conflict (the hub is off).
+// Bill returns what an agency pays a month: for each account that it owns and
+// that is not frozen, at its present plan. Errors: Invalid (cursor),
+// IdentityChanged, NotFound, Forbidden, Conflict (the agency features are off).
 func (s *Service) Bill(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, page Page) (AgencyBill, error) {
 	_, _, err := s.staff(ctx, actor, agency.ViewBill, agencyID)
 	if err != nil {
@@ -51,8 +51,8 @@ func (s *Service) Bill(ctx context.Context, actor agency.Actor, agencyID agency.
 	return bill, err
 }
 
-// billPage is how many connections are read at once to sum a bill up: as many
-// accounts as one batch reads.
+// billPage is how many connections are read at once to sum up a bill: as many as
+// one batch reads accounts.
 const billPage = 100
 
 func (b *AgencyBill) add(lines []BillLine) {
@@ -62,8 +62,8 @@ func (b *AgencyBill) add(lines []BillLine) {
 	}
 }
 
-// billLines reads a page of the accounts that an agency works in, and of these
-// what it owns and what is not frozen, as that is now.
+// billLines reads a page of the accounts to which an agency has access, and
+// returns those that it owns and that are not frozen.
 func (s *Service) billLines(ctx context.Context, agencyID agency.AccountID, page Page) (List[BillLine], error) {
 	rows, err := s.Store.Clients(ctx, agencyID, ClientFilter{Status: agency.Active}, page)
 	if err != nil {
@@ -96,13 +96,13 @@ func (s *Service) billLines(ctx context.Context, agencyID agency.AccountID, page
 // SubscriptionView is an account's subscription as its payer sees it.
 type SubscriptionView struct {
 	agency.Subscription
-	// Of is the plan by its present price.
+	// Of is the plan at its present price.
 	Of        agency.Plan
 	PeriodEnd time.Time
 	Payer     agency.Ownership
 }
 
-// viewSubscription is the subscription as it stands at the time of the decision.
+// viewSubscription is the subscription at the time of the decision.
 func (d *decision) viewSubscription(a agency.Account) SubscriptionView {
 	s := a.Subscription.At(d.now)
 	return SubscriptionView{Subscription: s, Of: d.rules.Plan(s.Plan), PeriodEnd: s.PeriodEnd(d.now), Payer: a.Payer()}
@@ -190,15 +190,15 @@ func (s *Service) changeBilling(
 	})
 }
 
-// subscribe gives an account another subscription, told as that event: nothing
-// where that changes nothing.
+// subscribe gives an account another subscription and records the event; an equal
+// one changes nothing.
 func (d *decision) subscribe(a *agency.Account, now agency.Subscription, as agency.EventType) {
 	was := a.Subscription
 	if now == was {
 		return
 	}
 	a.Subscription = now
-	// Only a cancelling one has a moment to come.
+	// Only a cancelling subscription has a moment to come.
 	a.DueAt = now.FreezesAt
 	d.putAccount(a)
 	if as != "" {

@@ -7,7 +7,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// startCooldown makes a denial hold in each of the pairs.
+// startCooldown starts a cooldown in each of the pairs.
 func (d *decision) startCooldown(keys ...agency.PairKey) {
 	for _, key := range keys {
 		p := d.pair(key)
@@ -18,8 +18,8 @@ func (d *decision) startCooldown(keys ...agency.PairKey) {
 	}
 }
 
-// block holds the agency off for good, and tells nobody. One event tells of all
-// the pairs, at the first that it changes.
+// block blocks the agency in each of the pairs, and tells nobody. One event, at
+// the first pair that changes, stands for all.
 func (d *decision) block(keys ...agency.PairKey) {
 	var changed []agency.PairKey
 	for _, key := range keys {
@@ -34,8 +34,7 @@ func (d *decision) block(keys ...agency.PairKey) {
 	}
 }
 
-// allow ends what holds the agency off. It answers in which of the pairs
-// anything did.
+// clearPairs ends blocks and cooldowns. It returns the pairs that had one.
 func (d *decision) clearPairs(keys ...agency.PairKey) (held []agency.PairKey) {
 	for _, key := range keys {
 		p := d.pair(key)
@@ -50,8 +49,8 @@ func (d *decision) clearPairs(keys ...agency.PairKey) (held []agency.PairKey) {
 	return held
 }
 
-// unblock is allow by somebody who asked for just that: one event tells of it.
-// It answers whether anything held the agency off.
+// unblock is clearPairs on request: one event stands for all pairs. It reports
+// whether there was a block or a cooldown.
 func (d *decision) unblock(keys ...agency.PairKey) bool {
 	held := d.clearPairs(keys...)
 	if len(held) > 0 {
@@ -60,9 +59,9 @@ func (d *decision) unblock(keys ...agency.PairKey) bool {
 	return len(held) > 0
 }
 
-// Unblock lets an agency ask an account again: it ends a block and a cooldown,
-// the account's and the actor's own. It answers whether anything held the agency
-// off. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
+// Unblock lets an agency request access to an account again: it ends the
+// account's block and cooldown, and the actor's own. It reports whether there was
+// one. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (s *Service) Unblock(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID) (bool, error) {
 	pairs := []agency.PairKey{agency.AccountPair(id, agencyID), agency.PersonPair(caller.ID(), agencyID)}
 	return decide(ctx, s, &caller, wantAuthority(caller, id).plus(Want{Pairs: pairs}), func(d *decision) (allowed bool, err error) {
@@ -74,7 +73,7 @@ func (s *Service) Unblock(ctx context.Context, caller agency.Caller, id, agencyI
 	})
 }
 
-// UnblockForMe ends what the actor themselves hold against the agency of a
+// UnblockForMe ends the actor's own block and cooldown of the agency of a
 // request. Errors: NotFound.
 func (s *Service) UnblockForMe(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (bool, error) {
 	_, agencyID, ok := id.Split()
@@ -89,17 +88,17 @@ func (s *Service) UnblockForMe(ctx context.Context, actor agency.Actor, id agenc
 	})
 }
 
-// Block is an agency that is held off.
+// Block is a block or a cooldown of an agency.
 type Block struct {
 	agency.Pair
-	// Name is the agency's name as it is now.
+	// Name is the agency's present name.
 	Name string
 }
 
-// BlockOf answers what the addressee of a request, or the actor themselves, hold
-// against its agency, to whoever may decide the request: the later end and the
-// stricter hold of both. It is answered for requests that are kept from the client
-// too, and for agencies that nothing holds off. Errors: IdentityChanged, NotFound,
+// BlockOf returns the block of a request's agency, by its addressee or by the
+// actor, to an actor who may answer the request: the later end and the stricter
+// of both. It is returned for muted requests too, and is zero for an agency
+// without a block or cooldown. Errors: IdentityChanged, NotFound,
 // PermanentlyOwned, Forbidden.
 func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (Block, error) {
 	addressee, agencyID, ok := id.Split()
@@ -132,7 +131,7 @@ func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.Con
 	})
 }
 
-// AccountBlocks lists the agencies that an account holds off. Errors: Invalid
+// AccountBlocks lists an account's blocks and cooldowns. Errors: Invalid
 // (cursor), IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (s *Service) AccountBlocks(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[Block], error) {
 	if _, err := s.authorizeList(ctx, caller, agency.DecideRequests, id); err != nil {
@@ -141,8 +140,7 @@ func (s *Service) AccountBlocks(ctx context.Context, caller agency.Caller, id ag
 	return s.blocks(ctx, agency.Party(id), page)
 }
 
-// MyBlocks lists the agencies that the actor holds off by their own decisions.
-// Errors: Invalid (cursor).
+// MyBlocks lists the actor's own blocks and cooldowns. Errors: Invalid (cursor).
 func (s *Service) MyBlocks(ctx context.Context, actor agency.Actor, page Page) (List[Block], error) {
 	return s.blocks(ctx, agency.Party(actor.ID()), page)
 }

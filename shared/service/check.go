@@ -6,11 +6,11 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// CheckAccess answers whether the actor may do something in an account now, and
-// through which profile. It never refuses: whoever has no access is told so,
-// and an unknown account and a stranger's look the same. With an agency named
-// it is one batch read; without, a second one looks through the agencies that
-// the actor works for. Errors: Invalid (an id that is not of the form).
+// CheckAccess returns the actor's access to an account now, and the profile by
+// which they have it. It never refuses a well-formed id, and an unknown account
+// looks like a stranger's. With an agency named it takes one batch read; without,
+// a second one reads the agencies of which the actor is a member. Errors: Invalid
+// (a malformed id).
 func (s *Service) CheckAccess(ctx context.Context, caller agency.Caller, id agency.AccountID) (agency.Access, error) {
 	if !id.IsValid() {
 		return agency.Access{}, agency.InvalidField("account", "This is no account id.")
@@ -21,8 +21,8 @@ func (s *Service) CheckAccess(ctx context.Context, caller agency.Caller, id agen
 	return s.access(ctx, caller, id, func(p agency.Profile) agency.Profile { return p })
 }
 
-// access reads what the access check rests on, and decides. by is how a profile
-// of the caller's is to be looked at.
+// access reads what the access check rests on, and decides. by maps each profile
+// of the caller's before that.
 func (s *Service) access(ctx context.Context, caller agency.Caller, id agency.AccountID, by func(agency.Profile) agency.Profile) (agency.Access, error) {
 	own := agency.PersonAt(id, caller.ID())
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{caller.ID()}}
@@ -65,9 +65,9 @@ func wantPaths(c agency.Caller, account agency.AccountID, agencies []agency.Acco
 	return w.plus(Want{})
 }
 
-// CheckAccessOf answers what CheckAccess would answer to the person with that
-// address, signed in with whatever identity their profiles belong to. Errors:
-// Invalid, Forbidden.
+// CheckAccessOf returns what CheckAccess returns to the person with that address,
+// signed in with the identity that their profiles are bound to. Errors: Invalid,
+// Forbidden.
 func (s *Service) CheckAccessOf(ctx context.Context, by agency.Platform, email string, as, id agency.AccountID) (agency.Access, error) {
 	if err := by.Authorize(agency.CheckAnyone, agency.ClientOwned); err != nil {
 		return agency.Access{}, err

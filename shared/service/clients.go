@@ -10,10 +10,10 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Clients lists the agency's clients in every state, or in one, with the
-// agency's counts. Rows that the clock has ended, and nobody has recorded yet,
-// are left out of the lists of pending and active ones. Errors: Invalid,
-// IdentityChanged, NotFound, Forbidden, Conflict (the hub is off).
+// Clients lists the agency's clients in every state, or in one, with the agency's
+// counts. The lists of pending and active clients leave out rows whose end is due
+// but not recorded yet. Errors: Invalid, IdentityChanged, NotFound, Forbidden,
+// Conflict (the agency features are off).
 func (s *Service) Clients(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, filter ClientFilter, page Page) (List[agency.Profile], Counts, error) {
 	if filter.Status != "" && !filter.Status.IsValid() {
 		return List[agency.Profile]{}, Counts{}, agency.InvalidField("status", "There is no such status.")
@@ -48,7 +48,7 @@ func (s *Service) Clients(ctx context.Context, actor agency.Actor, agencyID agen
 	return list, counts, nil
 }
 
-// assignedClients lists the clients that a member of an agency is limited to:
+// assignedClients lists the clients that a member of an agency is assigned to,
 // all on one page, with counts of these alone.
 func (s *Service) assignedClients(ctx context.Context, agencyID agency.AccountID, assigned []agency.AccountID, filter ClientFilter, now time.Time) (List[agency.Profile], Counts, error) {
 	var list List[agency.Profile]

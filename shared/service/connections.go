@@ -6,21 +6,21 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Ask is what an agency says to request a connection.
+// ConnectionRequest is the input of RequestConnection.
 type ConnectionRequest struct {
-	// Account is whom the request is addressed to; or OwnerEmail is, a person
-	// who will choose the account. Exactly one of both is given.
+	// Account is the account asked for access, or OwnerEmail the address of a
+	// person who will choose one. Exactly one of them is given.
 	Account    agency.AccountID
 	OwnerEmail string
 	Message    string
 	Areas      agency.Areas
 }
 
-// RequestConnection asks to work in a client-owned account. Addressed by email
-// it does and answers the same whatever the address is: known or not, holding
-// the agency off or not. Errors: Invalid, IdentityChanged, NotFound,
-// PermanentlyOwned, Forbidden, Conflict (the hub is off), AlreadyRequested,
-// AlreadyConnected, Cooling, RateLimited.
+// RequestConnection requests access to a client-owned account. By email it does
+// and returns the same for every address: known or not, blocking the agency or
+// not. Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
+// Conflict (the agency features are off), AlreadyRequested, AlreadyConnected,
+// Cooling, RateLimited.
 func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, in ConnectionRequest) (agency.Profile, error) {
 	message, err := agency.ParseMessage("message", in.Message)
 	if err != nil {
@@ -78,8 +78,8 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 	})
 }
 
-// addressee is whom a request is addressed to, and the address as it was typed
-// where it is a person.
+// addressee returns the key of the request's profile and, for a person, the
+// address that was typed.
 func (in ConnectionRequest) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, error) {
 	switch {
 	case (in.Account == "") == (in.OwnerEmail == ""):
@@ -93,14 +93,14 @@ func (in ConnectionRequest) addressee(agencyID agency.AccountID) (agency.Profile
 	return agency.ProfileKey{Addressee: agency.Party(agency.NewPersonID(email)), Member: agency.Party(agencyID)}, email, err
 }
 
-// ResendRequest sends a pending request's email again and gives it a whole
-// lifetime from now. Errors: IdentityChanged, NotFound, PermanentlyOwned,
+// ResendRequest sends a pending request's email again and extends the request to
+// a whole lifetime from now. Errors: IdentityChanged, NotFound, PermanentlyOwned,
 // Forbidden, RequestExpired, NotPending, RateLimited.
 func (s *Service) ResendRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Resend, By: agency.AgencySide, Asker: actor.ID()})
 }
 
-// WithdrawRequest takes a pending request back. Errors: as ResendRequest's.
+// WithdrawRequest withdraws a pending request. Errors: as ResendRequest's.
 func (s *Service) WithdrawRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Withdraw, By: agency.AgencySide})
 }
@@ -111,7 +111,7 @@ func (s *Service) LeaveAccount(ctx context.Context, actor agency.Actor, agencyID
 	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Leave, By: agency.AgencySide})
 }
 
-// agencyStep is one step that an agency takes in its own connection.
+// agencyStep is one step by the agency on its own connection.
 func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, step agency.Step) (agency.Profile, error) {
 	addressee, of, ok := id.Split()
 	if !ok || of != agencyID {
@@ -152,7 +152,7 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 	})
 }
 
-// GetConnection answers one connection of the agency, in whatever state. Errors:
+// GetConnection returns one connection of the agency, in any state. Errors:
 // IdentityChanged, NotFound, Forbidden.
 func (s *Service) GetConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	addressee, of, ok := id.Split()
@@ -179,7 +179,7 @@ func (s *Service) GetConnection(ctx context.Context, actor agency.Actor, agencyI
 	return s.movedTo(ctx, p)
 }
 
-// movedTo is the connection at the account that took a request by email up.
+// movedTo is the connection at the account that took over a request by email.
 func (s *Service) movedTo(ctx context.Context, p agency.Profile) (agency.Profile, error) {
 	key := agency.AgencyAt(p.MovedTo, p.Member.Account())
 	read, err := s.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{key}})

@@ -6,9 +6,9 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Carry brings the present name and subscription of an account to the copies of
-// them, in the profiles of its active members, and, where it is an agency, its
-// name to all of that agency's own. It may be done again at any time.
+// RefreshCopies copies an account's present name and subscription into the
+// profiles of its active members and, for an agency, its name into its own
+// profiles. It can be repeated at any time.
 func (s *Service) RefreshCopies(ctx context.Context, id agency.AccountID) error {
 	err := eachPage(func(page Page) (string, error) {
 		team, err := s.Store.Team(ctx, agency.Party(id), page)
@@ -41,7 +41,7 @@ func (s *Service) RefreshCopies(ctx context.Context, id agency.AccountID) error 
 	})
 }
 
-// carry writes those of the profiles that change, in one transaction.
+// refreshPage writes the profiles that change, in one transaction.
 func (s *Service) refreshPage(ctx context.Context, id agency.AccountID, profiles []agency.Profile, change func(*agency.Profile, agency.Account) bool) error {
 	want := Want{Accounts: []agency.AccountID{id}}
 	for _, p := range profiles {

@@ -7,21 +7,20 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// decision is one attempt at a command: what was read at what time, and what
-// shall be written.
+// decision is one attempt at a command: what was read, when, and what is to be
+// written.
 type decision struct {
 	read Snapshot
 	Changes
 	rules agency.Rules
 	now   time.Time
-	// caller is who acts; nil for the clock.
+	// caller acts; nil for the clock.
 	caller *agency.Caller
-	// limits are what counts must stand at for the changes to be made.
+	// limits are conditions on counts, on which the changes depend.
 	limits []CountChange
 }
 
-// refusal turns a count that stands against a decision into what its caller is
-// told.
+// refusal turns a failed condition on a count into the refusal of the command.
 func (d *decision) refusal(err error) error {
 	switch {
 	case errors.Is(err, ErrTooManyOpen):
@@ -61,7 +60,7 @@ func (d *decision) change(p agency.Profile, step agency.Step) (agency.Profile, [
 	return d.profile(next.ProfileKey), events, nil
 }
 
-// profile is a profile as the decision has it so far.
+// profile is a profile as the decision leaves it so far.
 func (d *decision) profile(key agency.ProfileKey) agency.Profile {
 	for _, p := range d.Profiles {
 		if p.ProfileKey == key {
@@ -71,8 +70,8 @@ func (d *decision) profile(key agency.ProfileKey) agency.Profile {
 	return d.read.Profile(key)
 }
 
-// put notes the new state of a profile. A profile is written once however often
-// it changes in one decision.
+// put adds a profile to what is written. However often it changes in a decision,
+// it is written once.
 func (d *decision) put(p agency.Profile) {
 	p.DueAt = d.rules.Due(p)
 	for i := range d.Profiles {
@@ -84,7 +83,7 @@ func (d *decision) put(p agency.Profile) {
 	d.Profiles = append(d.Profiles, p)
 }
 
-// counts is how the changes move the counts of the agencies concerned.
+// counts returns how the changes move the counts of the agencies concerned.
 func (d *decision) counts() []CountChange {
 	var moves []CountChange
 	of := func(agencyID agency.AccountID) *CountChange {
@@ -126,8 +125,8 @@ func (c *CountChange) count(p agency.Profile, by int) {
 	}
 }
 
-// begun is an agency's profile as a request finds it: one that was collected
-// counts on from where it had come.
+// resumeCounters is an agency's profile before a request. One that was deleted
+// continues its counters.
 func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
 	p := d.profile(key)
 	if p.Version == 0 {
@@ -137,14 +136,14 @@ func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
 	return p
 }
 
-// remember notes in the pair how far a profile that is being collected has come.
+// saveCounters keeps the counters of a profile that is being deleted in its pair.
 func (d *decision) saveCounters(p agency.Profile) {
 	pair := d.pair(agency.PairKey{Addressee: p.Addressee, Agency: p.Member.Account()})
 	pair.Requests, pair.Versions = p.Request.Number, p.Version
 	d.putPair(pair)
 }
 
-// pair is a pair as the decision has it so far.
+// pair is a pair as the decision leaves it so far.
 func (d *decision) pair(key agency.PairKey) agency.Pair {
 	for _, p := range d.Pairs {
 		if p.PairKey == key {
@@ -165,8 +164,8 @@ func (d *decision) putPair(p agency.Pair) {
 	d.Pairs = append(d.Pairs, p)
 }
 
-// pairEvent tells of a pair. It names the agency as the member alone, so it
-// stands in no list of the agency's.
+// pairEvent adds the event of a pair. It names the agency as the member alone, so
+// it is in no list of the agency's.
 func (d *decision) pairEvent(as agency.EventType, key agency.PairKey) {
 	d.Events = append(d.Events, agency.Event{
 		Type: as, At: d.now, Addressee: key.Addressee, Member: agency.Party(key.Agency), Ownership: agency.ClientOwned,
@@ -194,8 +193,8 @@ func (d *decision) countMail(key agency.PairKey) error {
 	return nil
 }
 
-// putAccount notes the new state of an account, with its next version. An
-// account is written once however often it changes in one decision.
+// putAccount adds an account to what is written, with its next version. However
+// often it changes in a decision, it is written once.
 func (d *decision) putAccount(a *agency.Account) {
 	a.Version++
 	for i := range d.Accounts {
@@ -207,14 +206,15 @@ func (d *decision) putAccount(a *agency.Account) {
 	d.Accounts = append(d.Accounts, *a)
 }
 
-// accountEvent tells of a change to the account itself.
+// accountEvent adds the event of a change to the account itself.
 func (d *decision) accountEvent(as agency.EventType, a agency.Account, was, now agency.State) {
 	d.Events = append(d.Events, agency.Event{
 		Type: as, At: d.now, Addressee: agency.Party(a.ID), Agency: a.Owner, Ownership: a.Ownership, Version: a.Version, Was: was, Now: now,
 	})
 }
 
-// join notes in which client-owned accounts the person of a profile is active.
+// join keeps the list of client-owned accounts in which the person of a profile
+// is active.
 func (d *decision) join(p agency.Profile) {
 	was := d.read.Person(p.Member.Person())
 	now := was
@@ -230,7 +230,8 @@ func (d *decision) join(p agency.Profile) {
 	d.People = append(d.People, now)
 }
 
-// countOwners keeps the count of an open account's owners, and keeps the last one.
+// countOwners keeps the count of an open account's owners, and refuses to lose
+// the last one.
 func (d *decision) countOwners(account agency.Account, was, now agency.Profile) error {
 	count := func(p agency.Profile) int {
 		if p.Status == agency.Active && p.Role == agency.Owner {
@@ -250,7 +251,7 @@ func (d *decision) countOwners(account agency.Account, was, now agency.Profile) 
 	return nil
 }
 
-// account is an account as the decision has it so far.
+// account is an account as the decision leaves it so far.
 func (d *decision) account(a agency.Account) agency.Account {
 	for _, written := range d.Accounts {
 		if written.ID == a.ID {
@@ -260,7 +261,7 @@ func (d *decision) account(a agency.Account) agency.Account {
 	return a
 }
 
-// path is the way through an agency, as far as it was read.
+// accessPath is the path through an agency, as far as it was read.
 func (d *decision) accessPath(account, agencyID agency.AccountID) agency.Path {
 	return agency.Path{
 		Agency:     d.read.Account(agencyID),

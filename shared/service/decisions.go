@@ -7,19 +7,19 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Acceptance is what an owner or admin grants when accepting.
+// Grant is what an owner or admin grants by accepting.
 type Grant struct {
 	// Request is the number of the request that they saw.
 	Request int
-	// Areas may be lower than asked for; nil grants what was asked for.
+	// Areas may be lower than requested; nil grants what was requested.
 	Areas agency.Areas
 	// Until is the end date; nil for none.
 	Until *time.Time
 }
 
-// AcceptRequest lets the agency in. Errors: Invalid, IdentityChanged, NotFound,
-// PermanentlyOwned, Forbidden, Conflict (another request than the one named, or
-// the asker's hub is off), RequestExpired, NotPending.
+// AcceptRequest accepts an agency's request. Errors: Invalid, IdentityChanged,
+// NotFound, PermanentlyOwned, Forbidden, Conflict (another request than the one
+// named, or the agency's features are off), RequestExpired, NotPending.
 func (s *Service) AcceptRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in Grant) (agency.Profile, error) {
 	step, err := s.readAcceptance(in)
 	if err != nil {
@@ -40,16 +40,15 @@ func (s *Service) readAcceptance(in Grant) (agency.Step, error) {
 	return step, err
 }
 
-// DenyRequest refuses a request, or dismisses an expired one; with block the
-// agency is held off for good. Errors: IdentityChanged, NotFound,
-// PermanentlyOwned, Forbidden, NotPending.
+// DenyRequest denies a request, or dismisses an expired one; block also blocks
+// the agency. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
+// NotPending.
 func (s *Service) DenyRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
 	return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Deny, By: agency.AccountSide}, block)
 }
 
-// decide is one step that the account's side takes on an agency's profile. A
-// denial and a revocation hold the agency off for a while, an acceptance ends
-// that.
+// decideConnection is one step by the account's side on an agency's profile. A
+// denial and a revocation start a cooldown, and an acceptance ends it.
 func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, step agency.Step, block bool) (agency.Profile, error) {
 	key := agency.AgencyAt(id, agencyID)
 	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{agencyID}})
@@ -89,9 +88,9 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 	})
 }
 
-// accepted is what accepting a request does besides: a signed-in owner has
-// decided, so nothing holds the agency off any more, and a request that is
-// accepted on the day on which it was made is given back to that day.
+// endRestraint follows an acceptance. A signed-in owner has decided, so blocks
+// and cooldowns end. A request that is accepted on the UTC day on which it was
+// made no longer counts for that day.
 func (d *decision) endRestraint(request agency.Profile, pairs []agency.PairKey) {
 	d.clearPairs(pairs...)
 	if day(request.Request.RequestedAt).Equal(day(d.now)) {
@@ -99,8 +98,8 @@ func (d *decision) endRestraint(request agency.Profile, pairs []agency.PairKey) 
 	}
 }
 
-// refused is what a denial or a revocation does besides. A block also comes
-// into force with a repeat that changes nothing else.
+// restrain follows a denial or a revocation. A block also takes effect with a
+// repeat that changes nothing else.
 func (d *decision) restrain(changed, block bool, pairs []agency.PairKey) {
 	if changed {
 		d.startCooldown(pairs...)
@@ -110,10 +109,10 @@ func (d *decision) restrain(changed, block bool, pairs []agency.PairKey) {
 	}
 }
 
-// AcceptRequestInto lets the agency into an account that the actor chooses: the
-// one asked, or, for a request by email, any in which they are owner or admin.
-// The request then goes to that account; one that waits there from the same
-// agency is accepted with it. Errors: as AcceptRequest's, and AlreadyConnected.
+// AcceptRequestInto accepts a request for an account that the actor chooses: the
+// account asked or, for a request by email, any in which they are owner or admin.
+// A request that the same agency has open at that account is accepted with it.
+// Errors: as AcceptRequest's, and AlreadyConnected.
 func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id agency.ConnectionID, account agency.AccountID, in Grant) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {
@@ -207,8 +206,7 @@ func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, 
 	return d.apply(open, step)
 }
 
-// DenyRequestByID refuses a request by its id, as DenyRequest does. Errors: as
-// DenyRequest's.
+// DenyRequestByID is DenyRequest by the request's id.
 func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {

@@ -9,10 +9,10 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// EraseMe begins to erase the actor's own data. They have no access from that
-// moment, and own nothing, so that no other owner can leave an account to them;
-// their other profiles are ended and their address goes by Tick. Errors:
-// LastOwner, which names the accounts.
+// EraseMe starts to erase the actor's data. From then on they have no access and
+// own nothing, so that no other owner can leave an account to them. The sweep
+// ends their other profiles and deletes their address. Errors: LastOwner, which
+// names the accounts.
 func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 	caller := agency.Caller{Actor: actor}
 	want := Want{People: []agency.PersonID{actor.ID()}}
@@ -46,7 +46,7 @@ func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 	if len(fields) > 0 {
 		return &agency.Error{Code: agency.LastOwner, Fields: fields, Message: fmt.Sprintf("You are the last owner of %d of your accounts.", len(fields))}
 	}
-	// What one transaction does not hold is ended by Tick, which looks for a last
+	// The sweep ends what does not fit into one transaction, and looks for a last
 	// owner too.
 	want.Accounts = want.Accounts[:min(len(want.Accounts), pageSize)]
 	for _, id := range want.Accounts {
@@ -75,11 +75,11 @@ func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 	})
 }
 
-// SweepPerson goes on with erasing a person: it ends their profiles and the
-// requests that are addressed to them, takes their address out of all of these,
-// also of what had ended before, and then themselves away. Where they have become
-// a last owner meanwhile the erasing stops, with the error LastOwner that names
-// the account, and is tried again each hour.
+// SweepPerson continues to erase a person: it ends their profiles and the
+// requests addressed to them, deletes their address from these and from what had
+// ended before, and then the person. If they have become a last owner meanwhile
+// it stops with the error LastOwner, which names the account, and tries again
+// each hour.
 func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome, error) {
 	read, err := s.Store.Load(ctx, Want{People: []agency.PersonID{id}})
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome,
 	case did > 0:
 		return OutcomeErased, nil
 	case s.Now().Before(me.Erasing.Add(settleTime)):
-		// The lists follow the table by a moment: look once more before the last
+		// An index follows the table with a delay: look once more before the last
 		// trace goes.
 		return OutcomeErased, s.eraseAgain(ctx, id, me.Erasing.Add(settleTime))
 	}
@@ -135,7 +135,8 @@ func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome,
 	err = s.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
 		now := d.read.Person(id)
 		if done = OutcomeNone; now.Version != me.Version {
-			// Somebody let them in anew since the lists were read: there is more to do.
+			// Somebody has invited them again since the lists were read: there is
+			// more to do.
 			return nil
 		}
 		d.GonePeople, done = append(d.GonePeople, id), OutcomeErased
@@ -148,14 +149,13 @@ func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome,
 }
 
 const (
-	// stopTime is how long an erasing that stopped at a last owner rests before it
-	// is tried again.
+	// stopTime is how long an erasure waits after it stopped at a last owner.
 	stopTime = time.Hour
 	// settleTime is far longer than an index can lag behind the table.
 	settleTime = 5 * time.Minute
 )
 
-// eraseAgain puts the next step of an erasing off. The address goes at once.
+// eraseAgain plans the next step of an erasure. The address is deleted now.
 func (s *Service) eraseAgain(ctx context.Context, id agency.PersonID, at time.Time) error {
 	return s.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
 		if me := d.read.Person(id); !me.Erasing.IsZero() {
@@ -167,10 +167,10 @@ func (s *Service) eraseAgain(ctx context.Context, id agency.PersonID, at time.Ti
 	})
 }
 
-// forget ends one profile of a person who is being erased and takes the address
-// out of it. A request that an agency addressed to them runs on as the agency
-// sees it, with the address that it typed, and reaches nobody any more. It
-// answers whether there was anything to do.
+// eraseProfile ends one profile of a person who is being erased and deletes the
+// address from it. A request addressed to them stays as it is for the agency,
+// with the address that it typed, and reaches nobody. It reports whether there
+// was anything to do.
 func (s *Service) eraseProfile(ctx context.Context, id agency.PersonID, key agency.ProfileKey) (did bool, err error) {
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{id}}
 	account := key.Addressee.Account()
@@ -202,8 +202,8 @@ func (s *Service) eraseProfile(ctx context.Context, id agency.PersonID, key agen
 	return did && err == nil, err
 }
 
-// eraseActive ends an active profile of a person who is being erased, unless
-// they are the last owner.
+// eraseActive ends an active profile of a person who is being erased, unless they
+// are the last owner.
 func (d *decision) eraseActive(was agency.Profile) error {
 	me := d.read.Person(was.Member.Person()).WithoutTeam(was.Account())
 	me.Version++
@@ -211,8 +211,8 @@ func (d *decision) eraseActive(was agency.Profile) error {
 	return d.endErased(was)
 }
 
-// endErased ends a profile of a person who is being erased, without what tells
-// who they are, unless they are the last owner.
+// endErased ends a profile of a person who is being erased and deletes what
+// identifies them, unless they are the last owner.
 func (d *decision) endErased(was agency.Profile) error {
 	p, err := d.apply(was, agency.Step{Do: agency.End, By: agency.ClockSide})
 	if err != nil {

@@ -8,22 +8,21 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Registration is what the platform says of an account that a client of its has.
+// Registration is what the platform says of an account of one of its clients.
 type Registration struct {
 	Name       string
 	OwnerEmail string
-	// Plan is "" to leave it as it is; a new account is then on the default one.
+	// Plan is "" to leave it; a new account then gets the default plan.
 	Plan string
 }
 
-// RegisterAccount makes an account that a client has in the platform known here,
-// under the id that the platform gives it, or brings its name and plan up to
-// date. The same again changes nothing, but that a sole owner's profile belongs to
-// their next sign-in, whatever identity used it before. An account whose owners
-// are all being erased gets the one named; any other keeps its own, who see to
-// its team themselves. Errors: Invalid, PermanentlyOwned, Forbidden, Conflict (it
-// is closed, it has another owner, it is frozen and the plan another, or the
-// owner's data is being erased).
+// RegisterAccount registers an account that a client has in the platform, under
+// the platform's id, or updates its name and plan. A repeat changes nothing,
+// except that a sole owner's profile is bound to their next sign-in. An account
+// whose owners are all being erased gets the owner named; any other keeps its
+// own. Errors: Invalid, PermanentlyOwned, Forbidden, Conflict (it is closed, it
+// has another owner, it is frozen and the plan another, or the owner's data is
+// being erased).
 func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (agency.Account, error) {
 	if err := by.Authorize(agency.Register, agency.ClientOwned); err != nil {
 		return agency.Account{}, err
@@ -75,9 +74,9 @@ func (s *Service) readRegistration(id agency.AccountID, in Registration) (Regist
 	return in, nil
 }
 
-// ownersBut finds who decides in an account that a person does not own: one owner
-// who can, or, where none can since all are being erased, these. Nobody where
-// that person is an owner.
+// ownersBut finds the owners of an account that a person does not own: one who is
+// not being erased or, if there is none, all. It returns nobody if that person is
+// an owner.
 func (s *Service) ownersBut(ctx context.Context, id agency.AccountID, person agency.PersonID) ([]agency.PersonID, error) {
 	var owners Want
 	err := eachPage(func(page Page) (string, error) {
@@ -121,8 +120,7 @@ func errBeingErased() error {
 	return agency.Refuse(agency.Conflict, "The data of this person is being erased, as they asked. Try again once that is done.")
 }
 
-// registerAgain brings an open account up to date. owners are whom ownersBut
-// found.
+// registerAgain updates an open account. owners are those of ownersBut.
 func (d *decision) registerAgain(account agency.Account, in Registration, owners []agency.PersonID) (agency.Account, error) {
 	if in.Plan != "" && in.Plan != account.Subscription.Plan {
 		if account.Subscription.StateAt(d.now) == agency.SubscriptionFrozen {
@@ -170,27 +168,27 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	return d.account(account), nil
 }
 
-// decides tells whether a profile is of an owner who is not being erased.
+// decides reports whether a profile is of an owner who is not being erased.
 func (d *decision) decides(p agency.Profile) bool {
 	return p.Status == agency.Active && p.Role == agency.Owner && d.read.Person(p.Member.Person()).Erasing.IsZero()
 }
 
-// Payment is what the platform reports of one.
+// Payment is the platform's report of a payment.
 type Payment struct {
-	// Failed: it has not been made.
+	// Failed is true if the payment failed.
 	Failed bool
-	// At is when it succeeded or failed. Reports can come in any order: one that
+	// At is when it succeeded or failed. Reports may come in any order: one that
 	// is not newer than the newest known changes nothing.
 	At time.Time
 }
 
-// reportSkew is how far the platform's clock may be ahead of ours.
+// reportSkew is how far the platform's clock may be ahead.
 const reportSkew = 5 * time.Minute
 
-// ReportPayment notes whether an account's last payment was made. One that
-// failed makes an active subscription past due, and a cancelling or frozen one so
-// once it is resumed; the next that succeeds ends that. Errors: Invalid (a time
-// that lies ahead), NotFound, Forbidden, Conflict (it is closed).
+// ReportPayment records whether an account's last payment succeeded. A failed one
+// makes an active subscription past due, and a cancelling or frozen one once it
+// is resumed; the next success ends that. Errors: Invalid (a time that is ahead),
+// NotFound, Forbidden, Conflict (it is closed).
 func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agency.AccountID, in Payment) (agency.Account, error) {
 	if err := by.Authorize(agency.ReportPayment, agency.ClientOwned); err != nil {
 		return agency.Account{}, err

@@ -7,25 +7,25 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// MyRequests lists the requests that are addressed to the actor's address.
-// Errors: Invalid (cursor).
+// MyRequests lists the requests addressed to the actor's address. Errors: Invalid
+// (cursor).
 func (s *Service) MyRequests(ctx context.Context, actor agency.Actor, page Page) (List[agency.Profile], error) {
 	list, err := s.Store.Team(ctx, agency.Party(actor.ID()), page)
 	list.Items = slices.DeleteFunc(list.Items, agency.Profile.IsHidden)
 	return list, err
 }
 
-// RequestDetail is a request with what its email says besides: the account that
-// it asks, zero while it is addressed by email, and the address of the person who
-// asks, "" when the agency has let them go since.
+// RequestDetail is a request with what its email adds: the account asked, zero
+// while it is addressed by email, and the address of the person who asks, "" if
+// the agency has removed them since.
 type RequestDetail struct {
 	agency.Profile
 	To agency.Account
 	By string
 }
 
-// Details completes requests that another use case has answered to somebody who
-// may decide them.
+// RequestDetails completes requests that another use case has returned to an
+// actor who may answer them.
 func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile) ([]RequestDetail, error) {
 	if len(requests) == 0 {
 		return nil, nil
@@ -52,12 +52,12 @@ func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile
 	return details, nil
 }
 
-// maxAccounts bounds how many accounts Waiting looks through.
+// maxAccounts bounds how many accounts PendingRequests looks through.
 const maxAccounts = 25
 
-// Waiting lists the requests that wait for the actor's decision: those addressed
-// to them, then those in the accounts in which they are owner or admin, of which
-// the first 25 by name are looked through.
+// PendingRequests lists the requests that wait for the actor's answer: those
+// addressed to them, then those to accounts in which they are owner or admin, of
+// which it looks through the first 25 by name.
 func (s *Service) PendingRequests(ctx context.Context, actor agency.Actor) ([]RequestDetail, error) {
 	now := s.Now()
 	var waiting []agency.Profile
@@ -66,7 +66,7 @@ func (s *Service) PendingRequests(ctx context.Context, actor agency.Actor) ([]Re
 			team, err := s.Store.Team(ctx, at, page)
 			for _, p := range team.Items {
 				if p.Kind() == agency.PersonKind {
-					// Agencies come first: there are no more.
+					// Agencies sort first: there are no more.
 					return "", err
 				}
 				if p.StatusAt(now) == agency.Pending && !p.IsHidden() {
@@ -94,9 +94,9 @@ func (s *Service) PendingRequests(ctx context.Context, actor agency.Actor) ([]Re
 	return s.RequestDetails(ctx, waiting...)
 }
 
-// GetRequest answers a request to whoever may decide it: the person whom it is
-// addressed to, or an owner or admin of the account. One that an account has
-// taken up is answered as the connection there, to whoever may decide that.
+// GetRequest returns a request to an actor who may answer it: the person
+// addressed, or an owner or admin of the account. One that an account has taken
+// over is returned as the connection there, to an actor who may answer that.
 // Errors: IdentityChanged, NotFound.
 func (s *Service) GetRequest(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
@@ -131,8 +131,8 @@ func (s *Service) GetRequest(ctx context.Context, actor agency.Actor, id agency.
 	return s.GetRequest(ctx, actor, agency.NewConnectionID(agency.Party(p.MovedTo), agencyID))
 }
 
-// isAddressee refuses whoever a request by email is not addressed to, and whoever
-// is being erased.
+// isAddressee refuses an actor to whom a request by email is not addressed, or
+// who is being erased.
 func (d *decision) isAddressee(addressee agency.Party) error {
 	if addressee != agency.Party(d.caller.ID()) || !d.read.Person(d.caller.ID()).Erasing.IsZero() {
 		return noSuchRequest()

@@ -13,7 +13,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Hub is the use cases. All its fields must be set.
+// Service holds the use cases. All its fields must be set.
 type Service struct {
 	Store Store
 	Rules agency.Rules
@@ -23,8 +23,8 @@ type Service struct {
 	NewEventID func(time.Time) agency.EventID
 }
 
-// A command that meets others on the same items tries again for this long, with
-// pauses drawn from zero to a ceiling that doubles.
+// A command that meets others on the same items tries again for conflictTime,
+// with random pauses up to a ceiling that doubles.
 const (
 	conflictTime   = 6 * time.Second
 	firstCeiling   = 8 * time.Millisecond
@@ -32,8 +32,8 @@ const (
 )
 
 // command reads what is wanted, decides, and writes: one batch read, one
-// transaction. When what it rested on changed meanwhile it reads and decides
-// again, so a refusal always speaks of the present state.
+// transaction. If what it rested on has changed meanwhile it reads and decides
+// again, so that a refusal reflects the present state.
 func (s *Service) command(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
 	if caller != nil {
 		if err := checkAs(*caller); err != nil {
@@ -43,7 +43,8 @@ func (s *Service) command(ctx context.Context, caller *agency.Caller, want Want,
 	if !want.isWellFormed() {
 		return noSuchAccount()
 	}
-	// A caller can name one thing twice, such as their own agency in its own hat.
+	// A caller can name one thing twice, such as their own agency as the one they
+	// act for.
 	want = want.plus(Want{})
 	bounded, cancel := context.WithTimeout(ctx, conflictTime)
 	defer cancel()
@@ -86,7 +87,8 @@ func (s *Service) try(ctx context.Context, caller *agency.Caller, want Want, dec
 		e := &d.Events[i]
 		e.ID = s.NewEventID(e.At)
 		if e.Agency == "" {
-			// What happens to the persons of an owned account concerns its owner.
+			// What happens to persons of an agency-owned account concerns its
+			// owner.
 			e.Agency = read.Account(e.AccountID()).Owner
 		}
 		e.WakeAt = e.At.Add(s.Rules.WakeAfter)
@@ -101,6 +103,5 @@ func (s *Service) try(ctx context.Context, caller *agency.Caller, want Want, dec
 	return d.refusal(s.Store.Save(ctx, read, d.Changes))
 }
 
-// Areas is what a profile grants, or asks for while it is pending, with every
-// area named.
+// GrantedAreas returns a profile's shown areas with every area named.
 func (s *Service) GrantedAreas(p agency.Profile) agency.Areas { return s.Rules.Granted(p) }

@@ -6,10 +6,10 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Ticked is what Tick did.
+// Outcome is what a step of the sweep did.
 type Outcome string
 
-// What Tick can do. Idle is nothing: it was not due, or somebody else did it.
+// The outcomes. OutcomeNone: nothing was due, or it was done already.
 const (
 	OutcomeNone      Outcome = ""
 	OutcomeExpired   Outcome = "expired"
@@ -21,9 +21,9 @@ const (
 	OutcomeFrozen    Outcome = "frozen"
 )
 
-// SweepProfile does what the clock asks for at one profile: it records that a
-// request has expired or an end date has lapsed, reminds of either, or collects
-// what ended long ago. Done twice it changes nothing more.
+// SweepProfile does what is due at one profile: it records that a request has
+// expired or an end date has lapsed, reminds of either, or deletes a profile that
+// ended long ago. A repeat changes nothing more.
 func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outcome, error) {
 	var done Outcome
 	want := Want{Profiles: []agency.ProfileKey{key}}
@@ -35,7 +35,7 @@ func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outc
 		p := d.read.Profile(key)
 		if due := d.rules.Due(p); p.Version == 0 || due.IsZero() || d.now.Before(due) {
 			if p.Version > 0 && !due.Equal(p.DueAt) {
-				// A setting has moved the moment since the mark was made.
+				// A setting has moved the moment since the mark was written.
 				p.Version++
 				d.put(p)
 			}
@@ -65,10 +65,9 @@ func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outc
 	return done, err
 }
 
-// SweepAccount freezes an account's subscription when its cancelled period is
-// over, or goes on with what follows from its closing: it ends its members, a
-// page of them at a time, and takes its data away after the retention. Done twice
-// it changes nothing more.
+// SweepAccount freezes a subscription whose cancelled period is over, or
+// continues to close an account: it ends its members, a page at a time, and
+// deletes its data after the retention. A repeat changes nothing more.
 func (s *Service) SweepAccount(ctx context.Context, id agency.AccountID) (Outcome, error) {
 	read, err := s.Store.Load(ctx, Want{Accounts: []agency.AccountID{id}})
 	if err != nil {
@@ -105,7 +104,7 @@ func (s *Service) SweepAccount(ctx context.Context, id agency.AccountID) (Outcom
 			break
 		}
 	}
-	// There may be more; the due mark stays, and so does the next run's work.
+	// There may be more: the due mark stays for the next run.
 	switch {
 	case left > 0 && gone:
 		return OutcomeCollected, nil
@@ -134,8 +133,8 @@ func (s *Service) SweepAccount(ctx context.Context, id agency.AccountID) (Outcom
 	return done, err
 }
 
-// collectPairs takes a page of what a collected account held of agencies away. It
-// answers whether there was any.
+// collectPairs deletes a page of a closed account's pairs. It reports whether
+// there was any.
 func (s *Service) collectPairs(ctx context.Context, id agency.AccountID) (bool, error) {
 	pairs, err := s.Store.Pairs(ctx, agency.Party(id), Page{Limit: pageSize})
 	if err != nil || len(pairs.Items) == 0 {
@@ -175,7 +174,7 @@ func (s *Service) end(ctx context.Context, key agency.ProfileKey) error {
 	})
 }
 
-// collect takes an ended profile away.
+// collect deletes an ended profile.
 func (s *Service) collect(ctx context.Context, key agency.ProfileKey) error {
 	return s.command(ctx, nil, Want{Profiles: []agency.ProfileKey{key}}, func(d *decision) error {
 		if p := d.read.Profile(key); p.Status.IsEnded() {
@@ -185,7 +184,7 @@ func (s *Service) collect(ctx context.Context, key agency.ProfileKey) error {
 	})
 }
 
-// freeze is the clock's part: it records that a cancelled period is over.
+// freeze records that a cancelled period is over.
 func (s *Service) freeze(ctx context.Context, id agency.AccountID) (Outcome, error) {
 	done := OutcomeNone
 	err := s.command(ctx, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) error {

@@ -8,9 +8,9 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Team lists the Team Members of an account, agencies first: all of them to its
-// owners and admins, and to a connected agency its own profile alone. Errors:
-// Invalid (cursor), IdentityChanged, NotFound, Forbidden.
+// Team lists the Team Members of an account, agencies first: all to its owners
+// and admins, and to a connected agency its own profile alone. Errors: Invalid
+// (cursor), IdentityChanged, NotFound, Forbidden.
 func (s *Service) Team(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Profile], error) {
 	only, err := s.authorizeList(ctx, caller, agency.ViewTeam, id)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Service) Team(ctx context.Context, caller agency.Caller, id agency.Acco
 	return List[agency.Profile]{Items: []agency.Profile{read.Profile(agency.AgencyAt(id, only))}}, nil
 }
 
-// GetMember answers one member of an account, in whatever state, to whoever sees
+// GetMember returns one member of an account, in any state, to a caller who sees
 // them in its team. Errors: IdentityChanged, NotFound, Forbidden.
 func (s *Service) GetMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party) (agency.Profile, error) {
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
@@ -48,19 +48,19 @@ func (s *Service) GetMember(ctx context.Context, caller agency.Caller, id agency
 	return p, nil
 }
 
-// Invitation is whom to let into an account, and how far.
+// Invitation is a person to give access to, and their role and access levels.
 type Invitation struct {
 	Email string
-	// Role is Member in an owned account.
+	// Role is Member in an agency-owned account.
 	Role agency.Role
 	// Areas are a Member's; nil for the other roles, which have all.
 	Areas agency.Areas
 }
 
-// InvitePerson lets a person in at once. One who is in already gets the role
-// and areas of this invitation, and may sign in anew; added tells them apart.
-// Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner, Conflict (who
-// is being erased can't be an owner).
+// InvitePerson gives a person access immediately. Somebody with access gets this
+// role and these areas, and can sign in with a new identity; added tells the two
+// apart. Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner,
+// Conflict (somebody who is being erased can't be an owner).
 func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id agency.AccountID, in Invitation) (p agency.Profile, added bool, err error) {
 	if in.Email, err = agency.ParseEmail("email", in.Email); err != nil {
 		return agency.Profile{}, false, err
@@ -89,7 +89,7 @@ func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id age
 	return p, added, err
 }
 
-// canEditOwner holds an admin back from what is an owner's, and from making one.
+// canEditOwner refuses an admin who would change, remove or make an owner.
 func (auth authority) canEditOwner(target agency.Profile, role agency.Role) error {
 	if auth.permission(agency.ManagePersons) == agency.NotOwners && (target.Status == agency.Active && target.Role == agency.Owner || role == agency.Owner) {
 		return agency.Refuse(agency.Forbidden, "Only an owner can make, change or remove an owner.")
@@ -98,8 +98,8 @@ func (auth authority) canEditOwner(target agency.Profile, role agency.Role) erro
 }
 
 // invite gives a person access; added reports whether they had none before. The
-// events are left to the caller. Errors: Conflict (who is being erased can't be an
-// owner), LastOwner.
+// events are left to the caller. Errors: Conflict (somebody who is being erased
+// can't be an owner), LastOwner.
 func (d *decision) invite(account agency.Account, in Invitation) (p agency.Profile, events []agency.Event, added bool, err error) {
 	was := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(in.Email)))
 	if err := d.canBeOwner(was, in.Role); err != nil {
@@ -117,7 +117,8 @@ func (d *decision) invite(account agency.Account, in Invitation) (p agency.Profi
 	return p, events, was.Status != agency.Active, d.countOwners(account, was, p)
 }
 
-// canBeOwner holds an account back from who is being erased: they could not keep it.
+// canBeOwner refuses to make somebody an owner who is being erased: they could
+// not keep it.
 func (d *decision) canBeOwner(p agency.Profile, role agency.Role) error {
 	if role == agency.Owner && !d.read.Person(p.Member.Person()).Erasing.IsZero() {
 		return errBeingErased()
@@ -125,8 +126,7 @@ func (d *decision) canBeOwner(p agency.Profile, role agency.Role) error {
 	return nil
 }
 
-// MemberChange is what shall hold of a member from now on. What is not given
-// stays as it is.
+// MemberChange is what a member is to have from now on. What is not given stays.
 type MemberChange struct {
 	Role  agency.Role
 	Areas agency.Areas
@@ -137,7 +137,7 @@ type MemberChange struct {
 	Clients *[]agency.AccountID
 }
 
-// MaxAssigned is how many clients a member of an agency can be limited to.
+// MaxAssigned bounds the clients that a member of an agency can be assigned to.
 const MaxAssigned = 90
 
 // ChangeMember changes a person's role, areas or assigned clients, or restricts
@@ -243,10 +243,10 @@ func (s *Service) restrict(ctx context.Context, caller agency.Caller, id, agency
 	return s.decideConnection(ctx, caller, id, agencyID, step, false)
 }
 
-// RemoveMember takes a member's access away: it revokes an agency's, and with
-// block holds it off for good, removes a person, or lets the actor leave. Errors:
-// Invalid (blocking a person), IdentityChanged, NotFound,
-// PermanentlyOwned, Forbidden, NotActive, LastOwner.
+// RemoveMember ends a member's access: it revokes an agency's (block also blocks
+// it), removes a person, or lets the actor leave. Errors: Invalid (blocking a
+// person), IdentityChanged, NotFound, PermanentlyOwned, Forbidden, NotActive,
+// LastOwner.
 func (s *Service) RemoveMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party, block bool) (agency.Profile, error) {
 	if agencyID := member.Account(); agencyID != "" {
 		return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Revoke, By: agency.AccountSide}, block)

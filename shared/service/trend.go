@@ -7,28 +7,27 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// TrendMonths is how many months a Trend covers, the present one included.
+// TrendMonths is the number of months in a Trend, the present one included.
 const TrendMonths = 12
 
-// Trend is how an agency's clients came and went, month by month, the oldest
-// first. It is empty where there is nothing to tell, or nothing that the asker
-// may see.
+// Trend is how an agency's clients came and went, month by month, oldest first.
+// It is empty if there is nothing to show, or nothing that the actor may see.
 type Trend []TrendMonth
 
-// TrendMonth is one UTC month of it.
+// TrendMonth is one UTC month of a Trend.
 type TrendMonth struct {
 	// Begin is its first instant.
 	Begin time.Time
-	// Clients is how many there were at its end; in the present month, now.
+	// Clients is their number at its end; in the present month, now.
 	Clients int
-	// Accepted, Denied, Withdrawn and Expired count how requests ended in it. A
-	// request that was dismissed after it had expired counts as both.
+	// Accepted, Denied, Withdrawn and Expired count how requests ended in it. One
+	// that was dismissed after it expired counts as both.
 	Accepted, Denied, Withdrawn, Expired int
 }
 
-// Trend tells how the agency's clients came and went in the last TrendMonths.
-// Staff who are limited to some clients see none of it. Errors: IdentityChanged,
-// NotFound, Forbidden, Conflict (the hub is off).
+// Trend returns how the agency's clients came and went in the last TrendMonths;
+// nothing for staff who are limited to some clients. Errors: IdentityChanged,
+// NotFound, Forbidden, Conflict (the agency features are off).
 func (s *Service) Trend(ctx context.Context, actor agency.Actor, agencyID agency.AccountID) (Trend, error) {
 	me, now, err := s.staff(ctx, actor, agency.ViewClients, agencyID)
 	if err != nil || me.Clients != nil {
@@ -41,8 +40,7 @@ func (s *Service) Trend(ctx context.Context, actor agency.Actor, agencyID agency
 	return newTrend(present, months, now), nil
 }
 
-// newTrend counts back from what there is now by what each month has brought and
-// taken.
+// newTrend counts back from the present by what each month added and removed.
 func newTrend(present Counts, months []Month, now time.Time) Trend {
 	clients := present.Owned + present.Connected
 	if clients == 0 && len(months) == 0 {

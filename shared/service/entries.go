@@ -6,30 +6,30 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Line is an event with the names of whom it concerns, as far as its reader may
-// know them. What they may not know, or nobody knows any more, is "".
+// ActivityEntry is an event with the names of those concerned, as far as its
+// reader may know them; "" for the others and for what is deleted.
 type ActivityEntry struct {
 	agency.Event
-	// Account is the name of the account that the event stands in. An agency
-	// reads what it was last told of it: "" until it has been let in.
+	// Account is the name of the account in which it happened. An agency reads
+	// its last copy: "" before its first acceptance.
 	Account string
-	// Asked is the address that a request by email was addressed to.
+	// Asked is the address of a request by email.
 	Asked string
-	// By is the address of who did it, and For the name of the agency in whose
-	// name they did.
+	// By is the address of the actor, and For the name of the agency that they
+	// acted for.
 	By, For string
-	// AgencyName is the name of the agency concerned, the one that was blocked or
-	// allowed again included.
+	// AgencyName is the name of the agency concerned, also where it was blocked
+	// or unblocked.
 	AgencyName string
 	// Person is the address of the person whose profile changed, or to whom
 	// AccountCreated gave access.
 	Person string
 }
 
-// Lines completes events that another use case has answered to the caller. An
-// address is told to whoever sees the team that the person is or was in: the
-// owners and admins of the account, or of the agency, that the event concerns.
-// Everything is read in one batch.
+// ActivityEntries completes events that another use case has returned to the
+// caller. The caller reads an address if they see a team in which the person is
+// or was: as an owner or admin of the account, or of the agency, that the event
+// concerns. It takes one batch read.
 func (s *Service) ActivityEntries(ctx context.Context, caller agency.Caller, events ...agency.Event) ([]ActivityEntry, error) {
 	if len(events) == 0 {
 		return nil, nil
@@ -50,7 +50,7 @@ func (s *Service) ActivityEntries(ctx context.Context, caller agency.Caller, eve
 	return lines, nil
 }
 
-// names is what must be read to tell an event to a caller.
+// wantNames is what must be read to complete an event for a caller.
 func wantNames(e agency.Event, c agency.Caller) Want {
 	var w Want
 	for _, team := range e.Teams() {
@@ -71,10 +71,10 @@ func wantNames(e agency.Event, c agency.Caller) Want {
 	return w.plus(Want{})
 }
 
-// reader tells events to a caller from what was read.
+// entryReader completes events for a caller from what was read.
 type entryReader struct{ decision }
 
-// sees tells whether the caller sees an account's team: by a role of their own
+// seesTeam reports whether the caller sees an account's team: by their own role
 // in it, or by one in the agency that owns it.
 func (r entryReader) seesTeam(team agency.AccountID) bool {
 	a := r.read.Account(team)
@@ -90,7 +90,8 @@ func (r entryReader) isManager(id agency.AccountID) bool {
 	return active && (own.Role == agency.Owner || own.Role == agency.Admin)
 }
 
-// address is a person's, where the caller sees a team that they are or were in.
+// address is a person's address, if the caller sees a team in which they are or
+// were.
 func (r entryReader) address(e agency.Event, person agency.PersonID) string {
 	if person == "" {
 		return ""
