@@ -17,60 +17,47 @@ import (
 func api(svc *service.Service) *rest.API {
 	a := rest.New("accounts")
 	h := handlers{svc}
-	rest.Handle(a, huma.Operation{
-		OperationID: "see-me", Method: http.MethodGet, Path: "/v1/me", Tags: []string{"accounts"},
-		Summary:     "See who you are to the hub",
+	rest.Handle(a, "GET /v1/me", huma.Operation{
+		OperationID: "see-me", Summary: "See who you are to the hub",
 		Description: "Mail to you that was held back, because your address bounced or complained, goes out again from now on.",
 	}, h.me)
-	rest.Handle(a, huma.Operation{
-		OperationID: "erase-me", Method: http.MethodDelete, Path: "/v1/me", DefaultStatus: http.StatusNoContent, Tags: []string{"accounts"},
-		Summary: "Erase your own data", Description: "You have no access any more at once. Refused while you are the last owner of an account.",
+	rest.Handle(a, "DELETE /v1/me", huma.Operation{
+		OperationID: "erase-me", Summary: "Erase your own data",
+		Description: "You have no access any more at once. Refused while you are the last owner of an account.",
 	}, h.erase)
-	rest.Handle(a, huma.Operation{
-		OperationID: "open-account", Method: http.MethodPost, Path: "/v1/accounts", DefaultStatus: http.StatusCreated, Tags: []string{"accounts"},
-		Summary: "Open an account of your own", Description: "You own it and pay for it.",
+	rest.Handle(a, "POST /v1/accounts", huma.Operation{
+		OperationID: "open-account", DefaultStatus: http.StatusCreated, Summary: "Open an account of your own", Description: "You own it and pay for it.",
 	}, h.open)
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-accounts", Method: http.MethodGet, Path: "/v1/accounts", Tags: []string{"accounts"},
-		Summary: "List the accounts that you can enter",
-	}, h.mine)
-	rest.Handle(a, huma.Operation{
-		OperationID: "see-account", Method: http.MethodGet, Path: "/v1/accounts/{account}", Tags: []string{"accounts"},
-		Summary: "See an account",
-	}, h.see)
-	rest.Handle(a, huma.Operation{
-		OperationID: "rename-account", Method: http.MethodPatch, Path: "/v1/accounts/{account}", Tags: []string{"accounts"},
-		Summary: "Rename an account",
-	}, h.rename)
-	rest.Handle(a, huma.Operation{
-		OperationID: "close-account", Method: http.MethodDelete, Path: "/v1/accounts/{account}", DefaultStatus: http.StatusOK, Tags: []string{"accounts"},
-		Summary:     "Close an account for good",
+	rest.Handle(a, "GET /v1/accounts", huma.Operation{
+		OperationID: "list-accounts", Summary: "List the accounts that you can enter",
+	}, rest.ListForActor(h.account, svc.MyAccounts))
+	rest.Handle(a, "GET /v1/accounts/{account}", huma.Operation{
+		OperationID: "see-account", Summary: "See an account",
+	}, rest.ForAccount(h.account, svc.GetAccount))
+	rest.Handle(a, "PATCH /v1/accounts/{account}", huma.Operation{OperationID: "rename-account", Summary: "Rename an account"}, h.rename)
+	rest.Handle(a, "DELETE /v1/accounts/{account}", huma.Operation{
+		OperationID: "close-account", Summary: "Close an account for good",
 		Description: "Nobody has access any more at once. What stood in it goes once it has been visible for as long as the deployment says.",
-	}, h.close)
-	rest.Handle(a, huma.Operation{
-		OperationID: "switch-hub-off", Method: http.MethodDelete, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},
-		DefaultStatus: http.StatusOK, Summary: "Switch the account's hub off", Description: "Refused while the agency has clients or open requests.",
+	}, rest.ForAccount(h.account, svc.CloseAccount))
+	rest.Handle(a, "DELETE /v1/accounts/{account}/agency", huma.Operation{
+		OperationID: "switch-hub-off", Summary: "Switch the account's hub off", Description: "Refused while the agency has clients or open requests.",
 	}, h.switchOff)
-	rest.Handle(a, huma.Operation{
-		OperationID: "switch-hub-on", Method: http.MethodPost, Path: "/v1/accounts/{account}/agency", Tags: []string{"accounts"},
-		DefaultStatus: http.StatusOK, Summary: "Switch the account's hub on: it is an agency then",
+	rest.Handle(a, "POST /v1/accounts/{account}/agency", huma.Operation{
+		OperationID: "switch-hub-on", Summary: "Switch the account's hub on: it is an agency then",
 	}, h.switchOn)
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-activity", Method: http.MethodGet, Path: "/v1/accounts/{account}/activity", Tags: []string{"accounts"},
-		Summary: "List what happened in an account, newest first",
-	}, h.activity)
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-agency-activity", Method: http.MethodGet, Path: "/v1/agencies/{agency}/activity", Tags: []string{"hub"},
-		Summary:     "List what happened between the agency and its clients, newest first",
+	rest.Handle(a, "GET /v1/accounts/{account}/activity", huma.Operation{
+		OperationID: "list-activity", Summary: "List what happened in an account, newest first",
+	}, rest.ListForAccount(newLine, svc.AccountActivity))
+	rest.Handle(a, "GET /v1/agencies/{agency}/activity", huma.Operation{
+		OperationID: "list-agency-activity", Tags: []string{"hub"}, Summary: "List what happened between the agency and its clients, newest first",
 		Description: "For the agency's owners and admins. Nobody of a client's own account is named; side tells that it was somebody of theirs.",
 	}, h.agencyActivity)
-	rest.Handle(a, huma.Operation{
-		OperationID: "create-account", Method: http.MethodPost, Path: "/v1/agencies/{agency}/accounts", DefaultStatus: http.StatusCreated,
-		Tags: []string{"hub"}, Summary: "Create an account that the agency owns and pays for, for good",
+	rest.Handle(a, "POST /v1/agencies/{agency}/accounts", huma.Operation{
+		OperationID: "create-account", Tags: []string{"hub"}, DefaultStatus: http.StatusCreated,
+		Summary: "Create an account that the agency owns and pays for, for good",
 	}, h.create)
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-clients", Method: http.MethodGet, Path: "/v1/agencies/{agency}/accounts", Tags: []string{"hub"},
-		Summary: "List the agency's clients: owned, connected, requested and ended",
+	rest.Handle(a, "GET /v1/agencies/{agency}/accounts", huma.Operation{
+		OperationID: "list-clients", Tags: []string{"hub"}, Summary: "List the agency's clients: owned, connected, requested and ended",
 	}, h.clients)
 	return a
 }
@@ -134,15 +121,6 @@ func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInpu
 	return rest.Reply(h.account)(h.svc.CreateAccount(ctx, actor, agency.AccountID(in.Agency), in.Key, account))
 }
 
-func (h handlers) mine(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*rest.Output[rest.List[rest.Account]], error) {
-	return rest.ReplyList(h.account)(h.svc.MyAccounts(ctx, actor, in.Page()))
-}
-
-func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[rest.Account], error) {
-	caller, account := in.Caller(actor)
-	return rest.Reply(h.account)(h.svc.GetAccount(ctx, caller, account))
-}
-
 type renameInput struct {
 	rest.OnAccount
 	Body struct {
@@ -167,18 +145,8 @@ func (h handlers) switchOff(ctx context.Context, actor agency.Actor, in *account
 	return rest.Reply(h.account)(h.svc.SwitchAgencyOff(ctx, actor, agency.AccountID(in.Account)))
 }
 
-func (h handlers) close(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[rest.Account], error) {
-	caller, account := in.Caller(actor)
-	return rest.Reply(h.account)(h.svc.CloseAccount(ctx, caller, account))
-}
-
 func (h handlers) erase(ctx context.Context, actor agency.Actor, _ *struct{}) (*struct{}, error) {
 	return nil, h.svc.EraseMe(ctx, actor)
-}
-
-type activityInput struct {
-	rest.OnAccount
-	rest.Paging
 }
 
 // Line is an event as the activity shows it. It is exported because huma ignores the
@@ -228,11 +196,6 @@ func newLine(e agency.Event) Line {
 		l.Request = &e.Request
 	}
 	return l
-}
-
-func (h handlers) activity(ctx context.Context, actor agency.Actor, in *activityInput) (*rest.Output[rest.List[Line]], error) {
-	caller, account := in.Caller(actor)
-	return rest.ReplyList(newLine)(h.svc.AccountActivity(ctx, caller, account, in.Page()))
 }
 
 type agencyActivityInput struct {

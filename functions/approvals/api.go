@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,50 +16,33 @@ import (
 func api(svc *service.Service) *rest.API {
 	a := rest.New("approvals")
 	h := handlers{svc}
-	const member = "/v1/accounts/{account}/team/{member}"
-	tags := []string{"approvals"}
-	rest.Handle(a, huma.Operation{
-		OperationID: "accept-request", Method: http.MethodPost, Path: member + "/accept", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary:     "Let the agency in",
+	rest.Handle(a, "POST /v1/accounts/{account}/team/{member}/accept", huma.Operation{
+		OperationID: "accept-request", Summary: "Let the agency in",
 		Description: "An owner or admin of the account accepts the request that they saw, named by its number, and may grant less than was asked for.",
 	}, h.accept)
-	rest.Handle(a, huma.Operation{
-		OperationID: "deny-request", Method: http.MethodPost, Path: member + "/deny", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Refuse the agency's request, or dismiss an expired one",
+	rest.Handle(a, "POST /v1/accounts/{account}/team/{member}/deny", huma.Operation{
+		OperationID: "deny-request", Summary: "Refuse the agency's request, or dismiss an expired one",
 	}, h.deny)
-	rest.Handle(a, huma.Operation{
-		OperationID: "unblock-agency", Method: http.MethodPost, Path: member + "/unblock", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Allow an agency to ask again", Description: "Ends a block and a cooldown: the account's, and your own.",
+	rest.Handle(a, "POST /v1/accounts/{account}/team/{member}/unblock", huma.Operation{
+		OperationID: "unblock-agency", Summary: "Allow an agency to ask again", Description: "Ends a block and a cooldown: the account's, and your own.",
 	}, h.unblock)
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-blocks", Method: http.MethodGet, Path: "/v1/accounts/{account}/blocks", Tags: tags,
-		Summary: "List the agencies that the account holds off",
-	}, h.accountBlocks)
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-my-blocks", Method: http.MethodGet, Path: "/v1/me/blocks", Tags: tags,
-		Summary: "List the agencies that you hold off yourself",
-	}, h.myBlocks)
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-requests", Method: http.MethodGet, Path: "/v1/requests", Tags: tags,
-		Summary: "List the requests that are addressed to your address",
-	}, h.requests)
-	const request = "/v1/requests/{id}"
-	rest.Handle(a, huma.Operation{
-		OperationID: "see-request", Method: http.MethodGet, Path: request, Tags: tags,
-		Summary: "See a request that is yours to decide",
-	}, h.see)
-	rest.Handle(a, huma.Operation{
-		OperationID: "accept-request-into", Method: http.MethodPost, Path: request + "/accept", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary:     "Let the agency into an account of yours",
+	rest.Handle(a, "GET /v1/accounts/{account}/blocks", huma.Operation{
+		OperationID: "list-blocks", Summary: "List the agencies that the account holds off",
+	}, rest.ListForAccount(rest.NewBlock, svc.AccountBlocks))
+	rest.Handle(a, "GET /v1/me/blocks", huma.Operation{
+		OperationID: "list-my-blocks", Summary: "List the agencies that you hold off yourself",
+	}, rest.ListForActor(rest.NewBlock, svc.MyBlocks))
+	rest.Handle(a, "GET /v1/requests", huma.Operation{
+		OperationID: "list-requests", Summary: "List the requests that are addressed to your address",
+	}, rest.ListForActor(h.connection, svc.MyRequests))
+	rest.Handle(a, "GET /v1/requests/{id}", huma.Operation{OperationID: "see-request", Summary: "See a request that is yours to decide"}, h.see)
+	rest.Handle(a, "POST /v1/requests/{id}/accept", huma.Operation{
+		OperationID: "accept-request-into", Summary: "Let the agency into an account of yours",
 		Description: "For a request by email: any account in which you are owner or admin. The request goes there.",
 	}, h.acceptInto)
-	rest.Handle(a, huma.Operation{
-		OperationID: "deny-request-by-id", Method: http.MethodPost, Path: request + "/deny", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Refuse a request",
-	}, h.denyByID)
-	rest.Handle(a, huma.Operation{
-		OperationID: "unblock-for-me", Method: http.MethodPost, Path: request + "/unblock", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Allow the agency of a request to ask you again",
+	rest.Handle(a, "POST /v1/requests/{id}/deny", huma.Operation{OperationID: "deny-request-by-id", Summary: "Refuse a request"}, h.denyByID)
+	rest.Handle(a, "POST /v1/requests/{id}/unblock", huma.Operation{
+		OperationID: "unblock-for-me", Summary: "Allow the agency of a request to ask you again",
 	}, h.unblockForMe)
 	return a
 }
@@ -131,24 +113,6 @@ func unblocked(changed bool, err error) (*allowedOutput, error) {
 func (h handlers) unblock(ctx context.Context, actor agency.Actor, in *memberInput) (*allowedOutput, error) {
 	caller, account := in.Caller(actor)
 	return unblocked(h.svc.Unblock(ctx, caller, account, agency.AccountID(in.Member)))
-}
-
-type blocksInput struct {
-	rest.OnAccount
-	rest.Paging
-}
-
-func (h handlers) accountBlocks(ctx context.Context, actor agency.Actor, in *blocksInput) (*rest.Output[rest.List[rest.Block]], error) {
-	caller, account := in.Caller(actor)
-	return rest.ReplyList(rest.NewBlock)(h.svc.AccountBlocks(ctx, caller, account, in.Page()))
-}
-
-func (h handlers) myBlocks(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*rest.Output[rest.List[rest.Block]], error) {
-	return rest.ReplyList(rest.NewBlock)(h.svc.MyBlocks(ctx, actor, in.Page()))
-}
-
-func (h handlers) requests(ctx context.Context, actor agency.Actor, in *struct{ rest.Paging }) (*rest.Output[rest.List[rest.Connection]], error) {
-	return rest.ReplyList(h.connection)(h.svc.MyRequests(ctx, actor, in.Page()))
 }
 
 type requestInput struct {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -15,31 +14,26 @@ import (
 func api(svc *service.Service) *rest.API {
 	a := rest.New("billing")
 	h := handlers{svc}
-	const one = "/v1/accounts/{account}/subscription"
-	tags := []string{"billing"}
-	rest.Handle(a, huma.Operation{
-		OperationID: "see-subscription", Method: http.MethodGet, Path: one, Tags: tags,
-		Summary: "See what an account costs",
+	rest.Handle(a, "GET /v1/accounts/{account}/subscription", huma.Operation{
+		OperationID: "see-subscription", Summary: "See what an account costs",
 		Description: "For whoever pays alone, as all of billing: the owner of the account, or, with as, the owner of the agency that owns it. " +
 			"A connected agency, and the client of an owned account, are refused with not_payer; whoever else sees the account with forbidden.",
-	}, h.see)
-	rest.Handle(a, huma.Operation{
-		OperationID: "change-plan", Method: http.MethodPatch, Path: one, Tags: tags,
-		Summary: "Change an account's plan", Description: "At once, without proration. Refused with conflict while the subscription is frozen.",
+	}, rest.ForAccount(newPaidSubscription, svc.GetSubscription))
+	rest.Handle(a, "PATCH /v1/accounts/{account}/subscription", huma.Operation{
+		OperationID: "change-plan", Summary: "Change an account's plan",
+		Description: "At once, without proration. Refused with conflict while the subscription is frozen.",
 	}, h.change)
-	rest.Handle(a, huma.Operation{
-		OperationID: "cancel-subscription", Method: http.MethodPost, Path: one + "/cancel", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Cancel a subscription",
+	rest.Handle(a, "POST /v1/accounts/{account}/subscription/cancel", huma.Operation{
+		OperationID: "cancel-subscription", Summary: "Cancel a subscription",
 		Description: "At the end of the present period, or at once with now. " +
 			"It is frozen then: nothing is paid for the account any more, and every area can be viewed at most.",
 	}, h.cancel)
-	rest.Handle(a, huma.Operation{
-		OperationID: "resume-subscription", Method: http.MethodPost, Path: one + "/resume", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Take a cancellation back, or end a freeze", Description: "At once. A payment that was due is due again.",
-	}, h.resume)
-	rest.Handle(a, huma.Operation{
-		OperationID: "see-bill", Method: http.MethodGet, Path: "/v1/agencies/{agency}/bill", Tags: tags,
-		Summary: "See what an agency pays a month",
+	rest.Handle(a, "POST /v1/accounts/{account}/subscription/resume", huma.Operation{
+		OperationID: "resume-subscription", Summary: "Take a cancellation back, or end a freeze",
+		Description: "At once. A payment that was due is due again.",
+	}, rest.ForAccount(newPaidSubscription, svc.ResumeSubscription))
+	rest.Handle(a, "GET /v1/agencies/{agency}/bill", huma.Operation{
+		OperationID: "see-bill", Summary: "See what an agency pays a month",
 		Description: "Each account that it owns and that is not frozen, at its present plan, ordered by name. " +
 			"The total is of the whole bill, whatever the page. For the agency's owners alone.",
 	}, h.bill)
@@ -60,11 +54,6 @@ func newPaidSubscription(v service.SubscriptionView) paidSubscription {
 	return paidSubscription{
 		Subscription: rest.NewSubscription(v), PlanName: v.Of.Name, MonthlyPrice: v.Of.MonthlyPrice, Currency: v.Of.Currency,
 	}
-}
-
-func (h handlers) see(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[paidSubscription], error) {
-	caller, account := in.Caller(actor)
-	return rest.Reply(newPaidSubscription)(h.svc.GetSubscription(ctx, caller, account))
 }
 
 type planInput struct {
@@ -89,11 +78,6 @@ type cancelInput struct {
 func (h handlers) cancel(ctx context.Context, actor agency.Actor, in *cancelInput) (*rest.Output[paidSubscription], error) {
 	caller, account := in.Caller(actor)
 	return rest.Reply(newPaidSubscription)(h.svc.CancelSubscription(ctx, caller, account, in.Body != nil && in.Body.Now))
-}
-
-func (h handlers) resume(ctx context.Context, actor agency.Actor, in *rest.OnAccount) (*rest.Output[paidSubscription], error) {
-	caller, account := in.Caller(actor)
-	return rest.Reply(newPaidSubscription)(h.svc.ResumeSubscription(ctx, caller, account))
 }
 
 type billInput struct {

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/oklog/ulid/v2"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
@@ -38,13 +36,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	db, name := testbed.Table(t)
 	f := &fixture{store: table.New(db, name), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	svc := &service.Service{
-		Store: f.store, Now: func() time.Time { return f.now },
-		Rules: rules.Rules(),
-		NewEventID: func(at time.Time) agency.EventID {
-			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
-		},
-	}
+	svc := &service.Service{Store: f.store, Now: func() time.Time { return f.now }, Rules: rules.Rules(), NewEventID: cloud.NewEventID}
 	f.metrics = &strings.Builder{}
 	f.cleaner = &cleaner{svc: svc, table: f.store, meter: cloud.NewMeter(f.metrics, svc.Now)}
 	f.ann = agency.NewActor("ann@agency.test", "issuer", "ann")
@@ -170,22 +162,18 @@ func TestWakingBacksOff(t *testing.T) {
 		first.Backlog != 0 {
 		t.Errorf("%+v, want 3 woken and no backlog", first)
 	}
-	if again := f.clean(t.Context(), t); again.Woken != 0 {
-		t.Errorf("woken %d twice at one time", again.Woken)
+	wakes := func(after time.Duration, want int) {
+		t.Helper()
+		f.now = f.now.Add(after)
+		if r := f.clean(t.Context(), t); r.Woken != want {
+			t.Errorf("woken %d %s later, want %d", r.Woken, after, want)
+		}
 	}
-	f.now = f.now.Add(4 * time.Minute)
-	if early := f.clean(t.Context(), t); early.Woken != 0 {
-		t.Errorf("woken %d before the mark", early.Woken)
-	}
-	f.now = f.now.Add(time.Minute)
-	if second := f.clean(t.Context(), t); second.Woken != 3 {
-		t.Errorf("woken %d at the second mark, want 3", second.Woken)
-	}
+	wakes(0, 0)
+	wakes(4*time.Minute, 0)
+	wakes(time.Minute, 3)
 	// After ten minutes of waiting the next attempt is ten minutes later.
-	f.now = f.now.Add(9 * time.Minute)
-	if early := f.clean(t.Context(), t); early.Woken != 0 {
-		t.Errorf("woken %d after nine of ten minutes", early.Woken)
-	}
+	wakes(9*time.Minute, 0)
 }
 
 func TestARunStopsBeforeItsDeadline(t *testing.T) {

@@ -15,27 +15,22 @@ import (
 func api(svc *service.Service) *rest.API {
 	a := rest.New("connections")
 	h := handlers{svc}
-	const one = "/v1/agencies/{agency}/connections/{id}"
-	tags := []string{"connections"}
-	rest.Handle(a, huma.Operation{
-		OperationID: "request-connection", Method: http.MethodPost, Path: "/v1/agencies/{agency}/connections", Tags: tags,
-		DefaultStatus: http.StatusCreated, Summary: "Ask to work in an account that a client owns",
+	rest.Handle(a, "POST /v1/agencies/{agency}/connections", huma.Operation{
+		OperationID: "request-connection", DefaultStatus: http.StatusCreated, Summary: "Ask to work in an account that a client owns",
 		Description: "Its owner is asked by email, and decides. Nothing is granted before that.",
 	}, h.request)
-	rest.Handle(a, huma.Operation{
-		OperationID: "see-connection", Method: http.MethodGet, Path: one, Tags: tags, Summary: "See one of the agency's connections",
+	rest.Handle(a, "GET /v1/agencies/{agency}/connections/{id}", huma.Operation{
+		OperationID: "see-connection", Summary: "See one of the agency's connections",
 	}, h.onConnection(svc.GetConnection))
-	rest.Handle(a, huma.Operation{
-		OperationID: "resend-request", Method: http.MethodPost, Path: one + "/resend", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Send a pending request's email again", Description: "The request lives a whole lifetime from now on; its expiry never moves back.",
+	rest.Handle(a, "POST /v1/agencies/{agency}/connections/{id}/resend", huma.Operation{
+		OperationID: "resend-request", Summary: "Send a pending request's email again",
+		Description: "The request lives a whole lifetime from now on; its expiry never moves back.",
 	}, h.onConnection(svc.ResendRequest))
-	rest.Handle(a, huma.Operation{
-		OperationID: "withdraw-request", Method: http.MethodPost, Path: one + "/withdraw", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Take a pending request back",
+	rest.Handle(a, "POST /v1/agencies/{agency}/connections/{id}/withdraw", huma.Operation{
+		OperationID: "withdraw-request", Summary: "Take a pending request back",
 	}, h.onConnection(svc.WithdrawRequest))
-	rest.Handle(a, huma.Operation{
-		OperationID: "leave-account", Method: http.MethodPost, Path: one + "/leave", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Leave an account: terminate the contract",
+	rest.Handle(a, "POST /v1/agencies/{agency}/connections/{id}/leave", huma.Operation{
+		OperationID: "leave-account", Summary: "Leave an account: terminate the contract",
 	}, h.onConnection(svc.LeaveAccount))
 	return a
 }
@@ -66,7 +61,7 @@ type connectionInput struct {
 type useCase func(context.Context, agency.Actor, agency.AccountID, agency.ConnectionID) (agency.Profile, error)
 
 // onConnection returns the handler of a use case that needs only a connection's id.
-func (h handlers) onConnection(do useCase) func(context.Context, agency.Actor, *connectionInput) (*rest.Output[rest.Connection], error) {
+func (h handlers) onConnection(do useCase) rest.Handler[agency.Actor, connectionInput, rest.Output[rest.Connection]] {
 	return func(ctx context.Context, actor agency.Actor, in *connectionInput) (*rest.Output[rest.Connection], error) {
 		return rest.Reply(h.connection)(do(ctx, actor, agency.AccountID(in.Agency), agency.ConnectionID(in.ID)))
 	}

@@ -15,11 +15,10 @@ import (
 
 // emailStore is what delivery reads and writes of the table.
 type emailStore interface {
+	outbox.Requests
 	Event(context.Context, table.EventKey) (agency.Event, bool, error)
-	Mails(context.Context, agency.EventID) ([]outbox.Mail, error)
 	AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error)
 	Suppress(ctx context.Context, id agency.PersonID, reason agency.SuppressionReason, at time.Time) (bool, error)
-	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
 	FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
@@ -48,12 +45,7 @@ func newFixture(t *testing.T) *fixture {
 	db, name := testbed.Table(t)
 	s := &fixture{db: table.New(db, name), now: monday, metrics: &strings.Builder{}}
 	clock := func() time.Time { return s.now }
-	s.svc = service.Service{
-		Store: s.db, Now: clock, Rules: rules.Rules(),
-		NewEventID: func(at time.Time) agency.EventID {
-			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), rand.Reader).String())
-		},
-	}
+	s.svc = service.Service{Store: s.db, Now: clock, Rules: rules.Rules(), NewEventID: cloud.NewEventID}
 	s.receiver = &receiver{store: s.db, configurationSet: "hub", meter: cloud.NewMeter(s.metrics, clock), now: clock}
 
 	s.ann = agency.NewActor("ann@studio.test", "issuer", "ann")
@@ -121,7 +113,13 @@ func (s *fixture) finishEvent(t *testing.T) {
 // detail.
 func (s *fixture) receive(t *testing.T, of int, kind string, more map[string]any) {
 	t.Helper()
-	if err := s.Handle(t.Context(), s.newEvent(t, of, kind, more)); err != nil {
+	s.handle(t, s.newEvent(t, of, kind, more))
+}
+
+// handle handles an event without an error.
+func (s *fixture) handle(t *testing.T, event json.RawMessage) {
+	t.Helper()
+	if err := s.Handle(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -339,9 +337,7 @@ func TestAnInvitationFails(t *testing.T) {
 	remove()
 	invite()
 	is("")
-	if err := s.Handle(t.Context(), late); err != nil {
-		t.Fatal(err)
-	}
+	s.handle(t, late)
 	is("")
 	s.receive(t, 1, "Bounce", s.bounce("Permanent"))
 	is(agency.DeliveryFailed)
@@ -360,24 +356,18 @@ func TestSigningInLiftsASuppression(t *testing.T) {
 	s.finishEvent(t)
 	before := s.newEvent(t, 0, "Bounce", s.bounce("Permanent"))
 	later := s.newEvent(t, 0, "Complaint", map[string]any{"complaint": map[string]any{"timestamp": s.now.Add(24 * time.Hour)}})
-	if err := s.Handle(t.Context(), before); err != nil {
-		t.Fatal(err)
-	}
+	s.handle(t, before)
 	s.check(t, "bounced (bounced), sent: sent")
 	s.now = s.now.Add(time.Minute)
 	if _, err := s.svc.Me(t.Context(), s.owners[0]); err != nil {
 		t.Fatal(err)
 	}
 	s.check(t, "bounced, sent: sent")
-	if err := s.Handle(t.Context(), before); err != nil { // doubled
-		t.Fatal(err)
-	}
+	s.handle(t, before) // doubled
 	s.check(t, "bounced, sent: sent")
 	// A time ahead of our clock is not believed.
 	s.now = s.now.Add(time.Minute)
-	if err := s.Handle(t.Context(), later); err != nil {
-		t.Fatal(err)
-	}
+	s.handle(t, later)
 	s.check(t, "complained (complained), sent: sent")
 	s.now = s.now.Add(time.Minute)
 	if _, err := s.svc.Me(t.Context(), s.owners[0]); err != nil {
@@ -423,9 +413,7 @@ func TestEventsThatAreIgnored(t *testing.T) {
 	// An unknown email still suppresses its address.
 	unknown := s.mail(0)
 	unknown.Event = s.svc.NewEventID(s.now)
-	if err := s.Handle(t.Context(), json.RawMessage(strings.Replace(good, s.mail(0).Tag(), unknown.Tag(), 1))); err != nil {
-		t.Fatal(err)
-	}
+	s.handle(t, json.RawMessage(strings.Replace(good, s.mail(0).Tag(), unknown.Tag(), 1)))
 	s.check(t, "sent (bounced), -: sent")
 	if strings.Contains(lines.String(), "@") {
 		t.Errorf("the log holds an address: %s", lines.String())
@@ -472,8 +460,6 @@ func TestAFailedStepIsRepeated(t *testing.T) {
 		s.check(t, step.want)
 	}
 	f.at = ""
-	if err := s.Handle(t.Context(), event); err != nil {
-		t.Fatal(err)
-	}
+	s.handle(t, event)
 	s.check(t, "bounced (bounced), -: failed")
 }

@@ -94,8 +94,7 @@ func optional[S ~string](s S) *string {
 	if s == "" {
 		return nil
 	}
-	text := string(s)
-	return &text
+	return new(string(s))
 }
 
 // errNotTaken is an entry that the bus has refused.

@@ -247,13 +247,7 @@ func addressOf(id agency.PersonID, teams ...[]agency.Profile) string {
 // persons reads all persons of an account, including those who have left.
 func persons(ctx context.Context, from reader, account agency.AccountID) ([]agency.Profile, error) {
 	all, err := profiles(ctx, from, account)
-	var out []agency.Profile
-	for _, p := range all {
-		if p.Kind() == agency.PersonKind {
-			out = append(out, p)
-		}
-	}
-	return out, err
+	return slices.DeleteFunc(all, func(p agency.Profile) bool { return p.Kind() != agency.PersonKind }), err
 }
 
 // profiles reads all profiles in an account, including those that have ended.

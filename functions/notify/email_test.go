@@ -580,32 +580,26 @@ func TestWrap(t *testing.T) {
 }
 
 func TestFormatDuration(t *testing.T) {
-	const day = 24 * time.Hour
-	for _, test := range []struct {
-		d    time.Duration
-		want string
-	}{
-		{90 * day, "90 days"}, {7 * day, "7 days"}, {7*day - time.Hour, "7 days"}, {7*day - 13*time.Hour, "6 days"},
-		{day, "1 day"}, {day - time.Minute, "1 day"}, {22 * time.Hour, "22 hours"}, {90 * time.Minute, "2 hours"},
-		{time.Hour, "1 hour"}, {59 * time.Minute, "1 hour"}, {50 * time.Minute, "50 minutes"}, {time.Minute, "1 minute"},
-		{10 * time.Second, "less than a minute"},
+	for d, want := range map[time.Duration]string{
+		90 * day: "90 days", 7 * day: "7 days", 7*day - time.Hour: "7 days", 7*day - 13*time.Hour: "6 days",
+		day: "1 day", day - time.Minute: "1 day", 22 * time.Hour: "22 hours", 90 * time.Minute: "2 hours",
+		time.Hour: "1 hour", 59 * time.Minute: "1 hour", 50 * time.Minute: "50 minutes", time.Minute: "1 minute",
+		10 * time.Second: "less than a minute",
 	} {
-		if got := formatDuration(test.d); got != test.want {
-			t.Errorf("%s: %q, want %q", test.d, got, test.want)
+		if got := formatDuration(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
 		}
 	}
 }
 
 func TestPrice(t *testing.T) {
-	for _, test := range []struct {
-		minor    int
-		currency string
-		want     string
-	}{
-		{0, "USD", ""}, {2900, "USD", "29 USD"}, {2905, "EUR", "29.05 EUR"}, {7, "EUR", "0.07 EUR"}, {2900, "JPY", "2900 JPY"}, {1500, "KWD", "1.500 KWD"},
+	for plan, want := range map[agency.Plan]string{
+		{Currency: "USD"}: "", {MonthlyPrice: 2900, Currency: "USD"}: "29 USD", {MonthlyPrice: 2905, Currency: "EUR"}: "29.05 EUR",
+		{MonthlyPrice: 7, Currency: "EUR"}: "0.07 EUR", {MonthlyPrice: 2900, Currency: "JPY"}: "2900 JPY",
+		{MonthlyPrice: 1500, Currency: "KWD"}: "1.500 KWD",
 	} {
-		if got := price(agency.Plan{MonthlyPrice: test.minor, Currency: test.currency}); got != test.want {
-			t.Errorf("%d %s: %q, want %q", test.minor, test.currency, got, test.want)
+		if got := price(plan); got != want {
+			t.Errorf("%d %s: %q, want %q", plan.MonthlyPrice, plan.Currency, got, want)
 		}
 	}
 }

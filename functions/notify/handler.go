@@ -20,6 +20,7 @@ import (
 // store is what notify reads and writes of the table.
 type store interface {
 	reader
+	outbox.Requests
 	Event(context.Context, table.EventKey) (agency.Event, bool, error)
 	ClaimMail(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration) (outbox.Claim, error)
 	ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration, limit int) (outbox.Claim, error)
@@ -27,8 +28,6 @@ type store interface {
 	WasSent(context.Context, outbox.MailKey) (bool, error)
 	ReleaseMail(context.Context, outbox.MailKey) error
 	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
-	FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error
-	Mails(context.Context, agency.EventID) ([]outbox.Mail, error)
 	Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error
 	MarkDone(context.Context, table.EventKey) error
 }
@@ -146,11 +145,9 @@ func (n *invocation) process(ctx context.Context, key table.EventKey, log *slog.
 	case !found:
 		// It is collected since.
 		return nil
-	case e.WakeAt.IsZero() && e.MailsRequest():
-		// Its emails are done. What comes after that may have failed.
-		return n.failRequest(ctx, e)
 	case e.WakeAt.IsZero():
-		return nil
+		// Its emails are done. What comes after that may have failed.
+		return outbox.FailRequest(ctx, n.store, e)
 	}
 	all, err := loadContext(ctx, n.store, e, n.now())
 	if err != nil {
@@ -179,49 +176,22 @@ func (n *invocation) process(ctx context.Context, key table.EventKey, log *slog.
 			}
 		}
 	}
-	switch e.Type {
-	case agency.ConnectionRequested, agency.ConnectionResent:
-		err = n.noteDelivery(ctx, all[0].profile, e.Request, sent, waiting == nil)
-	case agency.AccountRenamed, agency.PlanChanged, agency.SubscriptionCancelled, agency.SubscriptionResumed, agency.SubscriptionFroze,
-		agency.PaymentFailed, agency.PaymentRecovered:
+	switch {
+	case e.MailsRequest():
+		p := all[0].profile
+		if d, reached, changed := outbox.Delivery(p, sent, waiting == nil); changed {
+			err = n.store.SetDelivery(ctx, p.ProfileKey, e.Request, d, reached)
+		}
+	case e.ChangesCopies():
 		err = n.refreshAccount(ctx, e.AccountID())
-	default:
 	}
 	if err = cmp.Or(err, waiting, published); err != nil {
 		return err
 	}
-	if err := n.store.MarkDone(ctx, key); err != nil || !e.MailsRequest() {
+	if err := n.store.MarkDone(ctx, key); err != nil {
 		return err
 	}
-	return n.failRequest(ctx, e)
-}
-
-// failRequest saves that all emails of a request bounced, if they did so before the
-// event was done: delivery leaves it to notify until then.
-func (n *invocation) failRequest(ctx context.Context, e agency.Event) error {
-	mails, err := n.store.Mails(ctx, e.ID)
-	if err != nil || !outbox.AllBounced(mails) {
-		return err
-	}
-	return n.store.FailDelivery(ctx, agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}, e.Request, e.At)
-}
-
-// noteDelivery saves who was mailed a request, and that it is sent once
-// all its emails are done. That holds also if none was sent: an agency can't tell a
-// withheld email from a sent one, and only a bounce reads "failed".
-func (n *invocation) noteDelivery(ctx context.Context, p agency.Profile, request int, sent []agency.PersonID, all bool) error {
-	people, delivery := slices.Clone(p.Request.Reached), p.Request.Delivery
-	for _, id := range sent {
-		if !slices.Contains(people, id) {
-			people = append(people, id)
-		}
-	}
-	if all {
-		delivery = agency.Sent
-	} else if len(people) == len(p.Request.Reached) {
-		return nil
-	}
-	return n.store.SetDelivery(ctx, p.ProfileKey, request, delivery, people)
+	return outbox.FailRequest(ctx, n.store, e)
 }
 
 // refreshAccount refreshes the copies of an account's name and subscription within

@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/google/go-cmp/cmp"
-	"github.com/oklog/ulid/v2"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
@@ -54,11 +53,7 @@ func newStage(t *testing.T) *stage {
 	s.bus, s.events = testbed.NewBus(t)
 	s.faults = &faults{store: s.store}
 	s.service = service.Service{
-		Store: s.store, Now: func() time.Time { return s.now },
-		Rules: testRules(t),
-		NewEventID: func(at time.Time) agency.EventID {
-			return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String())
-		},
+		Store: s.store, Now: func() time.Time { return s.now }, Rules: testRules(t), NewEventID: cloud.NewEventID,
 	}
 	s.n = s.notifier(t, ses)
 	return s
@@ -95,7 +90,7 @@ func (l *lines) String() string {
 type faults struct {
 	store
 	mu       sync.Mutex
-	event    func(table.EventKey) error
+	event    table.EventKey
 	finish   func(outbox.MailKey) error
 	delivery error
 	mails    error
@@ -104,10 +99,8 @@ type faults struct {
 var errFault = errors.New("the table fails")
 
 func (f *faults) Event(ctx context.Context, k table.EventKey) (agency.Event, bool, error) {
-	if f.event != nil {
-		if err := f.event(k); err != nil {
-			return agency.Event{}, false, err
-		}
+	if k == f.event {
+		return agency.Event{}, false, errFault
 	}
 	return f.store.Event(ctx, k)
 }
@@ -202,22 +195,23 @@ func record(sequence, pk, sk string) events.DynamoDBEventRecord {
 // deliver processes events and expects no failure.
 func (s *stage) deliver(t *testing.T, keys ...table.EventKey) {
 	t.Helper()
-	if failed := s.handle(t, s.n, batch(keys...)); failed != "" {
-		t.Fatalf("the record %s failed", failed)
-	}
+	s.handle(t, s.n, batch(keys...), "")
 }
 
-// handle returns the failed record, "" for none.
-func (s *stage) handle(t *testing.T, n *notifier, b events.DynamoDBEvent) string {
+// handle processes records and checks which one failed: its sequence number, "" for none.
+func (s *stage) handle(t *testing.T, n *notifier, b events.DynamoDBEvent, wantFailed string) {
 	t.Helper()
 	out, err := n.Handle(t.Context(), b)
 	if err != nil || len(out.BatchItemFailures) > 1 {
 		t.Fatalf("%v, %v", out, err)
 	}
+	failed := ""
 	for _, failure := range out.BatchItemFailures {
-		return failure.ItemIdentifier
+		failed = failure.ItemIdentifier
 	}
-	return ""
+	if failed != wantFailed {
+		t.Fatalf("the record %q failed, want %q", failed, wantFailed)
+	}
 }
 
 // mailed checks what the inbox holds: "who: subject".
@@ -235,21 +229,21 @@ func (s *stage) mailed(t *testing.T, want ...string) {
 	}
 }
 
-// told checks whether an event is done: it has its due mark no longer.
-func (s *stage) told(t *testing.T, key table.EventKey, want bool) {
+// told checks whether events are done: a done one has its due mark no longer.
+func (s *stage) told(t *testing.T, want bool, keys ...table.EventKey) {
 	t.Helper()
-	e, found, err := s.store.Event(t.Context(), key)
-	if err != nil || !found || e.WakeAt.IsZero() != want {
-		t.Errorf("%s is told: %v (found %v, %v), want %v", e.Type, e.WakeAt.IsZero(), found, err, want)
+	for _, key := range keys {
+		e, found, err := s.store.Event(t.Context(), key)
+		if err != nil || !found || e.WakeAt.IsZero() != want {
+			t.Errorf("%s is told: %v (found %v, %v), want %v", e.Type, e.WakeAt.IsZero(), found, err, want)
+		}
 	}
 }
 
 func (s *stage) delivery(t *testing.T, id agency.ConnectionID, want agency.Delivery) {
 	t.Helper()
 	addressee, of, _ := id.Split()
-	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(of)}
-	read := must[service.Snapshot](t)(s.store.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{key}}))
-	if got := read.Profile(key).Request.Delivery; got != want {
+	if got := s.profile(t, agency.ProfileKey{Addressee: addressee, Member: agency.Party(of)}).Request.Delivery; got != want {
 		t.Errorf("delivery is %s, want %s", got, want)
 	}
 }
@@ -272,7 +266,7 @@ func TestEachStepIsToldOnce(t *testing.T) {
 		s.deliver(t, keys[0])
 		sent = append(sent, lines...)
 		s.mailed(t, sent...)
-		s.told(t, keys[0], true)
+		s.told(t, true, keys[0])
 		s.now = s.now.Add(time.Hour)
 	}
 	s.delivery(t, id, agency.Waiting)
@@ -347,11 +341,6 @@ func TestPersonsAreTold(t *testing.T) {
 	petra := agency.Caller{Actor: petraActs}
 	tom := agency.NewActor("tom@bakery.test", "https://issuer.test", "tom")
 	profile := must[agency.Profile](t)
-	invite := func(role agency.Role, areas agency.Areas) {
-		if _, _, err := s.service.InvitePerson(t.Context(), petra, bakery, service.Invitation{Email: tom.Email, Role: role, Areas: areas}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	sent := []string{theRequest}
 	step := func(line string) {
 		t.Helper()
@@ -360,13 +349,13 @@ func TestPersonsAreTold(t *testing.T) {
 		s.mailed(t, sent...)
 		s.now = s.now.Add(time.Hour)
 	}
-	invite(agency.Member, some)
+	s.invite(t, petra, bakery, service.Invitation{Email: tom.Email, Role: agency.Member, Areas: some})
 	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
 	profile(s.service.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), service.MemberChange{Areas: fewer}))
 	step("tom@bakery.test: Your role in Petra’s Bakery has changed")
 	profile(s.service.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID()), false))
 	step("tom@bakery.test: Your access to Petra’s Bakery has ended")
-	invite(agency.Owner, nil)
+	s.invite(t, petra, bakery, service.Invitation{Email: tom.Email, Role: agency.Owner})
 	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
 	profile(s.service.RemoveMember(t.Context(), agency.Caller{Actor: tom}, bakery, agency.Party(tom.ID()), false))
 	step("petra@bakery.test: tom@bakery.test has left Petra’s Bakery")
@@ -388,9 +377,7 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 		s.deliver(t, keys...)
 		sent = append(sent, lines...)
 		s.mailed(t, sent...)
-		for _, k := range keys {
-			s.told(t, k, true)
-		}
+		s.told(t, true, keys...)
 		s.now = s.now.Add(time.Hour)
 	}
 	step("ann@studio.test: Café Chloé is ready, and Bright Studio owns it", "chloe@cafe.test: Bright Studio has set up Café Chloé for you")
@@ -401,9 +388,7 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 	step("chloe@cafe.test: Your access to Café Chloé has changed")
 	profile(s.service.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), false))
 	step("chloe@cafe.test: Your access to Café Chloé has ended")
-	if _, _, err := s.service.InvitePerson(t.Context(), asStudio, cafe, service.Invitation{Email: client.Email, Role: agency.Member, Areas: some}); err != nil {
-		t.Fatal(err)
-	}
+	s.invite(t, asStudio, cafe, service.Invitation{Email: client.Email, Role: agency.Member, Areas: some})
 	step("chloe@cafe.test: Bright Studio has given you access to Café Chloé")
 	profile(s.service.RemoveMember(t.Context(), agency.Caller{Actor: client}, cafe, agency.Party(client.ID()), false))
 	step("ann@studio.test: chloe@cafe.test has left Café Chloé")
@@ -417,9 +402,7 @@ func TestStaleEmailsAreNotSent(t *testing.T) {
 	s.deliver(t, keys...)
 	// The request reached nobody, so nobody is mailed that it is withdrawn.
 	s.mailed(t)
-	for _, k := range keys {
-		s.told(t, k, true)
-	}
+	s.told(t, true, keys...)
 	s.delivery(t, id, agency.Sent)
 	// It is marked, so it can't be claimed any more.
 	claim, err := s.store.ClaimMail(t.Context(), outbox.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, s.now, lease)
@@ -433,10 +416,7 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	bakery, studio, _ := s.requested(t)
 	s.deliver(t, s.fresh(t, bakery)...)
 	for i := range 4 {
-		email := fmt.Sprintf("owner%d@bakery.test", i)
-		if _, _, err := s.service.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: email, Role: agency.Owner}); err != nil {
-			t.Fatal(err)
-		}
+		s.addOwner(t, bakery, fmt.Sprintf("owner%d@bakery.test", i))
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
 	before := len(s.inbox.Emails(t))
@@ -462,7 +442,7 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	}
 	// A notifier that met another's claim has left the due mark; the next finds all done.
 	s.deliver(t, keys...)
-	s.told(t, keys[0], true)
+	s.told(t, true, keys[0])
 	if got := len(s.inbox.Emails(t)); got != before+6 {
 		t.Errorf("%d emails, want %d", got, before+6)
 	}
@@ -483,18 +463,16 @@ func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
 		}
 		return nil
 	}
-	if failed := s.handle(t, s.n, batch(keys...)); failed != "s1" {
-		t.Errorf("failed: %q, want s1", failed)
-	}
+	s.handle(t, s.n, batch(keys...), "s1")
 	s.mailed(t, theRequest, isForAgency, toClient)
 	s.faults.finish = nil
 	// Until the claim runs out it is not known whether the email was sent.
 	s.deliver(t, keys...)
-	s.told(t, keys[0], false)
+	s.told(t, false, keys[0])
 	s.mailed(t, theRequest, isForAgency, toClient)
 	s.now = s.now.Add(lease)
 	s.deliver(t, keys...)
-	s.told(t, keys[0], true)
+	s.told(t, true, keys[0])
 	s.mailed(t, theRequest, isForAgency, toClient, toClient)
 }
 
@@ -508,26 +486,15 @@ func TestTheFirstFailureIsAnsweredAndWhatFollowsIsLeft(t *testing.T) {
 	revoked := s.fresh(t, bakery)
 	b := batch(requested[0], accepted[0], revoked[0])
 
-	s.faults.event = func(k table.EventKey) error {
-		if k == accepted[0] {
-			return errFault
-		}
-		return nil
-	}
-	if failed := s.handle(t, s.n, b); failed != "s2" {
-		t.Errorf("failed: %q, want s2", failed)
-	}
-	s.told(t, requested[0], true)
-	s.told(t, accepted[0], false)
-	s.told(t, revoked[0], false)
+	s.faults.event = accepted[0]
+	s.handle(t, s.n, b, "s2")
+	s.told(t, true, requested[0])
+	s.told(t, false, accepted[0], revoked[0])
 	s.mailed(t)
-	s.faults.event = nil
+	s.faults.event = table.EventKey{}
 	b.Records = b.Records[1:]
-	if failed := s.handle(t, s.n, b); failed != "" {
-		t.Errorf("failed: %q", failed)
-	}
-	s.told(t, accepted[0], true)
-	s.told(t, revoked[0], true)
+	s.handle(t, s.n, b, "")
+	s.told(t, true, accepted[0], revoked[0])
 	if got := len(s.inbox.Emails(t)); got != 4 {
 		t.Errorf("%d emails, want 4", got)
 	}
@@ -547,11 +514,9 @@ func TestPoisonRecordsAreSkipped(t *testing.T) {
 		// An event that does not exist.
 		record("c", "ACCT#"+string(bakery), "EVENT#01kbq0000000000000000000zz"), good,
 	}}
-	if failed := s.handle(t, s.n, b); failed != "" {
-		t.Errorf("failed: %q", failed)
-	}
+	s.handle(t, s.n, b, "")
 	s.mailed(t, theRequest)
-	s.told(t, keys[0], true)
+	s.told(t, true, keys[0])
 }
 
 func TestAnUnknownEventKeepsItsDueMark(t *testing.T) {
@@ -568,12 +533,9 @@ func TestAnUnknownEventKeepsItsDueMark(t *testing.T) {
 	unknown := at(agency.Party(bakery), "account.painted")
 	ofPerson := at(agency.Party(petraActs.ID()), "person.painted")
 	b := batch(unknown, ofPerson, keys[0])
-	if failed := s.handle(t, s.n, b); failed != "" {
-		t.Errorf("failed: %q", failed)
-	}
-	s.told(t, unknown, false)
-	s.told(t, ofPerson, false)
-	s.told(t, keys[0], true)
+	s.handle(t, s.n, b, "")
+	s.told(t, false, unknown, ofPerson)
+	s.told(t, true, keys[0])
 	s.mailed(t, theRequest)
 }
 
@@ -588,11 +550,9 @@ func TestAWokenEventIsTold(t *testing.T) {
 	s.now = later
 	b := batch(key)
 	b.Records[0].EventName = "MODIFY"
-	if failed := s.handle(t, s.n, b); failed != "" {
-		t.Errorf("failed: %q", failed)
-	}
+	s.handle(t, s.n, b, "")
 	s.mailed(t, theRequest)
-	s.told(t, key, true)
+	s.told(t, true, key)
 	if woken, err := s.store.Wake(t.Context(), key, later.Add(time.Hour), later.Add(2*time.Hour)); woken || err != nil {
 		t.Errorf("a told event can be woken: %v, %v", woken, err)
 	}
@@ -610,7 +570,7 @@ func TestNothingStartsWhenTheTimeIsNearlyOver(t *testing.T) {
 		t.Errorf("%v, %v", out, err)
 	}
 	s.mailed(t)
-	s.told(t, key, false)
+	s.told(t, false, key)
 }
 
 // Old records come again when a stream is read again: what is done stays done, also
@@ -620,9 +580,7 @@ func TestAToldEventTellsNobodyElse(t *testing.T) {
 	bakery, _, _ := s.requested(t)
 	keys := s.fresh(t, bakery)
 	s.deliver(t, keys...)
-	if _, _, err := s.service.InvitePerson(t.Context(), agency.Caller{Actor: petraActs}, bakery, service.Invitation{Email: "new@bakery.test", Role: agency.Owner}); err != nil {
-		t.Fatal(err)
-	}
+	s.addOwner(t, bakery, "new@bakery.test")
 	s.deliver(t, keys...)
 	s.mailed(t, theRequest)
 }

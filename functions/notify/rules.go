@@ -309,11 +309,7 @@ func activeOf(people []agency.Profile, at time.Time, role agency.Role, first age
 		}
 	}
 	slices.SortFunc(chosen, func(a, b agency.Profile) int {
-		return cmp.Or(
-			cmp.Compare(rank(a, first), rank(b, first)),
-			a.Since.Compare(b.Since),
-			cmp.Compare(a.Member, b.Member),
-		)
+		return cmp.Or(cmp.Compare(rank(a, first), rank(b, first)), a.Since.Compare(b.Since), cmp.Compare(a.Member, b.Member))
 	})
 	var out []recipient
 	for _, p := range chosen[:min(len(chosen), maxRecipients)] {

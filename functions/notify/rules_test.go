@@ -288,23 +288,20 @@ func TestUnsolicited(t *testing.T) {
 
 func TestWasMember(t *testing.T) {
 	at := monday.Add(time.Hour)
-	for _, test := range []struct {
-		p    agency.Profile
-		want bool
-	}{
-		{agency.Profile{Status: agency.Active}, true},
-		{agency.Profile{Status: agency.Active, Until: at.Add(1)}, true},
-		{agency.Profile{Status: agency.Active, Until: at}, false},
-		{agency.Profile{Status: agency.Pending, Request: agency.Request{ExpiresAt: at.Add(1)}}, true},
-		{agency.Profile{Status: agency.Pending, Request: agency.Request{ExpiresAt: at}}, false},
-		{agency.Profile{Status: agency.Ended, Since: at.Add(time.Hour)}, true},
-		{agency.Profile{Status: agency.Expired, Since: at}, true},
-		{agency.Profile{Status: agency.Left, Since: at.Add(time.Hour)}, true},
-		{agency.Profile{Status: agency.Revoked, Since: at.Add(-1)}, false},
-		{agency.Profile{Status: agency.Lapsed, Since: at.Add(-time.Hour)}, false},
+	for want, profiles := range map[bool][]agency.Profile{
+		true: {
+			{Status: agency.Active}, {Status: agency.Active, Until: at.Add(1)}, {Status: agency.Pending, Request: agency.Request{ExpiresAt: at.Add(1)}},
+			{Status: agency.Ended, Since: at.Add(time.Hour)}, {Status: agency.Expired, Since: at}, {Status: agency.Left, Since: at.Add(time.Hour)},
+		},
+		false: {
+			{Status: agency.Active, Until: at}, {Status: agency.Pending, Request: agency.Request{ExpiresAt: at}},
+			{Status: agency.Revoked, Since: at.Add(-1)}, {Status: agency.Lapsed, Since: at.Add(-time.Hour)},
+		},
 	} {
-		if got := wasMember(test.p, at); got != test.want {
-			t.Errorf("%s since %s until %s: %v", test.p.Status, test.p.Since, test.p.Until, got)
+		for _, p := range profiles {
+			if got := wasMember(p, at); got != want {
+				t.Errorf("%s since %s until %s: %v", p.Status, p.Since, p.Until, got)
+			}
 		}
 	}
 }

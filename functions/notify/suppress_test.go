@@ -36,16 +36,12 @@ func TestASuppressedPersonIsNotMailed(t *testing.T) {
 			ses := &moodySES{mood: func(string) (int, string, string) { return 200, "", "" }}
 			n := s.notifier(t, ses.start(t))
 			bakery, studio, id := s.requested(t)
-			if _, err := s.store.Suppress(t.Context(), petraActs.ID(), why, s.now); err != nil {
-				t.Fatal(err)
-			}
+			must[bool](t)(s.store.Suppress(t.Context(), petraActs.ID(), why, s.now))
 			handle := func() table.EventKey {
 				t.Helper()
 				keys := s.fresh(t, bakery)
-				if failed := s.handle(t, n, batch(keys...)); failed != "" {
-					t.Fatal(failed)
-				}
-				s.told(t, keys[0], true)
+				s.handle(t, n, batch(keys...), "")
+				s.told(t, true, keys[0])
 				return keys[0]
 			}
 			key := handle()
@@ -90,9 +86,7 @@ func TestSESMustLiftItToo(t *testing.T) {
 	logged(t, &lines)
 	n := s.notifier(t, ses.start(t))
 	bakery, _, _ := s.requested(t)
-	if _, err := s.store.Suppress(t.Context(), petraActs.ID(), agency.AddressBounced, s.now); err != nil {
-		t.Fatal(err)
-	}
+	must[bool](t)(s.store.Suppress(t.Context(), petraActs.ID(), agency.AddressBounced, s.now))
 	s.now = s.now.Add(time.Hour)
 	must[agency.Person](t)(s.service.Me(t.Context(), petraActs))
 	key := s.fresh(t, bakery)[0]
@@ -102,10 +96,8 @@ func TestSESMustLiftItToo(t *testing.T) {
 		sent   int
 	}{{http.StatusTooManyRequests, "TooManyRequestsException", 0}, {http.StatusForbidden, "AccessDeniedException", 0}, {http.StatusNotFound, "NotFoundException", 1}} {
 		ses.free = func() (int, string) { return answer.status, answer.kind }
-		if failed := s.handle(t, n, batch(key)); failed != "" {
-			t.Fatal(failed)
-		}
-		s.told(t, key, answer.sent == 1)
+		s.handle(t, n, batch(key), "")
+		s.told(t, answer.sent == 1, key)
 		if len(ses.received) != answer.sent {
 			t.Errorf("%s: %d emails", answer.kind, len(ses.received))
 		}
@@ -124,11 +116,9 @@ func TestAnUnreachableSESDoesNotNameTheAddress(t *testing.T) {
 	}
 }
 
-// A request may bounce before all its emails are done.
-func TestABounceThatComesFirst(t *testing.T) {
-	s := newStage(t)
-	bakery, _, id := s.requested(t)
-	key := s.fresh(t, bakery)[0]
+// bounceFirst makes each email bounce before its own fate is saved.
+func (s *stage) bounceFirst(t *testing.T) {
+	t.Helper()
 	s.faults.finish = func(m outbox.MailKey) error {
 		if m.Recipient == "" {
 			return nil
@@ -136,31 +126,31 @@ func TestABounceThatComesFirst(t *testing.T) {
 		_, err := s.store.AdvanceFate(t.Context(), m, outbox.Bounced, "ses", s.now)
 		return err
 	}
+}
+
+// A request may bounce before all its emails are done.
+func TestABounceThatComesFirst(t *testing.T) {
+	s := newStage(t)
+	bakery, _, id := s.requested(t)
+	key := s.fresh(t, bakery)[0]
+	s.bounceFirst(t)
 	s.deliver(t, key)
 	if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != outbox.Bounced {
 		t.Error(f)
 	}
 	s.delivery(t, id, agency.DeliveryFailed)
-	s.told(t, key, true)
+	s.told(t, true, key)
 }
 
 // What fails after the event is marked as done is done when its record comes again.
-// Otherwise the request would read "sent" for good.
+// Otherwise the request would read "sent" forever.
 func TestABounceThatComesFirstIsNotLost(t *testing.T) {
 	s := newStage(t)
 	bakery, _, id := s.requested(t)
 	key := s.fresh(t, bakery)[0]
-	s.faults.finish = func(m outbox.MailKey) error {
-		if m.Recipient != "" {
-			_, err := s.store.AdvanceFate(t.Context(), m, outbox.Bounced, "ses", s.now)
-			return err
-		}
-		return nil
-	}
+	s.bounceFirst(t)
 	s.faults.mails = errFault
-	if failed := s.handle(t, s.n, batch(key)); failed != "s1" {
-		t.Fatalf("the record %q failed", failed)
-	}
+	s.handle(t, s.n, batch(key), "s1")
 	s.faults.mails = nil
 	s.deliver(t, key)
 	s.delivery(t, id, agency.DeliveryFailed)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,26 +15,21 @@ import (
 func api(svc *service.Service) *rest.API {
 	a := rest.New("platform")
 	h := handlers{svc}
-	const one = "/v1/platform/accounts/{account}"
-	tags := []string{"platform"}
-	rest.HandlePlatform(a, huma.Operation{
-		OperationID: "register-account", Method: http.MethodPut, Path: one, Tags: tags,
-		Summary: "Register an account that a client has in the platform, or bring it up to date",
+	rest.HandlePlatform(a, "PUT /v1/platform/accounts/{account}", huma.Operation{
+		OperationID: "register-account", Summary: "Register an account that a client has in the platform, or bring it up to date",
 		Description: "The platform names the account: acct_ and 26 characters of 0-9 and a-z without i, l, o and u, " +
 			"the same for the same account each time. The same call again changes nothing, " +
 			"except that the profile of a sole owner then belongs to whichever sign-in with their address uses it next. " +
 			"An account whose owners are all being erased gets the owner named; one that has another owner is refused with conflict. " +
 			"Accounts that agencies own are refused with permanently_owned. Nobody is mailed of a new account.",
 	}, h.register)
-	rest.HandlePlatform(a, huma.Operation{
-		OperationID: "report-payment", Method: http.MethodPost, Path: one + "/payment", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Report that a payment for an account was made, or has failed",
+	rest.HandlePlatform(a, "POST /v1/platform/accounts/{account}/payment", huma.Operation{
+		OperationID: "report-payment", Summary: "Report that a payment for an account was made, or has failed",
 		Description: "Reports may come in any order and more than once: one that is not newer, by at, than the newest known changes nothing. " +
 			"A failure makes an active subscription past_due, and its payer is told; the next payment that is made ends that. Nobody loses access by it.",
 	}, h.payment)
-	rest.HandlePlatform(a, huma.Operation{
-		OperationID: "check-anyone", Method: http.MethodPost, Path: "/v1/platform/access", Tags: tags, DefaultStatus: http.StatusOK,
-		Summary:     "Check what the person with an address may do in an account now",
+	rest.HandlePlatform(a, "POST /v1/platform/access", huma.Operation{
+		OperationID: "check-anyone", Summary: "Check what the person with an address may do in an account now",
 		Description: "What they would be answered themselves. The platform vouches for the address: which sign-in they use is not looked at.",
 	}, h.access)
 	return a

@@ -16,15 +16,11 @@ import (
 func api(svc *service.Service) *rest.API {
 	a := rest.New("team")
 	h := handlers{svc}
-	const all, one = "/v1/accounts/{account}/team", "/v1/accounts/{account}/team/{member}"
-	tags := []string{"team"}
-	rest.Handle(a, huma.Operation{
-		OperationID: "list-team", Method: http.MethodGet, Path: all, Tags: tags,
-		Summary: "List an account's Team Members, agencies first", Description: "A connected agency sees its own profile alone.",
-	}, h.list)
-	rest.Handle(a, huma.Operation{
-		OperationID: "invite-person", Method: http.MethodPost, Path: all, Tags: tags, DefaultStatus: http.StatusCreated,
-		Summary: "Let a person in",
+	rest.Handle(a, "GET /v1/accounts/{account}/team", huma.Operation{
+		OperationID: "list-team", Summary: "List an account's Team Members, agencies first", Description: "A connected agency sees its own profile alone.",
+	}, rest.ListForAccount(h.member, svc.Team))
+	rest.Handle(a, "POST /v1/accounts/{account}/team", huma.Operation{
+		OperationID: "invite-person", DefaultStatus: http.StatusCreated, Summary: "Let a person in",
 		Description: "They are in at once, and are told by email. " +
 			"One who is in already gets this role and these areas, may sign in anew, and the answer is 200.",
 		Responses: map[string]*huma.Response{"200": {
@@ -32,13 +28,11 @@ func api(svc *service.Service) *rest.API {
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/Member"}}},
 		}},
 	}, h.invite)
-	rest.Handle(a, huma.Operation{
-		OperationID: "change-member", Method: http.MethodPatch, Path: one, Tags: tags,
-		Summary: "Change a person's role, areas or clients, or restrict an agency",
+	rest.Handle(a, "PATCH /v1/accounts/{account}/team/{member}", huma.Operation{
+		OperationID: "change-member", Summary: "Change a person's role, areas or clients, or restrict an agency",
 	}, h.change)
-	rest.Handle(a, huma.Operation{
-		OperationID: "remove-member", Method: http.MethodDelete, Path: one, Tags: tags, DefaultStatus: http.StatusOK,
-		Summary: "Remove a person, revoke an agency's access, or leave yourself",
+	rest.Handle(a, "DELETE /v1/accounts/{account}/team/{member}", huma.Operation{
+		OperationID: "remove-member", Summary: "Remove a person, revoke an agency's access, or leave yourself",
 	}, h.remove)
 	return a
 }
@@ -46,16 +40,6 @@ func api(svc *service.Service) *rest.API {
 type handlers struct{ svc *service.Service }
 
 func (h handlers) member(p agency.Profile) rest.Member { return rest.NewMember(h.svc, p) }
-
-type listInput struct {
-	rest.OnAccount
-	rest.Paging
-}
-
-func (h handlers) list(ctx context.Context, actor agency.Actor, in *listInput) (*rest.Output[rest.List[rest.Member]], error) {
-	caller, account := in.Caller(actor)
-	return rest.ReplyList(h.member)(h.svc.Team(ctx, caller, account, in.Page()))
-}
 
 type inviteInput struct {
 	rest.OnAccount

@@ -144,8 +144,19 @@ func (e Event) MailsRequest() bool {
 	return e.Type == ConnectionRequested || e.Type == ConnectionResent
 }
 
-// Invited returns the profile whose person learns from the event's email that
-// they have access; false for other events.
+// ChangesCopies reports whether the event changes an account's name or subscription,
+// which the account's profiles hold copies of.
+func (e Event) ChangesCopies() bool {
+	switch e.Type {
+	case AccountRenamed, PlanChanged, SubscriptionCancelled, SubscriptionResumed, SubscriptionFroze, PaymentFailed, PaymentRecovered:
+		return true
+	default:
+		return false
+	}
+}
+
+// Invited is the profile whose person the event tells, by an email, that they
+// have it; false for an event that lets nobody in.
 func (e Event) Invited() (ProfileKey, bool) {
 	switch {
 	case e.Type == PersonAdded:

@@ -23,7 +23,7 @@ func Service() (*service.Service, func(context.Context), error) {
 	}
 	db := DynamoDB()
 	svc := &service.Service{
-		Store: table.New(db, env.TableName), Rules: env.Settings.Rules(), Now: time.Now, NewEventID: newEventID,
+		Store: table.New(db, env.TableName), Rules: env.Settings.Rules(), Now: time.Now, NewEventID: NewEventID,
 	}
 	return svc, func(ctx context.Context) { Warm(ctx, db, env.TableName) }, nil
 }
@@ -32,7 +32,7 @@ func Service() (*service.Service, func(context.Context), error) {
 // same time, sort in the order of their creation.
 var entropy = &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(rand.Reader, 0)}
 
-// newEventID returns an id that sorts by the event's time, and then by creation.
-func newEventID(at time.Time) agency.EventID {
+// NewEventID returns an id that sorts by the event's time, and then by creation.
+func NewEventID(at time.Time) agency.EventID {
 	return agency.NewEventID(ulid.MustNew(ulid.Timestamp(at), entropy).String())
 }

@@ -12,9 +12,9 @@ func TestEventIDsSortAsTheyWereMade(t *testing.T) {
 	at := time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
 	var ids []agency.EventID
 	for range 200 {
-		ids = append(ids, newEventID(at))
+		ids = append(ids, NewEventID(at))
 	}
-	ids = append(ids, newEventID(at.Add(time.Millisecond)))
+	ids = append(ids, NewEventID(at.Add(time.Millisecond)))
 	if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
 		t.Errorf("ids of one time are out of order: %v", ids)
 	}

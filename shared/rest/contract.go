@@ -47,18 +47,18 @@ func refuseUnknown(w http.ResponseWriter, r *http.Request, segments []string) {
 	c := callOf(ctx)
 	_, err := c.claims.actor()
 	if _, other := c.claims.platform(); err != nil && other != nil {
-		writeProblem(w, problemOf(ctx, err))
+		writeProblem(w, ProblemOf(ctx, err))
 		return
 	}
 	methods := methodsAt(contract, segments)
 	if len(methods) == 0 || slices.Contains(methods, r.Method) {
-		writeProblem(w, problemOf(ctx, &agency.Error{
+		writeProblem(w, ProblemOf(ctx, &agency.Error{
 			Code:    agency.NotFound,
 			Message: "There is nothing at this address. See the API's description for what there is.",
 		}))
 		return
 	}
-	p := problemOf(ctx, &agency.Error{
+	p := ProblemOf(ctx, &agency.Error{
 		Code:    agency.Invalid,
 		Message: "This address does not take " + methodName(r.Method) + ", but " + strings.Join(methods, ", ") + ".",
 	})
@@ -70,10 +70,8 @@ func refuseUnknown(w http.ResponseWriter, r *http.Request, segments []string) {
 // methodName returns the method for use in a sentence. An unknown one is not repeated
 // to the caller.
 func methodName(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	if slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, method) {
 		return method
-	default:
-		return "this method"
 	}
+	return "this method"
 }

@@ -49,12 +49,12 @@ func (a *API) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest) (
 		if cause := recover(); cause != nil {
 			slog.ErrorContext(ctx, "A handler panicked.", "requestId", RequestID(ctx), "stack", string(debug.Stack()))
 			w = newRecorder() // drops what is half written
-			writeProblem(w, problemOf(ctx, fmt.Errorf("panic: %v", cause)))
+			writeProblem(w, ProblemOf(ctx, fmt.Errorf("panic: %v", cause)))
 		}
 	}()
 	r, err := request(ctx, event)
 	if err != nil {
-		writeProblem(w, problemOf(ctx, err))
+		writeProblem(w, ProblemOf(ctx, err))
 		return w
 	}
 	a.handler.ServeHTTP(w, r)
@@ -104,16 +104,10 @@ func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.R
 	}
 	path := pathOf(event.RawPath)
 	r := &http.Request{
-		Method:        event.RequestContext.HTTP.Method,
-		URL:           &url.URL{Path: path.Path, RawPath: path.RawPath, RawQuery: event.RawQueryString},
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
-		Host:          event.RequestContext.DomainName,
-		RemoteAddr:    event.RequestContext.HTTP.SourceIP,
+		Method: event.RequestContext.HTTP.Method, URL: &url.URL{Path: path.Path, RawPath: path.RawPath, RawQuery: event.RawQueryString},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Host: event.RequestContext.DomainName, RemoteAddr: event.RequestContext.HTTP.SourceIP,
 	}
 	r.RequestURI = r.URL.RequestURI()
 	return r.WithContext(ctx), nil
@@ -138,10 +132,7 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{header: http.Header{
-		"Cache-Control":          {"no-store"},
-		"X-Content-Type-Options": {"nosniff"},
-	}, status: http.StatusOK}
+	return &recorder{header: http.Header{"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}}, status: http.StatusOK}
 }
 
 // Header returns the headers, which can be changed.

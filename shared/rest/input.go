@@ -59,6 +59,12 @@ type Paging struct {
 // Page returns the page as use cases take it.
 func (in Paging) Page() service.Page { return service.Page{Limit: in.Limit, Cursor: in.Cursor} }
 
+// OnAccountPage is the input of a call that reads a page of a list in an account.
+type OnAccountPage struct {
+	OnAccount
+	Paging
+}
+
 // Idempotency is the input of a call that creates something: a repeat with the same
 // key creates nothing more.
 type Idempotency struct {

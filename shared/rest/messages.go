@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func init() {
 		return &Problem{Status: status}
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
-		return problemOf(ctx.Context(), refusal(status, message, errs))
+		return ProblemOf(ctx.Context(), refusal(status, message, errs))
 	}
 
 	for message, sentence := range map[*string]string{
@@ -140,18 +141,14 @@ func refusal(status int, message string, errs []error) error {
 
 // fieldError returns one fault that huma found, in our words.
 func fieldError(detail *huma.ErrorDetail) agency.FieldError {
-	field := detail.Location
-	if name, ok := strings.CutPrefix(detail.Message, missing); ok {
-		return agency.FieldError{Field: field + "." + name, Message: "This field is missing."}
+	for prefix, message := range map[string]string{missing: "This field is missing.", wrongKind: "This value is not of the right kind."} {
+		if name, ok := strings.CutPrefix(detail.Message, prefix); ok {
+			return agency.FieldError{Field: detail.Location + "." + name, Message: message}
+		}
 	}
-	if name, ok := strings.CutPrefix(detail.Message, wrongKind); ok {
-		return agency.FieldError{Field: field + "." + name, Message: "This value is not of the right kind."}
+	sentence, ok := strings.CutPrefix(detail.Message, ours)
+	if !ok {
+		sentence = cmp.Or(constants[detail.Message], "This value is not allowed here.")
 	}
-	if sentence, ok := strings.CutPrefix(detail.Message, ours); ok {
-		return agency.FieldError{Field: field, Message: sentence}
-	}
-	if sentence, ok := constants[detail.Message]; ok {
-		return agency.FieldError{Field: field, Message: sentence}
-	}
-	return agency.FieldError{Field: field, Message: "This value is not allowed here."}
+	return agency.FieldError{Field: detail.Location, Message: sentence}
 }

@@ -1,8 +1,10 @@
 package rest
 
 import (
+	"context"
 	"time"
 
+	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
 )
 
@@ -23,6 +25,36 @@ func Reply[V, T any](view func(V) T) func(V, error) (*Output[T], error) {
 // ReplyList is Reply for a page of a list, where view is of one item.
 func ReplyList[V, T any](view func(V) T) func(service.List[V], error) (*Output[List[T]], error) {
 	return Reply(func(list service.List[V]) List[T] { return NewList(list, view) })
+}
+
+// ForAccount returns the handler of a use case that needs only the account. view is
+// that of Reply.
+func ForAccount[V, T any](
+	view func(V) T, do func(context.Context, agency.Caller, agency.AccountID) (V, error),
+) Handler[agency.Actor, OnAccount, Output[T]] {
+	return func(ctx context.Context, actor agency.Actor, in *OnAccount) (*Output[T], error) {
+		caller, account := in.Caller(actor)
+		return Reply(view)(do(ctx, caller, account))
+	}
+}
+
+// ListForAccount is ForAccount for a page of a list, where view is of one item.
+func ListForAccount[V, T any](
+	view func(V) T, do func(context.Context, agency.Caller, agency.AccountID, service.Page) (service.List[V], error),
+) Handler[agency.Actor, OnAccountPage, Output[List[T]]] {
+	return func(ctx context.Context, actor agency.Actor, in *OnAccountPage) (*Output[List[T]], error) {
+		caller, account := in.Caller(actor)
+		return ReplyList(view)(do(ctx, caller, account, in.Page()))
+	}
+}
+
+// ListForActor is ListForAccount for a list of the caller's own.
+func ListForActor[V, T any](
+	view func(V) T, do func(context.Context, agency.Actor, service.Page) (service.List[V], error),
+) Handler[agency.Actor, struct{ Paging }, Output[List[T]]] {
+	return func(ctx context.Context, actor agency.Actor, in *struct{ Paging }) (*Output[List[T]], error) {
+		return ReplyList(view)(do(ctx, actor, in.Page()))
+	}
 }
 
 // List is a page of a list.
@@ -50,8 +82,7 @@ func OptionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = Time(t)
-	return &t
+	return new(Time(t))
 }
 
 // Optional returns a pointer to the text, nil for "".
@@ -59,8 +90,7 @@ func Optional[S ~string](s S) *string {
 	if s == "" {
 		return nil
 	}
-	text := string(s)
-	return &text
+	return new(string(s))
 }
 
 // OptionalIDs returns a pointer to a list of ids, nil for a nil list. An empty list

@@ -67,14 +67,10 @@ func statusOf(code agency.Code) int {
 	return http.StatusConflict
 }
 
-// ProblemOf returns the problem of an error, for a site that shows it as a page. The
-// context is the request's.
-func ProblemOf(ctx context.Context, err error) *Problem { return problemOf(ctx, err) }
-
-// problemOf returns the problem of an error. An error that is no refusal of a use case
-// is logged and becomes `internal`: the caller reads the request's id, and nothing of
-// the error.
-func problemOf(ctx context.Context, err error) *Problem {
+// ProblemOf returns the problem of an error, also for a site that shows it as a page. The
+// context is the request's. An error that is no refusal of a use case is logged and
+// becomes `internal`: the caller reads the request's id, and nothing of the error.
+func ProblemOf(ctx context.Context, err error) *Problem {
 	c := callOf(ctx)
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/danielgtaylor/huma/v2"
@@ -59,33 +60,43 @@ func Site(title string, handler http.Handler) *API {
 	return a
 }
 
-// Handle adds an operation that people call. The handler gets the signed-in actor and
-// valid input. An *agency.Error that it returns becomes the problem of its code, and any
+// Handler serves the calls of one operation by a caller C.
+//
+// I has fields with a path, query or header tag and may have a Body. OnAccount, Paging
+// and Idempotency can be embedded. O has a Body, or is empty for 204.
+type Handler[C, I, O any] func(context.Context, C, *I) (*O, error)
+
+// Handle adds an operation that people call, at a route such as "GET /v1/accounts". Its
+// tag is the API's title unless it names another. The handler gets the signed-in actor
+// and valid input. An *agency.Error that it returns becomes the problem of its code, and any
 // other error an `internal` that says nothing about the cause.
 //
 // The fields that an Invalid error names are those of the use case's input, such as
 // "areas.pages"; the problem has their places in the call, such as "body.areas.pages".
-//
-// I has fields with a path, query or header tag and may have a Body. OnAccount, Paging
-// and Idempotency can be embedded. O has a Body, or is empty for 204.
-func Handle[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Actor, *I) (*O, error)) {
+func Handle[I, O any](a *API, route string, op huma.Operation, handler Handler[agency.Actor, I, O]) {
 	op.Security = []map[string][]string{{"oidc": {}}}
-	register(a, op, (*call).byPerson, func(ctx context.Context, in *I) (*O, error) {
+	register(a, route, op, (*call).byPerson, func(ctx context.Context, in *I) (*O, error) {
 		return handler(ctx, callOf(ctx).actor, in)
 	})
 }
 
 // HandlePlatform is Handle for an operation that only the platform's own software calls,
 // with a token of its own.
-func HandlePlatform[I, O any](a *API, op huma.Operation, handler func(context.Context, agency.Platform, *I) (*O, error)) {
+func HandlePlatform[I, O any](a *API, route string, op huma.Operation, handler Handler[agency.Platform, I, O]) {
 	op.Security = []map[string][]string{{"platform": {platformScope}}}
-	register(a, op, (*call).byPlatform, func(ctx context.Context, in *I) (*O, error) {
+	register(a, route, op, (*call).byPlatform, func(ctx context.Context, in *I) (*O, error) {
 		return handler(ctx, callOf(ctx).platform, in)
 	})
 }
 
 // register adds an operation. identify refuses callers that it is not for.
-func register[I, O any](a *API, op huma.Operation, identify func(*call) error, handler func(context.Context, *I) (*O, error)) {
+func register[I, O any](
+	a *API, route string, op huma.Operation, identify func(*call) error, handler func(context.Context, *I) (*O, error),
+) {
+	op.Method, op.Path, _ = strings.Cut(route, " ")
+	if op.Tags == nil {
+		op.Tags = []string{a.huma.OpenAPI().Info.Title}
+	}
 	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
 	documentProblems(a, &op)
 	op.Middlewares = append(huma.Middlewares{strict(a, identify)}, op.Middlewares...)
@@ -94,7 +105,7 @@ func register[I, O any](a *API, op huma.Operation, identify func(*call) error, h
 		if err == nil {
 			return out, nil
 		}
-		p := problemOf(ctx, err)
+		p := ProblemOf(ctx, err)
 		if p.Code == agency.Invalid {
 			for i, field := range p.Errors {
 				p.Errors[i].Field = callOf(ctx).place(field.Field)

@@ -73,9 +73,11 @@ type echo struct {
 	Until *time.Time   `json:"until"`
 }
 
-type echoOutput struct{ Body echo }
-
 type none struct{}
+
+type thingInput struct {
+	Thing string `path:"thing" maxLength:"64"`
+}
 
 type failInput struct {
 	With string `path:"with"`
@@ -83,24 +85,20 @@ type failInput struct {
 
 func testAPI() *API {
 	a := New("things")
-	Handle(a, huma.Operation{OperationID: "make-thing", Method: http.MethodPost, Path: "/v1/things/{thing}", DefaultStatus: 201},
-		func(_ context.Context, actor agency.Actor, in *makeInput) (*echoOutput, error) {
+	Handle(a, "POST /v1/things/{thing}", huma.Operation{OperationID: "make-thing", DefaultStatus: 201},
+		func(_ context.Context, actor agency.Actor, in *makeInput) (*Output[echo], error) {
 			when := time.Date(2030, 1, 31, 13, 0, 0, 999, time.FixedZone("", 3600))
-			return &echoOutput{echo{
+			return &Output[echo]{echo{
 				Actor: actor, Thing: in.Thing, As: in.As, Key: in.Key, Name: in.Body.Name, When: Time(when), Until: OptionalTime(time.Time{}),
 			}}, nil
 		})
-	Handle(a, huma.Operation{OperationID: "list-things", Method: http.MethodGet, Path: "/v1/things"},
+	Handle(a, "GET /v1/things", huma.Operation{OperationID: "list-things"},
 		func(_ context.Context, _ agency.Actor, in *listInput) (*Output[List[string]], error) {
 			return ReplyList(strings.Clone)(service.List[string]{Next: in.Cursor}, nil)
 		})
-	Handle(a, huma.Operation{OperationID: "poke-thing", Method: http.MethodPost, Path: "/v1/things/{thing}/poke"},
-		func(context.Context, agency.Actor, *struct {
-			Thing string `path:"thing" maxLength:"64"`
-		}) (*none, error) {
-			return &none{}, nil
-		})
-	Handle(a, huma.Operation{OperationID: "fail", Method: http.MethodPost, Path: "/v1/fail/{with}"},
+	Handle(a, "POST /v1/things/{thing}/poke", huma.Operation{OperationID: "poke-thing"},
+		func(context.Context, agency.Actor, *thingInput) (*none, error) { return &none{}, nil })
+	Handle(a, "POST /v1/fail/{with}", huma.Operation{OperationID: "fail"},
 		func(ctx context.Context, _ agency.Actor, in *failInput) (*none, error) {
 			switch in.With {
 			case "panic":
@@ -121,10 +119,8 @@ func testAPI() *API {
 			}
 			return nil, fmt.Errorf("wrapped: %w", e)
 		})
-	HandlePlatform(a, huma.Operation{OperationID: "serve", Method: http.MethodPost, Path: "/v1/platform/{thing}"},
-		func(_ context.Context, by agency.Platform, in *struct {
-			Thing string `path:"thing" maxLength:"64"`
-		}) (*Output[List[string]], error) {
+	HandlePlatform(a, "POST /v1/platform/{thing}", huma.Operation{OperationID: "serve"},
+		func(_ context.Context, by agency.Platform, in *thingInput) (*Output[List[string]], error) {
 			return ReplyList(strings.Clone)(service.List[string]{Items: []string{by.Client, in.Thing}}, nil)
 		})
 	page(a, "/requests/{id}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -140,17 +136,19 @@ func testAPI() *API {
 	return a
 }
 
+func goldenEvent(t *testing.T) (e events.APIGatewayV2HTTPRequest) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/event.json")
+	if err := errors.Join(err, json.Unmarshal(data, &e)); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 // event returns the golden event with another call in it.
 func event(t *testing.T, method, target, body string) events.APIGatewayV2HTTPRequest {
 	t.Helper()
-	data, err := os.ReadFile("testdata/event.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e events.APIGatewayV2HTTPRequest
-	if err := json.Unmarshal(data, &e); err != nil {
-		t.Fatal(err)
-	}
+	e := goldenEvent(t)
 	e.RequestContext.HTTP.Method = method
 	e.RawPath, e.RawQueryString, _ = strings.Cut(target, "?")
 	e.Body, e.IsBase64Encoded = body, false
@@ -186,22 +184,10 @@ func problem(t *testing.T, response events.APIGatewayV2HTTPResponse) Problem {
 }
 
 func TestGoldenEventReachesTheHandler(t *testing.T) {
-	data, err := os.ReadFile("testdata/event.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e events.APIGatewayV2HTTPRequest
-	if err := json.Unmarshal(data, &e); err != nil {
-		t.Fatal(err)
-	}
-	response := invoke(t, e)
+	response := invoke(t, goldenEvent(t))
 	want := events.APIGatewayV2HTTPResponse{
 		StatusCode: 201,
-		Headers: map[string]string{
-			"Cache-Control":          "no-store",
-			"Content-Type":           "application/json",
-			"X-Content-Type-Options": "nosniff",
-		},
+		Headers:    map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff"},
 		Body: `{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},` +
 			`"thing":"acct_1","as":"acct_2","key":"0123456789abcdef","name":"Acme","limit":0,"when":"2030-01-31T12:00:00Z","until":null}` + "\n",
 	}
@@ -440,7 +426,7 @@ func TestPersonCaller(t *testing.T) {
 // The enum of a nullable value has null in it.
 func TestNullIsInTheEnum(t *testing.T) {
 	a := New("things")
-	Handle(a, huma.Operation{OperationID: "check", Method: http.MethodGet, Path: "/v1/check"},
+	Handle(a, "GET /v1/check", huma.Operation{OperationID: "check"},
 		func(context.Context, agency.Actor, *struct{}) (*struct{ Body Access }, error) { return nil, nil })
 	schema := a.huma.OpenAPI().Components.Schemas.Map()["Access"].Properties["payer"]
 	if diff := cmp.Diff([]any{"agency", "client", nil}, schema.Enum); diff != "" || !schema.Nullable {
@@ -451,7 +437,7 @@ func TestNullIsInTheEnum(t *testing.T) {
 // Each pointer of a resource without omitempty can be null, so its schema must say so.
 func TestPointersAreNullable(t *testing.T) {
 	a := New("things")
-	Handle(a, huma.Operation{OperationID: "check", Method: http.MethodGet, Path: "/v1/check"},
+	Handle(a, "GET /v1/check", huma.Operation{OperationID: "check"},
 		func(context.Context, agency.Actor, *struct{}) (*struct {
 			Body struct {
 				Account    Account
@@ -540,7 +526,7 @@ func agencyCodes(t *testing.T) []agency.Code {
 func TestPlacesOfFields(t *testing.T) {
 	a := New("things")
 	code, fields := agency.Invalid, []agency.FieldError{}
-	Handle(a, huma.Operation{OperationID: "move", Method: http.MethodPost, Path: "/v1/things/{thing}/move"},
+	Handle(a, "POST /v1/things/{thing}/move", huma.Operation{OperationID: "move"},
 		func(context.Context, agency.Actor, *struct {
 			Thing string `path:"thing"`
 			AsAgency

@@ -38,7 +38,7 @@ func strict(a *API, identify func(*call) error) func(huma.Context, func(huma.Con
 			err = checkBody(a, ctx.Operation(), r)
 		}
 		if err != nil {
-			writeProblem(w, problemOf(r.Context(), err))
+			writeProblem(w, ProblemOf(r.Context(), err))
 			return
 		}
 		r.Header.Del("Accept") // every operation answers in JSON
@@ -77,7 +77,7 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 		return err
 	}
 	if len(body) > maxBody {
-		p := problemOf(r.Context(), malformed("body", fmt.Sprintf("The body is too large: it may have %d bytes at most.", maxBody)))
+		p := ProblemOf(r.Context(), malformed("body", fmt.Sprintf("The body is too large: it may have %d bytes at most.", maxBody)))
 		p.setStatus(http.StatusRequestEntityTooLarge)
 		return p
 	}
@@ -89,7 +89,7 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 		return nil
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		p := problemOf(r.Context(), malformed("header.Content-Type", "The body must be JSON, and the header Content-Type say application/json."))
+		p := ProblemOf(r.Context(), malformed("header.Content-Type", "The body must be JSON, and the header Content-Type say application/json."))
 		p.setStatus(http.StatusUnsupportedMediaType)
 		return p
 	}
