@@ -104,7 +104,7 @@ func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []P
 	case !account.IsOpen():
 		answer.Allowed, answer.Via, answer.Areas, answer.Reason = false, "", r.AllAreas(None), HasClosed
 	case answer.Allowed && account.Subscription.StateAt(now) == SubscriptionFrozen:
-		answer.Areas, answer.Reason = answer.Areas.atMostView(), Frozen
+		answer.Areas, answer.Reason = answer.Areas.cappedAtView(), Frozen
 	default:
 		answer.Reason = reason
 	}

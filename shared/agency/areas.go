@@ -106,8 +106,8 @@ func (a Areas) higher(b Areas) Areas {
 	return out
 }
 
-// atMostView is what a frozen subscription leaves.
-func (a Areas) atMostView() Areas {
+// cappedAtView is what a frozen subscription leaves.
+func (a Areas) cappedAtView() Areas {
 	out := Areas{}
 	for area, level := range a {
 		if level.rank() > View.rank() {

@@ -63,8 +63,8 @@ type Event struct {
 	ID   EventID
 	Type EventType
 	At   time.Time
-	// Addressee is the account in which it happened, or the person to whom a
-	// request by email is addressed.
+	// Addressee is the account in which it happened, or the person that a
+	// request by email is addressed to.
 	Addressee Party
 	// Agency is the agency concerned; "" for none.
 	Agency AccountID
@@ -208,7 +208,7 @@ func (e Event) Teams() []AccountID {
 	return teams
 }
 
-// People lists the persons whom an event names.
+// People lists the persons that an event names.
 func (e Event) People() []PersonID {
 	var people []PersonID
 	for _, id := range []PersonID{e.Actor, e.Member.Person(), e.Client} {

@@ -229,7 +229,7 @@ func TestAreasHold(t *testing.T) {
 		if !low.Equal(b.lower(a)) || !high.Equal(b.higher(a)) {
 			t.Fatalf("%v and %v: the order matters", a, b)
 		}
-		if frozen := a.atMostView(); !frozen.isWithin(a) || frozen.IsAny() != a.IsAny() {
+		if frozen := a.cappedAtView(); !frozen.isWithin(a) || frozen.IsAny() != a.IsAny() {
 			t.Fatalf("%v frozen is %v", a, frozen)
 		}
 		if a.Equal(b) != (a.isWithin(b) && b.isWithin(a)) || !a.Equal(someRules.CompleteAreas(a).higher(a)) {

@@ -76,7 +76,7 @@ type Step struct {
 	AccountName, Plan string
 	// Registered marks an Open by which the platform registers an account.
 	Registered bool
-	// Client is the person whom a Create gives access as well; "" for nobody.
+	// Client is the person who gets access by a Create as well; "" for nobody.
 	Client PersonID
 	// Clients are the only clients that a member of an agency is assigned to. nil
 	// changes nothing, and a pointer to nil lifts the limit.

@@ -79,7 +79,7 @@ type NewClientAccount struct {
 	Client *NewClient
 }
 
-// NewClient is the person whom an agency-owned account is for.
+// NewClient is the person that an agency-owned account is for.
 type NewClient struct {
 	Email string
 	Areas agency.Areas

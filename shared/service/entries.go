@@ -21,8 +21,8 @@ type ActivityEntry struct {
 	// AgencyName is the name of the agency concerned, also where it was blocked
 	// or unblocked.
 	AgencyName string
-	// Person is the address of the person whose profile changed, or to whom
-	// AccountCreated gave access.
+	// Person is the address of the person whose profile changed, or who got
+	// access by AccountCreated.
 	Person string
 }
 

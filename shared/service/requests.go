@@ -131,7 +131,7 @@ func (s *Service) GetRequest(ctx context.Context, actor agency.Actor, id agency.
 	return s.GetRequest(ctx, actor, agency.NewConnectionID(agency.Party(p.MovedTo), agencyID))
 }
 
-// isAddressee refuses an actor to whom a request by email is not addressed, or
+// isAddressee refuses an actor who is not the addressee of a request by email, or
 // who is being erased.
 func (d *decision) isAddressee(addressee agency.Party) error {
 	if addressee != agency.Party(d.caller.ID()) || !d.read.Person(d.caller.ID()).Erasing.IsZero() {

@@ -84,7 +84,7 @@ func (s Snapshot) Pair(key agency.PairKey) agency.Pair {
 	return p
 }
 
-// Changes are what a decision writes. Each item carries its new version.
+// Changes are what a decision writes. Each item has its new version.
 type Changes struct {
 	Accounts []agency.Account
 	Profiles []agency.Profile

@@ -14,10 +14,9 @@ import (
 	"agencyhub/shared/outbox"
 )
 
-// AdvanceFate notes what became of an email that was claimed, if that is higher
-// than what is noted already. messageID is SES's; "" for what was not sent. It
-// answers false when nothing was noted: the email has risen as far or further, or
-// there is none.
+// AdvanceFate stores the fate of a claimed email if it is higher than the stored
+// one. messageID is SES's; "" for an email that is not sent. It returns false if
+// nothing was stored: the email has come as far already, or there is none.
 func (t *Table) AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error) {
 	set, values := "SET #fate = :fate, #finishedAt = :now", map[string]types.AttributeValue{":fate": text(string(fate)), ":now": text(stamp(now))}
 	if messageID != "" {
@@ -31,15 +30,15 @@ func (t *Table) AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.F
 	return t.update(ctx, mailKey(m), set+" REMOVE #leaseUntil", "#fate IN ("+strings.Join(lower, ", ")+")", values)
 }
 
-// FinishMail is AdvanceFate for who does not need to know whether it was the first:
-// SES's own news, which carries the message's id too, may have come before.
+// FinishMail is AdvanceFate for a caller who need not be the first: SES's own
+// report, which has the message's id too, may have come before.
 func (t *Table) FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) error {
 	_, err := t.AdvanceFate(ctx, m, fate, messageID, now)
 	return err
 }
 
-// Mails reads all emails of an event, strongly consistent: the ones that were
-// claimed so far. They are kept 90 days.
+// Mails reads the emails of an event that were claimed, strongly consistent. They
+// are kept for 90 days.
 func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]outbox.Mail, error) {
 	input := &dynamodb.QueryInput{
 		TableName: &t.name, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :mail"),
@@ -72,9 +71,9 @@ func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]outbox.Mail,
 	}
 }
 
-// SetDelivery notes that a request's emails are done, and all whom it has
-// reached, for the request of that number alone. A request that is no more is no
-// error. News of SES may have come first: what has failed stays so.
+// SetDelivery stores the delivery of the request with that number, and everyone
+// it has reached. A request that does not exist any more is no error. A failure
+// that SES reported before stays.
 func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {
 	people := &types.AttributeValueMemberL{Value: []types.AttributeValue{}}
 	for _, id := range reached {
@@ -95,8 +94,8 @@ func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request in
 	return err
 }
 
-// FailDelivery notes that the emails of a request which still waits came back,
-// if it has not been sent again since the one mailed at that time.
+// FailDelivery stores that the emails of a pending request bounced, unless it has
+// been resent since the mailing at that time.
 func (t *Table) FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error {
 	_, err := t.update(ctx, profileKey(k), "SET #delivery = :failed, #version = #version + :one",
 		"#request = :request AND #mailedAt = :at AND #status = :pending AND #delivery <> :failed",
@@ -107,8 +106,8 @@ func (t *Table) FailDelivery(ctx context.Context, k agency.ProfileKey, request i
 	return err
 }
 
-// FailInvitation notes that the email which told a person of their profile came
-// back, if they have not used it, nor been let in anew since that time.
+// FailInvitation stores that the email about a person's access bounced, unless
+// they have used the profile or been invited again since that time.
 func (t *Table) FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error {
 	_, err := t.update(ctx, profileKey(k), "SET #delivery = :failed, #version = #version + :one",
 		"#status = :active AND #since = :since AND attribute_not_exists(#sub) AND attribute_not_exists(#delivery)",
@@ -118,10 +117,10 @@ func (t *Table) FailInvitation(ctx context.Context, k agency.ProfileKey, since t
 	return err
 }
 
-// Suppress keeps mail from a person from now on, for what happened at that time.
-// It answers false when that is older than what is known: the person has signed
-// in since, or it has been noted before. Nothing is known of a person who was
-// only ever mailed: then the item is made, without their address.
+// Suppress suppresses mail to a person because of what happened at that time. It
+// returns false for old news: the person has signed in since, or it is stored
+// already. For a person who was only ever mailed it makes the item, without their
+// address.
 func (t *Table) Suppress(ctx context.Context, id agency.PersonID, reason agency.SuppressionReason, at time.Time) (bool, error) {
 	return t.update(ctx, personKey(id), "SET #suppression = :reason, #suppressedAt = :at, #version = if_not_exists(#version, :zero) + :one REMOVE #liftedAt",
 		"(attribute_not_exists(#suppressedAt) OR #suppressedAt < :at) AND (attribute_not_exists(#liftedAt) OR #liftedAt < :at)",
@@ -130,8 +129,8 @@ func (t *Table) Suppress(ctx context.Context, id agency.PersonID, reason agency.
 		})
 }
 
-// Forget takes away what is left of a suppression that was lifted at that time,
-// once SES does not suppress the address any more either.
+// Forget deletes a suppression that was lifted at that time, once SES has lifted
+// its own.
 func (t *Table) Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error {
 	_, err := t.update(ctx, personKey(id), "SET #version = #version + :one REMOVE #suppression, #suppressedAt", "#liftedAt = :lifted AND attribute_exists(#suppression)",
 		map[string]types.AttributeValue{":lifted": text(stamp(lifted)), ":one": number(1)})

@@ -12,14 +12,14 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// The items as they stand in the table. Empty attributes are left out, so the
-// indexes stay sparse; times are stamps of one width.
+// The items of the table. Empty attributes are left out, so that the indexes are
+// sparse; times are stamps of one width.
 
-// eventsKept is how long an event stays; DynamoDB collects it after that, days
-// late or never, and nothing relies on it.
+// eventsKept is how long an event is kept. DynamoDB deletes it days after that,
+// or never; nothing relies on it.
 const eventsKept = 2 * 365 * 24 * time.Hour
 
-// mailsKept is how long a mail's claim and fate stay.
+// mailsKept is how long a mail's claim and fate are kept.
 const mailsKept = 90 * 24 * time.Hour
 
 type keys struct {
@@ -34,7 +34,7 @@ type keys struct {
 
 func (k key) keys() keys { return keys{PK: k.pk, SK: k.sk} }
 
-// due marks the item for the due index; a zero time leaves it out.
+// due sets the item's due mark; a zero time leaves it out.
 func (k *keys) due(at time.Time) {
 	if !at.IsZero() {
 		k.DuePK, k.DueSK = dueShard(key{k.PK, k.SK}), stamp(at)
@@ -46,7 +46,7 @@ type accountItem struct {
 	Name              string                   `dynamodbav:"name"`
 	Ownership         agency.Ownership         `dynamodbav:"ownership"`
 	Owner             agency.AccountID         `dynamodbav:"owner,omitempty"`
-	Hub               bool                     `dynamodbav:"hub"`
+	AgencyOn          bool                     `dynamodbav:"hub"`
 	Owners            int                      `dynamodbav:"owners"`
 	Plan              string                   `dynamodbav:"plan"`
 	SubscriptionState agency.SubscriptionState `dynamodbav:"subscriptionState"`
@@ -61,7 +61,7 @@ type accountItem struct {
 
 func fromAccount(a agency.Account) accountItem {
 	i := accountItem{
-		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, Hub: a.AgencyOn, Owners: a.Owners,
+		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, AgencyOn: a.AgencyOn, Owners: a.Owners,
 		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State, FreezesAt: stamp(a.Subscription.FreezesAt),
 		Unpaid: a.Subscription.Unpaid, ReportedAt: stamp(a.Subscription.ReportedAt),
 		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, Version: a.Version,
@@ -72,7 +72,7 @@ func fromAccount(a agency.Account) accountItem {
 
 func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 	a := agency.Account{
-		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.Hub, Owners: i.Owners,
+		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.AgencyOn, Owners: i.Owners,
 		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState, Unpaid: i.Unpaid},
 		BodyHash:     i.BodyHash, Version: i.Version,
 	}
@@ -85,8 +85,8 @@ type profileItem struct {
 	keys
 	Status agency.Status `dynamodbav:"status"`
 	Role   agency.Role   `dynamodbav:"role,omitempty"`
-	// Areas are those that the profile shows. Asked are those of a request that was
-	// accepted; until then they are Areas.
+	// Areas are those that the profile shows. Asked are those of an accepted
+	// request; until then they are Areas.
 	Areas       agency.Areas     `dynamodbav:"areas,omitempty"`
 	Asked       agency.Areas     `dynamodbav:"asked,omitempty"`
 	Name        string           `dynamodbav:"name,omitempty"`
@@ -111,11 +111,10 @@ type profileItem struct {
 	MailedAt    string            `dynamodbav:"mailedAt,omitempty"`
 	Reached     []agency.PersonID `dynamodbav:"reached,omitempty"`
 	RemindAt    string            `dynamodbav:"remindAt,omitempty"`
-	// Muted is a digit that always stands there, so that a muted request is
-	// written in as many bytes as any other.
+	// Muted is a digit and always there, so that a muted request is written in as
+	// many bytes as any other.
 	Muted int `dynamodbav:"muted"`
-	// Assigned tells a member who is limited to no client at all from one who is
-	// not limited.
+	// Assigned is true for a member who is limited to clients, even to none.
 	Assigned bool               `dynamodbav:"assigned,omitempty"`
 	Clients  []agency.AccountID `dynamodbav:"clients,omitempty"`
 	Issuer   string             `dynamodbav:"iss,omitempty"`
@@ -139,16 +138,17 @@ func fromProfile(p agency.Profile) profileItem {
 	}
 	switch {
 	case p.Kind() == agency.AgencyKind && p.Status != agency.Moved, p.Status == agency.Active:
-		// An agency sees its ended connections, but not those that another account
-		// has taken up; a person lists what they can enter.
+		// An agency sees its ended connections, but not those that an account has
+		// taken over; a person lists the accounts to which they have access.
 		i.MemberPK, i.MemberSK = string(p.Member), memberSort(p)
 	case p.Kind() == agency.PersonKind && p.Email != "":
-		// What has ended is found for one purpose: to take the address out of it.
+		// An ended profile is found for one purpose: to delete the address from
+		// it.
 		i.MemberPK, i.MemberSK = formerPrefix+string(p.Member), memberSort(p)
 	}
 	i.due(p.DueAt)
 	if p.Status.IsEnded() && !p.DueAt.IsZero() {
-		// What cleanup comes for then, DynamoDB collects where cleanup does not.
+		// DynamoDB deletes what cleanup does not.
 		i.TTL = p.DueAt.Unix()
 	}
 	return i
@@ -185,8 +185,8 @@ func digit(b bool) int {
 	return 0
 }
 
-// pairItem has every attribute always, each in one width, so that whether an
-// agency is held off does not show in how much is written.
+// pairItem has every attribute always, each in one width, so that the size of a
+// write does not show whether an agency is blocked.
 type pairItem struct {
 	keys
 	CoolingUntil string   `dynamodbav:"coolingUntil"`
@@ -197,7 +197,7 @@ type pairItem struct {
 	Version      int      `dynamodbav:"version"`
 }
 
-// never is the stamp of no time at all.
+// never is the stamp of the zero time.
 var never = time.Time{}.UTC().Format(stampLayout)
 
 func fromPair(p agency.Pair) pairItem {
@@ -234,7 +234,7 @@ type personItem struct {
 	Email   string             `dynamodbav:"email"`
 	Teams   []agency.AccountID `dynamodbav:"teams,omitempty"`
 	Erasing string             `dynamodbav:"erasing,omitempty"`
-	// Suppression is the reason, SuppressedAt and LiftedAt are when.
+	// Suppression is the reason; SuppressedAt and LiftedAt are times.
 	Suppression  agency.SuppressionReason `dynamodbav:"suppression,omitempty"`
 	SuppressedAt string                   `dynamodbav:"suppressedAt,omitempty"`
 	LiftedAt     string                   `dynamodbav:"liftedAt,omitempty"`
@@ -264,7 +264,7 @@ type stateItem struct {
 	Until   string        `dynamodbav:"until,omitempty"`
 	Expires string        `dynamodbav:"expires,omitempty"`
 	Message string        `dynamodbav:"message,omitempty"`
-	// Assigned tells a limit to no client from no limit.
+	// Assigned is true where there is a limit, even to no client.
 	Assigned bool               `dynamodbav:"assigned,omitempty"`
 	Clients  []agency.AccountID `dynamodbav:"clients,omitempty"`
 
@@ -306,7 +306,7 @@ type eventItem struct {
 	Now       stateItem        `dynamodbav:"now"`
 	Client    agency.PersonID  `dynamodbav:"client,omitempty"`
 	Muted     int              `dynamodbav:"muted"`
-	// Wake is set by cleanup, to bring the event through the stream once more.
+	// Wake is set by cleanup, to bring the event through the stream again.
 	Wake int64 `dynamodbav:"wake,omitempty"`
 }
 

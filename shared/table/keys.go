@@ -11,8 +11,8 @@ import (
 	"agencyhub/shared/outbox"
 )
 
-// Keys are built and parsed here and nowhere else, and of ids alone: no address
-// and nothing that a caller typed stands in a primary key.
+// Keys are built and parsed only here, and only from ids: no address and no text
+// of a caller is ever part of a primary key.
 const (
 	accountPrefix = "ACCT#"
 	personPrefix  = "PERSON#"
@@ -35,8 +35,8 @@ const (
 // dueShards spreads the due index, so that its one hot end is several.
 const dueShards = 4
 
-// unnamed begins the name part of the sort key of who has no name for the
-// agency yet. No name and no prefix can contain it.
+// unnamed starts the name part of a profile whose account has no name for the
+// agency yet. No name and no prefix contains it.
 const unnamed = "\x7f"
 
 type key struct{ pk, sk string }
@@ -53,7 +53,7 @@ func profileKey(p agency.ProfileKey) key {
 	return key{partition(p.Addressee), teamPrefix + string(p.Member)}
 }
 
-// partition is where everything about an addressee stands.
+// partition is the partition key of everything about an addressee.
 func partition(p agency.Party) string {
 	if id := p.Person(); id != "" {
 		return personPrefix + string(id)
@@ -61,7 +61,7 @@ func partition(p agency.Party) string {
 	return accountPrefix + string(p)
 }
 
-// EventKey names an event where it stands.
+// EventKey identifies an event by its addressee and its id.
 type EventKey struct {
 	Addressee agency.Party
 	ID        agency.EventID
@@ -95,7 +95,7 @@ func parsePairKey(pk, sk string) (agency.PairKey, error) {
 	return agency.PairKey{Addressee: addressee, Agency: agency.AccountID(id)}, nil
 }
 
-// limitKey is what somebody may still do on a UTC day.
+// limitKey is the key of somebody's counts of a UTC day.
 func limitKey(who agency.Party, day time.Time) key {
 	return key{limitPrefix + string(who), day.UTC().Format("2006-01-02")}
 }

@@ -29,7 +29,7 @@ func (t *Table) Team(ctx context.Context, at agency.Party, page service.Page) (s
 	}, page, profileOf)
 }
 
-// Pairs lists what an addressee holds of agencies.
+// Pairs lists an addressee's pairs.
 func (t *Table) Pairs(ctx context.Context, at agency.Party, page service.Page) (service.List[agency.Pair], error) {
 	return list(ctx, t, query{
 		pk: "pk", partition: partition(at), sk: "sk", from: pairPrefix, consistent: true,
@@ -47,12 +47,13 @@ func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter service
 	case filter.Status != "":
 		q.from = string(filter.Status) + "#" + agency.Fold(filter.Prefix)
 	case filter.Ended:
-		// Active is the first of all statuses. What waits for an answer stands in
-		// between, and there is a limit to it.
+		// Active is the first of all statuses. Pending ones sort in between, and
+		// their number is bounded.
 		q.from, q.open = "b", true
 		q.not, q.differs = "status", text(string(agency.Pending))
 	default:
-		// Statuses are lower case; the agency's events, in upper case, sort before.
+		// Statuses are in lower case; the agency's events, in upper case, sort
+		// before them.
 		q.from, q.open = "a", true
 	}
 	if filter.Ownership != "" {
@@ -61,7 +62,8 @@ func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter service
 	return list(ctx, t, q, page, profileOf)
 }
 
-// Memberships lists the profiles by which a person can enter accounts, by name.
+// Memberships lists the profiles by which a person has access to accounts, by
+// name.
 func (t *Table) Memberships(ctx context.Context, id agency.PersonID, page service.Page) (service.List[agency.Profile], error) {
 	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}, page, profileOf)
 }
@@ -72,14 +74,14 @@ func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page 
 	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: formerPrefix + string(id), sk: "memberSk"}, page, profileOf)
 }
 
-// Activity lists events, newest first: an account's, or one agency's there, or,
-// when the account is "", one agency's anywhere.
+// Activity lists events, newest first: an account's, or one agency's there or,
+// without an account, one agency's anywhere.
 func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page service.Page) (service.List[agency.Event], error) {
 	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
 	q.only, q.equals = "muted", number(0)
 	if of != "" {
-		// By the agency's own events, so that not even the length of a page tells of
-		// others.
+		// The agency's own events are read, so that not even the length of a page
+		// depends on others.
 		q = query{index: "ByMember", pk: "memberPk", partition: string(of), sk: "memberSk", from: eventPrefix, backward: true}
 		if account != "" {
 			q.only, q.equals = "addressee", text(string(account))
@@ -92,7 +94,7 @@ func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page
 	})
 }
 
-// Counts reads an agency's counts of now.
+// Counts reads an agency's present counts.
 func (t *Table) Counts(ctx context.Context, id agency.AccountID) (service.Counts, error) {
 	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &t.name, Key: countKey(id, nowSort).attributes(), ConsistentRead: aws.Bool(true),
@@ -103,8 +105,8 @@ func (t *Table) Counts(ctx context.Context, id agency.AccountID) (service.Counts
 	return countsOf(out.Item)
 }
 
-// Months reads an agency's counts of now and of its months since an instant.
-// The months sort before "now", since digits do before letters.
+// Months reads an agency's present counts and those of its months since an
+// instant. The months sort before "now", as digits sort before letters.
 func (t *Table) Months(ctx context.Context, id agency.AccountID, since time.Time) (service.Counts, []service.Month, error) {
 	out, err := t.db.Query(ctx, &dynamodb.QueryInput{
 		TableName: &t.name, ConsistentRead: aws.Bool(true),
@@ -140,8 +142,7 @@ func countsOf(item map[string]types.AttributeValue) (service.Counts, error) {
 	return service.Counts(i), err
 }
 
-// monthOf reads a month, whose attributes but for its key are the types of its
-// events.
+// monthOf reads a month. Its attributes, except for its key, are types of events.
 func monthOf(item map[string]types.AttributeValue) (service.Month, error) {
 	begin, err := parseMonthSort(keyOf(item).sk)
 	m := service.Month{Begin: begin, Happened: map[agency.EventType]int{}}
@@ -162,23 +163,23 @@ func profileOf(item map[string]types.AttributeValue) (agency.Profile, error) {
 	return p, errors.Join(err1, err2)
 }
 
-// query is one partition of the table or an index, or a range of it.
+// query is one partition of the table or of an index, or a range of it.
 type query struct {
 	index         string
 	pk, partition string
-	// sk is the sort key's name, and from what it begins with; with open it is
-	// where the range begins instead, which then has no end.
+	// sk is the sort key's name, and from its prefix; with open, from is where a
+	// range without an end starts.
 	sk, from string
 	open     bool
-	// only is an attribute that must equal something, and not one that must differ
-	// from something; "" for none.
+	// only is an attribute that must equal equals, and not one that must differ
+	// from differs; "" for none.
 	only, not            string
 	equals, differs      types.AttributeValue
 	backward, consistent bool
 }
 
-// rounds bounds how often a list asks DynamoDB for one page when a filter
-// leaves most of what it read out.
+// rounds bounds how often a list asks DynamoDB for one page if a filter drops
+// most of what it read.
 const rounds = 5
 
 // list reads one page of a query.
@@ -244,18 +245,18 @@ func (q query) input(table string) *dynamodb.QueryInput {
 	return input
 }
 
-// A cursor is a position in a list, sealed: it can be opened by the same query
-// of the same table alone, and tells nobody what stands at the position, which
-// can be a row that they do not see. It carries no right, since the partition
-// comes from the query and the position must lie in it.
+// A cursor is a position in a list, sealed: only the same query of the same table
+// opens it, and it shows nobody what is at the position, which can be a row that
+// they must not see. It is no right, since the partition comes from the query and
+// the position must lie in it.
 type position struct {
 	PK, SK string
 	Member string `json:",omitempty"`
 }
 
-// newSeal makes the seal of a table's cursors. Its key comes of the table's
-// name, which ends in letters that CloudFormation draws and nobody outside knows;
-// all that depends on it is that positions can't be read.
+// newSeal makes the seal of a table's cursors. Its key is derived from the
+// table's name, which ends in random letters of CloudFormation. All that depends
+// on it is that positions can't be read.
 func newSeal(table string) (key [sha256.Size]byte, seal cipher.AEAD) {
 	key = sha256.Sum256([]byte("cursors of " + table))
 	block, err := aes.NewCipher(key[:])
@@ -268,7 +269,7 @@ func newSeal(table string) (key [sha256.Size]byte, seal cipher.AEAD) {
 	return key, seal
 }
 
-// identity is what tells one query from another.
+// identity is the text that distinguishes one query from another.
 func (q query) identity() []byte {
 	var all []byte
 	for _, part := range []string{q.index, q.partition, q.from, strconv.FormatBool(q.open), q.only, textOf(q.equals), q.not, textOf(q.differs)} {
@@ -286,7 +287,8 @@ func (t *Table) cursor(q query, last map[string]types.AttributeValue) (string, e
 	if err != nil {
 		return "", fmt.Errorf("table: cursor: %w", err)
 	}
-	// The nonce comes of what is sealed, so that one position has one cursor.
+	// The nonce is derived from what is sealed, so that one position has one
+	// cursor.
 	mac := hmac.New(sha256.New, t.sealKey[:])
 	_, _ = mac.Write(append(q.identity(), at...)) // a hash never fails
 	nonce := mac.Sum(nil)[:t.seal.NonceSize()]
@@ -317,7 +319,7 @@ func (t *Table) start(q query, cursor string) (map[string]types.AttributeValue, 
 	return start, nil
 }
 
-// holds tells whether a position lies in the query's own range. DynamoDB fails
+// holds reports whether a position lies in the query's own range. DynamoDB fails
 // on one that does not.
 func (q query) holds(p position) bool {
 	sort := p.Member

@@ -19,8 +19,8 @@ import (
 	"agencyhub/shared/service"
 )
 
-// Event reads an event, strongly consistent. Its WakeAt is zero once everyone
-// has been told.
+// Event reads an event, strongly consistent. Its WakeAt is zero once it is
+// finished.
 func (t *Table) Event(ctx context.Context, k EventKey) (e agency.Event, found bool, err error) {
 	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &t.name, Key: eventKey(k).attributes(), ConsistentRead: aws.Bool(true),
@@ -36,16 +36,16 @@ func (t *Table) Event(ctx context.Context, k EventKey) (e agency.Event, found bo
 	return e, true, errors.Join(err1, err2)
 }
 
-// MarkDone notes that everyone has been told of an event, so that nothing wakes
-// it any more. Done twice it changes nothing.
+// MarkDone stores that an event is finished, so that nothing wakes it any more. A
+// repeat changes nothing.
 func (t *Table) MarkDone(ctx context.Context, k EventKey) error {
 	_, err := t.update(ctx, eventKey(k), "REMOVE #duePk, #dueSk, #wake", "attribute_exists(#duePk)", nil)
 	return err
 }
 
-// Wake brings an event that nobody finished telling through the stream once
-// more, and moves its due mark to next. It answers false when the event has
-// been told meanwhile, or somebody else woke it.
+// Wake brings an unfinished event through the stream again, and moves its due
+// mark to next. It returns false if the event is finished by now, or somebody
+// else woke it.
 func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool, error) {
 	return t.update(ctx, eventKey(k), "SET #wake = :wake, #dueSk = :next", "attribute_exists(#duePk) AND #dueSk <= :now",
 		map[string]types.AttributeValue{
@@ -54,7 +54,7 @@ func (t *Table) Wake(ctx context.Context, k EventKey, now, next time.Time) (bool
 		})
 }
 
-// update changes one item; false when its condition does not hold.
+// update changes one item. It returns false if the condition does not hold.
 func (t *Table) update(ctx context.Context, k key, expression, condition string, values map[string]types.AttributeValue) (bool, error) {
 	err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
 		Key: k.attributes(), UpdateExpression: &expression, ConditionExpression: &condition, ExpressionAttributeValues: values,
@@ -68,9 +68,8 @@ func (t *Table) update(ctx context.Context, k key, expression, condition string,
 	return true, nil
 }
 
-// updateItem makes an update, and makes it again when a transaction is at the
-// same item: these last milliseconds, and the client does not try again by
-// itself.
+// updateItem makes an update, and repeats it while a transaction is on the same
+// item: these take milliseconds, and the client does not try again by itself.
 func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput) error {
 	input.TableName = &t.name
 	input.ExpressionAttributeNames = names(aws.ToString(input.UpdateExpression) + " " + aws.ToString(input.ConditionExpression))
@@ -83,7 +82,7 @@ func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput)
 	})
 }
 
-// patiently does something again, a few times, while it meets others at the same
+// retryConflicts repeats something a few times while it meets others on the same
 // items.
 func retryConflicts(ctx context.Context, do func() error) error {
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
@@ -99,7 +98,7 @@ func retryConflicts(ctx context.Context, do func() error) error {
 	}
 }
 
-// placeholder is an attribute's name in an expression. Every one is written so,
+// placeholder is an attribute's name in an expression. All names are written so,
 // since many plain words are reserved.
 var placeholder = regexp.MustCompile(`#(\w+)`)
 
@@ -112,9 +111,9 @@ func names(expressions string) map[string]string {
 	return out
 }
 
-// ClaimMail takes an email for the time of the lease. Whoever holds a claim must
-// have finished or given up before the lease ends, since another may claim the
-// email from then on.
+// ClaimMail claims an email for the time of the lease. The holder of a claim must
+// have finished or given up before the lease ends, since another sender can claim
+// the email from then on.
 func (t *Table) ClaimMail(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration) (outbox.Claim, error) {
 	claim, condition, values := claiming(now, lease)
 	err := t.updateItem(ctx, &dynamodb.UpdateItemInput{
@@ -134,7 +133,8 @@ func (t *Table) ClaimMail(ctx context.Context, m outbox.MailKey, now time.Time, 
 	}
 }
 
-// claiming is the update that claims a mail, and the condition that it is free.
+// claiming returns the update that claims a mail, and the condition that it is
+// free.
 func claiming(now time.Time, lease time.Duration) (update, condition string, values map[string]types.AttributeValue) {
 	return "SET #fate = :waiting, #leaseUntil = :until, #ttl = :ttl, #claimedAt = if_not_exists(#claimedAt, :now) ADD #attempts :one",
 		"attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)",
@@ -144,12 +144,11 @@ func claiming(now time.Time, lease time.Duration) (update, condition string, val
 		}
 }
 
-// ClaimUnsolicited is ClaimMail for an email that its recipient did not ask for:
-// with the first claim it counts among those of the UTC day, of which there may
-// be most.
-func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration, most int) (outbox.Claim, error) {
+// ClaimUnsolicited is ClaimMail for an email that its recipient did not ask for.
+// The first claim counts it towards the limit of its recipient's UTC day.
+func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration, limit int) (outbox.Claim, error) {
 	claim, _, values := claiming(now, lease)
-	// A claim that was there before has been counted before.
+	// A mail that was claimed before has been counted before.
 	condition := "attribute_not_exists(#pk)"
 	w := writer{table: t.name, limits: map[int]error{0: errClaimed}}
 	w.items = append(w.items, types.TransactWriteItem{Update: &types.Update{
@@ -157,7 +156,7 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time
 		ExpressionAttributeNames: names(claim + " " + condition), ExpressionAttributeValues: values,
 	}})
 	mails := adding(map[string]int{"mails": 1})
-	mails.only(below("mails"), map[string]int{":most": most})
+	mails.only(below("mails"), map[string]int{":max": limit})
 	mails.keep(now.Add(limitsKept))
 	w.add(limitKey(agency.Party(m.Recipient), now), mails, errCapped)
 	err := retryConflicts(ctx, func() error {
@@ -172,7 +171,7 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time
 	case errors.Is(err, service.ErrConflict):
 		return outbox.ClaimHeld, nil
 	case errors.Is(err, errCapped):
-		// At once for good: whoever claimed it anew would find it uncounted.
+		// Final, since another claim would find it uncounted.
 		capped, err := t.update(ctx, mailKey(m), "SET #fate = :capped, #claimedAt = :now, #finishedAt = :now, #ttl = :ttl", "attribute_not_exists(#pk)",
 			map[string]types.AttributeValue{":capped": text(string(outbox.Capped)), ":now": text(stamp(now)), ":ttl": epoch(now.Add(mailsKept))})
 		if capped || err != nil {
@@ -189,8 +188,8 @@ var (
 	errCapped  = errors.New("table: the recipient has had enough mail today")
 )
 
-// WasSent tells, strongly consistent, whether an email was handed to SES,
-// whatever has become of it since.
+// WasSent reports, strongly consistent, whether SES accepted an email, whatever
+// became of it since.
 func (t *Table) WasSent(ctx context.Context, m outbox.MailKey) (bool, error) {
 	out, err := t.db.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &t.name, Key: mailKey(m).attributes(), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("messageId"),
@@ -209,22 +208,23 @@ func (t *Table) ReleaseMail(ctx context.Context, m outbox.MailKey) error {
 	return err
 }
 
-// DueItem is what the clock has come for: an event that waits to be told, a
-// profile, an account that is cancelled or closed, or a person who is being erased. One is given.
+// DueItem is something that is due: an unfinished event, a profile, an account
+// that is cancelled or closed, or a person who is being erased. Exactly one is
+// set.
 type DueItem struct {
 	Event   *EventKey
 	Profile *agency.ProfileKey
 	Account agency.AccountID
 	Person  agency.PersonID
-	// At is when it came due, and Since when an event happened.
+	// At is when it was due, and Since when an event happened.
 	At, Since time.Time
 }
 
-// Shards is how many parts the due index has; Due reads one.
+// Shards is the number of shards of the due index; Due reads one.
 const Shards = dueShards
 
-// Due reads what is due by now in one shard, the longest overdue first. The
-// index follows the table by a moment, so an item may be settled already.
+// Due reads what is due in one shard, the longest overdue first. The index
+// follows the table with a delay, so an item may be done already.
 func (t *Table) Due(ctx context.Context, shard int, now time.Time) iter.Seq2[DueItem, error] {
 	return func(yield func(DueItem, error) bool) {
 		input := t.dueQuery(shard, now)
@@ -265,9 +265,9 @@ func dueItem(item map[string]types.AttributeValue) (DueItem, error) {
 	return DueItem{Profile: &p, At: at}, err
 }
 
-// Backlog counts what is due by now and not done, at most a page of the index a
-// shard: it is enough to tell a little from a lot. oldest is since when the
-// longest of them waits; zero for none.
+// Backlog counts what is due and not done: at most a page of the index a shard,
+// enough to see whether it is large. oldest is the due time of the oldest; zero
+// for none.
 func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest time.Time, err error) {
 	for shard := range Shards {
 		input := t.dueQuery(shard, now)
@@ -291,9 +291,9 @@ func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest t
 	return count, oldest, nil
 }
 
-// Untold counts the events from before an instant that not everyone has been told
-// of, be they due or left alone until that horizon, and says since when the
-// longest of them waits; zero for none. Like Waiting it counts within bounds.
+// Untold counts the unfinished events from before an instant, whether due or due
+// by the horizon, and returns the time of the oldest; zero for none. Like Waiting
+// it counts within bounds.
 func (t *Table) Untold(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error) {
 	for shard := range Shards {
 		input := t.dueQuery(shard, horizon)
@@ -324,12 +324,11 @@ func (t *Table) Untold(ctx context.Context, before, horizon time.Time) (count in
 }
 
 // maxPages bounds how many pages of the index, of a megabyte each, are read of a
-// shard to count what stands there.
+// shard to count.
 const maxPages = 20
 
-// Waiting counts the requests that wait for an answer, by the due index: each
-// stands in it until its end. Beyond some tens of thousands it counts on no
-// further.
+// Waiting counts the pending requests by the due index, in which each has an
+// entry until its end. It stops counting beyond some tens of thousands.
 func (t *Table) Waiting(ctx context.Context) (int, error) {
 	count := 0
 	for shard := range Shards {

@@ -1,6 +1,6 @@
-// Package table keeps the domain in one DynamoDB table. It knows keys, indexes,
-// conditions and transactions, and nothing of who may do what. It imports the
-// domain and the DynamoDB client, and no other room.
+// Package table stores the domain in one DynamoDB table. README.md lists its
+// items and access patterns. It knows keys, indexes, conditions and transactions,
+// and nothing of who may do what.
 package table
 
 import (
@@ -32,29 +32,29 @@ type API interface {
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
-// Table is the agency.Store in DynamoDB, and what notify and cleanup need
-// besides.
+// Table is the service.Store in DynamoDB, and what notify, delivery and cleanup
+// need besides.
 type Table struct {
 	db   API
 	name string
-	// sealKey and seal are of the cursors.
+	// sealKey and seal encrypt cursors.
 	sealKey [sha256.Size]byte
 	seal    cipher.AEAD
 }
 
 var _ service.Store = (*Table)(nil)
 
-// New is the table of that name.
+// New returns the table of that name.
 func New(db API, name string) *Table {
 	t := &Table{db: db, name: name}
 	t.sealKey, t.seal = newSeal(name)
 	return t
 }
 
-// batchLimit is how many items DynamoDB reads in one batch.
+// batchLimit is the number of items that DynamoDB reads in one batch.
 const batchLimit = 100
 
-// Load reads what is wanted, strongly consistent: one batch for up to 100
+// Load reads what is wanted, strongly consistent, in one batch for up to 100
 // items.
 func (t *Table) Load(ctx context.Context, want service.Want) (service.Snapshot, error) {
 	read := service.Snapshot{
@@ -115,7 +115,7 @@ func (t *Table) Load(ctx context.Context, want service.Want) (service.Snapshot, 
 	return read, err
 }
 
-// batch reads items by key; what does not exist is not in the answer.
+// batch reads items by key. It returns those that exist.
 func (t *Table) batch(ctx context.Context, keys []key) (map[key]map[string]types.AttributeValue, error) {
 	items := make(map[key]map[string]types.AttributeValue, len(keys))
 	var todo []map[string]types.AttributeValue
@@ -149,10 +149,10 @@ func (t *Table) batch(ctx context.Context, keys []key) (map[key]map[string]types
 	return items, nil
 }
 
-// Save writes the changes in one transaction: each item put under the condition
-// that it is still in the version that was read, everything else that was read
-// checked for the same. A condition that fails, or another transaction on the
-// same items, is agency.ErrConflict.
+// Save writes the changes in one transaction. Each item is put on the condition
+// that it still has the version that was read, and everything else that was read
+// is checked for the same. A condition that fails, or another transaction on the
+// same items, is service.ErrConflict.
 func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Changes) error {
 	w := writer{table: t.name, was: map[key]int{}, limits: map[int]error{}}
 	for id, a := range read.Accounts {
@@ -208,9 +208,9 @@ func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Chang
 	return w.translate(err)
 }
 
-// translate tells a lost race from a count that stands against the changes, and
-// both from a failure of the store. A lost race comes first: what it would have
-// led to is not known.
+// translate tells a lost race from a failed condition on a count, and both from a
+// failure of the store. A lost race comes first: what it would have led to is
+// unknown.
 func (w *writer) translate(err error) error {
 	if err == nil {
 		return nil
@@ -225,7 +225,7 @@ func (w *writer) translate(err error) error {
 		case "TransactionConflict":
 			return fmt.Errorf("%w: %w", service.ErrConflict, err)
 		case "ThrottlingError", "ProvisionedThroughputExceeded":
-			// The client tries single calls again by itself, but not transactions.
+			// The client repeats single calls by itself, but not transactions.
 			return fmt.Errorf("%w: %w", service.ErrBusy, err)
 		case "ConditionalCheckFailed":
 			failed := w.limits[i]
@@ -241,14 +241,14 @@ func (w *writer) translate(err error) error {
 	return fmt.Errorf("table: transaction: %w", err)
 }
 
-// writer gathers one transaction.
+// writer builds one transaction.
 type writer struct {
 	table string
-	// was are the versions read of what has not been written yet.
+	// was are the versions that were read of what is not written yet.
 	was   map[key]int
 	items []types.TransactWriteItem
-	// limits say what a failed condition means, by the item's place; the others
-	// are lost races.
+	// limits are the errors of failed conditions, by the item's position; any
+	// other failed condition is a lost race.
 	limits map[int]error
 	err    error
 }
@@ -288,7 +288,7 @@ func (w *writer) delete(k key) {
 	w.items = append(w.items, types.TransactWriteItem{Delete: gone})
 }
 
-// count moves an agency's counts. They are sums, so they need no condition but
+// count moves an agency's counts. They are sums, so they need no condition except
 // their limits.
 func (w *writer) count(m service.CountChange) {
 	month := map[string]int{}
@@ -301,7 +301,7 @@ func (w *writer) count(m service.CountChange) {
 		now.only(none("owned")+" AND "+none("connected")+" AND "+none("pending"), map[string]int{":zero": 0})
 		w.add(countKey(m.Agency, nowSort), now, service.ErrHasClients)
 	case m.MaxPending > 0:
-		now.only(below("pending"), map[string]int{":most": m.MaxPending - m.Pending + 1})
+		now.only(below("pending"), map[string]int{":max": m.MaxPending - m.Pending + 1})
 		w.add(countKey(m.Agency, nowSort), now, service.ErrTooManyOpen)
 	default:
 		w.add(countKey(m.Agency, nowSort), now, nil)
@@ -312,13 +312,13 @@ func (w *writer) count(m service.CountChange) {
 	}
 	requests := adding(map[string]int{"requests": m.Requests})
 	if m.DayBelow > 0 {
-		requests.only(below("requests"), map[string]int{":most": m.DayBelow})
+		requests.only(below("requests"), map[string]int{":max": m.DayBelow})
 	}
 	requests.keep(m.Day.Add(limitsKept))
 	w.add(limitKey(agency.Party(m.Agency), m.Day), requests, service.ErrTooManyToday)
 }
 
-// limitsKept is how long a day's limit stays, for DynamoDB to collect.
+// limitsKept is how long the counts of a day are kept, for DynamoDB to delete.
 const limitsKept = 3 * 24 * time.Hour
 
 // addition adds to the numbers of one item.
@@ -329,12 +329,12 @@ type addition struct {
 	values     map[string]types.AttributeValue
 }
 
-// adding is an addition of what is not 0.
+// adding returns the addition of everything that is not 0.
 func adding(by map[string]int) *addition {
 	a := &addition{names: map[string]string{}, values: map[string]types.AttributeValue{}}
 	for attribute, n := range by {
 		if n != 0 {
-			// The types of events, which have dots, are among the attributes.
+			// Types of events, which contain dots, are among the attributes.
 			i := strconv.Itoa(len(a.sums))
 			a.sums = append(a.sums, "#add"+i+" :add"+i)
 			a.names["#add"+i], a.values[":add"+i] = attribute, number(n)
@@ -352,17 +352,17 @@ func (a *addition) only(condition string, values map[string]int) {
 	}
 }
 
-// below is the condition that a number, which need not be there yet, is below
-// :most, and none that it is :zero.
+// below is the condition that a number, which may be missing, is below :max;
+// none that it is :zero.
 func below(attribute string) string {
-	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " < :most)"
+	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " < :max)"
 }
 
 func none(attribute string) string {
 	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " = :zero)"
 }
 
-// keep notes until when the item is of use.
+// keep sets until when the item is kept.
 func (a *addition) keep(until time.Time) {
 	a.sets = append(a.sets, "#ttl = :ttl")
 	a.names["#ttl"] = "ttl"
@@ -402,9 +402,9 @@ func (w *writer) add(k key, a *addition, failed error) {
 	w.items = append(w.items, item)
 }
 
-// still is the condition that an item is in the version that was read; 0 is of
-// an item that was not there. Pairs, which are never deleted, have one condition
-// for both, so that what is sent does not tell whether there was one.
+// still is the condition that an item has the version that was read; 0 for one
+// that did not exist. Pairs have one condition for both, so that the size of the
+// call does not show whether there was one.
 func still(k key, version int) (*string, map[string]string, map[string]types.AttributeValue) {
 	condition := "#version = :version"
 	if strings.HasPrefix(k.sk, pairPrefix) {
@@ -436,7 +436,7 @@ func number(n int) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.Itoa(n)}
 }
 
-// epoch is a time as DynamoDB's TTL reads it.
+// epoch is a time in the form of DynamoDB's TTL.
 func epoch(t time.Time) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(t.Unix(), 10)}
 }
