@@ -24,10 +24,10 @@ func TestBillAndSubscription(t *testing.T) {
 
 	page := ann.get(bill)
 	page.wantText(t, http.StatusOK, "198 USD a month", "2 accounts", "Dora Dance")
-	agencyGolden(t, "bill", page.Body.String())
+	agencyGolden(t, "bill", page)
 	page = ann.get(subscription)
 	page.wantText(t, http.StatusOK, "99 USD a month", "Active", "Your agency owns this account and pays for it")
-	agencyGolden(t, "subscription", page.Body.String())
+	agencyGolden(t, "subscription", page)
 
 	ann.submit(subscription, "do", "plan", "plan", "starter").wantText(t, http.StatusOK, "The plan is changed", "29 USD a month")
 	ann.get(bill).wantText(t, http.StatusOK, "128 USD a month")
@@ -89,9 +89,8 @@ func TestAgencyActivity(t *testing.T) {
 	s.createAccount("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: requestedAreas})
 	s.connect("cleo@client.test", "Cleo Shoes", nil)
 	waiting := s.requestConnection("mia@client.test", "Mia Music")
-	if _, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true)
+	must(t, err)
 	page := ann.get(activity)
 	page.wantText(t, http.StatusOK,
 		"Your agency created the account Dora Dance, owns it and pays for it", "Access given to: dora@client.test",
@@ -102,7 +101,7 @@ func TestAgencyActivity(t *testing.T) {
 			t.Errorf("the agency reads %s:\n%s", secret, page.text)
 		}
 	}
-	agencyGolden(t, "activity", page.Body.String())
+	agencyGolden(t, "activity", page)
 	if diff := cmp.Diff(http.StatusForbidden, s.staff(t, "sam@agency.test").get(activity).Code); diff != "" {
 		t.Errorf("a member of the agency: %s", diff)
 	}

@@ -30,9 +30,8 @@ func newAgencySite(t testing.TB) *agencySite {
 	s.at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	s.ann = s.actor(annAt)
 	s.id = s.openAccountFor(annAt, "Bright Agency")
-	if _, err := s.svc.SwitchAgencyOn(t.Context(), s.ann, s.id); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.svc.SwitchAgencyOn(t.Context(), s.ann, s.id)
+	must(t, err)
 	return s
 }
 
@@ -66,87 +65,64 @@ func (s *agencySite) connect(client, name string, until *time.Time) agency.Conne
 }
 
 // call sends a request as a person; with fields it is a POST from a page of ours.
-func (s *agencySite) call(who agency.Actor, path string, fields url.Values) *httptest.ResponseRecorder {
+func (s *agencySite) call(who agency.Actor, path string, fields url.Values) result {
 	s.t.Helper()
 	b := s.browser()
 	if who.Email != "" {
 		b = s.as(who.Email)
 	}
 	if fields == nil {
-		return b.get(path).ResponseRecorder
+		return b.get(path)
 	}
-	return b.send(http.MethodPost, path, fields, "Sec-Fetch-Site", "same-origin").ResponseRecorder
+	return b.send(http.MethodPost, path, fields, "Sec-Fetch-Site", "same-origin")
 }
 
 // page returns a page of Ann's, which must exist.
-func (s *agencySite) page(path string) string {
+func (s *agencySite) page(path string) result {
 	s.t.Helper()
 	w := s.call(s.ann, path, nil)
 	if w.Code != http.StatusOK {
-		s.t.Fatalf("%s: %d %s", path, w.Code, mainOf(w.Body.String()))
+		s.t.Fatalf("%s: %d %s", path, w.Code, w.text)
 	}
-	return w.Body.String()
+	return w
 }
 
 func (s *agencySite) path(rest string) string { return agencyURL(s.id, rest) }
 
-// mainOf returns a page between its header and its footer.
-func mainOf(page string) string {
-	_, page, _ = strings.Cut(page, "<main")
-	page, _, _ = strings.Cut(page, "</main>")
-	return page
-}
-
 var blankLines = regexp.MustCompile(`\n\s*\n+`)
 
-// agencyGolden compares a page with its golden file, without the key of its form.
-func agencyGolden(t *testing.T, name, page string) {
+// agencyGolden compares a page, between its header and its footer, with its golden file.
+// The key of its form is left out.
+func agencyGolden(t *testing.T, name string, page result) {
 	t.Helper()
-	got := blankLines.ReplaceAllString("<main"+mainOf(page)+"</main>\n", "\n")
+	_, main, _ := strings.Cut(page.Body.String(), "<main")
+	main, _, _ = strings.Cut(main, "</main>")
+	got := blankLines.ReplaceAllString("<main"+main+"</main>\n", "\n")
 	got = regexp.MustCompile(`name="key" value="[^"]+"`).ReplaceAllString(got, `name="key" value="KEY"`)
 	golden(t, "agency-"+name, []byte(got))
-}
-
-func wantTexts(t *testing.T, page string, texts ...string) {
-	t.Helper()
-	for _, text := range texts {
-		if !strings.Contains(page, text) {
-			t.Errorf("no %q in\n%s", text, mainOf(page))
-		}
-	}
-}
-
-func wantNoTexts(t *testing.T, page string, texts ...string) {
-	t.Helper()
-	for _, text := range texts {
-		if strings.Contains(page, text) {
-			t.Errorf("%q in\n%s", text, mainOf(page))
-		}
-	}
 }
 
 func TestClientsPages(t *testing.T) {
 	s := newAgencySite(t)
 	empty := s.page(s.path(""))
-	wantTexts(t, empty, "Bring in your first client", s.path("/add"))
+	empty.wantMarkup(t, "Bring in your first client", s.path("/add"))
 	agencyGolden(t, "empty", empty)
 
 	owned := s.createAccount("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: requestedAreas})
 	until := s.clock().AddDate(0, 1, 0)
 	connected := s.connect("cleo@client.test", "Cleo Shoes", &until)
 	left := s.connect("lea@client.test", "Lea Lamps", nil)
-	if _, err := s.svc.LeaveAccount(t.Context(), s.ann, s.id, left); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.svc.LeaveAccount(t.Context(), s.ann, s.id, left)
+	must(t, err)
 	waiting := s.requestConnection("wanda@client.test", "Wanda Wool")
 	byEmail, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: "typo@client.test", Areas: requestedAreas})
 	must(t, err)
 	s.bounce(byEmail.ProfileKey)
 
 	page := s.page(s.path(""))
-	wantTexts(t, page, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
+	page.wantMarkup(t, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
 		"https://app.example.com/accounts/"+string(accountOf(t, owned))+"?agency="+string(s.id))
-	wantNoTexts(t, page, "Wanda Wool") // the agency may not know the name yet
+	page.wantNoMarkup(t, "Wanda Wool") // the agency may not know the name yet
 	agencyGolden(t, "clients", page)
 	agencyGolden(t, "owned", s.page(clientURL(s.id, owned)))
 	agencyGolden(t, "connected", s.page(clientURL(s.id, connected)))
@@ -174,13 +150,10 @@ func TestClientsPages(t *testing.T) {
 		"?show=connected&prefix=cl":  {{"Cleo Shoes"}, {"Nothing found"}},
 	} {
 		page := s.page(s.path(show))
-		wantTexts(t, page, names[0]...)
-		wantNoTexts(t, page, names[1]...)
-		wantNoTexts(t, page, "<svg class=\"chart\"")
+		page.wantMarkup(t, names[0]...)
+		page.wantNoMarkup(t, append(names[1], `<svg class="chart"`)...)
 	}
-	if w := s.call(s.ann, s.path("?show=nonsense"), nil); w.Code != http.StatusBadRequest {
-		t.Errorf("no such list: %d", w.Code)
-	}
+	s.call(s.ann, s.path("?show=nonsense"), nil).wantText(t, http.StatusBadRequest)
 }
 
 func accountOf(t *testing.T, id agency.ConnectionID) agency.AccountID {
@@ -198,15 +171,15 @@ func TestClientsPaging(t *testing.T) {
 		s.createAccount(fmt.Sprintf("Client %03d", n), nil)
 	}
 	first := s.page(s.path("?show=owned"))
-	wantTexts(t, first, "Client 049", "More clients")
-	wantNoTexts(t, first, "Client 050")
-	found := regexp.MustCompile(`href="([^"]+cursor[^"]+)"`).FindStringSubmatch(first)
+	first.wantMarkup(t, "Client 049", "More clients")
+	first.wantNoMarkup(t, "Client 050")
+	found := regexp.MustCompile(`href="([^"]+cursor[^"]+)"`).FindStringSubmatch(first.Body.String())
 	if found == nil {
 		t.Fatal("no address of what follows")
 	}
 	second := s.page(strings.ReplaceAll(found[1], "&amp;", "&"))
-	wantTexts(t, second, "Client 050", "Client 052", "Back to the first")
-	wantNoTexts(t, second, "Client 049", "More clients")
+	second.wantMarkup(t, "Client 050", "Client 052", "Back to the first")
+	second.wantNoMarkup(t, "Client 049", "More clients")
 }
 
 // TestClientsPagesByRole checks what each role sees of an agency's pages.
@@ -216,38 +189,36 @@ func TestClientsPagesByRole(t *testing.T) {
 	connected := s.connect("cleo@client.test", "Cleo Shoes", nil)
 	mia, mel, eve := s.actor("mia@agency.test"), s.actor("mel@agency.test"), s.actor("eve@x.test")
 	for _, who := range []agency.Actor{mia, mel} {
-		if _, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id,
-			service.Invitation{Email: who.Email, Role: agency.Member, Areas: requestedAreas}); err != nil {
-			t.Fatal(err)
-		}
+		_, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id,
+			service.Invitation{Email: who.Email, Role: agency.Member, Areas: requestedAreas})
+		must(t, err)
 	}
 	only := []agency.AccountID{accountOf(t, connected)}
-	if _, err := s.svc.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()),
-		service.MemberChange{Clients: &only}); err != nil {
-		t.Fatal(err)
-	}
-	page := s.call(mia, s.path(""), nil).Body.String()
-	wantTexts(t, page, "Dora Dance", "Cleo Shoes", `<svg class="chart"`)
-	wantNoTexts(t, page, s.path("/add"))
-	page = s.call(mel, s.path(""), nil).Body.String()
-	wantTexts(t, page, "Cleo Shoes")
-	wantNoTexts(t, page, "Dora Dance", `<svg class="chart"`)
-	wantNoTexts(t, s.call(mel, s.path("/clients.csv"), nil).Body.String(), "Dora Dance")
-	wantNoTexts(t, s.call(mia, clientURL(s.id, connected), nil).Body.String(), "Leave this account", "Withdraw")
-	wantNoTexts(t, s.call(mia, clientURL(s.id, owned), nil).Body.String(), "team?as=", "subscription?as=")
+	_, err := s.svc.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()),
+		service.MemberChange{Clients: &only})
+	must(t, err)
+	page := s.call(mia, s.path(""), nil)
+	page.wantMarkup(t, "Dora Dance", "Cleo Shoes", `<svg class="chart"`)
+	page.wantNoMarkup(t, s.path("/add"))
+	page = s.call(mel, s.path(""), nil)
+	page.wantMarkup(t, "Cleo Shoes")
+	page.wantNoMarkup(t, "Dora Dance", `<svg class="chart"`)
+	s.call(mel, s.path("/clients.csv"), nil).wantNoMarkup(t, "Dora Dance")
+	s.call(mia, clientURL(s.id, connected), nil).wantNoMarkup(t, "Leave this account", "Withdraw")
+	s.call(mia, clientURL(s.id, owned), nil).wantNoMarkup(t, "team?as=", "subscription?as=")
 	// The staff's own levels may be lower; the account's page shows them.
 	theirs := "/accounts/" + string(accountOf(t, owned)) + "/settings?as=" + string(s.id)
-	wantTexts(t, s.call(mia, clientURL(s.id, owned), nil).Body.String(), `href="`+theirs+`"`)
-	page = s.call(mia, theirs, nil).Body.String()
-	wantTexts(t, page, "What you may do here for your agency", ">About</a>")
-	wantNoTexts(t, page, "/team?as=", "/activity?as=", "/subscription?as=")
-	page = s.call(s.ann, theirs, nil).Body.String()
-	wantTexts(t, page, ">Settings</a>", "/team?as=", "/activity?as=", "/subscription?as=")
+	s.call(mia, clientURL(s.id, owned), nil).wantMarkup(t, `href="`+theirs+`"`)
+	page = s.call(mia, theirs, nil)
+	page.wantMarkup(t, "What you may do here for your agency", ">About</a>")
+	page.wantNoMarkup(t, "/team?as=", "/activity?as=", "/subscription?as=")
+	page = s.call(s.ann, theirs, nil)
+	page.wantMarkup(t, ">Settings</a>", "/team?as=", "/activity?as=", "/subscription?as=")
 	// A connected agency does not pay, and sees no subscription.
-	page = s.call(s.ann, "/accounts/"+string(accountOf(t, connected))+"/settings?as="+string(s.id), nil).Body.String()
-	wantTexts(t, page, ">About</a>", "/team?as=", "/activity?as=")
-	wantNoTexts(t, page, "/subscription?as=")
-	wantNoTexts(t, s.call(s.ann, clientURL(s.id, owned), nil).Body.String(), theirs)
+	page = s.call(s.ann, "/accounts/"+string(accountOf(t, connected))+"/settings?as="+string(s.id), nil)
+	page.wantMarkup(t, ">About</a>", "/team?as=", "/activity?as=")
+	page.wantNoMarkup(t, "/subscription?as=")
+	s.call(s.ann, clientURL(s.id, owned), nil).wantNoMarkup(t, theirs)
 
 	for path, codes := range map[string]map[agency.Actor]int{
 		s.path("/add"):              {mia: 403, eve: 404, s.ann: 200},
@@ -261,31 +232,25 @@ func TestClientsPagesByRole(t *testing.T) {
 		"/agencies/nonsense/add":    {s.ann: 404},
 	} {
 		for who, code := range codes {
-			if w := s.call(who, path, nil); w.Code != code {
-				t.Errorf("%s for %q: %d, not %d", path, who.Email, w.Code, code)
-			}
+			s.call(who, path, nil).wantText(t, code)
 		}
 	}
-	if w := s.call(mia, clientURL(s.id, connected), url.Values{"do": {"leave"}}); w.Code != http.StatusForbidden {
-		t.Errorf("a member leaves: %d", w.Code)
-	}
+	s.call(mia, clientURL(s.id, connected), url.Values{"do": {"leave"}}).wantText(t, http.StatusForbidden)
 
 	// The agency is switched off: its owner gets a link to switch it on.
 	other := s.openAccountFor(annAt, "No agency")
 	for _, path := range []string{"", "/add", "/add/create", "/add/connect"} {
 		w := s.call(s.ann, agencyURL(other, path), nil)
-		if w.Code != http.StatusConflict {
-			t.Errorf("%s with the hub off: %d", path, w.Code)
-		}
-		wantTexts(t, w.Body.String(), "The agency hub is off", "/accounts/"+string(other)+"/settings")
+		w.wantText(t, http.StatusConflict, "The agency hub is off")
+		w.wantMarkup(t, "/accounts/"+string(other)+"/settings")
 	}
-	agencyGolden(t, "off", s.call(s.ann, agencyURL(other, ""), nil).Body.String())
+	agencyGolden(t, "off", s.call(s.ann, agencyURL(other, ""), nil))
 }
 
 // keyOf returns the hidden key of a form.
-func keyOf(t *testing.T, page string) string {
+func keyOf(t *testing.T, page result) string {
 	t.Helper()
-	found := regexp.MustCompile(`name="key" value="([^"]+)"`).FindStringSubmatch(page)
+	found := regexp.MustCompile(`name="key" value="([^"]+)"`).FindStringSubmatch(page.Body.String())
 	if found == nil {
 		t.Fatal("no key")
 	}
@@ -325,17 +290,16 @@ func TestCreateClient(t *testing.T) {
 		for field, value := range c.change {
 			fields.Set(field, value)
 		}
-		w := s.call(s.ann, path, fields)
-		page := w.Body.String()
-		if w.Code != http.StatusBadRequest || s.clientCount() != 0 || keyOf(t, page) != key {
-			t.Errorf("%s: %d, %d clients", name, w.Code, s.clientCount())
+		page := s.call(s.ann, path, fields)
+		if page.Code != http.StatusBadRequest || s.clientCount() != 0 || keyOf(t, page) != key {
+			t.Errorf("%s: %d, %d clients", name, page.Code, s.clientCount())
 		}
-		wantTexts(t, page, `<p class="fault"`, c.says, `role="alert"`)
+		page.wantMarkup(t, `<p class="fault"`, c.says, `role="alert"`)
 		for _, field := range []string{"name", "confirm", "email"} {
-			wantTexts(t, page, `value="`+strings.TrimSpace(fields.Get(field))+`"`)
+			page.wantMarkup(t, `value="`+strings.TrimSpace(fields.Get(field))+`"`)
 		}
 		if c.change["plan"] == "" {
-			wantTexts(t, page, `value="growth" checked`)
+			page.wantMarkup(t, `value="growth" checked`)
 		}
 	}
 	// Sent twice, the form creates one account, and both responses lead there.
@@ -343,17 +307,17 @@ func TestCreateClient(t *testing.T) {
 	if first.Code != http.StatusSeeOther || second.Header().Get("Location") != first.Header().Get("Location") || s.clientCount() != 1 {
 		t.Fatalf("%d %q, %d %q, %d clients", first.Code, first.Header().Get("Location"), second.Code, second.Header().Get("Location"), s.clientCount())
 	}
-	wantTexts(t, s.page(first.Header().Get("Location")), "Dora Dance", "dora@client.test", "View: Pages")
+	s.page(first.Header().Get("Location")).wantMarkup(t, "Dora Dance", "dora@client.test", "View: Pages")
 	// The person went back and typed another name.
 	other := good()
 	other.Set("name", "Emil Ink")
 	other.Set("confirm", "Emil Ink")
 	w := s.call(s.ann, path, other)
-	if w.Code != http.StatusConflict || s.clientCount() != 1 || keyOf(t, w.Body.String()) == key {
+	if w.Code != http.StatusConflict || s.clientCount() != 1 || keyOf(t, w) == key {
 		t.Errorf("%d, %d clients", w.Code, s.clientCount())
 	}
-	wantTexts(t, w.Body.String(), "has already created an account", `value="Emil Ink"`)
-	other.Set("key", keyOf(t, w.Body.String()))
+	w.wantMarkup(t, "has already created an account", `value="Emil Ink"`)
+	other.Set("key", keyOf(t, w))
 	if w = s.call(s.ann, path, other); w.Code != http.StatusSeeOther || s.clientCount() != 2 {
 		t.Errorf("%d, %d clients", w.Code, s.clientCount())
 	}
@@ -375,7 +339,7 @@ func TestConnectClient(t *testing.T) {
 		if w.Code != code || s.clientCount() != before {
 			t.Errorf("%s: %d", name, w.Code)
 		}
-		wantTexts(t, w.Body.String(), append(says, `value="`+in.Get("whom")+`"`, ">Hello there</textarea>")...)
+		w.wantMarkup(t, append(says, `value="`+in.Get("whom")+`"`, ">Hello there</textarea>")...)
 	}
 	refuses("nobody", fields(""), 400, "Give the owner’s email address")
 	refuses("no id", fields("acct_short"), 400, "Give the owner’s email address")
@@ -387,33 +351,25 @@ func TestConnectClient(t *testing.T) {
 	nothing.Del("area-pages")
 	refuses("nothing asked for", nothing, 400, "Give at least one area")
 
-	w := s.call(s.ann, path, fields(string(shop)))
 	con := agency.NewConnectionID(agency.Party(shop), s.id)
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != clientURL(s.id, con) {
-		t.Fatalf("%d %s", w.Code, w.Header().Get("Location"))
-	}
-	wantTexts(t, s.page(clientURL(s.id, con)), "Hello there", publicURL+"/requests/"+string(con), "The email is on its way")
+	s.call(s.ann, path, fields(string(shop))).wantRedirect(t, clientURL(s.id, con))
+	s.page(clientURL(s.id, con)).wantMarkup(t, "Hello there", publicURL+"/requests/"+string(con), "The email is on its way")
 	refuses("asked already", fields(string(shop)), 409, "already a request", clientURL(s.id, con))
-	if w = s.call(s.ann, path, fields("Emil@client.test")); w.Code != http.StatusSeeOther {
-		t.Fatal(w.Code)
-	}
+	w := s.call(s.ann, path, fields("Emil@client.test"))
+	w.wantText(t, http.StatusSeeOther)
 	refuses("asked already by email", fields("emil@CLIENT.test"), 409, "already a request", w.Header().Get("Location"))
 
-	if _, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false); err != nil {
-		t.Fatal(err)
-	}
-	wantTexts(t, s.page(clientURL(s.id, con)), "They have declined", s.path("/add/connect?again="+string(con)))
+	_, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false)
+	must(t, err)
+	s.page(clientURL(s.id, con)).wantMarkup(t, "They have declined", s.path("/add/connect?again="+string(con)))
 	refuses("declined not long ago", fields(string(shop)), 429, "They have declined not long ago", "You can try again in 30 days.")
 	again := s.page(s.path("/add/connect?again=" + string(con)))
-	wantTexts(t, again, `value="`+string(shop)+`"`, ">Hello there</textarea>", `name="area-pages" value="edit" checked`)
+	again.wantMarkup(t, `value="`+string(shop)+`"`, ">Hello there</textarea>", `name="area-pages" value="edit" checked`)
 
 	s.advance(31 * 24 * time.Hour)
-	if w = s.call(s.ann, path, fields(string(shop))); w.Code != http.StatusSeeOther {
-		t.Fatal(w.Code)
-	}
-	if _, err := s.svc.AcceptRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, service.Grant{Request: 2}); err != nil {
-		t.Fatal(err)
-	}
+	s.call(s.ann, path, fields(string(shop))).wantText(t, http.StatusSeeOther)
+	_, err = s.svc.AcceptRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, service.Grant{Request: 2})
+	must(t, err)
 	refuses("connected already", fields(string(shop)), 409, "already connected", clientURL(s.id, con))
 }
 
@@ -422,27 +378,23 @@ func TestClientActions(t *testing.T) {
 	s := newAgencySite(t)
 	p := s.requestConnection("cleo@client.test", "Cleo Shoes")
 	path := clientURL(s.id, p.ID())
-	do := func(what string) *httptest.ResponseRecorder { return s.call(s.ann, path, url.Values{"do": {what}}) }
-	wantNoTexts(t, s.page(path), `value="resend"`, `value="leave"`)
-	wantTexts(t, s.page(path), "You can send the email again from")
-	if w := do("resend"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
-		t.Errorf("too soon: %d", w.Code)
-	} else {
-		wantTexts(t, w.Body.String(), "sent not long ago", "You can try again in 1 day.")
+	do := func(what string) result { return s.call(s.ann, path, url.Values{"do": {what}}) }
+	s.page(path).wantNoMarkup(t, `value="resend"`, `value="leave"`)
+	s.page(path).wantMarkup(t, "You can send the email again from")
+	w := do("resend")
+	w.wantText(t, http.StatusTooManyRequests, "sent not long ago", "You can try again in 1 day.")
+	if w.Header().Get("Retry-After") == "" {
+		t.Error("too soon, and no Retry-After")
 	}
-	for n := range 3 {
+	for range 3 {
 		s.advance(1 * 24 * time.Hour)
-		wantTexts(t, s.page(path), `value="resend"`)
-		if w := do("resend"); w.Code != http.StatusSeeOther {
-			t.Errorf("resend %d: %d", n+1, w.Code)
-		}
+		s.page(path).wantMarkup(t, `value="resend"`)
+		do("resend").wantText(t, http.StatusSeeOther)
 	}
 	s.advance(1 * 24 * time.Hour)
-	wantNoTexts(t, s.page(path), `value="resend"`)
-	wantTexts(t, s.page(path), "as often as it may be")
-	if w := do("nonsense"); w.Code != http.StatusBadRequest {
-		t.Errorf("nonsense: %d", w.Code)
-	}
+	s.page(path).wantNoMarkup(t, `value="resend"`)
+	s.page(path).wantMarkup(t, "as often as it may be")
+	do("nonsense").wantText(t, http.StatusBadRequest)
 
 	// Only a POST from a page of ours changes anything.
 	for name, send := range map[string]func(b *browser){
@@ -457,29 +409,23 @@ func TestClientActions(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, now.Status, err)
 		}
 	}
-	w := s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}})
+	w = s.call(agency.Actor{}, path, url.Values{"do": {"withdraw"}})
 	if refresh := w.Header().Get("Refresh"); w.Code != http.StatusUnauthorized || !strings.HasPrefix(refresh, "0; url=/signin") {
 		t.Errorf("without a session: %d %s", w.Code, refresh)
 	}
 
-	if w := do("withdraw"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != path {
-		t.Errorf("withdraw: %d", w.Code)
-	}
-	wantTexts(t, s.page(path), "Ask again", "Withdrawn")
+	do("withdraw").wantRedirect(t, path)
+	s.page(path).wantMarkup(t, "Ask again", "Withdrawn")
 
 	con := s.connect("emil@client.test", "Emil Ink", nil)
 	path = clientURL(s.id, con)
-	wantTexts(t, s.page(path), "Leave this account", "Your client pays")
-	if w := do("leave"); w.Code != http.StatusSeeOther {
-		t.Errorf("leave: %d", w.Code)
-	}
-	wantTexts(t, s.page(path), "Your agency has left", "Ask again")
+	s.page(path).wantMarkup(t, "Leave this account", "Your client pays")
+	do("leave").wantText(t, http.StatusSeeOther)
+	s.page(path).wantMarkup(t, "Your agency has left", "Ask again")
 	owned := clientURL(s.id, s.createAccount("Dora Dance", nil))
-	wantNoTexts(t, s.page(owned), "Leave this account", "Ask again")
-	wantTexts(t, s.page(owned), "/team?as="+string(s.id), "/subscription?as="+string(s.id))
-	if w := s.call(s.ann, owned, url.Values{"do": {"leave"}}); w.Code != http.StatusConflict {
-		t.Errorf("leave what is owned: %d", w.Code)
-	}
+	s.page(owned).wantNoMarkup(t, "Leave this account", "Ask again")
+	s.page(owned).wantMarkup(t, "/team?as="+string(s.id), "/subscription?as="+string(s.id))
+	s.call(s.ann, owned, url.Values{"do": {"leave"}}).wantText(t, http.StatusConflict)
 }
 
 // TestMovedRequest follows a request by email to the account it was accepted into.
@@ -489,13 +435,9 @@ func TestMovedRequest(t *testing.T) {
 	shop := s.openAccountFor(cleo.Email, "Cleo Shoes")
 	p, err := s.svc.RequestConnection(t.Context(), s.ann, s.id, service.ConnectionRequest{OwnerEmail: cleo.Email, Areas: requestedAreas})
 	must(t, err)
-	if _, err := s.svc.AcceptRequestInto(t.Context(), cleo, p.ID(), shop, service.Grant{Request: 1}); err != nil {
-		t.Fatal(err)
-	}
-	w := s.call(s.ann, clientURL(s.id, p.ID()), nil)
-	if want := clientURL(s.id, agency.NewConnectionID(agency.Party(shop), s.id)); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
-		t.Errorf("%d %s", w.Code, w.Header().Get("Location"))
-	}
+	_, err = s.svc.AcceptRequestInto(t.Context(), cleo, p.ID(), shop, service.Grant{Request: 1})
+	must(t, err)
+	s.call(s.ann, clientURL(s.id, p.ID()), nil).wantRedirect(t, clientURL(s.id, agency.NewConnectionID(agency.Party(shop), s.id)))
 }
 
 func TestHostileClients(t *testing.T) {
@@ -508,14 +450,13 @@ func TestHostileClients(t *testing.T) {
 		owned := s.createAccount(name+"2"[:min(1, 80-len([]rune(name)))], &service.NewClient{Email: "o'hara@client.test", Areas: requestedAreas})
 		for _, path := range []string{clientURL(s.id, con), clientURL(s.id, owned), s.path(""), s.path("?prefix=" + url.QueryEscape(name)),
 			s.path("/add/connect?again=" + string(con))} {
-			page := s.page(path)
-			wantNoTexts(t, page, "<script>alert", "<img src=x", "</bdi></table>")
+			s.page(path).wantNoMarkup(t, "<script>alert", "<img src=x", "</bdi></table>")
 		}
 	}
 	w := s.call(s.ann, s.path("/add/create"), url.Values{"name": {names[1]}, "confirm": {names[0]}, "email": {names[1]}, "key": {names[1]}})
-	wantNoTexts(t, w.Body.String(), "<script>alert", "<img src=x")
+	w.wantNoMarkup(t, "<script>alert", "<img src=x")
 	w = s.call(s.ann, s.path("/add/connect"), url.Values{"whom": {names[1]}, "message": {"</textarea>" + names[0]}})
-	wantNoTexts(t, w.Body.String(), "<script>alert", "<img src=x", "</textarea><script")
+	w.wantNoMarkup(t, "<script>alert", "<img src=x", "</textarea><script")
 }
 
 func TestClientsFile(t *testing.T) {
@@ -527,10 +468,9 @@ func TestClientsFile(t *testing.T) {
 	s.createAccount("＝1+1", nil)
 	s.createAccount(`Quotes "and", commas`, nil)
 	s.connect("cleo@client.test", "Café Noir", nil)
-	if _, err := s.svc.RequestConnection(t.Context(), s.ann, s.id,
-		service.ConnectionRequest{OwnerEmail: "emil@client.test", Areas: requestedAreas}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.svc.RequestConnection(t.Context(), s.ann, s.id,
+		service.ConnectionRequest{OwnerEmail: "emil@client.test", Areas: requestedAreas})
+	must(t, err)
 	w := s.call(s.ann, s.path("/clients.csv"), nil)
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/csv; charset=utf-8" ||
 		w.Header().Get("Content-Disposition") != `attachment; filename="clients-2026-11-23.csv"` {

@@ -116,7 +116,7 @@ func (i *testIssuer) token(claims map[string]any) string {
 
 // signIn does what the issuer's page does when a person signs in there. It returns the
 // address that leads back.
-func (i *testIssuer) signIn(at, email string) string {
+func (i *testIssuer) signIn(at, email string) *url.URL {
 	i.t.Helper()
 	u, err := url.Parse(at)
 	must(i.t, err)
@@ -132,7 +132,9 @@ func (i *testIssuer) signIn(at, email string) string {
 	i.mu.Lock()
 	i.codes[code] = grantedCode{challenge: q.Get("code_challenge"), claims: claims}
 	i.mu.Unlock()
-	return q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
+	back, err := url.Parse(q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}}.Encode())
+	must(i.t, err)
+	return back
 }
 
 // refreshToken returns a refresh token of Cleo's.

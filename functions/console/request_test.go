@@ -125,9 +125,8 @@ func TestAcceptChangedRequest(t *testing.T) {
 	cleo := w.as(cleoAt)
 	link := "/requests/" + string(w.con)
 	cleo.get(link)
-	if _, err := w.svc.WithdrawRequest(t.Context(), w.ann, w.studio, w.con); err != nil {
-		t.Fatal(err)
-	}
+	_, err := w.svc.WithdrawRequest(t.Context(), w.ann, w.studio, w.con)
+	must(t, err)
 	w.requestAs(annAt, w.studio, service.ConnectionRequest{Account: w.shop, Areas: agency.Areas{"contacts": agency.Edit}, Message: "Something else"})
 	again := cleo.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1")...)
 	again.wantText(t, http.StatusConflict, "The request has changed since you looked at it", "as it stands now", "Something else")

@@ -214,6 +214,14 @@ func (s result) wantMarkup(t *testing.T, parts ...string) {
 	}
 }
 
+// wantRedirect demands that the response leads to an address.
+func (s result) wantRedirect(t *testing.T, to string) {
+	t.Helper()
+	if got := s.Header().Get("Location"); s.Code != http.StatusSeeOther || got != to {
+		t.Errorf("%s answers %d and leads to %q, want %q:\n%s", s.path, s.Code, got, to, s.text)
+	}
+}
+
 func (s result) wantNoMarkup(t *testing.T, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
@@ -272,9 +280,8 @@ func newWorld(t testing.TB) *world {
 	w.studio = w.openAccountFor(annAt, "Bright Studio")
 	w.west = w.openAccountFor(samAt, "Westside Media")
 	for email, id := range map[string]agency.AccountID{annAt: w.studio, samAt: w.west} {
-		if _, err := w.svc.SwitchAgencyOn(t.Context(), w.actor(email), id); err != nil {
-			t.Fatal(err)
-		}
+		_, err := w.svc.SwitchAgencyOn(t.Context(), w.actor(email), id)
+		must(t, err)
 	}
 	w.con = agency.NewConnectionID(agency.Party(w.shop), w.studio)
 	return w
@@ -297,9 +304,8 @@ func (w *world) request() {
 
 func (w *world) requestAs(by string, of agency.AccountID, a service.ConnectionRequest) {
 	w.t.Helper()
-	if _, err := w.svc.RequestConnection(w.t.Context(), w.actor(by), of, a); err != nil {
-		w.t.Fatal(err)
-	}
+	_, err := w.svc.RequestConnection(w.t.Context(), w.actor(by), of, a)
+	must(w.t, err)
 }
 
 // connect has the shop accept the request of Bright Studio.

@@ -21,17 +21,13 @@ type target struct {
 	Name string `json:"name"`
 }
 
-func button(name string) target { return target{Kind: "button", Name: name} }
-func anchor(name string) target { return target{Kind: "link", Name: name} }
-func field(label string) target { return target{Kind: "field", Name: label} }
-func choice(label string) target {
-	return target{Kind: "choice", Name: label}
-}
+func button(name string) target     { return target{Kind: "button", Name: name} }
+func anchor(name string) target     { return target{Kind: "link", Name: name} }
+func field(label string) target     { return target{Kind: "field", Name: label} }
+func choice(label string) target    { return target{Kind: "choice", Name: label} }
 func details(summary string) target { return target{Kind: "fold", Name: summary} }
 
-func (t target) String() string {
-	return fmt.Sprintf("the %s %q", t.Kind, t.Name)
-}
+func (t target) String() string { return fmt.Sprintf("the %s %q", t.Kind, t.Name) }
 
 // findElement is a function in JavaScript. It returns a target's element among those
 // that are visible.
@@ -209,9 +205,7 @@ func (w *window) tabTo(t *testing.T, at target) {
 // waitFor waits until the page has a target.
 func (w *window) waitFor(t *testing.T, at target) {
 	t.Helper()
-	w.until(t, at.String(), func() (bool, error) {
-		return evalOn[bool](w, at, `() => true`)
-	})
+	w.until(t, at.String(), func() (bool, error) { return evalOn[bool](w, at, `() => true`) })
 }
 
 // fill replaces the text of a field.
@@ -224,9 +218,8 @@ func (w *window) fill(t *testing.T, label, text string) {
 		w.key(t, text)
 	} else {
 		w.use(t, at)
-		if _, err := evalOn[struct{}](w, at, `(e) => { e.focus(); e.select?.(); }`); err != nil {
-			t.Fatal(err)
-		}
+		_, err := evalOn[struct{}](w, at, `(e) => { e.focus(); e.select?.(); }`)
+		must(t, err)
 		call(t, w, input.InsertText, input.InsertTextParams{Text: text})
 	}
 	got, err := evalOn[string](w, at, `(e) => e.value`)
@@ -286,14 +279,8 @@ func (w *window) expectText(t *testing.T, words ...string) {
 func (w *window) expectNoText(t *testing.T, words ...string) {
 	t.Helper()
 	text, err := w.text()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, word := range words {
-		if strings.Contains(text, word) {
-			t.Errorf("%s sees %q: %s", w.who, word, text)
-		}
-	}
+	must(t, err)
+	expectNoneOf(t, w.who+"'s page", text, words...)
 }
 
 // expectPath checks the path of the page.

@@ -20,9 +20,8 @@ func TestTheAuditFindsWhatLeaks(t *testing.T) {
 		s := &stack{log: &terminal{}}
 		s.addSecret("zoë@shop.example", "address")
 		s.addSecret("opaque-TOKEN-1", "token")
-		if _, err := s.log.Write([]byte(line + "\n")); err != nil {
-			t.Fatal(err)
-		}
+		_, err := s.log.Write([]byte(line + "\n"))
+		must(t, err)
 		if err := s.audit(); (err != nil) != leaks {
 			t.Errorf("%s: %v", line, err)
 		}

@@ -345,9 +345,7 @@ func (s *badInput) expectRefused(t *testing.T, c badCall) {
 	call := strings.SplitN(s.names.Replace(c.call), " ", 3)
 	r := s.people[call[0]].call(t, call[1], call[2], body, header...)
 	p, err := r.problem()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if p.Status != c.status || p.Code != c.code {
 		t.Errorf("answered %d %s, want %d %s: %s", p.Status, p.Code, c.status, c.code, r.Body)
 	}

@@ -67,13 +67,13 @@ func TestBilling(t *testing.T) {
 	s.ownedPath, s.clientPath = "/v1/accounts/"+s.cafe+"/subscription", "/v1/accounts/"+s.luna+"/subscription"
 	s.as = "?as=" + s.agencyID
 
-	must(t, t.Run("whoever pays sees what an account costs, and nobody else", s.onlyPayerSees))
-	must(t, t.Run("the plan changes at once, and the payer is told", s.changePlan))
-	must(t, t.Run("the bill is of what the agency owns", s.billOfOwned))
-	must(t, t.Run("cancelled at the period's end, everything goes on until then", s.cancelAtPeriodEnd))
-	must(t, t.Run("cancelled at once, all that is in it can be viewed at most", s.freeze))
-	must(t, t.Run("resumed, it is as before", s.resume))
-	must(t, t.Run("both activities show it, old and new", s.activityOfBoth))
+	step(t, t.Run("whoever pays sees what an account costs, and nobody else", s.onlyPayerSees))
+	step(t, t.Run("the plan changes at once, and the payer is told", s.changePlan))
+	step(t, t.Run("the bill is of what the agency owns", s.billOfOwned))
+	step(t, t.Run("cancelled at the period's end, everything goes on until then", s.cancelAtPeriodEnd))
+	step(t, t.Run("cancelled at once, all that is in it can be viewed at most", s.freeze))
+	step(t, t.Run("resumed, it is as before", s.resume))
+	step(t, t.Run("both activities show it, old and new", s.activityOfBoth))
 }
 
 func (s *billingStory) expectSubscription(t *testing.T, r *reply, want string) {
@@ -155,9 +155,8 @@ func (s *billingStory) freeze(t *testing.T) {
 		wantAccess{s.carl, "", "yes, own, pages:view, frozen; agency owns"},
 		wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", analytics:view contacts:view funnels:view mail:view pages:view, frozen; agency owns"})
 	expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", pages:view, frozen; client owns"})
-	if a := read[account](t, s.carl.get(t, "/v1/accounts/"+s.cafe).is(t, http.StatusOK)); a.Subscription.State != "frozen" {
-		t.Errorf("%+v", a.Subscription)
-	}
+	frozen := read[account](t, s.carl.get(t, "/v1/accounts/"+s.cafe).is(t, http.StatusOK))
+	expectEqual(t, "the subscription's state", "frozen", frozen.Subscription.State)
 	s.ann.patch(t, s.ownedPath+s.as, map[string]any{"plan": "starter"}).refused(t, http.StatusConflict, "conflict", "")
 	if b := read[bill](t, s.ann.get(t, s.agencyPath+"/bill").is(t, http.StatusOK)); b.Total != 0 || b.Accounts != 0 || len(b.Items) != 0 {
 		t.Errorf("%+v", b)
@@ -192,9 +191,7 @@ func (s *billingStory) activityOfBoth(t *testing.T) {
 	for _, kind := range want[1:] {
 		mixed = append(mixed, kind+" of "+s.accountName)
 	}
-	if !slices.Equal(got, mixed) {
-		t.Errorf("of the agency: %v", got)
-	}
+	expectEqual(t, "the agency's activity", mixed, got)
 	s.cid.get(t, s.agencyPath+"/activity").refused(t, http.StatusForbidden, "forbidden", "")
 	s.olga.get(t, s.agencyPath+"/activity").refused(t, http.StatusNotFound, "not_found", "")
 	for _, l := range read[list[clientLine]](t, s.ben.get(t, "/v1/accounts/"+s.luna+"/activity"+s.as).is(t, http.StatusOK)).Items {

@@ -122,9 +122,7 @@ func (s *stack) opensWindow(t *testing.T, who string) *window {
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	w := &window{stack: s, who: who, ctx: ctx, loads: map[network.RequestID]*load{}}
-	if err := chromedp.Listen(ctx, w.onEvent); err != nil {
-		t.Fatal(err)
-	}
+	must(t, chromedp.Listen(ctx, w.onEvent))
 	// A window without the focus would not run its timers.
 	call(t, w, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	call(t, w, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Europe/Athens"})

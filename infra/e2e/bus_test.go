@@ -98,9 +98,7 @@ func TestBus(t *testing.T) {
 	s.newEmails(t)
 	s.settled(t)
 	all, err := s.bus()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	type line struct {
 		Type    string
 		Number  int
@@ -119,9 +117,7 @@ func TestBus(t *testing.T) {
 			line
 			ID, Account, Connection string
 		}
-		if err := json.Unmarshal(p.Detail, &d); err != nil {
-			t.Fatal(err)
-		}
+		must(t, json.Unmarshal(p.Detail, &d))
 		if ids[d.ID] || d.Type != p.DetailType || p.Source != "agencyhub" {
 			t.Errorf("%s from %s, again: %t", p.DetailType, p.Source, ids[d.ID])
 		}
@@ -163,7 +159,5 @@ func TestTheOperatorsCommands(t *testing.T) {
 	if out := run("events", "-type", "account.opened", "-last", "2"); !strings.Contains(out, `"account": "`+id+`"`) || strings.Count(out, `"detail-type"`) != 2 {
 		t.Errorf("events: %s", out)
 	}
-	if out := run("redrive"); !strings.Contains(out, `"redriven":0`) {
-		t.Errorf("redrive: %s", out)
-	}
+	expectContains(t, "redrive", run("redrive"), `"redriven":0`)
 }

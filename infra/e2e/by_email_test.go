@@ -77,23 +77,23 @@ func TestByEmail(t *testing.T) {
 	s.expectEmails(t, added(s.petra, s.sam, "Sam's Cups", "a member"))
 
 	s.noAccess = []wantAccess{{s.ann, s.agencyID, "no, none"}, {s.ben, "", "no, none"}, {s.petra, "", "yes, own, " + everything + "; client owns"}}
-	must(t, t.Run("an agency asks by address: the person is emailed how to answer, with an account or without", s.requestByAddress))
-	must(t, t.Run("the person denies, or denies and blocks, by the request's id: both sides are told, and the block to nobody", s.denyAndBlock))
-	must(t, t.Run("the answer is the same for an address that is unknown, known, blocking and cooling, now and later", s.sameAnswers))
-	must(t, t.Run("it stands under the requests of whoever has the address, and is nobody else's", s.visibleToAddressee))
-	must(t, t.Run("it can go to an account in which they are owner or admin, and to no other, as it was asked", s.accountChoice))
+	step(t, t.Run("an agency asks by address: the person is emailed how to answer, with an account or without", s.requestByAddress))
+	step(t, t.Run("the person denies, or denies and blocks, by the request's id: both sides are told, and the block to nobody", s.denyAndBlock))
+	step(t, t.Run("the answer is the same for an address that is unknown, known, blocking and cooling, now and later", s.sameAnswers))
+	step(t, t.Run("it stands under the requests of whoever has the address, and is nobody else's", s.visibleToAddressee))
+	step(t, t.Run("it can go to an account in which they are owner or admin, and to no other, as it was asked", s.accountChoice))
 
 	s.until = time.Now().AddDate(0, 1, 0).UTC().Truncate(time.Second)
 	s.access = []wantAccess{{s.ann, s.agencyID, "yes, " + s.agencyID + ", mail:view; client owns"}, {s.ben, "", "yes, " + s.agencyID + ", mail:view; client owns"},
 		{s.petra, "", "yes, own, " + everything + "; client owns"}}
-	must(t, t.Run("she chooses the account, narrows it and sets an end date: the agency is in, knows the account, and both are told", s.acceptIntoChosen))
-	must(t, t.Run("the email's link, a bookmark and a repeat still answer, and move it nowhere else", s.linkStaysValid))
-	must(t, t.Run("from then on it is a connection as any other: she takes the end date off, and the agency is told", s.endDateRemoved))
-	must(t, t.Run("who has no account opens one, and lets the agency into that", s.acceptIntoNewAccount))
-	must(t, t.Run("a new request by email comes in the place of the one that went away; what waits at the account is accepted with it", s.requestAgain))
-	must(t, t.Run("two accept into two accounts at once: one wins", s.acceptTwiceAtOnce))
-	must(t, t.Run("who held the agency off allows it again: what was asked meanwhile does not revive, the next request arrives", s.unblockAndRequest))
-	must(t, t.Run("accepting a request in their account ends what they held against the agency themselves", s.acceptInAccount))
+	step(t, t.Run("she chooses the account, narrows it and sets an end date: the agency is in, knows the account, and both are told", s.acceptIntoChosen))
+	step(t, t.Run("the email's link, a bookmark and a repeat still answer, and move it nowhere else", s.linkStaysValid))
+	step(t, t.Run("from then on it is a connection as any other: she takes the end date off, and the agency is told", s.endDateRemoved))
+	step(t, t.Run("who has no account opens one, and lets the agency into that", s.acceptIntoNewAccount))
+	step(t, t.Run("a new request by email comes in the place of the one that went away; what waits at the account is accepted with it", s.requestAgain))
+	step(t, t.Run("two accept into two accounts at once: one wins", s.acceptTwiceAtOnce))
+	step(t, t.Run("who held the agency off allows it again: what was asked meanwhile does not revive, the next request arrives", s.unblockAndRequest))
+	step(t, t.Run("accepting a request in their account ends what they held against the agency themselves", s.acceptInAccount))
 }
 
 func (s *byEmailStory) connection(who *person) string { return connectionID(who.id(), s.agencyID) }
@@ -207,9 +207,7 @@ func (s *byEmailStory) visibleToAddressee(t *testing.T) {
 			r.refused(t, http.StatusNotFound, "not_found", "")
 		}
 	}
-	if r := s.signedOut().get(t, path); r.Status != http.StatusUnauthorized {
-		t.Errorf("without a token: %d %s", r.Status, r.Body)
-	}
+	s.signedOut().get(t, path).is(t, http.StatusUnauthorized)
 	expectUnchanged(t, before, s.dump(t))
 	expectAccess(t, s.pots, s.noAccess...)
 }
@@ -253,17 +251,9 @@ func (s *byEmailStory) acceptIntoChosen(t *testing.T) {
 
 func (s *byEmailStory) linkStaysValid(t *testing.T) {
 	before := s.settled(t)
-	page := s.fetchPage(t, http.MethodGet, "/requests/"+s.connection(s.petra))
-	for _, says := range []string{"Opening this page has decided nothing", "Sign in to look at it"} {
-		if page.Status != http.StatusOK || !strings.Contains(htmlText(string(page.Body)), says) {
-			t.Errorf("the link answers %d and does not say %q", page.Status, says)
-		}
-	}
-	for _, secret := range []string{s.petra.email, s.agencyName, "Petra's Pots", s.message} {
-		if strings.Contains(htmlText(string(page.Body)), secret) {
-			t.Errorf("the link's page tells %q", secret)
-		}
-	}
+	page := htmlText(string(s.fetchPage(t, http.MethodGet, "/requests/"+s.connection(s.petra)).is(t, http.StatusOK).Body))
+	expectContains(t, "the link's page", page, "Opening this page has decided nothing", "Sign in to look at it")
+	expectNoneOf(t, "the link's page", page, s.petra.email, s.agencyName, "Petra's Pots", s.message)
 	path := "/v1/requests/" + s.connection(s.petra)
 	for _, r := range []*reply{
 		s.petra.get(t, path), s.ann.get(t, s.agencyPath+"/connections/"+s.connection(s.petra)), s.ann.get(t, s.agencyPath+"/connections/"+connectionID(s.pots, s.agencyID)),
@@ -345,9 +335,7 @@ func (s *byEmailStory) acceptTwiceAtOnce(t *testing.T) {
 func (s *byEmailStory) unblockAndRequest(t *testing.T) {
 	unblock := "/v1/requests/" + s.connection(s.berta) + "/unblock"
 	for _, ended := range []bool{true, false} {
-		if got := read[struct{ Allowed bool }](t, s.berta.post(t, unblock, nil).is(t, http.StatusOK)).Allowed; got != ended {
-			t.Errorf("a block has ended: %t, want %t", got, ended)
-		}
+		expectEqual(t, "a block has ended", ended, read[struct{ Allowed bool }](t, s.berta.post(t, unblock, nil).is(t, http.StatusOK)).Allowed)
 	}
 	s.berta.get(t, "/v1/requests/"+s.connection(s.berta)).refused(t, http.StatusNotFound, "not_found", "")
 	s.berta.expectEmpty(t, "/v1/me/blocks")

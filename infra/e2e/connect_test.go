@@ -43,22 +43,22 @@ func TestConnect(t *testing.T) {
 		{s.mia, "", "yes, own, pages:view; client owns"}, {s.sam, "", "no, none"}, {s.sam, s.rival, "no, none"},
 	}
 
-	must(t, t.Run("an agency asks by account id; until it is accepted it sees only that id, and the owners are emailed", s.requestByAccountID))
-	must(t, t.Run("the link is no secret and no right: following it changes nothing and says nothing of the request", s.linkDecidesNothing))
-	must(t, t.Run("accepting needs a signed-in owner or admin of the account", s.onlyManagersAccept))
-	must(t, t.Run("the same request stands in the account's Team Members", s.teamShowsRequest))
-	must(t, t.Run("one pending request binds: another is refused, a resend emails it again and never shortens it", s.resend))
-	must(t, t.Run("nobody accepts what they did not see, nor more than was asked for", s.acceptOnlyWhatIsSeen))
-	must(t, t.Run("an admin narrows the levels and accepts: the agency is in at once, and both sides are told", s.narrowAndAccept))
-	must(t, t.Run("the client pays and manages throughout; the agency sees its own lines and decides nothing", s.clientKeepsControl))
-	must(t, t.Run("the client changes the levels at any time, and the agency is told", s.restrict))
-	must(t, t.Run("the client revokes: from that moment access is refused, and both sides are told", s.revoke))
-	must(t, t.Run("the agency asks again and withdraws: the client's side is told", s.withdraw))
-	must(t, t.Run("the owner denies: both sides are told, and nobody gets in", s.deny))
-	must(t, t.Run("the agency may leave at any time: access is refused at once, and both sides are told", s.leave))
-	must(t, t.Run("ended requests stay visible to both sides", s.endedStaysVisible))
-	must(t, t.Run("an unknown account and a stranger's are answered by the same bytes", s.unknownLooksLikeForeign))
-	must(t, t.Run("each thing that happened stands in the account's activity once; the agency reads its own lines", s.activityOfBoth))
+	step(t, t.Run("an agency asks by account id; until it is accepted it sees only that id, and the owners are emailed", s.requestByAccountID))
+	step(t, t.Run("the link is no secret and no right: following it changes nothing and says nothing of the request", s.linkDecidesNothing))
+	step(t, t.Run("accepting needs a signed-in owner or admin of the account", s.onlyManagersAccept))
+	step(t, t.Run("the same request stands in the account's Team Members", s.teamShowsRequest))
+	step(t, t.Run("one pending request binds: another is refused, a resend emails it again and never shortens it", s.resend))
+	step(t, t.Run("nobody accepts what they did not see, nor more than was asked for", s.acceptOnlyWhatIsSeen))
+	step(t, t.Run("an admin narrows the levels and accepts: the agency is in at once, and both sides are told", s.narrowAndAccept))
+	step(t, t.Run("the client pays and manages throughout; the agency sees its own lines and decides nothing", s.clientKeepsControl))
+	step(t, t.Run("the client changes the levels at any time, and the agency is told", s.restrict))
+	step(t, t.Run("the client revokes: from that moment access is refused, and both sides are told", s.revoke))
+	step(t, t.Run("the agency asks again and withdraws: the client's side is told", s.withdraw))
+	step(t, t.Run("the owner denies: both sides are told, and nobody gets in", s.deny))
+	step(t, t.Run("the agency may leave at any time: access is refused at once, and both sides are told", s.leave))
+	step(t, t.Run("ended requests stay visible to both sides", s.endedStaysVisible))
+	step(t, t.Run("an unknown account and a stranger's are answered by the same bytes", s.unknownLooksLikeForeign))
+	step(t, t.Run("each thing that happened stands in the account's activity once; the agency reads its own lines", s.activityOfBoth))
 }
 
 func (s *connectStory) connection(t *testing.T, who *person) connection {
@@ -93,9 +93,7 @@ func (s *connectStory) requestByAccountID(t *testing.T) {
 		until: moment(*c.ExpiresAt), link: s.PublicURL + "/requests/" + s.connectionID,
 	}
 	s.expectEmails(t, requested(s.olga, s.request), requested(s.oscar, s.request))
-	if d := value(s.connection(t, s.ben).Delivery); d != "sent" {
-		t.Errorf("the request's email reads %q once it is sent", d)
-	}
+	expectEqual(t, "the request's email once it is sent", "sent", value(s.connection(t, s.ben).Delivery))
 }
 
 func (s *connectStory) linkDecidesNothing(t *testing.T) {
@@ -108,18 +106,14 @@ func (s *connectStory) linkDecidesNothing(t *testing.T) {
 
 func (s *connectStory) onlyManagersAccept(t *testing.T) {
 	body := map[string]any{"request": 1}
-	if r := s.signedOut().post(t, s.memberPath+"/accept", body); r.Status != http.StatusUnauthorized {
-		t.Errorf("without a token: %d %s", r.Status, r.Body)
-	}
+	s.signedOut().post(t, s.memberPath+"/accept", body).is(t, http.StatusUnauthorized)
 	s.sam.post(t, s.memberPath+"/accept", body).refused(t, http.StatusNotFound, "not_found", "")
 	s.mia.post(t, s.memberPath+"/accept", body).refused(t, http.StatusForbidden, "forbidden", "")
 	s.mia.post(t, s.memberPath+"/deny", nil).refused(t, http.StatusForbidden, "forbidden", "")
 	s.ann.post(t, s.memberPath+"/accept", body).refused(t, http.StatusNotFound, "not_found", "")
 	s.ann.post(t, s.memberPath+"/accept?as="+s.agencyID, body).refused(t, http.StatusNotFound, "not_found", "")
 	s.ann.patch(t, s.memberPath+"?as="+s.agencyID, map[string]any{"areas": levels{"mail": "edit"}}).refused(t, http.StatusNotFound, "not_found", "")
-	if c := s.connection(t, s.ann); c.Status != "pending" {
-		t.Errorf("it is %s", c.Status)
-	}
+	expectEqual(t, "its status", "pending", s.connection(t, s.ann).Status)
 	expectAccess(t, s.luna, s.noAccess("no, pending; client owns")...)
 	s.expectEmails(t)
 }
@@ -179,9 +173,7 @@ func (s *connectStory) narrowAndAccept(t *testing.T) {
 		}
 		expectAccess(t, s.luna, s.activeAccess("mail:view pages:edit", "mail:view pages:view")...)
 	}
-	if c := s.connection(t, s.ben); c.Name != s.accountName {
-		t.Errorf("accepted, the agency sees the name %q", c.Name)
-	}
+	expectEqual(t, "the name that the agency sees once it is accepted", s.accountName, s.connection(t, s.ben).Name)
 	grants := "Funnels: no access (asked for: view and edit)"
 	s.expectEmails(t, accepted(s.ben, s.agencyName, s.accountName, grants), accepted(s.ann, s.agencyName, s.accountName, grants),
 		acceptedBy(s.olga, s.alf, s.agencyName, s.accountName, grants), acceptedBy(s.oscar, s.alf, s.agencyName, s.accountName, grants))

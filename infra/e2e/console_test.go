@@ -99,9 +99,7 @@ func (v visitor) requestLink(t *testing.T, subject string) string {
 	var at string
 	eventually(t, fmt.Sprintf("an email %q to %s", subject, v.email), func() bool {
 		all, err := v.Emails(t.Context(), time.Time{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		slices.Reverse(all)
 		i := slices.IndexFunc(all, func(m client.Email) bool { return m.To == v.email && strings.Contains(m.Subject, subject) })
 		if i < 0 {
@@ -133,17 +131,17 @@ func TestConsole(t *testing.T) {
 	s.ann, s.cleo, s.carl = s.visitor(t, "ann@bright.console.test"), s.visitor(t, "cleo@shoes.console.test"), s.visitor(t, "carl@cafe.console.test")
 
 	s.endedAccess = "no, ended; client owns"
-	must(t, t.Run("an agency signs in, opens its account and switches the hub on", s.switchOnAgency))
-	must(t, t.Run("it creates an account for a client, which needs the name typed twice", s.createAccount))
-	must(t, t.Run("a client opens an account and hands out its id; the agency asks", s.requestAccess))
-	must(t, t.Run("its link tells a stranger nothing, and offers the wrong one another sign-in", s.openLink))
-	must(t, t.Run("the client narrows what is asked for and accepts", s.narrowAndAccept))
-	must(t, t.Run("the client restricts it, and revokes it", s.restrictAndRevoke))
-	must(t, t.Run("a held-off agency is told to wait, until it is allowed again", s.cooldown))
-	must(t, t.Run("declined and blocked looks like declined to the agency; allowed again, it may ask", s.declineAndBlock))
-	must(t, t.Run("asked by email, somebody without an account opens one first and accepts", s.acceptByEmail))
-	must(t, t.Run("a form outlives a forced sign-in, and is not sent by itself", s.resubmitForm))
-	must(t, t.Run("signed out, nothing is left in the browser", s.signOut))
+	step(t, t.Run("an agency signs in, opens its account and switches the hub on", s.switchOnAgency))
+	step(t, t.Run("it creates an account for a client, which needs the name typed twice", s.createAccount))
+	step(t, t.Run("a client opens an account and hands out its id; the agency asks", s.requestAccess))
+	step(t, t.Run("its link tells a stranger nothing, and offers the wrong one another sign-in", s.openLink))
+	step(t, t.Run("the client narrows what is asked for and accepts", s.narrowAndAccept))
+	step(t, t.Run("the client restricts it, and revokes it", s.restrictAndRevoke))
+	step(t, t.Run("a held-off agency is told to wait, until it is allowed again", s.cooldown))
+	step(t, t.Run("declined and blocked looks like declined to the agency; allowed again, it may ask", s.declineAndBlock))
+	step(t, t.Run("asked by email, somebody without an account opens one first and accepts", s.acceptByEmail))
+	step(t, t.Run("a form outlives a forced sign-in, and is not sent by itself", s.resubmitForm))
+	step(t, t.Run("signed out, nothing is left in the browser", s.signOut))
 	s.ann.w.expectNoComplaints(t)
 	s.cleo.w.expectNoComplaints(t)
 	s.carl.w.expectNoComplaints(t)
@@ -297,9 +295,7 @@ func (s *consoleStory) resubmitForm(t *testing.T) {
 	s.cleo.w.deleteCookies(t, "__Host-id", "__Host-refresh")
 	s.cleo.w.press(t, button("Save the name"))
 	s.cleo.w.expectText(t, "You had to sign in again. What you typed is still here")
-	if name := read[account](t, s.cleo.get(t, "/v1/accounts/"+s.shop).is(t, http.StatusOK)).Name; name != "Cleo Shoes" {
-		t.Errorf("the account is named %s already", name)
-	}
+	expectEqual(t, "the account's name", "Cleo Shoes", read[account](t, s.cleo.get(t, "/v1/accounts/"+s.shop).is(t, http.StatusOK)).Name)
 	if typed, err := evalOn[string](s.cleo.w, field("Name"), `(e) => e.value`); err != nil || typed != "Cleo's Finest Shoes" {
 		t.Errorf("the form gives back %q (%v)", typed, err)
 	}
@@ -385,9 +381,7 @@ func TestConsoleExpiry(t *testing.T) {
 	cleo.w.expectText(t, "The request of Bright Agency has expired", "at "+ann.email)
 	ann.w.open(t, "/agencies/"+agency+"/clients/"+c.ID)
 	ann.w.expectText(t, "Expired", "Nobody answered in time.")
-	if r := s.cleanup(t); r.Expired != 1 {
-		t.Errorf("the report is %+v", r)
-	}
+	expectEqual(t, "expired requests", 1, s.cleanup(t).Expired)
 	ann.w.press(t, button("Ask again"))
 	ann.w.press(t, button("Send the request"))
 	ann.w.expectText(t, "Your request is on its way.")

@@ -42,20 +42,20 @@ func TestDenialHolds(t *testing.T) {
 	// The access of the client's own people never changes.
 	s.clientAccess = []wantAccess{{s.olga, "", "yes, own, " + everything + "; client owns"}, {s.mia, "", "yes, own, pages:view; client owns"}}
 
-	must(t, t.Run("for 30 days after a denial a request by account id is refused, and nothing is written", s.cooldown))
-	must(t, t.Run("asking by email does not evade it: whoever decided is not mailed, whoever did not is", s.noWayByEmail))
-	must(t, t.Run("nor does asking another account of theirs: it stands in the team, and of its owners those are mailed who denied nothing", s.noWayByOtherAccount))
-	must(t, t.Run("whoever holds an agency off sees it in a list: the account's and their own", s.listBlocks))
-	must(t, t.Run("once the 30 days are over the agency asks again in one call, and is answered", s.cooldownOver))
+	step(t, t.Run("for 30 days after a denial a request by account id is refused, and nothing is written", s.cooldown))
+	step(t, t.Run("asking by email does not evade it: whoever decided is not mailed, whoever did not is", s.noWayByEmail))
+	step(t, t.Run("nor does asking another account of theirs: it stands in the team, and of its owners those are mailed who denied nothing", s.noWayByOtherAccount))
+	step(t, t.Run("whoever holds an agency off sees it in a list: the account's and their own", s.listBlocks))
+	step(t, t.Run("once the 30 days are over the agency asks again in one call, and is answered", s.cooldownOver))
 
 	s.agencies = []agencyOwner{{s.ann, s.agencyID, s.agencyName}, {s.sam, s.rival, s.rivalName}}
 
-	must(t, t.Run("one agency is denied, another denied and blocked: neither can tell which", s.denyOneBlockOther))
-	must(t, t.Run("once the 30 days are over, the blocked one's request is written, counted and shown to it as pending, and reaches nobody", s.blockedReachesNobody))
-	must(t, t.Run("it is sent again, and expires, as any other: the agency is told, and nobody else", s.resendAndExpire))
-	must(t, t.Run("unblocking lets it ask again, and revives nothing", s.unblock))
-	must(t, t.Run("revoking and blocking looks like revoking", s.revokeAndBlock))
-	must(t, t.Run("the account's activity tells of blocks; what the agency may read of it never does", s.activityOfBlocks))
+	step(t, t.Run("one agency is denied, another denied and blocked: neither can tell which", s.denyOneBlockOther))
+	step(t, t.Run("once the 30 days are over, the blocked one's request is written, counted and shown to it as pending, and reaches nobody", s.blockedReachesNobody))
+	step(t, t.Run("it is sent again, and expires, as any other: the agency is told, and nobody else", s.resendAndExpire))
+	step(t, t.Run("unblocking lets it ask again, and revives nothing", s.unblock))
+	step(t, t.Run("revoking and blocking looks like revoking", s.revokeAndBlock))
+	step(t, t.Run("the account's activity tells of blocks; what the agency may read of it never does", s.activityOfBlocks))
 }
 
 func (s *cooldownStory) sendRequest(t *testing.T, who *person, agency string) *reply {
@@ -93,9 +93,7 @@ func (s *cooldownStory) cooldown(t *testing.T) {
 func (s *cooldownStory) noWayByEmail(t *testing.T) {
 	for _, who := range []*person{s.olga, s.oscar} {
 		c := s.ann.requestsByEmail(t, s.agencyID, who.email, s.areas)
-		if c.Status != "pending" {
-			t.Errorf("asked by email: %+v", c)
-		}
+		expectEqual(t, "asked by email, it", "pending", c.Status)
 		var emails []wantEmail
 		if who == s.oscar {
 			emails = append(emails, requestedByEmail(s.oscar, request{by: s.ann.email, agency: s.agencyName, until: moment(*c.ExpiresAt)}, true))
@@ -134,9 +132,7 @@ func (s *cooldownStory) listBlocks(t *testing.T) {
 			t.Errorf("%s shows %+v", path, list)
 		}
 	}
-	if list := s.blocks(t, "/v1/me/blocks", s.oscar); len(list) != 0 {
-		t.Errorf("who decided nothing blocks %+v", list)
-	}
+	s.oscar.expectEmpty(t, "/v1/me/blocks") // he decided nothing
 	s.mia.get(t, s.accountPath+"/blocks").refused(t, http.StatusForbidden, "forbidden", "")
 	s.mia.post(t, s.team+"/"+s.agencyID+"/unblock", nil).refused(t, http.StatusForbidden, "forbidden", "")
 	for _, who := range []*person{s.sam, s.ann} {
@@ -151,12 +147,8 @@ func (s *cooldownStory) cooldownOver(t *testing.T) {
 	s.sendRequest(t, s.ann, s.agencyID).limited(t, "cooling", "denied", time.Minute, time.Hour)
 	s.age(t, time.Hour, pairRow(s.luna, s.agencyID), pairRow(s.olga.id(), s.agencyID))
 	c := read[connection](t, s.sendRequest(t, s.ann, s.agencyID).is(t, http.StatusCreated))
-	if c.Request != 2 {
-		t.Errorf("asked again: %+v", c)
-	}
-	if list := s.blocks(t, s.accountPath+"/blocks", s.olga); len(list) != 0 {
-		t.Errorf("still blocked: %+v", list)
-	}
+	expectEqual(t, "the number of the request", 2, c.Request)
+	s.olga.expectEmpty(t, s.accountPath+"/blocks")
 	s.expectEmails(t, s.requestEmails(t, s.ann, s.agencyName, c)...)
 }
 
@@ -262,9 +254,7 @@ func (s *cooldownStory) resendAndExpire(t *testing.T) {
 		ends = append(ends, moment(*read[connection](t, s.connection(t, p.person, p.agencyID)).ExpiresAt))
 	}
 	s.both(t, "looking at it once it has run out", s.connection)
-	if r := s.cleanup(t); r.Expired != 2 {
-		t.Errorf("the report is %+v", r)
-	}
+	expectEqual(t, "expired requests", 2, s.cleanup(t).Expired)
 	s.expectEmails(t, expired(s.ann, s.agencyName, s.luna, ends[0]), expired(s.sam, s.rivalName, s.luna, ends[1]),
 		expiredClient(s.olga, s.rivalName, s.accountName, ends[1]), expiredClient(s.oscar, s.rivalName, s.accountName, ends[1]))
 	s.both(t, "looking at it once its end is recorded", s.connection)

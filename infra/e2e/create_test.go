@@ -28,20 +28,20 @@ func TestCreate(t *testing.T) {
 	s.team = "/v1/accounts/" + s.cafe + "/team"
 
 	s.noAccess = []wantAccess{{s.ann, s.agencyID, "no, none"}, {s.ben, "", "no, none"}, {s.carl, "", "no, none"}, {s.sam, s.rival, "no, none"}}
-	must(t, t.Run("without the explicit confirmation of permanent ownership nothing is made", s.confirmation))
-	must(t, t.Run("only the agency's owners and admins create, and only while its hub is on", s.onlyManagersCreate))
-	must(t, t.Run("the agency owns it and pays for it, and it and its client are told", s.agencyOwns))
-	must(t, t.Run("the agency's profile in it is active at once, with every area at edit", s.agencyAccess))
-	must(t, t.Run("the client gets in as far as the agency decides, as a member and never more", s.clientAccess))
-	must(t, t.Run("the agency changes the client's access, and the client is told", s.changeClientAccess))
-	must(t, t.Run("the agency takes the client's access away, and the client is told", s.revokeClientAccess))
-	must(t, t.Run("the agency gives the client access again, and the client is told", s.giveAccessAgain))
-	must(t, t.Run("the owning agency can never be disconnected, on no path", s.neverDisconnected))
-	must(t, t.Run("the same Idempotency-Key answers the same account as it is now; with another body it is refused", s.repeatedKey))
-	must(t, t.Run("the hub lists it with its counts", s.listed))
-	must(t, t.Run("the client may leave, and the agency is told", s.clientLeaves))
-	must(t, t.Run("an account without a client is told to the agency alone", s.withoutClient))
-	must(t, t.Run("each thing that happened stands in the account's activity once", s.activityOnce))
+	step(t, t.Run("without the explicit confirmation of permanent ownership nothing is made", s.confirmation))
+	step(t, t.Run("only the agency's owners and admins create, and only while its hub is on", s.onlyManagersCreate))
+	step(t, t.Run("the agency owns it and pays for it, and it and its client are told", s.agencyOwns))
+	step(t, t.Run("the agency's profile in it is active at once, with every area at edit", s.agencyAccess))
+	step(t, t.Run("the client gets in as far as the agency decides, as a member and never more", s.clientAccess))
+	step(t, t.Run("the agency changes the client's access, and the client is told", s.changeClientAccess))
+	step(t, t.Run("the agency takes the client's access away, and the client is told", s.revokeClientAccess))
+	step(t, t.Run("the agency gives the client access again, and the client is told", s.giveAccessAgain))
+	step(t, t.Run("the owning agency can never be disconnected, on no path", s.neverDisconnected))
+	step(t, t.Run("the same Idempotency-Key answers the same account as it is now; with another body it is refused", s.repeatedKey))
+	step(t, t.Run("the hub lists it with its counts", s.listed))
+	step(t, t.Run("the client may leave, and the agency is told", s.clientLeaves))
+	step(t, t.Run("an account without a client is told to the agency alone", s.withoutClient))
+	step(t, t.Run("each thing that happened stands in the account's activity once", s.activityOnce))
 }
 
 func (s *createStory) create(t *testing.T, who *person, body map[string]any) *reply {
@@ -106,9 +106,7 @@ func (s *createStory) agencyAccess(t *testing.T) {
 
 func (s *createStory) clientAccess(t *testing.T) {
 	expectAccess(t, s.cafe, wantAccess{s.carl, "", "yes, own, mail:view pages:edit; agency owns"}, wantAccess{s.sam, "", "no, none"})
-	if a := read[account](t, s.carl.get(t, "/v1/accounts/"+s.cafe).is(t, http.StatusOK)); value(a.Role) != "member" {
-		t.Errorf("the client is %q", value(a.Role))
-	}
+	expectEqual(t, "the client's role", "member", value(read[account](t, s.carl.get(t, "/v1/accounts/"+s.cafe).is(t, http.StatusOK)).Role))
 	s.carl.get(t, s.team).refused(t, http.StatusForbidden, "forbidden", "")
 	s.carl.patch(t, "/v1/accounts/"+s.cafe, map[string]any{"name": "Mine"}).refused(t, http.StatusForbidden, "forbidden", "")
 	s.carl.patch(t, s.team+"/"+s.carl.id(), map[string]any{"areas": levels{"funnels": "edit"}}).refused(t, http.StatusForbidden, "forbidden", "")
@@ -209,8 +207,5 @@ func (s *createStory) withoutClient(t *testing.T) {
 }
 
 func (s *createStory) activityOnce(t *testing.T) {
-	want := []string{
-		"account.created", "person.changed", "person.removed", "person.added", "account.renamed", "person.left",
-	}
-	s.ann.expectActivity(t, s.cafe, s.agencyID, want...)
+	s.ann.expectActivity(t, s.cafe, s.agencyID, "account.created", "person.changed", "person.removed", "person.added", "account.renamed", "person.left")
 }

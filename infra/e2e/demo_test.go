@@ -12,29 +12,19 @@ import (
 func TestDemo(t *testing.T) {
 	s := common(t)
 	program := filepath.Join(built.folder, "demo")
-	if err := build(program, "./infra/e2e/demo"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, build(program, "./infra/e2e/demo"))
 	s.expectEmails(t)
 	for range 2 {
 		out, err := exec.Command(program, "-data", s.Data).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, out)
 		}
-		for _, says := range []string{
-			"permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: denied", "cooling: ", "not_assigned", "blocked: true",
-			"That was the story: 16 steps, 18 emails.", s.SES,
-		} {
-			if !strings.Contains(string(out), says) {
-				t.Errorf("it does not show %q:\n%s", says, out)
-			}
-		}
+		expectContains(t, "the story", string(out), "permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: denied",
+			"cooling: ", "not_assigned", "blocked: true", "That was the story: 16 steps, 18 emails.", s.SES)
 		if token.Match(out) {
 			t.Errorf("it shows a token:\n%s", out)
 		}
-		if n := len(s.newEmails(t)); n != 18 {
-			t.Errorf("the story caused %d emails, and 18 were shown", n)
-		}
+		expectEqual(t, "the number of emails, as the story says", 18, len(s.newEmails(t)))
 	}
 	var stderr bytes.Buffer
 	cmd := exec.Command(program, "-data", t.TempDir())

@@ -29,16 +29,16 @@ func TestEndDates(t *testing.T) {
 	s.connectionPath = s.agencyPath + "/connections/" + connectionID(s.luna, s.agencyID)
 	s.connectionRow = connectionRow(s.luna, s.agencyID)
 
-	must(t, t.Run("a request that waits is reminded of once, three days ahead", s.remindOfRequest))
+	step(t, t.Run("a request that waits is reminded of once, three days ahead", s.remindOfRequest))
 
 	s.firstEnd = fromNow(10 * day)
-	must(t, t.Run("an end date is set when accepting, and both are told it", s.acceptWithEndDate))
+	step(t, t.Run("an end date is set when accepting, and both are told it", s.acceptWithEndDate))
 
 	s.secondEnd = fromNow(20 * day)
-	must(t, t.Run("it is moved and removed at any time, alone or with the levels, and the agency is told", s.moveEndDate))
-	must(t, t.Run("both are reminded 7 days and 1 day ahead, once each", s.remindOfEnd))
-	must(t, t.Run("at its end access ends by the clock, before anything has recorded it; cleanup records and tells it", s.endByClock))
-	must(t, t.Run("what has ended is shown to both for 90 days, then collected", s.collect))
+	step(t, t.Run("it is moved and removed at any time, alone or with the levels, and the agency is told", s.moveEndDate))
+	step(t, t.Run("both are reminded 7 days and 1 day ahead, once each", s.remindOfEnd))
+	step(t, t.Run("at its end access ends by the clock, before anything has recorded it; cleanup records and tells it", s.endByClock))
+	step(t, t.Run("what has ended is shown to both for 90 days, then collected", s.collect))
 }
 
 func (s *endDateStory) activeAccess(areas string) []wantAccess {
@@ -74,9 +74,7 @@ func (s *endDateStory) expectStatus(t *testing.T, status string, until *time.Tim
 func (s *endDateStory) expectNothingToDo(t *testing.T) {
 	t.Helper()
 	before := s.settled(t)
-	if r := s.cleanup(t); r.Backlog != 0 {
-		t.Errorf("the report is %+v", r)
-	}
+	expectEqual(t, "backlog", 0, s.cleanup(t).Backlog)
 	expectUnchanged(t, before, s.dump(t))
 	s.expectEmails(t)
 }
@@ -198,9 +196,7 @@ func (s *endDateStory) collect(t *testing.T) {
 	s.expectNothingToDo(t)
 	// A request's number is not used again, though the connection was deleted.
 	c, r := s.sendRequest(t)
-	if c.Request != 2 {
-		t.Errorf("asked again: %+v", c)
-	}
+	expectEqual(t, "the number of the request", 2, c.Request)
 	s.expectEmails(t, requested(s.olga, r))
 }
 
@@ -254,7 +250,7 @@ func TestAskAgain(t *testing.T) {
 			s.cleanup(t)
 		}, false, "no, lapsed; client owns"},
 	} {
-		must(t, t.Run(c.status, func(t *testing.T) {
+		step(t, t.Run(c.status, func(t *testing.T) {
 			s.newEmails(t)
 			c.end(t, i+1)
 			s.newEmails(t)

@@ -37,13 +37,13 @@ func TestEndings(t *testing.T) {
 	s.cafe = s.ann.opensOwned(t, s.agencyID, "Carl's Café", "starter", s.carl, s.areas)
 	s.newEmails(t)
 
-	must(t, t.Run("a rename reaches the other side's list, and nobody whose request waits", s.rename))
-	must(t, t.Run("a hub with clients can't be switched off, nor its account closed", s.clientsKeepAgency))
-	must(t, t.Run("an owner closes the account: nobody gets in from that moment, and everyone is told once", s.closeAccount))
-	must(t, t.Run("90 days after its closing the account's data is gone", s.collectAccount))
-	must(t, t.Run("an owned account is closed by an owner of its agency", s.closeOwnedAccount))
-	must(t, t.Run("without clients the hub is switched off, and on again, and its account can be closed", s.switchOffAgency))
-	must(t, t.Run("a person erases their own data: not while they are a last owner, then at once and everywhere", s.erasePerson))
+	step(t, t.Run("a rename reaches the other side's list, and nobody whose request waits", s.rename))
+	step(t, t.Run("a hub with clients can't be switched off, nor its account closed", s.clientsKeepAgency))
+	step(t, t.Run("an owner closes the account: nobody gets in from that moment, and everyone is told once", s.closeAccount))
+	step(t, t.Run("90 days after its closing the account's data is gone", s.collectAccount))
+	step(t, t.Run("an owned account is closed by an owner of its agency", s.closeOwnedAccount))
+	step(t, t.Run("without clients the hub is switched off, and on again, and its account can be closed", s.switchOffAgency))
+	step(t, t.Run("a person erases their own data: not while they are a last owner, then at once and everywhere", s.erasePerson))
 }
 
 func (s *endingsStory) expectCounts(t *testing.T, who *person, agency string, owned, connected, pending int) {
@@ -76,9 +76,8 @@ func (s *endingsStory) rename(t *testing.T) {
 		team := read[list[member]](t, s.oscar.get(t, "/v1/accounts/"+s.luna+"/team").is(t, http.StatusOK)).Items
 		return slices.ContainsFunc(team, func(m member) bool { return m.ID == s.agencyID && m.Name == s.agencyName })
 	})
-	if row := read[list[connection]](t, s.sam.get(t, "/v1/agencies/"+s.rival+"/accounts").is(t, http.StatusOK)).Items[0]; row.Name != s.luna {
-		t.Errorf("who was never let in sees the name %q", row.Name)
-	}
+	row := read[list[connection]](t, s.sam.get(t, "/v1/agencies/"+s.rival+"/accounts").is(t, http.StatusOK)).Items[0]
+	expectEqual(t, "the name that an agency sees that was never let in", s.luna, row.Name)
 	for _, who := range []*person{s.olga, s.mia} {
 		if mine := read[list[account]](t, who.get(t, "/v1/accounts").is(t, http.StatusOK)).Items; len(mine) != 1 || mine[0].Name != s.accountName {
 			t.Errorf("%s can enter %+v", who.email, mine)
@@ -241,13 +240,10 @@ func (s *endingsStory) erasePerson(t *testing.T) {
 	expectSameShape(t, "what the agency sees of its request", agencySees, shapeOf(s.ann.get(t, path)))
 	s.age(t, 14*day, connectionRow(eve.id(), s.agencyID))
 	c := read[connection](t, s.ann.get(t, path).is(t, http.StatusOK))
-	if s.cleanUp(t); c.Status != "expired" {
-		t.Errorf("it is %s", c.Status)
-	}
+	s.cleanUp(t)
+	expectEqual(t, "its status", "expired", c.Status)
 	s.expectEmails(t, expiredByEmail(s.ann, s.agencyName, eve.email, moment(*c.ExpiresAt)))
-	if owners := read[list[member]](t, eric.get(t, "/v1/accounts/"+shop+"/team").is(t, http.StatusOK)).Items; len(owners) != 2 {
-		t.Errorf("the team is %+v", owners)
-	}
+	expectEqual(t, "the number of members", 2, len(read[list[member]](t, eric.get(t, "/v1/accounts/"+shop+"/team").is(t, http.StatusOK)).Items))
 	eric.delete(t, "/v1/accounts/"+shop+"/team/"+eric.id()).refused(t, http.StatusConflict, "last_owner", "active")
 
 	// Their next account is a new beginning.

@@ -26,12 +26,12 @@ func TestExpiry(t *testing.T) {
 	s.connectionPath = s.agencyPath + "/connections/" + connectionID(s.luna, s.agencyID)
 	s.memberPath = "/v1/accounts/" + s.luna + "/team/" + s.agencyID
 
-	must(t, t.Run("a request expires by the clock alone, before anything has recorded it", s.expireByClock))
-	must(t, t.Run("cleanup records it and both sides are told, once", s.cleanupRecords))
-	must(t, t.Run("a second cleanup changes nothing and tells nobody", s.cleanupAgain))
-	must(t, t.Run("the agency asks again; a request that has run out unrecorded is asked anew with its expiry told first", s.requestAgain))
-	must(t, t.Run("the owner dismisses a request that has run out: that is a denial", s.denyExpired))
-	must(t, t.Run("an accept a moment past the end is refused", s.acceptTooLate))
+	step(t, t.Run("a request expires by the clock alone, before anything has recorded it", s.expireByClock))
+	step(t, t.Run("cleanup records it and both sides are told, once", s.cleanupRecords))
+	step(t, t.Run("a second cleanup changes nothing and tells nobody", s.cleanupAgain))
+	step(t, t.Run("the agency asks again; a request that has run out unrecorded is asked anew with its expiry told first", s.requestAgain))
+	step(t, t.Run("the owner dismisses a request that has run out: that is a denial", s.denyExpired))
+	step(t, t.Run("an accept a moment past the end is refused", s.acceptTooLate))
 }
 
 func (s *expiryStory) waitForExpiry(t *testing.T, c connection) {
@@ -53,9 +53,8 @@ func (s *expiryStory) expireByClock(t *testing.T) {
 	s.olga.post(t, s.memberPath+"/accept", map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
 	s.ben.post(t, s.connectionPath+"/resend", nil).refused(t, http.StatusGone, "request_expired", "expired")
 	s.ben.post(t, s.connectionPath+"/withdraw", nil).refused(t, http.StatusGone, "request_expired", "expired")
-	if m := read[list[member]](t, s.olga.get(t, "/v1/accounts/"+s.luna+"/team").is(t, http.StatusOK)).Items[0]; m.Status != "expired" {
-		t.Errorf("the client sees %s", m.Status)
-	}
+	m := read[list[member]](t, s.olga.get(t, "/v1/accounts/"+s.luna+"/team").is(t, http.StatusOK)).Items[0]
+	expectEqual(t, "the status that the client sees", "expired", m.Status)
 	s.ann.expectEmpty(t, s.agencyPath+"/accounts?status=pending")
 	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, "no, ended; client owns"}, wantAccess{s.olga, "", "yes, own, " + everything + "; client owns"})
 	expectUnchanged(t, before, s.dump(t))
@@ -109,11 +108,8 @@ func (s *expiryStory) denyExpired(t *testing.T) {
 		t.Errorf("the report is %+v", r)
 	}
 	s.expectEmails(t, denied(s.ann, s.agencyName, s.luna), deniedBy(s.olga, s.olga, s.agencyName, s.accountName))
-	want := []string{
-		"account.opened", "connection.requested", "connection.expired", "connection.requested", "connection.expired",
-		"connection.requested", "connection.expired", "connection.denied",
-	}
-	s.olga.expectActivity(t, s.luna, "", want...)
+	s.olga.expectActivity(t, s.luna, "", "account.opened", "connection.requested", "connection.expired", "connection.requested", "connection.expired",
+		"connection.requested", "connection.expired", "connection.denied")
 	expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "no, ended; client owns"})
 }
 
@@ -129,9 +125,7 @@ func (s *expiryStory) acceptTooLate(t *testing.T) {
 	})
 	pia.post(t, path, map[string]any{"request": 1}).refused(t, http.StatusGone, "request_expired", "expired")
 	expectAccess(t, shop, wantAccess{s.ann, s.agencyID, "no, ended; client owns"})
-	if r := s.cleanup(t); r.Expired != 1 {
-		t.Errorf("the report is %+v", r)
-	}
+	expectEqual(t, "expired requests", 1, s.cleanup(t).Expired)
 	until := moment(*c.ExpiresAt)
 	s.expectEmails(t, requested(pia, request{by: s.ann.email, agency: s.agencyName, account: "Luna Shop", until: until}),
 		expired(s.ann, s.agencyName, shop, until), expiredClient(pia, s.agencyName, "Luna Shop", until))
@@ -148,9 +142,7 @@ type cleanupReport struct {
 func (s *stack) cleanup(t *testing.T) cleanupReport {
 	t.Helper()
 	answer, err := s.Cleanup(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var r cleanupReport
 	if err := json.Unmarshal(answer, &r); err != nil {
 		t.Fatalf("%s: %v", answer, err)

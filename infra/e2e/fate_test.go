@@ -34,16 +34,14 @@ func TestFate(t *testing.T) {
 	areas := levels{"pages": "edit"}
 	fate := func(t *testing.T, who *person, kind, want string) {
 		t.Helper()
-		if got := s.fates(t, who)[kind]; got != want {
-			t.Errorf("%s to %s: %s, want %s", kind, who.email, got, want)
-		}
+		expectEqual(t, "the fate of "+kind+" to "+who.email, want, s.fates(t, who)[kind])
 	}
 	delivery := func(t *testing.T, addressee, want string) {
 		t.Helper()
 		eventually(t, "the request to "+addressee+" reads "+want, func() bool { return s.delivery(t, addressee) == want })
 	}
 	for local, as := range map[string]string{"bounce": "bounced", "complaint": "complained", "suppressed": "bounced"} {
-		must(t, t.Run(local, func(t *testing.T) {
+		step(t, t.Run(local, func(t *testing.T) {
 			who := s.person(t, local+"@luna.fate.test")
 			luna := who.opens(t, "Luna Bakery")
 			s.ann.requests(t, s.agencyID, luna, areas)
@@ -64,16 +62,13 @@ func TestFate(t *testing.T) {
 
 			// Signing in ends the suppression, in SES too, or the email's fate would be
 			// another.
-			me := who.get(t, "/v1/me").is(t, http.StatusOK)
-			if !strings.Contains(string(me.Body), `"suppressed":"`+as+`"`) {
-				t.Errorf("she is told %s", me.Body)
-			}
+			expectContains(t, "what she is told", string(who.get(t, "/v1/me").is(t, http.StatusOK).Body), `"suppressed":"`+as+`"`)
 			rival.delete(t, "/v1/accounts/"+theirs+"/team/"+who.id()).is(t, http.StatusOK)
 			s.expectEmails(t, removed(who, rival, "Rival Offices"))
 			fate(t, who, "person-removed", as)
 		}))
 	}
-	must(t, t.Run("an answer from somebody on holiday is no bounce", func(t *testing.T) {
+	step(t, t.Run("an answer from somebody on holiday is no bounce", func(t *testing.T) {
 		who := s.person(t, "ooto@luna.fate.test")
 		luna := who.opens(t, "Luna Bakery")
 		s.ann.requests(t, s.agencyID, luna, areas)
@@ -81,7 +76,7 @@ func TestFate(t *testing.T) {
 		fate(t, who, "requested", "delivered")
 		delivery(t, luna, "sent")
 	}))
-	must(t, t.Run("of two owners one is enough", func(t *testing.T) {
+	step(t, t.Run("of two owners one is enough", func(t *testing.T) {
 		who, other := s.person(t, "bounce+two@luna.fate.test"), s.person(t, "olga@luna.fate.test")
 		luna := other.opens(t, "Luna Bakery")
 		other.invites(t, luna, who, "owner", nil)
@@ -93,7 +88,7 @@ func TestFate(t *testing.T) {
 		fate(t, other, "requested", "delivered")
 		delivery(t, luna, "sent")
 	}))
-	must(t, t.Run("a request by email", func(t *testing.T) {
+	step(t, t.Run("a request by email", func(t *testing.T) {
 		who := s.person(t, "bounce@simulator.amazonses.com")
 		s.ann.requestsByEmail(t, s.agencyID, who.email, areas)
 		s.newEmails(t)

@@ -68,12 +68,8 @@ func seededFixture(t *testing.T) *fixture {
 		w := &fixture{stack: s, agencies: map[string]string{}, ended: map[string]string{}}
 		w.people(t)
 		w.expireRequests(t)
-		if err := s.stop(); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.restart("-schedules=false", "-set", `SettingsOverride={`+limits+`}`); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.stop())
+		must(t, s.restart("-schedules=false", "-set", `SettingsOverride={`+limits+`}`))
 		w.clients(t)
 		w.requests(t)
 		w.endConnections(t)

@@ -30,9 +30,7 @@ func TestImport(t *testing.T) {
 		fmt.Fprintf(&rows, "shop-%d,Shop %d,Owner-%d@import.test,growth\n", n, n, n%7)
 	}
 	rows.WriteString("shop-3,Shop 3,somebody@else.import.test,\nshop-x,Shop x,owner@import.test,free\n")
-	if err := os.WriteFile(file, []byte(rows.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, []byte(rows.String()), 0o600))
 	run := func(path string) (string, bool) {
 		cmd := exec.Command(program, "-url", s.PublicURL, "-data", s.Data, path)
 		cmd.Env = append(os.Environ(), "HUB_TOKEN=", "HUB_TOKEN_URL=")

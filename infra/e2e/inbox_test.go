@@ -54,9 +54,7 @@ func (s *stack) expectEmails(t *testing.T, want ...wantEmail) {
 		i := slices.IndexFunc(got, func(m client.Email) bool { return m.To == l.to.email && m.Subject == l.subject })
 		for part, text := range map[string]string{"text": normalized(got[i].Text), "HTML": normalized(htmlText(got[i].HTML))} {
 			for _, sentence := range l.contains {
-				if !strings.Contains(text, normalized(sentence)) {
-					t.Errorf("the %s part of %q to %s does not say %q:\n%s", part, l.subject, l.to.email, sentence, text)
-				}
+				expectContains(t, fmt.Sprintf("the %s part of %q to %s", part, l.subject, l.to.email), text, normalized(sentence))
 			}
 		}
 	}
@@ -78,9 +76,7 @@ func (s *stack) newEmails(t *testing.T) []client.Email {
 	var emails []client.Email
 	eventually(t, "the sentinel's email", func() bool {
 		fresh, err := s.Emails(t.Context(), b.since)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		arrived := false
 		for _, m := range fresh {
 			if b.read[m.ID] {

@@ -28,10 +28,10 @@ func TestLimits(t *testing.T) {
 		s.accounts = append(s.accounts, s.olga.opens(t, fmt.Sprintf("Luna %d", i)))
 	}
 
-	must(t, t.Run("so many requests of an agency wait at once, by either way of asking", s.openRequests))
-	must(t, t.Run("so many new ones a day; an accepted one is given back to the day", s.dailyRequests))
-	must(t, t.Run("a request is sent again three times, a day apart; four emails in 30 days, whatever is withdrawn and asked again", s.resends))
-	must(t, t.Run("a person gets so many unsolicited emails a day over all agencies, exactly; no agency can tell, and receipts are never held back", s.dailyEmails))
+	step(t, t.Run("so many requests of an agency wait at once, by either way of asking", s.openRequests))
+	step(t, t.Run("so many new ones a day; an accepted one is given back to the day", s.dailyRequests))
+	step(t, t.Run("a request is sent again three times, a day apart; four emails in 30 days, whatever is withdrawn and asked again", s.resends))
+	step(t, t.Run("a person gets so many unsolicited emails a day over all agencies, exactly; no agency can tell, and receipts are never held back", s.dailyEmails))
 }
 
 func (s *limitsStory) sendRequest(t *testing.T, account string) *reply {
@@ -61,9 +61,7 @@ func (s *limitsStory) expectLimited(t *testing.T, least, most time.Duration) {
 func (s *limitsStory) expectPending(t *testing.T, want int) {
 	t.Helper()
 	row := read[list[connection]](t, s.ann.get(t, "/v1/agencies/"+s.agencyID+"/accounts").is(t, http.StatusOK))
-	if row.Counts.Pending != want {
-		t.Errorf("%d are pending, want %d", row.Counts.Pending, want)
-	}
+	expectEqual(t, "pending requests", want, row.Counts.Pending)
 }
 
 func (s *limitsStory) openRequests(t *testing.T) {
@@ -156,14 +154,10 @@ func (s *limitsStory) dailyEmails(t *testing.T) {
 	reached := 0
 	for _, m := range s.newEmails(t) {
 		s.expectWellFormed(t, m)
-		if m.To != nora.email {
-			t.Errorf("%s got %q", m.To, m.Subject)
-		}
+		expectEqual(t, "who got "+m.Subject, nora.email, m.To)
 		reached++
 	}
-	if reached != 3 {
-		t.Errorf("%d emails reached her, and 3 may", reached)
-	}
+	expectEqual(t, "emails that reached her", 3, reached)
 	shapes = nil
 	for _, owner := range owners {
 		connectionPath := "/v1/agencies/" + owner.agencyID + "/connections/" + connectionID(nora.id(), owner.agencyID)
@@ -175,10 +169,7 @@ func (s *limitsStory) dailyEmails(t *testing.T) {
 	}
 	expectSameShape(t, "looking at it", shapes...)
 	// All requests are there, with an email or without.
-	mine := read[list[connection]](t, nora.get(t, "/v1/requests").is(t, http.StatusOK)).Items
-	if len(mine) != len(owners) {
-		t.Errorf("she sees %d requests", len(mine))
-	}
+	expectEqual(t, "requests that she sees", len(owners), len(read[list[connection]](t, nora.get(t, "/v1/requests").is(t, http.StatusOK)).Items))
 	last := owners[len(owners)-1]
 	path := "/v1/requests/" + connectionID(nora.id(), last.agencyID) + "/accept"
 	nora.post(t, path, map[string]any{"account": shop, "request": 1}).is(t, http.StatusOK)

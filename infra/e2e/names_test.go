@@ -30,9 +30,7 @@ func TestNames(t *testing.T) {
 	}
 	for part, text := range map[string]string{"text": normalized(m.Text), "HTML": normalized(htmlText(m.HTML))} {
 		for _, shown := range []string{name, "Luna & Söhne <GmbH>", "See https://evil.test/login Bcc: sam@evil.test", "<script>alert(1)</script>"} {
-			if !strings.Contains(text, normalized(shown)) {
-				t.Errorf("the %s part does not show %q as it was typed:\n%s", part, shown, text)
-			}
+			expectContains(t, "the "+part+" part", text, normalized(shown))
 		}
 	}
 }

@@ -6,46 +6,29 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"agencyhub/infra/e2e/client"
 )
 
 // expectPage checks the page of a request's link: it is safe, the same for every
 // person and request, and does not reveal this one.
 func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 	t.Helper()
-	page := s.fetchPage(t, http.MethodGet, "/requests/"+con)
-	if page.Status != http.StatusOK || page.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-		t.Fatalf("the link answers %d %s", page.Status, page.Header)
-	}
+	page := s.fetchPage(t, http.MethodGet, "/requests/"+con).is(t, http.StatusOK)
 	for name, want := range map[string]string{
+		"Content-Type":              "text/html; charset=utf-8",
 		"X-Content-Type-Options":    "nosniff",
 		"Referrer-Policy":           "no-referrer",
 		"Cache-Control":             "no-store",
 		"Strict-Transport-Security": "max-age=31536000",
 		"Set-Cookie":                "",
 	} {
-		if got := page.Header.Get(name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
+		expectEqual(t, name, want, page.Header.Get(name))
 	}
 	policy := page.Header.Get("Content-Security-Policy")
-	for _, part := range []string{"default-src 'none'", "form-action 'self'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
-		if !strings.Contains(policy, part) {
-			t.Errorf("the policy %q lacks %s", policy, part)
-		}
-	}
+	expectContains(t, "the policy", policy, "default-src 'none'", "form-action 'self'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'")
 	text := htmlText(string(page.Body))
-	for _, secret := range texts {
-		if strings.Contains(text, secret) {
-			t.Errorf("the page tells %q", secret)
-		}
-	}
-	for _, says := range []string{"you must own or manage the account", "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this"} {
-		if !strings.Contains(text, says) {
-			t.Errorf("the page does not say %q", says)
-		}
-	}
+	expectNoneOf(t, "the page", text, texts...)
+	expectContains(t, "the page", text,
+		"you must own or manage the account", "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this")
 
 	// Another request's page differs by the ids alone, whether the request exists or
 	// not.
@@ -57,9 +40,7 @@ func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 	if diff := cmp.Diff(string(page.Body), renamed); diff != "" || other.Status != page.Status {
 		t.Errorf("a request that is not there answers %d (-there +not):\n%s", other.Status, diff)
 	}
-	if bad := s.fetchPage(t, http.MethodGet, "/requests/con_broken"); bad.Status != http.StatusNotFound {
-		t.Errorf("a broken link answers %d", bad.Status)
-	}
+	s.fetchPage(t, http.MethodGet, "/requests/con_broken").is(t, http.StatusNotFound)
 
 	head := s.fetchPage(t, http.MethodHead, "/requests/"+con)
 	if head.Status != http.StatusOK || len(head.Body) != 0 || head.Header.Get("Content-Security-Policy") != policy {
@@ -73,10 +54,8 @@ func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 			if r.Status != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("Refresh"), "0; url=/signin?to=%2Frequests%2F"+con) {
 				t.Errorf("a form that says %s answers %d and goes on to %q: %s", do, r.Status, r.Header.Get("Refresh"), r.Body)
 			}
-			r = s.fetchPage(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1", "Cookie", cookies, "Origin", "https://scanner.test", "Sec-Fetch-Site", "cross-site")
-			if r.Status != http.StatusForbidden {
-				t.Errorf("a form from elsewhere that says %s answers %d", do, r.Status)
-			}
+			foreign := []string{"do=" + do + "&request=1", "Cookie", cookies, "Origin", "https://scanner.test", "Sec-Fetch-Site", "cross-site"}
+			s.fetchPage(t, http.MethodPost, "/requests/"+con, foreign...).is(t, http.StatusForbidden)
 		}
 	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete} {
@@ -88,7 +67,7 @@ func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 
 // fetchPage requests a page without signing in, as a mail scanner does. After the
 // path come a form's body, then names and values of headers.
-func (s *stack) fetchPage(t *testing.T, method, path string, more ...string) *client.Answer {
+func (s *stack) fetchPage(t *testing.T, method, path string, more ...string) *reply {
 	t.Helper()
 	headers := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	var body []byte
@@ -96,8 +75,6 @@ func (s *stack) fetchPage(t *testing.T, method, path string, more ...string) *cl
 		body, headers = []byte(more[0]), append(headers, more[1:]...)
 	}
 	answer, err := s.Call(t.Context(), method, path, body, headers...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer
+	must(t, err)
+	return &reply{Answer: answer, to: method + " " + path}
 }

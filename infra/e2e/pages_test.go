@@ -200,9 +200,7 @@ var routesWithoutPage = []string{
 // forgotten.
 func TestPagesAreLookedAt(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(built.root, "functions", "console", "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	added := regexp.MustCompile(`\bc\.(?:page|open|mux\.Handle|mux\.HandleFunc)\(\s*([^,]+),`)
 	var routes []string
 	for _, file := range files {
@@ -210,9 +208,7 @@ func TestPagesAreLookedAt(t *testing.T) {
 			continue
 		}
 		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		for _, m := range added.FindAllStringSubmatch(string(source), -1) {
 			switch name := m[1]; {
 			case strings.HasPrefix(name, `"`):
@@ -275,16 +271,13 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	w := seededFixture(t)
 	axe, err := os.ReadFile(filepath.Join(built.root, "infra", "local", "node_modules", "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	w.eachLook(t, func(t *testing.T, l look, win *window) {
 		t.Helper()
 		win.expectStatus(t, l)
 		apart := win.isolatedWorld(t)
-		if _, err := evalIn[struct{}](win, string(axe)+";undefined", apart); err != nil {
-			t.Fatal(err)
-		}
+		_, err := evalIn[struct{}](win, string(axe)+";undefined", apart)
+		must(t, err)
 		if n, err := eval[int](win, `document.querySelectorAll('h1').length`); err != nil || n != 1 {
 			t.Errorf("it has %d h1 (%v)", n, err)
 		}
@@ -293,9 +286,7 @@ func TestPages(t *testing.T) {
 				win.resize(t, width, scheme)
 				win.expectFit(t, width)
 				found, err := evalIn[[]violation](win, runAxe, apart)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must(t, err)
 				for _, v := range found {
 					t.Errorf("%d px, %s: axe-core finds %s", width, scheme, v)
 				}
@@ -379,6 +370,11 @@ func TestFirstView(t *testing.T) {
 				win.signsIn(t, view.who)
 			}
 			call(t, win, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+			// The script that writes local times comes last. It must not change lines that
+			// are painted.
+			call(t, win, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{
+				{URLPattern: w.PublicURL + "/static/*/app.js", Latency: 200, DownloadThroughput: -1, UploadThroughput: -1},
+			}})
 			for _, width := range widths {
 				win.resize(t, width, "light")
 				win.takeLoads()
@@ -433,12 +429,8 @@ func TestScreenshots(t *testing.T) {
 	if !filepath.IsAbs(folder) {
 		folder = filepath.Join(built.root, folder)
 	}
-	if err := os.RemoveAll(folder); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(folder))
+	must(t, os.MkdirAll(folder, 0o755))
 	w := seededFixture(t)
 	number := 0
 	w.eachLook(t, func(t *testing.T, l look, win *window) {
@@ -449,9 +441,7 @@ func TestScreenshots(t *testing.T) {
 	win := w.window(t, "emails")
 	seen := map[string]bool{}
 	emails, err := w.Emails(t.Context(), time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	for _, m := range emails {
 		kind := subjectKind(m.Subject)
 		if seen[kind] {
@@ -460,9 +450,7 @@ func TestScreenshots(t *testing.T) {
 		seen[kind] = true
 		win.open(t, "about:blank")
 		html, err := json.Marshal(m.HTML)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		evaluate[struct{}](t, win, fmt.Sprintf(`document.open(); document.write(%s); document.close()`, html))
 		win.savePictures(t, filepath.Join(folder, fmt.Sprintf("mail-%02d", len(seen))))
 	}
@@ -483,12 +471,8 @@ func (w *window) savePictures(t *testing.T, base string) {
 		for _, scheme := range schemes {
 			w.resize(t, width, scheme)
 			picture, err := w.picture()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(fmt.Sprintf("%s-%d-%s.png", base, width, scheme), picture, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
+			must(t, os.WriteFile(fmt.Sprintf("%s-%d-%s.png", base, width, scheme), picture, 0o644))
 		}
 	}
 }

@@ -35,9 +35,7 @@ func (s *stack) person(t *testing.T, email string) *person {
 func (s *stack) signIn(t *testing.T, who client.Identity) *person {
 	t.Helper()
 	token, err := s.SignIn(t.Context(), who)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	s.addSecret(who.Email, "address")
 	s.addSecret(token, "token")
 	return &person{stack: s, email: who.Email, token: token}
@@ -57,9 +55,7 @@ type reply struct {
 func (p *person) call(t *testing.T, method, path string, body any, header ...string) *reply {
 	t.Helper()
 	r, err := p.try(t, method, path, body, header...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return r
 }
 
@@ -134,9 +130,7 @@ func (r *reply) is(t *testing.T, status int) *reply {
 // expectStatus checks the status of the connection or member in a good answer.
 func (r *reply) expectStatus(t *testing.T, want string) {
 	t.Helper()
-	if got := read[struct{ Status string }](t, r.is(t, http.StatusOK)).Status; got != want {
-		t.Errorf("after %s it is %s, want %s", r.to, got, want)
-	}
+	expectEqual(t, "status after "+r.to, want, read[struct{ Status string }](t, r.is(t, http.StatusOK)).Status)
 }
 
 // A problem is the body of a refusal.
@@ -154,9 +148,7 @@ type problem struct {
 func (r *reply) refused(t *testing.T, status int, code, state string) problem {
 	t.Helper()
 	p, err := r.problem()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if r.Status != status || p.Code != code || p.State != state {
 		t.Fatalf("%s answered %d %s (state %q), want %d %s (state %q): %s", r.to, r.Status, p.Code, p.State, status, code, state, r.Body)
 	}
@@ -304,9 +296,7 @@ func (p *person) access(t *testing.T, account, as string) string {
 func expectAccess(t *testing.T, account string, want ...wantAccess) {
 	t.Helper()
 	for _, c := range want {
-		if got := c.who.access(t, account, c.as); got != c.want {
-			t.Errorf("access of %s (as %q): %s; want %s", c.who.email, c.as, got, c.want)
-		}
+		expectEqual(t, fmt.Sprintf("access of %s (as %q)", c.who.email, c.as), c.want, c.who.access(t, account, c.as))
 	}
 }
 
@@ -370,9 +360,7 @@ func (p *person) requestsByEmail(t *testing.T, agency, email string, areas level
 func (p *person) unblocks(t *testing.T, account, agency string, ended bool) {
 	t.Helper()
 	r := p.post(t, "/v1/accounts/"+account+"/team/"+agency+"/unblock", nil)
-	if was := read[struct{ Allowed bool }](t, r.is(t, http.StatusOK)).Allowed; was != ended {
-		t.Errorf("%s unblocks the agency: a block has ended: %t, want %t", p.email, was, ended)
-	}
+	expectEqual(t, p.email+" ends a block", ended, read[struct{ Allowed bool }](t, r.is(t, http.StatusOK)).Allowed)
 }
 
 func connectionID(account, of string) string {
@@ -419,6 +407,26 @@ func expectEqual(t *testing.T, what string, want, got any) {
 	}
 }
 
+// expectContains checks that a text contains all parts.
+func expectContains(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s does not contain %q:\n%s", what, part, text)
+		}
+	}
+}
+
+// expectNoneOf checks that a text contains none of the parts.
+func expectNoneOf(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			t.Errorf("%s contains %q:\n%s", what, part, text)
+		}
+	}
+}
+
 func eventTypes(lines []line) []string {
 	var out []string
 	for _, l := range lines {
@@ -427,10 +435,18 @@ func eventTypes(lines []line) []string {
 	return out
 }
 
-// must ends a test whose step has failed, since the next steps depend on it.
-func must(t *testing.T, passed bool) {
+// step ends a test whose step has failed, since the next steps depend on it.
+func step(t *testing.T, passed bool) {
 	t.Helper()
 	if !passed {
 		t.FailNow()
+	}
+}
+
+// must ends a test that can't go on after an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -13,9 +14,7 @@ import (
 func (s *stack) platformClient(t *testing.T) *person {
 	t.Helper()
 	token, err := s.PlatformToken(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return &person{stack: s, token: token}
 }
 
@@ -43,14 +42,14 @@ func TestPlatform(t *testing.T) {
 	s.luna = string(agency.NewAccountID("the platform's tests", "luna"))
 	s.accountPath = "/v1/platform/accounts/" + s.luna
 
-	must(t, t.Run("registers an account that a client has, and nobody is mailed", s.registerAccount))
-	must(t, t.Run("its owner connects an agency as any other does", s.connectAgency))
-	must(t, t.Run("asks about anyone by address, and is answered as they are", s.checkAccess))
-	must(t, t.Run("a sole owner with another sign-in is let in again by the same call", s.rebindOwner))
-	must(t, t.Run("name and plan are brought up to date", s.update))
-	must(t, t.Run("payments are reported in any order, and the payer is told once", s.payments))
-	must(t, t.Run("refused are what is malformed, what an agency owns, what is closed, and another owner", s.refusals))
-	must(t, t.Run("persons are refused its calls, and it is refused theirs", s.scopes))
+	step(t, t.Run("registers an account that a client has, and nobody is mailed", s.registerAccount))
+	step(t, t.Run("its owner connects an agency as any other does", s.connectAgency))
+	step(t, t.Run("asks about anyone by address, and is answered as they are", s.checkAccess))
+	step(t, t.Run("a sole owner with another sign-in is let in again by the same call", s.rebindOwner))
+	step(t, t.Run("name and plan are brought up to date", s.update))
+	step(t, t.Run("payments are reported in any order, and the payer is told once", s.payments))
+	step(t, t.Run("refused are what is malformed, what an agency owns, what is closed, and another owner", s.refusals))
+	step(t, t.Run("persons are refused its calls, and it is refused theirs", s.scopes))
 }
 
 func (s *platformStory) register(t *testing.T, body map[string]any) *reply {
@@ -66,9 +65,7 @@ func (s *platformStory) registerAccount(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	if a := read[account](t, s.olga.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK)); value(a.Role) != "owner" {
-		t.Errorf("%+v", a)
-	}
+	expectEqual(t, "her role", "owner", value(read[account](t, s.olga.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK)).Role))
 	s.olga.expectActivity(t, s.luna, "", "account.registered")
 	s.expectEmails(t)
 }
@@ -123,9 +120,7 @@ func (s *platformStory) payments(t *testing.T) {
 		t.Helper()
 		body := map[string]any{"state": state, "at": at.Add(after).Format(time.RFC3339)}
 		a := read[platformAccount](t, s.software.post(t, s.accountPath+"/payment", body).is(t, http.StatusOK))
-		if a.Subscription.State != want {
-			t.Errorf("%s after %s: %s, want %s", state, after, a.Subscription.State, want)
-		}
+		expectEqual(t, fmt.Sprintf("the state once it is %s after %s", state, after), want, a.Subscription.State)
 	}
 	pay("failed", time.Minute, "past_due")
 	pay("failed", time.Minute, "past_due")

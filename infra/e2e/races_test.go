@@ -34,9 +34,7 @@ func race(t *testing.T, calls ...raceCall) []*reply {
 	close(ready)
 	all.Wait()
 	for _, err := range errs {
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 	}
 	return replies
 }
@@ -204,9 +202,7 @@ func (s *raceStory) twoAccepts(t *testing.T) {
 			raceCall{s.oscar, "POST", s.memberPath + "/accept", s.acceptance(levels{"mail": "view"}), nil})
 		// The second gets the access that the first has granted.
 		granted := read[connection](t, replies[0].is(t, http.StatusOK)).Areas.String()
-		if other := read[connection](t, replies[1].is(t, http.StatusOK)).Areas.String(); other != granted {
-			t.Errorf("one was answered %q, the other %q", granted, other)
-		}
+		expectEqual(t, "the answers to both", granted, read[connection](t, replies[1].is(t, http.StatusOK)).Areas.String())
 		by, grant := s.olga, "Pages: view and edit"
 		if granted == "mail:view" {
 			by, grant = s.oscar, "Mail: view only"
@@ -325,8 +321,6 @@ func (s *raceStory) twoLeave(t *testing.T) {
 		remains, gone, refusal = s.oscar, s.olga, replies[1]
 	}
 	refusal.refused(t, http.StatusConflict, "last_owner", "active")
-	if n := countType(remains.activity(t, s.luna, ""), "person.left"); n != 1 {
-		t.Errorf("%d have left", n)
-	}
+	expectEqual(t, "people who left", 1, countType(remains.activity(t, s.luna, ""), "person.left"))
 	s.expectEmails(t, personLeft(remains, gone, s.accountName))
 }

@@ -31,12 +31,12 @@ func TestRestart(t *testing.T) {
 	s.accept = "/v1/accounts/" + s.luna + "/team/" + s.agencyID + "/accept"
 	s.activeAccess = "yes, " + s.agencyID + ", pages:edit; client owns"
 
-	must(t, t.Run("the power is cut between a change and its emails", s.powerCut))
+	step(t, t.Run("the power is cut between a change and its emails", s.powerCut))
 
-	must(t, t.Run("the second start is quick; nothing is lost, and the tokens of before are good", s.restartKeepsAll))
-	must(t, t.Run("who had not been told is told, and nobody is told again", s.emailsOnce))
-	must(t, t.Run("the whole stream once more tells nobody anything", s.replayStream))
-	must(t, t.Run("the story goes on", s.goOn))
+	step(t, t.Run("the second start is quick; nothing is lost, and the tokens of before are good", s.restartKeepsAll))
+	step(t, t.Run("who had not been told is told, and nobody is told again", s.emailsOnce))
+	step(t, t.Run("the whole stream once more tells nobody anything", s.replayStream))
+	step(t, t.Run("the story goes on", s.goOn))
 }
 
 func (s *restartStory) powerCut(t *testing.T) {
@@ -46,16 +46,12 @@ func (s *restartStory) powerCut(t *testing.T) {
 		t.Fatal("there is no notify to stop")
 	}
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		must(t, syscall.Kill(pid, syscall.SIGSTOP))
 	}
 	s.olga.post(t, s.accept, map[string]any{"request": 1}).is(t, http.StatusOK)
 	expectAccess(t, s.luna, wantAccess{s.ben, s.agencyID, s.activeAccess})
 	s.before = s.dump(t)
-	if err := s.kill(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.kill())
 	for _, pid := range pids {
 		eventually(t, "what the runner started is gone too", func() bool { return !isAlive(pid) })
 	}
@@ -64,9 +60,7 @@ func (s *restartStory) powerCut(t *testing.T) {
 func (s *restartStory) startAgain(t *testing.T) {
 	t.Helper()
 	began := time.Now()
-	if err := s.restart(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.restart())
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("the second start took %s", took)
 	}
@@ -85,9 +79,7 @@ func (s *restartStory) restartKeepsAll(t *testing.T) {
 	}
 	want := []string{"account.opened", "connection.requested", "connection.accepted"}
 	s.olga.expectActivity(t, s.luna, "", want...)
-	if page := s.fetchPage(t, http.MethodGet, "/requests/"+s.request.ID); page.Status != http.StatusOK {
-		t.Errorf("the link of before answers %d", page.Status)
-	}
+	s.fetchPage(t, http.MethodGet, "/requests/"+s.request.ID).is(t, http.StatusOK)
 }
 
 func (s *restartStory) emailsOnce(t *testing.T) {
@@ -96,16 +88,12 @@ func (s *restartStory) emailsOnce(t *testing.T) {
 }
 
 func (s *restartStory) replayStream(t *testing.T) {
-	if err := s.kill(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.kill())
 	checkpoints := filepath.Join(s.Data, "data", "stream")
 	if files, err := os.ReadDir(checkpoints); err != nil || len(files) == 0 {
 		t.Fatalf("there are no checkpoints to lose: %v", err)
 	}
-	if err := os.RemoveAll(checkpoints); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(checkpoints))
 	s.startAgain(t)
 	s.expectEmails(t)
 }

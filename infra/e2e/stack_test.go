@@ -87,9 +87,7 @@ func start(data string, args ...string) (*stack, error) {
 func startOwn(t *testing.T, args ...string) *stack {
 	t.Helper()
 	s, err := start(t.TempDir(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil {
 			t.Error(err)
@@ -225,9 +223,7 @@ var typedWords = []string{"Bright", "Luna", "spring", "Carl's", "Rival"}
 func (s *stack) childPIDs(t *testing.T, program string) []int {
 	t.Helper()
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,args=").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var pids []int
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
@@ -235,9 +231,7 @@ func (s *stack) childPIDs(t *testing.T, program string) []int {
 			continue
 		}
 		pid, err := strconv.Atoi(fields[0])
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		pids = append(pids, pid)
 	}
 	return pids

@@ -34,11 +34,11 @@ func TestStaff(t *testing.T) {
 
 	s.memberAreas = "mail:view pages:view" // the lower of the agency's and cid's, area by area
 
-	must(t, t.Run("a member reaches the agency's clients by the lower of both, reads the account, and does nothing else there", s.lowerOfBoth))
-	must(t, t.Run("limited to named clients, they see and reach these alone, and are told", s.limitToClients))
-	must(t, t.Run("limited to none they reach none; lifted, they reach all again", s.limitToNone))
-	must(t, t.Run("the limit stays when they are invited again, and goes with a higher role", s.limitStays))
-	must(t, t.Run("whoever is out of the agency is out of its clients", s.removed))
+	step(t, t.Run("a member reaches the agency's clients by the lower of both, reads the account, and does nothing else there", s.lowerOfBoth))
+	step(t, t.Run("limited to named clients, they see and reach these alone, and are told", s.limitToClients))
+	step(t, t.Run("limited to none they reach none; lifted, they reach all again", s.limitToNone))
+	step(t, t.Run("the limit stays when they are invited again, and goes with a higher role", s.limitStays))
+	step(t, t.Run("whoever is out of the agency is out of its clients", s.removed))
 }
 
 func (s *staffStory) assignClients(t *testing.T, who *person, clients any) *reply {

@@ -51,9 +51,7 @@ func (s *stack) age(t *testing.T, by time.Duration, rows ...row) {
 	const stamp = "2006-01-02T15:04:05.000Z"
 	older := func(text string) string {
 		at, err := time.Parse(stamp, text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if at.Year() < 2000 {
 			return text // the zero time
 		}
@@ -77,9 +75,8 @@ func (s *stack) age(t *testing.T, by time.Duration, rows ...row) {
 				}
 			}
 		}
-		if _, err := s.db().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &s.Table, Item: got.Item}); err != nil {
-			t.Fatal(err)
-		}
+		_, err = s.db().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &s.Table, Item: got.Item})
+		must(t, err)
 	}
 }
 
@@ -93,18 +90,12 @@ func (s *stack) dump(t *testing.T) map[string]string {
 	pages := dynamodb.NewScanPaginator(db, &dynamodb.ScanInput{TableName: &s.Table, ConsistentRead: aws.Bool(true)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		for _, item := range page.Items {
 			var plain map[string]any
-			if err := attributevalue.UnmarshalMap(item, &plain); err != nil {
-				t.Fatal(err)
-			}
+			must(t, attributevalue.UnmarshalMap(item, &plain))
 			text, err := json.Marshal(plain)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			items[plain["pk"].(string)+" "+plain["sk"].(string)] = string(text)
 		}
 	}

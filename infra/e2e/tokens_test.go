@@ -22,9 +22,7 @@ import (
 func (s *stack) issuerKey(t *testing.T) (key *rsa.PrivateKey, id string) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(s.Data, "data", "oidc", "secrets.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var secrets struct {
 		JWKS struct {
 			Keys []struct{ N, E, D, P, Q, Kid string }
@@ -35,9 +33,7 @@ func (s *stack) issuerKey(t *testing.T) (key *rsa.PrivateKey, id string) {
 	}
 	number := func(text string) *big.Int {
 		b, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		return new(big.Int).SetBytes(b)
 	}
 	k := secrets.JWKS.Keys[0]
@@ -46,9 +42,7 @@ func (s *stack) issuerKey(t *testing.T) (key *rsa.PrivateKey, id string) {
 		D:         number(k.D), Primes: []*big.Int{number(k.P), number(k.Q)},
 	}
 	key.Precompute()
-	if err := key.Validate(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, key.Validate())
 	return key, k.Kid
 }
 
@@ -75,9 +69,7 @@ func (s *forger) signed(method jwt.SigningMethod, key any, change func(jwt.MapCl
 		made := jwt.NewWithClaims(method, claims)
 		made.Header["kid"] = s.keyID
 		text, err := made.SignedString(key)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		return text
 	}
 }
@@ -100,9 +92,7 @@ func TestWhoIsNotSignedIn(t *testing.T) {
 	luna := olga.opens(t, "Luna Bakery")
 	s.expectEmails(t)
 	another, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	asIs := func(jwt.MapClaims) {}
 	for _, c := range []struct {
 		name  string

@@ -114,9 +114,7 @@ func id(n int) string { return string(agency.NewAccountID("test", fmt.Sprint(n))
 func contents(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return string(content)
 }
 
@@ -208,9 +206,7 @@ func TestAHubThatIsBusyIsWaitedFor(t *testing.T) {
 		return 200, "", "{}"
 	}
 	c, waited := h.newImport(t)
-	if err := c.run(t.Context(), strings.NewReader("account,name,owner\n"+id(1)+",Limited,a@b.test\n"+id(2)+",Failing,a@b.test\n")); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.run(t.Context(), strings.NewReader("account,name,owner\n"+id(1)+",Limited,a@b.test\n"+id(2)+",Failing,a@b.test\n")))
 	waits := waited()
 	if len(waits) != 7 || !slices.Contains(waits, 7*time.Second) || slices.Max(waits) != longestWait {
 		t.Errorf("waited %v", waits)
@@ -260,13 +256,9 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	}
 	// A crash leaves a report that is longer than the saved progress.
 	report, err := os.OpenFile(c.refusedFile, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	_, err = report.WriteString("half a ro")
-	if err := errors.Join(err, report.Close()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(err, report.Close()))
 	down.Store(false)
 	err = c.run(t.Context(), strings.NewReader(file.String()))
 	if err == nil || !strings.Contains(err.Error(), "200 rows, 180 registered, 20 refused") {
@@ -314,9 +306,7 @@ func TestAnImportIsInterrupted(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "The same command goes on from there") {
 		t.Fatal(err)
 	}
-	if err := c.run(t.Context(), strings.NewReader(file.String())); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.run(t.Context(), strings.NewReader(file.String())))
 	taken, _ := h.state()
 	for n := range 100 {
 		if taken[id(n)] == 0 {
@@ -415,9 +405,7 @@ func TestALargeFileIsAStream(t *testing.T) {
 	s := &stream{rows: 10_000, filler: strings.Repeat("f", 3000), taken: taken}
 	c.terminal, c.size = &screen, 10_000*3060
 	began := time.Now()
-	if err := c.run(t.Context(), s); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.run(t.Context(), s))
 	t.Logf("%.0f rows a second, the heap grew by %d KB, %d rows were read ahead", 10_000/time.Since(began).Seconds(), grown>>10, s.ahead)
 	if taken() != 10_000 || h.maxInFlight > c.workers {
 		t.Errorf("%d rows, %d at once", taken(), h.maxInFlight)
@@ -452,9 +440,7 @@ func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
 		return 200, "", "{}"
 	}
 	s := &stream{rows: 500, taken: taken}
-	if err := c.run(t.Context(), s); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.run(t.Context(), s))
 	if passed > most || passed < c.workers || taken() != s.rows {
 		t.Errorf("%d rows passed one that hangs, of %d", passed, taken())
 	}
@@ -467,12 +453,17 @@ func TestBaseURL(t *testing.T) {
 		t.Errorf("with no stack: %v", err)
 	}
 	stack := fmt.Sprintf(`{"publicUrl":"http://localhost:9080","pid":%d}`, os.Getpid())
-	if err := os.WriteFile(filepath.Join(data, "stack.json"), []byte(stack), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(filepath.Join(data, "stack.json"), []byte(stack), 0o600))
 	for given, want := range map[string]string{"": "http://localhost:9080", "https://hub.example.com/": "https://hub.example.com"} {
 		if got, err := baseURL(given, data); err != nil || got != want {
 			t.Errorf("%q: %q, %v", given, got, err)
 		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
