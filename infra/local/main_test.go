@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,42 +18,36 @@ import (
 	"agencyhub/infra/local/process"
 )
 
-// built holds the runner and the folder of the functions of testdata/, built once for
-// all tests.
-var built struct {
-	once   sync.Once
-	folder string
-	err    error
-}
+// folder holds the runner and the functions of testdata/, for all tests.
+var folder string
+
+// buildRunner builds the runner on first use.
+var buildRunner = sync.OnceValue(func() error {
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(folder, "local"), ".").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	code := m.Run()
-	if built.folder != "" {
-		if err := os.RemoveAll(built.folder); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+	code := 1
+	var err error
+	if folder, err = os.MkdirTemp("", "agencyhub-local-*"); err == nil {
+		code = m.Run()
+		err = os.RemoveAll(folder)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }
 
-func binaries(t *testing.T) (runner, functions string) {
+// local returns a command of the built runner.
+func local(t *testing.T, name, data string, args ...string) *exec.Cmd {
 	t.Helper()
-	built.once.Do(func() {
-		//nolint:usetesting // shared by all tests
-		if built.folder, built.err = os.MkdirTemp("", "agencyhub-local-*"); built.err != nil {
-			return
-		}
-		var out []byte
-		if out, built.err = exec.Command("go", "build", "-o", filepath.Join(built.folder, "local"), ".").CombinedOutput(); built.err != nil {
-			built.err = fmt.Errorf("%w: %s", built.err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return filepath.Join(built.folder, "local"), filepath.Join(built.folder, "bin")
+	localtest.Check(t, buildRunner())
+	return exec.Command(filepath.Join(folder, "local"), append([]string{name, "-data", data}, args...)...)
 }
 
 // A testStack is a runner with testdata/template.yaml.
@@ -87,17 +79,13 @@ func (o *output) String() string {
 // own process.
 func launch(t *testing.T, data string, args ...string) (*process.Process, *output) {
 	t.Helper()
-	runner, functions := binaries(t)
 	out := &output{}
-	sp, err := process.NewSpawner(process.NewTerminal(out), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	args = append([]string{"run", "-template", "testdata/template.yaml", "-data", data, "-bin", functions, "-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0", "-schedules=false"}, args...)
-	p, err := sp.Spawn("runner", os.Environ(), nil, runner, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sp := localtest.Must[*process.Spawner](t)(process.NewSpawner(process.NewTerminal(out), t.TempDir()))
+	cmd := local(t, "run", data, append([]string{
+		"-template", "testdata/template.yaml", "-bin", filepath.Join(folder, "bin"),
+		"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0", "-schedules=false",
+	}, args...)...)
+	p := localtest.Must[*process.Process](t)(sp.Spawn("runner", os.Environ(), nil, cmd.Path, cmd.Args[1:]...))
 	t.Cleanup(func() {
 		localtest.Stop(p)
 		if t.Failed() {
@@ -130,23 +118,8 @@ func startStack(t *testing.T, data string, args ...string) *testStack {
 // get sends a request to the stack's gateway and returns status and body.
 func (s *testStack) get(t *testing.T, path string, header ...string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.PublicURL+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(body)
+	status, body, _ := localtest.Fetch(t, http.MethodGet, s.PublicURL+path, nil, header...)
+	return status, body
 }
 
 // pid returns the process id of the instance that responded.
@@ -170,10 +143,7 @@ func (s *testStack) db() *dynamodb.Client { return dynamodb.New(s.DynamoDB) }
 // family returns the living processes that the runner with this pid started.
 func family(t *testing.T, runner int) []int {
 	t.Helper()
-	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := localtest.Must[[]byte](t)(exec.Command("ps", "-A", "-o", "pid=,ppid=").Output())
 	var pids []int
 	for line := range strings.Lines(string(out)) {
 		var pid, parent int

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"agencyhub/infra/local/disk"
 )
 
 // A running describes a stack that is up. DATA/stack.json holds it while the stack
@@ -32,16 +33,12 @@ type running struct {
 func stackFile(data string) string { return filepath.Join(data, "stack.json") }
 
 func readRunning(data string) (*running, error) {
-	b, err := os.ReadFile(stackFile(data))
-	if os.IsNotExist(err) {
-		return nil, fmt.Errorf("no stack runs on %s: start one with `make run`", data)
-	}
-	if err != nil {
+	var r running
+	if err := disk.ReadJSON(stackFile(data), &r); err != nil {
 		return nil, err
 	}
-	var r running
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("%s: %w", stackFile(data), err)
+	if r.PID == 0 {
+		return nil, fmt.Errorf("no stack runs on %s: start one with `make run`", data)
 	}
 	if err := syscall.Kill(r.PID, 0); errors.Is(err, syscall.ESRCH) {
 		return nil, fmt.Errorf("no stack runs on %s any more (it was killed): start one with `make run`", data)

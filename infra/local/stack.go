@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,10 +68,7 @@ func runStack(ctx context.Context, o options, term *process.Terminal) error {
 	if s.data, err = filepath.Abs(o.data); err != nil {
 		return err
 	}
-	if o.bin == "" {
-		s.bin = filepath.Join(s.data, "bin")
-	}
-	if s.bin, err = filepath.Abs(s.bin); err != nil {
+	if s.bin, err = filepath.Abs(cmp.Or(o.bin, filepath.Join(s.data, "bin"))); err != nil {
 		return err
 	}
 	s.folder = filepath.Join(s.data, "data")

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,15 +23,7 @@ import (
 
 func TestStackAnswersSignedInRequests(t *testing.T) {
 	s := startStack(t, t.TempDir())
-	runner, _ := binaries(t)
-	out, err := exec.Command(runner, "token", "-data", s.Data, "ann@agency.test").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := strings.TrimSuffix(string(out), "\n")
-	if strings.ContainsAny(token, " \n") {
-		t.Fatalf("token printed more than the token: %q", out)
-	}
+	token := s.token(t, "ann@agency.test")
 	status, body := s.get(t, "/echo/me", "Authorization", "Bearer "+token)
 	var answer struct {
 		Greeting string
@@ -67,36 +58,39 @@ func TestStackAnswersSignedInRequests(t *testing.T) {
 		return strings.Contains(s.output.String(), "echo        | echo of /echo/me")
 	})
 
-	again, err := exec.Command(runner, "token", "-data", s.Data, "-subject", "other", "-unverified", "ann@agency.test").Output()
-	if err != nil {
-		t.Fatal(err)
+	other := claimsOf(t, s.token(t, "-subject", "other", "-unverified", "ann@agency.test"))
+	if other["sub"] != "other" || other["email_verified"] != false {
+		t.Errorf("token -subject other -unverified: %v", other)
 	}
-	var other map[string]any
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(string(again), ".")[1])
-	if err != nil || json.Unmarshal(payload, &other) != nil || other["sub"] != "other" || other["email_verified"] != false {
-		t.Errorf("token -subject other -unverified: %s", payload)
-	}
-
-	service, err := exec.Command(runner, "token", "-data", s.Data, "-platform").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var platform map[string]any
-	payload, err = base64.RawURLEncoding.DecodeString(strings.Split(string(service), ".")[1])
-	if err != nil || json.Unmarshal(payload, &platform) != nil {
-		t.Fatalf("token -platform: %v, %s", err, payload)
-	}
+	platform := claimsOf(t, s.token(t, "-platform"))
 	if platform["scope"] != "hub/platform" || platform["client_id"] != s.Platform || platform["aud"] != s.ClientID || platform["email"] != nil {
-		t.Errorf("token -platform: %s", payload)
+		t.Errorf("token -platform: %v", platform)
 	}
+}
+
+// token returns the token that `local token` prints.
+func (s *testStack) token(t *testing.T, args ...string) string {
+	t.Helper()
+	out := localtest.Must[[]byte](t)(local(t, "token", s.Data, args...).Output())
+	token := strings.TrimSuffix(string(out), "\n")
+	if strings.ContainsAny(token, " \n") {
+		t.Fatalf("token printed more than the token: %q", out)
+	}
+	return token
+}
+
+// claimsOf returns the claims of a token. It checks nothing.
+func claimsOf(t *testing.T, token string) (claims map[string]any) {
+	t.Helper()
+	payload := localtest.Must[[]byte](t)(base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1]))
+	localtest.Check(t, json.Unmarshal(payload, &claims))
+	return claims
 }
 
 func TestStackRunsCleanupOnDemand(t *testing.T) {
 	s := startStack(t, t.TempDir())
 	var out bytes.Buffer
-	if err := cleanup(t.Context(), s.Data, "", &out); err != nil {
-		t.Fatal(err)
-	}
+	localtest.Check(t, cleanup(t.Context(), s.Data, "", &out))
 	var report struct{ Cleaned bool }
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil || !report.Cleaned {
 		t.Errorf("cleanup printed %s", &out)
@@ -104,9 +98,8 @@ func TestStackRunsCleanupOnDemand(t *testing.T) {
 }
 
 func TestCommandsWithoutAStack(t *testing.T) {
-	runner, _ := binaries(t)
 	for _, args := range [][]string{{"token", "ann@agency.test"}, {"cleanup"}} {
-		cmd := exec.Command(runner, append([]string{args[0], "-data", t.TempDir()}, args[1:]...)...)
+		cmd := local(t, args[0], t.TempDir(), args[1:]...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
@@ -134,9 +127,7 @@ func TestFunctionThatFails(t *testing.T) {
 	if before == after {
 		t.Error("the instance that crashed still answers")
 	}
-	if err := syscall.Kill(after, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	localtest.Check(t, syscall.Kill(after, syscall.SIGKILL))
 	localtest.Eventually(t, "the end is on the terminal", func() bool { return strings.Contains(s.output.String(), "an instance of echo ended (signal: killed)") })
 	if status, _ := s.get(t, "/open/killed"); status != 200 {
 		t.Errorf("after a kill of the idle instance: %d", status)
@@ -174,10 +165,7 @@ func TestInstancesStartUnderConcurrency(t *testing.T) {
 func TestDataOutlivesARestartAndAKill(t *testing.T) {
 	data := t.TempDir()
 	s := startStack(t, data)
-	token, err := (signIn{email: "ann@agency.test", scope: "openid email"}).token(t.Context(), &s.running)
-	if err != nil {
-		t.Fatal(err)
-	}
+	token := localtest.Must[string](t)(signIn{email: "ann@agency.test", scope: "openid email"}.token(t.Context(), &s.running))
 	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#1"})
 	localtest.Eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
 	checkpoint := filepath.Join(data, "data", "stream", "StreamFunctionChanges.json")
@@ -245,9 +233,7 @@ func TestStandInThatDiesStopsTheStack(t *testing.T) {
 	children := family(t, s.PID)
 	for _, child := range children {
 		if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)); err == nil && bytes.Contains(args, []byte("--db-path")) {
-			if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
+			localtest.Check(t, syscall.Kill(child, syscall.SIGKILL))
 		}
 	}
 	<-s.process.Exited
@@ -260,10 +246,7 @@ func TestStandInThatDiesStopsTheStack(t *testing.T) {
 }
 
 func TestWhatStopsTheStart(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := localtest.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	t.Cleanup(func() { _ = taken.Close() })
 	inUse := fmt.Sprint(process.PortOf(taken))
 	busy := t.TempDir()
@@ -301,18 +284,9 @@ func TestSignInPageRefusesWhatIsNoAddress(t *testing.T) {
 
 func TestControlRefusesPagesInABrowser(t *testing.T) {
 	s := startStack(t, t.TempDir())
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Control+"/schedules/cleanup", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Sec-Fetch-Site", "cross-site")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusForbidden {
-		t.Errorf("%s", res.Status)
+	status, _, _ := localtest.Fetch(t, http.MethodPost, s.Control+"/schedules/cleanup", nil, "Sec-Fetch-Site", "cross-site")
+	if status != http.StatusForbidden {
+		t.Errorf("%d", status)
 	}
 }
 

@@ -43,13 +43,10 @@ are too many (429), or a function does not answer (500, 503).
 // differently, or both claim, is an error that names them.
 func merge(fragments map[string][]byte) (document, error) {
 	whole := document{
-		OpenAPI: "3.1.0",
-		Info:    info{Title: "Agency Hub", Version: "1", Description: description},
-		Paths:   map[string]map[string]any{},
-		Components: components{
-			Schemas:         map[string]any{},
-			SecuritySchemes: map[string]any{},
-		},
+		OpenAPI:    "3.1.0",
+		Info:       info{Title: "Agency Hub", Version: "1", Description: description},
+		Paths:      map[string]map[string]any{},
+		Components: components{Schemas: map[string]any{}, SecuritySchemes: map[string]any{}},
 	}
 	ids := map[string]string{}
 	from := map[string]string{}
@@ -74,11 +71,11 @@ func merge(fragments map[string][]byte) (document, error) {
 				}
 				from[route] = function
 				whole.Paths[path][method] = operation
-				if id := operationID(operation); ids[id] != "" {
+				id := operationID(operation)
+				if ids[id] != "" {
 					return document{}, fmt.Errorf("both %s and %s have the operation id %q", ids[id], route, id)
-				} else { //nolint:revive // the id belongs to the condition
-					ids[id] = route
 				}
+				ids[id] = route
 			}
 		}
 		if err := add(whole.Components.Schemas, part.Components.Schemas, from, "the schema ", function); err != nil {

@@ -11,20 +11,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func TestFilesAreFresh(t *testing.T) {
-	root, err := moduleRoot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := generate(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range files {
-		kept, err := os.ReadFile(filepath.Join(root, name))
+// must returns a function that takes a call's results. It fails the test on an error.
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(v T, err error) T {
+		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
+		return v
+	}
+}
+
+func TestFilesAreFresh(t *testing.T) {
+	root := must[string](t)(moduleRoot(t.Context()))
+	for name, want := range must[map[string][]byte](t)(generate(t.Context(), root)) {
+		kept := must[[]byte](t)(os.ReadFile(filepath.Join(root, name)))
 		if diff := cmp.Diff(string(kept), string(want)); diff != "" {
 			t.Errorf("%s is stale: run `make openapi` and commit what it writes.\n%s", name, diff)
 		}
@@ -34,20 +36,10 @@ func TestFilesAreFresh(t *testing.T) {
 // TestTemplateServesTheDocument compares the operations that functions describe with
 // their routes in the template.
 func TestTemplateServesTheDocument(t *testing.T) {
-	root, err := moduleRoot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	fragments, err := fragmentsOf(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := must[string](t)(moduleRoot(t.Context()))
 	described := []string{}
-	for function, fragment := range fragments {
-		part, err := merge(map[string][]byte{function: fragment})
-		if err != nil {
-			t.Fatal(err)
-		}
+	for function, fragment := range must[map[string][]byte](t)(fragmentsOf(t.Context(), root)) {
+		part := must[document](t)(merge(map[string][]byte{function: fragment}))
 		for route := range strings.Lines(string(part.routes())) {
 			described = append(described, strings.TrimSpace(route)+" by "+function)
 		}
@@ -62,10 +54,6 @@ func TestTemplateServesTheDocument(t *testing.T) {
 // each, without the console's.
 func templateRoutes(t *testing.T, file string) []string {
 	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var template struct {
 		Resources map[string]struct {
 			Type       string `yaml:"Type"`
@@ -74,7 +62,7 @@ func templateRoutes(t *testing.T, file string) []string {
 			} `yaml:"Properties"`
 		} `yaml:"Resources"`
 	}
-	if err := yaml.Unmarshal(data, &template); err != nil {
+	if err := yaml.Unmarshal(must[[]byte](t)(os.ReadFile(file)), &template); err != nil {
 		t.Fatal(err)
 	}
 	routes := []string{}
@@ -108,12 +96,9 @@ func TestMerge(t *testing.T) {
 	const fragment = `{"openapi":"3.1.0","info":{"title":"x","version":"1"},
 		"paths":{"/v1/b":{"post":{"operationId":"make-b"},"get":{"operationId":"get-b"}},"/v1/a":{"get":{"operationId":"get-a"}}},
 		"components":{"schemas":{"Problem":{"type":"object","minimum":1}},"securitySchemes":{"oidc":{"type":"http"}}}}`
-	merged, err := merge(map[string][]byte{"one": []byte(fragment),
+	merged := must[document](t)(merge(map[string][]byte{"one": []byte(fragment),
 		"two": []byte(`{"openapi":"3.1.0","info":{"title":"y","version":"1"},"paths":{"/v1/b":{"delete":{"operationId":"end-b"}}},
-			"components":{"schemas":{"Problem":{"type":"object","minimum":1}}}}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
+			"components":{"schemas":{"Problem":{"type":"object","minimum":1}}}}`)}))
 	if got, want := string(merged.routes()), "GET /v1/a\nDELETE /v1/b\nGET /v1/b\nPOST /v1/b\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

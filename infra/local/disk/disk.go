@@ -2,7 +2,9 @@
 package disk
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -28,9 +30,28 @@ func WriteFile(path string, content []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// AppendLine adds a line to a file and waits until it is on the disk. It makes the
-// file and its folder where they are missing.
-func AppendLine(path string, line []byte) error {
+// ReadJSON reads a file into value. A missing file leaves the value as it is.
+func ReadJSON(path string, value any) error {
+	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, value); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// AppendJSON adds a value to a file, as a line of JSON, and waits until it is on the disk.
+// It makes the file and its folder where they are missing.
+func AppendJSON(path string, value any) error {
+	line, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -46,12 +47,8 @@ func New(endpoint string) *Client {
 // usual variables give the region, the credentials and the endpoint of the streams.
 func FromEnvironment(endpoint string) *Client {
 	d := New(endpoint)
-	if s := os.Getenv("AWS_ENDPOINT_URL_DYNAMODB_STREAMS"); s != "" {
-		d.streams = s
-	}
-	if r := os.Getenv("AWS_REGION"); r != "" {
-		d.Region = r
-	}
+	d.streams = cmp.Or(os.Getenv("AWS_ENDPOINT_URL_DYNAMODB_STREAMS"), d.streams)
+	d.Region = cmp.Or(os.Getenv("AWS_REGION"), d.Region)
 	if id := os.Getenv("AWS_ACCESS_KEY_ID"); id != "" {
 		d.Credentials = aws.Credentials{AccessKeyID: id, SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN")}
 	}
@@ -134,8 +131,7 @@ func (d *Client) EnsureTable(ctx context.Context, t template.Table) (string, err
 	}
 	got, err := describe()
 	if Is(err, "ResourceNotFoundException") {
-		var made any
-		if err := d.Call(ctx, "DynamoDB_20120810.CreateTable", t.Create, &made); err != nil {
+		if err := d.Call(ctx, "DynamoDB_20120810.CreateTable", t.Create, new(any)); err != nil {
 			return "", fmt.Errorf("table %s: %w", t.Name, err)
 		}
 		got, err = describe()

@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -51,72 +52,65 @@ func New(stack *template.Stack, invoke lambda.Invoke, now func() time.Time, logf
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := lambda.NewID()
 	w.Header().Set("Apigw-Requestid", id)
+	if status := g.serve(w, r, id); status != 0 {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"message":%q}`, http.StatusText(status)) //nolint:gosec // a text of net/http, nothing of the request
+	}
+}
+
+// serve writes the function's response and returns 0, or returns the status of a refusal.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, id string) int {
 	if headerSize(r) > MaxHeaders {
-		refuse(w, http.StatusRequestHeaderFieldsTooLarge, "Request Header Fields Too Large")
-		return
+		return http.StatusRequestHeaderFieldsTooLarge
 	}
 	if !g.limit.allow(g.now()) {
-		refuse(w, http.StatusTooManyRequests, "Too Many Requests")
-		return
+		return http.StatusTooManyRequests
 	}
 	route, parameters := match(g.routes, r.Method, r.URL.EscapedPath())
 	if route == nil {
-		refuse(w, http.StatusNotFound, "Not Found")
-		return
+		return http.StatusNotFound
 	}
-	var claims map[string]string
+	var authorizer *events.APIGatewayV2HTTPRequestContextAuthorizerDescription
 	if route.Authorizer != nil {
-		var refused *tokenError
-		if claims, refused = g.tokens.check(r.Context(), r.Header.Get("Authorization"), route.Authorizer, route.Scopes); refused != nil {
+		claims, refused := g.tokens.check(r.Context(), r.Header.Get("Authorization"), route.Authorizer, route.Scopes)
+		if refused != nil {
 			w.Header().Set("Www-Authenticate", refused.challenge())
-			refuse(w, refused.status, http.StatusText(refused.status))
-			return
+			return refused.status
 		}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
-			return
-		}
-		refuse(w, http.StatusBadRequest, "Bad Request")
-		return
-	}
-	event := payload(r, route, parameters, body, id, g.now())
-	if route.Authorizer != nil {
-		event.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+		authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
 			JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: claims, Scopes: route.Scopes},
 		}
 	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return http.StatusRequestEntityTooLarge
+	}
+	if err != nil {
+		return http.StatusBadRequest
+	}
+	event := payload(r, route, parameters, body, id, g.now())
+	event.RequestContext.Authorizer = authorizer
 	encoded, err := json.Marshal(event)
 	if err != nil {
 		g.logf("%s %s: %v", r.Method, route.Key(), err)
-		refuse(w, http.StatusInternalServerError, "Internal Server Error")
-		return
+		return http.StatusInternalServerError
 	}
 	// A caller that goes away does not stop the function; the integration timeout does.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), route.Timeout)
 	defer cancel()
 	response, err := g.invoke(ctx, route.Function, encoded)
-	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, lambda.ErrStopping) {
-			refuse(w, http.StatusServiceUnavailable, "Service Unavailable")
-			return
-		}
-		refuse(w, http.StatusInternalServerError, "Internal Server Error")
-		return
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, lambda.ErrStopping):
+		return http.StatusServiceUnavailable
+	case err != nil:
+		return http.StatusInternalServerError
 	}
 	if err := writeResponse(w, response); err != nil {
 		g.logf("%s answered %s in a form that the gateway does not take: %v", route.Function, route.Key(), err)
-		refuse(w, http.StatusInternalServerError, "Internal Server Error")
+		return http.StatusInternalServerError
 	}
-}
-
-func refuse(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"message":%q}`, message)
+	return 0
 }
 
 func headerSize(r *http.Request) int {
@@ -143,18 +137,13 @@ type event struct {
 // path and cuts it at a decoded question mark.
 func payload(r *http.Request, route *template.Route, parameters map[string]string, body []byte, id string, now time.Time) *event {
 	path, _, _ := strings.Cut(r.URL.Path, "?")
-	client, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		client = r.RemoteAddr
-	}
+	client, _, _ := net.SplitHostPort(r.RemoteAddr) // net/http sets a host and a port
 	headers, cookies := map[string]string{}, []string(nil)
 	for name, values := range r.Header {
 		name = strings.ToLower(name)
 		if name == "cookie" {
-			for _, v := range values {
-				for _, c := range strings.Split(v, ";") {
-					cookies = append(cookies, strings.TrimSpace(c))
-				}
+			for c := range strings.SplitSeq(strings.Join(values, ";"), ";") {
+				cookies = append(cookies, strings.TrimSpace(c))
 			}
 			continue
 		}
@@ -165,18 +154,12 @@ func payload(r *http.Request, route *template.Route, parameters map[string]strin
 	headers["x-amzn-trace-id"] = "Root=1-" + strconv.FormatInt(now.Unix(), 16) + "-" + id[:24]
 	headers["x-forwarded-for"] = strings.TrimPrefix(headers["x-forwarded-for"]+", "+client, ", ")
 	headers["x-forwarded-proto"] = "http"
-	if _, port, err := net.SplitHostPort(r.Host); err == nil {
-		headers["x-forwarded-port"] = port
-	} else {
-		headers["x-forwarded-port"] = "80"
-	}
+	_, port, _ := net.SplitHostPort(r.Host)
+	headers["x-forwarded-port"] = cmp.Or(port, "80")
 	query := map[string]string{}
-	for _, pair := range strings.Split(r.URL.RawQuery, "&") {
-		if pair == "" {
-			continue
-		}
+	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' }) {
 		k, v, _ := strings.Cut(pair, "=")
-		k, v = unescapeQuery(k), unescapeQuery(v)
+		k, v = unescaped(k, url.QueryUnescape), unescaped(v, url.QueryUnescape)
 		if old, ok := query[k]; ok {
 			v = old + "," + v
 		}
@@ -205,8 +188,9 @@ func payload(r *http.Request, route *template.Route, parameters map[string]strin
 	return event
 }
 
-func unescapeQuery(s string) string {
-	if out, err := url.QueryUnescape(s); err == nil {
+// unescaped returns s unescaped, or s itself where that fails.
+func unescaped(s string, unescape func(string) (string, error)) string {
+	if out, err := unescape(s); err == nil {
 		return out
 	}
 	return s
@@ -294,9 +278,7 @@ func (l *limiter) allow(now time.Time) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.last.IsZero() {
-		l.tokens = min(l.burst, l.tokens+now.Sub(l.last).Seconds()*l.rate)
-	}
+	l.tokens = min(l.burst, l.tokens+now.Sub(l.last).Seconds()*l.rate)
 	l.last = now
 	if l.tokens < 1 {
 		return false

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/infra/local/lambda"
+	"agencyhub/infra/local/localtest"
 	"agencyhub/infra/local/template"
 )
 
@@ -32,7 +33,8 @@ func TestPayload(t *testing.T) {
 		"User-Agent": {"test"}, "X-Forwarded-For": {"203.0.113.9"},
 	}
 	route := &template.Route{Method: "ANY", Path: "/echo/{name}"}
-	got := payload(r, route, pathParameters(route.Path, r.URL.EscapedPath()), []byte(`{"name":"Ünï"}`), strings.Repeat("0123456789abcdef", 2), noon)
+	_, parameters := matchPath(route.Path, r.URL.EscapedPath())
+	got := payload(r, route, parameters, []byte(`{"name":"Ünï"}`), strings.Repeat("0123456789abcdef", 2), noon)
 	golden(t, "testdata/payload.golden.json", got)
 }
 
@@ -42,18 +44,11 @@ func golden(t *testing.T, path string, value any) {
 	e := json.NewEncoder(&got)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(value); err != nil {
-		t.Fatal(err)
-	}
+	localtest.Check(t, e.Encode(value))
 	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		localtest.Check(t, os.WriteFile(path, got.Bytes(), 0o600))
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := localtest.Must[[]byte](t)(os.ReadFile(path))
 	if diff := cmp.Diff(string(want), got.String()); diff != "" {
 		t.Error(diff)
 	}
@@ -111,25 +106,6 @@ func TestGatewayRefusals(t *testing.T) {
 	}
 	server := httptest.NewServer(g)
 	defer server.Close()
-	ask := func(method, path string, body io.Reader, header string) (int, string, http.Header) {
-		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if header != "" {
-			req.Header.Set("X-Long", header)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, string(b), res.Header
-	}
 	for _, test := range []struct {
 		method, path string
 		body         io.Reader
@@ -148,7 +124,7 @@ func TestGatewayRefusals(t *testing.T) {
 		{"GET", "/open", nil, "", 204, ""},
 		{"GET", "/open", nil, "", 429, `{"message":"Too Many Requests"}`},
 	} {
-		status, body, header := ask(test.method, test.path, test.body, test.header)
+		status, body, header := localtest.Fetch(t, test.method, server.URL+test.path, test.body, "X-Long", test.header)
 		if status != test.status || body != test.want {
 			t.Errorf("%s %s: %d %s, want %d %s", test.method, test.path, status, body, test.status, test.want)
 		}
@@ -160,7 +136,7 @@ func TestGatewayRefusals(t *testing.T) {
 		}
 	}
 	now = now.Add(time.Second)
-	if status, _, _ := ask("GET", "/open", nil, ""); status != 204 {
+	if status, _, _ := localtest.Fetch(t, "GET", server.URL+"/open", nil); status != 204 {
 		t.Errorf("a second later: %d", status)
 	}
 }

@@ -19,13 +19,14 @@ import (
 func match(routes []template.Route, method, escapedPath string) (*template.Route, map[string]string) {
 	var best *template.Route
 	var bestRank []int
+	var bestParameters map[string]string
 	for i := range routes {
 		r := &routes[i]
 		if r.Path != "" && r.Method != "ANY" && r.Method != method {
 			continue
 		}
-		rank, ok := rankPath(r.Path, escapedPath)
-		if !ok {
+		rank, parameters := matchPath(r.Path, escapedPath)
+		if rank == nil {
 			continue
 		}
 		anyMethod := 0
@@ -34,67 +35,42 @@ func match(routes []template.Route, method, escapedPath string) (*template.Route
 		}
 		rank = append(rank, anyMethod)
 		if best == nil || slices.Compare(rank, bestRank) < 0 {
-			best, bestRank = r, rank
+			best, bestRank, bestParameters = r, rank, parameters
 		}
 	}
-	if best == nil {
-		return nil, nil
-	}
-	return best, pathParameters(best.Path, escapedPath)
+	return best, bestParameters
 }
 
-// rankPath returns how specific a route's path is for a request's path, a number for
-// each segment, smaller for more specific. It reports whether the path matches.
-func rankPath(pattern, path string) ([]int, bool) {
+// matchPath returns how specific a route's path is for a request's path, a number for
+// each segment, smaller for more specific, and the decoded path parameters. The rank is
+// nil where the path does not match.
+func matchPath(pattern, path string) (rank []int, parameters map[string]string) {
 	const literal, variable, greedy, fallback = 0, 1, 2, 3
+	parameters = map[string]string{}
 	if pattern == "" {
-		return []int{fallback}, true
+		return []int{fallback}, parameters
 	}
 	want, got := strings.Split(pattern, "/")[1:], strings.Split(path, "/")[1:]
-	var rank []int
 	for i, w := range want {
+		if i >= len(got) {
+			return nil, nil
+		}
+		rest, segment := strings.Join(got[i:], "/"), unescaped(got[i], url.PathUnescape)
 		switch {
-		case i >= len(got):
-			return nil, false
-		case strings.HasSuffix(w, "+}"):
-			if strings.Join(got[i:], "/") == "" {
-				return nil, false
-			}
-			return append(rank, greedy), true
-		case strings.HasPrefix(w, "{"):
-			if got[i] == "" {
-				return nil, false
-			}
+		case strings.HasSuffix(w, "+}") && rest != "":
+			parameters[w[1:len(w)-2]] = unescaped(rest, url.PathUnescape)
+			return append(rank, greedy), parameters
+		case strings.HasPrefix(w, "{") && !strings.HasSuffix(w, "+}") && segment != "":
+			parameters[w[1:len(w)-1]] = segment
 			rank = append(rank, variable)
-		case decoded(got[i]) == w:
+		case segment == w:
 			rank = append(rank, literal)
 		default:
-			return nil, false
+			return nil, nil
 		}
 	}
-	return rank, len(want) == len(got)
-}
-
-func pathParameters(pattern, path string) map[string]string {
-	out := map[string]string{}
-	if pattern == "" {
-		return out
+	if len(want) != len(got) {
+		return nil, nil
 	}
-	got := strings.Split(path, "/")[1:]
-	for i, w := range strings.Split(pattern, "/")[1:] {
-		switch {
-		case strings.HasSuffix(w, "+}"):
-			out[w[1:len(w)-2]] = decoded(strings.Join(got[i:], "/"))
-		case strings.HasPrefix(w, "{"):
-			out[w[1:len(w)-1]] = decoded(got[i])
-		}
-	}
-	return out
-}
-
-func decoded(segment string) string {
-	if s, err := url.PathUnescape(segment); err == nil {
-		return s
-	}
-	return segment
+	return rank, parameters
 }

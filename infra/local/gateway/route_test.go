@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"agencyhub/infra/local/localtest"
 	"agencyhub/infra/local/template"
 )
 
@@ -61,10 +62,7 @@ func TestMatch(t *testing.T) {
 // Requests reach the functions of the product's own template.
 func TestMatchTheProductsTemplate(t *testing.T) {
 	set := map[string]string{"PublicUrl": "http://localhost:1", "OidcIssuer": "http://localhost:2", "OidcAudience": "hub", "SenderAddress": "hub@agencyhub.test"}
-	st, err := template.Read("../../../template.yaml", set, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := localtest.Must[*template.Stack](t)(template.Read("../../../template.yaml", set, nil))
 	for request, want := range map[string]string{
 		"GET /v1/me":           "AccountsFunction",
 		"GET /v1/nothing/here": "AccountsFunction",

@@ -67,10 +67,7 @@ func (c *tokenChecker) check(ctx context.Context, header string, a *template.Aut
 		return nil, &tokenError{status: http.StatusUnauthorized, scopes: scopes, description: err.Error()}
 	}
 	if len(scopes) > 0 {
-		var granted []string
-		for _, name := range []string{"scope", "scp"} {
-			granted = append(granted, strings.Fields(strings.Trim(claimText(claims[name]), "[]"))...)
-		}
+		granted := strings.Fields(strings.Trim(claimText(claims["scope"]), "[]") + " " + strings.Trim(claimText(claims["scp"]), "[]"))
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(granted, s) }) {
 			return nil, &tokenError{status: http.StatusForbidden, scopes: scopes, description: "none of the route's scopes is granted"}
 		}

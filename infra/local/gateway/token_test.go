@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/go-cmp/cmp"
 
+	"agencyhub/infra/local/localtest"
 	"agencyhub/infra/local/template"
 )
 
@@ -34,10 +35,7 @@ type testIssuer struct {
 func newTestIssuer(t *testing.T) *testIssuer {
 	t.Helper()
 	is := &testIssuer{key: rsaKey(t)}
-	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := localtest.Must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	mux := http.NewServeMux()
 	is.Server = httptest.NewServer(mux)
 	t.Cleanup(is.Close)
@@ -56,11 +54,7 @@ func newTestIssuer(t *testing.T) *testIssuer {
 
 func rsaKey(t *testing.T) *rsa.PrivateKey {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
+	return localtest.Must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))
 }
 
 // sign returns a token with the changes to good claims; nil removes a claim.
@@ -69,15 +63,9 @@ func (is *testIssuer) sign(t *testing.T, key any, algorithm jose.SignatureAlgori
 	all := claims{"iss": is.URL, "aud": "hub", "sub": "u", "exp": noon.Add(time.Minute).Unix()}
 	maps.Copy(all, changes)
 	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key, KeyID: id}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := jwt.Signed(signer).Claims(all).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	signingKey := jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key, KeyID: id}}
+	signer := localtest.Must[jose.Signer](t)(jose.NewSigner(signingKey, nil))
+	return localtest.Must[string](t)(jwt.Signed(signer).Claims(all).Serialize())
 }
 
 // good returns an Authorization header with the issuer's own token.

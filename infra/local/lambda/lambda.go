@@ -5,7 +5,6 @@ package lambda
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"agencyhub/infra/local/process"
@@ -47,10 +47,7 @@ func (e *Error) Error() string { return string(e.payload) }
 
 // Errorf returns an Error of the given type.
 func Errorf(kind, format string, args ...any) *Error {
-	b, err := json.Marshal(map[string]string{"errorType": kind, "errorMessage": fmt.Sprintf(format, args...)})
-	if err != nil {
-		b = []byte(`{"errorType":"` + kind + `"}`)
-	}
+	b, _ := json.Marshal(map[string]string{"errorType": kind, "errorMessage": fmt.Sprintf(format, args...)}) // never fails
 	return &Error{b}
 }
 
@@ -91,7 +88,8 @@ func New(l net.Listener, s *process.Spawner, functions []*template.Function, bin
 	mux.HandleFunc("GET "+api+"invocation/next", ls.next)
 	mux.HandleFunc("POST "+api+"invocation/{id}/response", ls.respond)
 	mux.HandleFunc("POST "+api+"invocation/{id}/error", ls.respond)
-	mux.HandleFunc("POST "+api+"init/error", ls.initError)
+	// A bootstrap that ends during its init logs its error too.
+	mux.HandleFunc("POST "+api+"init/error", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusAccepted) })
 	ls.server = &http.Server{Handler: mux, ReadHeaderTimeout: initTimeout}
 	go func() { _ = ls.server.Serve(l) }() // ends when it is closed
 	return ls
@@ -167,12 +165,10 @@ type pool struct {
 type instance struct {
 	id      string
 	process *process.Process
-	ready   chan struct{} // closed at its first call of next
-	jobs    chan *job     // read by its call of next
-
-	mu      sync.Mutex
-	started bool
-	current *job // handed over, without a response yet
+	started sync.Once
+	ready   chan struct{}       // closed at its first call of next
+	jobs    chan *job           // read by its call of next
+	current atomic.Pointer[job] // handed over, without a response yet
 }
 
 type job struct {
@@ -213,13 +209,11 @@ func (p *pool) run(ctx context.Context, payload []byte) response {
 }
 
 func (p *pool) wait(in *instance, j *job) response {
-	timeout := time.NewTimer(p.function.Timeout)
-	defer timeout.Stop()
 	select {
 	case res := <-j.done:
 		p.release(in)
 		return res
-	case <-timeout.C:
+	case <-time.After(p.function.Timeout):
 		in.process.Kill()
 		err := Errorf("Sandbox.Timedout", "RequestId: %s Error: Task timed out after %.2f seconds", j.id, p.function.Timeout.Seconds())
 		p.service.spawner.Line(p.function.Folder(), err.Error())
@@ -293,14 +287,12 @@ func (p *pool) start() (*instance, error) {
 }
 
 func (p *pool) awaitInit(in *instance) (*instance, error) {
-	timeout := time.NewTimer(initTimeout)
-	defer timeout.Stop()
 	select {
 	case <-in.ready:
 		return in, nil
 	case <-in.process.Exited:
 		return nil, Errorf("Runtime.ExitError", "%s ended during its init: %s", p.function.ID, in.process.State())
-	case <-timeout.C:
+	case <-time.After(initTimeout):
 		in.process.Kill()
 		p.service.spawner.Logf("%s did not finish its init within %v", p.function.Folder(), initTimeout)
 		return nil, Errorf("Sandbox.Timedout", "%s did not finish its init within %v", p.function.ID, initTimeout)
@@ -341,17 +333,10 @@ func (ls *Service) next(w http.ResponseWriter, r *http.Request) {
 	if in == nil {
 		return
 	}
-	in.mu.Lock()
-	if !in.started {
-		in.started = true
-		close(in.ready)
-	}
-	in.mu.Unlock()
+	in.started.Do(func() { close(in.ready) })
 	select {
 	case j := <-in.jobs:
-		in.mu.Lock()
-		in.current = j
-		in.mu.Unlock()
+		in.current.Store(j)
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
 		h.Set("Lambda-Runtime-Aws-Request-Id", j.id)
@@ -378,15 +363,11 @@ func (ls *Service) respond(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	in.mu.Lock()
-	j := in.current
-	if j == nil || j.id != r.PathValue("id") {
-		in.mu.Unlock()
+	j := in.current.Load()
+	if j == nil || j.id != r.PathValue("id") || !in.current.CompareAndSwap(j, nil) {
 		http.Error(w, "no such invocation", http.StatusBadRequest)
 		return
 	}
-	in.current = nil
-	in.mu.Unlock()
 	res := response{payload: body}
 	switch {
 	case filepath.Base(r.URL.Path) == "error":
@@ -398,15 +379,9 @@ func (ls *Service) respond(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// initError takes the error of a bootstrap that ends during its init. The bootstrap
-// logs it too.
-func (ls *Service) initError(w http.ResponseWriter, r *http.Request) {
-	w.WriteHeader(http.StatusAccepted)
-}
-
 // NewID returns an id for requests, 32 hexadecimal digits.
 func NewID() string {
 	b := make([]byte, 16)
 	rand.Read(b) // never fails
-	return hex.EncodeToString(b)
+	return fmt.Sprintf("%x", b)
 }

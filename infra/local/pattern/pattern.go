@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,11 @@ func Check(pattern json.RawMessage) error {
 	return checkNode(p)
 }
 
+// arguments are the types of the rules' arguments.
+var arguments = map[string]reflect.Type{
+	"prefix": reflect.TypeFor[string](), "exists": reflect.TypeFor[bool](), "anything-but": reflect.TypeFor[[]any](),
+}
+
 func checkNode(p map[string]any) error {
 	for key, v := range p {
 		switch v := v.(type) {
@@ -30,15 +36,9 @@ func checkNode(p map[string]any) error {
 			}
 		case []any:
 			for _, rule := range v {
-				m, ok := rule.(map[string]any)
-				if !ok {
-					continue
-				}
+				m, _ := rule.(map[string]any)
 				for name, argument := range m {
-					_, isText := argument.(string)
-					_, isBool := argument.(bool)
-					_, isList := argument.([]any)
-					if len(m) != 1 || !(name == "prefix" && isText || name == "exists" && isBool || name == "anything-but" && isList) {
+					if want := arguments[name]; len(m) != 1 || want == nil || reflect.TypeOf(argument) != want {
 						return fmt.Errorf("the pattern's rule %v of %q is not understood", m, key)
 					}
 				}
@@ -87,12 +87,9 @@ func matchNode(pattern, value map[string]any) bool {
 		if !isList {
 			values = []any{got}
 		}
-		matched := false
-		for _, rule := range want.([]any) {
-			for _, got := range values {
-				matched = matched || matchRule(rule, got, present)
-			}
-		}
+		matched := slices.ContainsFunc(want.([]any), func(rule any) bool {
+			return slices.ContainsFunc(values, func(got any) bool { return matchRule(rule, got, present) })
+		})
 		if !matched {
 			return false
 		}
@@ -112,10 +109,6 @@ func matchRule(rule, got any, present bool) bool {
 		s, isText := got.(string)
 		return isText && strings.HasPrefix(s, prefix.(string))
 	}
-	for _, unwanted := range m["anything-but"].([]any) {
-		if reflect.DeepEqual(unwanted, got) {
-			return false
-		}
-	}
-	return present
+	unwanted := slices.ContainsFunc(m["anything-but"].([]any), func(value any) bool { return reflect.DeepEqual(value, got) })
+	return present && !unwanted
 }

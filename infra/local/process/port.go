@@ -16,23 +16,18 @@ func Listen(flag string, port int) (net.Listener, error) {
 	if port == 0 {
 		return listenAnywhere()
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	l, err := net.Listen("tcp", address)
-	// The children of a runner killed a moment ago may still hold it.
-	for range 20 {
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			break
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		switch inUse := errors.Is(err, syscall.EADDRINUSE); {
+		case err == nil:
+			return l, nil
+		case !inUse:
+			return nil, fmt.Errorf("-%s %d: %w", flag, port, err)
+		case try == 20:
+			return nil, fmt.Errorf("port %d is in use by another program: stop it, or choose another port with -%s PORT (0 takes a free one)", port, flag)
 		}
-		time.Sleep(20 * time.Millisecond)
-		l, err = net.Listen("tcp", address)
+		time.Sleep(20 * time.Millisecond) // the children of a runner killed a moment ago may still hold it
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d is in use by another program: stop it, or choose another port with -%s PORT (0 takes a free one)", port, flag)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("-%s %d: %w", flag, port, err)
-	}
-	return l, nil
 }
 
 // listenAnywhere takes a free port below those that systems give to outgoing

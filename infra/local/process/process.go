@@ -140,11 +140,9 @@ func StopAll(ctx context.Context, ps []*Process) {
 
 // Sleep waits for d or until ctx ends.
 func Sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-t.C:
+	case <-time.After(d):
 	}
 }
 

@@ -12,21 +12,17 @@ import (
 // its own: Ctrl-C reaches the runner alone, which stops the children in order. dir
 // is for other systems.
 func newStarter(dir string) (func(*exec.Cmd) error, error) {
-	type request struct {
-		cmd  *exec.Cmd
-		done chan error
-	}
-	requests := make(chan request)
+	calls := make(chan func())
 	go func() {
 		runtime.LockOSThread()
-		for r := range requests {
-			r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-			r.done <- r.cmd.Start()
+		for call := range calls {
+			call()
 		}
 	}()
 	return func(cmd *exec.Cmd) error {
-		r := request{cmd, make(chan error, 1)}
-		requests <- r
-		return <-r.done
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+		started := make(chan error)
+		calls <- func() { started <- cmd.Start() }
+		return <-started
 	}, nil
 }

@@ -101,16 +101,13 @@ func (b *Bus) deliver(function string, payload []byte) {
 	if how.Failures == "" {
 		return
 	}
-	message, err := json.Marshal(map[string]any{
+	err = disk.AppendJSON(disk.QueueFile(b.Data, how.Failures), map[string]any{
 		"version": "1.0", "timestamp": b.Now().UTC().Format(time.RFC3339Nano), "requestPayload": json.RawMessage(payload),
 		"requestContext": map[string]any{
 			"requestId": lambda.NewID(), "functionArn": template.FunctionARN(function), "condition": "RetriesExhausted", "approximateInvokeCount": how.Retries + 1,
 		},
 		"responsePayload": err.Error(),
 	})
-	if err == nil {
-		err = disk.AppendLine(disk.QueueFile(b.Data, how.Failures), message)
-	}
 	if err != nil {
 		b.Logf("an event is lost: %v", err)
 	}
@@ -169,13 +166,9 @@ func (b *Bus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *Bus) keep(name string, e Event) error {
-	line, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return disk.AppendLine(filepath.Join(b.Data, "bus", name+".jsonl"), line)
+	return disk.AppendJSON(filepath.Join(b.Data, "bus", name+".jsonl"), e)
 }
 
 // PrintEvents prints the last entries of the buses below the data folder, the newest

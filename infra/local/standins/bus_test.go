@@ -89,11 +89,9 @@ func TestPutEvents(t *testing.T) {
 			t.Fatal(n, err)
 		}
 		var got []string
-		for d := json.NewDecoder(&shown); ; {
+		for d := json.NewDecoder(&shown); d.More(); {
 			var e Event
-			if err := d.Decode(&e); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
+			if err := d.Decode(&e); err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, e.DetailType)

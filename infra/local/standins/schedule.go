@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
@@ -28,12 +27,7 @@ type Scheduler struct {
 // Run runs the schedules on time until ctx ends.
 func (s *Scheduler) Run(ctx context.Context) error {
 	last := map[string]time.Time{}
-	switch b, err := os.ReadFile(s.Path); {
-	case err == nil:
-		if err := json.Unmarshal(b, &last); err != nil {
-			return fmt.Errorf("%s: %w", s.Path, err)
-		}
-	case !os.IsNotExist(err):
+	if err := disk.ReadJSON(s.Path, &last); err != nil {
 		return err
 	}
 	for _, sch := range s.Schedules {
@@ -51,12 +45,10 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		if due.IsZero() {
 			return nil
 		}
-		timer := time.NewTimer(due.Sub(s.Now()))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-time.After(due.Sub(s.Now())):
 		}
 		now := s.Now()
 		for _, sch := range s.Schedules {
@@ -84,14 +76,10 @@ func (s *Scheduler) Run(ctx context.Context) error {
 // event that EventBridge Scheduler sends.
 func (s *Scheduler) fire(ctx context.Context, sch template.Schedule, input []byte) ([]byte, error) {
 	if len(input) == 0 {
+		e := newEvent("aws.scheduler", "Scheduled Event", s.Now(), json.RawMessage(`"{}"`))
+		e.Resources = []string{fmt.Sprintf("arn:aws:scheduler:%s:%s:schedule/default/%s", template.Region, template.AccountID, sch.Name)}
 		var err error
-		input, err = json.Marshal(map[string]any{
-			"version": "0", "id": lambda.NewID(), "detail-type": "Scheduled Event", "source": "aws.scheduler",
-			"account": template.AccountID, "time": s.Now().UTC().Format(time.RFC3339), "region": template.Region,
-			"resources": []string{fmt.Sprintf("arn:aws:scheduler:%s:%s:schedule/default/%s", template.Region, template.AccountID, sch.Name)},
-			"detail":    "{}",
-		})
-		if err != nil {
+		if input, err = json.Marshal(e); err != nil {
 			return nil, err
 		}
 	}

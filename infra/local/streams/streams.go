@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -177,7 +177,7 @@ func (s *Reader) readShard(ctx context.Context, shard string) error {
 		closed := next == ""
 		for len(pending) >= s.Source.BatchSize || (len(pending) > 0 && (closed || s.Now().Sub(since) >= s.Source.Window)) {
 			batch := pending[:min(len(pending), s.Source.BatchSize)]
-			done, err := s.handle(ctx, shard, batch)
+			done, err := s.handle(ctx, shard, batch, 0)
 			if err != nil || !done { // not done: ctx has ended
 				return err
 			}
@@ -246,11 +246,7 @@ func (s *Reader) record(raw json.RawMessage) (record, error) {
 	if err := errors.Join(json.Unmarshal(raw, &fields), json.Unmarshal(raw, &known)); err != nil {
 		return record{}, err
 	}
-	arn, err := json.Marshal(s.ARN)
-	if err != nil {
-		return record{}, err
-	}
-	fields["eventSourceARN"] = arn
+	fields["eventSourceARN"] = json.RawMessage(strconv.Quote(s.ARN))
 	full, err := json.Marshal(fields)
 	return record{
 		raw:      full,
@@ -259,59 +255,47 @@ func (s *Reader) record(raw json.RawMessage) (record, error) {
 	}, err
 }
 
-// handle delivers a batch until the function took it or the on-failure queue has it.
-// It returns false when ctx ended before that.
+// handle delivers records until the function took them or the on-failure queue has them.
+// It returns false when ctx ended before that. failed is how often the first has failed.
 //
 // Records before the first failure that the function reports are done; the rest is
 // tried again. Where the mapping bisects, a batch that fails at its first record is
 // halved until that record is alone, which counts as no retry. Pauses between retries
 // grow. After the mapping's last retry the rest goes to the queue.
-func (s *Reader) handle(ctx context.Context, shard string, batch []record) (bool, error) {
-	type part struct {
-		records []record
-		failed  int // how often its first record has failed
-	}
-	parts := []part{{records: batch}}
-	for len(parts) > 0 {
-		p := parts[0]
-		parts = parts[1:]
-		if s.Source.MaxAge > 0 && s.Now().Sub(p.records[0].created) > s.Source.MaxAge {
-			if err := s.giveUp(shard, p.records[:1], p.failed, "RecordAgeExceeded"); err != nil {
+func (s *Reader) handle(ctx context.Context, shard string, records []record, failed int) (bool, error) {
+	for len(records) > 0 {
+		if s.Source.MaxAge > 0 && s.Now().Sub(records[0].created) > s.Source.MaxAge {
+			if err := s.giveUp(shard, records[:1], failed, "RecordAgeExceeded"); err != nil {
 				return false, err
 			}
-			if rest := p.records[1:]; len(rest) > 0 {
-				parts = append([]part{{records: rest}}, parts...)
-			}
+			records, failed = records[1:], 0
 			continue
 		}
-		done, failed := s.deliver(ctx, p.records)
+		done, cause := s.deliver(ctx, records)
 		if done > 0 {
-			if err := s.move(shard, checkpoint{After: p.records[done-1].sequence}); err != nil {
+			if err := s.move(shard, checkpoint{After: records[done-1].sequence}); err != nil {
 				return false, err
 			}
-			p.records, p.failed = p.records[done:], 0
+			records, failed = records[done:], 0
 		}
-		if stopping := ctx.Err() != nil || errors.Is(failed, lambda.ErrStopping); stopping {
+		if stopping := ctx.Err() != nil || errors.Is(cause, lambda.ErrStopping); stopping {
 			return false, nil
 		}
-		if len(p.records) == 0 {
-			continue
+		if len(records) == 0 {
+			return true, nil
 		}
-		p.failed++
-		s.Logf("%s failed at record %s (try %d): %v", s.Source.Function, p.records[0].sequence, p.failed, failed)
-		switch half := len(p.records) / 2; {
-		case s.Source.Bisect && half > 0 && done == 0:
-			p.failed--
-			parts = append([]part{{p.records[:half], p.failed}, {p.records[half:], 0}}, parts...)
-			continue
-		case s.Source.Retries >= 0 && p.failed > s.Source.Retries:
-			if err := s.giveUp(shard, p.records, p.failed, "RetryAttemptsExhausted"); err != nil {
+		s.Logf("%s failed at record %s (try %d): %v", s.Source.Function, records[0].sequence, failed+1, cause)
+		if half := len(records) / 2; s.Source.Bisect && half > 0 && done == 0 {
+			if finished, err := s.handle(ctx, shard, records[:half], failed); err != nil || !finished {
 				return false, err
 			}
+			records, failed = records[half:], 0
 			continue
 		}
-		s.Sleep(ctx, min(firstBackoff<<min(p.failed-1, 10), lastBackoff))
-		parts = append([]part{p}, parts...)
+		if failed++; s.Source.Retries >= 0 && failed > s.Source.Retries {
+			return true, s.giveUp(shard, records, failed, "RetryAttemptsExhausted")
+		}
+		s.Sleep(ctx, min(firstBackoff<<min(failed-1, 10), lastBackoff))
 	}
 	return true, nil
 }
@@ -367,10 +351,11 @@ func (s *Reader) giveUp(shard string, records []record, tries int, condition str
 	first, last := records[0], records[len(records)-1]
 	s.Logf("%s: records %s to %s are given up: %s", s.Source.Function, first.sequence, last.sequence, condition)
 	if s.Source.DeadLetter != "" {
-		message, err := json.Marshal(map[string]any{
-			"requestContext": map[string]any{"requestId": lambda.NewID(), "functionArn": template.FunctionARN(s.Source.Function), "condition": condition, "approximateInvokeCount": tries},
-			"version":        "1.0",
-			"timestamp":      s.Now().UTC().Format(time.RFC3339Nano),
+		err := disk.AppendJSON(disk.QueueFile(s.Data, s.Source.DeadLetter), map[string]any{
+			"version": "1.0", "timestamp": s.Now().UTC().Format(time.RFC3339Nano),
+			"requestContext": map[string]any{
+				"requestId": lambda.NewID(), "functionArn": template.FunctionARN(s.Source.Function), "condition": condition, "approximateInvokeCount": tries,
+			},
 			"DDBStreamBatchInfo": map[string]any{
 				"shardId": shard, "startSequenceNumber": first.sequence, "endSequenceNumber": last.sequence,
 				"approximateArrivalOfFirstRecord": first.created.UTC().Format(time.RFC3339Nano),
@@ -381,9 +366,6 @@ func (s *Reader) giveUp(shard string, records []record, tries int, condition str
 		if err != nil {
 			return err
 		}
-		if err := disk.AppendLine(disk.QueueFile(s.Data, s.Source.DeadLetter), message); err != nil {
-			return err
-		}
 	}
 	return s.move(shard, checkpoint{After: last.sequence})
 }
@@ -392,22 +374,11 @@ func (s *Reader) file() string { return filepath.Join(s.Data, "stream", s.Source
 
 // load reads the checkpoints. It drops those of another stream: its table is gone.
 func (s *Reader) load() error {
-	fresh := checkpoints{StreamArn: s.ARN, Shards: map[string]checkpoint{}}
-	b, err := os.ReadFile(s.file())
-	switch {
-	case os.IsNotExist(err):
-		s.checkpoints = fresh
-	case err != nil:
-		return err
-	default:
-		if err := json.Unmarshal(b, &s.checkpoints); err != nil {
-			return fmt.Errorf("%s: %w", s.file(), err)
-		}
-		if s.checkpoints.StreamArn != s.ARN {
-			s.checkpoints = fresh
-		}
+	err := disk.ReadJSON(s.file(), &s.checkpoints)
+	if s.checkpoints.StreamArn != s.ARN || s.checkpoints.Shards == nil {
+		s.checkpoints = checkpoints{StreamArn: s.ARN, Shards: map[string]checkpoint{}}
 	}
-	return nil
+	return err
 }
 
 func (s *Reader) checkpoint(shard string) checkpoint {

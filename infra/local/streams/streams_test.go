@@ -79,44 +79,26 @@ func TestStreamDelivery(t *testing.T) {
 	for _, key := range []string{"1", "2", "3", "4"} {
 		localtest.Put(t, db, tbl.Name, map[string]string{"pk": "a", "sk": key})
 	}
-	always := func(keys ...string) func(string) string {
-		return func(key string) string {
-			if slices.Contains(keys[1:], key) {
-				return keys[0]
-			}
-			return ""
-		}
-	}
-	once := func(how, key string) func(string) string {
-		left := 1
-		return func(k string) string {
-			if k == key && left > 0 {
-				left--
-				return how
-			}
-			return ""
-		}
-	}
 	for name, test := range map[string]struct {
 		source template.Stream
 		fails  func(string) string
 		want   []string
 		given  string // the record in the on-failure queue, first to last
 	}{
-		"all at once":                   {template.Stream{BatchSize: 10}, always(""), []string{"1 2 3 4"}, ""},
-		"batches":                       {template.Stream{BatchSize: 3}, always(""), []string{"1 2 3", "4"}, ""},
-		"filtered":                      {template.Stream{BatchSize: 10, Filters: []json.RawMessage{json.RawMessage(`{"dynamodb":{"Keys":{"sk":{"S":["2","4"]}}}}`)}}, always(""), []string{"2 4"}, ""},
-		"retry of the whole":            {template.Stream{BatchSize: 10, Retries: 2}, once("error", "2"), []string{"1 2 3 4", "1 2 3 4"}, ""},
-		"retry from the reported":       {template.Stream{BatchSize: 10, Retries: 2, Partial: true}, once("report", "3"), []string{"1 2 3 4", "3 4"}, ""},
-		"a report nobody asked for":     {template.Stream{BatchSize: 10, Retries: 2}, once("report", "3"), []string{"1 2 3 4"}, ""},
-		"an id that is no sequence":     {template.Stream{BatchSize: 10, Retries: 2, Partial: true}, once(`{"batchItemFailures":[{"itemIdentifier":"evt_1"}]}`, "3"), []string{"1 2 3 4", "1 2 3 4"}, ""},
-		"an id left out":                {template.Stream{BatchSize: 10, Retries: 2, Partial: true}, once(`{"batchItemFailures":[{}]}`, "3"), []string{"1 2 3 4", "1 2 3 4"}, ""},
-		"halves":                        {template.Stream{BatchSize: 10, Retries: 0, Bisect: true}, once("error", "3"), []string{"1 2 3 4", "1 2", "3 4"}, ""},
-		"poison isolated and given up":  {template.Stream{BatchSize: 10, Retries: 1, Bisect: true}, always("error", "3"), []string{"1 2 3 4", "1 2", "3 4", "3", "3", "4"}, "3"},
-		"poison reported and given up":  {template.Stream{BatchSize: 10, Retries: 1, Bisect: true, Partial: true}, always("report", "2"), []string{"1 2 3 4", "2 3 4", "2", "3 4"}, "2"},
-		"given up with all behind it":   {template.Stream{BatchSize: 3, Retries: 1}, always("error", "2"), []string{"1 2 3", "1 2 3", "4"}, "1-3"},
-		"tried without end":             {template.Stream{BatchSize: 10, Retries: -1}, failing(5), []string{"1 2 3 4", "1 2 3 4", "1 2 3 4", "1 2 3 4", "1 2 3 4", "1 2 3 4"}, ""},
-		"too old is given up untouched": {template.Stream{BatchSize: 10, Retries: -1, MaxAge: time.Nanosecond}, always(""), nil, "1"},
+		"all at once":                   {template.Stream{BatchSize: 10}, failing(0, ""), []string{"1 2 3 4"}, ""},
+		"batches":                       {template.Stream{BatchSize: 3}, failing(0, ""), []string{"1 2 3", "4"}, ""},
+		"filtered":                      {template.Stream{BatchSize: 10, Filters: []json.RawMessage{json.RawMessage(`{"dynamodb":{"Keys":{"sk":{"S":["2","4"]}}}}`)}}, failing(0, ""), []string{"2 4"}, ""},
+		"retry of the whole":            {template.Stream{BatchSize: 10, Retries: 2}, failing(1, "error", "2"), []string{"1 2 3 4", "1 2 3 4"}, ""},
+		"retry from the reported":       {template.Stream{BatchSize: 10, Retries: 2, Partial: true}, failing(1, "report", "3"), []string{"1 2 3 4", "3 4"}, ""},
+		"a report nobody asked for":     {template.Stream{BatchSize: 10, Retries: 2}, failing(1, "report", "3"), []string{"1 2 3 4"}, ""},
+		"an id that is no sequence":     {template.Stream{BatchSize: 10, Retries: 2, Partial: true}, failing(1, `{"batchItemFailures":[{"itemIdentifier":"evt_1"}]}`, "3"), []string{"1 2 3 4", "1 2 3 4"}, ""},
+		"an id left out":                {template.Stream{BatchSize: 10, Retries: 2, Partial: true}, failing(1, `{"batchItemFailures":[{}]}`, "3"), []string{"1 2 3 4", "1 2 3 4"}, ""},
+		"halves":                        {template.Stream{BatchSize: 10, Retries: 0, Bisect: true}, failing(1, "error", "3"), []string{"1 2 3 4", "1 2", "3 4"}, ""},
+		"poison isolated and given up":  {template.Stream{BatchSize: 10, Retries: 1, Bisect: true}, failing(-1, "error", "3"), []string{"1 2 3 4", "1 2", "3 4", "3", "3", "4"}, "3"},
+		"poison reported and given up":  {template.Stream{BatchSize: 10, Retries: 1, Bisect: true, Partial: true}, failing(-1, "report", "2"), []string{"1 2 3 4", "2 3 4", "2", "3 4"}, "2"},
+		"given up with all behind it":   {template.Stream{BatchSize: 3, Retries: 1}, failing(-1, "error", "2"), []string{"1 2 3", "1 2 3", "4"}, "1-3"},
+		"tried without end":             {template.Stream{BatchSize: 10, Retries: -1}, failing(5, "error"), []string{"1 2 3 4", "1 2 3 4", "1 2 3 4", "1 2 3 4", "1 2 3 4", "1 2 3 4"}, ""},
+		"too old is given up untouched": {template.Stream{BatchSize: 10, Retries: -1, MaxAge: time.Nanosecond}, failing(0, ""), nil, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := &taker{fails: test.fails}
@@ -141,9 +123,7 @@ func readAll(t *testing.T, db *dynamodb.Client, arn string, source template.Stre
 		Source: source, ARN: arn, DB: db, Invoke: k.invoke, Data: dir, Now: time.Now, Logf: t.Logf,
 		Sleep: func(ctx context.Context, _ time.Duration) { process.Sleep(ctx, time.Millisecond) },
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	stop := start(t, s)
 	last := position(t, db, arn)
 	localtest.Eventually(t, "the checkpoint is at the end", func() bool {
 		s.mu.Lock()
@@ -153,11 +133,22 @@ func readAll(t *testing.T, db *dynamodb.Client, arn string, source template.Stre
 		}
 		return false
 	})
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 	return disk.QueueFile(dir, "Failures")
+}
+
+// start starts a reader. The function that it returns stops it.
+func start(t *testing.T, s *Reader) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // checkQueue checks the records in the on-failure queue: "" for none, "1" or "1-3".
@@ -186,14 +177,14 @@ func checkQueue(t *testing.T, file, given, arn string) {
 	}
 }
 
-// failing fails a number of times, whatever it gets.
-func failing(times int) func(string) string {
-	return func(string) string {
-		if times == 0 {
+// failing fails at the keys, or at each without keys, a number of times; -1 is always.
+func failing(times int, how string, keys ...string) func(string) string {
+	return func(key string) string {
+		if times == 0 || len(keys) > 0 && !slices.Contains(keys, key) {
 			return ""
 		}
 		times--
-		return "error"
+		return how
 	}
 }
 
@@ -205,19 +196,9 @@ func position(t *testing.T, db *dynamodb.Client, arn string) string {
 	if err != nil || len(shards) != 1 {
 		t.Fatal(shards, err)
 	}
-	iterator, err := s.iterator(t.Context(), shards[0].ShardId)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out struct{ Records []json.RawMessage }
-	if err := db.Call(t.Context(), "DynamoDBStreams_20120810.GetRecords", map[string]any{"ShardIterator": iterator}, &out); err != nil {
-		t.Fatal(err)
-	}
-	r, err := s.record(out.Records[len(out.Records)-1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.sequence
+	records, _, err := s.read(t.Context(), shards[0].ShardId, "")
+	localtest.Check(t, err)
+	return localtest.Must[record](t)(s.record(records[len(records)-1])).sequence
 }
 
 func TestStreamWaitsForItsWindow(t *testing.T) {
@@ -230,15 +211,7 @@ func TestStreamWaitsForItsWindow(t *testing.T) {
 		Now:   func() time.Time { mu.Lock(); defer mu.Unlock(); return now },
 		Sleep: func(ctx context.Context, _ time.Duration) { process.Sleep(ctx, time.Millisecond) },
 	}
-	done := make(chan error, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { done <- s.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	defer start(t, s)()
 	for _, key := range []string{"1", "2", "3", "4"} {
 		localtest.Put(t, db, tbl.Name, map[string]string{"pk": "a", "sk": key})
 	}
@@ -263,12 +236,8 @@ func TestStreamStopsCleanly(t *testing.T) {
 				Source: template.Stream{Name: "S", Retries: 0, DeadLetter: "Failures"}, Data: t.TempDir(), Now: time.Now, Sleep: process.Sleep, Logf: t.Logf,
 				Invoke: func(context.Context, string, []byte) ([]byte, error) { cancel(); return nil, test.err },
 			}
-			if err := s.load(); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.handle(ctx, "shard", []record{{raw: json.RawMessage(`{}`), sequence: "1", created: time.Now()}}); err != nil {
-				t.Fatal(err)
-			}
+			localtest.Check(t, s.load())
+			localtest.Must[bool](t)(s.handle(ctx, "shard", []record{{raw: json.RawMessage(`{}`), sequence: "1", created: time.Now()}}, 0))
 			if got := s.checkpoint("shard").After; got != test.want {
 				t.Errorf("the checkpoint is %q, want %q", got, test.want)
 			}

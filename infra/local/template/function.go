@@ -14,17 +14,13 @@ import (
 )
 
 func (t *reader) readFunction(res *resource) error {
-	base, err := t.globals("Function", functionIgnores)
-	if err != nil {
-		return err
-	}
 	p := struct {
 		Runtime             string
 		Timeout, MemorySize number
 		Environment         struct{ Variables map[string]any }
 		EventInvokeConfig   map[string]any
 	}{Timeout: 3, MemorySize: 128} // Lambda's own defaults
-	if err := t.decode(res.properties, append(functionIgnores, "Events"), base, &p); err != nil {
+	if err := t.decode(res.properties, "Function", functionIgnores, &p, "Events"); err != nil {
 		return err
 	}
 	if p.Runtime != "provided.al2023" {
@@ -40,6 +36,7 @@ func (t *reader) readFunction(res *resource) error {
 		f.Env[k] = Text(v)
 	}
 	if p.EventInvokeConfig != nil {
+		var err error
 		if f.Async, err = t.readAsync(p.EventInvokeConfig); err != nil {
 			return fmt.Errorf("property EventInvokeConfig: %w", err)
 		}
@@ -92,7 +89,7 @@ func (t *reader) readRoute(f *Function, n *yaml.Node) error {
 	if !ok {
 		return fmt.Errorf("property ApiId: %q is no HttpApi of this template", id)
 	}
-	if err := t.decode(n, []string{"ApiId"}, nil, &p); err != nil {
+	if err := t.decode(n, "", nil, &p, "ApiId"); err != nil {
 		return err
 	}
 	if (p.Path == "") != (p.Method == "") {
@@ -137,7 +134,7 @@ func (t *reader) readStream(f *Function, name string, n *yaml.Node) error {
 		FilterCriteria                 struct{ Filters []struct{ Pattern string } }
 		DestinationConfig              onFailure
 	}{BatchSize: 100, MaximumRetryAttempts: -1, MaximumRecordAgeInSeconds: -1, ParallelizationFactor: 1}
-	if err := t.decode(n, nil, nil, &p); err != nil {
+	if err := t.decode(n, "", nil, &p); err != nil {
 		return err
 	}
 	if p.ParallelizationFactor != 1 {
@@ -179,7 +176,7 @@ func (t *reader) readStream(f *Function, name string, n *yaml.Node) error {
 
 func (t *reader) readSchedule(f *Function, name string, n *yaml.Node) error {
 	var p struct{ ScheduleExpression string }
-	if err := t.decode(n, []string{"DeadLetterConfig", "Description", "GroupName", "Name", "OmitName", "PermissionsBoundary", "RetryPolicy", "RoleArn"}, nil, &p); err != nil {
+	if err := t.decode(n, "", scheduleIgnores, &p); err != nil {
 		return err
 	}
 	every, err := parseRate(p.ScheduleExpression)
@@ -206,18 +203,14 @@ func parseRate(expression string) (time.Duration, error) {
 // readRule reads a rule on the default bus. It ignores the rule's own retries, which
 // matter only when Lambda cannot be reached.
 func (t *reader) readRule(f *Function, name string, n *yaml.Node) error {
-	var p struct{ Pattern any }
-	if err := t.decode(n, []string{"DeadLetterConfig", "RetryPolicy", "RuleName"}, nil, &p); err != nil {
+	var p struct{ Pattern json.RawMessage }
+	if err := t.decode(n, "", []string{"DeadLetterConfig", "RetryPolicy", "RuleName"}, &p); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(p.Pattern)
-	if err != nil {
-		return err
-	}
-	if err := pattern.Check(raw); err != nil {
+	if err := pattern.Check(p.Pattern); err != nil {
 		return fmt.Errorf("property Pattern: %w", err)
 	}
-	t.stack.Rules = append(t.stack.Rules, Rule{Name: f.ID + name, Function: f.ID, Pattern: raw})
+	t.stack.Rules = append(t.stack.Rules, Rule{Name: f.ID + name, Function: f.ID, Pattern: p.Pattern})
 	return nil
 }
 

@@ -6,10 +6,6 @@ import (
 )
 
 func (t *reader) readAPI(res *resource) error {
-	base, err := t.globals("HttpApi", apiIgnores)
-	if err != nil {
-		return err
-	}
 	var p struct {
 		DefaultRouteSettings struct{ ThrottlingRateLimit, ThrottlingBurstLimit number }
 		Auth                 struct {
@@ -21,7 +17,7 @@ func (t *reader) readAPI(res *resource) error {
 			}
 		}
 	}
-	if err := t.decode(res.properties, apiIgnores, base, &p); err != nil {
+	if err := t.decode(res.properties, "HttpApi", apiIgnores, &p); err != nil {
 		return err
 	}
 	t.stack.Throttle = Throttle{Rate: float64(p.DefaultRouteSettings.ThrottlingRateLimit), Burst: int(p.DefaultRouteSettings.ThrottlingBurstLimit)}
@@ -61,14 +57,14 @@ func (t *reader) readTable(res *resource) error {
 		KeySchema              any
 		StreamSpecification    map[string]any
 	}
-	if err := t.decode(res.properties, append(tableIgnores, "TableName"), nil, &p); err != nil {
+	if err := t.decode(res.properties, "", tableIgnores, &p, "TableName"); err != nil {
 		return err
 	}
 	name, err := t.physicalName(res)
 	if err != nil {
 		return err
 	}
-	values, err := t.plain(res.properties, tableIgnores)
+	values, err := t.mapping(res.properties, "property ", tableIgnores...)
 	if err != nil {
 		return err
 	}
@@ -82,7 +78,7 @@ func (t *reader) readTable(res *resource) error {
 
 // readName adds the name of a resource to names.
 func (t *reader) readName(res *resource, ignored []string, names *[]string) error {
-	if err := t.decode(res.properties, ignored, nil, &struct{}{}); err != nil {
+	if err := t.decode(res.properties, "", ignored, &struct{}{}); err != nil {
 		return err
 	}
 	name, err := t.physicalName(res)
@@ -100,7 +96,7 @@ func (t *reader) readMailEvents(res *resource) error {
 			EventBridgeDestination struct{ EventBusArn string }
 		}
 	}
-	if err := t.decode(res.properties, nil, nil, &p); err != nil {
+	if err := t.decode(res.properties, "", nil, &p); err != nil {
 		return err
 	}
 	if !strings.HasSuffix(p.EventDestination.EventBridgeDestination.EventBusArn, ":event-bus/default") {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -168,6 +169,7 @@ var (
 	tableIgnores    = []string{"ContributorInsightsSpecification", "DeletionProtectionEnabled", "KinesisStreamSpecification", "OnDemandThroughput", "PointInTimeRecoverySpecification", "ResourcePolicy", "SSESpecification", "TableClass", "Tags", "TimeToLiveSpecification", "WarmThroughput"}
 	queueIgnores    = []string{"KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "MessageRetentionPeriod", "QueueName", "SqsManagedSseEnabled", "Tags", "VisibilityTimeout"}
 	busIgnores      = []string{"Description", "Name", "Tags"}
+	scheduleIgnores = []string{"DeadLetterConfig", "Description", "GroupName", "Name", "OmitName", "PermissionsBoundary", "RetryPolicy", "RoleArn"}
 )
 
 // Read reads the template at path. set overrides parameters. given are values for
@@ -209,10 +211,7 @@ func (t *reader) read(set, given map[string]string) error {
 	if err := t.readParameters(set, given); err != nil {
 		return err
 	}
-	t.conditions, t.deciding = map[string]*yaml.Node{}, map[string]bool{}
-	for name, n := range pairs(child(t.root, "Conditions")) {
-		t.conditions[name] = n
-	}
+	t.conditions, t.deciding = maps.Collect(pairs(child(t.root, "Conditions"))), map[string]bool{}
 	order, err := t.readResources()
 	if err != nil {
 		return err
@@ -252,7 +251,9 @@ func (t *reader) read(set, given map[string]string) error {
 }
 
 func (t *reader) readParameters(set, given map[string]string) error {
-	t.parameters = map[string]any{}
+	t.parameters = map[string]any{
+		"AWS::Region": Region, "AWS::AccountId": AccountID, "AWS::StackName": "agencyhub-local", "AWS::Partition": "aws", "AWS::NoValue": noValue{},
+	}
 	declared := child(t.root, "Parameters")
 	for name := range set {
 		if child(declared, name) == nil {
@@ -307,34 +308,19 @@ func (t *reader) readResources() ([]*resource, error) {
 	return order, nil
 }
 
-// decode resolves the node's properties except the ignored ones, merges them into
-// base, and reads the result strictly into out.
-func (t *reader) decode(n *yaml.Node, ignored []string, base any, out any) error {
-	values, err := t.plain(n, ignored)
+// decode resolves the node's properties, merges them into the section of Globals ("" for
+// none), and reads the result strictly into out. It leaves out the ignored properties, and
+// the node's own, which the caller reads.
+func (t *reader) decode(n *yaml.Node, section string, ignored []string, out any, own ...string) error {
+	base, err := t.mapping(child(child(t.root, "Globals"), section), "property ", ignored...)
+	if err != nil {
+		return fmt.Errorf("section Globals.%s: %w", section, err)
+	}
+	values, err := t.mapping(n, "property ", slices.Concat(ignored, own)...)
 	if err != nil {
 		return err
 	}
-	if base != nil {
-		values = merge(base, values).(map[string]any)
-	}
-	return strict(values, out)
-}
-
-func (t *reader) plain(n *yaml.Node, ignored []string) (map[string]any, error) {
-	values := map[string]any{}
-	for key, n := range pairs(n) {
-		if slices.Contains(ignored, key) {
-			continue
-		}
-		v, err := t.value(n)
-		if err != nil {
-			return nil, fmt.Errorf("property %s: %w", key, err)
-		}
-		if v != (noValue{}) {
-			values[key] = v
-		}
-	}
-	return values, nil
+	return strict(merge(base, values), out)
 }
 
 // strict reads values into out. A property that out does not have is an error.
@@ -353,12 +339,4 @@ func strict(values any, out any) error {
 		return fmt.Errorf("a property is not understood: %s", message)
 	}
 	return nil
-}
-
-func (t *reader) globals(section string, ignored []string) (map[string]any, error) {
-	values, err := t.plain(child(child(t.root, "Globals"), section), ignored)
-	if err != nil {
-		return nil, fmt.Errorf("section Globals.%s: %w", section, err)
-	}
-	return values, nil
 }

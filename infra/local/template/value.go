@@ -19,8 +19,6 @@ const (
 	AccountID = "000000000000"
 )
 
-const stackName = "agencyhub-local"
-
 // noValue is what AWS::NoValue resolves to: the property is left out.
 type noValue struct{}
 
@@ -28,7 +26,7 @@ type noValue struct{}
 // included. It resolves only the nodes it is given, and of Fn::If only the branch
 // taken: a resource that is not run here may use functions that are unknown here.
 type resolver struct {
-	parameters map[string]any
+	parameters map[string]any // the pseudo parameters too
 	conditions map[string]*yaml.Node
 	resources  map[string]*resource
 	deciding   map[string]bool // conditions being evaluated, to find a circle
@@ -55,17 +53,7 @@ func (r *resolver) value(n *yaml.Node) (any, error) {
 				return r.intrinsic(name, n.Content[1])
 			}
 		}
-		out := map[string]any{}
-		for key, n := range pairs(n) {
-			v, err := r.value(n)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", key, err)
-			}
-			if v != (noValue{}) {
-				out[key] = v
-			}
-		}
-		return out, nil
+		return r.mapping(n, "")
 	case yaml.SequenceNode:
 		out := []any{}
 		for i, item := range n.Content {
@@ -80,12 +68,29 @@ func (r *resolver) value(n *yaml.Node) (any, error) {
 		return out, nil
 	case yaml.ScalarNode:
 		var v any
-		if err := n.Decode(&v); err != nil {
-			return nil, err
-		}
-		return v, nil
+		err := n.Decode(&v)
+		return v, err
 	}
 	return nil, fmt.Errorf("line %d: not a value", n.Line)
+}
+
+// mapping resolves the values of a mapping, except those of the ignored keys. prefix comes
+// before the key in an error.
+func (r *resolver) mapping(n *yaml.Node, prefix string, ignored ...string) (map[string]any, error) {
+	out := map[string]any{}
+	for key, n := range pairs(n) {
+		if slices.Contains(ignored, key) {
+			continue
+		}
+		v, err := r.value(n)
+		if err != nil {
+			return nil, fmt.Errorf("%s%s: %w", prefix, key, err)
+		}
+		if v != (noValue{}) {
+			out[key] = v
+		}
+	}
+	return out, nil
 }
 
 func (r *resolver) intrinsic(name string, n *yaml.Node) (any, error) {
@@ -116,20 +121,17 @@ func (r *resolver) intrinsic(name string, n *yaml.Node) (any, error) {
 		return r.value(n.Content[2])
 	case "Condition":
 		return r.condition(n.Value)
-	}
-	var list []any
-	if name == "Fn::Equals" || name == "Fn::Not" {
+	case "Fn::Equals", "Fn::Not":
 		v, err := r.value(n)
 		if err != nil {
 			return nil, err
 		}
-		list, _ = v.([]any)
-	}
-	switch {
-	case name == "Fn::Equals" && len(list) == 2:
-		return Text(list[0]) == Text(list[1]), nil
-	case name == "Fn::Not" && len(list) == 1:
-		return list[0] != true, nil
+		switch list, _ := v.([]any); {
+		case name == "Fn::Equals" && len(list) == 2:
+			return Text(list[0]) == Text(list[1]), nil
+		case name == "Fn::Not" && len(list) == 1:
+			return list[0] != true, nil
+		}
 	}
 	return nil, fmt.Errorf("%s is not understood here", name)
 }
@@ -165,18 +167,6 @@ func (r *resolver) sub(pattern string) (any, error) {
 }
 
 func (r *resolver) ref(name string) (any, error) {
-	switch name {
-	case "AWS::Region":
-		return Region, nil
-	case "AWS::AccountId":
-		return AccountID, nil
-	case "AWS::StackName":
-		return stackName, nil
-	case "AWS::Partition":
-		return "aws", nil
-	case "AWS::NoValue":
-		return noValue{}, nil
-	}
 	if v, ok := r.parameters[name]; ok {
 		return v, nil
 	}
@@ -248,16 +238,12 @@ func (r *resolver) condition(name string) (bool, error) {
 // Text returns a value as CloudFormation writes it into a string.
 func Text(v any) string {
 	switch v := v.(type) {
-	case string:
-		return v
 	case nil:
 		return ""
 	case map[string]any, []any:
-		b, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Sprint(v)
+		if b, err := json.Marshal(v); err == nil {
+			return string(b)
 		}
-		return string(b)
 	}
 	return fmt.Sprint(v)
 }
