@@ -38,10 +38,18 @@ var errNoBrowser = errors.New("there is no Chromium on this machine (`make test`
 // pageTime bounds the wait for anything on a page.
 const pageTime = 15 * time.Second
 
+// browsers are the names and places of Chromium and its relatives, by platform.
+var browsers = []string{
+	"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge",
+	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+	"/Applications/Chromium.app/Contents/MacOS/Chromium",
+	"/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+}
+
 // startBrowser starts Chromium until this process ends.
 func startBrowser() (context.Context, error) {
 	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range browsers {
 		if found, err := exec.LookPath(name); err == nil {
 			path = found
 			break

@@ -208,8 +208,8 @@ func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Chang
 	return w.translate(err)
 }
 
-// translate tells a lost race from a failed condition on a count, and both from a
-// failure of the store. A lost race comes first: what it would have led to is
+// translate distinguishes a lost race from a failed condition on a count, and both
+// from a failure of the store. A lost race comes first: what it would have led to is
 // unknown.
 func (w *writer) translate(err error) error {
 	if err == nil {
