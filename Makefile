@@ -9,13 +9,13 @@
 #   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout;
 #                               PLATFORM=1 in place of EMAIL for the platform's own calls
 #   make import FILE=a.csv      registers accounts by the platform's API; with URL= of a deployed
-#                               stack, whose token is in HUB_TOKEN (README, "Importing accounts")
+#                               stack, whose token is in HUB_TOKEN (infra/import/README.md)
 #   make cleanup                runs the scheduled cleanup now and prints its report
 #   make events                 the last events of the bus; TYPE=connection.accepted, LAST=5
 #   make redrive                retries now every event that is not delivered to everyone yet
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
 #   make openapi                writes infra/openapi.yaml from the functions
-#   make schemas                writes infra/events, the schema of each type of event
+#   make schemas                writes infra/events/events.schema.json, the schema of every event
 #   make assets                 zips what the console's pages load, after a change in its style
 #   make build                  the binaries for AWS, into out/
 #   make clean                  removes what was built and installed; data in .local/ stays
