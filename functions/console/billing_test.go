@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
 )
@@ -102,9 +100,7 @@ func TestAgencyActivity(t *testing.T) {
 		}
 	}
 	agencyGolden(t, "activity", page)
-	if diff := cmp.Diff(http.StatusForbidden, s.staff(t, "sam@agency.test").get(activity).Code); diff != "" {
-		t.Errorf("a member of the agency: %s", diff)
-	}
+	s.staff(t, "sam@agency.test").get(activity).wantText(t, http.StatusForbidden)
 }
 
 // A client's page shows the activity of that connection only.
@@ -129,9 +125,7 @@ func TestClientActivity(t *testing.T) {
 			return err
 		},
 	} {
-		if code := agency.CodeOf(ask()); code != agency.NotFound {
-			t.Errorf("%s: %q", what, code)
-		}
+		wantEqual(t, what, agency.NotFound, agency.CodeOf(ask()))
 	}
 	if events, err := s.svc.ConnectionActivity(t.Context(), s.ann, s.id, con, 1); err != nil || len(events) != 1 {
 		t.Errorf("%d events, %v", len(events), err)

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
 )
@@ -494,15 +492,10 @@ func TestClientsFile(t *testing.T) {
 		}
 	}
 	want := []string{"Client", "'+1", "'-1", `'=HYPERLINK("http://evil.test","x")`, "'@SUM(A1)", "Café Noir", `Quotes "and", commas`, "'＝1+1", ""}
-	if d := cmp.Diff(want, names); d != "" {
-		t.Error(d)
-	}
-	if d := cmp.Diff([]string{"", "emil@client.test", "Waiting", "Client", "Client", "", "", "", "Asked for: View and edit"}, rows[8][:9]); d != "" {
-		t.Error(d)
-	}
-	if d := cmp.Diff([]string{"Agency", "Agency", "Growth", "99", "USD"}, rows[1][3:8]); d != "" {
-		t.Error(d)
-	}
+	wantEqual(t, "names", want, names)
+	request := []string{"", "emil@client.test", "Waiting", "Client", "Client", "", "", "", "Asked for: View and edit"}
+	wantEqual(t, "the request", request, rows[8][:9])
+	wantEqual(t, "an owned account", []string{"Agency", "Agency", "Growth", "99", "USD"}, rows[1][3:8])
 }
 
 // TestClientsFileIsBounded checks that a cut-off file says so.
@@ -527,9 +520,7 @@ func TestSafeCell(t *testing.T) {
 	for cell, want := range map[string]string{
 		"": "", "a=b": "a=b", "=1": "'=1", "\t=1": "'\t=1", "\r=1": "'\r=1", " =1": "' =1", "\u00a0-1": "'\u00a0-1", "＠x": "'＠x", "é": "é",
 	} {
-		if got := safeCell(cell); got != want {
-			t.Errorf("%q: %q", cell, got)
-		}
+		wantEqual(t, fmt.Sprintf("the cell %q", cell), want, safeCell(cell))
 	}
 }
 
@@ -561,10 +552,6 @@ func TestChart(t *testing.T) {
 			t.Errorf("%+v lies outside", b)
 		}
 	}
-	if want := "Clients at the end of each month: 0 in December 2025, 11000 now."; c.ClientsText != want {
-		t.Error(c.ClientsText)
-	}
-	if want := "How requests ended in the last 12 months: 1200 accepted, 66 declined, 0 withdrawn, 12 expired."; c.EndsText != want {
-		t.Error(c.EndsText)
-	}
+	wantEqual(t, "text", "Clients at the end of each month: 0 in December 2025, 11000 now.", c.ClientsText)
+	wantEqual(t, "text", "How requests ended in the last 12 months: 1200 accepted, 66 declined, 0 withdrawn, 12 expired.", c.EndsText)
 }

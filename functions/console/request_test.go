@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
 )
@@ -30,9 +28,7 @@ func TestRequestLinkRevealsNothing(t *testing.T) {
 		t.Error("looking sets a cookie")
 	}
 	other := w.browser().get("/requests/" + none)
-	if diff := cmp.Diff(page.Body.String(), strings.ReplaceAll(other.Body.String(), none, there)); diff != "" {
-		t.Errorf("a request that is not there looks different:\n%s", diff)
-	}
+	wantEqual(t, "the page of a request that is not there", page.Body.String(), strings.ReplaceAll(other.Body.String(), none, there))
 	// The email's "I did not expect this" is kept across the sign-in.
 	page = w.browser().get("/requests/" + there + "?unexpected=1")
 	page.wantMarkup(t, `href="/signin?to=%2Frequests%2F`+there+`%3Funexpected%3D1"`)
@@ -70,9 +66,7 @@ func TestScannersChangeNothing(t *testing.T) {
 						return
 					}
 					for _, from := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.test"}, {"Sec-Fetch-Site", "same-site"}} {
-						if r := visitor().send(http.MethodPost, path, form, from...); r.Code != http.StatusForbidden {
-							t.Errorf("a form to %s from %v answers %d", path, from, r.Code)
-						}
+						visitor().send(http.MethodPost, path, form, from...).wantText(t, http.StatusForbidden)
 					}
 				})
 			}
@@ -131,9 +125,7 @@ func TestAcceptChangedRequest(t *testing.T) {
 	again := cleo.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1")...)
 	again.wantText(t, http.StatusConflict, "The request has changed since you looked at it", "as it stands now", "Something else")
 	again.wantMarkup(t, `name="request" value="2"`, `name="area-contacts" value="edit" checked>`, `name="area-pages" value="none" checked>`)
-	if p := w.profile(w.con); p.Status != agency.Pending {
-		t.Errorf("it is %s", p.Status)
-	}
+	wantEqual(t, "status", agency.Pending, w.profile(w.con).Status)
 }
 
 func TestDeclineAndUnblock(t *testing.T) {

@@ -20,13 +20,9 @@ func TestPagesAreZipped(t *testing.T) {
 	b := w.as(cleoAt)
 	bare := b.get("/me")
 	zipped := b.send(http.MethodGet, "/me", nil, "Accept-Encoding", "br, gzip")
-	if got := bare.Header().Get("Content-Encoding"); got != "" {
-		t.Errorf("nobody asked for %q", got)
-	}
+	wantEqual(t, "encoding that nobody asked for", "", bare.Header().Get("Content-Encoding"))
 	for _, page := range []result{bare, zipped} {
-		if got := page.Header().Get("Vary"); got != "Accept-Encoding" {
-			t.Errorf("Vary is %q", got)
-		}
+		wantEqual(t, "Vary", "Accept-Encoding", page.Header().Get("Vary"))
 	}
 	if got := zipped.Header().Get("Content-Encoding"); got != "gzip" || zipped.Body.Len() >= bare.Body.Len() {
 		t.Fatalf("%q, %d bytes of %d", got, zipped.Body.Len(), bare.Body.Len())

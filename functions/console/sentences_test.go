@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
 	"agencyhub/shared/testbed"
@@ -24,9 +22,7 @@ func TestEveryEventHasSentence(t *testing.T) {
 		got = append(got, string(kind))
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("types (-source +sentences): %s", diff)
-	}
+	wantEqual(t, "types with a sentence", want, got)
 }
 
 var eventTime = time.Date(2030, 5, 6, 12, 0, 0, 0, time.UTC)
@@ -116,9 +112,7 @@ func TestSentences(t *testing.T) {
 			if want == "" {
 				continue
 			}
-			if diff := cmp.Diff(want, entryText(s.newActivityEntry(tt.entry, scope))); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", tt.entry.Type, diff)
-			}
+			wantEqual(t, string(tt.entry.Type), want, entryText(s.newActivityEntry(tt.entry, scope)))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -141,9 +142,7 @@ func TestLocalPath(t *testing.T) {
 		"/signin/callback?code=1": "/", "///evil.test": "/",
 		"/" + strings.Repeat("a", 1024): "/", "/%": "/", "/%2F/evil.test": "/%2F/evil.test",
 	} {
-		if got := localPath(to); got != want {
-			t.Errorf("%q leads to %q, want %q", to, got, want)
-		}
+		wantEqual(t, fmt.Sprintf("where %q leads to", to), want, localPath(to))
 	}
 	w := newWorld(t)
 	for _, to := range []string{"https://evil.test/", "//evil.test", "/\\evil.test"} {
@@ -178,13 +177,9 @@ func TestSessionRefresh(t *testing.T) {
 		}
 		calls := w.issuer.calls
 		b.get("/me").wantText(t, http.StatusOK, cleoAt)
-		if w.issuer.calls != calls {
-			t.Errorf("%s: the new token is not used", name)
-		}
+		wantEqual(t, name+": calls of the issuer, with the new token", calls, w.issuer.calls)
 	}
-	if p := w.profile(w.con); p.Status != agency.Denied {
-		t.Errorf("a form that renewed its session led to %s", p.Status)
-	}
+	wantEqual(t, "status after a form that renewed its session", agency.Denied, w.profile(w.con).Status)
 	gone.cookies[refreshCookie] = "gone"
 	gone.get("/me").wantText(t, http.StatusSeeOther)
 	gone.get("/").wantText(t, http.StatusOK, "Welcome")
@@ -418,9 +413,7 @@ func TestHeaders(t *testing.T) {
 		for name, want := range map[string]string{
 			"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Strict-Transport-Security": "max-age=31536000", "X-Frame-Options": "DENY",
 		} {
-			if got := page.Header().Get(name); got != want {
-				t.Errorf("%s: %s is %q", path, name, got)
-			}
+			wantEqual(t, path+": "+name, want, page.Header().Get(name))
 		}
 	}
 	for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'",

@@ -191,6 +191,14 @@ func (b *browser) submit(path string, fields ...string) result {
 	return next
 }
 
+// wantEqual demands that two values are the same.
+func wantEqual(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
 // wantText demands a status, and that the page shows some texts.
 func (s result) wantText(t *testing.T, status int, texts ...string) {
 	t.Helper()
@@ -363,9 +371,7 @@ func (s *site) demandUnchanged(t *testing.T, what string, do func()) {
 	t.Helper()
 	before := s.dump()
 	do()
-	if diff := cmp.Diff(before, s.dump()); diff != "" {
-		t.Errorf("%s wrote (-before +after):\n%s", what, diff)
-	}
+	wantEqual(t, "the table before and after "+what, before, s.dump())
 }
 
 // levelFields returns the form fields of levels.

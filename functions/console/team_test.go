@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,9 +117,7 @@ func TestRestrictAndRevoke(t *testing.T) {
 
 	cleo.submit(page, "do", "revoke", "block", "yes").wantText(t, http.StatusOK, "nobody of the agency gets in any more",
 		"You blocked Bright Studio", "Allow it to ask again")
-	if p := w.profile(w.con); p.Status != agency.Revoked {
-		t.Errorf("it is %s", p.Status)
-	}
+	wantEqual(t, "status", agency.Revoked, w.profile(w.con).Status)
 	cleo.submit("/accounts/"+string(w.shop)+"/team", "do", "allow", "agency", string(w.studio)).wantText(t, http.StatusOK, "may ask again")
 	cleo.post(page, "do", "restrict", "area-pages", "view").wantText(t, http.StatusSeeOther)
 }
@@ -138,20 +135,14 @@ func TestLimitStaff(t *testing.T) {
 	limited := ann.submit(page, "do", "limit", "limited", "yes", "client", string(w.shop))
 	limited.wantMarkup(t, `name="client" value="`+string(w.shop)+`" checked>`, `value="yes" checked>`)
 	golden(t, "member-staff", limited.Body.Bytes())
-	if got := w.memberAt(agency.Party(w.studio), p.Member).Clients; !slices.Equal(got, []agency.AccountID{w.shop}) {
-		t.Errorf("limited to %v", got)
-	}
+	wantEqual(t, "limited to one", []agency.AccountID{w.shop}, w.memberAt(agency.Party(w.studio), p.Member).Clients)
 	bad := ann.post(page, "do", "limit", "limited", "yes", "others", "nonsense")
 	bad.wantText(t, http.StatusBadRequest, "no account id")
 	bad.wantMarkup(t, ">nonsense</textarea>")
 	ann.submit(page, "do", "limit", "limited", "yes")
-	if got := w.memberAt(agency.Party(w.studio), p.Member).Clients; got == nil || len(got) != 0 {
-		t.Errorf("limited to nobody is %v", got)
-	}
+	wantEqual(t, "limited to nobody", []agency.AccountID{}, w.memberAt(agency.Party(w.studio), p.Member).Clients)
 	ann.submit(page, "do", "limit", "limited", "no")
-	if got := w.memberAt(agency.Party(w.studio), p.Member).Clients; got != nil {
-		t.Errorf("not limited is %v", got)
-	}
+	wantEqual(t, "not limited", []agency.AccountID(nil), w.memberAt(agency.Party(w.studio), p.Member).Clients)
 }
 
 // An agency gives the client of its account access, changes it and takes it away.

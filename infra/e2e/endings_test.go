@@ -48,10 +48,8 @@ func TestEndings(t *testing.T) {
 
 func (s *endingsStory) expectCounts(t *testing.T, who *person, agency string, owned, connected, pending int) {
 	t.Helper()
-	c := read[list[connection]](t, who.get(t, "/v1/agencies/"+agency+"/accounts").is(t, http.StatusOK)).Counts
-	if c.Owned != owned || c.Connected != connected || c.Pending != pending {
-		t.Errorf("%s counts %+v", who.email, c)
-	}
+	got := read[list[connection]](t, who.get(t, "/v1/agencies/"+agency+"/accounts").is(t, http.StatusOK)).Counts
+	expectEqual(t, "the counts of "+who.email, counts{owned, connected, pending}, got)
 }
 
 func (s *endingsStory) cleanUp(t *testing.T) (total cleanupReport) {

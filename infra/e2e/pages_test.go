@@ -201,7 +201,7 @@ var routesWithoutPage = []string{
 func TestPagesAreLookedAt(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(built.root, "functions", "console", "*.go"))
 	must(t, err)
-	added := regexp.MustCompile(`\bc\.(?:page|open|mux\.Handle|mux\.HandleFunc)\(\s*([^,]+),`)
+	added := regexp.MustCompile(`\bc\.(?:privatePage|publicPage|mux\.Handle|mux\.HandleFunc)\(\s*([^,]+),`)
 	var routes []string
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
@@ -213,7 +213,7 @@ func TestPagesAreLookedAt(t *testing.T) {
 			switch name := m[1]; {
 			case strings.HasPrefix(name, `"`):
 				routes = append(routes, strings.Trim(name, `"`))
-			case name != "path": // inside of page and open
+			case name != "path": // inside of privatePage and publicPage
 				t.Errorf("%s adds a route by %s, which this test can't read", filepath.Base(file), name)
 			}
 		}

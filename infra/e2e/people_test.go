@@ -237,8 +237,9 @@ type (
 	list[T any] struct {
 		Items  []T
 		Next   *string
-		Counts struct{ Owned, Connected, Pending int }
+		Counts counts
 	}
+	counts struct{ Owned, Connected, Pending int }
 	levels map[string]string
 )
 

@@ -46,7 +46,7 @@ func (s *staffStory) assignClients(t *testing.T, who *person, clients any) *repl
 	return s.ann.patch(t, s.team+"/"+who.id(), map[string]any{"clients": clients})
 }
 
-func (s *staffStory) names(t *testing.T, who *person, query string) ([]string, struct{ Owned, Connected, Pending int }) {
+func (s *staffStory) expectClients(t *testing.T, who *person, query string, owned, connected, pending int, want ...string) {
 	t.Helper()
 	rows := read[list[connection]](t, who.get(t, s.agencyPath+"/accounts"+query).is(t, http.StatusOK))
 	var names []string
@@ -54,16 +54,8 @@ func (s *staffStory) names(t *testing.T, who *person, query string) ([]string, s
 		names = append(names, row.Name)
 	}
 	slices.Sort(names)
-	return names, rows.Counts
-}
-
-func (s *staffStory) expectClients(t *testing.T, who *person, query string, owned, connected, pending int, want ...string) {
-	t.Helper()
-	got, counts := s.names(t, who, query)
-	expectEqual(t, "the list of "+who.email, want, got)
-	if counts.Owned != owned || counts.Connected != connected || counts.Pending != pending {
-		t.Errorf("%s counts %+v", who.email, counts)
-	}
+	expectEqual(t, "the list of "+who.email, want, names)
+	expectEqual(t, "the counts of "+who.email, counts{owned, connected, pending}, rows.Counts)
 }
 
 func (s *staffStory) lowerOfBoth(t *testing.T) {

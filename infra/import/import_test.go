@@ -144,10 +144,7 @@ func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
 		id(8) + ",Bad,a@b.test,x\n" + // 13
 		id(9) + ",\xff,a@b.test,\n" + // 14
 		id(1) + ",Luna Café,olga@luna.test,growth\n" // 15
-	err := c.run(t.Context(), strings.NewReader(file))
-	if err == nil || !strings.Contains(err.Error(), "13 rows, 4 registered, 9 refused") || !strings.Contains(err.Error(), c.refusedFile) {
-		t.Fatal(err)
-	}
+	wantError(t, c.run(t.Context(), strings.NewReader(file)), "13 rows, 4 registered, 9 refused", c.refusedFile)
 	if h.registered[id(1)] != 2 || h.registered[string(agency.NewAccountID("platform", "shop-7"))] != 1 || h.registered[id(5)] != 1 {
 		t.Errorf("%v", h.registered)
 	}
@@ -179,9 +176,7 @@ func TestEveryRowIsRegisteredOrRefused(t *testing.T) {
 	// The report can be corrected and imported itself.
 	again, _ := h.newImport(t)
 	mended := strings.NewReplacer("acct_123", "shop-8").Replace(strings.Join(strings.Split(report, "\n")[:2], "\n"))
-	if err := again.run(t.Context(), strings.NewReader(mended)); err != nil {
-		t.Error(err)
-	}
+	must(t, again.run(t.Context(), strings.NewReader(mended)))
 	if h.registered[string(agency.NewAccountID("platform", "shop-8"))] != 1 {
 		t.Errorf("%v", h.registered)
 	}
@@ -244,15 +239,11 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	}
 	c, _ := h.newImport(t)
 	err := c.run(t.Context(), strings.NewReader(file.String()))
-	if err == nil || !strings.Contains(err.Error(), "stopped behind line 98: 97 rows, 87 registered, 10 refused") || !strings.Contains(err.Error(), "after 8 tries") {
-		t.Fatal(err)
-	}
+	wantError(t, err, "stopped behind line 98: 97 rows, 87 registered, 10 refused", "after 8 tries")
 	before, _ := h.state()
 	// Another file, or a shorter one, is refused.
 	for _, other := range []string{strings.Replace(file.String(), "Shop 5,", "Shop 6,", 1), strings.Join(strings.Split(file.String(), "\n")[:50], "\n")} {
-		if err := c.run(t.Context(), strings.NewReader(other)); err == nil || !strings.Contains(err.Error(), "to begin anew, remove "+c.progressFile) {
-			t.Errorf("another file: %v", err)
-		}
+		wantError(t, c.run(t.Context(), strings.NewReader(other)), "to begin anew, remove "+c.progressFile)
 	}
 	// A crash leaves a report that is longer than the saved progress.
 	report, err := os.OpenFile(c.refusedFile, os.O_APPEND|os.O_WRONLY, 0)
@@ -260,10 +251,7 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	_, err = report.WriteString("half a ro")
 	must(t, errors.Join(err, report.Close()))
 	down.Store(false)
-	err = c.run(t.Context(), strings.NewReader(file.String()))
-	if err == nil || !strings.Contains(err.Error(), "200 rows, 180 registered, 20 refused") {
-		t.Fatal(err)
-	}
+	wantError(t, c.run(t.Context(), strings.NewReader(file.String())), "200 rows, 180 registered, 20 refused")
 	taken, calls := h.state()
 	for n := range rows {
 		most := 1
@@ -302,10 +290,7 @@ func TestAnImportIsInterrupted(t *testing.T) {
 		fmt.Fprintf(&file, "%s,Shop,a@b.test\n", id(n))
 	}
 	c, _ := h.newImport(t)
-	err := c.run(ctx, strings.NewReader(file.String()))
-	if err == nil || !strings.Contains(err.Error(), "The same command goes on from there") {
-		t.Fatal(err)
-	}
+	wantError(t, c.run(ctx, strings.NewReader(file.String())), "The same command goes on from there")
 	must(t, c.run(t.Context(), strings.NewReader(file.String())))
 	taken, _ := h.state()
 	for n := range 100 {
@@ -337,17 +322,13 @@ func TestWhatEndsAnImport(t *testing.T) {
 			if name == "a token that is bad" {
 				c.token = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "bad"})
 			}
-			if err := c.run(t.Context(), strings.NewReader(test.file)); err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("%v, want %q", err, test.says)
-			}
+			wantError(t, c.run(t.Context(), strings.NewReader(test.file)), test.says)
 		})
 	}
 	h := newFakeAPI(t)
 	c, _ := h.newImport(t)
 	h.Close()
-	if err := c.run(t.Context(), strings.NewReader("account;name;owner\n"+id(1)+";Shop;a@b.test\n")); err == nil || !strings.Contains(err.Error(), "can't be reached") {
-		t.Errorf("nobody there: %v", err)
-	}
+	wantError(t, c.run(t.Context(), strings.NewReader("account;name;owner\n"+id(1)+";Shop;a@b.test\n")), "can't be reached")
 }
 
 // A stream makes rows while they are read, and keeps none.
@@ -449,14 +430,23 @@ func TestARowThatHangsHoldsUpTheRest(t *testing.T) {
 // TestBaseURL checks that the default is the stack on this machine, on any port.
 func TestBaseURL(t *testing.T) {
 	data := t.TempDir()
-	if _, err := baseURL("", data); err == nil || !strings.Contains(err.Error(), "make run") || !strings.Contains(err.Error(), "-url") {
-		t.Errorf("with no stack: %v", err)
-	}
+	_, err := baseURL("", data)
+	wantError(t, err, "make run", "-url")
 	stack := fmt.Sprintf(`{"publicUrl":"http://localhost:9080","pid":%d}`, os.Getpid())
 	must(t, os.WriteFile(filepath.Join(data, "stack.json"), []byte(stack), 0o600))
 	for given, want := range map[string]string{"": "http://localhost:9080", "https://hub.example.com/": "https://hub.example.com"} {
 		if got, err := baseURL(given, data); err != nil || got != want {
 			t.Errorf("%q: %q, %v", given, got, err)
+		}
+	}
+}
+
+// wantError demands an error whose text has all parts.
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Fatalf("%v, want %q", err, part)
 		}
 	}
 }
