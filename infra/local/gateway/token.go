@@ -82,6 +82,9 @@ func (c *tokenChecker) check(ctx context.Context, header string, a *template.Aut
 // verify returns the raw claims, so that a number keeps the digits it was sent with.
 func (c *tokenChecker) verify(ctx context.Context, token string, a *template.Authorizer) (map[string]json.RawMessage, error) {
 	errSignature := errors.New("the token's signature is invalid")
+	if strings.Count(token, ".") != 2 {
+		return nil, errors.New("the token cannot be verified: token is malformed: token contains an invalid number of segments")
+	}
 	if _, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512}); err != nil {
 		if _, unexpected := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); unexpected {
 			return nil, errSignature
