@@ -8,14 +8,14 @@ mkdir -p .local/bin
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 started=$(date +%s)
-functions=$(ls functions | wc -l | tr -d ' ')
+functions=$(ls -d functions/*/ | wc -l | tr -d ' ')
 
 elapsed() { echo "$(($(date +%s) - started)) s"; }
 say() { printf '%-12s| %s\n' setup "$*"; }
 
 progress() {
 	sleep 1 >/dev/null
-	say "Installing the stand-ins and building $functions functions. The first time takes about a minute."
+	say "Installing the stand-ins and building $functions functions. The first time takes up to a minute."
 	while sleep 2 >/dev/null; do
 		built=$(find .local/bin -type f -newer "$logs/npm" ! -name local | wc -l | tr -d ' ')
 		compiled=$(grep -cv ' ' "$logs/go")

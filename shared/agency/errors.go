@@ -9,7 +9,7 @@ import (
 // Code is the stable name of a refusal. Callers may branch on it.
 type Code string
 
-// The codes of the HTTP contract.
+// The codes of refusals.
 const (
 	Invalid             Code = "invalid"
 	Unauthenticated     Code = "unauthenticated"
