@@ -15,7 +15,7 @@ var someRules = Rules{
 
 var ann = NewActor("ann@client.test", "issuer", "ann")
 
-// levels is areas in short: pages, then mail.
+// levels returns the areas pages and mail.
 func levels(pages, mail Level) Areas { return Areas{"pages": pages, "mail": mail} }
 
 func accountNow(ownership Ownership) Account {
@@ -27,7 +27,7 @@ func member(in AccountID, s Status, r Role, a Areas) Profile {
 	return Profile{ProfileKey: PersonAt(in, ann.ID()), Status: s, Role: r, Areas: a, Ownership: ClientOwned, Issuer: ann.Issuer, Subject: ann.Subject, Version: 1}
 }
 
-// through is a way through some agency, of which ann is a member with areas.
+// through returns a path through an agency in which ann is a member.
 func through(s Status, granted Areas, role Role, staff Areas) Path {
 	return Path{
 		Agency:     Account{ID: someAgency, Ownership: ClientOwned, AgencyOn: true, Version: 1},
@@ -36,13 +36,21 @@ func through(s Status, granted Areas, role Role, staff Areas) Path {
 	}
 }
 
-// but is the same with something else.
+// but returns a copy of v with a change.
 func but[T any](v T, change func(*T)) T {
 	change(&v)
 	return v
 }
 
-func TestAccessDecision(t *testing.T) {
+type accessCase struct {
+	name    string
+	account Account
+	own     Profile
+	paths   []Path
+	want    Access
+}
+
+func accessCases() []accessCase {
 	var (
 		client  = accountNow(ClientOwned)
 		owned   = accountNow(AgencyOwned)
@@ -59,13 +67,7 @@ func TestAccessDecision(t *testing.T) {
 		viaAgency = string(someAgency)
 		rebound   = func(p *Profile) { p.Subject = "somebody else" }
 	)
-	for _, tt := range []struct {
-		name    string
-		account Account
-		own     Profile
-		paths   []Path
-		want    Access
-	}{
+	return []accessCase{
 		{"unknown account", Account{ID: someAccount}, nobody, nil, stranger},
 		{"unknown account, through an agency", Account{ID: someAccount}, nobody, []Path{through("", nil, Owner, nil)}, stranger},
 		{"stranger", client, nobody, nil, stranger},
@@ -132,7 +134,11 @@ func TestAccessDecision(t *testing.T) {
 			but(grant(levels(View, View), ViaOwn), func(a *Access) { a.Reason = Frozen })},
 		{"frozen, revoked", but(client, func(a *Account) { a.Subscription.State = SubscriptionFrozen }), member(someAccount, Revoked, Owner, nil), nil, refusal(HasEnded)},
 		{"past due cuts nothing", but(client, func(a *Account) { a.Subscription.State = SubscriptionPastDue }), member(someAccount, Active, Owner, nil), nil, grant(edit, ViaOwn)},
-	} {
+	}
+}
+
+func TestAccessDecision(t *testing.T) {
+	for _, tt := range accessCases() {
 		t.Run(tt.name, func(t *testing.T) {
 			got := someRules.DecideAccess(ann, tt.account, tt.own, tt.paths, noon)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -142,8 +148,7 @@ func TestAccessDecision(t *testing.T) {
 	}
 }
 
-// Access is never wider than the widest single way, and whoever is told nothing
-// is told nothing at all.
+// Access per area is that of the widest single path. A refused stranger learns nothing of the account.
 func TestAccessHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		level := rapid.SampledFrom([]Level{None, View, Edit})

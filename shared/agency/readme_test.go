@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// law is the specification. These tests hold its tables to the code's own, so
-// that neither changes alone.
+// law is the specification. These tests compare its tables with the code.
 //
 //go:embed README.md
 var law string
@@ -87,7 +86,7 @@ func statesOf(cell string) []Status {
 	return slices.Sorted(slices.Values(states))
 }
 
-// What the README calls otherwise than the code does.
+// Words of the README that differ from the code.
 var (
 	lawOperations = map[string]Operation{
 		"switch the agency features on or off":                           SwitchAgency,

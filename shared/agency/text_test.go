@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// hostile is text that would show as something else than it is. No name, no
-// message and no address holds any of it.
+// hostile is text that would show as something else than it is. No name, message or address may
+// contain it.
 var hostile = map[string]string{
 	"null":                   "Acme\x00Ltd",
 	"escape":                 "Acme\x1b[31mLtd",
@@ -152,8 +152,7 @@ func TestReadEmail(t *testing.T) {
 	}
 }
 
-// Whatever is let through is bounded, stands on one line, and reads the same
-// when it is read again.
+// Accepted text is bounded and on one line. Parsing it again changes nothing.
 func TestTextHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		given := rapid.String().Draw(t, "given")

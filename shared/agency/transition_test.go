@@ -21,13 +21,13 @@ var (
 	somePerson  = NewPersonID("ann@client.test")
 )
 
-// row is what one action by its own side does in every state. The lines below
-// read "states: outcome". An outcome is
+// row is what one action by its own side does in every state. Its lines read "states: outcome". An
+// outcome is
 //
-//	the new status           told as the row's event
-//	expired, the new status  told as two events, the clock's first
-//	again                    nothing changes, and that is no error
-//	a code                   refused
+//	the new status           with the row's event
+//	expired, the new status  with two events, the clock's first
+//	again                    no change and no error
+//	a code                   a refusal
 type row struct {
 	do   Action
 	by   Side
@@ -35,8 +35,8 @@ type row struct {
 	then string
 }
 
-// Beside PRODUCT.md, "The life of a connection". What is "overdue" is past its
-// time by the clock while nobody has recorded that.
+// README, Life of a connection. An "overdue" profile is past its time by the clock, and no event
+// says so yet.
 var lifeOfAConnection = []row{
 	{Create, AgencySide, AccountCreated, `
 		none:                                                          active
@@ -105,8 +105,7 @@ var lifeOfAConnection = []row{
 		lapsed:                                                        again
 		none pending overdue-pending active denied withdrawn expired:  conflict
 		revoked left ended moved permanent:                            conflict`},
-	// RULES.md, "Ends" and "Requests": an account is closed, a request by email
-	// goes to an account.
+	// README, Endings and Requests by email: an account is closed, a request by email moves to an account.
 	{End, ClockSide, ConnectionEnded, `
 		active permanent:                                              ended
 		pending overdue-pending:                                       expired
@@ -118,7 +117,7 @@ var lifeOfAConnection = []row{
 		moved:                                                         again
 		none overdue-pending active overdue-active denied withdrawn:   not_pending
 		expired revoked left lapsed ended permanent:                   not_pending`},
-	// The clock tells ahead what it will do.
+	// Reminders and warnings.
 	{Remind, ClockSide, ConnectionReminded, `
 		pending:                                                       pending
 		none overdue-pending active overdue-active denied withdrawn:   not_pending
@@ -129,7 +128,7 @@ var lifeOfAConnection = []row{
 		expired revoked left lapsed ended moved:                       not_active`},
 }
 
-// Beside RULES.md, "Persons".
+// README, Persons.
 var lifeOfAPerson = []row{
 	{Open, SelfSide, AccountOpened, `
 		none:                                                          active
@@ -157,7 +156,7 @@ var lifeOfAPerson = []row{
 
 var sides = []Side{AccountSide, AgencySide, SelfSide, ClockSide}
 
-// statesOfAgency are an agency's profiles in all states, by the names above.
+// statesOfAgency returns an agency's profiles in all states, by the names of the rows.
 func statesOfAgency() map[string]Profile {
 	base := Profile{
 		ProfileKey: AgencyAt(someAccount, someAgency), Areas: Areas{"pages": Edit, "mail": View}, Name: "Agency", Ownership: ClientOwned,
@@ -171,7 +170,7 @@ func statesOfAgency() map[string]Profile {
 		}
 		all[string(s)] = p
 	}
-	// The very moment is past it.
+	// At its very moment a request has expired.
 	overdue := all["pending"]
 	overdue.Request.ExpiresAt = noon
 	all["overdue-pending"] = overdue
@@ -184,8 +183,7 @@ func statesOfAgency() map[string]Profile {
 	return all
 }
 
-// statesOfPerson are a person's profiles; nobody invites a person to wait, and a
-// person has no end date.
+// statesOfPerson returns a person's profiles. A person is never pending and has no end date.
 func statesOfPerson() map[string]Profile {
 	all := map[string]Profile{}
 	for name, p := range statesOfAgency() {
@@ -203,7 +201,7 @@ func statesOfPerson() map[string]Profile {
 	return all
 }
 
-// stepFor is a step that is right in everything but perhaps the state.
+// stepFor returns a step that is valid in a state that allows it.
 func stepFor(do Action, by Side) Step {
 	s := Step{Do: do, By: by, At: noon}
 	switch do {
@@ -243,12 +241,12 @@ func TestEveryActionInEveryState(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%s", of.kind, r.do, name), func(t *testing.T) {
 					before := of.states[name]
 					got, events, err := Apply(before, stepFor(r.do, r.by))
-					if said := say(before, got, events, err); said != outcomes[name] {
+					if said := outcomeOf(before, got, events, err); said != outcomes[name] {
 						t.Fatalf("%s of %s: %s, want %s (%v)", r.do, name, said, outcomes[name], err)
 					}
 					checkStep(t, before, got, events, err)
 					if err == nil && len(events) > 0 {
-						checkTold(t, r, before, events)
+						checkEvents(t, r, before, events)
 					}
 				})
 			}
@@ -256,7 +254,7 @@ func TestEveryActionInEveryState(t *testing.T) {
 	}
 }
 
-// outcomes reads a row, and holds it to name every state once.
+// outcomes parses a row, which names every state once.
 func (r row) outcomes(t *testing.T, states map[string]Profile) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -278,8 +276,8 @@ func (r row) outcomes(t *testing.T, states map[string]Profile) map[string]string
 	return out
 }
 
-// say puts an answer of Apply into the table's words.
-func say(before, got Profile, events []Event, err error) string {
+// outcomeOf describes the result of Apply in the words of a row.
+func outcomeOf(before, got Profile, events []Event, err error) string {
 	if err != nil {
 		return string(CodeOf(err))
 	}
@@ -296,7 +294,7 @@ func say(before, got Profile, events []Event, err error) string {
 	return strings.Join(words, ", ")
 }
 
-// checkStep holds what is true of every step whatever it did.
+// checkStep checks what holds for every step.
 func checkStep(t interface {
 	Helper()
 	Errorf(string, ...any)
@@ -337,8 +335,8 @@ func checkStep(t interface {
 	}
 }
 
-// checkTold holds the events to the row's type, after the clock's own.
-func checkTold(t *testing.T, r row, before Profile, events []Event) {
+// checkEvents checks the types of a step's events: the clock's own first, then the row's.
+func checkEvents(t *testing.T, r row, before Profile, events []Event) {
 	t.Helper()
 	want := []EventType{r.as}
 	switch settled := before.StatusAt(noon); {
@@ -366,8 +364,8 @@ func checkTold(t *testing.T, r row, before Profile, events []Event) {
 	}
 }
 
-// Whoever acts from another side than the row's, or does a person's thing to an
-// agency, is refused whatever the state is.
+// An action by another side than the row's is refused in every state; so is a person's action on an
+// agency and the reverse.
 func TestOnlyItsOwnSideTakesAStep(t *testing.T) {
 	for _, of := range []struct {
 		rows, foreign []row
@@ -493,7 +491,7 @@ func TestInvitingAnActivePersonFreesTheBinding(t *testing.T) {
 	}
 }
 
-// A request begins without anything of the one before.
+// A request keeps nothing of the one before.
 func TestARequestBeginsAnew(t *testing.T) {
 	was := statesOfAgency()["moved"]
 	was.MovedTo, was.Request.Muted, was.Request.Resends, was.Request.Reached, was.Until = someAccount, true, 3, []PersonID{somePerson}, noon
@@ -503,7 +501,7 @@ func TestARequestBeginsAnew(t *testing.T) {
 	}
 }
 
-// Whatever becomes of a muted request, each of its events says that it was.
+// Every event of a muted request is marked as muted.
 func TestWhatIsMutedStaysMuted(t *testing.T) {
 	for _, s := range []Step{
 		stepFor(Resend, AgencySide), stepFor(Withdraw, AgencySide), stepFor(Remind, ClockSide), stepFor(End, ClockSide),
@@ -516,8 +514,7 @@ func TestWhatIsMutedStaysMuted(t *testing.T) {
 			t.Errorf("%s: %+v, %v", s.Do, events, err)
 		}
 	}
-	// Asked again after an expiry that nobody has recorded: the first event is of
-	// the muted request, the second of the new one.
+	// A new request after an overdue one: the first event is of the muted request, the second of the new one.
 	p := statesOfAgency()["overdue-pending"]
 	p.Request.Muted = true
 	p, events, err := Apply(p, stepFor(OpenRequest, AgencySide))
@@ -548,7 +545,7 @@ func TestTheClientsThatAMemberIsLimitedTo(t *testing.T) {
 		{"an admin has no limit", one, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Admin}, nil, 1},
 		{"nor can one be limited", nil, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Admin, Clients: &one}, nil, 1},
 		{"invited anew after leaving", one, Left, Step{Do: Invite, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, nil, 1},
-		// An invitation replaces role and areas and frees the binding, no more.
+		// An invitation replaces role and areas and removes the identity, nothing else.
 		{"invited while in", one, Active, Step{Do: Invite, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, one, 1},
 		{"invited while in, as an admin", one, Active, Step{Do: Invite, By: AccountSide, At: noon, Role: Admin, Areas: Areas{"mail": View}}, nil, 1},
 	} {
@@ -573,8 +570,8 @@ func TestTheClientsThatAMemberIsLimitedTo(t *testing.T) {
 	}
 }
 
-// walk draws a random life of one profile and holds each step of it to hold.
-func walk(t *rapid.T, p Profile, actions []Action, hold func(before, after Profile, s Step, events []Event, err error)) {
+// checkRandomLife draws a random life of one profile and checks each step of it.
+func checkRandomLife(t *rapid.T, p Profile, actions []Action, check func(before, after Profile, s Step, events []Event, err error)) {
 	levels := rapid.SampledFrom([]Level{None, View, Edit})
 	areas := rapid.Custom(func(t *rapid.T) Areas {
 		if rapid.Bool().Draw(t, "given") {
@@ -605,7 +602,7 @@ func walk(t *rapid.T, p Profile, actions []Action, hold func(before, after Profi
 		if diff := cmp.Diff(asked, s.Areas); diff != "" {
 			t.Fatalf("Apply changed the step: %s", diff)
 		}
-		hold(before, after, s, events, err)
+		check(before, after, s, events, err)
 		p = after
 	}
 }
@@ -626,7 +623,7 @@ func actionsOf(rows []row) []Action {
 func TestLifeOfAConnectionHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := Profile{ProfileKey: AgencyAt(someAccount, someAgency), Ownership: ClientOwned}
-		walk(t, start, actionsOf(lifeOfAConnection), func(before, after Profile, s Step, events []Event, err error) {
+		checkRandomLife(t, start, actionsOf(lifeOfAConnection), func(before, after Profile, s Step, events []Event, err error) {
 			if len(events) != after.Version-before.Version {
 				t.Fatalf("%d events for %d versions", len(events), after.Version-before.Version)
 			}
@@ -658,7 +655,7 @@ func TestLifeOfAConnectionHolds(t *testing.T) {
 func TestLifeOfAPersonHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := Profile{ProfileKey: PersonAt(someAccount, somePerson), Ownership: ClientOwned}
-		walk(t, start, actionsOf(lifeOfAPerson), func(before, after Profile, s Step, events []Event, err error) {
+		checkRandomLife(t, start, actionsOf(lifeOfAPerson), func(before, after Profile, s Step, events []Event, err error) {
 			if len(events) != after.Version-before.Version || len(events) > 1 {
 				t.Fatalf("%d events for %d versions", len(events), after.Version-before.Version)
 			}
@@ -675,10 +672,10 @@ func TestLifeOfAPersonHolds(t *testing.T) {
 	})
 }
 
-// An owning agency's profile ends only with the account, whoever tries what.
+// An owning agency's profile ends only with the account.
 func TestOwnershipIsForGood(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		walk(t, statesOfAgency()["permanent"], actionsOf(append(slices.Clone(lifeOfAConnection), lifeOfAPerson...)), func(before, after Profile, s Step, _ []Event, _ error) {
+		checkRandomLife(t, statesOfAgency()["permanent"], actionsOf(append(slices.Clone(lifeOfAConnection), lifeOfAPerson...)), func(before, after Profile, s Step, _ []Event, _ error) {
 			if s.Do == Warn && s.By == ClockSide {
 				after.Version = before.Version
 			}

@@ -9,27 +9,21 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
+	"agencyhub/shared/testbed"
 )
 
 // december is when the period of noon ends.
 var december = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 
-// subscription is what an account's item says, not what the clock makes of it.
-func (h *hub) subscription(id agency.AccountID) agency.Subscription {
-	h.t.Helper()
-	return must[service.Snapshot](h.t)(h.store.Load(h.t.Context(), service.Want{Accounts: []agency.AccountID{id}})).Account(id).Subscription
-}
-
-// told is the newest event of an account.
-func (h *hub) told(id agency.AccountID) agency.Event {
-	h.t.Helper()
-	list := must[service.List[agency.Event]](h.t)(h.store.Activity(h.t.Context(), id, "", service.Page{Limit: 1}))
+// lastEvent returns the newest event of an account.
+func (f *fixture) lastEvent(id agency.AccountID) agency.Event {
+	f.t.Helper()
+	list := must[service.List[agency.Event]](f.t)(f.store.Activity(f.t.Context(), id, "", service.Page{Limit: 1}))
 	return list.Items[0]
 }
 
-// The whole life of a subscription, by the payer of an owned account and of a
-// client's own: each step, its event with old and new, and its repeat, which
-// changes nothing.
+// Every step of a subscription, by the payer of an agency-owned and of a client-owned account: its
+// event with old and new state, and its repeat, which changes nothing.
 func TestTheLifeOfASubscription(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -43,9 +37,7 @@ func TestTheLifeOfASubscription(t *testing.T) {
 		{as(w.gil, w.agency), w.owned, "growth", "starter", agency.AgencyOwned},
 		{as(w.ann), w.client, "starter", "growth", agency.ClientOwned},
 	} {
-		w.mu.Lock()
-		w.now = noon
-		w.mu.Unlock()
+		w.setTime(noon)
 		prices := map[string]int{"starter": 2900, "growth": 9900}
 		active := agency.Subscription{Plan: of.plan, State: agency.SubscriptionActive}
 		seen := must[service.SubscriptionView](t)(w.GetSubscription(ctx, of.payer, of.id))
@@ -80,7 +72,7 @@ func TestTheLifeOfASubscription(t *testing.T) {
 			{"freeze at once", cancel(true), agency.SubscriptionFroze, of.plan, agency.SubscriptionFrozen},
 			{"resume once more", resume, agency.SubscriptionResumed, of.plan, agency.SubscriptionActive},
 		} {
-			was, events := w.subscription(of.id), w.events(of.id)
+			was, events := w.account(of.id).Subscription, w.events(of.id)
 			for i, name := range []string{step.name, step.name + ", repeated"} {
 				got := must[service.SubscriptionView](t)(step.do())
 				if got.Plan != step.plan || got.State != step.to || got.Of.ID != step.plan {
@@ -90,7 +82,7 @@ func TestTheLifeOfASubscription(t *testing.T) {
 				if step.to == agency.SubscriptionCancelling {
 					now.FreezesAt = december
 				}
-				diff(t, name, now, w.subscription(of.id))
+				diff(t, name, now, w.account(of.id).Subscription)
 				diff(t, name, now, got.Subscription)
 				if step.as == "" {
 					diff(t, name, events, w.events(of.id))
@@ -100,7 +92,7 @@ func TestTheLifeOfASubscription(t *testing.T) {
 				if i > 0 {
 					continue
 				}
-				e := w.told(of.id)
+				e := w.lastEvent(of.id)
 				diff(t, name, agency.State{Plan: was.Plan, Subscription: was.State, Until: was.FreezesAt}, e.Was)
 				diff(t, name, agency.State{Plan: now.Plan, Subscription: now.State, Until: now.FreezesAt}, e.Now)
 				if e.Actor != of.payer.ID() || e.As != of.payer.As || e.Member != "" || e.Ownership != of.pays {
@@ -112,17 +104,15 @@ func TestTheLifeOfASubscription(t *testing.T) {
 	w.audit(t)
 }
 
-// At the end of its period a cancelled subscription is frozen for every reader,
-// recorded or not; whoever records it, it is told once, and as the clock's doing.
+// At the end of its period a cancelled subscription is frozen for every reader, recorded or not. It
+// is recorded once, as the clock's doing.
 func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	payer := as(w.gil, w.agency)
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, payer, w.owned, false))
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, as(w.ann), w.client, false))
-	if err := w.RefreshCopies(ctx, w.owned); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.RefreshCopies(ctx, w.owned))
 	w.advance(december.Sub(noon) - time.Millisecond)
 	if a := w.access(payer, w.owned); a.Reason != "" || a.Areas["mail"] != agency.Edit {
 		t.Errorf("at the last moment: %+v", a)
@@ -153,32 +143,24 @@ func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 	if v := must[service.SubscriptionView](t)(w.GetSubscription(ctx, payer, w.owned)); v.State != agency.SubscriptionFrozen || !v.PeriodEnd.Equal(december.AddDate(0, 1, 0)) {
 		t.Errorf("%+v", v)
 	}
-	rows, _, err := w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Status: agency.Active, Prefix: "owned"}, service.Page{Limit: 5})
-	if err != nil || len(rows.Items) != 1 || rows.Items[0].Subscription.StateAt(w.Now()) != agency.SubscriptionFrozen {
-		t.Errorf("%+v, %v", rows, err)
+	rows := w.clients(w.gil, service.ClientFilter{Status: agency.Active, Prefix: "owned"})
+	if len(rows) != 1 || rows[0].Subscription.StateAt(w.Now()) != agency.SubscriptionFrozen {
+		t.Errorf("%+v", rows)
 	}
 	if bill := must[service.AgencyBill](t)(w.Bill(ctx, w.gil, w.agency, service.Page{Limit: 5})); bill.Accounts != 0 || bill.Total != 0 {
 		t.Errorf("%+v", bill)
 	}
-	for name, refused := range map[string]error{
-		"a plan":      second(w.ChangePlan(ctx, payer, w.owned, "starter")),
-		"its own one": second(w.ChangePlan(ctx, payer, w.owned, "growth")),
-	} {
-		if agency.CodeOf(refused) != agency.Conflict {
-			t.Errorf("%s: %v", name, refused)
-		}
-	}
+	refused(t, "a plan", agency.Conflict, second(w.ChangePlan(ctx, payer, w.owned, "starter")))
+	refused(t, "its own one", agency.Conflict, second(w.ChangePlan(ctx, payer, w.owned, "growth")))
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, payer, w.owned, false))
 	diff(t, "nothing has recorded it", events, w.events(w.owned))
 
-	// The clock records one, and a resume comes upon the other.
+	// The clock records one freeze, and a resume records the other.
 	for range 2 {
-		if err := w.tick(); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, w.sweepAll())
 	}
 	diff(t, "recorded", append(slices.Clone(events), "subscription.frozen"), w.events(w.owned))
-	if e := w.told(w.owned); e.Actor != "" || e.As != "" || e.Was.Subscription != agency.SubscriptionCancelling || !e.Was.Until.Equal(december) || e.Now.Subscription != agency.SubscriptionFrozen {
+	if e := w.lastEvent(w.owned); e.Actor != "" || e.As != "" || e.Was.Subscription != agency.SubscriptionCancelling || !e.Was.Until.Equal(december) || e.Now.Subscription != agency.SubscriptionFrozen {
 		t.Errorf("%+v", e)
 	}
 	must[service.SubscriptionView](t)(w.ResumeSubscription(ctx, payer, w.owned))
@@ -200,27 +182,23 @@ func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 	w.audit(t)
 }
 
-// Closing ends a subscription that waits for its end with everything else.
+// Closing an account also ends a subscription that is cancelling.
 func TestClosingOvertakesACancellation(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, as(w.gil, w.agency), w.owned, false))
 	must[service.AccountView](t)(w.CloseAccount(ctx, as(w.gil, w.agency), w.owned))
-	if err := w.tick(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.sweepAll())
 	w.advance(30 * day)
-	if err := w.tick(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.sweepAll())
 	if events := strings.Join(w.events(w.owned), " "); strings.Contains(events, "frozen") {
 		t.Error(events)
 	}
 	w.audit(t)
 }
 
-// The bill is of each account that the agency owns and that is not frozen, at
-// its present plan, and its total is of all of them whatever the page.
+// The bill has each account that the agency owns and that is not frozen, at its present plan. Its
+// total is of all of them on every page.
 func TestTheBill(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
@@ -232,7 +210,7 @@ func TestTheBill(t *testing.T) {
 			plan, price = "growth", 9900
 		}
 		in := service.NewClientAccount{Name: fmt.Sprintf("Shop %02d", n), Plan: plan, ConfirmPermanentOwnership: true}
-		v := must[service.AccountView](t)(w.CreateAccount(ctx, w.gil, w.agency, key16(100+n), in))
+		v := must[service.AccountView](t)(w.CreateAccount(ctx, w.gil, w.agency, idempotencyKey(100+n), in))
 		payer := as(w.gil, w.agency)
 		switch n {
 		case 3:
@@ -252,18 +230,15 @@ func TestTheBill(t *testing.T) {
 	want, total = append([]string{"Owned growth 9900"}, want...), total+9900
 	for _, limit := range []int{1, 3, 5, 100} {
 		var got []string
-		page := service.Page{Limit: limit}
-		for {
-			bill := must[service.AgencyBill](t)(w.Bill(ctx, w.gil, w.agency, page))
-			if bill.Total != total || bill.Accounts != len(want) || bill.Currency != "USD" {
+		lines, _ := testbed.Pages(t, limit, func(page service.Page) (service.List[service.BillLine], error) {
+			bill, err := w.Bill(ctx, w.gil, w.agency, page)
+			if err == nil && (bill.Total != total || bill.Accounts != len(want) || bill.Currency != "USD") {
 				t.Fatalf("%d a page: %+v, want %d for %d", limit, bill, total, len(want))
 			}
-			for _, l := range bill.Lines.Items {
-				got = append(got, fmt.Sprintf("%s %s %d", l.Name, l.Plan.ID, l.Plan.MonthlyPrice))
-			}
-			if page.Cursor = bill.Lines.Next; page.Cursor == "" {
-				break
-			}
+			return bill.Lines, err
+		})
+		for _, l := range lines {
+			got = append(got, fmt.Sprintf("%s %s %d", l.Name, l.Plan.ID, l.Plan.MonthlyPrice))
 		}
 		diff(t, fmt.Sprint(limit, " a page"), want, got)
 	}
@@ -275,11 +250,9 @@ func TestTheBill(t *testing.T) {
 		"an admin": {w.gus, w.agency, agency.Forbidden}, "a member": {w.gem, w.agency, agency.Forbidden}, "a stranger": {w.ann, w.agency, agency.NotFound},
 		"no agency": {w.ann, w.client, agency.Conflict}, "another sign-in": {impostor(w.gil), w.agency, agency.IdentityChanged},
 	} {
-		if _, err := w.Bill(ctx, who.by, who.of, service.Page{Limit: 5}); agency.CodeOf(err) != who.code {
-			t.Errorf("%s: %v, want %s", name, err, who.code)
-		}
+		refused(t, name, who.code, second(w.Bill(ctx, who.by, who.of, service.Page{Limit: 5})))
 	}
-	// A plan that the settings no longer know is free, and breaks nothing.
+	// A plan that is no longer in the settings is free.
 	w.Rules.Plans = w.Rules.Plans[:1]
 	bill := must[service.AgencyBill](t)(w.Bill(ctx, w.gil, w.agency, service.Page{Limit: 100}))
 	if bill.Accounts != len(want) || bill.Total >= total {
@@ -288,7 +261,7 @@ func TestTheBill(t *testing.T) {
 }
 
 // The copies in the agency's list follow the plan and the state.
-func TestSubscriptionsAreCarried(t *testing.T) {
+func TestSubscriptionsAreCopied(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	must[service.SubscriptionView](t)(w.ChangePlan(ctx, as(w.gil, w.agency), w.owned, "starter"))
@@ -296,11 +269,7 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, as(w.ann), w.client, true))
 	copies := func() map[string]agency.Subscription {
 		out := map[string]agency.Subscription{}
-		rows, _, err := w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Status: agency.Active}, service.Page{Limit: 10})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range rows.Items {
+		for _, p := range w.clients(w.gil, service.ClientFilter{Status: agency.Active}) {
 			out[p.AccountName] = p.Subscription
 		}
 		return out
@@ -310,9 +279,7 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 	}, copies())
 	for range 2 {
 		for _, id := range []agency.AccountID{w.owned, w.client} {
-			if err := w.RefreshCopies(ctx, id); err != nil {
-				t.Fatal(err)
-			}
+			noError(t, w.RefreshCopies(ctx, id))
 		}
 		diff(t, "after", map[string]agency.Subscription{
 			"Owned": {Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: december}, "Client": {Plan: "starter", State: agency.SubscriptionFrozen},
@@ -321,13 +288,13 @@ func TestSubscriptionsAreCarried(t *testing.T) {
 	w.audit(t)
 }
 
-// An agency reads what concerns it over all its clients, newest first, and
-// nothing that its lists would not tell it.
+// An agency reads the events about it over all its clients, newest first, and nothing that its
+// lists hide.
 func TestTheAgencysActivity(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	must[agency.Profile](t)(w.request())
-	must[agency.Profile](t)(w.ask(w.eve))
+	must[agency.Profile](t)(w.requestByEmail(w.eve))
 	before := must[service.List[service.ClientEvent]](t)(w.AgencyActivity(ctx, w.gus, w.agency, service.Page{Limit: 2}))
 	for i, want := range []string{w.eve.Email, ""} {
 		if e := before.Items[i]; e.Type != agency.ConnectionRequested || e.Name != want || e.Actor != w.gil.ID() {
@@ -339,7 +306,7 @@ func TestTheAgencysActivity(t *testing.T) {
 	must[service.SubscriptionView](t)(w.ChangePlan(ctx, as(w.ann), w.client, "growth"))
 	must[service.SubscriptionView](t)(w.ChangePlan(ctx, as(w.gil, w.agency), w.owned, "starter"))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true))
-	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, agency.Party(w.olga.ID()), false))
+	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, party(w.olga), false))
 	type row struct {
 		Type, Name string
 		Side       agency.Side
@@ -357,18 +324,16 @@ func TestTheAgencysActivity(t *testing.T) {
 	}
 	for _, limit := range []int{1, 3, 100} {
 		var got []row
-		for page := (service.Page{Limit: limit}); ; {
-			list := must[service.List[service.ClientEvent]](t)(w.AgencyActivity(ctx, w.gil, w.agency, page))
-			for _, e := range list.Items {
-				got = append(got, row{string(e.Type), e.Name, e.Side(), e.Actor})
-			}
-			if page.Cursor = list.Next; page.Cursor == "" {
-				break
-			}
+		all, _ := testbed.Pages(t, limit, func(page service.Page) (service.List[service.ClientEvent], error) {
+			return w.AgencyActivity(ctx, w.gil, w.agency, page)
+		})
+		for _, e := range all {
+			got = append(got, row{string(e.Type), e.Name, e.Side(), e.Actor})
 		}
 		diff(t, fmt.Sprint(limit, " a page"), want, got)
 	}
-	// In the account the connected agency read the same, and the account everybody.
+	// The connected agency reads the same events in the account; the account's owner reads every
+	// actor.
 	for _, e := range must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.ann), w.client, service.Page{Limit: 50})).Items {
 		if e.Actor == "" {
 			t.Errorf("%s has no actor for the account's owner", e.Type)
@@ -381,17 +346,14 @@ func TestTheAgencysActivity(t *testing.T) {
 	}{
 		"a member": {w.gem, w.agency, agency.Forbidden}, "a stranger": {w.ann, w.agency, agency.NotFound}, "no agency": {w.ann, w.client, agency.Conflict},
 	} {
-		if _, err := w.AgencyActivity(ctx, who.by, who.of, service.Page{Limit: 5}); agency.CodeOf(err) != who.code {
-			t.Errorf("%s: %v, want %s", name, err, who.code)
-		}
+		refused(t, name, who.code, second(w.AgencyActivity(ctx, who.by, who.of, service.Page{Limit: 5})))
 	}
-	if _, err := w.AgencyActivity(ctx, w.gil, w.agency, service.Page{Limit: 1, Cursor: must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.ann), w.client, service.Page{Limit: 1})).Next}); agency.CodeOf(err) != agency.Invalid {
-		t.Errorf("another list's cursor: %v", err)
-	}
+	refused(t, "another list's cursor", agency.Invalid,
+		second(w.AgencyActivity(ctx, w.gil, w.agency, service.Page{Limit: 1, Cursor: must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.ann), w.client, service.Page{Limit: 1})).Next})))
 }
 
-// What an account costs is told to the side that pays, in every answer that shows
-// an account; where its subscription stands, to everybody who works there.
+// Only the side that pays sees what an account costs, in every view of it. The state of the
+// subscription is for everybody with access.
 func TestWhatAnAccountCostsIsItsPayersToSee(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()

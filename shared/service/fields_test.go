@@ -9,15 +9,13 @@ import (
 	"testing"
 )
 
-var place = regexp.MustCompile(`^["` + "`" + `](body|query|path|header)(\.|["` + "`" + `]$)`)
+var callField = regexp.MustCompile(`^["` + "`" + `](body|query|path|header)(\.|["` + "`" + `]$)`)
 
 // Errors name the fields of a use case's input. Only shared/rest knows where an HTTP
 // call has them.
 func TestFieldsAreNotPlacesInACall(t *testing.T) {
 	files, err := filepath.Glob("../*/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	seen := 0
 	for _, path := range files {
 		if room := filepath.Base(filepath.Dir(path)); room != "agency" && room != "service" {
@@ -25,12 +23,10 @@ func TestFieldsAreNotPlacesInACall(t *testing.T) {
 		}
 		set := token.NewFileSet()
 		file, err := parser.ParseFile(set, path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		noError(t, err)
 		seen++
 		for n := range ast.Preorder(file) {
-			if literal, ok := n.(*ast.BasicLit); ok && place.MatchString(literal.Value) {
+			if literal, ok := n.(*ast.BasicLit); ok && callField.MatchString(literal.Value) {
 				t.Errorf("%s: %s is a place in an HTTP call", set.Position(literal.Pos()), literal.Value)
 			}
 		}

@@ -13,11 +13,11 @@ import (
 
 var platform = agency.Platform{Client: "the-platform"}
 
-// newcomer is the id of an account that the platform has not registered yet.
+// newcomer is the id of an account that is not registered yet.
 var newcomer = agency.NewAccountID("platform", "newcomer")
 
-func (h *hub) register(id agency.AccountID, name, owner, plan string) (agency.Account, error) {
-	return h.RegisterAccount(h.t.Context(), platform, id, service.Registration{Name: name, OwnerEmail: owner, Plan: plan})
+func (f *fixture) register(id agency.AccountID, name, owner, plan string) (agency.Account, error) {
+	return f.RegisterAccount(f.t.Context(), platform, id, service.Registration{Name: name, OwnerEmail: owner, Plan: plan})
 }
 
 func TestThePlatformRegistersAccounts(t *testing.T) {
@@ -28,17 +28,17 @@ func TestThePlatformRegistersAccounts(t *testing.T) {
 	if a.Name != "Zoe's Shop" || a.Ownership != agency.ClientOwned || a.Owners != 1 || a.Subscription.Plan != "starter" || a.Subscription.State != agency.SubscriptionActive {
 		t.Errorf("%+v", a)
 	}
-	e := w.told(newcomer)
-	if e.Type != agency.AccountRegistered || e.Actor != "" || e.Member != agency.Party(zoe.ID()) || e.Now.Name != "Zoe's Shop" || e.Now.Plan != "starter" {
+	e := w.lastEvent(newcomer)
+	if e.Type != agency.AccountRegistered || e.Actor != "" || e.Member != party(zoe) || e.Now.Name != "Zoe's Shop" || e.Now.Plan != "starter" {
 		t.Errorf("%+v", e)
 	}
-	before := testbed.Items(t, w.db, w.name)
+	before := w.items()
 	for _, plan := range []string{"", "starter"} {
 		must[agency.Account](t)(w.register(newcomer, "Zoe's Shop", "zoe@x.test", plan))
 	}
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+	testbed.SameItems(t, before, w.items())
 
-	// She finds it and works in it as whoever opened one herself.
+	// The owner finds it and works in it like a person who opened one.
 	if mine := must[service.List[service.AccountView]](t)(w.MyAccounts(ctx, zoe, service.Page{Limit: 5})); len(mine.Items) != 1 || mine.Items[0].Role != agency.Owner {
 		t.Errorf("%+v", mine)
 	}
@@ -46,103 +46,83 @@ func TestThePlatformRegistersAccounts(t *testing.T) {
 	must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: newcomer, Areas: editAll}))
 	must[agency.Profile](t)(w.AcceptRequest(ctx, as(zoe), newcomer, w.agency, service.Grant{Request: 1}))
 
-	// Name and plan are brought up to date; each is told.
+	// Name and plan are updated, each with an event.
 	events := w.events(newcomer)
 	a = must[agency.Account](t)(w.register(newcomer, "Zoe", "zoe@x.test", "growth"))
 	if a.Name != "Zoe" || a.Subscription.Plan != "growth" {
 		t.Errorf("%+v", a)
 	}
-	// The sole owner's profile was in use, so it is set free besides.
+	// The sole owner's profile was in use, so its identity is removed too.
 	diff(t, "updated", append(events, "subscription.plan_changed", "account.renamed", "person.released"), w.events(newcomer))
 	w.audit(t)
 }
 
-// A sole owner who signs in with another identity is let in again by the same
-// call; while somebody else owns it too, that is theirs to do.
+// A sole owner who signs in with another identity regains access by the same call. With a second
+// owner, that is the second owner's to do.
 func TestThePlatformSetsASoleOwnerFree(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	again := impostor(w.ann)
-	if err := second(w.GetAccount(ctx, as(again), w.client)); agency.CodeOf(err) != agency.IdentityChanged {
-		t.Fatal(err)
-	}
+	refused(t, "another identity", agency.IdentityChanged, second(w.GetAccount(ctx, as(again), w.client)))
 	must[agency.Account](t)(w.register(w.client, "Client", w.ann.Email, ""))
-	if e := w.told(w.client); e.Type != agency.PersonReleased || e.Member != agency.Party(w.ann.ID()) || e.Actor != "" {
+	if e := w.lastEvent(w.client); e.Type != agency.PersonReleased || e.Member != party(w.ann) || e.Actor != "" {
 		t.Errorf("%+v", e)
 	}
 	must[service.AccountView](t)(w.GetAccount(ctx, as(again), w.client))
-	if err := second(w.GetAccount(ctx, as(w.ann), w.client)); agency.CodeOf(err) != agency.IdentityChanged {
-		t.Errorf("the identity before: %v", err)
-	}
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(again), w.client, agency.Party(w.bob.ID()), service.MemberChange{Role: agency.Owner}))
-	before := testbed.Items(t, w.db, w.name)
+	refused(t, "the identity before", agency.IdentityChanged, second(w.GetAccount(ctx, as(w.ann), w.client)))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(again), w.client, party(w.bob), service.MemberChange{Role: agency.Owner}))
+	before := w.items()
 	must[agency.Account](t)(w.register(w.client, "Client", w.ann.Email, ""))
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+	testbed.SameItems(t, before, w.items())
 	w.audit(t)
 }
 
-// An account that nobody can decide for any more gets an owner; no other does.
+// An account whose only owner is being erased gets an owner; no other account does.
 func TestThePlatformFindsAnOwner(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	if err := second(w.register(w.client, "Client", w.eve.Email, "")); agency.CodeOf(err) != agency.Conflict {
-		t.Errorf("beside an owner: %v", err)
-	}
-	w.strand()
-	if err := second(w.register(w.client, "Client", w.ann.Email, "")); agency.CodeOf(err) != agency.Conflict {
-		t.Errorf("who is being erased: %v", err)
-	}
+	refused(t, "beside an owner", agency.Conflict, second(w.register(w.client, "Client", w.eve.Email, "")))
+	w.eraseLastOwner()
+	refused(t, "who is being erased", agency.Conflict, second(w.register(w.client, "Client", w.ann.Email, "")))
 	must[agency.Account](t)(w.register(w.client, "Client", w.eve.Email, ""))
-	if e := w.told(w.client); e.Type != agency.PersonAdded || e.Member != agency.Party(w.eve.ID()) || e.Now.Role != agency.Owner {
+	if e := w.lastEvent(w.client); e.Type != agency.PersonAdded || e.Member != party(w.eve) || e.Now.Role != agency.Owner {
 		t.Errorf("%+v", e)
 	}
 	must[service.AccountView](t)(w.GetAccount(ctx, as(w.eve), w.client))
 	w.collected = true
 	for range 8 {
-		if err := w.tick(); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, w.sweepAll())
 		w.advance(time.Hour)
 	}
-	a := must[service.Snapshot](t)(w.store.Load(ctx, service.Want{Accounts: []agency.AccountID{w.client}})).Account(w.client)
-	if a.Owners != 1 {
-		t.Errorf("%d owners", a.Owners)
-	}
+	diff(t, "owners", 1, w.account(w.client).Owners)
 	w.audit(t)
 }
 
-// An account that goes from one owner to another, while the platform names a
-// third, is not given to the third as well.
+// An account that changes its owner while the platform names a third is not given to the third.
 func TestThePlatformGivesNoOwnedAccountAway(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	w.Faults.AfterBatch = func() {
 		w.Faults.AfterBatch = nil
-		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.bob.ID()), service.MemberChange{Role: agency.Owner}))
-		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.bob), w.client, agency.Party(w.ann.ID()), service.MemberChange{Role: agency.Admin}))
+		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, party(w.bob), service.MemberChange{Role: agency.Owner}))
+		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.bob), w.client, party(w.ann), service.MemberChange{Role: agency.Admin}))
 	}
-	if err := second(w.register(w.client, "Client", w.eve.Email, "")); agency.CodeOf(err) != agency.Conflict {
-		t.Errorf("%v", err)
-	}
-	if err := second(w.GetAccount(ctx, as(w.eve), w.client)); agency.CodeOf(err) != agency.NotFound {
-		t.Errorf("the third: %v", err)
-	}
+	refused(t, "a third owner", agency.Conflict, second(w.register(w.client, "Client", w.eve.Email, "")))
+	refused(t, "the third", agency.NotFound, second(w.GetAccount(ctx, as(w.eve), w.client)))
 	w.audit(t)
 }
 
-// strand leaves the client's account to an owner who is being erased.
-func (w *world) strand() {
+// eraseLastOwner leaves the client's account to an owner who is being erased.
+func (w *world) eraseLastOwner() {
 	w.t.Helper()
 	ann := must[service.Snapshot](w.t)(w.store.Load(w.t.Context(), service.Want{People: []agency.PersonID{w.ann.ID()}})).Person(w.ann.ID())
 	ann.Erasing, ann.DueAt = w.Now(), w.Now()
 	ann.Version++
 	read := must[service.Snapshot](w.t)(w.store.Load(w.t.Context(), service.Want{People: []agency.PersonID{ann.ID}}))
-	if err := w.store.Save(w.t.Context(), read, service.Changes{People: []agency.Person{ann}}); err != nil {
-		w.t.Fatal(err)
-	}
+	noError(w.t, w.store.Save(w.t.Context(), read, service.Changes{People: []agency.Person{ann}}))
 }
 
-// Reports of payments can come in any order, and once more.
+// Reports of payments can come in any order and repeatedly.
 func TestPaymentsAreReported(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -167,25 +147,25 @@ func TestPaymentsAreReported(t *testing.T) {
 		{"a success before that", func() agency.Account { return report(paid, noon.Add(2*time.Second)) }, "past_due", ""},
 		{"another plan", func() agency.Account {
 			must[service.SubscriptionView](t)(w.ChangePlan(ctx, as(w.gil, w.agency), w.owned, "starter"))
-			return agency.Account{Subscription: w.subscription(w.owned)}
+			return w.account(w.owned)
 		}, "past_due", agency.PlanChanged},
 		{"cancelled", func() agency.Account {
 			must[service.SubscriptionView](t)(w.CancelSubscription(ctx, as(w.gil, w.agency), w.owned, false))
-			return agency.Account{Subscription: w.subscription(w.owned)}
+			return w.account(w.owned)
 		}, "cancelling", agency.SubscriptionCancelled},
 		{"resumed", func() agency.Account {
 			must[service.SubscriptionView](t)(w.ResumeSubscription(ctx, as(w.gil, w.agency), w.owned))
-			return agency.Account{Subscription: w.subscription(w.owned)}
+			return w.account(w.owned)
 		}, "past_due", agency.SubscriptionResumed},
 		{"frozen", func() agency.Account {
 			must[service.SubscriptionView](t)(w.CancelSubscription(ctx, as(w.gil, w.agency), w.owned, true))
-			return agency.Account{Subscription: w.subscription(w.owned)}
+			return w.account(w.owned)
 		}, "frozen", agency.SubscriptionFroze},
 		{"paid while frozen", func() agency.Account { return report(paid, noon.Add(4*time.Second)) }, "frozen", agency.PaymentRecovered},
 		{"failed while frozen", func() agency.Account { return report(failed, noon.Add(5*time.Second)) }, "frozen", agency.PaymentFailed},
 		{"resumed, and due", func() agency.Account {
 			must[service.SubscriptionView](t)(w.ResumeSubscription(ctx, as(w.gil, w.agency), w.owned))
-			return agency.Account{Subscription: w.subscription(w.owned)}
+			return w.account(w.owned)
 		}, "past_due", agency.SubscriptionResumed},
 		{"paid at last", func() agency.Account { return report(paid, noon.Add(6*time.Second)) }, "active", agency.PaymentRecovered},
 	} {
@@ -197,10 +177,10 @@ func TestPaymentsAreReported(t *testing.T) {
 		}
 		diff(t, step.name, events, w.events(w.owned))
 	}
-	if e := w.told(w.owned); e.Actor != "" || e.Agency != w.agency || e.Was.Subscription != agency.SubscriptionPastDue || e.Now.Subscription != agency.SubscriptionActive {
+	if e := w.lastEvent(w.owned); e.Actor != "" || e.Agency != w.agency || e.Was.Subscription != agency.SubscriptionPastDue || e.Now.Subscription != agency.SubscriptionActive {
 		t.Errorf("%+v", e)
 	}
-	// Past its end by the clock: first that is recorded, then the report.
+	// Past its end by the clock, the freeze is recorded before the report.
 	must[service.SubscriptionView](t)(w.CancelSubscription(ctx, as(w.gil, w.agency), w.owned, false))
 	events = w.events(w.owned)
 	w.advance(30 * day)
@@ -211,7 +191,7 @@ func TestPaymentsAreReported(t *testing.T) {
 	w.audit(t)
 }
 
-// What the platform asks about anyone is what they would be answered themselves.
+// The access that the platform reads of a person is what the person would read.
 func TestThePlatformAsksAboutAnyone(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
@@ -224,13 +204,11 @@ func TestThePlatformAsksAboutAnyone(t *testing.T) {
 			}
 		}
 	}
-	// Whatever identity they sign in with: the platform names an address, no token.
+	// The platform names an address, so any identity with it will do.
 	if a := must[agency.Access](t)(w.CheckAccessOf(ctx, platform, w.ann.Email, "", w.client)); !a.Allowed {
 		t.Errorf("%+v", a)
 	}
-	if err := w.EraseMe(ctx, w.mem); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.EraseMe(ctx, w.mem))
 	if a := must[agency.Access](t)(w.CheckAccessOf(ctx, platform, w.mem.Email, "", w.client)); a.Allowed || a.Reason != agency.NoProfile {
 		t.Errorf("who is being erased: %+v", a)
 	}
@@ -245,10 +223,10 @@ func TestWhatThePlatformIsRefused(t *testing.T) {
 	pay := func(id agency.AccountID, at time.Time) error {
 		return second(w.ReportPayment(ctx, platform, id, service.Payment{Failed: true, At: at}))
 	}
-	ask := func(email string, as, id agency.AccountID) error {
+	checkAccess := func(email string, as, id agency.AccountID) error {
 		return second(w.CheckAccessOf(ctx, platform, email, as, id))
 	}
-	before := testbed.Items(t, w.db, w.name)
+	before := w.items()
 	for name, tt := range map[string]struct {
 		err  error
 		code agency.Code
@@ -266,26 +244,24 @@ func TestWhatThePlatformIsRefused(t *testing.T) {
 		"a payment at no time":        {pay(w.client, time.Time{}), agency.Invalid},
 		"a payment that lies ahead":   {pay(w.client, noon.Add(6*time.Minute)), agency.Invalid},
 		"a payment of a closed one":   {pay(closed.client, noon), agency.Conflict},
-		"access of no address":        {ask("ann", "", w.client), agency.Invalid},
-		"access to no id":             {ask(w.ann.Email, "", "x"), agency.Invalid},
-		"access as no id":             {ask(w.ann.Email, "x", w.client), agency.Invalid},
+		"access of no address":        {checkAccess("ann", "", w.client), agency.Invalid},
+		"access to no id":             {checkAccess(w.ann.Email, "", "x"), agency.Invalid},
+		"access as no id":             {checkAccess(w.ann.Email, "x", w.client), agency.Invalid},
 		"registering by nobody":       {second(w.RegisterAccount(ctx, agency.Platform{}, newcomer, service.Registration{})), agency.Forbidden},
 		"reporting by nobody":         {second(w.ReportPayment(ctx, agency.Platform{}, w.client, service.Payment{})), agency.Forbidden},
 		"asking about access, nobody": {second(w.CheckAccessOf(ctx, agency.Platform{}, w.ann.Email, "", w.client)), agency.Forbidden},
 	} {
-		if agency.CodeOf(tt.err) != tt.code {
-			t.Errorf("%s: %v, want %s", name, tt.err, tt.code)
-		}
+		refused(t, name, tt.code, tt.err)
 	}
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+	testbed.SameItems(t, before, w.items())
 }
 
-// Who may not see what a subscription costs may not change it either; refused in
-// RULES.md's order.
+// A caller who may not see what a subscription costs may not change it. Refusals are in the order
+// of README, Error codes.
 func TestWhoMayBill(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	before := testbed.Items(t, w.db, w.name)
+	before := w.items()
 	for name, tt := range map[string]struct {
 		by   agency.Caller
 		of   agency.AccountID
@@ -318,15 +294,13 @@ func TestWhoMayBill(t *testing.T) {
 			if strings.HasPrefix(action, "misspell") {
 				want = agency.Invalid
 			}
-			if err := do(); agency.CodeOf(err) != want {
-				t.Errorf("%s of %s: %v, want %s", action, name, err, want)
-			}
+			refused(t, action+" of "+name, want, do())
 		}
 	}
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+	testbed.SameItems(t, before, w.items())
 }
 
-// Two at once: each is decided on what the other left, and the books agree.
+// Of two concurrent commands each is decided on the result of the other.
 func TestBillingRaces(t *testing.T) {
 	for name, race := range map[string]func(*world) (one, two func() error, ends []string){
 		"two plans": func(w *world) (func() error, func() error, []string) {
@@ -376,7 +350,7 @@ func TestBillingRaces(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				s := w.subscription(w.client)
+				s := w.account(w.client).Subscription
 				end := s.Plan + " " + string(s.State)
 				if s.Unpaid {
 					end += ", due"

@@ -15,9 +15,9 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// meet lets the next n batch reads wait for each other, so that n decisions all
-// rest on the same state.
-func meet(n int) func() {
+// barrier returns a hook that makes n batch reads wait for each other, so that n decisions rest on
+// the same state.
+func barrier(n int) func() {
 	var mu sync.Mutex
 	all := make(chan struct{})
 	return func() {
@@ -36,58 +36,60 @@ func meet(n int) func() {
 
 const raceRounds = 16
 
-// race lets contenders loose on one world, again and again: in half of the
-// rounds after all have read the same, in the others as they come. check is
-// told the code of each, and what happened in the client's account meanwhile.
+// race runs contenders in one world, again and again: in half of the rounds after all have read the
+// same, in the others freely. check gets the code of each, and the events of the client's account
+// meanwhile.
 func race(t *testing.T, stage func(*world) *world, contenders []func(*world) error, check func(t *testing.T, w *world, codes []agency.Code, happened []string)) {
 	t.Helper()
-	h := newHub(t)
+	f := newFixture(t)
 	outcomes := map[string]int{}
 	for round := range raceRounds {
-		w := stage(h.world(fmt.Sprintf("-%d", round)))
+		w := stage(f.world(fmt.Sprintf("-%d", round)))
 		before := len(w.events(w.client))
-		h.AfterBatch = nil
+		f.AfterBatch = nil
 		if round%2 == 0 {
-			h.AfterBatch = meet(len(contenders))
+			f.AfterBatch = barrier(len(contenders))
 		}
 		codes := make([]agency.Code, len(contenders))
 		var wg sync.WaitGroup
 		for i := range contenders {
-			// Each is first as often as any other.
+			// Each starts first equally often.
 			i = (i + round/2) % len(contenders)
 			wg.Go(func() { codes[i] = agency.CodeOf(contenders[i](w)) })
 		}
 		wg.Wait()
-		h.AfterBatch = nil
+		f.AfterBatch = nil
 		outcomes[fmt.Sprintf("%q", codes)]++
 		check(t, w, codes, w.events(w.client)[before:])
 	}
 	t.Logf("%v", outcomes)
-	h.audit(t)
+	f.audit(t)
 }
 
-// one holds that exactly one won, and that the others got the code that fits.
-func one(t *testing.T, codes []agency.Code, happened []string, then map[int][]agency.Code, events []string) {
+// contender is one of two commands of which only one succeeds.
+type contender struct {
+	do    func(*world) error
+	event agency.EventType // of its success
+	lost  agency.Code      // its refusal after the other's success
+}
+
+// raceForOne checks that exactly one of two contenders succeeds, and then makes the checks given.
+func raceForOne(t *testing.T, stage func(*world) *world, one, two contender, checks ...func(*world)) {
 	t.Helper()
-	winner := -1
-	for i, c := range codes {
-		if c == "" {
-			if winner >= 0 {
-				t.Errorf("two won: %q", codes)
-			}
-			winner = i
+	race(t, stage, []func(*world) error{one.do, two.do}, func(t *testing.T, w *world, codes []agency.Code, happened []string) {
+		t.Helper()
+		switch {
+		case slices.Equal(codes, []agency.Code{"", two.lost}):
+			diff(t, "events", []string{string(one.event)}, happened)
+		case slices.Equal(codes, []agency.Code{one.lost, ""}):
+			diff(t, "events", []string{string(two.event)}, happened)
+		default:
+			t.Errorf("one is refused by %q, the other by %q", codes[0], codes[1])
 		}
-	}
-	if winner < 0 {
-		t.Errorf("nobody won: %q", codes)
-		return
-	}
-	for i, c := range codes {
-		if i != winner && !slices.Contains(then[winner], c) {
-			t.Errorf("%d won, and %d was refused by %q", winner, i, c)
+		for _, check := range checks {
+			check(w)
 		}
-	}
-	diff(t, "events", []string{events[winner]}, happened)
+	})
 }
 
 func TestTwoAccepts(t *testing.T) {
@@ -96,36 +98,25 @@ func TestTwoAccepts(t *testing.T) {
 		func(w *world) error { return second(w.accept(w.bob, 1)) },
 	}, func(t *testing.T, w *world, codes []agency.Code, happened []string) {
 		t.Helper()
-		// The second repeats what its side has done: no error, and no event.
+		// The second repeats what its side has done: no error and no event.
 		diff(t, "codes", []agency.Code{"", ""}, codes)
 		diff(t, "events", []string{"connection.accepted"}, happened)
 	})
 }
 
+func acceptByOwner(w *world) error { return second(w.accept(w.ann, 1)) }
+
 func TestAcceptAgainstWithdraw(t *testing.T) {
-	race(t, (*world).pending, []func(*world) error{
-		func(w *world) error { return second(w.accept(w.ann, 1)) },
-		func(w *world) error { return second(w.WithdrawRequest(w.t.Context(), w.gil, w.agency, w.con)) },
-	}, func(t *testing.T, _ *world, codes []agency.Code, happened []string) {
-		t.Helper()
-		one(t, codes, happened, map[int][]agency.Code{0: {agency.NotPending}, 1: {agency.NotPending}}, []string{"connection.accepted", "connection.withdrawn"})
-	})
+	raceForOne(t, (*world).pending, contender{acceptByOwner, agency.ConnectionAccepted, agency.NotPending},
+		contender{func(w *world) error { return second(w.withdraw()) }, agency.ConnectionWithdrawn, agency.NotPending})
 }
 
 func TestAcceptAgainstDeny(t *testing.T) {
-	race(t, (*world).pending, []func(*world) error{
-		func(w *world) error { return second(w.accept(w.ann, 1)) },
-		func(w *world) error {
-			return second(w.DenyRequest(w.t.Context(), as(w.bob), w.client, w.agency, false))
-		},
-	}, func(t *testing.T, _ *world, codes []agency.Code, happened []string) {
-		t.Helper()
-		one(t, codes, happened, map[int][]agency.Code{0: {agency.NotPending}, 1: {agency.NotPending}}, []string{"connection.accepted", "connection.denied"})
-	})
+	raceForOne(t, (*world).pending, contender{acceptByOwner, agency.ConnectionAccepted, agency.NotPending},
+		contender{func(w *world) error { return second(w.deny(w.bob, false)) }, agency.ConnectionDenied, agency.NotPending})
 }
 
-// The clock moves past the expiry between the two reads, or before both, while
-// cleanup records it.
+// The clock passes the expiry between the two reads, or before both, while cleanup records it.
 func TestAcceptAtItsExpiry(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"a moment before": lifetime - time.Millisecond, "the very moment": lifetime, "a moment after": lifetime + time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
@@ -140,35 +131,27 @@ func TestAcceptAtItsExpiry(t *testing.T) {
 			diff(t, "access", ahead < lifetime, w.access(as(w.gil, w.agency), w.client).Allowed)
 		})
 	}
-	race(t, func(w *world) *world {
-		w.pending().advance(lifetime - time.Millisecond)
-		return w
-	}, []func(*world) error{
-		func(w *world) error { return second(w.accept(w.ann, 1)) },
-		func(w *world) error {
+	raceForOne(t, func(w *world) *world { return w.pending().after(lifetime - time.Millisecond) },
+		contender{acceptByOwner, agency.ConnectionAccepted, agency.RequestExpired}, contender{func(w *world) error {
 			w.advance(time.Millisecond)
 			done, err := w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency))
 			if done == "" && err == nil {
 				return &agency.Error{Code: agency.NotPending}
 			}
 			return err
-		},
-	}, func(t *testing.T, _ *world, codes []agency.Code, happened []string) {
-		t.Helper()
-		one(t, codes, happened, map[int][]agency.Code{0: {agency.NotPending}, 1: {agency.RequestExpired}}, []string{"connection.accepted", "connection.expired"})
-	})
+		}, agency.ConnectionExpired, agency.NotPending})
 }
 
-// An accept by an admin who is being removed either came first, or is refused.
+// An accept by an admin who is being removed either comes first or is refused.
 func TestAcceptByWhoIsBeingRemoved(t *testing.T) {
 	race(t, (*world).pending, []func(*world) error{
 		func(w *world) error { return second(w.accept(w.bob, 1)) },
 		func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.bob.ID()), false))
+			return second(w.RemoveMember(w.t.Context(), as(w.ann), w.client, party(w.bob), false))
 		},
 	}, func(t *testing.T, w *world, codes []agency.Code, happened []string) {
 		t.Helper()
-		// What two decided in the same moment stands in either order.
+		// Concurrent decisions are in either order.
 		slices.Sort(happened)
 		switch fmt.Sprint(codes, happened) {
 		case "[ ] [connection.accepted person.removed]", "[not_found ] [person.removed]":
@@ -183,64 +166,43 @@ func TestAcceptByWhoIsBeingRemoved(t *testing.T) {
 
 func twoOwners(w *world) *world {
 	w.t.Helper()
-	must[agency.Profile](w.t)(w.ChangeMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.bob.ID()), service.MemberChange{Role: agency.Owner}))
+	must[agency.Profile](w.t)(w.ChangeMember(w.t.Context(), as(w.ann), w.client, party(w.bob), service.MemberChange{Role: agency.Owner}))
 	return w
 }
 
 func TestTwoOwnersDemoteEachOther(t *testing.T) {
-	demote := func(by, who func(*world) agency.Actor) func(*world) error {
-		return func(w *world) error {
-			return second(w.ChangeMember(w.t.Context(), as(by(w)), w.client, agency.Party(who(w).ID()), service.MemberChange{Role: agency.Member}))
-		}
+	demote := func(w *world, by, who agency.Actor) error {
+		return second(w.ChangeMember(w.t.Context(), as(by), w.client, party(who), service.MemberChange{Role: agency.Member}))
 	}
-	ann, bob := func(w *world) agency.Actor { return w.ann }, func(w *world) agency.Actor { return w.bob }
-	race(t, twoOwners, []func(*world) error{demote(ann, bob), demote(bob, ann)}, func(t *testing.T, w *world, codes []agency.Code, happened []string) {
-		t.Helper()
-		one(t, codes, happened, map[int][]agency.Code{0: {agency.Forbidden}, 1: {agency.Forbidden}}, []string{"person.changed", "person.changed"})
-		diff(t, "owners", 1, w.owners(w.client))
-	})
+	raceForOne(t, twoOwners,
+		contender{func(w *world) error { return demote(w, w.ann, w.bob) }, agency.PersonChanged, agency.Forbidden},
+		contender{func(w *world) error { return demote(w, w.bob, w.ann) }, agency.PersonChanged, agency.Forbidden},
+		func(w *world) { diff(w.t, "owners", 1, w.account(w.client).Owners) })
 }
 
 func TestTwoOwnersLeaveAtOnce(t *testing.T) {
-	leave := func(who func(*world) agency.Actor) func(*world) error {
-		return func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), as(who(w)), w.client, agency.Party(who(w).ID()), false))
-		}
-	}
-	race(t, twoOwners, []func(*world) error{
-		leave(func(w *world) agency.Actor { return w.ann }), leave(func(w *world) agency.Actor { return w.bob }),
-	}, func(t *testing.T, w *world, codes []agency.Code, happened []string) {
-		t.Helper()
-		one(t, codes, happened, map[int][]agency.Code{0: {agency.LastOwner}, 1: {agency.LastOwner}}, []string{"person.left", "person.left"})
-		diff(t, "owners", 1, w.owners(w.client))
-	})
+	raceForOne(t, twoOwners,
+		contender{func(w *world) error { return w.remove(w.ann, party(w.ann), false) }, agency.PersonLeft, agency.LastOwner},
+		contender{func(w *world) error { return w.remove(w.bob, party(w.bob), false) }, agency.PersonLeft, agency.LastOwner},
+		func(w *world) { diff(w.t, "owners", 1, w.account(w.client).Owners) })
 }
 
 func TestRevokeAgainstLeave(t *testing.T) {
-	race(t, (*world).connected, []func(*world) error{
-		func(w *world) error { return second(w.revoke()) },
-		func(w *world) error { return second(w.LeaveAccount(w.t.Context(), w.gil, w.agency, w.con)) },
-	}, func(t *testing.T, _ *world, codes []agency.Code, happened []string) {
-		t.Helper()
-		one(t, codes, happened, map[int][]agency.Code{0: {agency.NotActive}, 1: {agency.NotActive}}, []string{"connection.revoked", "connection.left"})
-	})
+	raceForOne(t, (*world).connected,
+		contender{func(w *world) error { return second(w.revoke()) }, agency.ConnectionRevoked, agency.NotActive},
+		contender{func(w *world) error { return second(w.leave()) }, agency.ConnectionLeft, agency.NotActive})
 }
 
 func TestTwoRequests(t *testing.T) {
-	race(t, func(w *world) *world { return w }, []func(*world) error{
-		func(w *world) error { return second(w.request()) },
-		func(w *world) error {
+	raceForOne(t, fresh,
+		contender{func(w *world) error { return second(w.request()) }, agency.ConnectionRequested, agency.AlreadyRequested},
+		contender{func(w *world) error {
 			return second(w.RequestConnection(w.t.Context(), w.gus, w.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
-		},
-	}, func(t *testing.T, _ *world, codes []agency.Code, happened []string) {
-		t.Helper()
-		one(t, codes, happened, map[int][]agency.Code{0: {agency.AlreadyRequested}, 1: {agency.AlreadyRequested}}, []string{"connection.requested", "connection.requested"})
-	})
+		}, agency.ConnectionRequested, agency.AlreadyRequested})
 }
 
-// Whichever comes first, both hold, and the name that the accept copies is one
-// that the account had. A rename that comes after it is carried to the copy by
-// notify.
+// Both succeed in either order, and the accept copies one of the account's names. notify copies a
+// later rename.
 func TestRenameAgainstAccept(t *testing.T) {
 	race(t, (*world).pending, []func(*world) error{
 		func(w *world) error { return second(w.RenameAccount(w.t.Context(), as(w.ann), w.client, "Renamed")) },
@@ -257,10 +219,9 @@ func TestRenameAgainstAccept(t *testing.T) {
 	})
 }
 
-// 32 requests of one agency at once, all within the bound of the retries: by an
-// admin who has never signed in before, whose profile all of them bind, and on a
-// table that refuses, as DynamoDB does, every transaction that meets another
-// one on an item.
+// 32 concurrent requests of one agency succeed within the bound of the retries: by an admin who
+// signs in for the first time, whose profile all of them bind, and on a table that refuses
+// overlapping transactions, as DynamoDB does.
 func TestManyWritersOnOneAgency(t *testing.T) {
 	const writers = 32
 	for _, tt := range []struct {
@@ -271,14 +232,14 @@ func TestManyWritersOnOneAgency(t *testing.T) {
 			w := newWorld(t)
 			var clients []agency.AccountID
 			for n := range writers {
-				clients = append(clients, must[service.AccountView](t)(w.OpenAccount(t.Context(), actor(fmt.Sprint("client", n)), key16(1), "Client")).ID)
+				clients = append(clients, must[service.AccountView](t)(w.OpenAccount(t.Context(), actor(fmt.Sprint("client", n)), idempotencyKey(1), "Client")).ID)
 			}
 			by := w.gus
 			if tt.conflict {
-				meeting(w.hub, 5*time.Millisecond)
+				refuseOverlaps(w.fixture, 5*time.Millisecond)
 			} else {
-				w.let(w.gil, w.agency, by, agency.Admin)
-				w.AfterBatch = meet(writers)
+				w.mustInvite(w.gil, w.agency, by, agency.Admin)
+				w.AfterBatch = barrier(writers)
 			}
 			w.TakeCalls()
 			start := time.Now()
@@ -304,29 +265,21 @@ func TestManyWritersOnOneAgency(t *testing.T) {
 	}
 }
 
-// meeting lets transactions last, and refuses each that meets another one on an
-// item, as DynamoDB does and the engine of these tests does not.
-func meeting(h *hub, last time.Duration) {
+// refuseOverlaps makes transactions last and refuses each that overlaps another, as DynamoDB does
+// and the local engine does not.
+func refuseOverlaps(f *fixture, last time.Duration) {
 	var mu sync.Mutex
 	held := map[string]bool{}
 	keys := func(in *dynamodb.TransactWriteItemsInput) []string {
 		var out []string
 		for _, i := range in.TransactItems {
-			at := testbed.Item(nil)
-			switch {
-			case i.Put != nil:
-				at = i.Put.Item
-			case i.ConditionCheck != nil:
-				at = i.ConditionCheck.Key
-			case i.Update != nil:
-				at = i.Update.Key
-			}
+			at, _ := writeTarget(i)
 			out = append(out, testbed.Str(at["pk"])+" "+testbed.Str(at["sk"]))
 		}
 		return out
 	}
-	h.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
-		if err := h.look(in); err != nil {
+	f.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
+		if err := f.checkWrite(in); err != nil {
 			return err
 		}
 		mu.Lock()
@@ -340,7 +293,7 @@ func meeting(h *hub, last time.Duration) {
 		}
 		return nil
 	}
-	h.AfterWrite = func(in *dynamodb.TransactWriteItemsInput) {
+	f.AfterWrite = func(in *dynamodb.TransactWriteItemsInput) {
 		time.Sleep(last)
 		mu.Lock()
 		defer mu.Unlock()

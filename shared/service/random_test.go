@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,27 +17,26 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// Random commands by random actors, one after the other and four at a time, and
-// afterwards everything that is kept in two places is counted again. A failure
-// names its seed; SEED plays the same commands again, though four at a time do
-// not meet in the same way twice.
+// Random commands by random actors, one at a time and four at a time. Afterwards the audit compares
+// everything that the table keeps in two places. A failure names its seed; SEED repeats the commands,
+// though four at a time don't meet in the same way twice.
 func TestRandomCommandsKeepTheBooks(t *testing.T) {
 	for _, workers := range []int{1, 4} {
-		t.Run(strconv.Itoa(workers), func(t *testing.T) { keepTheBooks(t, workers) })
+		t.Run(strconv.Itoa(workers), func(t *testing.T) { runRandomCommands(t, workers) })
 	}
 }
 
-func keepTheBooks(t *testing.T, workers int) {
+func runRandomCommands(t *testing.T, workers int) {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if given, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
 		seed = given
 	}
 	t.Logf("SEED=%d", seed)
-	h := newHub(t)
-	h.carrying, h.collected = true, true
-	// Two worlds, so that each agency has a stranger and another agency beside it.
-	worlds := []*world{h.world("-a"), h.world("-b")}
+	f := newFixture(t)
+	f.longWrites, f.collected = true, true
+	// In two worlds each agency meets strangers and another agency.
+	worlds := []*world{f.world("-a"), f.world("-b")}
 	steps := 480 / workers
 	outcomes := map[agency.Code]int{}
 	var mu sync.Mutex
@@ -45,7 +45,7 @@ func keepTheBooks(t *testing.T, workers int) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(worker)))
 			for n := range steps {
-				code := agency.CodeOf(randomCommand(h, r, worlds, fmt.Sprintf("%d-%d-%016d", worker, n, seed)))
+				code := agency.CodeOf(randomCommand(f, r, worlds, fmt.Sprintf("%d-%d-%016d", worker, n, seed)))
 				if code == agency.Internal {
 					t.Errorf("a failure of the store")
 				}
@@ -60,38 +60,37 @@ func keepTheBooks(t *testing.T, workers int) {
 	if outcomes[""] < workers*steps/10 {
 		t.Errorf("only %d of %d were done", outcomes[""], workers*steps)
 	}
-	h.audit(t)
-	// What is due is done, and done with: whatever is left of what was closed, or
-	// is being erased, comes to its end.
+	f.audit(t)
+	// Sweeps end everything that was closed or is being erased.
 	for range 12 {
-		if err := h.tick(); err != nil {
+		if err := f.sweepAll(); err != nil {
 			t.Error(err)
 		}
-		// The last trace of a person waits for the lists.
-		h.advance(time.Minute)
+		// A person's own item is erased some time after everything else.
+		f.advance(time.Minute)
 	}
-	h.audit(t)
-	for k, i := range testbed.Items(t, h.db, h.name) {
+	f.audit(t)
+	for k, i := range f.items() {
 		if strings.HasSuffix(k, " PERSON") && testbed.Str(i["erasing"]) != "" && testbed.Str(i["email"]) == "" {
 			t.Errorf("%s is still there", k)
 		}
 	}
 }
 
-// tick does what cleanup does in one run, but for waking events. To stop at a
-// last owner is no failure.
-func (h *hub) tick() error {
-	now := h.Now()
+// sweepAll does what one run of cleanup does, except waking events. Erasing that stops at a last
+// owner is no failure.
+func (f *fixture) sweepAll() error {
+	now := f.Now()
 	for shard := range table.Shards {
-		for item, err := range h.store.Due(h.t.Context(), shard, now) {
+		for item, err := range f.store.Due(f.t.Context(), shard, now) {
 			switch {
 			case err != nil:
 			case item.Profile != nil:
-				_, err = h.SweepProfile(h.t.Context(), *item.Profile)
+				_, err = f.SweepProfile(f.t.Context(), *item.Profile)
 			case item.Account != "":
-				_, err = h.SweepAccount(h.t.Context(), item.Account)
+				_, err = f.SweepAccount(f.t.Context(), item.Account)
 			case item.Person != "":
-				_, err = h.SweepPerson(h.t.Context(), item.Person)
+				_, err = f.SweepPerson(f.t.Context(), item.Person)
 			}
 			if err != nil && agency.CodeOf(err) != agency.LastOwner {
 				return err
@@ -101,155 +100,201 @@ func (h *hub) tick() error {
 	return nil
 }
 
-func randomCommand(h *hub, r *rand.Rand, worlds []*world, key string) error {
-	ctx := h.t.Context()
+// draw is the random input of a command.
+type draw struct {
+	*world
+	*rand.Rand
+	ctx      context.Context //nolint:containedctx // of one command
+	key      string
+	people   []agency.Actor
+	caller   agency.Caller
+	id       agency.AccountID // the account, mostly one in which the caller has access
+	of       agency.AccountID // the agency
+	staff    agency.Actor     // an owner or admin of an agency
+	who      agency.Actor     // the person that the command is about
+	owner    agency.Actor     // the addressee of a request by email
+	request  int
+	areas    agency.Areas
+	role     agency.Role
+	until    time.Time
+	emailKey agency.ProfileKey
+}
+
+func newDraw(f *fixture, r *rand.Rand, worlds []*world, key string) *draw {
 	w := pick(r, worlds)
 	people := []agency.Actor{w.ann, w.bob, w.mem, w.gil, w.gus, w.gem, w.olga, w.eve, impostor(w.bob)}
-	// Mostly those who may; sometimes anybody, anywhere.
-	by, who, id, of, caller := pick(r, people), pick(r, people), w.client, w.agency, agency.Caller{}
-	staff := pick(r, []agency.Actor{w.gil, w.gus})
+	d := &draw{world: w, Rand: r, ctx: f.t.Context(), key: key, people: people, id: w.client, of: w.agency}
+	// Mostly callers with access; sometimes anybody, anywhere.
+	d.caller.Actor, d.who, d.staff = pick(r, people), pick(r, people), pick(r, []agency.Actor{w.gil, w.gus})
 	switch r.IntN(10) {
 	case 0, 1:
-		id, of = pick(r, []agency.AccountID{w.client, w.owned, w.agency}), pick(r, worlds).agency
+		d.id, d.of = pick(r, []agency.AccountID{w.client, w.owned, w.agency}), pick(r, worlds).agency
 		if r.IntN(2) == 0 {
-			caller.As = of
+			d.caller.As = d.of
 		}
 	case 2, 3:
-		id, by, caller.As = w.owned, staff, of
+		d.id, d.caller = w.owned, as(d.staff, d.of)
 	case 4:
-		id, by = w.agency, w.gil
+		d.id, d.caller.Actor = w.agency, w.gil
 	default:
-		by, of = pick(r, []agency.Actor{w.ann, w.bob}), pick(r, worlds).agency
-		for _, v := range worlds {
-			if v.agency == of {
-				staff = pick(r, []agency.Actor{v.gil, v.gus})
-			}
-		}
+		v := pick(r, worlds)
+		d.caller.Actor, d.of, d.staff = pick(r, []agency.Actor{w.ann, w.bob}), v.agency, pick(r, []agency.Actor{v.gil, v.gus})
 	}
-	caller.Actor = by
-	con := agency.NewConnectionID(agency.Party(id), of)
-	request := 1 + r.IntN(3)
-	if read, err := h.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{agency.AgencyAt(id, of)}}); err == nil && r.IntN(5) > 0 {
-		request = read.Profile(agency.AgencyAt(id, of)).Request.Number
+	d.request = 1 + r.IntN(3)
+	at := agency.AgencyAt(d.id, d.of)
+	if read, err := f.store.Load(d.ctx, service.Want{Profiles: []agency.ProfileKey{at}}); err == nil && r.IntN(5) > 0 {
+		d.request = read.Profile(at).Request.Number
 	}
-	areas := pick(r, []agency.Areas{viewPages, editPages, editAll})
-	role := pick(r, []agency.Role{agency.Owner, agency.Admin, agency.Member})
-	in := service.Invitation{Email: who.Email, Role: role}
-	if role == agency.Member {
-		in.Areas = areas
-	}
-	h.advance(time.Duration(r.IntN(60)) * time.Minute)
+	d.areas = pick(r, []agency.Areas{viewPages, editPages, editAll})
+	d.role = pick(r, []agency.Role{agency.Owner, agency.Admin, agency.Member})
+	f.advance(time.Duration(r.IntN(60)) * time.Minute)
 	if r.IntN(20) == 0 {
-		h.advance(pick(r, []time.Duration{day, 4 * day, lifetime, 31 * day}))
+		f.advance(pick(r, []time.Duration{day, 4 * day, lifetime, 31 * day}))
 	}
-	// A request by email, to whom it may be taken up, into any of the accounts.
-	ann := pick(r, []agency.Actor{w.ann, w.ann, w.bob, w.eve})
-	byMail := agency.NewConnectionID(agency.Party(ann.ID()), of)
-	mailed := agency.ProfileKey{Addressee: agency.Party(ann.ID()), Member: agency.Party(of)}
-	until := h.Now().Add(time.Duration(1+r.IntN(20)) * day)
-	switch r.IntN(34) {
+	d.owner = pick(r, []agency.Actor{w.ann, w.ann, w.bob, w.eve})
+	d.emailKey = agency.ProfileKey{Addressee: party(d.owner), Member: agency.Party(d.of)}
+	d.until = f.Now().Add(time.Duration(1+r.IntN(20)) * day)
+	return d
+}
+
+func randomCommand(f *fixture, r *rand.Rand, worlds []*world, key string) error {
+	d := newDraw(f, r, worlds, key)
+	switch n := r.IntN(34); {
+	case n < 7:
+		return d.accountCommand(n)
+	case n < 15:
+		return d.connectionCommand(n)
+	case n < 23:
+		return d.emailCommand(n)
+	default:
+		return d.otherCommand(n)
+	}
+}
+
+func (d *draw) accountCommand(n int) error {
+	switch n {
 	case 0:
-		return second(h.OpenAccount(ctx, by, key, "Opened"))
+		return second(d.OpenAccount(d.ctx, d.caller.Actor, d.key, "Opened"))
 	case 1:
-		return second(h.CreateAccount(ctx, staff, of, key, service.NewClientAccount{
-			Name: "Created", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: who.Email, Areas: areas},
+		return second(d.CreateAccount(d.ctx, d.staff, d.of, d.key, service.NewClientAccount{
+			Name: "Created", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: d.who.Email, Areas: d.areas},
 		}))
 	case 2:
-		return second(h.RenameAccount(ctx, caller, id, "Name "+strconv.Itoa(r.IntN(3))))
+		return second(d.RenameAccount(d.ctx, d.caller, d.id, "Name "+strconv.Itoa(d.IntN(3))))
 	case 3:
-		return third(h.InvitePerson(ctx, caller, id, in))
-	case 4:
-		return second(h.ChangeMember(ctx, caller, id, agency.Party(who.ID()), service.MemberChange{Role: role}))
-	case 5:
-		return second(h.RemoveMember(ctx, caller, id, agency.Party(who.ID()), false))
-	case 6:
-		return second(h.RemoveMember(ctx, caller, id, agency.Party(by.ID()), false))
-	case 7, 8:
-		return second(h.RequestConnection(ctx, staff, of, service.ConnectionRequest{Account: id, Areas: areas}))
-	case 9, 10:
-		return second(h.AcceptRequest(ctx, caller, id, of, service.Grant{Request: request, Until: pick(r, []*time.Time{nil, &until})}))
-	case 11:
-		return second(h.DenyRequest(ctx, caller, id, of, r.IntN(4) == 0))
-	case 12:
-		return second(h.WithdrawRequest(ctx, staff, of, con))
-	case 13:
-		return second(h.LeaveAccount(ctx, staff, of, con))
-	case 14:
-		if r.IntN(2) == 0 {
-			return second(h.RemoveMember(ctx, caller, id, agency.Party(of), r.IntN(4) == 0))
+		in := service.Invitation{Email: d.who.Email, Role: d.role}
+		if d.role == agency.Member {
+			in.Areas = d.areas
 		}
-		return second(h.ChangeMember(ctx, caller, id, agency.Party(of), service.MemberChange{Areas: areas, Until: pick(r, []*time.Time{nil, &until, {}})}))
+		return third(d.InvitePerson(d.ctx, d.caller, d.id, in))
+	case 4:
+		return second(d.ChangeMember(d.ctx, d.caller, d.id, party(d.who), service.MemberChange{Role: d.role}))
+	case 5:
+		return second(d.RemoveMember(d.ctx, d.caller, d.id, party(d.who), false))
+	default:
+		return second(d.RemoveMember(d.ctx, d.caller, d.id, party(d.caller.Actor), false))
+	}
+}
+
+func (d *draw) connectionCommand(n int) error {
+	con := agency.NewConnectionID(agency.Party(d.id), d.of)
+	switch n {
+	case 7, 8:
+		return second(d.RequestConnection(d.ctx, d.staff, d.of, service.ConnectionRequest{Account: d.id, Areas: d.areas}))
+	case 9, 10:
+		return second(d.AcceptRequest(d.ctx, d.caller, d.id, d.of, service.Grant{Request: d.request, Until: pick(d.Rand, []*time.Time{nil, &d.until})}))
+	case 11:
+		return second(d.DenyRequest(d.ctx, d.caller, d.id, d.of, d.IntN(4) == 0))
+	case 12:
+		return second(d.WithdrawRequest(d.ctx, d.staff, d.of, con))
+	case 13:
+		return second(d.LeaveAccount(d.ctx, d.staff, d.of, con))
+	default:
+		if d.IntN(2) == 0 {
+			return second(d.RemoveMember(d.ctx, d.caller, d.id, agency.Party(d.of), d.IntN(4) == 0))
+		}
+		in := service.MemberChange{Areas: d.areas, Until: pick(d.Rand, []*time.Time{nil, &d.until, {}})}
+		return second(d.ChangeMember(d.ctx, d.caller, d.id, agency.Party(d.of), in))
+	}
+}
+
+func (d *draw) emailCommand(n int) error {
+	con := agency.NewConnectionID(party(d.owner), d.of)
+	switch n {
 	case 15, 16, 17:
-		return second(h.RequestConnection(ctx, staff, of, service.ConnectionRequest{OwnerEmail: ann.Email, Areas: areas}))
+		return second(d.RequestConnection(d.ctx, d.staff, d.of, service.ConnectionRequest{OwnerEmail: d.owner.Email, Areas: d.areas}))
 	case 18, 19, 20:
-		read, err := h.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{mailed}})
+		read, err := d.store.Load(d.ctx, service.Want{Profiles: []agency.ProfileKey{d.emailKey}})
 		if err != nil {
 			return err
 		}
-		into := pick(r, []agency.AccountID{w.client, w.client, w.agency, w.owned})
-		return second(h.AcceptRequestInto(ctx, ann, byMail, into, service.Grant{Request: read.Profile(mailed).Request.Number, Until: pick(r, []*time.Time{nil, &until})}))
+		into := pick(d.Rand, []agency.AccountID{d.client, d.client, d.agency, d.owned})
+		grant := service.Grant{Request: read.Profile(d.emailKey).Request.Number, Until: pick(d.Rand, []*time.Time{nil, &d.until})}
+		return second(d.AcceptRequestInto(d.ctx, d.owner, con, into, grant))
 	case 21:
-		return second(h.DenyRequestByID(ctx, ann, byMail, r.IntN(3) == 0))
-	case 22:
-		switch r.IntN(4) {
-		case 0:
-			return second(h.WithdrawRequest(ctx, staff, of, byMail))
-		case 1:
-			return second(h.ResendRequest(ctx, staff, of, byMail))
-		case 2:
-			return second(h.Unblock(ctx, caller, id, of))
-		default:
-			return second(h.UnblockForMe(ctx, ann, byMail))
-		}
+		return second(d.DenyRequestByID(d.ctx, d.owner, con, d.IntN(3) == 0))
+	}
+	switch d.IntN(4) {
+	case 0:
+		return second(d.WithdrawRequest(d.ctx, d.staff, d.of, con))
+	case 1:
+		return second(d.ResendRequest(d.ctx, d.staff, d.of, con))
+	case 2:
+		return second(d.Unblock(d.ctx, d.caller, d.id, d.of))
+	default:
+		return second(d.UnblockForMe(d.ctx, d.owner, con))
+	}
+}
+
+func (d *draw) otherCommand(n int) error {
+	accounts := []agency.AccountID{d.client, d.owned, d.agency}
+	switch n {
 	case 23:
-		clients := pick(r, [][]agency.AccountID{nil, {}, {w.client}, {w.client, w.owned}})
-		return second(h.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(pick(r, people).ID()), service.MemberChange{Clients: &clients}))
+		clients := pick(d.Rand, [][]agency.AccountID{nil, {}, {d.client}, {d.client, d.owned}})
+		return second(d.ChangeMember(d.ctx, as(d.gil), d.agency, party(pick(d.Rand, d.people)), service.MemberChange{Clients: &clients}))
 	case 24, 25, 26:
-		return h.tick()
+		return d.sweepAll()
 	case 27:
-		return h.RefreshCopies(ctx, id)
+		return d.RefreshCopies(d.ctx, d.id)
 	case 28:
-		if r.IntN(3) > 0 {
-			return second(h.SwitchAgencyOff(ctx, pick(r, []agency.Actor{w.gil, w.ann}), pick(r, []agency.AccountID{w.agency, w.client})))
+		if d.IntN(3) > 0 {
+			return second(d.SwitchAgencyOff(d.ctx, pick(d.Rand, []agency.Actor{d.gil, d.ann}), pick(d.Rand, []agency.AccountID{d.agency, d.client})))
 		}
-		return second(h.SwitchAgencyOn(ctx, w.gil, w.agency))
+		return second(d.SwitchAgencyOn(d.ctx, d.gil, d.agency))
 	case 29:
-		switch r.IntN(6) {
+		switch d.IntN(6) {
 		case 0:
-			return h.EraseMe(ctx, pick(r, []agency.Actor{w.mem, w.gem, w.olga, w.eve, w.bob}))
+			return d.EraseMe(d.ctx, pick(d.Rand, []agency.Actor{d.mem, d.gem, d.olga, d.eve, d.bob}))
 		case 1:
-			return second(h.CloseAccount(ctx, as(staff, of), w.owned))
+			return second(d.CloseAccount(d.ctx, as(d.staff, d.of), d.owned))
 		case 2:
-			return second(h.CloseAccount(ctx, caller, id))
+			return second(d.CloseAccount(d.ctx, d.caller, d.id))
 		default:
 			return nil
 		}
 	case 30:
-		payer := pick(r, []agency.Caller{caller, as(w.gil, w.agency), as(w.ann)})
-		account := pick(r, []agency.AccountID{id, w.owned, w.client})
-		switch r.IntN(4) {
+		payer := pick(d.Rand, []agency.Caller{d.caller, as(d.gil, d.agency), as(d.ann)})
+		account := pick(d.Rand, []agency.AccountID{d.id, d.owned, d.client})
+		switch d.IntN(4) {
 		case 0:
-			return second(h.ChangePlan(ctx, payer, account, pick(r, []string{"starter", "growth"})))
+			return second(d.ChangePlan(d.ctx, payer, account, pick(d.Rand, []string{"starter", "growth"})))
 		case 1:
-			return second(h.CancelSubscription(ctx, payer, account, r.IntN(3) == 0))
+			return second(d.CancelSubscription(d.ctx, payer, account, d.IntN(3) == 0))
 		default:
-			return second(h.ResumeSubscription(ctx, payer, account))
+			return second(d.ResumeSubscription(d.ctx, payer, account))
 		}
 	case 31:
-		account := pick(r, []agency.AccountID{w.client, w.owned, w.agency, agency.NewAccountID("platform", strconv.Itoa(r.IntN(3)))})
-		return second(h.RegisterAccount(ctx, platform, account, service.Registration{
-			Name: "Name " + strconv.Itoa(r.IntN(3)), OwnerEmail: pick(r, people).Email, Plan: pick(r, []string{"", "", "starter", "growth"}),
-		}))
+		account := pick(d.Rand, append(accounts, agency.NewAccountID("platform", strconv.Itoa(d.IntN(3)))))
+		name, plan := "Name "+strconv.Itoa(d.IntN(3)), pick(d.Rand, []string{"", "", "starter", "growth"})
+		return second(d.register(account, name, pick(d.Rand, d.people).Email, plan))
 	case 32:
-		return second(h.ReportPayment(ctx, platform, pick(r, []agency.AccountID{w.client, w.owned, w.agency}), service.Payment{
-			Failed: r.IntN(2) == 0, At: h.Now().Add(-time.Duration(r.IntN(3)) * time.Hour),
-		}))
-	default:
-		if r.IntN(2) == 0 {
-			return second(h.ResendRequest(ctx, staff, of, con))
-		}
-		return second(h.SweepProfile(ctx, agency.AgencyAt(id, of)))
+		report := service.Payment{Failed: d.IntN(2) == 0, At: d.Now().Add(-time.Duration(d.IntN(3)) * time.Hour)}
+		return second(d.ReportPayment(d.ctx, platform, pick(d.Rand, accounts), report))
 	}
+	if d.IntN(2) == 0 {
+		return second(d.ResendRequest(d.ctx, d.staff, d.of, agency.NewConnectionID(agency.Party(d.id), d.of)))
+	}
+	return second(d.SweepProfile(d.ctx, agency.AgencyAt(d.id, d.of)))
 }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }

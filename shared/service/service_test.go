@@ -1,6 +1,8 @@
 package service_test
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -11,19 +13,19 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// The whole story of a client's account: asked for, let in, restricted, thrown
-// out, asked again.
+// The connection of a client-owned account: requested, accepted, restricted, revoked and requested
+// again.
 func TestConnectStory(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	eye := as(w.gil, w.agency)
-	diff(t, "access before", agency.Access{Areas: agency.Areas{"pages": agency.None, "mail": agency.None}, Reason: agency.NoProfile}, w.access(eye, w.client))
+	viewer := as(w.gil, w.agency)
+	diff(t, "access before", agency.Access{Areas: agency.Areas{"pages": agency.None, "mail": agency.None}, Reason: agency.NoProfile}, w.access(viewer, w.client))
 
-	asked := must[agency.Profile](t)(w.request())
-	if asked.Status != agency.Pending || asked.Request.Number != 1 || !asked.Request.ExpiresAt.Equal(noon.Add(lifetime)) || asked.AccountName != "" || asked.Request.By != w.gil.ID() {
-		t.Errorf("%+v", asked)
+	requested := must[agency.Profile](t)(w.request())
+	if requested.Status != agency.Pending || requested.Request.Number != 1 || !requested.Request.ExpiresAt.Equal(noon.Add(lifetime)) || requested.AccountName != "" || requested.Request.By != w.gil.ID() {
+		t.Errorf("%+v", requested)
 	}
-	if got := w.access(eye, w.client); got.Reason != agency.StillPending || got.Allowed {
+	if got := w.access(viewer, w.client); got.Reason != agency.StillPending || got.Allowed {
 		t.Errorf("access while pending: %+v", got)
 	}
 	diff(t, "counts", service.Counts{Owned: 1, Pending: 1}, must[service.Counts](t)(w.store.Counts(ctx, w.agency)))
@@ -38,9 +40,9 @@ func TestConnectStory(t *testing.T) {
 		t.Errorf("%+v", accepted)
 	}
 	diff(t, "counts", service.Counts{Owned: 1, Connected: 1}, must[service.Counts](t)(w.store.Counts(ctx, w.agency)))
-	diff(t, "access", agency.Access{Allowed: true, Areas: editPages, Via: string(w.agency), Ownership: agency.ClientOwned, Payer: agency.ClientOwned}, w.access(eye, w.client))
+	diff(t, "access", agency.Access{Allowed: true, Areas: editPages, Via: string(w.agency), Ownership: agency.ClientOwned, Payer: agency.ClientOwned}, w.access(viewer, w.client))
 	diff(t, "access of a member", true, w.access(as(w.gem, w.agency), w.client).Allowed)
-	diff(t, "access of the hub's owner without as", string(w.agency), w.access(as(w.gil), w.client).Via)
+	diff(t, "access of the agency's owner without as", string(w.agency), w.access(as(w.gil), w.client).Via)
 
 	repeat := must[agency.Profile](t)(w.accept(w.ann, 1))
 	if repeat.Version != accepted.Version {
@@ -50,31 +52,27 @@ func TestConnectStory(t *testing.T) {
 	if !restricted.Areas.Equal(viewPages) {
 		t.Errorf("%+v", restricted)
 	}
-	diff(t, "access when restricted", viewPages, w.access(eye, w.client).Areas)
+	diff(t, "access when restricted", viewPages, w.access(viewer, w.client).Areas)
 
 	must[agency.Profile](t)(w.revoke())
-	if got := w.access(eye, w.client); got.Allowed || got.Reason != agency.HasEnded {
+	if got := w.access(viewer, w.client); got.Allowed || got.Reason != agency.HasEnded {
 		t.Errorf("access when revoked: %+v", got)
 	}
 	if p := must[agency.Profile](t)(w.revoke()); p.Status != agency.Revoked {
 		t.Errorf("revoked again: %+v", p)
 	}
-	if _, err := w.request(); agency.CodeOf(err) != agency.Cooling {
-		t.Errorf("asked just after a revocation: %v", err)
-	}
+	refused(t, "asked just after a revocation", agency.Cooling, second(w.request()))
 	w.advance(30 * day)
 	p := must[agency.Profile](t)(w.request())
 	if p.Request.Number != 2 || !p.ShownAreas().Equal(editAll) {
 		t.Errorf("asked again: %+v", p)
 	}
-	if _, err := w.accept(w.ann, 1); agency.CodeOf(err) != agency.Conflict {
-		t.Errorf("the first request was accepted for the second: %v", err)
-	}
-	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	refused(t, "the first request was accepted for the second", agency.Conflict, second(w.accept(w.ann, 1)))
+	must[agency.Profile](t)(w.withdraw())
 	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gus, w.agency, w.con))
 	must[agency.Profile](t)(w.request())
 	w.advance(lifetime)
-	// Its time is over, and nobody has recorded it: both at once.
+	// An overdue request is recorded as expired by the next request.
 	if p = must[agency.Profile](t)(w.request()); p.Request.Number != 4 || p.Status != agency.Pending {
 		t.Errorf("asked after an expiry: %+v", p)
 	}
@@ -82,7 +80,7 @@ func TestConnectStory(t *testing.T) {
 	w.advance(30 * day)
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.accept(w.ann, 5))
-	must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, w.con))
+	must[agency.Profile](t)(w.leave())
 	diff(t, "counts at the end", service.Counts{Owned: 1}, must[service.Counts](t)(w.store.Counts(ctx, w.agency)))
 	diff(t, "events", []string{
 		"account.opened", "person.added", "person.added",
@@ -105,14 +103,14 @@ func TestCreateStory(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	in := service.NewClientAccount{Name: " Shop  of Olga ", Plan: "starter", ConfirmPermanentOwnership: true}
-	made := must[service.AccountView](t)(w.CreateAccount(ctx, w.gus, w.agency, key16(9), in))
+	made := must[service.AccountView](t)(w.CreateAccount(ctx, w.gus, w.agency, idempotencyKey(9), in))
 	if made.Ownership != agency.AgencyOwned || made.Owner != w.agency || made.Name != "Shop of Olga" || made.Owners != 0 || made.AgencyOn {
 		t.Errorf("%+v", made)
 	}
 	full := agency.Access{Allowed: true, Areas: editAll, Via: string(w.agency), Ownership: agency.AgencyOwned, Payer: agency.AgencyOwned}
 	diff(t, "the agency's access", full, w.access(as(w.gus, w.agency), made.ID))
-	// Client access is given, changed and taken.
-	member := agency.Party(w.olga.ID())
+	// The client's access is given, changed and removed.
+	member := party(w.olga)
 	p, added, err := w.InvitePerson(ctx, as(w.gus, w.agency), made.ID, service.Invitation{Email: "OLGA@x.test", Role: agency.Member, Areas: viewPages})
 	if err != nil || !added || p.Role != agency.Member || p.Ownership != agency.AgencyOwned {
 		t.Errorf("%+v, %t, %v", p, added, err)
@@ -130,22 +128,22 @@ func TestCreateStory(t *testing.T) {
 	if first.Client != w.olga.ID() || first.Agency != w.agency || first.Now.Name != "Owned" {
 		t.Errorf("%+v", first)
 	}
-	// What happens in an owned account concerns the agency that owns it.
+	// Every event of an agency-owned account is about its agency.
 	for _, e := range must[service.List[agency.Event]](t)(w.store.Activity(ctx, made.ID, w.agency, service.Page{Limit: 10})).Items {
 		if e.Agency != w.agency || e.Ownership != agency.AgencyOwned {
 			t.Errorf("%s concerns %q", e.Type, e.Agency)
 		}
-		hat := w.agency
+		onBehalf := w.agency
 		if e.Type == agency.AccountCreated {
-			hat = "" // from the hub, on nobody's behalf
+			onBehalf = "" // not on behalf of the agency
 		}
-		if e.As != hat || e.Actor != w.gus.ID() && e.Actor != w.gil.ID() {
+		if e.As != onBehalf || e.Actor != w.gus.ID() && e.Actor != w.gil.ID() {
 			t.Errorf("%s by %q as %q", e.Type, e.Actor, e.As)
 		}
 	}
 	diff(t, "lines of the agency", 4, len(must[service.List[agency.Event]](t)(w.store.Activity(ctx, made.ID, w.agency, service.Page{Limit: 10})).Items))
 
-	// The client of an owned account may go.
+	// The client of an agency-owned account may leave.
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, member, false))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, member, false))
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(w.gus, w.agency), w.owned, "New name"))
@@ -159,13 +157,11 @@ func TestCreateStory(t *testing.T) {
 func TestPersonsStory(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	eve := agency.Party(w.eve.ID())
+	eve := party(w.eve)
 	invite := func(role agency.Role, areas agency.Areas) (agency.Profile, bool) {
 		t.Helper()
 		p, added, err := w.InvitePerson(ctx, as(w.ann), w.client, service.Invitation{Email: w.eve.Email, Role: role, Areas: areas})
-		if err != nil {
-			t.Fatal(err)
-		}
+		noError(t, err)
 		return p, added
 	}
 	if _, added := invite(agency.Member, viewPages); !added {
@@ -174,16 +170,16 @@ func TestPersonsStory(t *testing.T) {
 	if p, added := invite(agency.Owner, nil); added || p.Role != agency.Owner || !p.Areas.Equal(editAll) {
 		t.Errorf("%+v, %t", p, added)
 	}
-	diff(t, "owners", 2, w.owners(w.client))
-	p := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.eve), w.client, agency.Party(w.ann.ID()), service.MemberChange{Role: agency.Member, Areas: viewPages}))
+	diff(t, "owners", 2, w.account(w.client).Owners)
+	p := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.eve), w.client, party(w.ann), service.MemberChange{Role: agency.Member, Areas: viewPages}))
 	if p.Role != agency.Member || !p.Areas.Equal(viewPages) {
 		t.Errorf("%+v", p)
 	}
-	diff(t, "owners", 1, w.owners(w.client))
+	diff(t, "owners", 1, w.account(w.client).Owners)
 	if got := must[service.AccountView](t)(w.GetAccount(ctx, as(w.ann), w.client)); got.Role != agency.Member || !got.Access.Areas.Equal(viewPages) {
 		t.Errorf("%+v", got)
 	}
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.eve), w.client, agency.Party(w.ann.ID()), service.MemberChange{Role: agency.Owner}))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.eve), w.client, party(w.ann), service.MemberChange{Role: agency.Owner}))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, eve, false))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, eve, false))
 	if _, added := invite(agency.Admin, nil); !added {
@@ -204,185 +200,189 @@ func TestPersonsStory(t *testing.T) {
 	w.audit(t)
 }
 
-func (w *world) owners(id agency.AccountID) int {
-	w.t.Helper()
-	read := must[service.Snapshot](w.t)(w.store.Load(w.t.Context(), service.Want{Accounts: []agency.AccountID{id}}))
-	return read.Account(id).Owners
+type calls map[string]int
+
+var (
+	oneRead  = calls{"BatchGetItem": 1}
+	oneWrite = calls{"BatchGetItem": 1, "TransactWriteItems": 1}
+)
+
+// commandCase is a call of a use case in a world, and the calls of DynamoDB that it makes.
+type commandCase struct {
+	name   string
+	before func(*world) *world
+	do     func(*world) error
+	want   calls
 }
 
-// Each command is one batch read and one transaction, and each check of access
-// with an agency named is one batch read.
-func TestACommandIsOneReadAndOneWrite(t *testing.T) {
-	type calls map[string]int
-	command, check := calls{"BatchGetItem": 1, "TransactWriteItems": 1}, calls{"BatchGetItem": 1}
+func fresh(w *world) *world   { return w }
+func expired(w *world) *world { return w.pending().after(lifetime) }
+func blocked(w *world) *world {
+	must[agency.Profile](w.t)(w.pending().deny(w.ann, true))
+	return w
+}
+
+// after advances the clock.
+func (w *world) after(d time.Duration) *world {
+	w.advance(d)
+	return w
+}
+
+// sweep does what is due for the agency's connection to the client.
+func (w *world) sweep() error {
+	return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
+}
+
+// change changes a member of the client's account.
+func (w *world) change(member agency.Party, in service.MemberChange) error {
+	return second(w.ChangeMember(w.t.Context(), as(w.ann), w.client, member, in))
+}
+
+func (w *world) remove(by agency.Actor, member agency.Party, block bool) error {
+	return second(w.RemoveMember(w.t.Context(), as(by), w.client, member, block))
+}
+
+func accountCommands(ctx context.Context) []commandCase {
 	newcomer := service.Invitation{Email: "new@x.test", Role: agency.Member, Areas: viewPages}
-	fresh := func(w *world) *world { return w }
-	for _, tt := range []struct {
-		name   string
-		before func(*world) *world
-		do     func(*world) error
-		want   calls
-	}{
-		{"open", fresh, func(w *world) error { return second(w.OpenAccount(w.t.Context(), w.eve, key16(1), "Eve's")) }, command},
-		{"open again", fresh, func(w *world) error { return second(w.OpenAccount(w.t.Context(), w.ann, key16(1), "Client")) }, check},
+	return []commandCase{
+		{"open", fresh, func(w *world) error { return second(w.OpenAccount(ctx, w.eve, idempotencyKey(1), "Eve's")) }, oneWrite},
+		{"open again", fresh, func(w *world) error { return second(w.OpenAccount(ctx, w.ann, idempotencyKey(1), "Client")) }, oneRead},
 		{"create", fresh, func(w *world) error {
-			return second(w.CreateAccount(w.t.Context(), w.gil, w.agency, key16(3), service.NewClientAccount{
+			return second(w.CreateAccount(ctx, w.gil, w.agency, idempotencyKey(3), service.NewClientAccount{
 				Name: "New", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "new@x.test", Areas: viewPages},
 			}))
-		}, command},
-		{"rename", fresh, func(w *world) error { return second(w.RenameAccount(w.t.Context(), as(w.ann), w.client, "New")) }, command},
-		{"rename as", fresh, func(w *world) error {
-			return second(w.RenameAccount(w.t.Context(), as(w.gil, w.agency), w.owned, "New"))
-		}, command},
-		{"rename to the same", fresh, func(w *world) error { return second(w.RenameAccount(w.t.Context(), as(w.ann), w.client, "Client")) }, check},
-		{"hub on", fresh, func(w *world) error { return second(w.SwitchAgencyOn(w.t.Context(), w.ann, w.client)) }, command},
-		{"hub on again", fresh, func(w *world) error { return second(w.SwitchAgencyOn(w.t.Context(), w.gil, w.agency)) }, check},
-		{"invite", fresh, func(w *world) error { return third(w.InvitePerson(w.t.Context(), as(w.ann), w.client, newcomer)) }, command},
+		}, oneWrite},
+		{"rename", fresh, func(w *world) error { return second(w.RenameAccount(ctx, as(w.ann), w.client, "New")) }, oneWrite},
+		{"rename as", fresh, func(w *world) error { return second(w.RenameAccount(ctx, as(w.gil, w.agency), w.owned, "New")) }, oneWrite},
+		{"rename to the same", fresh, func(w *world) error { return second(w.RenameAccount(ctx, as(w.ann), w.client, "Client")) }, oneRead},
+		{"hub on", fresh, func(w *world) error { return second(w.SwitchAgencyOn(ctx, w.ann, w.client)) }, oneWrite},
+		{"hub on again", fresh, func(w *world) error { return second(w.SwitchAgencyOn(ctx, w.gil, w.agency)) }, oneRead},
+		{"invite", fresh, func(w *world) error { return third(w.InvitePerson(ctx, as(w.ann), w.client, newcomer)) }, oneWrite},
 		{"invite an owner", fresh, func(w *world) error {
-			return third(w.InvitePerson(w.t.Context(), as(w.ann), w.client, service.Invitation{Email: w.bob.Email, Role: agency.Owner}))
-		}, command},
-		{"invite as", fresh, func(w *world) error {
-			return third(w.InvitePerson(w.t.Context(), as(w.gus, w.agency), w.owned, newcomer))
-		}, command},
-		{"change", fresh, func(w *world) error {
-			return second(w.ChangeMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.mem.ID()), service.MemberChange{Role: agency.Owner}))
-		}, command},
-		{"change again", fresh, func(w *world) error {
-			return second(w.ChangeMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.bob.ID()), service.MemberChange{Role: agency.Admin}))
-		}, check},
-		{"remove", fresh, func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.mem.ID()), false))
-		}, command},
-		{"leave a team", fresh, func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), as(w.mem), w.client, agency.Party(w.mem.ID()), false))
-		}, command},
-		{"request", fresh, func(w *world) error { return second(w.request()) }, command},
-		{"resend", func(w *world) *world { w.pending().advance(day); return w }, func(w *world) error { return second(w.ResendRequest(w.t.Context(), w.gil, w.agency, w.con)) }, command},
-		{"withdraw", (*world).pending, func(w *world) error { return second(w.WithdrawRequest(w.t.Context(), w.gil, w.agency, w.con)) }, command},
-		{"accept", (*world).pending, func(w *world) error { return second(w.accept(w.ann, 1)) }, command},
-		{"accept again", (*world).connected, func(w *world) error { return second(w.accept(w.ann, 1)) }, check},
-		{"deny", (*world).pending, func(w *world) error {
-			return second(w.DenyRequest(w.t.Context(), as(w.ann), w.client, w.agency, false))
-		}, command},
-		{"restrict", (*world).connected, func(w *world) error {
-			return second(w.ChangeMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: viewPages}))
-		}, command},
-		{"revoke", (*world).connected, func(w *world) error { return second(w.revoke()) }, command},
-		{"leave", (*world).connected, func(w *world) error { return second(w.LeaveAccount(w.t.Context(), w.gil, w.agency, w.con)) }, command},
-		{"expire", func(w *world) *world { w.pending().advance(lifetime); return w }, func(w *world) error {
-			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
-		}, command},
-		{"expire what has time", (*world).pending, func(w *world) error {
-			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
-		}, check},
-		{"expire nothing", fresh, func(w *world) error {
-			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
-		}, check},
-
-		{"request by email", fresh, func(w *world) error { return second(w.ask(w.ann)) }, command},
-		{"resend by email", func(w *world) *world { w.mailed().advance(day); return w }, func(w *world) error {
-			return second(w.ResendRequest(w.t.Context(), w.gil, w.agency, w.byMail(w.ann)))
-		}, command},
-		{"withdraw by email", (*world).mailed, func(w *world) error {
-			return second(w.WithdrawRequest(w.t.Context(), w.gil, w.agency, w.byMail(w.ann)))
-		}, command},
-		{"take a request up", (*world).mailed, func(w *world) error { return second(w.into(w.ann, w.client, 1)) }, command},
-		{"take a request up, where one has expired", func(w *world) *world {
-			w.pending().advance(lifetime)
-			return w.mailed()
-		}, func(w *world) error { return second(w.into(w.ann, w.client, 1)) }, command},
-		{"take a request up again", func(w *world) *world {
-			must[agency.Profile](w.t)(w.mailed().into(w.ann, w.client, 1))
-			return w
-		}, func(w *world) error { return second(w.into(w.ann, w.client, 1)) }, check},
-		{"deny by email and block", (*world).mailed, func(w *world) error {
-			return second(w.DenyRequestByID(w.t.Context(), w.ann, w.byMail(w.ann), true))
-		}, command},
-		{"deny and block", (*world).pending, func(w *world) error { return second(w.deny(w.ann, true)) }, command},
-		{"dismiss and block", func(w *world) *world { w.pending().advance(lifetime); return w }, func(w *world) error { return second(w.deny(w.ann, true)) }, command},
-		{"revoke and block", (*world).connected, func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.agency), true))
-		}, command},
-		{"unblock", func(w *world) *world { must[agency.Profile](w.t)(w.pending().deny(w.ann, true)); return w }, func(w *world) error {
-			return second(w.Unblock(w.t.Context(), as(w.ann), w.client, w.agency))
-		}, command},
-		{"unblock for me", func(w *world) *world { must[agency.Profile](w.t)(w.pending().deny(w.ann, true)); return w }, func(w *world) error {
-			return second(w.UnblockForMe(w.t.Context(), w.ann, w.con))
-		}, command},
-		{"request anew after a lapse", func(w *world) *world { w.connected().ends(day); w.advance(2 * day); return w }, func(w *world) error {
-			return second(w.request())
-		}, command},
-		{"set an end", (*world).connected, func(w *world) error {
-			until := noon.Add(day)
-			return second(w.ChangeMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &until}))
-		}, command},
+			return third(w.InvitePerson(ctx, as(w.ann), w.client, service.Invitation{Email: w.bob.Email, Role: agency.Owner}))
+		}, oneWrite},
+		{"invite as", fresh, func(w *world) error { return third(w.InvitePerson(ctx, as(w.gus, w.agency), w.owned, newcomer)) }, oneWrite},
+		{"change", fresh, func(w *world) error { return w.change(party(w.mem), toOwner) }, oneWrite},
+		{"change again", fresh, func(w *world) error { return w.change(party(w.bob), toAdmin) }, oneRead},
+		{"remove", fresh, func(w *world) error { return w.remove(w.ann, party(w.mem), false) }, oneWrite},
+		{"leave a team", fresh, func(w *world) error { return w.remove(w.mem, party(w.mem), false) }, oneWrite},
 		{"assign", fresh, func(w *world) error {
-			return second(w.ChangeMember(w.t.Context(), as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &[]agency.AccountID{w.client}}))
-		}, command},
-		{"close", fresh, func(w *world) error { return w.close(as(w.ann), w.client) }, command},
-		{"close as", fresh, func(w *world) error { return w.close(as(w.gil, w.agency), w.owned) }, command},
+			to := service.MemberChange{Clients: &[]agency.AccountID{w.client}}
+			return second(w.ChangeMember(ctx, as(w.gil), w.agency, party(w.gem), to))
+		}, oneWrite},
+		{"close", fresh, func(w *world) error { return w.close(as(w.ann), w.client) }, oneWrite},
+		{"close as", fresh, func(w *world) error { return w.close(as(w.gil, w.agency), w.owned) }, oneWrite},
 		{"hub off", func(w *world) *world {
-			must[service.AccountView](w.t)(w.SwitchAgencyOn(w.t.Context(), w.ann, w.client))
+			must[service.AccountView](w.t)(w.SwitchAgencyOn(ctx, w.ann, w.client))
 			return w
-		}, func(w *world) error { return second(w.SwitchAgencyOff(w.t.Context(), w.ann, w.client)) }, command},
-		{"remind", func(w *world) *world { w.pending().advance(11 * day); return w }, func(w *world) error {
-			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
-		}, command},
-		{"warn", func(w *world) *world { w.connected().ends(10 * day); w.advance(3 * day); return w }, func(w *world) error {
-			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
-		}, command},
-		{"lapse", func(w *world) *world { w.connected().ends(day); w.advance(day); return w }, func(w *world) error {
-			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
-		}, command},
-		{"collect", func(w *world) *world {
-			must[agency.Profile](w.t)(w.connected().revoke())
-			w.advance(90 * day)
-			w.collected = true
+		}, func(w *world) error { return second(w.SwitchAgencyOff(ctx, w.ann, w.client)) }, oneWrite},
+		// The exceptions: erasing first looks for what would stop it.
+		{"erase me", fresh, func(w *world) error { return w.EraseMe(ctx, w.mem) }, calls{"Query": 1, "BatchGetItem": 1, "TransactWriteItems": 1}},
+		{"erase me, an owner", func(w *world) *world {
+			w.mustInvite(w.ann, w.client, w.bob, agency.Owner)
 			return w
-		}, func(w *world) error {
-			return second(w.SweepProfile(w.t.Context(), agency.AgencyAt(w.client, w.agency)))
-		}, command},
-		// The exceptions: an erasing begins by looking for what would stop it.
-		{"erase me", fresh, func(w *world) error { return w.EraseMe(w.t.Context(), w.mem) }, calls{"Query": 1, "BatchGetItem": 1, "TransactWriteItems": 1}},
-		{"erase me, an owner", func(w *world) *world { w.let(w.ann, w.client, w.bob, agency.Owner); return w }, func(w *world) error {
-			return w.EraseMe(w.t.Context(), w.bob)
-		}, calls{"Query": 1, "BatchGetItem": 2, "TransactWriteItems": 1}},
+		}, func(w *world) error { return w.EraseMe(ctx, w.bob) }, calls{"Query": 1, "BatchGetItem": 2, "TransactWriteItems": 1}},
 		{"erase me again", func(w *world) *world {
-			if err := w.EraseMe(w.t.Context(), w.mem); err != nil {
-				w.t.Fatal(err)
-			}
+			noError(w.t, w.EraseMe(ctx, w.mem))
 			return w
-		}, func(w *world) error { return w.EraseMe(w.t.Context(), w.mem) }, calls{"Query": 1, "BatchGetItem": 1}},
-
-		{"see a request", (*world).pending, func(w *world) error { return second(w.GetRequest(w.t.Context(), w.ann, w.con)) }, check},
-		{"see a request by email", (*world).mailed, func(w *world) error { return second(w.GetRequest(w.t.Context(), w.ann, w.byMail(w.ann))) }, check},
-		{"see an account", fresh, func(w *world) error { return second(w.GetAccount(w.t.Context(), as(w.mem), w.client)) }, check},
-		{"see an account as", fresh, func(w *world) error { return second(w.GetAccount(w.t.Context(), as(w.gem, w.agency), w.owned)) }, check},
-		{"see a connection", (*world).connected, func(w *world) error { return second(w.GetConnection(w.t.Context(), w.gem, w.agency, w.con)) }, check},
-		{"access as", (*world).connected, func(w *world) error { return second(w.CheckAccess(w.t.Context(), as(w.gil, w.agency), w.client)) }, check},
-		{"access as, a stranger", fresh, func(w *world) error { return second(w.CheckAccess(w.t.Context(), as(w.eve, w.agency), w.client)) }, check},
-		{"access as, an unknown account", fresh, func(w *world) error {
-			return second(w.CheckAccess(w.t.Context(), as(w.gil, w.agency), agency.NewAccountID("per_x", "unknown")))
-		}, check},
-		{"access of one's own", fresh, func(w *world) error { return second(w.CheckAccess(w.t.Context(), as(w.eve), w.client)) }, check},
-		{"access through any agency", (*world).connected, func(w *world) error { return second(w.CheckAccess(w.t.Context(), as(w.gil), w.client)) }, calls{"BatchGetItem": 2}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := tt.before(newWorld(t))
-			w.TakeCalls()
-			if err := tt.do(w); err != nil {
-				t.Fatal(err)
-			}
-			diff(t, "calls", tt.want, calls(w.TakeCalls()))
-			w.audit(t)
-		})
+		}, func(w *world) error { return w.EraseMe(ctx, w.mem) }, calls{"Query": 1, "BatchGetItem": 1}},
 	}
 }
 
-// mailed is with a request to the client's owner by email.
-func (w *world) mailed() *world {
+func connectionCommands(ctx context.Context) []commandCase {
+	return []commandCase{
+		{"request", fresh, func(w *world) error { return second(w.request()) }, oneWrite},
+		{"resend", func(w *world) *world { return w.pending().after(day) }, func(w *world) error { return second(w.resend()) }, oneWrite},
+		{"withdraw", (*world).pending, func(w *world) error { return second(w.withdraw()) }, oneWrite},
+		{"accept", (*world).pending, func(w *world) error { return second(w.accept(w.ann, 1)) }, oneWrite},
+		{"accept again", (*world).connected, func(w *world) error { return second(w.accept(w.ann, 1)) }, oneRead},
+		{"deny", (*world).pending, func(w *world) error { return second(w.deny(w.ann, false)) }, oneWrite},
+		{"deny and block", (*world).pending, func(w *world) error { return second(w.deny(w.ann, true)) }, oneWrite},
+		{"dismiss and block", expired, func(w *world) error { return second(w.deny(w.ann, true)) }, oneWrite},
+		{"restrict", (*world).connected, func(w *world) error { return w.change(agency.Party(w.agency), toViewPages) }, oneWrite},
+		{"set an end", (*world).connected, func(w *world) error {
+			until := noon.Add(day)
+			return w.change(agency.Party(w.agency), service.MemberChange{Until: &until})
+		}, oneWrite},
+		{"revoke", (*world).connected, func(w *world) error { return second(w.revoke()) }, oneWrite},
+		{"revoke and block", (*world).connected, func(w *world) error { return w.remove(w.ann, agency.Party(w.agency), true) }, oneWrite},
+		{"leave", (*world).connected, func(w *world) error { return second(w.leave()) }, oneWrite},
+		{"unblock", blocked, func(w *world) error { return second(w.Unblock(ctx, as(w.ann), w.client, w.agency)) }, oneWrite},
+		{"unblock for me", blocked, func(w *world) error { return second(w.UnblockForMe(ctx, w.ann, w.con)) }, oneWrite},
+		{"request anew after a lapse", func(w *world) *world { return w.connected().setEnd(day).after(2 * day) },
+			func(w *world) error { return second(w.request()) }, oneWrite},
+
+		{"request by email", fresh, func(w *world) error { return second(w.requestByEmail(w.ann)) }, oneWrite},
+		{"resend by email", func(w *world) *world { return w.pendingByEmail().after(day) },
+			func(w *world) error { return second(w.ResendRequest(ctx, w.gil, w.agency, w.emailConnection(w.ann))) }, oneWrite},
+		{"withdraw by email", (*world).pendingByEmail,
+			func(w *world) error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, w.emailConnection(w.ann))) }, oneWrite},
+		{"take a request up", (*world).pendingByEmail, func(w *world) error { return second(w.acceptInto(w.ann, w.client, 1)) }, oneWrite},
+		{"take a request up, where one has expired", func(w *world) *world { return expired(w).pendingByEmail() },
+			func(w *world) error { return second(w.acceptInto(w.ann, w.client, 1)) }, oneWrite},
+		{"take a request up again", func(w *world) *world {
+			must[agency.Profile](w.t)(w.pendingByEmail().acceptInto(w.ann, w.client, 1))
+			return w
+		}, func(w *world) error { return second(w.acceptInto(w.ann, w.client, 1)) }, oneRead},
+		{"deny by email and block", (*world).pendingByEmail,
+			func(w *world) error { return second(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)) }, oneWrite},
+	}
+}
+
+func sweeps(context.Context) []commandCase {
+	return []commandCase{
+		{"expire", expired, (*world).sweep, oneWrite},
+		{"expire what has time", (*world).pending, (*world).sweep, oneRead},
+		{"expire nothing", fresh, (*world).sweep, oneRead},
+		{"remind", func(w *world) *world { return w.pending().after(11 * day) }, (*world).sweep, oneWrite},
+		{"warn", func(w *world) *world { return w.connected().setEnd(10 * day).after(3 * day) }, (*world).sweep, oneWrite},
+		{"lapse", func(w *world) *world { return w.connected().setEnd(day).after(day) }, (*world).sweep, oneWrite},
+		{"collect", func(w *world) *world {
+			must[agency.Profile](w.t)(w.connected().revoke())
+			w.collected = true
+			return w.after(90 * day)
+		}, (*world).sweep, oneWrite},
+	}
+}
+
+func reads(ctx context.Context) []commandCase {
+	unknown := agency.NewAccountID("per_x", "unknown")
+	return []commandCase{
+		{"see a request", (*world).pending, func(w *world) error { return second(w.GetRequest(ctx, w.ann, w.con)) }, oneRead},
+		{"see a request by email", (*world).pendingByEmail,
+			func(w *world) error { return second(w.GetRequest(ctx, w.ann, w.emailConnection(w.ann))) }, oneRead},
+		{"see an account", fresh, func(w *world) error { return second(w.GetAccount(ctx, as(w.mem), w.client)) }, oneRead},
+		{"see an account as", fresh, func(w *world) error { return second(w.GetAccount(ctx, as(w.gem, w.agency), w.owned)) }, oneRead},
+		{"see a connection", (*world).connected, func(w *world) error { return second(w.GetConnection(ctx, w.gem, w.agency, w.con)) }, oneRead},
+		{"access as", (*world).connected, func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil, w.agency), w.client)) }, oneRead},
+		{"access as, a stranger", fresh, func(w *world) error { return second(w.CheckAccess(ctx, as(w.eve, w.agency), w.client)) }, oneRead},
+		{"access as, an unknown account", fresh, func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil, w.agency), unknown)) }, oneRead},
+		{"access of one's own", fresh, func(w *world) error { return second(w.CheckAccess(ctx, as(w.eve), w.client)) }, oneRead},
+		{"access through any agency", (*world).connected,
+			func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil), w.client)) }, calls{"BatchGetItem": 2}},
+	}
+}
+
+// A command is one batch read and one transaction. An access check that names an agency is one
+// batch read.
+func TestACommandIsOneReadAndOneWrite(t *testing.T) {
+	for _, cases := range []func(context.Context) []commandCase{accountCommands, connectionCommands, sweeps, reads} {
+		for _, tt := range cases(t.Context()) {
+			t.Run(tt.name, func(t *testing.T) {
+				w := tt.before(newWorld(t))
+				w.TakeCalls()
+				noError(t, tt.do(w))
+				diff(t, "calls", tt.want, calls(w.TakeCalls()))
+				w.audit(t)
+			})
+		}
+	}
+}
+
+// pendingByEmail requests a connection with the client's owner by email.
+func (w *world) pendingByEmail() *world {
 	w.t.Helper()
-	must[agency.Profile](w.t)(w.ask(w.ann))
+	must[agency.Profile](w.t)(w.requestByEmail(w.ann))
 	return w
 }
 
@@ -392,9 +392,9 @@ func third[T, U any](_ T, _ U, err error) error { return err }
 func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	before := testbed.Items(t, w.db, w.name)
+	before := w.items()
 	for name, do := range map[string]func() error{
-		"open":   func() error { return second(w.OpenAccount(ctx, w.ann, key16(1), " Client ")) },
+		"open":   func() error { return second(w.OpenAccount(ctx, w.ann, idempotencyKey(1), " Client ")) },
 		"hub on": func() error { return second(w.SwitchAgencyOn(ctx, w.gil, w.agency)) },
 		"rename": func() error { return second(w.RenameAccount(ctx, as(w.ann), w.client, "Client ")) },
 		"accept": func() error { return second(w.accept(w.bob, 1)) },
@@ -402,10 +402,10 @@ func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 			return second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: editAll}))
 		},
 		"change": func() error {
-			return second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.mem.ID()), service.MemberChange{Areas: editPages}))
+			return second(w.ChangeMember(ctx, as(w.ann), w.client, party(w.mem), service.MemberChange{Areas: editPages}))
 		},
 		"same role": func() error {
-			return second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.ann.ID()), service.MemberChange{Role: agency.Owner}))
+			return second(w.ChangeMember(ctx, as(w.ann), w.client, party(w.ann), service.MemberChange{Role: agency.Owner}))
 		},
 		"me":       func() error { return second(w.Me(ctx, w.ann)) },
 		"see":      func() error { return second(w.GetAccount(ctx, as(w.ann), w.client)) },
@@ -415,7 +415,7 @@ func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 			return third(w.Clients(ctx, w.gem, w.agency, service.ClientFilter{}, service.Page{Limit: 10}))
 		},
 		"create": func() error {
-			return second(w.CreateAccount(ctx, w.gus, w.agency, key16(2), service.NewClientAccount{
+			return second(w.CreateAccount(ctx, w.gus, w.agency, idempotencyKey(2), service.NewClientAccount{
 				Name: "Owned", Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: " OLGA@x.test", Areas: agency.Areas{"pages": agency.View}},
 			}))
 		},
@@ -423,30 +423,26 @@ func TestWhatIsRepeatedChangesNothing(t *testing.T) {
 		if err := do(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+		testbed.SameItems(t, before, w.items())
 	}
 
-	// Someone who has never used the access, invited twice alike.
+	// A person who has never signed in, invited twice alike.
 	invite := func() error {
 		return third(w.InvitePerson(ctx, as(w.ann), w.client, service.Invitation{Email: w.eve.Email, Role: agency.Member, Areas: viewPages}))
 	}
-	if err := invite(); err != nil {
-		t.Fatal(err)
-	}
-	before = testbed.Items(t, w.db, w.name)
-	if err := invite(); err != nil {
-		t.Fatal(err)
-	}
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+	noError(t, invite())
+	before = w.items()
+	noError(t, invite())
+	testbed.SameItems(t, before, w.items())
 }
 
-// The first use binds a profile to the identity of the token; another identity
-// with the same address is refused until invited again.
+// The first use binds a profile to the identity of the token. Another identity with the same
+// address is refused until it is invited again.
 func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	eve := w.eve
-	w.let(w.ann, w.client, eve, agency.Admin)
+	w.mustInvite(w.ann, w.client, eve, agency.Admin)
 	bound := func() agency.Profile {
 		key := agency.PersonAt(w.client, eve.ID())
 		return must[service.Snapshot](t)(w.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{key}})).Profile(key)
@@ -468,9 +464,7 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 		if got := w.access(as(who), w.client); got.Allowed || got.Reason != agency.ChangedIdentity || got.Ownership != agency.ClientOwned {
 			t.Errorf("%+v", got)
 		}
-		if _, err := w.RenameAccount(ctx, as(who), w.client, "Mine"); agency.CodeOf(err) != agency.IdentityChanged {
-			t.Errorf("%v", err)
-		}
+		refused(t, "renamed by another identity", agency.IdentityChanged, second(w.RenameAccount(ctx, as(who), w.client, "Mine")))
 		if list := must[service.List[service.AccountView]](t)(w.MyAccounts(ctx, who, service.Page{Limit: 10})); len(list.Items) != 0 {
 			t.Errorf("%+v", list.Items)
 		}
@@ -479,34 +473,30 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 			t.Errorf("bound anew: %+v", p)
 		}
 	}
-	// Invited again, whoever comes first has it.
-	w.let(w.ann, w.client, eve, agency.Admin)
+	// After a new invitation the first identity to sign in is bound.
+	w.mustInvite(w.ann, w.client, eve, agency.Admin)
 	must[agency.Person](t)(w.Me(ctx, another))
 	if p := bound(); p.Subject != another.Subject {
 		t.Errorf("not bound by me: %+v", p)
 	}
-	if _, err := w.RenameAccount(ctx, as(eve), w.client, "Mine"); agency.CodeOf(err) != agency.IdentityChanged {
-		t.Errorf("%v", err)
-	}
+	refused(t, "renamed by the identity before", agency.IdentityChanged, second(w.RenameAccount(ctx, as(eve), w.client, "Mine")))
 	// A command binds too, in its own transaction.
-	w.let(w.ann, w.client, eve, agency.Admin)
+	w.mustInvite(w.ann, w.client, eve, agency.Admin)
 	w.TakeCalls()
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(eve), w.client, "Mine"))
 	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	if p := bound(); p.Subject != eve.Subject {
 		t.Errorf("not bound by a command: %+v", p)
 	}
-	// Also where the caller's own row is the command's target.
-	w.let(w.ann, w.client, eve, agency.Admin)
-	if p := must[agency.Profile](t)(w.RemoveMember(ctx, as(eve), w.client, agency.Party(eve.ID()), false)); p.Status != agency.Left || p.Subject != eve.Subject {
+	// Also when the caller's own profile is the target of the command.
+	w.mustInvite(w.ann, w.client, eve, agency.Admin)
+	if p := must[agency.Profile](t)(w.RemoveMember(ctx, as(eve), w.client, party(eve), false)); p.Status != agency.Left || p.Subject != eve.Subject {
 		t.Errorf("%+v", p)
 	}
-	// In the hat of an agency it is the profile in the agency that is bound.
-	w.let(w.gil, w.agency, eve, agency.Admin)
+	// On behalf of an agency, the profile in the agency is bound.
+	w.mustInvite(w.gil, w.agency, eve, agency.Admin)
 	must[service.AccountView](t)(w.GetAccount(ctx, as(eve, w.agency), w.owned))
-	if _, err := w.GetAccount(ctx, as(another, w.agency), w.owned); agency.CodeOf(err) != agency.IdentityChanged {
-		t.Errorf("%v", err)
-	}
+	refused(t, "seen by another identity as the agency", agency.IdentityChanged, second(w.GetAccount(ctx, as(another, w.agency), w.owned)))
 	w.audit(t)
 }
 
@@ -515,8 +505,10 @@ func TestOneIdempotencyKeyMakesOneAccount(t *testing.T) {
 	ctx := t.Context()
 	in := service.NewClientAccount{Name: "Once", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "c@x.test", Areas: viewPages}}
 	for name, do := range map[string]func() (service.AccountView, error){
-		"open":   func() (service.AccountView, error) { return w.OpenAccount(ctx, w.eve, key16(7), "Eve's") },
-		"create": func() (service.AccountView, error) { return w.CreateAccount(ctx, w.gil, w.agency, key16(7), in) },
+		"open": func() (service.AccountView, error) { return w.OpenAccount(ctx, w.eve, idempotencyKey(7), "Eve's") },
+		"create": func() (service.AccountView, error) {
+			return w.CreateAccount(ctx, w.gil, w.agency, idempotencyKey(7), in)
+		},
 	} {
 		var wg sync.WaitGroup
 		made := make([]service.AccountView, 16)
@@ -532,29 +524,25 @@ func TestOneIdempotencyKeyMakesOneAccount(t *testing.T) {
 		}
 	}
 	w.audit(t)
-	// The account as it is now.
-	id := agency.NewAccountID(agency.Party(w.eve.ID()), key16(7))
+	// The answer is the account's present state.
+	id := agency.NewAccountID(party(w.eve), idempotencyKey(7))
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(w.eve), id, "Renamed"))
-	if again := must[service.AccountView](t)(w.OpenAccount(ctx, w.eve, key16(7), "Eve's")); again.Name != "Renamed" {
+	if again := must[service.AccountView](t)(w.OpenAccount(ctx, w.eve, idempotencyKey(7), "Eve's")); again.Name != "Renamed" {
 		t.Errorf("%+v", again)
 	}
-	before := testbed.Items(t, w.db, w.name)
+	before := w.items()
 	other, dearer, nobody, clientless := in, in, in, in
 	other.Name, dearer.Plan, clientless.Client = "Twice", "growth", nil
 	nobody.Client = &service.NewClient{Email: "d@x.test", Areas: viewPages}
 	wider := in
 	wider.Client = &service.NewClient{Email: "c@x.test", Areas: editPages}
 	for _, clash := range []service.NewClientAccount{other, dearer, nobody, clientless, wider} {
-		if _, err := w.CreateAccount(ctx, w.gil, w.agency, key16(7), clash); agency.CodeOf(err) != agency.IdempotencyMismatch {
-			t.Errorf("%+v: %v", clash, err)
-		}
+		refused(t, fmt.Sprintf("%+v", clash), agency.IdempotencyMismatch, second(w.CreateAccount(ctx, w.gil, w.agency, idempotencyKey(7), clash)))
 	}
-	if _, err := w.OpenAccount(ctx, w.eve, key16(7), "Another"); agency.CodeOf(err) != agency.IdempotencyMismatch {
-		t.Error(err)
-	}
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
-	// Another's key is another key.
-	if a := must[service.AccountView](t)(w.OpenAccount(ctx, w.bob, key16(7), "Eve's")); a.ID == id {
+	refused(t, "another name with one key", agency.IdempotencyMismatch, second(w.OpenAccount(ctx, w.eve, idempotencyKey(7), "Another")))
+	testbed.SameItems(t, before, w.items())
+	// The same key of another person makes another account.
+	if a := must[service.AccountView](t)(w.OpenAccount(ctx, w.bob, idempotencyKey(7), "Eve's")); a.ID == id {
 		t.Error("one account for two persons")
 	}
 }
@@ -562,13 +550,7 @@ func TestOneIdempotencyKeyMakesOneAccount(t *testing.T) {
 func TestListsLeaveOutWhatTheClockHasEnded(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
-	count := func(s agency.Status) int {
-		list, _, err := w.Clients(ctx, w.gem, w.agency, service.ClientFilter{Status: s}, service.Page{Limit: 10})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(list.Items)
-	}
+	count := func(s agency.Status) int { return len(w.clients(w.gem, service.ClientFilter{Status: s})) }
 	diff(t, "pending", 1, count(agency.Pending))
 	w.advance(lifetime - time.Millisecond)
 	diff(t, "pending, a moment before", 1, count(agency.Pending))
@@ -587,7 +569,7 @@ func countOf(all []string, one string) int {
 	return len(slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s != one }))
 }
 
-// An agency sees its own lines of a connected account and no other.
+// An agency sees its own events of a connected account and no other.
 func TestAnAgencySeesItsOwnLines(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
@@ -607,14 +589,10 @@ func TestAnAgencySeesItsOwnLines(t *testing.T) {
 	diff(t, "the owned account's team", 2, len(must[service.List[agency.Profile]](t)(w.Team(ctx, as(w.gus, w.agency), w.owned, page)).Items))
 }
 
-// A caller's own account, with its own hat on.
+// A caller's own account, on its own behalf.
 func TestAnAgencyIsNoClientOfItself(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.GetAccount(t.Context(), as(w.gil, w.agency), w.agency); agency.CodeOf(err) != agency.NotFound {
-		t.Errorf("%v", err)
-	}
-	if _, err := w.Team(t.Context(), as(w.gil, w.agency), w.agency, service.Page{Limit: 10}); agency.CodeOf(err) != agency.NotFound {
-		t.Errorf("%v", err)
-	}
+	refused(t, "the account as itself", agency.NotFound, second(w.GetAccount(t.Context(), as(w.gil, w.agency), w.agency)))
+	refused(t, "the team as itself", agency.NotFound, second(w.Team(t.Context(), as(w.gil, w.agency), w.agency, service.Page{Limit: 10})))
 	diff(t, "access", agency.ViaOwn, w.access(as(w.gil, w.agency), w.agency).Via)
 }

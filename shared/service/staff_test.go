@@ -12,17 +12,17 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// limit limits a member of the agency to some of its clients.
-func (w *world) limit(who agency.Actor, to ...agency.AccountID) {
+// limitClients limits a member of the agency to some of its clients.
+func (w *world) limitClients(who agency.Actor, to ...agency.AccountID) {
 	w.t.Helper()
 	if to == nil {
 		to = []agency.AccountID{}
 	}
-	must[agency.Profile](w.t)(w.ChangeMember(w.t.Context(), as(w.gil), w.agency, agency.Party(who.ID()), service.MemberChange{Clients: &to}))
+	must[agency.Profile](w.t)(w.ChangeMember(w.t.Context(), as(w.gil), w.agency, party(who), service.MemberChange{Clients: &to}))
 }
 
-// The staff of an agency reach its clients through its profile: never above what
-// the client granted it, nor above their own areas in it.
+// The staff of an agency have access to its clients through its connection, never above what the
+// client granted, nor above their own areas in the agency.
 func TestStaffReachClientsThroughTheAgency(t *testing.T) {
 	ctx := t.Context()
 	for _, tt := range []struct {
@@ -46,9 +46,9 @@ func TestStaffReachClientsThroughTheAgency(t *testing.T) {
 			diff(t, "a member, as", tt.member, w.access(as(w.gem, w.agency), w.client).Areas)
 			diff(t, "a member, without as", tt.member, w.access(as(w.gem), w.client).Areas)
 			diff(t, "a member, owned", tt.ownedToMembers, w.access(as(w.gem, w.agency), w.owned).Areas)
-			// What a member may do besides.
+			// What a member of the agency may do besides.
 			diff(t, "seen", tt.member, must[service.AccountView](t)(w.GetAccount(ctx, as(w.gem, w.agency), w.client)).Access.Areas)
-			for name, err := range map[string]error{
+			allRefused(t, agency.Forbidden, map[string]error{
 				"team":               second(w.Team(ctx, as(w.gem, w.agency), w.client, service.Page{Limit: 1})),
 				"activity":           second(w.AccountActivity(ctx, as(w.gem, w.agency), w.client, service.Page{Limit: 1})),
 				"rename":             second(w.RenameAccount(ctx, as(w.gem, w.agency), w.owned, "Mine")),
@@ -56,30 +56,26 @@ func TestStaffReachClientsThroughTheAgency(t *testing.T) {
 				"leave":              second(w.LeaveAccount(ctx, w.gem, w.agency, w.con)),
 				"close":              second(w.CloseAccount(ctx, as(w.gem, w.agency), w.owned)),
 				"close, by an admin": second(w.CloseAccount(ctx, as(w.gus, w.agency), w.owned)),
-				"assign":             second(w.ChangeMember(ctx, as(w.gem), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: new([]agency.AccountID)})),
-			} {
-				if agency.CodeOf(err) != agency.Forbidden {
-					t.Errorf("%s: %v", name, err)
-				}
-			}
-			// Nobody reaches further than one hop: the agency's own client has none.
+				"assign":             second(w.ChangeMember(ctx, as(w.gem), w.agency, party(w.gem), service.MemberChange{Clients: new([]agency.AccountID)})),
+			})
+			// Access passes through one agency only: the agency's own client has none.
 			diff(t, "a stranger", agency.NoProfile, w.access(as(w.eve, w.agency), w.client).Reason)
 			diff(t, "the client's owner in the agency's hat", agency.NoProfile, w.access(as(w.ann, w.agency), w.owned).Reason)
 		})
 	}
 }
 
-// A limited member sees nothing of the clients to whom they are not assigned.
+// A limited member sees nothing of clients outside their list.
 func TestAssignedClients(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	v := w.world("-v")
 	v.gil, v.agency = w.gil, w.agency
 	must[agency.Profile](t)(v.request())
-	must[agency.Profile](t)(w.ask(w.eve))
-	must[agency.Profile](t)(w.ask(w.mem))
-	moved := w.opened(w.mem, 7, "Moved")
-	must[agency.Profile](t)(w.into(w.mem, moved, 1))
+	must[agency.Profile](t)(w.requestByEmail(w.eve))
+	must[agency.Profile](t)(w.requestByEmail(w.mem))
+	moved := w.mustOpen(w.mem, 7, "Moved")
+	must[agency.Profile](t)(w.acceptInto(w.mem, moved, 1))
 	foreign, unknown := v.owned, agency.NewAccountID("per_x", "unknown")
 	vCon := agency.NewConnectionID(agency.Party(v.client), w.agency)
 
@@ -91,20 +87,14 @@ func TestAssignedClients(t *testing.T) {
 	}
 	look := func(who agency.Actor) (s seen) {
 		t.Helper()
-		for p := (service.Page{Limit: 2}); ; {
-			list, counts, err := w.Clients(ctx, who, w.agency, service.ClientFilter{}, p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Counts = counts
-			for _, c := range list.Items {
-				s.List = append(s.List, c.Account())
-			}
-			if p.Cursor = list.Next; p.Cursor == "" {
-				break
-			}
+		all, _ := testbed.Pages(t, 2, func(p service.Page) (list service.List[agency.Profile], err error) {
+			list, s.Counts, err = w.Clients(ctx, who, w.agency, service.ClientFilter{}, p)
+			return list, err
+		})
+		for _, c := range all {
+			s.List = append(s.List, c.Account())
 		}
-		for _, id := range []agency.ConnectionID{w.con, w.ownCon, vCon, w.byMail(w.eve), w.byMail(w.mem), agency.NewConnectionID(agency.Party(moved), w.agency)} {
+		for _, id := range []agency.ConnectionID{w.con, w.ownCon, vCon, w.emailConnection(w.eve), w.emailConnection(w.mem), agency.NewConnectionID(agency.Party(moved), w.agency)} {
 			_, err := w.GetConnection(ctx, who, w.agency, id)
 			if err == nil {
 				s.Details = append(s.Details, id)
@@ -133,42 +123,42 @@ func TestAssignedClients(t *testing.T) {
 	all := look(w.gem)
 	diff(t, "without a limit", seen{
 		ids("", w.client, w.owned, moved, v.client), service.Counts{Owned: 1, Connected: 2, Pending: 2},
-		cons(w.con, w.ownCon, vCon, w.byMail(w.eve), w.byMail(w.mem), movedCon), []agency.AccountID{w.client, w.owned, moved},
+		cons(w.con, w.ownCon, vCon, w.emailConnection(w.eve), w.emailConnection(w.mem), movedCon), []agency.AccountID{w.client, w.owned, moved},
 	}, all)
-	w.limit(w.gem, w.client, foreign, unknown, w.client)
+	w.limitClients(w.gem, w.client, foreign, unknown, w.client)
 	diff(t, "limited to one", seen{ids(w.client), service.Counts{Connected: 1}, cons(w.con), []agency.AccountID{w.client}}, look(w.gem))
 	diff(t, "why not", agency.NotAssigned, w.access(as(w.gem, w.agency), w.owned).Reason)
 	diff(t, "why not, without as", agency.NotAssigned, w.access(as(w.gem), w.owned).Reason)
 	diff(t, "a foreign id grants nothing", agency.NoProfile, w.access(as(w.gem, w.agency), foreign).Reason)
 	diff(t, "an unknown id grants nothing", agency.NoProfile, w.access(as(w.gem, w.agency), unknown).Reason)
-	w.limit(w.gem, v.client, w.owned)
+	w.limitClients(w.gem, v.client, w.owned)
 	diff(t, "limited to others", seen{ids(w.owned, v.client), service.Counts{Owned: 1, Pending: 1}, cons(w.ownCon, vCon), []agency.AccountID{w.owned}}, look(w.gem))
 	diff(t, "pending", agency.StillPending, w.access(as(w.gem, w.agency), v.client).Reason)
-	w.limit(w.gem, moved)
-	diff(t, "limited to what was moved", seen{ids(moved), service.Counts{Connected: 1}, cons(w.byMail(w.mem), movedCon), []agency.AccountID{moved}}, look(w.gem))
-	w.limit(w.gem)
+	w.limitClients(w.gem, moved)
+	diff(t, "limited to what was moved", seen{ids(moved), service.Counts{Connected: 1}, cons(w.emailConnection(w.mem), movedCon), []agency.AccountID{moved}}, look(w.gem))
+	w.limitClients(w.gem)
 	diff(t, "limited to none", seen{}, look(w.gem))
-	// Invited once more they are limited still; owners and admins never are.
-	w.let(w.gil, w.agency, w.gem, agency.Member)
+	// A new invitation keeps the limit; owners and admins never have one.
+	w.mustInvite(w.gil, w.agency, w.gem, agency.Member)
 	diff(t, "invited again", seen{}, look(w.gem))
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Role: agency.Admin}))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, party(w.gem), service.MemberChange{Role: agency.Admin}))
 	diff(t, "an admin", all, look(w.gem))
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Role: agency.Member, Areas: editPages}))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, party(w.gem), service.MemberChange{Role: agency.Member, Areas: editPages}))
 	diff(t, "a member again", all, look(w.gem))
-	w.limit(w.gem, w.client)
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gus), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: new([]agency.AccountID)}))
+	w.limitClients(w.gem, w.client)
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gus), w.agency, party(w.gem), service.MemberChange{Clients: new([]agency.AccountID)}))
 	diff(t, "the limit lifted", all, look(w.gem))
 	w.audit(t)
 }
 
-// The list of whom one is assigned to is filtered as any other, read in one
-// batch, and goes by the clock.
+// The list of a limited member is filtered like any other, read in one batch, and follows the
+// clock.
 func TestAssignedClientsAreListedAsOthers(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	var assigned []agency.AccountID
 	for n := range 90 {
-		id := w.opened(w.ann, 100+n, fmt.Sprintf("%s %02d", []string{"Alpha", "Beta", "GAMMA"}[n%3], n))
+		id := w.mustOpen(w.ann, 100+n, fmt.Sprintf("%s %02d", []string{"Alpha", "Beta", "GAMMA"}[n%3], n))
 		assigned = append(assigned, id)
 		if n < 9 {
 			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: id, Areas: viewPages}))
@@ -178,7 +168,7 @@ func TestAssignedClientsAreListedAsOthers(t *testing.T) {
 			must[agency.Profile](t)(w.AcceptRequest(ctx, as(w.ann), id, w.agency, service.Grant{Request: 1, Until: &until}))
 		}
 	}
-	w.limit(w.gem, assigned...)
+	w.limitClients(w.gem, assigned...)
 	count := func(filter service.ClientFilter) (names []string, counts service.Counts) {
 		t.Helper()
 		w.TakeCalls()
@@ -219,7 +209,7 @@ func TestWhatALimitMayBe(t *testing.T) {
 		many[n] = agency.NewAccountID("per_x", strconv.Itoa(n))
 	}
 	past := noon.Add(day)
-	before := testbed.Items(t, w.db, w.name)
+	before := w.items()
 	for _, tt := range []struct {
 		name   string
 		in     agency.AccountID
@@ -228,39 +218,36 @@ func TestWhatALimitMayBe(t *testing.T) {
 		change service.MemberChange
 		code   agency.Code
 	}{
-		{"too many", w.agency, as(w.gil), agency.Party(w.gem.ID()), service.MemberChange{Clients: &many}, agency.Invalid},
-		{"no ids", w.agency, as(w.gil), agency.Party(w.gem.ID()), service.MemberChange{Clients: &[]agency.AccountID{w.client, "x"}}, agency.Invalid},
-		{"a person's id", w.agency, as(w.gil), agency.Party(w.gem.ID()), service.MemberChange{Clients: &[]agency.AccountID{agency.AccountID(w.ann.ID())}}, agency.Invalid},
-		{"an admin", w.agency, as(w.gil), agency.Party(w.gus.ID()), service.MemberChange{Clients: &[]agency.AccountID{w.client}}, agency.Invalid},
-		{"an owner", w.agency, as(w.gil), agency.Party(w.gil.ID()), service.MemberChange{Clients: &[]agency.AccountID{}}, agency.Invalid},
-		{"a member who becomes an admin", w.agency, as(w.gil), agency.Party(w.gem.ID()), service.MemberChange{Role: agency.Admin, Clients: &[]agency.AccountID{w.client}}, agency.Invalid},
-		{"the client of an owned account", w.owned, as(w.gil, w.agency), agency.Party(w.olga.ID()), service.MemberChange{Clients: &[]agency.AccountID{w.client}}, agency.Invalid},
+		{"too many", w.agency, as(w.gil), party(w.gem), service.MemberChange{Clients: &many}, agency.Invalid},
+		{"no ids", w.agency, as(w.gil), party(w.gem), service.MemberChange{Clients: &[]agency.AccountID{w.client, "x"}}, agency.Invalid},
+		{"a person's id", w.agency, as(w.gil), party(w.gem), service.MemberChange{Clients: &[]agency.AccountID{agency.AccountID(w.ann.ID())}}, agency.Invalid},
+		{"an admin", w.agency, as(w.gil), party(w.gus), service.MemberChange{Clients: &[]agency.AccountID{w.client}}, agency.Invalid},
+		{"an owner", w.agency, as(w.gil), party(w.gil), service.MemberChange{Clients: &[]agency.AccountID{}}, agency.Invalid},
+		{"a member who becomes an admin", w.agency, as(w.gil), party(w.gem), service.MemberChange{Role: agency.Admin, Clients: &[]agency.AccountID{w.client}}, agency.Invalid},
+		{"the client of an owned account", w.owned, as(w.gil, w.agency), party(w.olga), service.MemberChange{Clients: &[]agency.AccountID{w.client}}, agency.Invalid},
 		{"an agency", w.client, as(w.ann), agency.Party(w.agency), service.MemberChange{Clients: &[]agency.AccountID{w.client}}, agency.Invalid},
-		{"an end date for a person", w.agency, as(w.gil), agency.Party(w.gem.ID()), service.MemberChange{Until: &past}, agency.Invalid},
-		{"nothing", w.agency, as(w.gil), agency.Party(w.gem.ID()), service.MemberChange{}, agency.Invalid},
-		{"by a member", w.agency, as(w.gem), agency.Party(w.gem.ID()), service.MemberChange{Clients: new([]agency.AccountID)}, agency.Forbidden},
-		{"a stranger", w.agency, as(w.gil), agency.Party(w.eve.ID()), service.MemberChange{Clients: &[]agency.AccountID{}}, agency.NotFound},
+		{"an end date for a person", w.agency, as(w.gil), party(w.gem), service.MemberChange{Until: &past}, agency.Invalid},
+		{"nothing", w.agency, as(w.gil), party(w.gem), service.MemberChange{}, agency.Invalid},
+		{"by a member", w.agency, as(w.gem), party(w.gem), service.MemberChange{Clients: new([]agency.AccountID)}, agency.Forbidden},
+		{"a stranger", w.agency, as(w.gil), party(w.eve), service.MemberChange{Clients: &[]agency.AccountID{}}, agency.NotFound},
 	} {
-		if _, err := w.ChangeMember(ctx, tt.by, tt.in, tt.member, tt.change); agency.CodeOf(err) != tt.code {
-			t.Errorf("%s: %v, want %s", tt.name, err, tt.code)
-		}
+		refused(t, tt.name, tt.code, second(w.ChangeMember(ctx, tt.by, tt.in, tt.member, tt.change)))
 	}
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+	testbed.SameItems(t, before, w.items())
 	most := many[:90]
-	w.limit(w.gem, most...)
+	w.limitClients(w.gem, most...)
 	diff(t, "kept", most, w.profile(agency.PersonAt(w.agency, w.gem.ID())).Clients)
-	w.limit(w.gem)
+	w.limitClients(w.gem)
 	if p := w.profile(agency.PersonAt(w.agency, w.gem.ID())); p.Clients == nil || len(p.Clients) != 0 {
 		t.Errorf("limited to none is %v", p.Clients)
 	}
 }
 
-// Access ends at its instant by the clock, on every path, whether or not anybody
-// has recorded it.
+// Access ends at its instant by the clock, on every path, recorded or not.
 func TestAccessEndsAtItsInstant(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	w.ends(10 * day)
+	w.setEnd(10 * day)
 	paths := func(allowed bool) {
 		t.Helper()
 		for name, c := range map[string]agency.Caller{"as": as(w.gil, w.agency), "without": as(w.gil), "a member, as": as(w.gem, w.agency), "a member, without": as(w.gem)} {
@@ -278,10 +265,8 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		list, _, err := w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Status: agency.Active}, service.Page{Limit: 5})
-		if err != nil || len(list.Items) != map[bool]int{true: 2, false: 1}[allowed] {
-			t.Errorf("%d active, %v", len(list.Items), err)
-		}
+		active := w.clients(w.gil, service.ClientFilter{Status: agency.Active})
+		diff(t, "active", map[bool]int{true: 2, false: 1}[allowed], len(active))
 	}
 	w.advance(10*day - time.Millisecond)
 	paths(true)
@@ -290,14 +275,14 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 	for name, err := range map[string]error{
 		"restrict": second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: viewPages})),
 		"revoke":   second(w.revoke()),
-		"leave":    second(w.LeaveAccount(ctx, w.gil, w.agency, w.con)),
+		"leave":    second(w.leave()),
 	} {
-		if refusal, ok := err.(*agency.Error); !ok || refusal.Code != agency.NotActive || refusal.State != agency.Lapsed { //nolint:errorlint // bare
+		if refusal, ok := err.(*agency.Error); !ok || refusal.Code != agency.NotActive || refusal.State != agency.Lapsed { //nolint:errorlint // refusals are not wrapped
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	diff(t, "counts", service.Counts{Owned: 1, Connected: 1}, w.counts())
-	// Asked again, the lapse is recorded by the same command.
+	// A new request records the lapse in the same command.
 	w.TakeCalls()
 	if p := must[agency.Profile](t)(w.request()); p.Request.Number != 2 || !p.Until.IsZero() || p.Version != 5 {
 		t.Errorf("%+v", p)
@@ -308,8 +293,8 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 	w.audit(t)
 }
 
-// The owner sets the end when accepting, and later; what was asked for bounds
-// only the acceptance.
+// The owner sets the end date when accepting, and later. The requested areas bound only the
+// acceptance.
 func TestEndDates(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -318,16 +303,12 @@ func TestEndDates(t *testing.T) {
 	accept := func(areas agency.Areas, until *time.Time) error {
 		return second(w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Grant{Request: 1, Areas: areas, Until: until}))
 	}
-	before := testbed.Items(t, w.db, w.name)
+	before := w.items()
 	for name, err := range map[string]error{"more": accept(editPages, nil), "other areas": accept(agency.Areas{"mail": agency.View}, nil), "none": accept(agency.Areas{"pages": agency.None}, nil), "passed": accept(nil, &past)} {
-		if agency.CodeOf(err) != agency.Invalid {
-			t.Errorf("%s: %v", name, err)
-		}
+		refused(t, name, agency.Invalid, err)
 	}
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
-	if err := accept(nil, &until); err != nil {
-		t.Fatal(err)
-	}
+	testbed.SameItems(t, before, w.items())
+	noError(t, accept(nil, &until))
 	key := agency.AgencyAt(w.client, w.agency)
 	change := func(in service.MemberChange) agency.Profile {
 		t.Helper()
@@ -342,19 +323,15 @@ func TestEndDates(t *testing.T) {
 	if p := change(service.MemberChange{Until: &never}); !p.Until.IsZero() || !p.DueAt.IsZero() || !p.Areas.Equal(editAll) {
 		t.Errorf("%+v", p)
 	}
-	if _, err := w.ChangeMember(ctx, as(w.bob), w.client, agency.Party(w.agency), service.MemberChange{Until: &past}); agency.CodeOf(err) != agency.Invalid {
-		t.Error(err)
-	}
+	refused(t, "an end date that has passed", agency.Invalid, second(w.ChangeMember(ctx, as(w.bob), w.client, agency.Party(w.agency), service.MemberChange{Until: &past})))
 	change(service.MemberChange{Until: &until})
 
-	// The clock warns 7 days and 1 day ahead, and ends it; late, it does one thing
-	// at a time.
+	// The clock warns 7 days and 1 day ahead, then ends the connection. When late, it does one
+	// thing at a time.
 	step := func(at time.Duration, want service.Outcome, event string) {
 		t.Helper()
 		was := len(w.events(w.client))
-		w.mu.Lock()
-		w.now = noon.Add(at)
-		w.mu.Unlock()
+		w.setTime(noon.Add(at))
 		w.TakeCalls()
 		got := must[service.Outcome](t)(w.SweepProfile(ctx, key))
 		calls := w.TakeCalls()
@@ -381,22 +358,20 @@ func TestEndDates(t *testing.T) {
 	step(21*day, service.OutcomeNone, "")
 	diff(t, "counts", service.Counts{Owned: 1}, w.counts())
 	w.audit(t)
-	// What ended is seen by both for 90 days from its end, and is gone then.
+	// An ended connection is shown to both sides for 90 days from its end, then it is collected.
 	step(110*day-time.Millisecond, service.OutcomeNone, "")
 	must[agency.Profile](t)(w.GetConnection(ctx, w.gil, w.agency, w.con))
 	step(110*day, service.OutcomeCollected, "")
 	step(110*day, service.OutcomeNone, "")
-	if _, err := w.GetConnection(ctx, w.gil, w.agency, w.con); agency.CodeOf(err) != agency.NotFound {
-		t.Error(err)
-	}
+	refused(t, "seen after 90 days", agency.NotFound, second(w.GetConnection(ctx, w.gil, w.agency, w.con)))
 	w.collected = true
 	w.audit(t)
 	must[agency.Profile](t)(w.request())
 	w.audit(t)
 }
 
-// A request that waits is reminded of once, 3 days ahead; both that and the
-// expiry are done once however many do it.
+// A pending request is reminded of once, 3 days ahead. The reminder and the expiry happen once,
+// even in concurrent sweeps.
 func TestTheClockDoesThingsOnce(t *testing.T) {
 	w := newWorld(t).pending()
 	key := agency.AgencyAt(w.client, w.agency)
@@ -407,7 +382,7 @@ func TestTheClockDoesThingsOnce(t *testing.T) {
 	}{{11 * day, service.OutcomeReminded, "connection.reminded"}, {3 * day, service.OutcomeExpired, "connection.expired"}} {
 		w.advance(at.ahead)
 		did := make(chan service.Outcome, 4)
-		w.AfterBatch = meet(cap(did))
+		w.AfterBatch = barrier(cap(did))
 		for range cap(did) {
 			go func() {
 				done, err := w.SweepProfile(t.Context(), key)
@@ -430,11 +405,11 @@ func TestTheClockDoesThingsOnce(t *testing.T) {
 	w.audit(t)
 }
 
-// DynamoDB collects by itself what the sweep did not: only what has ended.
+// DynamoDB collects ended connections that the sweep left.
 func TestWhatHasEndedHasATimeToLive(t *testing.T) {
 	w := newWorld(t).connected()
 	key := "ACCT#" + string(w.client) + " TEAM#" + string(w.agency)
-	ttl := func() string { return testbed.Num(testbed.Items(t, w.db, w.name)[key]["ttl"]) }
+	ttl := func() string { return testbed.Num(w.items()[key]["ttl"]) }
 	diff(t, "active", "", ttl())
 	must[agency.Profile](t)(w.revoke())
 	kept := time.Unix(int64(atoi(ttl())), 0)

@@ -9,31 +9,27 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// TestTrend plays months of an agency's life and counts them back.
+// TestTrend makes months of an agency's life and reads them back.
 func TestTrend(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	see := func(who agency.Actor) service.Trend { return must[service.Trend](t)(w.Trend(ctx, who, w.agency)) }
-	asked := 0
-	// ask makes an account of a client's and asks to work in it.
-	ask := func() (agency.Actor, agency.Profile) {
-		asked++
-		owner := actor("owner" + string(rune('a'+asked)))
-		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, key16(1), "Client"))
+	opened := 0
+	// request opens a client's account and requests access to it.
+	request := func() (agency.Actor, agency.Profile) {
+		opened++
+		owner := actor("owner" + string(rune('a'+opened)))
+		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, idempotencyKey(1), "Client"))
 		return owner, must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: account.ID, Areas: editAll}))
 	}
 	accept := func(until *time.Time) (agency.Actor, agency.Profile) {
-		owner, p := ask()
+		owner, p := request()
 		return owner, must[agency.Profile](t)(w.AcceptRequest(ctx, as(owner), p.Account(), w.agency, service.Grant{Request: p.Request.Number, Until: until}))
 	}
-	next := func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.now = time.Date(w.now.Year(), w.now.Month()+1, 3, 0, 0, 0, 0, time.UTC)
-	}
+	nextMonth := func() { w.setTime(time.Date(w.now.Year(), w.now.Month()+1, 3, 0, 0, 0, 0, time.UTC)) }
 	first := time.Date(noon.Year(), noon.Month(), 1, 0, 0, 0, 0, time.UTC)
 
-	// The month of the world itself: it has created an owned account.
+	// In the first month the agency created one account.
 	got := see(w.gil)
 	if len(got) != service.TrendMonths || !got[0].Begin.Equal(first.AddDate(0, -11, 0)) {
 		t.Fatalf("%+v", got)
@@ -41,26 +37,25 @@ func TestTrend(t *testing.T) {
 	diff(t, "one month", service.TrendMonth{Begin: first, Clients: 1}, got[11])
 	diff(t, "before it", service.TrendMonth{Begin: first.AddDate(0, -1, 0)}, got[10])
 
-	next() // two come, one with an end date; one declines
+	nextMonth() // two accept, one with an end date; one denies
 	until := w.Now().Add(30 * day)
-	leaver, left := accept(nil)
+	_, left := accept(nil)
 	_, lapsing := accept(&until)
-	decliner, denied := ask()
+	decliner, denied := request()
 	must[agency.Profile](t)(w.DenyRequest(ctx, as(decliner), denied.Account(), w.agency, false))
-	next() // one is left, one lapses, one is withdrawn
-	_ = leaver
+	nextMonth() // one is left, one lapses, one is withdrawn, one expires
 	must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, left.ID()))
-	_, withdrawn := ask()
+	_, withdrawn := request()
 	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, withdrawn.ID()))
-	_, expiring := ask()
+	_, expiring := request()
 	w.advance(20 * day)
 	must[service.Outcome](t)(w.SweepProfile(ctx, lapsing.ProfileKey))
 	must[service.Outcome](t)(w.SweepProfile(ctx, expiring.ProfileKey))
-	next() // one comes and revokes in one month, one closes the account
+	nextMonth() // one accepts and revokes in one month, one accepts and closes the account
 	revoker, revoked := accept(nil)
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(revoker), revoked.Account(), agency.Party(w.agency), false))
 	closer, closing := accept(nil)
-	next()
+	nextMonth()
 	must[service.AccountView](t)(w.CloseAccount(ctx, as(closer), closing.Account()))
 	must[service.Outcome](t)(w.SweepAccount(ctx, closing.Account()))
 
@@ -71,14 +66,13 @@ func TestTrend(t *testing.T) {
 		{Begin: at(2), Clients: 1, Withdrawn: 1, Expired: 1}, {Begin: at(3), Clients: 2, Accepted: 2}, {Begin: at(4), Clients: 1},
 	}, got[6:])
 
-	// The oldest month is a whole one too; a year later only what still is remains
-	// to be seen.
+	// The oldest month is a whole one too. A year later only the remaining clients are counted.
 	for range 8 {
-		next()
+		nextMonth()
 	}
 	diff(t, "the oldest month", service.TrendMonth{Begin: at(1), Clients: 3, Accepted: 2, Denied: 1}, see(w.gil)[0])
 	for range 4 {
-		next()
+		nextMonth()
 	}
 	got = see(w.gil)
 	diff(t, "a year later", service.TrendMonth{Begin: at(5), Clients: 1}, got[0])
@@ -86,31 +80,26 @@ func TestTrend(t *testing.T) {
 
 	diff(t, "staff see it", got, see(w.gem))
 	one := []agency.AccountID{w.owned}
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &one}))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, party(w.gem), service.MemberChange{Clients: &one}))
 	if got := see(w.gem); got != nil {
 		t.Errorf("limited staff see %+v", got)
 	}
-	if _, err := w.Trend(ctx, w.eve, w.agency); agency.CodeOf(err) != agency.NotFound {
-		t.Errorf("a stranger: %v", err)
-	}
-	if _, err := w.Trend(ctx, w.ann, w.client); agency.CodeOf(err) != agency.Conflict {
-		t.Errorf("no agency: %v", err)
-	}
+	refused(t, "a stranger", agency.NotFound, second(w.Trend(ctx, w.eve, w.agency)))
+	refused(t, "no agency", agency.Conflict, second(w.Trend(ctx, w.ann, w.client)))
 	w.audit(t)
 }
 
 func TestTrendOfNothing(t *testing.T) {
-	h := newHub(t)
+	f := newFixture(t)
 	ann := actor("ann")
-	a := must[service.AccountView](t)(h.OpenAccount(t.Context(), ann, key16(1), "New"))
-	must[service.AccountView](t)(h.SwitchAgencyOn(t.Context(), ann, a.ID))
-	if got := must[service.Trend](t)(h.Trend(t.Context(), ann, a.ID)); got != nil {
+	a := must[service.AccountView](t)(f.OpenAccount(t.Context(), ann, idempotencyKey(1), "New"))
+	must[service.AccountView](t)(f.SwitchAgencyOn(t.Context(), ann, a.ID))
+	if got := must[service.Trend](t)(f.Trend(t.Context(), ann, a.ID)); got != nil {
 		t.Errorf("%+v", got)
 	}
 }
 
-// TestClientFilters lists an agency's clients by who owns them, and what has
-// ended.
+// TestClientFilters lists an agency's clients by who owns them, and ended connections.
 func TestClientFilters(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -133,7 +122,7 @@ func TestClientFilters(t *testing.T) {
 	var assigned []agency.AccountID
 	for n := range 6 {
 		owner := actor("owner" + string(rune('a'+n)))
-		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, key16(1), "Client "+string(rune('A'+n))))
+		account := must[service.AccountView](t)(w.OpenAccount(ctx, owner, idempotencyKey(1), "Client "+string(rune('A'+n))))
 		p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: account.ID, Areas: editAll}))
 		assigned = append(assigned, account.ID)
 		switch n {
@@ -153,14 +142,13 @@ func TestClientFilters(t *testing.T) {
 	diff(t, "owned", []string{"Owned"}, names(w.gil, 2, owned))
 	diff(t, "connected", []string{"Client A", "Client B"}, names(w.gil, 2, connected))
 	diff(t, "ended", []string{"denied", "Client C", "withdrawn"}, names(w.gil, 2, service.ClientFilter{Ended: true}))
-	// The table leaves out what does not belong, so that pages are not short.
+	// The table leaves out other clients, so pages are not short.
 	for want, f := range map[int]service.ClientFilter{3: {Ended: true}, 1: owned, 2: connected} {
 		diff(t, "rows", want, len(must[service.List[agency.Profile]](t)(w.store.Clients(ctx, w.agency, f, service.Page{Limit: 10})).Items))
 	}
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &assigned}))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, party(w.gem), service.MemberChange{Clients: &assigned}))
 	diff(t, "owned, limited", []string{}, names(w.gem, 10, owned))
 	diff(t, "connected, limited", []string{"Client A", "Client B"}, names(w.gem, 10, connected))
-	if _, _, err := w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Ended: true, Status: agency.Active}, service.Page{Limit: 1}); agency.CodeOf(err) != agency.Invalid {
-		t.Errorf("ended and active: %v", err)
-	}
+	refused(t, "ended and active", agency.Invalid,
+		third(w.Clients(ctx, w.gil, w.agency, service.ClientFilter{Ended: true, Status: agency.Active}, service.Page{Limit: 1})))
 }

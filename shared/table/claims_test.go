@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
@@ -26,7 +27,33 @@ func mail(n int, to agency.PersonID) outbox.MailKey {
 	return outbox.MailKey{Event: agency.EventID(fmt.Sprintf("evt_%026d", n)), Kind: "requested", Recipient: to}
 }
 
-// diff fails the test where two differ.
+// testStore is a table over a client that can fail.
+type testStore struct {
+	*table.Table
+	*testbed.Faults
+	name string
+}
+
+func newStore(t *testing.T) *testStore {
+	t.Helper()
+	db, name := testbed.Table(t)
+	f := &testbed.Faults{Client: db}
+	return &testStore{table.New(f, name), f, name}
+}
+
+func (s *testStore) items(t *testing.T) map[string]testbed.Item {
+	t.Helper()
+	return testbed.Items(t, s.Client, s.name)
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// diff fails the test if want and got differ.
 func diff[T any](t testing.TB, what string, want, got T) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
@@ -34,11 +61,9 @@ func diff[T any](t testing.TB, what string, want, got T) {
 	}
 }
 
-// Ten unsolicited emails a person a day, over all agencies, however many are
-// claimed at once.
+// A person gets at most ten unsolicited emails a day from all agencies, even of concurrent claims.
 func TestUnsolicitedMailIsCapped(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	ctx := t.Context()
 	claim := func(n int, at time.Time) outbox.Claim {
 		t.Helper()
@@ -51,7 +76,7 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 	var wg sync.WaitGroup
 	claims := make([]outbox.Claim, 40)
 	for i := range claims {
-		// Each mail is claimed by two.
+		// Two claim each email.
 		wg.Go(func() { claims[i] = claim(i/2, noon) })
 	}
 	wg.Wait()
@@ -64,12 +89,12 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 	}
 	diff(t, "claimed", 10, count[outbox.ClaimTaken])
 	mails := func(day string) string {
-		return testbed.Num(testbed.Items(t, db, name)["LIMIT#"+string(ann)+" "+day]["mails"])
+		return testbed.Num(store.items(t)["LIMIT#"+string(ann)+" "+day]["mails"])
 	}
 	diff(t, "counted", "10", mails("2026-11-23"))
 
-	// What was claimed and given up is claimed again without being counted again;
-	// what was capped stays so, that day and the next.
+	// A claim that ran out is claimed again without being counted again. A capped email stays capped,
+	// that day and the next.
 	later, tomorrow := noon.Add(lease), noon.Add(day)
 	again := map[outbox.Claim]int{}
 	var capped []int
@@ -86,16 +111,16 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 		if c := claim(n, tomorrow); c == outbox.ClaimTaken {
 			t.Errorf("mail %d was capped, and is sent the next day", n)
 		}
-		if i := testbed.Items(t, db, name)["MAIL#"+string(mail(n, ann).Event)+" requested#"+string(ann)]; testbed.Str(i["fate"]) != "capped" || testbed.Num(i["ttl"]) == "" {
+		if i := store.items(t)["MAIL#"+string(mail(n, ann).Event)+" requested#"+string(ann)]; testbed.Str(i["fate"]) != "capped" || testbed.Num(i["ttl"]) == "" {
 			t.Errorf("mail %d: %v", n, i)
 		}
 	}
 	diff(t, "of the next day", outbox.ClaimTaken, claim(100, tomorrow))
 	diff(t, "counted the next day", "1", mails("2026-11-24"))
-	if i := testbed.Items(t, db, name)["LIMIT#"+string(ann)+" 2026-11-24"]; testbed.Num(i["ttl"]) == "" {
+	if i := store.items(t)["LIMIT#"+string(ann)+" 2026-11-24"]; testbed.Num(i["ttl"]) == "" {
 		t.Errorf("a day's limit stays for ever: %v", i)
 	}
-	// Another person has their own ten, and what is asked for is never capped.
+	// Another person has ten of their own; a solicited email is never capped.
 	if c, err := store.ClaimUnsolicited(ctx, mail(1, bob), noon, lease, 10); c != outbox.ClaimTaken || err != nil {
 		t.Errorf("%d, %v", c, err)
 	}
@@ -103,27 +128,23 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 		t.Errorf("%d, %v", c, err)
 	}
 	diff(t, "done", outbox.ClaimDone, func() outbox.Claim {
-		if err := store.FinishMail(ctx, mail(100, ann), outbox.Sent, "ses", tomorrow); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, store.FinishMail(ctx, mail(100, ann), outbox.Sent, "ses", tomorrow))
 		return claim(100, tomorrow.Add(day))
 	}())
 }
 
-// A lost race for the count is no answer: the mail is claimed later.
+// A claim that loses the race for the count is held, and made again later.
 func TestAClaimThatMeetsAnotherIsHeld(t *testing.T) {
-	db, name := testbed.Table(t)
-	f := &testbed.Faults{Client: db}
-	store := table.New(f, name)
-	f.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return testbed.Cancelled("None", "TransactionConflict") }
+	store := newStore(t)
+	store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return testbed.Cancelled("None", "TransactionConflict") }
 	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != outbox.ClaimHeld || err != nil {
 		t.Errorf("%d, %v", c, err)
 	}
-	f.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return context.DeadlineExceeded }
+	store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return context.DeadlineExceeded }
 	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != outbox.ClaimHeld || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%d, %v", c, err)
 	}
-	if all := testbed.Items(t, db, name); len(all) != 0 {
+	if all := store.items(t); len(all) != 0 {
 		t.Errorf("%v", all)
 	}
 }

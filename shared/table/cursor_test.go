@@ -9,8 +9,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Who knows how a cursor is made can make one. One that leads out of its list
-// is refused, and not left for DynamoDB to fail on.
+// A cursor that was made by hand and leads out of its list is refused before DynamoDB fails on it.
 func TestForgedCursorsLeadNowhere(t *testing.T) {
 	store := New(nil, "Hub")
 	team := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}
@@ -74,8 +73,8 @@ func FuzzCursor(f *testing.F) {
 	})
 }
 
-// A position can be a row that the list's reader does not see: a muted request's
-// agency, another agency's event.
+// A cursor can be at a row that the reader of the list does not see, such as a muted request or
+// another agency's event.
 func TestACursorTellsNothing(t *testing.T) {
 	store := New(nil, "Hub")
 	q := query{pk: "pk", partition: accountKey(account1).pk, sk: "sk", from: teamPrefix}

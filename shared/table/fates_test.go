@@ -12,15 +12,12 @@ import (
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
-	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
 
-// Whatever the order in which news comes, and however often, an email ends at
-// the highest.
+// In every order of reports and repeats, an email ends at the highest fate.
 func TestFatesOnlyRise(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	order := []outbox.Fate{
 		outbox.Obsolete, outbox.Sent, outbox.Delayed, outbox.Failed, outbox.Delivered, outbox.Bounced, outbox.Complained,
 	}
@@ -52,10 +49,9 @@ func TestFatesOnlyRise(t *testing.T) {
 	}
 }
 
-// SES's news can come before notify's own mark, which may be lost then.
+// A report of SES can come before notify records that it sent the email, and that record may be lost.
 func TestNewsComesBeforeTheMark(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
 	raise := func(f outbox.Fate, id string, want bool) {
 		t.Helper()
@@ -63,8 +59,8 @@ func TestNewsComesBeforeTheMark(t *testing.T) {
 			t.Fatalf("%s: %t, want %t (%v)", f, got, want, err)
 		}
 	}
-	raise(outbox.Delivered, "ses-1", false) // nobody has claimed it
-	if all := testbed.Items(t, db, name); len(all) != 0 {
+	raise(outbox.Delivered, "ses-1", false) // not claimed yet
+	if all := store.items(t); len(all) != 0 {
 		t.Fatalf("an email that nobody claimed was written: %v", all)
 	}
 	if _, err := store.ClaimMail(t.Context(), m, noon, lease); err != nil {
@@ -73,23 +69,20 @@ func TestNewsComesBeforeTheMark(t *testing.T) {
 	raise(outbox.Delivered, "ses-1", true)
 	raise(outbox.Delivered, "ses-1", false)
 	raise(outbox.Sent, "ses-2", false)
-	if err := store.ReleaseMail(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.ReleaseMail(t.Context(), m))
 	if sent, err := store.WasSent(t.Context(), m); !sent || err != nil {
 		t.Errorf("sent: %t, %v", sent, err)
 	}
 	raise(outbox.Failed, "", false)
 	raise(outbox.Bounced, "", true)
-	i := testbed.Items(t, db, name)["MAIL#"+string(m.Event)+" requested#"+string(m.Recipient)]
+	i := store.items(t)["MAIL#"+string(m.Event)+" requested#"+string(m.Recipient)]
 	if testbed.Str(i["fate"]) != "bounced" || testbed.Str(i["messageId"]) != "ses-1" || i["leaseUntil"] != nil {
 		t.Errorf("%v", i)
 	}
 }
 
 func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	later := noon.Add(24 * time.Hour)
 	p := agency.Profile{
 		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: agency.Request{Number: 2, ExpiresAt: noon.Add(time.Hour), MailedAt: later, Delivery: agency.Sent},
@@ -106,14 +99,12 @@ func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
 		want    agency.Delivery
 	}{
 		{p, 1, later, 5, agency.Sent},
-		{p, 2, noon, 5, agency.Sent}, // it was sent again since
+		{p, 2, noon, 5, agency.Sent}, // it was resent since
 		{p, 2, later, 6, agency.DeliveryFailed},
 		{p, 2, later, 6, agency.DeliveryFailed},
-		{done, 2, later, 5, agency.Sent}, // it was accepted all the same
+		{done, 2, later, 5, agency.Sent}, // it is accepted
 	} {
-		if err := store.FailDelivery(t.Context(), tt.profile.ProfileKey, tt.request, tt.at); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, store.FailDelivery(t.Context(), tt.profile.ProfileKey, tt.request, tt.at))
 		got := load(t, store, service.Want{Profiles: []agency.ProfileKey{tt.profile.ProfileKey}}).Profile(tt.profile.ProfileKey)
 		if got.Request.Delivery != tt.want || got.Version != tt.version {
 			t.Errorf("request %d mailed at %s: %s, version %d", tt.request, tt.at, got.Request.Delivery, got.Version)
@@ -122,8 +113,7 @@ func TestDeliveryFailsOfTheMailingThatBounced(t *testing.T) {
 }
 
 func TestASuppressionHoldsUntilItIsLifted(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	id := person(1).ID
 	key := service.Want{People: []agency.PersonID{id}}
 	suppress := func(reason agency.SuppressionReason, at time.Time, want bool) {
@@ -142,27 +132,21 @@ func TestASuppressionHoldsUntilItIsLifted(t *testing.T) {
 	}
 	suppress(agency.AddressBounced, noon, true)
 	suppress(agency.AddressBounced, noon, false)
-	suppress(agency.AddressComplained, noon.Add(-time.Second), false) // late news
+	suppress(agency.AddressComplained, noon.Add(-time.Second), false) // a late report
 	suppress(agency.AddressComplained, noon.Add(time.Second), true)
 	p := is(agency.Suppression{Reason: agency.AddressComplained, At: noon.Add(time.Second)})
 
-	// The person signs in: what is saved keeps it, and late news changes nothing.
+	// The person signs in: Save keeps the suppression, and late reports change nothing.
 	lifted := noon.Add(time.Minute)
 	read := load(t, store, key)
 	p.Suppression.Lifted = lifted
 	p.Version++
-	if err := store.Save(t.Context(), read, service.Changes{People: []agency.Person{p}}); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.Save(t.Context(), read, service.Changes{People: []agency.Person{p}}))
 	suppress(agency.AddressBounced, lifted.Add(-time.Second), false)
-	if err := store.Forget(t.Context(), id, noon); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.Forget(t.Context(), id, noon))
 	is(agency.Suppression{Reason: agency.AddressComplained, At: noon.Add(time.Second), Lifted: lifted})
 	for range 2 {
-		if err := store.Forget(t.Context(), id, lifted); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, store.Forget(t.Context(), id, lifted))
 	}
 	is(agency.Suppression{Lifted: lifted})
 	suppress(agency.AddressBounced, lifted.Add(-time.Second), false)

@@ -111,7 +111,7 @@ func TestMalformedKeysAreRefused(t *testing.T) {
 func TestKeysAreTheirOwn(t *testing.T) {
 	suffix := rapid.StringMatching(`[0-9a-hjkmnp-tv-z]{26}`)
 	rapid.Check(t, func(t *rapid.T) {
-		// Two suffixes, so that things of different kinds often have the same.
+		// With only two suffixes, items of different kinds often share one.
 		var accounts []agency.AccountID
 		var people []agency.PersonID
 		var events []agency.EventID
@@ -176,8 +176,7 @@ func TestClientsAreOrderedByStatusAndName(t *testing.T) {
 		p.ProfileKey = agency.AgencyAt(account1, account2)
 		keys = append(keys, memberSort(p))
 	}
-	// What is folded is ordered by its bytes: who has no name yet stands between
-	// ASCII and the rest.
+	// Folded names are ordered by their bytes; an account without a name is between ASCII and the rest.
 	slices.Sort(keys)
 	want := []string{"active#acme", "active#beta", "active#\x7f" + string(account1), "active#äpfel", "pending#acme", "pending#\x7f" + string(account1)}
 	if !slices.Equal(keys, want) {

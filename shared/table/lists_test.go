@@ -7,18 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
-	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
 
-// listed is a table with one agency of many clients, one person in many
-// accounts, and one account with a large team and much activity.
+// listed is a table with an agency of many clients, a person in many accounts, and an account with a
+// large team and much activity.
 type listed struct {
-	store   *table.Table
+	store   *testStore
 	agency  agency.AccountID
 	account agency.AccountID
 	person  agency.PersonID
@@ -26,8 +23,7 @@ type listed struct {
 
 func newListed(t *testing.T) listed {
 	t.Helper()
-	db, name := testbed.Table(t)
-	l := listed{table.New(db, name), account(100).ID, account(101).ID, person(100).ID}
+	l := listed{newStore(t), account(100).ID, account(101).ID, person(100).ID}
 	var c service.Changes
 	for n := range 11 {
 		// Statuses and names in no order: the index makes the order.
@@ -77,9 +73,7 @@ func TestClientsByStatusAndName(t *testing.T) {
 		}
 		active, _ := testbed.Pages(t, limit, read(service.ClientFilter{Status: agency.Active}))
 		want := []string{"active Account 000", "active Account 008", "active Account 009", "active Account 010"}
-		if diff := cmp.Diff(want, names(active)); diff != "" {
-			t.Error(diff)
-		}
+		diff(t, "active", want, names(active))
 	}
 	for prefix, want := range map[string]int{"account 0": 4, "ACCOUNT 00": 3, "Account 010": 1, "x": 0, "account 001": 0, "#": 0} {
 		got, _ := testbed.Pages(t, 2, read(service.ClientFilter{Status: agency.Active, Prefix: prefix}))
@@ -142,8 +136,7 @@ func TestActivityIsNewestFirst(t *testing.T) {
 }
 
 func TestAPageIsBounded(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	const most = 1000
 	for n := 0; n <= most; n += 77 {
 		var c service.Changes
@@ -160,8 +153,8 @@ func TestAPageIsBounded(t *testing.T) {
 	}
 }
 
-// A cursor belongs to its query. One that is damaged, forged or of another list
-// is the caller's mistake, never a failure, and never leads anywhere else.
+// A cursor belongs to its query. A damaged or forged one, or one of another list, is refused as
+// invalid.
 func TestForeignCursorsAreRefused(t *testing.T) {
 	l := newListed(t)
 	type reader func(service.Page) (string, error)

@@ -1,6 +1,7 @@
 package table_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -17,8 +18,7 @@ import (
 const lease = time.Minute
 
 func TestOneAtATimeHoldsAMail(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
 	claim := func(at time.Time, want outbox.Claim) {
 		t.Helper()
@@ -26,13 +26,9 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 			t.Fatalf("at %s: claim %d, want %d (%v)", at.Format(time.TimeOnly), got, want, err)
 		}
 	}
-	if err := store.ReleaseMail(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
-	if err := store.FinishMail(t.Context(), m, outbox.Sent, "x", noon); err != nil {
-		t.Fatal(err)
-	}
-	if all := testbed.Items(t, db, name); len(all) != 0 {
+	noError(t, store.ReleaseMail(t.Context(), m))
+	noError(t, store.FinishMail(t.Context(), m, outbox.Sent, "x", noon))
+	if all := store.items(t); len(all) != 0 {
 		t.Fatalf("a mail that nobody claimed was written: %v", all)
 	}
 
@@ -41,26 +37,20 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 	claim(noon.Add(lease-time.Millisecond), outbox.ClaimHeld)
 	claim(noon.Add(lease), outbox.ClaimTaken) // the lease is over
 	claim(noon.Add(lease), outbox.ClaimHeld)
-	if err := store.ReleaseMail(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
-	claim(noon.Add(lease), outbox.ClaimTaken) // it was given back
-	if err := store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon.Add(lease)); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.ReleaseMail(t.Context(), m))
+	claim(noon.Add(lease), outbox.ClaimTaken) // released
+	noError(t, store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon.Add(lease)))
 	claim(noon.Add(lease), outbox.ClaimDone)
 	claim(noon.Add(24*time.Hour), outbox.ClaimDone)
-	if err := store.ReleaseMail(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
-	claim(noon.Add(24*time.Hour), outbox.ClaimDone) // what is done is not given back
+	noError(t, store.ReleaseMail(t.Context(), m))
+	claim(noon.Add(24*time.Hour), outbox.ClaimDone) // a finished email is not released
 
-	i := testbed.Items(t, db, name)["MAIL#"+string(m.Event)+" request#"+string(m.Recipient)]
+	i := store.items(t)["MAIL#"+string(m.Event)+" request#"+string(m.Recipient)]
 	if testbed.Str(i["fate"]) != "sent" || testbed.Str(i["messageId"]) != "ses-1" || testbed.Num(i["attempts"]) != "3" || testbed.Num(i["ttl"]) == "" || i["leaseUntil"] != nil {
 		t.Errorf("%v", i)
 	}
 
-	// The same event's mail to another person, or of another kind, is another.
+	// An event's email to another person, or of another kind, has its own claim.
 	m.Recipient = person(2).ID
 	claim(noon, outbox.ClaimTaken)
 	m.Kind = "receipt"
@@ -68,8 +58,7 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 }
 
 func TestOfManyOneClaimsAMail(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
 	for _, at := range []time.Time{noon, noon.Add(lease)} {
 		var wg sync.WaitGroup
@@ -99,8 +88,7 @@ func TestOfManyOneClaimsAMail(t *testing.T) {
 }
 
 func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	e := event(1, agency.Party(account(1).ID), account(2).ID, noon)
 	put(t, store, service.Changes{Events: []agency.Event{e}})
 	k := table.EventKey{Addressee: e.Addressee, ID: e.ID}
@@ -113,15 +101,15 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 	}
 	due := noon.Add(time.Minute)
 	wake(due.Add(-time.Millisecond), due.Add(time.Hour), false) // not due yet
-	if i := testbed.Items(t, db, name)[pk]; i["wake"] != nil {
+	if i := store.items(t)[pk]; i["wake"] != nil {
 		t.Errorf("woken before its time: %v", i["wake"])
 	}
 	wake(due, due.Add(time.Hour), true)
-	wake(due, due.Add(time.Hour), false) // once for each due
+	wake(due, due.Add(time.Hour), false) // once per due mark
 	wake(due.Add(time.Hour-1), due.Add(2*time.Hour), false)
-	first := testbed.Num(testbed.Items(t, db, name)[pk]["wake"])
+	first := testbed.Num(store.items(t)[pk]["wake"])
 	wake(due.Add(time.Hour), due.Add(2*time.Hour), true)
-	if second := testbed.Num(testbed.Items(t, db, name)[pk]["wake"]); first == "" || second == first {
+	if second := testbed.Num(store.items(t)[pk]["wake"]); first == "" || second == first {
 		t.Errorf("the second wake is the first to the stream: %s, %s", first, second)
 	}
 	got, found, err := store.Event(t.Context(), k)
@@ -131,9 +119,7 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 	}
 
 	for range 2 {
-		if err := store.MarkDone(t.Context(), k); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, store.MarkDone(t.Context(), k))
 		got, _, err := store.Event(t.Context(), k)
 		e.WakeAt = time.Time{}
 		if diff := cmp.Diff(e, got); diff != "" || err != nil {
@@ -141,24 +127,21 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 		}
 	}
 	wake(due.Add(100*time.Hour), due.Add(101*time.Hour), false)
-	if i := testbed.Items(t, db, name)[pk]; i["duePk"] != nil || i["dueSk"] != nil || i["wake"] != nil {
+	if i := store.items(t)[pk]; i["duePk"] != nil || i["dueSk"] != nil || i["wake"] != nil {
 		t.Errorf("told, and still marked: %v", i)
 	}
 	absent := table.EventKey{Addressee: e.Addressee, ID: event(2, "", "", noon).ID}
-	if err := store.MarkDone(t.Context(), absent); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.MarkDone(t.Context(), absent))
 	if woken, err := store.Wake(t.Context(), absent, due, due.Add(1)); woken || err != nil {
 		t.Errorf("woke what is not there: %v", err)
 	}
-	if all := testbed.Items(t, db, name); len(all) != 1 {
+	if all := store.items(t); len(all) != 1 {
 		t.Errorf("%d items", len(all))
 	}
 }
 
 func TestOfManyOneWakesAnEvent(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	e := event(1, agency.Party(account(1).ID), "", noon)
 	put(t, store, service.Changes{Events: []agency.Event{e}})
 	var woken, wg = make(chan bool, 8), sync.WaitGroup{}
@@ -185,8 +168,7 @@ func TestOfManyOneWakesAnEvent(t *testing.T) {
 }
 
 func TestDeliveryIsOfOneRequest(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	p := agency.Profile{
 		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: agency.Request{Number: 2, ExpiresAt: noon.Add(time.Hour), Delivery: agency.Waiting},
 		Since: noon, Version: 5,
@@ -208,31 +190,24 @@ func TestDeliveryIsOfOneRequest(t *testing.T) {
 		{2, agency.Sent, one, 7, agency.Sent, one},
 		{2, agency.Sent, two, 8, agency.Sent, two},
 		{2, agency.DeliveryFailed, two, 9, agency.DeliveryFailed, two},
-		// What has failed stays so, whom it has reached all the same.
+		// A failed delivery stays failed, even when the email reached some recipients.
 		{2, agency.Sent, nil, 10, agency.DeliveryFailed, []agency.PersonID{}},
 		{2, agency.Sent, nil, 10, agency.DeliveryFailed, []agency.PersonID{}},
 	} {
-		if err := store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery, tt.reached); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery, tt.reached))
 		got := load(t, store, service.Want{Profiles: []agency.ProfileKey{p.ProfileKey}}).Profile(p.ProfileKey)
 		want := p
 		want.Version, want.Request.Delivery, want.Request.Reached = tt.version, tt.want, tt.wantReached
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s of request %d: %s", tt.delivery, tt.request, diff)
-		}
+		diff(t, fmt.Sprintf("%s of request %d", tt.delivery, tt.request), want, got)
 	}
-	if err := store.SetDelivery(t.Context(), agency.AgencyAt(account(3).ID, account(2).ID), 1, agency.Sent, nil); err != nil {
-		t.Fatal(err)
-	}
-	if all := testbed.Items(t, db, name); len(all) != 1 {
+	noError(t, store.SetDelivery(t.Context(), agency.AgencyAt(account(3).ID, account(2).ID), 1, agency.Sent, nil))
+	if all := store.items(t); len(all) != 1 {
 		t.Errorf("%d items", len(all))
 	}
 }
 
 func TestWhatIsDueComesInItsOrder(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	const many = 600
 	var c service.Changes
 	flush := func() {
@@ -254,7 +229,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 			flush()
 		}
 	}
-	// Neither what has ended nor what has been told is due, whenever.
+	// An ended connection and a processed event are never due.
 	c.Profiles = append(c.Profiles, agency.Profile{
 		ProfileKey: agency.AgencyAt(account(1).ID, account(1001).ID), Status: agency.Expired, Ownership: agency.ClientOwned, Request: agency.Request{ExpiresAt: noon}, Since: noon, Version: 1,
 	})
@@ -299,7 +274,7 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 	if len(seen) != 501 || profiles < 150 {
 		t.Errorf("%d are due, %d of them profiles", len(seen), profiles)
 	}
-	// Whoever has seen enough stops.
+	// A reader can stop early.
 	n := 0
 	for _, err := range store.Due(t.Context(), 0, now) {
 		if n++; err != nil || n == 3 {
@@ -315,10 +290,9 @@ func TestWhatIsDueComesInItsOrder(t *testing.T) {
 	}
 }
 
-// Whatever is heard of an email later, it has been handed to SES.
+// An email counts as sent whatever SES reports of it later.
 func TestWhatWasSentIsKnown(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
 	sent := func(want bool) {
 		t.Helper()
@@ -332,13 +306,9 @@ func TestWhatWasSentIsKnown(t *testing.T) {
 	}
 	sent(false)
 	for _, fate := range []outbox.Fate{outbox.Obsolete, outbox.Muted, outbox.Capped, outbox.Suppressed} {
-		if err := store.FinishMail(t.Context(), m, fate, "", noon); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, store.FinishMail(t.Context(), m, fate, "", noon))
 		sent(false)
 	}
-	if err := store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon))
 	sent(true)
 }

@@ -33,7 +33,7 @@ func person(n int) agency.Person {
 	return agency.Person{ID: agency.NewPersonID(email), Email: email, Version: 1}
 }
 
-// pairOf is what an account holds of some agency.
+// pairOf returns the pair of an account and an agency.
 func pairOf(a agency.Account, version int) agency.Pair {
 	return agency.Pair{PairKey: agency.PairKey{Addressee: agency.Party(a.ID), Agency: account(99).ID}, Mailed: []time.Time{noon}, Version: version}
 }
@@ -54,7 +54,7 @@ func event(n int, on agency.Party, of agency.AccountID, at time.Time) agency.Eve
 	}
 }
 
-// wantOf is what must be read to write the changes.
+// wantOf returns what must be read before the changes are saved.
 func wantOf(c service.Changes) service.Want {
 	var w service.Want
 	for _, a := range c.Accounts {
@@ -72,7 +72,7 @@ func wantOf(c service.Changes) service.Want {
 	return w
 }
 
-func load(t *testing.T, store *table.Table, want service.Want) service.Snapshot {
+func load(t *testing.T, store *testStore, want service.Want) service.Snapshot {
 	t.Helper()
 	read, err := store.Load(t.Context(), want)
 	if err != nil {
@@ -81,17 +81,14 @@ func load(t *testing.T, store *table.Table, want service.Want) service.Snapshot 
 	return read
 }
 
-// put writes what is not there yet.
-func put(t *testing.T, store *table.Table, c service.Changes) {
+// put saves changes to the present items.
+func put(t *testing.T, store *testStore, c service.Changes) {
 	t.Helper()
-	if err := store.Save(t.Context(), load(t, store, wantOf(c)), c); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.Save(t.Context(), load(t, store, wantOf(c)), c))
 }
 
 func TestEventsComeBackAsTheyWere(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	full := event(1, agency.Party(account(1).ID), account(2).ID, noon)
 	bare := agency.Event{ID: "evt_00000000000000000000000002", Type: agency.AccountRenamed, At: noon, Addressee: agency.Party(account(1).ID), Ownership: agency.ClientOwned, Version: 1}
 	put(t, store, service.Changes{Events: []agency.Event{full, bare}})
@@ -109,15 +106,15 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-// Everything that a decision rested on is conditioned, whether it is written or
-// was merely read: each in turn is changed behind its back.
+// Save has a condition on everything that was read, written or not. Each item is changed in between,
+// in turn.
 func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 	a, g, p, q := account(1), account(2), person(1), person(2)
 	there := service.Changes{
 		Accounts: []agency.Account{a, g}, People: []agency.Person{p, q},
 		Profiles: []agency.Profile{member(a, p), member(g, q)}, Pairs: []agency.Pair{pairOf(a, 1), pairOf(g, 1)},
 	}
-	// Read, but not there.
+	// Read and absent.
 	absentAccount, absentProfile, absentPerson := account(3), member(a, q), person(3)
 	want := wantOf(there)
 	want.Accounts = append(want.Accounts, absentAccount.ID)
@@ -125,8 +122,7 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 	want.People = append(want.People, absentPerson.ID)
 	want.Pairs = append(want.Pairs, pairOf(absentAccount, 1).PairKey)
 
-	// What the decision writes: one account, one profile and one person of
-	// each two, and one that begins. The others it has merely read.
+	// The decision writes one of two accounts, profiles, persons and pairs, and only reads the others.
 	decided := service.Changes{
 		Accounts: []agency.Account{a}, Profiles: []agency.Profile{member(a, p)}, People: []agency.Person{p},
 		Pairs:  []agency.Pair{pairOf(a, 2)},
@@ -155,14 +151,13 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 		{"a person who was not there", service.Changes{People: []agency.Person{absentPerson}}},
 	} {
 		t.Run(behind.name, func(t *testing.T) {
-			db, name := testbed.Table(t)
-			store := table.New(db, name)
+			store := newStore(t)
 			put(t, store, there)
 			read := load(t, store, want)
 			if !behind.c.IsEmpty() {
 				put(t, store, behind.c)
 			}
-			before := testbed.Items(t, db, name)
+			before := store.items(t)
 			err := store.Save(t.Context(), read, decided)
 			if behind.name == "nothing" {
 				if err != nil {
@@ -176,14 +171,13 @@ func TestSaveHoldsToAllThatWasRead(t *testing.T) {
 			if !errors.Is(err, service.ErrConflict) {
 				t.Errorf("%v, want ErrConflict", err)
 			}
-			testbed.SameItems(t, before, testbed.Items(t, db, name))
+			testbed.SameItems(t, before, store.items(t))
 		})
 	}
 }
 
 func TestSaveWritesOnlyWhatWasReadAndOnce(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	a := account(1)
 	read := load(t, store, service.Want{Accounts: []agency.AccountID{a.ID}})
 	for what, c := range map[string]service.Changes{
@@ -195,14 +189,13 @@ func TestSaveWritesOnlyWhatWasReadAndOnce(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if all := testbed.Items(t, db, name); len(all) != 0 {
+	if all := store.items(t); len(all) != 0 {
 		t.Errorf("written all the same: %v", slices.Collect(maps.Keys(all)))
 	}
 }
 
 func TestCountsAddUp(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	g := account(1).ID
 	if got, err := store.Counts(t.Context(), g); err != nil || got != (service.Counts{}) {
 		t.Errorf("counts of nothing: %+v, %v", got, err)
@@ -218,7 +211,7 @@ func TestCountsAddUp(t *testing.T) {
 	if got, err := store.Counts(t.Context(), g); err != nil || got != (service.Counts{Owned: 2, Connected: 1}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	all := testbed.Items(t, db, name)
+	all := store.items(t)
 	month := all["COUNT#"+string(g)+" 2026-11"]
 	if testbed.Num(month["connection.requested"]) != "1" || testbed.Num(month["connection.accepted"]) != "1" {
 		t.Errorf("%v", month)
@@ -229,9 +222,7 @@ func TestCountsAddUp(t *testing.T) {
 }
 
 func TestLoadOfMoreThanABatch(t *testing.T) {
-	db, name := testbed.Table(t)
-	f := &testbed.Faults{Client: db}
-	store := table.New(f, name)
+	store := newStore(t)
 	var want service.Want
 	for n := range 250 {
 		want.Accounts = append(want.Accounts, account(n).ID)
@@ -240,28 +231,24 @@ func TestLoadOfMoreThanABatch(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ atMost, calls int }{{0, 3}, {60, 5}} {
-		f.TakeCalls()
-		f.MaxKeys = tt.atMost
+		store.TakeCalls()
+		store.MaxKeys = tt.atMost
 		read := load(t, store, want)
 		for n := range 250 {
 			a, is := account(n), agency.Account{ID: account(n).ID}
 			if n%2 == 0 {
 				is = a
 			}
-			if diff := cmp.Diff(is, read.Account(a.ID)); diff != "" {
-				t.Fatal(diff)
-			}
+			diff(t, a.Name, is, read.Account(a.ID))
 		}
-		if got := f.TakeCalls()["BatchGetItem"]; got != tt.calls {
+		if got := store.TakeCalls()["BatchGetItem"]; got != tt.calls {
 			t.Errorf("at most %d a call: %d calls, want %d", tt.atMost, got, tt.calls)
 		}
 	}
 }
 
 func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
-	db, name := testbed.Table(t)
-	f := &testbed.Faults{Client: db}
-	store := table.New(f, name)
+	store := newStore(t)
 	a := account(1)
 	put(t, store, service.Changes{Accounts: []agency.Account{a}})
 	want := service.Want{Accounts: []agency.AccountID{a.ID}}
@@ -272,17 +259,17 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 		"cut off":      errors.New("connection reset"),
 		"server error": &types.InternalServerError{},
 	} {
-		f.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { return failure }
+		store.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { return failure }
 		read, err := store.Load(t.Context(), want)
 		if !errors.Is(err, failure) || agency.CodeOf(err) != agency.Internal || errors.Is(err, service.ErrConflict) || len(read.Accounts) != 0 {
 			t.Errorf("%s: %v, %v", what, read, err)
 		}
 	}
-	// Part of the batch, then nothing any more.
-	f.MaxKeys, f.BeforeBatch = 1, nil
+	// Half of a batch is read, then the store fails.
+	store.MaxKeys, store.BeforeBatch = 1, nil
 	two := service.Want{Accounts: []agency.AccountID{a.ID, account(2).ID}}
 	calls := 0
-	f.BeforeBatch = func(*dynamodb.BatchGetItemInput) error {
+	store.BeforeBatch = func(*dynamodb.BatchGetItemInput) error {
 		if calls++; calls > 1 {
 			return errors.New("gone")
 		}
@@ -291,23 +278,23 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 	if _, err := store.Load(t.Context(), two); agency.CodeOf(err) != agency.Internal {
 		t.Errorf("half a batch: %v", err)
 	}
-	// Keys that are never processed end with the caller's patience.
-	f.BeforeBatch = nil
-	f.MaxKeys = 0
-	starved := table.New(&starving{Faults: f}, name)
+	// Keys that are never processed end with the caller's context.
+	store.BeforeBatch = nil
+	store.MaxKeys = 0
+	starved := table.New(&starving{Faults: store.Faults}, store.name)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	if _, err := starved.Load(ctx, want); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a batch that is never read: %v", err)
 	}
 
-	if _, err := db.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-		TableName: &name, Key: key("ACCT#"+string(a.ID), "ACCT"), UpdateExpression: aws.String("SET createdAt = :bad"),
+	if _, err := store.Client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: &store.name, Key: key("ACCT#"+string(a.ID), "ACCT"), UpdateExpression: aws.String("SET createdAt = :bad"),
 		ExpressionAttributeValues: testbed.Item{":bad": &types.AttributeValueMemberS{Value: "yesterday"}},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := table.New(db, name).Load(t.Context(), want); agency.CodeOf(err) != agency.Internal {
+	if _, err := table.New(store.Client, store.name).Load(t.Context(), want); agency.CodeOf(err) != agency.Internal {
 		t.Errorf("an item that can't be read: %v", err)
 	}
 }
@@ -324,9 +311,7 @@ func key(pk, sk string) testbed.Item {
 }
 
 func TestWhatARefusedTransactionMeans(t *testing.T) {
-	db, name := testbed.Table(t)
-	f := &testbed.Faults{Client: db}
-	store := table.New(f, name)
+	store := newStore(t)
 	a := account(1)
 	read := load(t, store, service.Want{Accounts: []agency.AccountID{a.ID}})
 	for _, tt := range []struct {
@@ -346,12 +331,12 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 		{"cut off", errors.New("connection reset"), false},
 		{"too late", context.DeadlineExceeded, false},
 	} {
-		f.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return tt.err }
+		store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return tt.err }
 		err := store.Save(t.Context(), read, service.Changes{Accounts: []agency.Account{a}})
 		if errors.Is(err, service.ErrConflict) != tt.conflict || agency.CodeOf(err) != agency.Internal || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		// What is short of capacity passes: it is tried again as a conflict is.
+		// A shortage of capacity is retried as a conflict is.
 		if busy := tt.name == "short of capacity" || tt.name == "throttled"; errors.Is(err, service.ErrBusy) != busy {
 			t.Errorf("%s: busy %t, want %t", tt.name, !busy, busy)
 		}
@@ -359,9 +344,8 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 }
 
 func TestListsAnswerFailuresAsFailures(t *testing.T) {
-	db, name := testbed.Table(t)
-	f := &testbed.Faults{Client: db, BeforeQuery: func(*dynamodb.QueryInput) error { return errors.New("connection reset") }}
-	store := table.New(f, name)
+	store := newStore(t)
+	store.BeforeQuery = func(*dynamodb.QueryInput) error { return errors.New("connection reset") }
 	a, page := account(1).ID, service.Page{Limit: 5}
 	_, err1 := store.Team(t.Context(), agency.Party(a), page)
 	_, err2 := store.Clients(t.Context(), a, service.ClientFilter{}, page)

@@ -5,19 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
-	"agencyhub/shared/table"
-	"agencyhub/shared/testbed"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func TestItemsComeBackAsTheyWere(t *testing.T) {
-	db, name := testbed.Table(t)
-	store := table.New(db, name)
+	store := newStore(t)
 	account := agency.Account{
 		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 2,
 		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour), Unpaid: true, ReportedAt: noon.Add(time.Minute)},
@@ -38,11 +33,11 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	limited, unassigned := member, member
 	limited.ProfileKey, limited.Clients = agency.PersonAt(account.ID, agency.NewPersonID("c@d.test")), []agency.AccountID{account.ID}
 	unassigned.ProfileKey, unassigned.Clients = agency.PersonAt(account.ID, agency.NewPersonID("e@f.test")), []agency.AccountID{}
-	// Accepted, with less than was asked for.
+	// Accepted with less than was requested.
 	connected := profile
 	connected.ProfileKey = agency.AgencyAt(account.ID, agency.NewAccountID("z", "3"))
 	connected.Status, connected.Areas = agency.Active, agency.Areas{"pages": agency.View}
-	// By email, and taken up since.
+	// Requested by email and accepted.
 	moved := agency.Profile{
 		ProfileKey: agency.ProfileKey{Addressee: agency.Party(person.ID), Member: profile.Member}, Status: agency.Moved,
 		Name: "Agency", Email: person.Email, Ownership: agency.ClientOwned, Request: agency.Request{Number: 1, Areas: agency.Areas{"pages": agency.Edit}, RequestedAt: noon, ExpiresAt: noon}, Since: noon, MovedTo: account.ID, Version: 2,
@@ -59,9 +54,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes := service.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, connected, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs}
-	if err := store.Save(t.Context(), empty, changes); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, store.Save(t.Context(), empty, changes))
 	got, err := store.Load(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
@@ -72,9 +65,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		People:   map[agency.PersonID]agency.Person{person.ID: person},
 		Pairs:    map[agency.PairKey]agency.Pair{pairs[0].PairKey: pairs[0], pairs[1].PairKey: pairs[1]},
 	}
-	if diff := cmp.Diff(full, got); diff != "" {
-		t.Error(diff)
-	}
+	diff(t, "snapshot", full, got)
 	if err := store.Save(t.Context(), empty, changes); !errors.Is(err, service.ErrConflict) {
 		t.Errorf("saving over what has changed: %v, want ErrConflict", err)
 	}

@@ -11,14 +11,14 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// Whoever can't list the team can't find out by refusals who is in it, nor
-// which agencies asked.
+// A caller who can't list the team can't find out by refusals who is in it, nor which agencies sent
+// requests.
 func TestRefusalsDoNotTellWhoIsInAnAccount(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	other := w.world("-other")
 	must[agency.Profile](t)(w.RequestConnection(ctx, other.gil, other.agency, service.ConnectionRequest{Account: w.client, Areas: editAll}))
-	there, away := agency.Party(w.bob.ID()), agency.Party(agency.NewPersonID("nobody@x.test"))
+	there, away := party(w.bob), agency.Party(agency.NewPersonID("nobody@x.test"))
 	asked, stranger := other.agency, agency.NewAccountID("x", "stranger")
 	for name, c := range map[string]agency.Caller{
 		"owner of a connected agency": as(w.gil, w.agency), "its staff": as(w.gem, w.agency), "a plain member": as(w.mem),
@@ -37,18 +37,16 @@ func TestRefusalsDoNotTellWhoIsInAnAccount(t *testing.T) {
 			}
 		}
 	}
-	// Who can list it is told.
-	if err := second(w.RemoveMember(ctx, as(w.bob), w.client, away, false)); agency.CodeOf(err) != agency.NotFound {
-		t.Errorf("an admin: %v", err)
-	}
+	// A caller who can list it gets not_found.
+	refused(t, "an admin", agency.NotFound, second(w.RemoveMember(ctx, as(w.bob), w.client, away, false)))
 }
 
-// A member who is limited to some clients meets no other.
+// A member who is limited to some clients learns of no other.
 func TestStaffMeetNoOtherClientInRefusals(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
 	asked := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.eve.Email, Areas: editAll}))
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, agency.Party(w.gem.ID()), service.MemberChange{Clients: &[]agency.AccountID{}}))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil), w.agency, party(w.gem), service.MemberChange{Clients: &[]agency.AccountID{}}))
 	none := agency.NewConnectionID(agency.Party(agency.NewAccountID("x", "none")), w.agency)
 	for _, id := range []agency.ConnectionID{w.con, w.ownCon, asked.ID(), none} {
 		for name, err := range map[string]error{
@@ -57,29 +55,23 @@ func TestStaffMeetNoOtherClientInRefusals(t *testing.T) {
 			"resend":   second(w.ResendRequest(ctx, w.gem, w.agency, id)),
 			"leave":    second(w.LeaveAccount(ctx, w.gem, w.agency, id)),
 		} {
-			if agency.CodeOf(err) != agency.NotFound {
-				t.Errorf("%s %s: %v", name, id, err)
-			}
+			refused(t, name+" "+string(id), agency.NotFound, err)
 		}
 	}
 }
 
-// Whatever end date is taken can be read again, and means the same when it is
-// given again.
+// An accepted end date can be stored, and means the same when it is given again.
 func TestEndDatesThatCannotBeKeptAreRefused(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
 	tenThousand := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600))
 	for _, until := range []time.Time{tenThousand, {}, noon, w.now.AddDate(100, 0, 1)} {
-		_, err := w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Grant{Request: 1, Until: &until})
-		if agency.CodeOf(err) != agency.Invalid {
-			t.Errorf("accepted until %s: %v", until, err)
-		}
+		err := second(w.AcceptRequest(ctx, as(w.ann), w.client, w.agency, service.Grant{Request: 1, Until: &until}))
+		refused(t, "accepted until "+until.String(), agency.Invalid, err)
 	}
 	must[agency.Profile](t)(w.accept(w.ann, 1))
-	if _, err := w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &tenThousand}); agency.CodeOf(err) != agency.Invalid {
-		t.Errorf("restricted until %s: %v", tenThousand, err)
-	}
+	err := second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &tenThousand}))
+	refused(t, "restricted until "+tenThousand.String(), agency.Invalid, err)
 	exact := w.now.Add(day + 123456789*time.Nanosecond).In(time.FixedZone("", 7200))
 	first := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &exact}))
 	again := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &exact}))
@@ -87,11 +79,11 @@ func TestEndDatesThatCannotBeKeptAreRefused(t *testing.T) {
 	diff(t, "as it is kept", first.Until, w.profile(agency.AgencyAt(w.client, w.agency)).Until)
 }
 
-// A setting that moves a due mark moves the marks that were made before, too:
-// none is left to be looked at every minute for nothing.
+// A setting that moves due marks moves the earlier ones too, so none is read every minute for
+// nothing.
 func TestADueMarkFollowsItsSetting(t *testing.T) {
 	w := newWorld(t).pending()
-	must[agency.Profile](t)(w.WithdrawRequest(t.Context(), w.gil, w.agency, w.con))
+	must[agency.Profile](t)(w.withdraw())
 	key := agency.AgencyAt(w.client, w.agency)
 	old := w.profile(key).DueAt
 	w.Rules.Retention = 365 * day
@@ -102,7 +94,7 @@ func TestADueMarkFollowsItsSetting(t *testing.T) {
 	diff(t, "done in its time", service.OutcomeCollected, must[service.Outcome](t)(w.SweepProfile(t.Context(), key)))
 }
 
-// A store that has no capacity for a moment is asked again.
+// A store that is briefly short of capacity is retried.
 func TestABusyStoreIsWaitedFor(t *testing.T) {
 	w := newWorld(t)
 	look, times := w.BeforeWrite, 0

@@ -16,8 +16,8 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// What a denial, a revocation and the others leave behind: until when the
-// account and the person who decided are held to, and whether they block.
+// What each end of a connection leaves behind: the cooldown of the account and of the person who
+// decided, and the block.
 func TestWhatHoldsAnAgencyOff(t *testing.T) {
 	ctx := t.Context()
 	for _, tt := range []struct {
@@ -41,16 +41,16 @@ func TestWhatHoldsAnAgencyOff(t *testing.T) {
 		}, account: true, person: true, blocked: true, events: []string{"connection.revoked", "agency.blocked"}, again: agency.Cooling},
 		{name: "dismiss an expired one", before: func(w *world) *world { w.pending().advance(lifetime); return w }, do: func(w *world) error { return second(w.deny(w.bob, false)) },
 			account: true, person: true, events: []string{"connection.expired", "connection.denied"}, again: agency.Cooling},
-		{name: "withdraw", before: (*world).pending, do: func(w *world) error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, w.con)) },
+		{name: "withdraw", before: (*world).pending, do: func(w *world) error { return second(w.withdraw()) },
 			events: []string{"connection.withdrawn"}},
-		{name: "leave", before: (*world).connected, do: func(w *world) error { return second(w.LeaveAccount(ctx, w.gil, w.agency, w.con)) },
+		{name: "leave", before: (*world).connected, do: func(w *world) error { return second(w.leave()) },
 			events: []string{"connection.left"}},
 		{name: "expire", before: func(w *world) *world { w.pending().advance(lifetime); return w }, do: func(w *world) error {
 			return second(w.SweepProfile(ctx, agency.AgencyAt(w.client, w.agency)))
 		}, events: []string{"connection.expired"}},
 		{name: "lapse", before: func(w *world) *world {
 			w.connected()
-			w.ends(day)
+			w.setEnd(day)
 			w.advance(day)
 			return w
 		}, do: func(w *world) error { return second(w.SweepProfile(ctx, agency.AgencyAt(w.client, w.agency))) }, events: []string{"connection.lapsed"}},
@@ -58,13 +58,11 @@ func TestWhatHoldsAnAgencyOff(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := tt.before(newWorld(t))
 			was := len(w.events(w.client))
-			if err := tt.do(w); err != nil {
-				t.Fatal(err)
-			}
+			noError(t, tt.do(w))
 			diff(t, "events", tt.events, w.events(w.client)[was:])
 			until := w.Now().Add(30 * day)
-			for of, held := range map[agency.Party]bool{agency.Party(w.client): tt.account, agency.Party(w.bob.ID()): tt.person, agency.Party(w.ann.ID()): false} {
-				p := w.pair(of, w.agency)
+			for of, held := range map[agency.Party]bool{agency.Party(w.client): tt.account, party(w.bob): tt.person, party(w.ann): false} {
+				p := w.pairBetween(of, w.agency)
 				if p.CoolingUntil.Equal(until) != held || p.CoolingUntil.IsZero() == held || p.Blocked != (held && tt.blocked) {
 					t.Errorf("%s holds %+v", of, p)
 				}
@@ -72,63 +70,63 @@ func TestWhatHoldsAnAgencyOff(t *testing.T) {
 			if tt.again == "" {
 				must[agency.Profile](t)(w.request())
 			} else {
-				w.limited(t, "asked again", tt.again, 30*day, func() error { return second(w.request()) })
+				w.refusedFor(t, "asked again", tt.again, 30*day, func() error { return second(w.request()) })
 				w.advance(30*day - time.Millisecond)
-				w.limited(t, "asked again a moment early", tt.again, time.Millisecond, func() error { return second(w.request()) })
+				w.refusedFor(t, "asked again a moment early", tt.again, time.Millisecond, func() error { return second(w.request()) })
 				w.advance(time.Millisecond)
 				if p := must[agency.Profile](t)(w.request()); p.Request.Muted != tt.blocked || p.Status != agency.Pending {
 					t.Errorf("%+v", p)
 				}
 			}
-			// By email the person who decided is held to, and nobody else.
-			diff(t, "muted by email", tt.person && tt.blocked, must[agency.Profile](t)(w.ask(w.bob)).Request.Muted)
-			diff(t, "muted to another", false, must[agency.Profile](t)(w.ask(w.ann)).Request.Muted)
+			// By email only the person who decided has a cooldown.
+			diff(t, "muted by email", tt.person && tt.blocked, must[agency.Profile](t)(w.requestByEmail(w.bob)).Request.Muted)
+			diff(t, "muted to another", false, must[agency.Profile](t)(w.requestByEmail(w.ann)).Request.Muted)
 			w.audit(t)
 		})
 	}
 }
 
-// ends sets the end date of the agency's connection so far ahead.
-func (w *world) ends(after time.Duration) {
+// setEnd sets the end date of the agency's connection, counted from now.
+func (w *world) setEnd(after time.Duration) *world {
 	w.t.Helper()
 	until := w.Now().Add(after)
-	must[agency.Profile](w.t)(w.ChangeMember(w.t.Context(), as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Until: &until}))
+	noError(w.t, w.change(agency.Party(w.agency), service.MemberChange{Until: &until}))
+	return w
 }
 
-// A denial by email is the person's alone, and holds however often they are
-// asked; it is muted, since a refusal would tell.
+// A denial by email is of the person alone. It mutes later requests, since a refusal would show it.
 func TestADenialByEmailHolds(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	must[agency.Profile](t)(w.ask(w.ann))
-	p := must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), false))
+	must[agency.Profile](t)(w.requestByEmail(w.ann))
+	p := must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
 	if p.Status != agency.Denied {
 		t.Errorf("%+v", p)
 	}
-	// Repeated, it changes nothing, but a block comes into force.
-	before := testbed.Items(t, w.db, w.name)
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), false))
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+	// A repeat changes nothing, except that a block begins.
+	before := w.items()
+	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
+	testbed.SameItems(t, before, w.items())
 	w.advance(time.Hour)
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), true))
-	if p := w.pair(agency.Party(w.ann.ID()), w.agency); !p.Blocked || !p.CoolingUntil.Equal(noon.Add(30*day)) {
+	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
+	if p := w.pairBetween(party(w.ann), w.agency); !p.Blocked || !p.CoolingUntil.Equal(noon.Add(30*day)) {
 		t.Errorf("%+v", p)
 	}
-	before = testbed.Items(t, w.db, w.name)
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), true))
-	testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
-	if p := must[agency.Profile](t)(w.ask(w.ann)); !p.Request.Muted || p.Request.Number != 2 {
+	before = w.items()
+	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
+	testbed.SameItems(t, before, w.items())
+	if p := must[agency.Profile](t)(w.requestByEmail(w.ann)); !p.Request.Muted || p.Request.Number != 2 {
 		t.Errorf("%+v", p)
 	}
-	// The account itself is not held to it: another of its owners has not decided.
+	// The account has no cooldown: its other owners have not decided.
 	if p := must[agency.Profile](t)(w.request()); p.Request.Muted {
 		t.Errorf("%+v", p)
 	}
 	w.audit(t)
 }
 
-// What is muted is on no list of the client's, and can't be decided; for the
-// agency it is a request like any other.
+// A muted request is in no list of the client and can't be decided. To the agency it looks like any
+// other.
 func TestMutedIsHidden(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -138,71 +136,65 @@ func TestMutedIsHidden(t *testing.T) {
 	w.advance(30 * day)
 	lines := w.events(w.client)
 	must[agency.Profile](t)(w.request())
-	must[agency.Profile](t)(w.ask(w.ann))
+	must[agency.Profile](t)(w.requestByEmail(w.ann))
 	w.advance(day)
-	must[agency.Profile](t)(w.ResendRequest(ctx, w.gil, w.agency, w.con))
-	must[agency.Profile](t)(w.ResendRequest(ctx, w.gil, w.agency, w.byMail(w.ann)))
+	must[agency.Profile](t)(w.resend())
+	must[agency.Profile](t)(w.ResendRequest(ctx, w.gil, w.agency, w.emailConnection(w.ann)))
 	diff(t, "counts", service.Counts{Owned: 1, Pending: 2}, w.counts())
 	hidden := func(when string) {
 		t.Helper()
 		diff(t, when+": team", 3, len(must[service.List[agency.Profile]](t)(w.Team(ctx, as(w.bob), w.client, page)).Items))
 		diff(t, when+": my requests", 0, len(must[service.List[agency.Profile]](t)(w.MyRequests(ctx, w.ann, page)).Items))
 		diff(t, when+": the account's activity", lines, w.events(w.client))
-		before := testbed.Items(t, w.db, w.name)
+		before := w.items()
 		for name, err := range map[string]error{
 			"accept":           second(w.accept(w.ann, 2)),
 			"accept by its id": second(w.AcceptRequestInto(ctx, w.ann, w.con, w.client, service.Grant{Request: 2})),
-			"accept by email":  second(w.into(w.ann, w.client, 1)),
+			"accept by email":  second(w.acceptInto(w.ann, w.client, 1)),
 			"deny":             second(w.deny(w.bob, true)),
 			"deny by its id":   second(w.DenyRequestByID(ctx, w.ann, w.con, false)),
-			"deny by email":    second(w.DenyRequestByID(ctx, w.ann, w.byMail(w.ann), true)),
+			"deny by email":    second(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)),
 			"restrict":         second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: viewPages})),
 			"revoke":           second(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true)),
 			"see":              second(w.GetRequest(ctx, w.ann, w.con)),
-			"see by email":     second(w.GetRequest(ctx, w.ann, w.byMail(w.ann))),
+			"see by email":     second(w.GetRequest(ctx, w.ann, w.emailConnection(w.ann))),
 		} {
-			if agency.CodeOf(err) != agency.NotFound {
-				t.Errorf("%s: %s: %v", when, name, err)
-			}
+			refused(t, when+": "+name, agency.NotFound, err)
 		}
-		testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+		testbed.SameItems(t, before, w.items())
 	}
 	hidden("pending")
 	diff(t, "access", agency.StillPending, w.access(as(w.gil, w.agency), w.client).Reason)
-	// Unblocking does not revive it.
+	// Unblocking does not unmute it.
 	diff(t, "unblocked", true, must[bool](t)(w.Unblock(ctx, as(w.ann), w.client, w.agency)))
 	lines = append(lines, "agency.unblocked")
 	hidden("unblocked")
 	w.advance(11 * day)
-	if err := w.tick(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.sweepAll())
 	hidden("reminded of")
-	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	must[agency.Profile](t)(w.withdraw())
 	hidden("withdrawn")
 	w.advance(3 * day)
-	if err := w.tick(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, w.sweepAll())
 	hidden("expired")
 	diff(t, "counts at the end", service.Counts{Owned: 1}, w.counts())
-	// And the next one is seen.
+	// The next request is shown.
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.accept(w.ann, 3))
-	must[agency.Profile](t)(w.ask(w.ann))
+	must[agency.Profile](t)(w.requestByEmail(w.ann))
 	diff(t, "my requests", 1, len(must[service.List[agency.Profile]](t)(w.MyRequests(ctx, w.ann, page)).Items))
 	w.audit(t)
 }
 
-// Everything that an agency can read, of a muted request and of one that nobody
-// answers, is the same to the byte, from the request to its end and the next.
+// Everything an agency can read of a muted request is the same to the byte as of an unanswered one,
+// from the request to its end and the next.
 func TestAnAgencyCannotTellABlock(t *testing.T) {
 	ctx := t.Context()
 	play := func(block bool) (seen []string) {
 		w := newWorld(t)
 		see := func() {
 			t.Helper()
-			for _, id := range []agency.ConnectionID{w.con, w.byMail(w.ann)} {
+			for _, id := range []agency.ConnectionID{w.con, w.emailConnection(w.ann)} {
 				p, err := w.GetConnection(ctx, w.gil, w.agency, id)
 				p.Request.Muted = false
 				seen = append(seen, asText(t, p), asText(t, agency.CodeOf(err)))
@@ -212,8 +204,8 @@ func TestAnAgencyCannotTellABlock(t *testing.T) {
 				list.Items[i].Request.Muted = false
 			}
 			seen = append(seen, asText(t, list), asText(t, counts), asText(t, agency.CodeOf(err)), asText(t, w.access(as(w.gil, w.agency), w.client)))
-			// Its own lines, in the account and by email.
-			for k, i := range testbed.Items(t, w.db, w.name) {
+			// The agency's own events, in the account and by email.
+			for k, i := range w.items() {
 				if testbed.Str(i["agency"]) == string(w.agency) && testbed.Str(i["memberPk"]) == string(w.agency) {
 					line := maps.Clone(i)
 					delete(line, "muted")
@@ -235,26 +227,26 @@ func TestAnAgencyCannotTellABlock(t *testing.T) {
 		note(second(w.request()))
 		w.advance(day)
 		note(second(w.request()))
-		note(second(w.ask(w.ann)))
+		note(second(w.requestByEmail(w.ann)))
 		note(second(w.request()))
 		see()
 		w.advance(day)
-		note(second(w.ResendRequest(ctx, w.gil, w.agency, w.con)))
-		note(second(w.ResendRequest(ctx, w.gil, w.agency, w.byMail(w.ann))))
+		note(second(w.resend()))
+		note(second(w.ResendRequest(ctx, w.gil, w.agency, w.emailConnection(w.ann))))
 		see()
 		w.advance(11 * day)
-		note(w.tick())
+		note(w.sweepAll())
 		see()
-		note(second(w.WithdrawRequest(ctx, w.gil, w.agency, w.byMail(w.ann))))
+		note(second(w.WithdrawRequest(ctx, w.gil, w.agency, w.emailConnection(w.ann))))
 		w.advance(3 * day)
-		note(second(w.ResendRequest(ctx, w.gil, w.agency, w.con)))
-		note(w.tick())
+		note(second(w.resend()))
+		note(w.sweepAll())
 		see()
 		note(second(w.request()))
 		see()
 		w.audit(t)
 		for i := range seen {
-			// Ids of events count on over what the agency can't see.
+			// The ids of events also count events that the agency can't see.
 			seen[i] = shard.ReplaceAllString(eventID.ReplaceAllString(seen[i], "$1"), "")
 		}
 		slices.Sort(seen)
@@ -270,45 +262,41 @@ var eventID, shard = regexp.MustCompile(`(evt_|EVENT#)[0-9a-z]{26}`), regexp.Mus
 func asText(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
+	noError(t, err)
 	return string(text)
 }
 
-// errText is what an API tells of an error.
+// errText returns what an API shows of an error.
 func errText(err error) any {
-	refusal, ok := err.(*agency.Error) //nolint:errorlint // a refusal is answered bare
+	refusal, ok := err.(*agency.Error) //nolint:errorlint // refusals are not wrapped
 	if !ok {
 		return err == nil
 	}
 	return []any{refusal.Code, refusal.Message, refusal.State, refusal.RetryAfter, refusal.Fields}
 }
 
-// Accepting ends what held the agency off, the account's and the person's.
+// Accepting ends the cooldown and block of the account and of the person.
 func TestAcceptingClearsBothPairs(t *testing.T) {
 	for name, accept := range map[string]func(*world) error{
 		"by id":    func(w *world) error { return second(w.accept(w.ann, 1)) },
-		"by email": func(w *world) error { return second(w.into(w.ann, w.client, 1)) },
+		"by email": func(w *world) error { return second(w.acceptInto(w.ann, w.client, 1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			ctx := t.Context()
-			// Both have been asked before anybody decides.
+			// Both are requested before either is decided.
 			w.pending()
-			must[agency.Profile](t)(w.ask(w.ann))
-			shop := w.opened(w.ann, 5, "Shop")
+			must[agency.Profile](t)(w.requestByEmail(w.ann))
+			shop := w.mustOpen(w.ann, 5, "Shop")
 			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: shop, Areas: viewPages}))
 			must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), shop, w.agency, true))
-			must[agency.Profile](t)(w.ask(w.bob))
-			must[agency.Profile](t)(w.DenyRequestByID(ctx, w.bob, w.byMail(w.bob), true))
-			if err := accept(w); err != nil {
-				t.Fatal(err)
-			}
+			must[agency.Profile](t)(w.requestByEmail(w.bob))
+			must[agency.Profile](t)(w.DenyRequestByID(ctx, w.bob, w.emailConnection(w.bob), true))
+			noError(t, accept(w))
 			for of, held := range map[agency.Party]bool{
-				agency.Party(w.client): false, agency.Party(w.ann.ID()): false, agency.Party(w.bob.ID()): true, agency.Party(shop): true,
+				agency.Party(w.client): false, party(w.ann): false, party(w.bob): true, agency.Party(shop): true,
 			} {
-				if p := w.pair(of, w.agency); p.IsBlockedOrCooling(w.Now()) != held || p.Blocked != held {
+				if p := w.pairBetween(of, w.agency); p.IsBlockedOrCooling(w.Now()) != held || p.Blocked != held {
 					t.Errorf("%s holds %+v", of, p)
 				}
 			}
@@ -317,90 +305,87 @@ func TestAcceptingClearsBothPairs(t *testing.T) {
 	}
 }
 
+// block is what a list shows of a block.
+type block struct {
+	Agency  agency.AccountID
+	Name    string
+	Blocked bool
+	Until   time.Time
+}
+
+func readBlocks(t *testing.T, read func(service.Page) (service.List[service.Block], error)) (out []block) {
+	t.Helper()
+	all, _ := testbed.Pages(t, 1, read)
+	for _, b := range all {
+		out = append(out, block{b.Agency, b.Name, b.Blocked, b.CoolingUntil})
+	}
+	return out
+}
+
+func (w *world) accountBlocks(t *testing.T) []block {
+	t.Helper()
+	return readBlocks(t, func(p service.Page) (service.List[service.Block], error) {
+		return w.AccountBlocks(t.Context(), as(w.bob), w.client, p)
+	})
+}
+
+func (w *world) personBlocks(t *testing.T, a agency.Actor) []block {
+	t.Helper()
+	return readBlocks(t, func(p service.Page) (service.List[service.Block], error) { return w.MyBlocks(t.Context(), a, p) })
+}
+
+// sameBlocks compares two lists in any order.
+func sameBlocks(t *testing.T, what string, want, got []block) {
+	t.Helper()
+	if d := cmp.Diff(want, got, cmpopts.SortSlices(func(a, b block) bool { return a.Agency < b.Agency })); d != "" {
+		t.Errorf("%s: %s", what, d)
+	}
+}
+
 func TestBlocksAreListedAndEnded(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	page := service.Page{Limit: 1}
-	type block struct {
-		Agency  agency.AccountID
-		Name    string
-		Blocked bool
-		Until   time.Time
-	}
-	list := func(read func(service.Page) (service.List[service.Block], error)) (out []block) {
-		t.Helper()
-		for p := page; ; {
-			some := must[service.List[service.Block]](t)(read(p))
-			for _, b := range some.Items {
-				out = append(out, block{b.Agency, b.Name, b.Blocked, b.CoolingUntil})
-			}
-			if p.Cursor = some.Next; p.Cursor == "" {
-				return out
-			}
-		}
-	}
-	account := func() []block {
-		return list(func(p service.Page) (service.List[service.Block], error) {
-			return w.AccountBlocks(ctx, as(w.bob), w.client, p)
-		})
-	}
-	of := func(a agency.Actor) []block {
-		return list(func(p service.Page) (service.List[service.Block], error) { return w.MyBlocks(ctx, a, p) })
-	}
-	sorted := cmpopts.SortSlices(func(a, b block) bool { return a.Agency < b.Agency })
-	same := func(what string, want, got []block) {
-		t.Helper()
-		if d := cmp.Diff(want, got, sorted); d != "" {
-			t.Errorf("%s: %s", what, d)
-		}
-	}
 	v, u := w.world("-v"), w.world("-u")
 	for _, x := range []*world{v, u} {
 		must[agency.Profile](t)(x.RequestConnection(ctx, x.gil, x.agency, service.ConnectionRequest{Account: w.client, Areas: viewPages}))
 	}
 	w.pending()
-	same("before", nil, account())
+	sameBlocks(t, "before", nil, w.accountBlocks(t))
 	must[agency.Profile](t)(w.deny(w.ann, true))
 	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), w.client, v.agency, false))
 	must[agency.Profile](t)(v.WithdrawRequest(ctx, u.gil, u.agency, agency.NewConnectionID(agency.Party(w.client), u.agency)))
 	until := noon.Add(30 * day)
 	both := []block{{w.agency, "Agency", true, until}, {v.agency, "Agency-v", false, until}}
-	same("the account's", both, account())
-	same("ann's own", both, of(w.ann))
-	same("bob's own", nil, of(w.bob))
-	for name, err := range map[string]error{
+	sameBlocks(t, "the account's", both, w.accountBlocks(t))
+	sameBlocks(t, "ann's own", both, w.personBlocks(t, w.ann))
+	sameBlocks(t, "bob's own", nil, w.personBlocks(t, w.bob))
+	page := service.Page{Limit: 1}
+	allRefused(t, agency.Forbidden, map[string]error{
 		"a member":     second(w.AccountBlocks(ctx, as(w.mem), w.client, page)),
+		"unblock, mem": second(w.Unblock(ctx, as(w.mem), w.client, w.agency)),
+	})
+	allRefused(t, agency.PermanentlyOwned, map[string]error{
+		"owned":        second(w.AccountBlocks(ctx, as(w.gil, w.agency), w.owned, page)),
+		"unblock, own": second(w.Unblock(ctx, as(w.gil, w.agency), w.owned, w.agency)),
+	})
+	allRefused(t, agency.NotFound, map[string]error{
 		"a stranger":   second(w.AccountBlocks(ctx, as(w.eve), w.client, page)),
 		"the agency":   second(w.AccountBlocks(ctx, as(w.gil, w.agency), w.client, page)),
-		"owned":        second(w.AccountBlocks(ctx, as(w.gil, w.agency), w.owned, page)),
-		"unblock, mem": second(w.Unblock(ctx, as(w.mem), w.client, w.agency)),
 		"unblock, eve": second(w.Unblock(ctx, as(w.eve), w.client, w.agency)),
-		"unblock, own": second(w.Unblock(ctx, as(w.gil, w.agency), w.owned, w.agency)),
 		"unblock, con": second(w.UnblockForMe(ctx, w.ann, "con_x")),
-	} {
-		want := agency.NotFound
-		switch name {
-		case "a member", "unblock, mem":
-			want = agency.Forbidden
-		case "owned", "unblock, own":
-			want = agency.PermanentlyOwned
-		}
-		if agency.CodeOf(err) != want {
-			t.Errorf("%s: %v, want %s", name, err, want)
-		}
-	}
+	})
 
-	// Once the days are over the block alone is left.
+	// After the cooldown only the block is left.
 	w.advance(30 * day)
 	blocked := both[0]
 	blocked.Until = time.Time{}
-	same("the account's, later", []block{blocked}, account())
+	sameBlocks(t, "the account's, later", []block{blocked}, w.accountBlocks(t))
 	w.advance(-30 * day)
 
-	// bob unblocks for the account and for himself; what ann holds stays.
+	// bob unblocks for the account and for himself; ann's own block stays.
 	calls := func(what string, want bool, do func() (bool, error)) {
 		t.Helper()
-		before := testbed.Items(t, w.db, w.name)
+		before := w.items()
 		w.TakeCalls()
 		diff(t, what, want, must[bool](t)(do()))
 		taken := w.TakeCalls()
@@ -408,42 +393,42 @@ func TestBlocksAreListedAndEnded(t *testing.T) {
 			diff(t, what+": calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, taken)
 		} else {
 			diff(t, what+": calls", map[string]int{"BatchGetItem": 1}, taken)
-			testbed.SameItems(t, before, testbed.Items(t, w.db, w.name))
+			testbed.SameItems(t, before, w.items())
 		}
 	}
 	unblock := func() (bool, error) { return w.Unblock(ctx, as(w.bob), w.client, w.agency) }
 	calls("unblock", true, unblock)
 	calls("unblock again", false, unblock)
 	calls("a cooldown too", true, func() (bool, error) { return w.Unblock(ctx, as(w.bob), w.client, v.agency) })
-	same("the account's", nil, account())
-	same("ann's own", both, of(w.ann))
+	sameBlocks(t, "the account's", nil, w.accountBlocks(t))
+	sameBlocks(t, "ann's own", both, w.personBlocks(t, w.ann))
 	mine := func() (bool, error) { return w.UnblockForMe(ctx, w.ann, w.con) }
 	calls("for me", true, mine)
 	calls("for me again", false, mine)
-	same("ann's own", both[1:], of(w.ann))
+	sameBlocks(t, "ann's own", both[1:], w.personBlocks(t, w.ann))
 	must[agency.Profile](t)(w.request())
 	diff(t, "events", []string{"agency.blocked", "agency.unblocked", "agency.unblocked"}, slices.DeleteFunc(w.events(w.client), func(e string) bool { return e[:7] != "agency." }))
 	w.audit(t)
 }
 
-// Each block is told of at a pair that it changed: a second owner's own comes
-// after the account's.
+// The event of a block is at a pair that it changed: a second owner's own block follows the
+// account's.
 func TestABlockIsToldWhereItIs(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
 	must[agency.Profile](t)(w.deny(w.ann, true))
 	must[agency.Profile](t)(w.deny(w.bob, true))
 	diff(t, "in the account", 1, countOf(w.events(w.client), "agency.blocked"))
-	told := map[string]int{}
-	for _, i := range testbed.Items(t, w.db, w.name) {
+	blocked := map[string]int{}
+	for _, i := range w.items() {
 		if testbed.Str(i["type"]) == "agency.blocked" {
-			told[testbed.Str(i["pk"])]++
+			blocked[testbed.Str(i["pk"])]++
 			if i["memberPk"] != nil || i["agency"] != nil {
 				t.Errorf("the agency can read %v", i)
 			}
 		}
 	}
-	diff(t, "told", map[string]int{"ACCT#" + string(w.client): 1, "PERSON#" + string(w.bob.ID()): 1}, told)
+	diff(t, "blocked", map[string]int{"ACCT#" + string(w.client): 1, "PERSON#" + string(w.bob.ID()): 1}, blocked)
 	w.audit(t)
 	must[bool](t)(w.Unblock(ctx, as(w.ann), w.client, w.agency))
 	must[bool](t)(w.Unblock(ctx, as(w.bob), w.client, w.agency))
@@ -451,9 +436,8 @@ func TestABlockIsToldWhereItIs(t *testing.T) {
 	w.audit(t)
 }
 
-// Numbers and versions never come twice: what is asked for anew, long after the
-// old row has gone, counts on from where that had come, whether it was asked by
-// id, by email, or was taken up by the account.
+// Numbers and versions are never used twice. A request after the old item was collected continues
+// its numbers, by id, by email, or when it is accepted into the account.
 func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -462,9 +446,7 @@ func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 		t.Helper()
 		for range 3 {
 			w.advance(91 * day)
-			if err := w.tick(); err != nil {
-				t.Fatal(err)
-			}
+			noError(t, w.sweepAll())
 		}
 		if p := must[service.Snapshot](t)(w.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{key}})).Profile(key); p.Version != 0 {
 			t.Fatalf("still there: %+v", p)
@@ -472,21 +454,21 @@ func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 	}
 	at := agency.AgencyAt(w.client, w.agency)
 	must[agency.Profile](t)(w.request())
-	must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	must[agency.Profile](t)(w.withdraw())
 	must[agency.Profile](t)(w.request())
-	last := must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	last := must[agency.Profile](t)(w.withdraw())
 	gone(at)
 	p := must[agency.Profile](t)(w.request())
 	if p.Request.Number != 3 || p.Version != last.Version+1 || p.Status != agency.Pending {
 		t.Errorf("asked anew: %+v after version %d", p, last.Version)
 	}
-	last = must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, w.con))
+	last = must[agency.Profile](t)(w.withdraw())
 	gone(at)
 
-	// By email, and taken up by that account.
-	byMail := agency.ProfileKey{Addressee: agency.Party(w.ann.ID()), Member: agency.Party(w.agency)}
+	// By email, and accepted into that account.
+	byMail := agency.ProfileKey{Addressee: party(w.ann), Member: agency.Party(w.agency)}
 	for n := range 2 {
-		asked := must[agency.Profile](t)(w.ask(w.ann))
+		asked := must[agency.Profile](t)(w.requestByEmail(w.ann))
 		if asked.Request.Number != n+1 {
 			t.Errorf("asked by email: %+v", asked)
 		}
@@ -494,7 +476,7 @@ func TestNumbersRiseWhenARowHasGone(t *testing.T) {
 		if took.Request.Number != 4+n || took.Version <= last.Version {
 			t.Errorf("taken up: %+v after version %d", took, last.Version)
 		}
-		last = must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, w.con))
+		last = must[agency.Profile](t)(w.leave())
 		gone(at)
 		gone(byMail)
 	}

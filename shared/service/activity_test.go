@@ -10,72 +10,66 @@ import (
 	"agencyhub/shared/service"
 )
 
-// lines are an account's events, newest first, told to a caller.
+// lines returns an account's events as a caller reads them, newest first.
 func (w *world) lines(c agency.Caller, id agency.AccountID) []service.ActivityEntry {
 	w.t.Helper()
 	list := must[service.List[agency.Event]](w.t)(w.AccountActivity(w.t.Context(), c, id, service.Page{Limit: 100}))
 	return must[[]service.ActivityEntry](w.t)(w.ActivityEntries(w.t.Context(), c, list.Items...))
 }
 
-// told is what a line names.
-type told struct{ Type, Account, Agency, By, For, Person, Asked string }
+// line is what an activity entry names.
+type line struct{ Type, Account, Agency, By, For, Person, Asked string }
 
-func named(l service.ActivityEntry) told {
-	return told{string(l.Type), l.Account, l.AgencyName, l.By, l.For, l.Person, l.Asked}
+func lineOf(l service.ActivityEntry) line {
+	return line{string(l.Type), l.Account, l.AgencyName, l.By, l.For, l.Person, l.Asked}
 }
 
-func find(t *testing.T, lines []service.ActivityEntry, as agency.EventType) told {
+func findLine(t *testing.T, lines []service.ActivityEntry, as agency.EventType) line {
 	t.Helper()
 	for _, l := range lines {
 		if l.Type == as {
-			return named(l)
+			return lineOf(l)
 		}
 	}
 	t.Fatalf("no %s among %d lines", as, len(lines))
-	return told{}
+	return line{}
 }
 
-// Addresses are told to who sees the team that the person is or was in, and to
-// nobody else.
+// An activity entry shows an address only to readers who may see the team that the person is or was
+// in.
 func TestLinesTellWhatTheirReaderMayKnow(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.mem.ID()), false))
+	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, party(w.mem), false))
 	must[agency.Profile](t)(w.revoke())
 	must[bool](t)(w.Unblock(ctx, as(w.ann), w.client, w.agency))
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.accept(w.bob, 2))
 
 	mine := w.lines(as(w.ann), w.client)
-	for _, want := range []told{
+	for _, want := range []line{
 		{"connection.requested", "Client", "Agency", "", "", "", ""},
 		{"connection.accepted", "Client", "Agency", w.bob.Email, "", "", ""},
 		{"connection.revoked", "Client", "Agency", w.ann.Email, "", "", ""},
 		{"agency.unblocked", "Client", "Agency", w.ann.Email, "", "", ""},
 		{"person.removed", "Client", "", w.ann.Email, "", w.mem.Email, ""},
 	} {
-		if diff := cmp.Diff(want, find(t, mine, agency.EventType(want.Type))); diff != "" {
-			t.Errorf("the owner reads (-want +got):\n%s", diff)
-		}
+		diff(t, "the owner reads", want, findLine(t, mine, agency.EventType(want.Type)))
 	}
-	// The other side: its own people by their addresses, the client's not.
+	// The agency reads the addresses of its own people, not the client's.
 	theirs := w.lines(as(w.gil, w.agency), w.client)
-	for _, want := range []told{
+	for _, want := range []line{
 		{"connection.requested", "Client", "Agency", w.gil.Email, "", "", ""},
 		{"connection.accepted", "Client", "Agency", "", "", "", ""},
 	} {
-		if diff := cmp.Diff(want, find(t, theirs, agency.EventType(want.Type))); diff != "" {
-			t.Errorf("the agency reads (-want +got):\n%s", diff)
-		}
+		diff(t, "the agency reads", want, findLine(t, theirs, agency.EventType(want.Type)))
 	}
-	// An owned account: the agency sees both.
+	// In an agency-owned account the agency reads both.
 	owned := w.lines(as(w.gus, w.agency), w.owned)
-	if diff := cmp.Diff(told{"account.created", "Owned", "Agency", w.gil.Email, "", w.olga.Email, ""}, find(t, owned, agency.AccountCreated)); diff != "" {
-		t.Errorf("the owning agency reads (-want +got):\n%s", diff)
-	}
+	created := line{"account.created", "Owned", "Agency", w.gil.Email, "", w.olga.Email, ""}
+	diff(t, "the owning agency reads", created, findLine(t, owned, agency.AccountCreated))
 
-	// Whatever events a caller is handed, they learn no address and no name that
-	// is not theirs to know.
+	// Given any events, a caller learns no address and no name that is not theirs to see.
 	events := must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.ann), w.client, service.Page{Limit: 100})).Items
 	for name, c := range map[string]agency.Caller{
 		"a stranger": as(w.eve), "a member of the agency": as(w.gem), "one who was removed": as(w.mem), "an impostor": as(impostor(w.ann)),
@@ -83,7 +77,7 @@ func TestLinesTellWhatTheirReaderMayKnow(t *testing.T) {
 	} {
 		for _, l := range must[[]service.ActivityEntry](t)(w.ActivityEntries(ctx, c, events...)) {
 			if l.By != "" || l.Person != "" {
-				t.Errorf("%s is told of %s: %+v", name, l.Type, named(l))
+				t.Errorf("%s is told of %s: %+v", name, l.Type, lineOf(l))
 			}
 		}
 	}
@@ -99,28 +93,24 @@ func TestLinesTellWhatTheirReaderMayKnow(t *testing.T) {
 	}
 }
 
-// A request that has not been accepted yet does not tell the agency the account's
-// name, and one by email names the address that was typed.
+// An entry of a pending request does not show the agency the account's name. A request by email
+// shows the address that was typed.
 func TestLinesOfRequests(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
 	events := must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.client, w.agency, service.Page{Limit: 10})).Items
 	lines := must[[]service.ActivityEntry](t)(w.ActivityEntries(ctx, as(w.gil), events...))
-	if diff := cmp.Diff(told{"connection.requested", "", "Agency", w.gil.Email, "", "", ""}, find(t, lines, agency.ConnectionRequested)); diff != "" {
-		t.Errorf("the agency reads (-want +got):\n%s", diff)
-	}
+	diff(t, "the agency reads", line{"connection.requested", "", "Agency", w.gil.Email, "", "", ""}, findLine(t, lines, agency.ConnectionRequested))
 	p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.eve.Email, Areas: editAll}))
 	e := agency.Event{Type: agency.ConnectionRequested, Addressee: p.Addressee, Agency: w.agency, Member: agency.Party(w.agency), Actor: w.gil.ID()}
 	got := must[[]service.ActivityEntry](t)(w.ActivityEntries(ctx, as(w.gil), e))
-	if diff := cmp.Diff(told{"connection.requested", "", "Agency", w.gil.Email, "", "", w.eve.Email}, named(got[0])); diff != "" {
-		t.Errorf("by email (-want +got):\n%s", diff)
-	}
+	diff(t, "by email", line{"connection.requested", "", "Agency", w.gil.Email, "", "", w.eve.Email}, lineOf(got[0]))
 }
 
 func TestSeeMember(t *testing.T) {
 	w := newWorld(t).connected()
 	ctx := t.Context()
-	stranger := agency.Party(w.eve.ID())
+	stranger := party(w.eve)
 	for _, tt := range []struct {
 		name   string
 		by     agency.Caller
@@ -128,26 +118,26 @@ func TestSeeMember(t *testing.T) {
 		member agency.Party
 		want   agency.Code
 	}{
-		{"an owner sees a person", as(w.ann), w.client, agency.Party(w.mem.ID()), ""},
+		{"an owner sees a person", as(w.ann), w.client, party(w.mem), ""},
 		{"an admin sees the agency", as(w.bob), w.client, agency.Party(w.agency), ""},
 		{"an owner looks for a stranger", as(w.ann), w.client, stranger, agency.NotFound},
 		{"an owner looks for nonsense", as(w.ann), w.client, "nonsense", agency.NotFound},
-		{"a member sees nobody", as(w.mem), w.client, agency.Party(w.ann.ID()), agency.Forbidden},
+		{"a member sees nobody", as(w.mem), w.client, party(w.ann), agency.Forbidden},
 		{"nor learns who is there", as(w.mem), w.client, stranger, agency.Forbidden},
-		{"a stranger", as(w.eve), w.client, agency.Party(w.ann.ID()), agency.NotFound},
+		{"a stranger", as(w.eve), w.client, party(w.ann), agency.NotFound},
 		{"a connected agency sees itself", as(w.gil, w.agency), w.client, agency.Party(w.agency), ""},
-		{"and nobody else", as(w.gil, w.agency), w.client, agency.Party(w.ann.ID()), agency.NotFound},
+		{"and nobody else", as(w.gil, w.agency), w.client, party(w.ann), agency.NotFound},
 		{"and learns of nobody else", as(w.gil, w.agency), w.client, stranger, agency.NotFound},
 		{"its members see nobody", as(w.gem, w.agency), w.client, agency.Party(w.agency), agency.Forbidden},
-		{"an owning agency sees the client", as(w.gus, w.agency), w.owned, agency.Party(w.olga.ID()), ""},
-		{"an impostor", as(impostor(w.ann)), w.client, agency.Party(w.mem.ID()), agency.IdentityChanged},
+		{"an owning agency sees the client", as(w.gus, w.agency), w.owned, party(w.olga), ""},
+		{"an impostor", as(impostor(w.ann)), w.client, party(w.mem), agency.IdentityChanged},
 	} {
 		p, err := w.GetMember(ctx, tt.by, tt.in, tt.member)
 		if got := agency.CodeOf(err); got != tt.want || (err == nil) != (p.Version > 0) || err == nil && p.Member != tt.member {
 			t.Errorf("%s: %v, %+v", tt.name, err, p)
 		}
 	}
-	// A muted request is no member to anybody here.
+	// A muted request is not found by anybody in the account.
 	must[agency.Profile](t)(w.revoke())
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true))
 	w.advance(31 * day)
@@ -177,8 +167,8 @@ func TestHeldOff(t *testing.T) {
 	if blocked, until, err := held(w.bob, w.con); blocked || !until.Equal(ends) || err != nil {
 		t.Errorf("after a denial: %t %s %v", blocked, until, err)
 	}
-	// Who has denied holds it off by email too, and their own block counts here.
-	byEmail := agency.NewConnectionID(agency.Party(w.ann.ID()), w.agency)
+	// A person who denied has a cooldown by email too, and their own block counts here.
+	byEmail := agency.NewConnectionID(party(w.ann), w.agency)
 	if blocked, until, err := held(w.ann, byEmail); blocked || !until.Equal(ends) || err != nil {
 		t.Errorf("by email: %t %s %v", blocked, until, err)
 	}
