@@ -28,7 +28,7 @@ type dueStore interface {
 	Wake(ctx context.Context, k table.EventKey, now, next time.Time) (bool, error)
 	Backlog(ctx context.Context, now time.Time) (count int, oldest time.Time, err error)
 	Waiting(ctx context.Context) (int, error)
-	Untold(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error)
+	Unfinished(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error)
 }
 
 type cleaner struct {

@@ -63,7 +63,7 @@ const countEvery = 15
 // recordMetrics records a run's metrics for CloudWatch.
 func (c *cleaner) recordMetrics(ctx context.Context, r report) error {
 	now := c.svc.Now().UTC()
-	untold, since, err := c.table.Untold(ctx, now.Add(-c.svc.Rules.WakeAfter), c.horizon(now))
+	untold, since, err := c.table.Unfinished(ctx, now.Add(-c.svc.Rules.WakeAfter), c.horizon(now))
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,8 @@ type Account struct {
 	// Closed is when it was closed; zero while it is open.
 	Closed    time.Time
 	CreatedAt time.Time
-	// BodyHash is over the input of the call that made it. It tells a repeat
-	// under an Idempotency-Key from a clash.
+	// BodyHash is over the input of the call that made it. It tells a
+	// repeat of the call from another call with the same key.
 	BodyHash string
 	// DueAt is when cleanup has something to do with it: its cancelled period is
 	// over; or it is closed, and its members are to be ended, or its data is to go.

@@ -17,8 +17,8 @@ func NewActor(email, issuer, subject string) Actor {
 // ID is the person that the actor is.
 func (a Actor) ID() PersonID { return NewPersonID(a.Email) }
 
-// Caller is an actor and the hat it wears: As is the agency given by ?as=, or
-// "" when the actor acts for themselves.
+// Caller is an actor and, in As, the agency that they act for; "" when they act for
+// themselves.
 type Caller struct {
 	Actor
 	As AccountID
@@ -35,7 +35,7 @@ type Platform struct {
 // Authorize returns a refusal of an operation that the platform is not allowed, or
 // of a call that is not the platform's. ownership is the account's.
 func (p Platform) Authorize(op Operation, ownership Ownership) error {
-	position := Service
+	position := AsPlatform
 	if p.Client == "" {
 		position = Stranger
 	}

@@ -48,9 +48,8 @@ type Error struct {
 
 // FieldError is what is wrong with one field of a use case's input.
 type FieldError struct {
-	// Field is the field's name, such as "areas.pages", or "" for the whole input. Where
-	// a call has the field, in a body or a query, the edge adds. The refusal LastOwner
-	// has an account's id here.
+	// Field is the field's name, such as "areas.pages", or "" for the whole input. The
+	// edge adds its place in the call. The refusal LastOwner has an account's id here.
 	Field   string
 	Message string
 }

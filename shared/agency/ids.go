@@ -90,7 +90,7 @@ func (p Party) Person() PersonID {
 // IsValid reports whether the party has one of the two forms.
 func (p Party) IsValid() bool { return AccountID(p).IsValid() || PersonID(p).IsValid() }
 
-// NewAccountID derives the id of an account made under an Idempotency-Key from
+// NewAccountID derives the id of an account from
 // its maker (a person, or the agency) and the key, so that a repeat of the call
 // gives the same account.
 func NewAccountID(maker Party, key string) AccountID {

@@ -11,12 +11,12 @@ const (
 	Rename         Operation = "rename"
 	ManagePersons  Operation = "invite, change, remove persons"
 	DecideRequests Operation = "decide requests, restrict, revoke, block"
-	SwitchAgency   Operation = "switch the hub on or off"
+	SwitchAgency   Operation = "switch the agency features on or off"
 	Close          Operation = "close the account"
 	ManageBilling  Operation = "billing actions"
-	ViewClients    Operation = "hub: see the clients"
-	ManageClients  Operation = "hub: create, request, withdraw, resend, leave, assign staff"
-	ViewBill       Operation = "the agency's bill"
+	ViewClients    Operation = "agency: see the clients"
+	ManageClients  Operation = "agency: create, request, withdraw, resend, leave, assign staff"
+	ViewBill       Operation = "agency: see its bill"
 	ReportPayment  Operation = "report the payment state"
 	Register       Operation = "register or update a client's account"
 	CheckAnyone    Operation = "check anyone's access"
@@ -37,7 +37,7 @@ const (
 	ConnectedOwner CallerRole = "owner of a connected agency"
 	ConnectedAdmin CallerRole = "admin of a connected agency"
 	Staff          CallerRole = "staff of an agency that works in the account"
-	Service        CallerRole = "platform service"
+	AsPlatform     CallerRole = "platform service"
 )
 
 // Permission is a cell of the table.
@@ -58,7 +58,7 @@ const (
 var permissions = map[Operation]map[CallerRole]Permission{
 	ViewAccount: {
 		AsOwner: Yes, AsAdmin: Yes, AsMember: Yes, OwningOwner: Yes, OwningAdmin: Yes,
-		ConnectedOwner: Yes, ConnectedAdmin: Yes, Staff: Yes, Service: Yes,
+		ConnectedOwner: Yes, ConnectedAdmin: Yes, Staff: Yes, AsPlatform: Yes,
 	},
 	ViewTeam: {
 		AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes,
@@ -80,31 +80,31 @@ var permissions = map[Operation]map[CallerRole]Permission{
 	ViewClients:   {AsOwner: Yes, AsAdmin: Yes, AsMember: Yes},
 	ManageClients: {AsOwner: Yes, AsAdmin: Yes},
 	ViewBill:      {AsOwner: Yes},
-	ReportPayment: {Service: Yes},
-	Register:      {Service: Yes},
-	CheckAnyone:   {Service: Yes},
+	ReportPayment: {AsPlatform: Yes},
+	Register:      {AsPlatform: Yes},
+	CheckAnyone:   {AsPlatform: Yes},
 }
 
 // PermissionFor returns a cell of the table for an account of that ownership. The
 // client of an agency-owned account and the staff of a connected agency get a
 // reason in place of a plain No.
 func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission {
-	answer, ok := permissions[op][as]
+	p, ok := permissions[op][as]
 	if !ok {
-		answer = No
+		p = No
 	}
 	switch {
-	case ownership == AgencyOwned && (op == DecideRequests && as != Stranger && as != Service || op == Register && as == Service):
+	case ownership == AgencyOwned && (op == DecideRequests && as != Stranger && as != AsPlatform || op == Register && as == AsPlatform):
 		return PermanentOwner
 	case ownership == AgencyOwned && op == ManageBilling && as == AsMember, ownership == ClientOwned && op == ManageBilling && as == Staff:
 		return OtherPayer
 	}
-	return answer
+	return p
 }
 
 // Refusal is the error of a permission; nil for those that allow.
-func (a Permission) Refusal() error {
-	switch a {
+func (p Permission) Refusal() error {
+	switch p {
 	case Yes, OwnLines, NotOwners:
 		return nil
 	case PermanentOwner:

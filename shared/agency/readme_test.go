@@ -88,20 +88,14 @@ func statesOf(cell string) []Status {
 
 // Words of the README that differ from the code.
 var (
-	lawOperations = map[string]Operation{
-		"switch the agency features on or off":                           SwitchAgency,
-		"agency: see the clients":                                        ViewClients,
-		"agency: create, request, withdraw, resend, leave, assign staff": ManageClients,
-		"agency: see its bill":                                           ViewBill,
-	}
 	lawPositions = map[Ownership]map[string]CallerRole{
 		ClientOwned: {
 			"owner": AsOwner, "admin": AsAdmin, "member": AsMember, "agency's owner": ConnectedOwner, "agency's admin": ConnectedAdmin,
-			"staff": Staff, "platform": Service, "stranger": Stranger,
+			"staff": Staff, "platform": AsPlatform, "stranger": Stranger,
 		},
 		AgencyOwned: {
 			"member": AsMember, "agency's owner": OwningOwner, "agency's admin": OwningAdmin,
-			"staff": Staff, "platform": Service, "stranger": Stranger,
+			"staff": Staff, "platform": AsPlatform, "stranger": Stranger,
 		},
 	}
 	lawAnswers = map[string]Permission{
@@ -128,10 +122,7 @@ func TestREADMEWhoMayDoWhat(t *testing.T) {
 			})
 		}
 		for _, cells := range rows[1:] {
-			op, renamed := lawOperations[cells[0]]
-			if !renamed {
-				op = Operation(cells[0])
-			}
+			op := Operation(cells[0])
 			if _, known := left[op]; !known {
 				t.Errorf("README, %q: %q is no operation, or is there twice", heading, op)
 				continue

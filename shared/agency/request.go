@@ -8,9 +8,9 @@ import (
 // RequestKind is what a request asks for.
 type RequestKind string
 
-// ConnectionRequest asks an account, or a person who will choose the account, to
+// ConnectionKind asks an account, or a person who will choose the account, to
 // give an agency access.
-const ConnectionRequest RequestKind = "connection"
+const ConnectionKind RequestKind = "connection"
 
 // Request waits for an answer, or is the latest one that had an answer. A profile
 // keeps it beside what it grants. The zero value is no request.
@@ -56,7 +56,7 @@ const (
 type requestRole string
 
 const (
-	asker     requestRole = "asker"
+	requester requestRole = "asker"
 	addressee requestRole = "addressee"
 	clock     requestRole = "clock"
 )
@@ -74,11 +74,11 @@ var whileOpen = []requestState{requestOpen}
 // requestSteps is the life of a request of any kind. OpenRequest starts one
 // wherever none is open and nothing is granted.
 var requestSteps = map[Action]requestStep{
-	OpenRequest: {nil, asker, requestOpen},
+	OpenRequest: {nil, requester, requestOpen},
 	Accept:      {whileOpen, addressee, requestAccepted},
 	Deny:        {[]requestState{requestOpen, requestExpired}, addressee, requestDeclined},
-	Withdraw:    {whileOpen, asker, requestWithdrawn},
-	Resend:      {whileOpen, asker, requestOpen},
+	Withdraw:    {whileOpen, requester, requestWithdrawn},
+	Resend:      {whileOpen, requester, requestOpen},
 	Expire:      {whileOpen, clock, requestExpired},
 	Move:        {whileOpen, clock, requestMoved},
 	Remind:      {whileOpen, clock, requestOpen},
@@ -92,8 +92,8 @@ type requestKind struct {
 }
 
 var requestKinds = map[RequestKind]requestKind{
-	ConnectionRequest: {
-		sides: map[requestRole]Side{asker: AgencySide, addressee: AccountSide, clock: ClockSide},
+	ConnectionKind: {
+		sides: map[requestRole]Side{requester: AgencySide, addressee: AccountSide, clock: ClockSide},
 		statuses: map[requestState]Status{
 			requestOpen: Pending, requestAccepted: Active, requestDeclined: Denied,
 			requestWithdrawn: Withdrawn, requestExpired: Expired, requestMoved: Moved,

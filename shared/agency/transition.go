@@ -100,7 +100,7 @@ var startStatuses = append([]Status{none}, endedStatuses...)
 
 // connectionTable is README, "Life of a connection". Ending a request that is
 // still open expires it.
-var connectionTable = withSteps(ConnectionRequest, map[Action]transition{
+var connectionTable = withSteps(ConnectionKind, map[Action]transition{
 	Create:   {[]Status{none}, AgencySide, Active, AccountCreated},
 	Restrict: {[]Status{Active}, AccountSide, Active, ConnectionRestricted},
 	Revoke:   {[]Status{Active}, AccountSide, Revoked, ConnectionRevoked},

@@ -23,7 +23,7 @@ func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name
 	hash := bodyHash("open", name)
 	caller := agency.Caller{Actor: actor}
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{own}, People: []agency.PersonID{actor.ID()}}
-	return decide(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
 		account := d.read.Account(id)
 		if account.Exists() {
 			// The address and the key can belong to somebody else by now.
@@ -31,7 +31,7 @@ func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name
 			if err != nil {
 				return view, err
 			}
-			return d.view(auth, account), repeated(account, hash)
+			return d.view(auth, account), checkSameCall(account, hash)
 		}
 		if !d.read.Person(actor.ID()).Erasing.IsZero() {
 			return view, agency.Refuse(agency.Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
@@ -64,7 +64,7 @@ func (d *decision) openAccount(
 	}
 	first.Issuer, first.Subject = owner.Issuer, owner.Subject
 	d.put(first)
-	d.join(first)
+	d.updateTeams(first)
 	return account, first, nil
 }
 
@@ -102,14 +102,14 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 		person := agency.NewPersonID(client.Email)
 		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
 	}
-	return decide(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
 		auth, err := d.authorizeInAgency(agency.ManageClients, agencyID)
 		if err != nil {
 			return view, err
 		}
 		account, role := d.read.Account(id), agency.CallerRoleOf("", agency.AgencyOwned, auth.profile.Role)
 		if account.Exists() {
-			return d.viewAs(agencyID, role, account), repeated(account, hash)
+			return d.viewAs(agencyID, role, account), checkSameCall(account, hash)
 		}
 		account = d.newAccount(id, name, agency.AgencyOwned, in.Plan, hash)
 		account.Owner = agencyID
@@ -162,7 +162,7 @@ func (d *decision) newAccount(id agency.AccountID, name string, ownership agency
 
 // repeated refuses a repeat with other input under an Idempotency-Key that has
 // already made an account.
-func repeated(account agency.Account, hash string) error {
+func checkSameCall(account agency.Account, hash string) error {
 	if account.BodyHash != hash {
 		return agency.Refuse(agency.IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new account.")
 	}
@@ -216,7 +216,7 @@ func (s *Service) changeAccount(
 	ctx context.Context, caller agency.Caller, id agency.AccountID, check func(authority) error,
 	change func(*decision, *agency.Account) (agency.EventType, error),
 ) (AccountView, error) {
-	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
+	return run(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
 		auth, err := d.locate(id)
 		if err != nil {
 			return view, err
@@ -278,7 +278,7 @@ func (d *decision) viewAs(agencyID agency.AccountID, role agency.CallerRole, a a
 // GetAccount returns an account to a caller who can see it, and binds the profile
 // by which they do. Errors: IdentityChanged, NotFound.
 func (s *Service) GetAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
-	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
+	return run(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
 		auth, err := d.authorize(agency.ViewAccount, id)
 		if err == nil {
 			view = d.view(auth, auth.account)

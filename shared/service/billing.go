@@ -171,7 +171,7 @@ func (s *Service) changeBilling(
 	ctx context.Context, caller agency.Caller, id agency.AccountID,
 	change func(now agency.Subscription, at time.Time) (agency.Subscription, agency.EventType, error),
 ) (SubscriptionView, error) {
-	return decide(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view SubscriptionView, err error) {
+	return run(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view SubscriptionView, err error) {
 		auth, err := d.authorize(agency.ManageBilling, id)
 		if err != nil {
 			return view, err
@@ -184,7 +184,7 @@ func (s *Service) changeBilling(
 		}
 		if next != now {
 			d.freezeOverdue(&account)
-			d.subscribe(&account, next, as)
+			d.setSubscription(&account, next, as)
 		}
 		return d.viewSubscription(account), nil
 	})
@@ -192,7 +192,7 @@ func (s *Service) changeBilling(
 
 // subscribe gives an account another subscription and records the event; an equal
 // one changes nothing.
-func (d *decision) subscribe(a *agency.Account, now agency.Subscription, as agency.EventType) {
+func (d *decision) setSubscription(a *agency.Account, now agency.Subscription, as agency.EventType) {
 	was := a.Subscription
 	if now == was {
 		return
@@ -209,5 +209,5 @@ func (d *decision) subscribe(a *agency.Account, now agency.Subscription, as agen
 // freezeOverdue records what the clock has decided: a cancelling subscription
 // whose period is over is frozen.
 func (d *decision) freezeOverdue(a *agency.Account) {
-	d.subscribe(a, a.Subscription.At(d.now), agency.SubscriptionFroze)
+	d.setSubscription(a, a.Subscription.At(d.now), agency.SubscriptionFroze)
 }

@@ -64,7 +64,7 @@ func (d *decision) unblock(keys ...agency.PairKey) bool {
 // one. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (s *Service) Unblock(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID) (bool, error) {
 	pairs := []agency.PairKey{agency.AccountPair(id, agencyID), agency.PersonPair(caller.ID(), agencyID)}
-	return decide(ctx, s, &caller, wantAuthority(caller, id).plus(Want{Pairs: pairs}), func(d *decision) (allowed bool, err error) {
+	return run(ctx, s, &caller, wantAuthority(caller, id).plus(Want{Pairs: pairs}), func(d *decision) (allowed bool, err error) {
 		if _, err := d.authorize(agency.DecideRequests, id); err != nil {
 			return allowed, err
 		}
@@ -82,7 +82,7 @@ func (s *Service) UnblockForMe(ctx context.Context, actor agency.Actor, id agenc
 	}
 	pair := agency.PersonPair(actor.ID(), agencyID)
 	caller := agency.Caller{Actor: actor}
-	return decide(ctx, s, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) (allowed bool, err error) {
+	return run(ctx, s, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) (allowed bool, err error) {
 		allowed = d.unblock(pair)
 		return allowed, nil
 	})
@@ -111,7 +111,7 @@ func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.Con
 	if account := addressee.Account(); account != "" {
 		want = want.plus(wantAuthority(caller, account))
 	}
-	return decide(ctx, s, &caller, want, func(d *decision) (held Block, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (held Block, err error) {
 		if account := addressee.Account(); account == "" {
 			if err := d.isAddressee(addressee); err != nil {
 				return held, err

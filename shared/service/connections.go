@@ -6,7 +6,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// ConnectionRequest is the input of RequestConnection.
+// ConnectionKind is the input of RequestConnection.
 type ConnectionRequest struct {
 	// Account is the account asked for access, or OwnerEmail the address of a
 	// person who will choose one. Exactly one of them is given.
@@ -40,7 +40,7 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 	if in.Account != "" {
 		want = want.plus(Want{Accounts: []agency.AccountID{in.Account}})
 	}
-	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(agencyID)
 		if err != nil {
 			return p, err
@@ -123,7 +123,7 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 	if step.Do == agency.Resend {
 		want = want.plus(Want{Pairs: []agency.PairKey{{Addressee: addressee, Agency: agencyID}}})
 	}
-	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(agencyID)
 		if err != nil {
 			return p, err

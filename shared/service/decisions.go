@@ -57,7 +57,7 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 	if step.Do != agency.Restrict {
 		want = want.plus(Want{Pairs: pairs})
 	}
-	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(id)
 		if err != nil {
 			return p, err
@@ -82,7 +82,7 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 		case step.Do == agency.Accept && changed:
 			d.endRestraint(was, pairs)
 		case step.Do == agency.Deny || step.Do == agency.Revoke:
-			d.restrain(changed, block, pairs)
+			d.startRestraint(changed, block, pairs)
 		}
 		return p, nil
 	})
@@ -100,7 +100,7 @@ func (d *decision) endRestraint(request agency.Profile, pairs []agency.PairKey) 
 
 // restrain follows a denial or a revocation. A block also takes effect with a
 // repeat that changes nothing else.
-func (d *decision) restrain(changed, block bool, pairs []agency.PairKey) {
+func (d *decision) startRestraint(changed, block bool, pairs []agency.PairKey) {
 	if changed {
 		d.startCooldown(pairs...)
 	}
@@ -137,7 +137,7 @@ func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id 
 	want := wantAuthority(caller, account).plus(Want{
 		Accounts: []agency.AccountID{agencyID}, Profiles: []agency.ProfileKey{asked, there}, Pairs: pairs,
 	})
-	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		if err := d.isAddressee(addressee); err != nil {
 			return p, err
 		}
@@ -219,7 +219,7 @@ func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id ag
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	pairs := []agency.PairKey{agency.PersonPair(actor.ID(), agencyID)}
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
-	return decide(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
+	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		if err := d.isAddressee(addressee); err != nil {
 			return p, err
 		}
@@ -230,7 +230,7 @@ func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id ag
 		if p, err = d.apply(was, agency.Step{Do: agency.Deny, By: agency.AccountSide}); err != nil {
 			return p, err
 		}
-		d.restrain(p.Version != was.Version, block, pairs)
+		d.startRestraint(p.Version != was.Version, block, pairs)
 		return p, nil
 	})
 }

@@ -123,13 +123,13 @@ func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome,
 	}
 	switch {
 	case stopped != nil:
-		return OutcomeNone, errors.Join(stopped, s.eraseAgain(ctx, id, s.Now().Add(stopTime)))
+		return OutcomeNone, errors.Join(stopped, s.eraseAgain(ctx, id, s.Now().Add(eraseRetry)))
 	case did > 0:
 		return OutcomeErased, nil
-	case s.Now().Before(me.Erasing.Add(settleTime)):
+	case s.Now().Before(me.Erasing.Add(indexLag)):
 		// An index follows the table with a delay: look once more before the last
 		// trace goes.
-		return OutcomeErased, s.eraseAgain(ctx, id, me.Erasing.Add(settleTime))
+		return OutcomeErased, s.eraseAgain(ctx, id, me.Erasing.Add(indexLag))
 	}
 	done := OutcomeNone
 	err = s.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
@@ -149,10 +149,10 @@ func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome,
 }
 
 const (
-	// stopTime is how long an erasure waits after it stopped at a last owner.
-	stopTime = time.Hour
-	// settleTime is far longer than an index can lag behind the table.
-	settleTime = 5 * time.Minute
+	// eraseRetry is how long an erasure waits after it stopped at a last owner.
+	eraseRetry = time.Hour
+	// indexLag is far longer than an index can lag behind the table.
+	indexLag = 5 * time.Minute
 )
 
 // eraseAgain plans the next step of an erasure. The address is deleted now.

@@ -32,7 +32,7 @@ func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id ag
 		return agency.Account{}, err
 	}
 	person := agency.NewPersonID(in.OwnerEmail)
-	owners, err := s.ownersBut(ctx, id, person)
+	owners, err := s.otherOwners(ctx, id, person)
 	if err != nil {
 		return agency.Account{}, err
 	}
@@ -40,7 +40,7 @@ func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id ag
 	for _, owner := range owners {
 		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, owner)}, People: []agency.PersonID{owner}})
 	}
-	return decide(ctx, s, nil, want, func(d *decision) (account agency.Account, err error) {
+	return run(ctx, s, nil, want, func(d *decision) (account agency.Account, err error) {
 		account = d.read.Account(id)
 		switch {
 		case !account.Exists():
@@ -74,10 +74,10 @@ func (s *Service) readRegistration(id agency.AccountID, in Registration) (Regist
 	return in, nil
 }
 
-// ownersBut finds the owners of an account that a person does not own: one who is
+// otherOwners finds the owners of an account that a person does not own: one who is
 // not being erased or, if there is none, all. It returns nobody if that person is
 // an owner.
-func (s *Service) ownersBut(ctx context.Context, id agency.AccountID, person agency.PersonID) ([]agency.PersonID, error) {
+func (s *Service) otherOwners(ctx context.Context, id agency.AccountID, person agency.PersonID) ([]agency.PersonID, error) {
 	var owners Want
 	err := eachPage(func(page Page) (string, error) {
 		team, err := s.Store.Team(ctx, agency.Party(id), page)
@@ -120,7 +120,7 @@ func errBeingErased() error {
 	return agency.Refuse(agency.Conflict, "The data of this person is being erased, as they asked. Try again once that is done.")
 }
 
-// registerAgain updates an open account. owners are those of ownersBut.
+// registerAgain updates an open account. owners are those of otherOwners.
 func (d *decision) registerAgain(account agency.Account, in Registration, owners []agency.PersonID) (agency.Account, error) {
 	if in.Plan != "" && in.Plan != account.Subscription.Plan {
 		if account.Subscription.StateAt(d.now) == agency.SubscriptionFrozen {
@@ -128,7 +128,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 		}
 		now := account.Subscription
 		now.Plan = in.Plan
-		d.subscribe(&account, now, agency.PlanChanged)
+		d.setSubscription(&account, now, agency.PlanChanged)
 	}
 	if account.Name != in.Name {
 		was := account.Name
@@ -137,7 +137,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 		d.accountEvent(agency.AccountRenamed, account, agency.State{Name: was}, agency.State{Name: in.Name})
 	}
 	own := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(in.OwnerEmail)))
-	if d.decides(own) {
+	if d.isActiveOwner(own) {
 		if account.Owners == 1 && own.Subject != "" {
 			was := own
 			own.Issuer, own.Subject = "", ""
@@ -150,7 +150,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	still := 0
 	for _, id := range owners {
 		p := d.profile(agency.PersonAt(account.ID, id))
-		if d.decides(p) {
+		if d.isActiveOwner(p) {
 			return account, agency.Refuse(agency.Conflict, "This account has another owner. Whoever owns it sees to its team.")
 		}
 		if p.Status == agency.Active && p.Role == agency.Owner {
@@ -169,7 +169,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 }
 
 // decides reports whether a profile is of an owner who is not being erased.
-func (d *decision) decides(p agency.Profile) bool {
+func (d *decision) isActiveOwner(p agency.Profile) bool {
 	return p.Status == agency.Active && p.Role == agency.Owner && d.read.Person(p.Member.Person()).Erasing.IsZero()
 }
 
@@ -200,7 +200,7 @@ func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agen
 	if at.After(s.Now().Add(reportSkew)) || at.Year() < 1970 {
 		return agency.Account{}, agency.InvalidField("at", "Say when the payment succeeded or failed: a time that does not lie ahead.")
 	}
-	return decide(ctx, s, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) (account agency.Account, err error) {
+	return run(ctx, s, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) (account agency.Account, err error) {
 		account = d.read.Account(id)
 		switch {
 		case !account.Exists():
@@ -221,7 +221,7 @@ func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agen
 			if now.State == agency.SubscriptionActive || now.State == agency.SubscriptionPastDue {
 				now.State = now.ActiveState()
 			}
-			d.subscribe(&account, now, as)
+			d.setSubscription(&account, now, as)
 		}
 		account.Subscription = account.Subscription.At(d.now)
 		return account, nil

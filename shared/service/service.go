@@ -23,12 +23,12 @@ type Service struct {
 	NewEventID func(time.Time) agency.EventID
 }
 
-// A command that meets others on the same items tries again for conflictTime,
+// A command that meets others on the same items tries again for conflictRetryLimit,
 // with random pauses up to a ceiling that doubles.
 const (
-	conflictTime   = 6 * time.Second
-	firstCeiling   = 8 * time.Millisecond
-	highestCeiling = 250 * time.Millisecond
+	conflictRetryLimit = 6 * time.Second
+	firstCeiling       = 8 * time.Millisecond
+	highestCeiling     = 250 * time.Millisecond
 )
 
 // command reads what is wanted, decides, and writes: one batch read, one
@@ -46,7 +46,7 @@ func (s *Service) command(ctx context.Context, caller *agency.Caller, want Want,
 	// A caller can name one thing twice, such as their own agency as the one they
 	// act for.
 	want = want.plus(Want{})
-	bounded, cancel := context.WithTimeout(ctx, conflictTime)
+	bounded, cancel := context.WithTimeout(ctx, conflictRetryLimit)
 	defer cancel()
 	for ceiling := firstCeiling; ; ceiling = min(2*ceiling, highestCeiling) {
 		err := s.try(ctx, caller, want, decide)
@@ -65,7 +65,7 @@ func (s *Service) command(ctx context.Context, caller *agency.Caller, want Want,
 }
 
 // decide is command for a decision with a result.
-func decide[T any](ctx context.Context, s *Service, caller *agency.Caller, want Want, f func(*decision) (T, error)) (T, error) {
+func run[T any](ctx context.Context, s *Service, caller *agency.Caller, want Want, f func(*decision) (T, error)) (T, error) {
 	var out T
 	err := s.command(ctx, caller, want, func(d *decision) (err error) {
 		out, err = f(d)

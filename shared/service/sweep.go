@@ -168,7 +168,7 @@ func (s *Service) end(ctx context.Context, key agency.ProfileKey) error {
 		}
 		p, err := d.apply(p, agency.Step{Do: agency.End, By: agency.ClockSide})
 		if err == nil && person != "" {
-			d.join(p)
+			d.updateTeams(p)
 		}
 		return err
 	})

@@ -15,12 +15,12 @@ import (
 // The items of the table. Empty attributes are left out, so that the indexes are
 // sparse; times are stamps of one width.
 
-// eventsKept is how long an event is kept. DynamoDB deletes it days after that,
+// eventRetention is how long an event is kept. DynamoDB deletes it days after that,
 // or never; nothing relies on it.
-const eventsKept = 2 * 365 * 24 * time.Hour
+const eventRetention = 2 * 365 * 24 * time.Hour
 
-// mailsKept is how long a mail's claim and fate are kept.
-const mailsKept = 90 * 24 * time.Hour
+// mailRetention is how long a mail's claim and fate are kept.
+const mailRetention = 90 * 24 * time.Hour
 
 type keys struct {
 	PK       string `dynamodbav:"pk"`
@@ -319,7 +319,7 @@ func fromEvent(e agency.Event) eventItem {
 	if e.Agency != "" {
 		i.MemberPK, i.MemberSK = string(e.Agency), i.SK
 	}
-	i.TTL = e.At.Add(eventsKept).Unix()
+	i.TTL = e.At.Add(eventRetention).Unix()
 	i.due(e.WakeAt)
 	return i
 }

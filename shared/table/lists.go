@@ -180,7 +180,7 @@ type query struct {
 
 // rounds bounds how often a list asks DynamoDB for one page if a filter drops
 // most of what it read.
-const rounds = 5
+const maxRounds = 5
 
 // list reads one page of a query.
 func list[T any](ctx context.Context, t *Table, q query, page service.Page, read func(map[string]types.AttributeValue) (T, error)) (service.List[T], error) {
@@ -190,7 +190,7 @@ func list[T any](ctx context.Context, t *Table, q query, page service.Page, read
 		return out, err
 	}
 	limit := min(max(page.Limit, 1), 1000)
-	for range rounds {
+	for range maxRounds {
 		input := q.input(t.name)
 		input.ExclusiveStartKey = start
 		input.Limit = aws.Int32(int32(limit - len(out.Items)))

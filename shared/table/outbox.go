@@ -140,7 +140,7 @@ func claiming(now time.Time, lease time.Duration) (update, condition string, val
 		"attribute_not_exists(#pk) OR (#fate = :waiting AND #leaseUntil <= :now)",
 		map[string]types.AttributeValue{
 			":waiting": text(string(outbox.Waiting)), ":until": text(stamp(now.Add(lease))), ":now": text(stamp(now)),
-			":one": number(1), ":ttl": epoch(now.Add(mailsKept)),
+			":one": number(1), ":ttl": epoch(now.Add(mailRetention)),
 		}
 }
 
@@ -156,8 +156,8 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time
 		ExpressionAttributeNames: names(claim + " " + condition), ExpressionAttributeValues: values,
 	}})
 	mails := adding(map[string]int{"mails": 1})
-	mails.only(below("mails"), map[string]int{":max": limit})
-	mails.keep(now.Add(limitsKept))
+	mails.require(lessThan("mails"), map[string]int{":max": limit})
+	mails.expireAt(now.Add(limitRetention))
 	w.add(limitKey(agency.Party(m.Recipient), now), mails, errCapped)
 	err := retryConflicts(ctx, func() error {
 		_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
@@ -173,7 +173,7 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time
 	case errors.Is(err, errCapped):
 		// Final, since another claim would find it uncounted.
 		capped, err := t.update(ctx, mailKey(m), "SET #fate = :capped, #claimedAt = :now, #finishedAt = :now, #ttl = :ttl", "attribute_not_exists(#pk)",
-			map[string]types.AttributeValue{":capped": text(string(outbox.Capped)), ":now": text(stamp(now)), ":ttl": epoch(now.Add(mailsKept))})
+			map[string]types.AttributeValue{":capped": text(string(outbox.Capped)), ":now": text(stamp(now)), ":ttl": epoch(now.Add(mailRetention))})
 		if capped || err != nil {
 			return outbox.ClaimCapped, err
 		}
@@ -294,7 +294,7 @@ func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest t
 // Untold counts the unfinished events from before an instant, whether due or due
 // by the horizon, and returns the time of the oldest; zero for none. Like Waiting
 // it counts within bounds.
-func (t *Table) Untold(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error) {
+func (t *Table) Unfinished(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error) {
 	for shard := range Shards {
 		input := t.dueQuery(shard, horizon)
 		input.FilterExpression, input.ProjectionExpression = aws.String("#type <> :none AND #at <= :before"), aws.String("#at")

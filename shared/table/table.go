@@ -266,13 +266,13 @@ func (w *writer) put(k key, item any) {
 		return
 	}
 	put := &types.Put{TableName: &w.table, Item: attributes}
-	put.ConditionExpression, put.ExpressionAttributeNames, put.ExpressionAttributeValues = still(k, version)
+	put.ConditionExpression, put.ExpressionAttributeNames, put.ExpressionAttributeValues = unchanged(k, version)
 	w.items = append(w.items, types.TransactWriteItem{Put: put})
 }
 
 func (w *writer) check(k key, version int) {
 	check := &types.ConditionCheck{TableName: &w.table, Key: k.attributes()}
-	check.ConditionExpression, check.ExpressionAttributeNames, check.ExpressionAttributeValues = still(k, version)
+	check.ConditionExpression, check.ExpressionAttributeNames, check.ExpressionAttributeValues = unchanged(k, version)
 	w.items = append(w.items, types.TransactWriteItem{ConditionCheck: check})
 }
 
@@ -284,7 +284,7 @@ func (w *writer) delete(k key) {
 	}
 	delete(w.was, k)
 	gone := &types.Delete{TableName: &w.table, Key: k.attributes()}
-	gone.ConditionExpression, gone.ExpressionAttributeNames, gone.ExpressionAttributeValues = still(k, version)
+	gone.ConditionExpression, gone.ExpressionAttributeNames, gone.ExpressionAttributeValues = unchanged(k, version)
 	w.items = append(w.items, types.TransactWriteItem{Delete: gone})
 }
 
@@ -298,10 +298,10 @@ func (w *writer) count(m service.CountChange) {
 	now := adding(map[string]int{"owned": m.Owned, "connected": m.Connected, "pending": m.Pending})
 	switch {
 	case m.NoClients:
-		now.only(none("owned")+" AND "+none("connected")+" AND "+none("pending"), map[string]int{":zero": 0})
+		now.require(none("owned")+" AND "+none("connected")+" AND "+none("pending"), map[string]int{":zero": 0})
 		w.add(countKey(m.Agency, nowSort), now, service.ErrHasClients)
 	case m.MaxPending > 0:
-		now.only(below("pending"), map[string]int{":max": m.MaxPending - m.Pending + 1})
+		now.require(lessThan("pending"), map[string]int{":max": m.MaxPending - m.Pending + 1})
 		w.add(countKey(m.Agency, nowSort), now, service.ErrTooManyOpen)
 	default:
 		w.add(countKey(m.Agency, nowSort), now, nil)
@@ -312,14 +312,14 @@ func (w *writer) count(m service.CountChange) {
 	}
 	requests := adding(map[string]int{"requests": m.Requests})
 	if m.DayBelow > 0 {
-		requests.only(below("requests"), map[string]int{":max": m.DayBelow})
+		requests.require(lessThan("requests"), map[string]int{":max": m.DayBelow})
 	}
-	requests.keep(m.Day.Add(limitsKept))
+	requests.expireAt(m.Day.Add(limitRetention))
 	w.add(limitKey(agency.Party(m.Agency), m.Day), requests, service.ErrTooManyToday)
 }
 
-// limitsKept is how long the counts of a day are kept, for DynamoDB to delete.
-const limitsKept = 3 * 24 * time.Hour
+// limitRetention is how long the counts of a day are kept, for DynamoDB to delete.
+const limitRetention = 3 * 24 * time.Hour
 
 // addition adds to the numbers of one item.
 type addition struct {
@@ -344,7 +344,7 @@ func adding(by map[string]int) *addition {
 }
 
 // only makes the addition depend on a condition.
-func (a *addition) only(condition string, values map[string]int) {
+func (a *addition) require(condition string, values map[string]int) {
 	a.condition = condition
 	maps.Copy(a.names, names(condition))
 	for name, n := range values {
@@ -354,7 +354,7 @@ func (a *addition) only(condition string, values map[string]int) {
 
 // below is the condition that a number, which may be missing, is below :max;
 // none that it is :zero.
-func below(attribute string) string {
+func lessThan(attribute string) string {
 	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " < :max)"
 }
 
@@ -363,7 +363,7 @@ func none(attribute string) string {
 }
 
 // keep sets until when the item is kept.
-func (a *addition) keep(until time.Time) {
+func (a *addition) expireAt(until time.Time) {
 	a.sets = append(a.sets, "#ttl = :ttl")
 	a.names["#ttl"] = "ttl"
 	a.values[":ttl"] = epoch(until)
@@ -405,7 +405,7 @@ func (w *writer) add(k key, a *addition, failed error) {
 // still is the condition that an item has the version that was read; 0 for one
 // that did not exist. Pairs have one condition for both, so that the size of the
 // call does not show whether there was one.
-func still(k key, version int) (*string, map[string]string, map[string]types.AttributeValue) {
+func unchanged(k key, version int) (*string, map[string]string, map[string]types.AttributeValue) {
 	condition := "#version = :version"
 	if strings.HasPrefix(k.sk, pairPrefix) {
 		condition = "attribute_not_exists(pk) OR #version = :version"
