@@ -24,7 +24,7 @@ type memberPage struct {
 	Role           agency.Role
 	Since, EndDate time.Time
 	Access         []areaLevel
-	// By is the address of the person who sent an agency's request, and
+	// RequestedBy is the address of the person who sent an agency's request, and
 	// Message their message.
 	RequestedBy, Message string
 	// CanRestrict is of an agency, CanChange of a person.

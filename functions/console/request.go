@@ -24,7 +24,7 @@ type requestLinkPage struct {
 type requestPage struct {
 	frame
 	ID agency.ConnectionID
-	// Agency is the agency's name. By is the address of the person who sent
+	// Agency is the agency's name. RequestedBy is the address of the person who sent
 	// the request; "" once they have left the agency.
 	Agency, RequestedBy string
 	// AccountName is "" while the request is addressed to a person.

@@ -73,7 +73,7 @@ func newFixture(t *testing.T) *fixture {
 // latest returns the newest event in the account.
 func (s *fixture) latest(t *testing.T) table.EventKey {
 	t.Helper()
-	list, err := s.db.Activity(t.Context(), s.profile.Addressee.Account(), "", service.Page{Limit: 1})
+	list, err := s.db.Activity(t.Context(), s.profile.Addressee, "", service.Page{Limit: 1})
 	if err != nil || len(list.Items) != 1 {
 		t.Fatal(list, err)
 	}

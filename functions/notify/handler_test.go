@@ -161,7 +161,7 @@ func (s *stage) fresh(t *testing.T, accounts ...agency.AccountID) []table.EventK
 	t.Helper()
 	var keys []table.EventKey
 	for _, account := range accounts {
-		list := must[service.List[agency.Event]](t)(s.store.Activity(t.Context(), account, "", service.Page{Limit: 100}))
+		list := must[service.List[agency.Event]](t)(s.store.Activity(t.Context(), agency.Party(account), "", service.Page{Limit: 100}))
 		for _, e := range slices.Backward(list.Items) {
 			if !s.seen[e.ID] {
 				s.seen[e.ID] = true

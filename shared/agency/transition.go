@@ -66,11 +66,11 @@ type Step struct {
 	// Message and Asker belong to an OpenRequest; Asker also to a Resend.
 	Message string
 	Asker   PersonID
-	// ExpiresAt is a Request's or a Resend's; a Resend never shortens.
+	// ExpiresAt belongs to an OpenRequest or a Resend; a Resend never shortens.
 	ExpiresAt time.Time
 	// Into is the account of a Move.
 	Into AccountID
-	// Muted is fixed by a Request.
+	// Muted is fixed by an OpenRequest.
 	Muted bool
 	// AccountName and Plan are the new account's, for the event of Open and Create.
 	AccountName, Plan string

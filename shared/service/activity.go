@@ -14,7 +14,7 @@ func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id 
 	if err != nil {
 		return List[agency.Event]{}, err
 	}
-	list, err := s.Store.Activity(ctx, id, only, page)
+	list, err := s.Store.Activity(ctx, agency.Party(id), only, page)
 	if only != "" {
 		for i, e := range list.Items {
 			list.Items[i] = e.ForAgency()
@@ -92,7 +92,7 @@ func (s *Service) ConnectionActivity(ctx context.Context, actor agency.Actor, ag
 		return nil, err
 	}
 	// These are the agency's own events: elsewhere it has none.
-	list, err := s.Store.Activity(ctx, agency.AccountID(addressee), agencyID, Page{Limit: newestEvents})
+	list, err := s.Store.Activity(ctx, addressee, agencyID, Page{Limit: newestEvents})
 	events := list.Items[:min(limit, len(list.Items))]
 	for i, e := range events {
 		events[i] = e.ForAgency()

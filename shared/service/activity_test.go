@@ -98,7 +98,7 @@ func TestLinesTellWhatTheirReaderMayKnow(t *testing.T) {
 func TestLinesOfRequests(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
-	events := must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.client, w.agency, service.Page{Limit: 10})).Items
+	events := must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(w.client), w.agency, service.Page{Limit: 10})).Items
 	lines := must[[]service.ActivityEntry](t)(w.ActivityEntries(ctx, as(w.gil), events...))
 	diff(t, "the agency reads", line{"connection.requested", "", "Agency", w.gil.Email, "", "", ""}, findLine(t, lines, agency.ConnectionRequested))
 	p := must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.eve.Email, Areas: editAll}))

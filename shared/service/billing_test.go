@@ -18,7 +18,7 @@ var december = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 // lastEvent returns the newest event of an account.
 func (f *fixture) lastEvent(id agency.AccountID) agency.Event {
 	f.t.Helper()
-	list := must[service.List[agency.Event]](f.t)(f.store.Activity(f.t.Context(), id, "", service.Page{Limit: 1}))
+	list := must[service.List[agency.Event]](f.t)(f.store.Activity(f.t.Context(), agency.Party(id), "", service.Page{Limit: 1}))
 	return list.Items[0]
 }
 
@@ -172,7 +172,7 @@ func TestACancelledPeriodEndsByTheClock(t *testing.T) {
 	if v.State != agency.SubscriptionActive {
 		t.Errorf("%+v", v)
 	}
-	list := must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.owned, "", service.Page{Limit: 2}))
+	list := must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(w.owned), "", service.Page{Limit: 2}))
 	if frozen, resumed := list.Items[1], list.Items[0]; frozen.Actor != "" || resumed.Actor != w.gil.ID() || resumed.Version != frozen.Version+1 {
 		t.Errorf("%+v", list.Items)
 	}

@@ -212,7 +212,7 @@ func TestAnAgencyCannotTellABlock(t *testing.T) {
 					seen = append(seen, k+" "+plain(line))
 				}
 			}
-			own := must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.client, w.agency, service.Page{Limit: 100}))
+			own := must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(w.client), w.agency, service.Page{Limit: 100}))
 			for i := range own.Items {
 				own.Items[i].Muted = false
 			}

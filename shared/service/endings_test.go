@@ -156,7 +156,7 @@ func TestCloseAnOwnedAccount(t *testing.T) {
 	diff(t, "rows", map[agency.Status]int{agency.Ended: 2}, w.countByStatus(w.owned))
 	diff(t, "counts", service.Counts{}, w.counts())
 	diff(t, "ended", 1, len(w.clients(w.gil, service.ClientFilter{Status: agency.Ended})))
-	for _, e := range must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.owned, "", service.Page{Limit: 10})).Items {
+	for _, e := range must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(w.owned), "", service.Page{Limit: 10})).Items {
 		if e.Agency != w.agency {
 			t.Errorf("%s concerns %q", e.Type, e.Agency)
 		}

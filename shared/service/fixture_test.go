@@ -313,7 +313,7 @@ func (f *fixture) account(id agency.AccountID) agency.Account {
 // events returns the types of an account's events, oldest first.
 func (f *fixture) events(id agency.AccountID) []string {
 	f.t.Helper()
-	list := must[service.List[agency.Event]](f.t)(f.store.Activity(context.Background(), id, "", service.Page{Limit: 1000}))
+	list := must[service.List[agency.Event]](f.t)(f.store.Activity(context.Background(), agency.Party(id), "", service.Page{Limit: 1000}))
 	var out []string
 	for _, e := range slices.Backward(list.Items) {
 		out = append(out, string(e.Type))

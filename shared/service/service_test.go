@@ -124,12 +124,12 @@ func TestCreateStory(t *testing.T) {
 	}
 	diff(t, "events", []string{"account.created", "person.added", "person.changed", "person.removed"}, w.events(made.ID))
 	diff(t, "events with a client", []string{"account.created"}, w.events(w.owned))
-	first := must[service.List[agency.Event]](t)(w.store.Activity(ctx, w.owned, "", service.Page{Limit: 1})).Items[0]
+	first := must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(w.owned), "", service.Page{Limit: 1})).Items[0]
 	if first.Client != w.olga.ID() || first.Agency != w.agency || first.Now.Name != "Owned" {
 		t.Errorf("%+v", first)
 	}
 	// Every event of an agency-owned account is about its agency.
-	for _, e := range must[service.List[agency.Event]](t)(w.store.Activity(ctx, made.ID, w.agency, service.Page{Limit: 10})).Items {
+	for _, e := range must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(made.ID), w.agency, service.Page{Limit: 10})).Items {
 		if e.Agency != w.agency || e.Ownership != agency.AgencyOwned {
 			t.Errorf("%s concerns %q", e.Type, e.Agency)
 		}
@@ -141,7 +141,7 @@ func TestCreateStory(t *testing.T) {
 			t.Errorf("%s by %q as %q", e.Type, e.Actor, e.As)
 		}
 	}
-	diff(t, "lines of the agency", 4, len(must[service.List[agency.Event]](t)(w.store.Activity(ctx, made.ID, w.agency, service.Page{Limit: 10})).Items))
+	diff(t, "lines of the agency", 4, len(must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(made.ID), w.agency, service.Page{Limit: 10})).Items))
 
 	// The client of an agency-owned account may leave.
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, member, false))

@@ -35,7 +35,7 @@ type Store interface {
 	// Activity lists events, newest first: an account's that concern one agency
 	// or, for "", all that are not muted. Without an account it lists an agency's
 	// over all its clients.
-	Activity(ctx context.Context, account, agencyID agency.AccountID, page Page) (List[agency.Event], error)
+	Activity(ctx context.Context, at agency.Party, agencyID agency.AccountID, page Page) (List[agency.Event], error)
 	// Counts reads an agency's present counts.
 	Counts(context.Context, agency.AccountID) (Counts, error)
 	// Months reads an agency's present counts and, oldest first, those of its

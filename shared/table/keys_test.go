@@ -187,3 +187,11 @@ func TestClientsAreOrderedByStatusAndName(t *testing.T) {
 		t.Errorf("a person's is %q", memberSort(p))
 	}
 }
+
+func TestBoundsOfStatuses(t *testing.T) {
+	for _, s := range agency.Statuses {
+		if !(eventPrefix < allStatuses && allStatuses < string(s)) || (string(s) < endedStatuses) != (s == agency.Active) {
+			t.Errorf("%q is on the wrong side of a bound", s)
+		}
+	}
+}

@@ -40,6 +40,13 @@ func (t *Table) Pairs(ctx context.Context, at agency.Party, page service.Page) (
 	})
 }
 
+// Where statuses start in the sort keys of a member: all of them behind the agency's
+// events, whose prefix is in upper case, and the ended ones behind "active".
+const (
+	allStatuses   = "a"
+	endedStatuses = "b"
+)
+
 // Clients lists an agency's profiles by status and name.
 func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter service.ClientFilter, page service.Page) (service.List[agency.Profile], error) {
 	q := query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}
@@ -47,14 +54,11 @@ func (t *Table) Clients(ctx context.Context, id agency.AccountID, filter service
 	case filter.Status != "":
 		q.from = string(filter.Status) + "#" + agency.Fold(filter.Prefix)
 	case filter.Ended:
-		// Active is the first of all statuses. Pending ones sort in between, and
-		// their number is bounded.
-		q.from, q.open = "b", true
+		// Pending profiles sort between the ended ones, and their number is bounded.
+		q.from, q.open = endedStatuses, true
 		q.not, q.differs = "status", text(string(agency.Pending))
 	default:
-		// Statuses are in lower case; the agency's events, in upper case, sort
-		// before them.
-		q.from, q.open = "a", true
+		q.from, q.open = allStatuses, true
 	}
 	if filter.Ownership != "" {
 		q.only, q.equals = "ownership", text(string(filter.Ownership))
@@ -76,15 +80,15 @@ func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page 
 
 // Activity lists events, newest first: an account's, or one agency's there or,
 // without an account, one agency's anywhere.
-func (t *Table) Activity(ctx context.Context, account, of agency.AccountID, page service.Page) (service.List[agency.Event], error) {
-	q := query{pk: "pk", partition: accountKey(account).pk, sk: "sk", from: eventPrefix, backward: true, consistent: true}
+func (t *Table) Activity(ctx context.Context, at agency.Party, of agency.AccountID, page service.Page) (service.List[agency.Event], error) {
+	q := query{pk: "pk", partition: partition(at), sk: "sk", from: eventPrefix, backward: true, consistent: true}
 	q.only, q.equals = "muted", number(0)
 	if of != "" {
 		// The agency's own events are read, so that not even the length of a page
 		// depends on others.
 		q = query{index: "ByMember", pk: "memberPk", partition: string(of), sk: "memberSk", from: eventPrefix, backward: true}
-		if account != "" {
-			q.only, q.equals = "addressee", text(string(account))
+		if at != "" {
+			q.only, q.equals = "addressee", text(string(at))
 		}
 	}
 	return list(ctx, t, q, page, func(item map[string]types.AttributeValue) (agency.Event, error) {

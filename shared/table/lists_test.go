@@ -121,7 +121,7 @@ func TestActivityIsNewestFirst(t *testing.T) {
 	}{{"", 11}, {l.agency, 5}, {account(102).ID, 6}, {account(103).ID, 0}} {
 		for _, limit := range []int{1, 2, 100} {
 			got, _ := testbed.Pages(t, limit, func(p service.Page) (service.List[agency.Event], error) {
-				return l.store.Activity(t.Context(), l.account, of.agency, p)
+				return l.store.Activity(t.Context(), agency.Party(l.account), of.agency, p)
 			})
 			if len(got) != of.want {
 				t.Errorf("of %q by %d: %d, want %d", of.agency, limit, len(got), of.want)
@@ -174,12 +174,12 @@ func TestForeignCursorsAreRefused(t *testing.T) {
 			return profiles(l.store.Clients(t.Context(), l.agency, service.ClientFilter{Status: agency.Active, Prefix: "a"}, p))
 		},
 		"memberships": func(p service.Page) (string, error) { return profiles(l.store.Memberships(t.Context(), l.person, p)) },
-		"activity":    func(p service.Page) (string, error) { return events(l.store.Activity(t.Context(), l.account, "", p)) },
+		"activity":    func(p service.Page) (string, error) { return events(l.store.Activity(t.Context(), agency.Party(l.account), "", p)) },
 		"activity of one": func(p service.Page) (string, error) {
-			return events(l.store.Activity(t.Context(), l.account, l.agency, p))
+			return events(l.store.Activity(t.Context(), agency.Party(l.account), l.agency, p))
 		},
 		"activity elsewhere": func(p service.Page) (string, error) {
-			return events(l.store.Activity(t.Context(), account(1).ID, "", p))
+			return events(l.store.Activity(t.Context(), agency.Party(account(1).ID), "", p))
 		},
 	}
 	refused := func(name, what, cursor string) {

@@ -350,7 +350,7 @@ func TestListsAnswerFailuresAsFailures(t *testing.T) {
 	_, err1 := store.Team(t.Context(), agency.Party(a), page)
 	_, err2 := store.Clients(t.Context(), a, service.ClientFilter{}, page)
 	_, err3 := store.Memberships(t.Context(), person(1).ID, page)
-	_, err4 := store.Activity(t.Context(), a, "", page)
+	_, err4 := store.Activity(t.Context(), agency.Party(a), "", page)
 	_, _, err5 := store.Backlog(t.Context(), noon)
 	var err6 error
 	for _, err := range store.Due(t.Context(), 0, noon) {
