@@ -6,7 +6,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// ConnectionKind is the input of RequestConnection.
+// ConnectionRequest is the input of RequestConnection.
 type ConnectionRequest struct {
 	// Account is the account asked for access, or OwnerEmail the address of a
 	// person who will choose one. Exactly one of them is given.

@@ -174,7 +174,9 @@ func TestForeignCursorsAreRefused(t *testing.T) {
 			return profiles(l.store.Clients(t.Context(), l.agency, service.ClientFilter{Status: agency.Active, Prefix: "a"}, p))
 		},
 		"memberships": func(p service.Page) (string, error) { return profiles(l.store.Memberships(t.Context(), l.person, p)) },
-		"activity":    func(p service.Page) (string, error) { return events(l.store.Activity(t.Context(), agency.Party(l.account), "", p)) },
+		"activity": func(p service.Page) (string, error) {
+			return events(l.store.Activity(t.Context(), agency.Party(l.account), "", p))
+		},
 		"activity of one": func(p service.Page) (string, error) {
 			return events(l.store.Activity(t.Context(), agency.Party(l.account), l.agency, p))
 		},

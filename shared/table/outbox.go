@@ -291,7 +291,7 @@ func (t *Table) Backlog(ctx context.Context, now time.Time) (count int, oldest t
 	return count, oldest, nil
 }
 
-// Untold counts the unfinished events from before an instant, whether due or due
+// Unfinished counts the unfinished events from before an instant, whether due or due
 // by the horizon, and returns the time of the oldest; zero for none. Like Waiting
 // it counts within bounds.
 func (t *Table) Unfinished(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error) {
