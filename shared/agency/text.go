@@ -21,7 +21,7 @@ const (
 // ParseName checks the name of an account: plain text on one line that reads in
 // the order in which it is written.
 func ParseName(field, given string) (string, error) {
-	name := oneLine(given)
+	name := normaliseLine(given)
 	switch {
 	case strings.ContainsFunc(given, unsafe):
 		return "", InvalidField(field, "A name is plain text on one line, without control characters.")
@@ -33,16 +33,18 @@ func ParseName(field, given string) (string, error) {
 	return name, nil
 }
 
-// oneLine is a text as names are kept: in composed form, with single blanks.
-func oneLine(given string) string { return strings.Join(strings.Fields(norm.NFC.String(given)), " ") }
+// normaliseLine is a text as names are kept: in composed form, with single blanks.
+func normaliseLine(given string) string {
+	return strings.Join(strings.Fields(norm.NFC.String(given)), " ")
+}
 
 // SameName reports whether two texts, as they were typed, are the same name.
-func SameName(a, b string) bool { return oneLine(a) == oneLine(b) }
+func SameName(a, b string) bool { return normaliseLine(a) == normaliseLine(b) }
 
 // ParseMessage checks the message of a request: plain text, whose line breaks
 // become blanks.
 func ParseMessage(field, given string) (string, error) {
-	message := oneLine(given)
+	message := normaliseLine(given)
 	switch {
 	case strings.ContainsFunc(message, unsafe):
 		return "", InvalidField(field, "A message is plain text without control characters.")

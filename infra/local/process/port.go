@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,12 +31,16 @@ func Listen(flag string, port int) (net.Listener, error) {
 	}
 }
 
+// ports counts the free ports that this process has taken.
+var ports atomic.Int64
+
 // listenAnywhere takes a free port below those that systems give to outgoing
 // connections. One of these could otherwise take the port of a server before it
-// starts, or while it restarts.
+// starts, or while it restarts. Each process has a sequence of its own, so that no
+// other stack takes a port between its reservation and the start of its program.
 func listenAnywhere() (net.Listener, error) {
 	for {
-		port := 20_000 + rand.IntN(12_000) //nolint:gosec // a port is no secret
+		port := 20_000 + (int64(os.Getpid())*131+ports.Add(1))%12_000
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return l, err
