@@ -30,7 +30,7 @@ type Request struct {
 	MailedAt time.Time
 	// Reached lists the people that it was mailed to. They hear of its end too.
 	Reached []PersonID
-	// Delivery is what the asker reads of its email. In a person's profile it is
+	// Delivery is what the requester reads of its email. In a person's profile it is
 	// "", or failed if the email about their access bounced.
 	Delivery Delivery
 	// Muted hides the request from an addressee who had blocked the agency or
@@ -56,7 +56,7 @@ const (
 type requestRole string
 
 const (
-	requester requestRole = "asker"
+	requester requestRole = "requester"
 	addressee requestRole = "addressee"
 	clock     requestRole = "clock"
 )
