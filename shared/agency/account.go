@@ -34,6 +34,8 @@ type Account struct {
 	// over; or it is closed, and its members are to be ended, or its data is to go.
 	// Zero for never.
 	DueAt time.Time
+	// LastEvent is the newest event of the account itself.
+	LastEvent EventID
 	// Version is 0 for an account that does not exist, and rises by each write.
 	Version int
 }

@@ -87,8 +87,11 @@ type Event struct {
 	Muted bool
 	// Client is the person given access by AccountCreated; "" for none.
 	Client PersonID
+	// After is the event before this one of the same profile or, without a Member,
+	// of the same account; "" for none. Consumers handle them in this order.
+	After EventID
 	// WakeAt is when the sweep wakes an event that is not finished. It is zero
-	// once all its emails and its bus entry are done.
+	// once every consumer of the stream has finished it.
 	WakeAt time.Time
 }
 

@@ -125,6 +125,8 @@ type Profile struct {
 	// profile; both "" until then, and always for an agency.
 	Issuer, Subject string
 
+	// LastEvent is the newest event of the profile; the transaction sets it.
+	LastEvent EventID
 	// Version is 0 for a profile that does not exist, and rises by each write
 	// and by each event.
 	Version int

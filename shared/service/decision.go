@@ -40,6 +40,27 @@ func (d *decision) refusal(err error) error {
 // day is the UTC day of an instant.
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
+// chain puts an event behind the last one of its profile or, without a member,
+// of its account.
+func (d *decision) chain(e *agency.Event) {
+	if e.Member != "" {
+		key := agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}
+		e.After = d.profile(key).LastEvent
+		for i := range d.Profiles {
+			if d.Profiles[i].ProfileKey == key {
+				d.Profiles[i].LastEvent = e.ID
+			}
+		}
+		return
+	}
+	e.After = d.account(d.read.Account(e.AccountID())).LastEvent
+	for i := range d.Accounts {
+		if d.Accounts[i].ID == e.AccountID() {
+			d.Accounts[i].LastEvent = e.ID
+		}
+	}
+}
+
 // apply takes a profile one step, and adds the change and its events to what is
 // written. It returns the profile as it is written. Errors are agency.Apply's.
 func (d *decision) apply(p agency.Profile, step agency.Step) (agency.Profile, error) {

@@ -95,6 +95,7 @@ func (s *Service) try(ctx context.Context, caller *agency.Caller, want Want, dec
 		if caller != nil && !e.IsByClock() {
 			e.Actor, e.As = caller.ID(), caller.As
 		}
+		d.chain(e)
 	}
 	d.Counts = d.counts()
 	if d.Changes.IsEmpty() {

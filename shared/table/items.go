@@ -56,6 +56,7 @@ type accountItem struct {
 	Closed            string                   `dynamodbav:"closed,omitempty"`
 	CreatedAt         string                   `dynamodbav:"createdAt"`
 	BodyHash          string                   `dynamodbav:"bodyHash,omitempty"`
+	LastEvent         agency.EventID           `dynamodbav:"lastEvent,omitempty"`
 	Version           int                      `dynamodbav:"version"`
 }
 
@@ -64,7 +65,7 @@ func fromAccount(a agency.Account) accountItem {
 		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, AgencyOn: a.AgencyOn, Owners: a.Owners,
 		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State, FreezesAt: stamp(a.Subscription.FreezesAt),
 		Unpaid: a.Subscription.Unpaid, ReportedAt: stamp(a.Subscription.ReportedAt),
-		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, Version: a.Version,
+		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, LastEvent: a.LastEvent, Version: a.Version,
 	}
 	i.due(a.DueAt)
 	return i
@@ -74,7 +75,7 @@ func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 	a := agency.Account{
 		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.AgencyOn, Owners: i.Owners,
 		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState, Unpaid: i.Unpaid},
-		BodyHash:     i.BodyHash, Version: i.Version,
+		BodyHash:     i.BodyHash, LastEvent: i.LastEvent, Version: i.Version,
 	}
 	return a, errors.Join(
 		read(&a.Closed, i.Closed), read(&a.CreatedAt, i.CreatedAt), read(&a.DueAt, i.DueSK),
@@ -119,7 +120,9 @@ type profileItem struct {
 	Clients  []agency.AccountID `dynamodbav:"clients,omitempty"`
 	Issuer   string             `dynamodbav:"iss,omitempty"`
 	Subject  string             `dynamodbav:"sub,omitempty"`
-	Version  int                `dynamodbav:"version"`
+	// LastEvent is the newest event of the profile.
+	LastEvent agency.EventID `dynamodbav:"lastEvent,omitempty"`
+	Version   int            `dynamodbav:"version"`
 }
 
 func fromProfile(p agency.Profile) profileItem {
@@ -131,7 +134,7 @@ func fromProfile(p agency.Profile) profileItem {
 		RequestedAt: stamp(p.Request.RequestedAt), ExpiresAt: stamp(p.Request.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
 		Delivery: p.Request.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
 		Resends: p.Request.Resends, MailedAt: stamp(p.Request.MailedAt), Reached: p.Request.Reached, RemindAt: stamp(p.RemindAt), Muted: digit(p.Request.Muted),
-		Assigned: p.Clients != nil, Clients: p.Clients,
+		Assigned: p.Clients != nil, Clients: p.Clients, LastEvent: p.LastEvent,
 	}
 	if !p.ShowsRequest() {
 		i.Asked = p.Request.Areas
@@ -161,7 +164,7 @@ func (i profileItem) profile() (agency.Profile, error) {
 		AccountName: i.AccountName, Ownership: i.Ownership, Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState},
 		Request: agency.Request{Number: i.Request, Message: i.Message, By: i.RequestedBy, Delivery: i.Delivery, Resends: i.Resends, Reached: i.Reached, Muted: i.Muted != 0},
 		MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
-		Clients: i.Clients,
+		Clients: i.Clients, LastEvent: i.LastEvent,
 	}
 	if p.ShowsRequest() {
 		p.Request.Areas = i.Areas
@@ -306,15 +309,15 @@ type eventItem struct {
 	Now       stateItem        `dynamodbav:"now"`
 	Client    agency.PersonID  `dynamodbav:"client,omitempty"`
 	Muted     int              `dynamodbav:"muted"`
-	// Wake is set by cleanup, to bring the event through the stream again.
-	Wake int64 `dynamodbav:"wake,omitempty"`
+	// After is the event before it of the same profile or account.
+	After agency.EventID `dynamodbav:"after,omitempty"`
 }
 
 func fromEvent(e agency.Event) eventItem {
 	i := eventItem{
 		keys: eventKey(EventKey{e.Addressee, e.ID}).keys(), Addressee: e.Addressee, Type: e.Type, At: stamp(e.At), Agency: e.Agency, Member: e.Member,
 		Actor: e.Actor, As: e.As, Ownership: e.Ownership, Request: e.Request, Version: e.Version,
-		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client, Muted: digit(e.Muted),
+		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client, Muted: digit(e.Muted), After: e.After,
 	}
 	if e.Agency != "" {
 		i.MemberPK, i.MemberSK = string(e.Agency), i.SK
@@ -328,7 +331,7 @@ func (i eventItem) event() (agency.Event, error) {
 	k, err := ParseEventKey(i.PK, i.SK)
 	e := agency.Event{
 		ID: k.ID, Addressee: k.Addressee, Type: i.Type, Agency: i.Agency, Member: i.Member, Actor: i.Actor, As: i.As,
-		Ownership: i.Ownership, Request: i.Request, Version: i.Version, Client: i.Client, Muted: i.Muted != 0,
+		Ownership: i.Ownership, Request: i.Request, Version: i.Version, Client: i.Client, Muted: i.Muted != 0, After: i.After,
 	}
 	var err1, err2 error
 	e.Was, err1 = i.Was.state()

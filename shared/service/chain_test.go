@@ -1,0 +1,38 @@
+package service_test
+
+import (
+	"testing"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
+)
+
+// Each event names the one before it of the same profile, or of the same account.
+func TestEachEventNamesTheOneBefore(t *testing.T) {
+	w := newWorld(t).pending()
+	must[agency.Profile](t)(w.accept(w.ann, 1))
+	must[service.AccountView](t)(w.RenameAccount(t.Context(), as(w.ann), w.client, "Another name"))
+	must[agency.Profile](t)(w.RemoveMember(t.Context(), as(w.ann), w.client, agency.Party(w.agency), false))
+	must[service.AccountView](t)(w.RenameAccount(t.Context(), as(w.ann), w.client, "A third name"))
+	list, err := w.Store.Activity(t.Context(), agency.Party(w.client), "", service.Page{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, chained := map[agency.Party]agency.EventID{}, 0
+	for i := len(list.Items) - 1; i >= 0; i-- {
+		e := list.Items[i]
+		if e.After != last[e.Member] {
+			t.Errorf("%s of %q comes after %q, want %q", e.Type, e.Member, e.After, last[e.Member])
+		}
+		if e.After != "" {
+			chained++
+		}
+		last[e.Member] = e.ID
+	}
+	if chained != 3 {
+		t.Errorf("%d events have one before them, want 3: accepted, revoked and the second rename", chained)
+	}
+	if p := w.profile(agency.AgencyAt(w.client, w.agency)); p.LastEvent != last[agency.Party(w.agency)] {
+		t.Errorf("the profile's last event is %q, want %q", p.LastEvent, last[agency.Party(w.agency)])
+	}
+}
