@@ -11,6 +11,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
@@ -78,8 +79,10 @@ func (f *fixture) finishEvents(t *testing.T) {
 				t.Fatal(err)
 			}
 			if item.Event != nil {
-				if err := f.store.MarkDone(t.Context(), *item.Event); err != nil {
-					t.Fatal(err)
+				for _, c := range outbox.Consumers {
+					if err := f.store.MarkDone(t.Context(), *item.Event, c, f.now); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 		}

@@ -16,7 +16,7 @@ import (
 // emailStore is what delivery reads and writes of the table.
 type emailStore interface {
 	outbox.Requests
-	Event(context.Context, table.EventKey) (agency.Event, bool, error)
+	Event(context.Context, table.EventKey) (outbox.Event, bool, error)
 	AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error)
 	Suppress(ctx context.Context, id agency.PersonID, reason agency.SuppressionReason, at time.Time) (bool, error)
 	FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error
@@ -74,9 +74,9 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	if key, invites := e.Invited(); invites && key.Member == agency.Party(n.mail.Recipient) {
 		return r.store.FailInvitation(ctx, key, e.At)
 	}
-	if !e.WakeAt.IsZero() {
+	if !e.IsDoneBy(outbox.Notify) {
 		// notify is not done with the event, and checks the fates of its emails then.
 		return nil
 	}
-	return outbox.FailRequest(ctx, r.store, e)
+	return outbox.FailRequest(ctx, r.store, e.Event)
 }

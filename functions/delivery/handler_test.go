@@ -89,7 +89,7 @@ func (s *fixture) mail(of int) outbox.MailKey {
 func (s *fixture) claimEmails(t *testing.T, fates ...outbox.Fate) {
 	t.Helper()
 	for i, f := range fates {
-		if claim, err := s.db.ClaimMail(t.Context(), s.mail(i), s.now, time.Minute); claim != outbox.ClaimTaken || err != nil {
+		if claim, err := s.db.ClaimMail(t.Context(), s.mail(i), outbox.NewOwner(), s.now, time.Minute); claim.State != outbox.ClaimTaken || err != nil {
 			t.Fatal(claim, err)
 		}
 		if f != outbox.Waiting {
@@ -104,7 +104,7 @@ func (s *fixture) claimEmails(t *testing.T, fates ...outbox.Fate) {
 func (s *fixture) finishEvent(t *testing.T) {
 	t.Helper()
 	err := s.db.SetDelivery(t.Context(), s.profile, 1, agency.Sent, nil)
-	if err := errors.Join(err, s.db.MarkDone(t.Context(), s.event)); err != nil {
+	if err := errors.Join(err, s.db.MarkDone(t.Context(), s.event, outbox.Notify, s.now)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -290,7 +290,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 		}
 		s.event = s.latest(t)
 		s.claimEmails(t, outbox.Sent)
-		if err := s.db.MarkDone(t.Context(), s.event); err != nil {
+		if err := s.db.MarkDone(t.Context(), s.event, outbox.Notify, s.now); err != nil {
 			t.Fatal(err)
 		}
 		s.receive(t, 0, "Bounce", hard(s))

@@ -3,13 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
+	"agencyhub/shared/stream"
 )
 
 // reader is what the context of an event is read from. Each call is strongly
@@ -20,10 +20,6 @@ type reader interface {
 	Memberships(context.Context, agency.PersonID, service.Page) (service.List[agency.Profile], error)
 }
 
-// errNotUnderstood is an event of a type that this version of notify does not know.
-// It keeps its due mark, so that a later version finds it.
-var errNotUnderstood = errors.New("an event that notify does not understand")
-
 // loadContext reads the present state around an event: none for an event without
 // emails, one for the account and one for each agency of a closing, and one for
 // every other event.
@@ -31,7 +27,7 @@ func loadContext(ctx context.Context, from reader, e agency.Event, now time.Time
 	rows, understood := emailRules[e.Type]
 	switch {
 	case !understood:
-		return nil, errNotUnderstood
+		return nil, stream.ErrNotUnderstood
 	case len(rows) == 0:
 		return nil, nil
 	case e.Type == agency.AccountClosed:

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -14,104 +14,99 @@ import (
 	"agencyhub/shared/agency"
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/outbox"
-	"agencyhub/shared/table"
+	"agencyhub/shared/stream"
 )
 
 // store is what notify reads and writes of the table.
 type store interface {
 	reader
+	stream.Store
 	outbox.Requests
-	Event(context.Context, table.EventKey) (agency.Event, bool, error)
-	ClaimMail(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration) (outbox.Claim, error)
-	ClaimUnsolicited(ctx context.Context, m outbox.MailKey, now time.Time, lease time.Duration, limit int) (outbox.Claim, error)
+	ClaimMail(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration) (outbox.Claim, error)
+	ClaimUnsolicited(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration, limit int) (outbox.Claim, error)
 	FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) error
 	WasSent(context.Context, outbox.MailKey) (bool, error)
-	ReleaseMail(context.Context, outbox.MailKey) error
+	ReleaseMail(ctx context.Context, m outbox.MailKey, owner string, unconfirmed bool) error
 	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
 	Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error
-	MarkDone(context.Context, table.EventKey) error
 }
 
-// Time within one invocation.
 const (
-	// lease is how long a claim on an email holds: far longer than an email can
-	// take, so that two invocations never send one.
+	// lease is how long a claim on an email holds: far longer than an invocation tries
+	// to send it, so that two invocations never send one.
 	lease = time.Minute
-	// saveTime is for saving the fate of an email, also when the time for sending
-	// it is over.
-	saveTime = 5 * time.Second
+	// saveTime is for saving the fate of an email, also when the time for sending it is
+	// over, and while the table fails.
+	saveTime = 10 * time.Second
+	// workers is how many profiles are handled, and how many emails of one event are
+	// sent, side by side.
+	workers = 16
+	// slowTime is how long a recipient is left alone for whom SES did not answer, while
+	// it answers for others.
+	slowTime = time.Minute
 )
 
-// notifier publishes events and mails them. It handles one invocation at a time, as
-// Lambda calls it; any number of notifiers may run at once.
+// notifier sends the emails of events. It handles one invocation at a time, as Lambda
+// calls it; any number of notifiers may run at once.
 type notifier struct {
 	store      store
 	mailer     mailer
-	bus        bus
 	meter      cloud.Meter
 	deployment deployment
 	templates  templates
 	now        func() time.Time
-	// refreshCopies writes an account's present name and subscription into the
-	// copies of them.
-	refreshCopies func(context.Context, agency.AccountID) error
+	pause      func(context.Context, time.Duration)
+	workers    int
+	// ses decides how long emails are tried again.
+	ses *stream.Sink
+	// slow has when SES last gave no answer for a recipient.
+	slow *slowRecipients
 }
 
-// Handle processes the events of a batch of stream records in order. It stops at the
-// first one that the table fails, and returns the sequence number of its record, so
-// that AWS delivers that record and all after it again. Any other failure does not
-// stop the next event: the event keeps its due mark, and cleanup wakes it later.
+// Handle sends the emails of a batch of stream records, as stream.Consumer says.
 func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	run := invocation{notifier: n, fates: map[outbox.Fate]int{}}
+	run := &invocation{notifier: n, owner: outbox.NewOwner(), fates: map[outbox.Fate]int{}, attempts: map[outbox.MailKey]attempt{}}
 	defer run.measure()
-	for _, record := range batch.Records {
-		key, err := keyOf(record)
-		if err != nil {
-			// It will never be readable.
-			slog.ErrorContext(ctx, "A stream record has no event's key; it is skipped.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
-			continue
-		}
-		log := slog.With("event", string(key.ID), "account", string(key.Addressee))
-		err = run.process(ctx, key, log)
-		switch {
-		case err == nil:
-		case errors.Is(err, errNotUnderstood):
-			log.ErrorContext(ctx, "The event is of no kind that can be told; it keeps its due mark.", "error", err.Error())
-		case errors.Is(err, errLater):
-			log.WarnContext(ctx, "Not everyone could be told; the event keeps its due mark.", "error", err.Error())
-		default:
-			log.ErrorContext(ctx, "The event could not be told; its record is given back.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
-			return events.DynamoDBEventResponse{
-				BatchItemFailures: []events.DynamoDBBatchItemFailure{{ItemIdentifier: record.Change.SequenceNumber}},
-			}, nil
-		}
+	consumer := stream.Consumer{
+		Name: outbox.Notify, Store: n.store, Process: run.process,
+		Finish:  func(ctx context.Context, e agency.Event) error { return outbox.FailRequest(ctx, n.store, e) },
+		Knows:   func(t agency.EventType) bool { _, known := emailRules[t]; return known },
+		Workers: n.workers, Now: n.now, Pause: n.pause,
 	}
-	return events.DynamoDBEventResponse{}, nil
+	return consumer.Handle(ctx, batch)
 }
-
-// keyOf reads the event's key. The record's image is not used: it is as old as the
-// stream.
-func keyOf(record events.DynamoDBEventRecord) (table.EventKey, error) {
-	pk, sk := record.Change.Keys["pk"], record.Change.Keys["sk"]
-	if pk.DataType() != events.DataTypeString || sk.DataType() != events.DataTypeString {
-		return table.EventKey{}, errors.New("the record has no text keys")
-	}
-	return table.ParseEventKey(pk.String(), sk.String())
-}
-
-// errLater is an email that cannot be sent now, but may be later.
-var errLater = errors.New("some emails must wait")
 
 // invocation is the work on one batch.
 type invocation struct {
 	*notifier
-	// sesFailing: SES has failed to take an email. busFailing: the bus has failed to
-	// take an event.
-	sesFailing, busFailing bool
+	// owner claims its emails.
+	owner string
+	mu    sync.Mutex
+	// attempts are what the invocation knows of emails before the table does.
+	attempts map[outbox.MailKey]attempt
 	// fates counts the fates of emails. latencies are the seconds from an event to
 	// each of its emails that was sent.
 	fates     map[outbox.Fate]int
 	latencies []float64
+}
+
+// attempt is what came of an attempt to send an email: SES's id for it, or that SES may
+// have accepted it.
+type attempt struct {
+	messageID   string
+	unconfirmed bool
+}
+
+func (n *invocation) attempt(key outbox.MailKey) attempt {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.attempts[key]
+}
+
+func (n *invocation) remember(key outbox.MailKey, a attempt) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.attempts[key] = a
 }
 
 // maxValues is how many values of one metric CloudWatch takes in a line.
@@ -127,160 +122,269 @@ func (n *invocation) measure() {
 	}
 }
 
-// finish saves the fate of an email.
-func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox.Fate, messageID string) error {
+func (n *invocation) countFate(fate outbox.Fate) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.fates[fate]++
-	return n.store.FinishMail(ctx, key, fate, messageID, n.now())
 }
 
-// process puts an event on the bus, sends its emails and does what else follows from
-// it, as far as that is not done yet. The bus and the emails do not wait for each
-// other. Errors: errNotUnderstood, errLater, and the table's.
-func (n *invocation) process(ctx context.Context, key table.EventKey, log *slog.Logger) error {
-	e, found, err := n.store.Event(ctx, key)
-	if err != nil {
-		return err
+func (n *invocation) countSent(latency time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.latencies = append(n.latencies, latency.Seconds())
+}
+
+// finish saves the fate of an email.
+func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox.Fate, messageID string) error {
+	err := n.save(ctx, func(ctx context.Context) error { return n.store.FinishMail(ctx, key, fate, messageID, n.now()) })
+	if err == nil {
+		n.countFate(fate)
 	}
-	switch {
-	case !found:
-		// It is collected since.
-		return nil
-	case e.WakeAt.IsZero():
-		// Its emails are done. What comes after that may have failed.
-		return outbox.FailRequest(ctx, n.store, e)
-	}
+	return err
+}
+
+// save saves something even if the time for sending is over, or the table fails for a
+// moment.
+func (n *invocation) save(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	defer cancel()
+	return stream.Retry(ctx, saveTime, n.pause, func() error { return do(ctx) })
+}
+
+// process sends an event's emails and does what else follows from it, as far as that is
+// not done yet. Errors: stream's, and the table's.
+func (n *invocation) process(ctx context.Context, e agency.Event, log *slog.Logger) error {
 	all, err := loadContext(ctx, n.store, e, n.now())
-	if err != nil {
+	if err != nil || len(all) == 0 {
 		return err
 	}
-	published := n.publish(ctx, e, log)
-	if published != nil && !errors.Is(published, errLater) {
-		return published
-	}
-	var waiting error
-	var sent []agency.PersonID
+	var deliveries []delivery
 	for _, c := range all {
 		mails, err := suppressed(ctx, n.store, emailsFor(c))
 		if err != nil {
 			return err
 		}
 		for _, m := range mails {
-			done, err := n.deliver(ctx, c, m, log.With("kind", m.kind, "recipient", string(m.to.ID)))
-			switch {
-			case errors.Is(err, errLater):
-				waiting = err
-			case err != nil:
-				return err
-			case done:
-				sent = append(sent, m.to.ID)
+			deliveries = append(deliveries, delivery{context: c, mail: m})
+		}
+	}
+	n.deliverAll(ctx, deliveries, log)
+	var sent []agency.PersonID
+	var failed, waiting error
+	for _, d := range deliveries {
+		if d.sent {
+			sent = append(sent, d.to.ID)
+		}
+		switch {
+		case errors.Is(d.err, stream.ErrLater):
+			waiting = d.err
+		case d.err != nil:
+			failed = d.err
+		}
+	}
+	if failed == nil && waiting == nil {
+		waiting, failed = n.drop(ctx, e, deliveries)
+	}
+	if e.MailsRequest() && failed == nil {
+		p := all[0].profile
+		if d, reached, changed := outbox.Delivery(p, sent, waiting == nil); changed {
+			failed = n.store.SetDelivery(ctx, p.ProfileKey, e.Request, d, reached)
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return waiting
+}
+
+// delivery is one email of an event, and what came of it in this invocation.
+type delivery struct {
+	context eventContext
+	mail
+	sent bool
+	err  error
+}
+
+func (d *delivery) key() outbox.MailKey {
+	return outbox.MailKey{Event: d.context.event.ID, Kind: d.kind, Recipient: d.to.ID}
+}
+
+// deliverAll delivers the emails of an event side by side.
+func (n *invocation) deliverAll(ctx context.Context, deliveries []delivery, log *slog.Logger) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, max(1, n.workers))
+	for i := range deliveries {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			d := &deliveries[i]
+			d.sent, d.err = n.deliver(ctx, d, log.With("kind", d.kind, "recipient", string(d.to.ID)))
+		})
+	}
+	wg.Wait()
+}
+
+// drop finishes the emails of an event that an earlier attempt has claimed for
+// somebody who is no recipient any more: nobody else would.
+func (n *invocation) drop(ctx context.Context, e agency.Event, deliveries []delivery) (waiting, failed error) {
+	mails, err := n.store.Mails(ctx, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range mails {
+		present := slices.ContainsFunc(deliveries, func(d delivery) bool { return d.key() == m.MailKey })
+		if m.Fate != outbox.Waiting || present {
+			continue
+		}
+		claim, err := n.store.ClaimMail(ctx, m.MailKey, n.owner, n.now(), lease)
+		switch {
+		case err != nil:
+			return nil, err
+		case claim.State == outbox.ClaimHeld:
+			waiting = fmt.Errorf("%w: another is at one of the emails", stream.ErrLater)
+		case claim.State == outbox.ClaimTaken:
+			fate := outbox.Dropped
+			if claim.Unconfirmed {
+				fate = outbox.Unconfirmed
+			}
+			if err := n.finish(ctx, m.MailKey, fate, ""); err != nil {
+				return nil, err
 			}
 		}
 	}
-	switch {
-	case e.MailsRequest():
-		p := all[0].profile
-		if d, reached, changed := outbox.Delivery(p, sent, waiting == nil); changed {
-			err = n.store.SetDelivery(ctx, p.ProfileKey, e.Request, d, reached)
-		}
-	case e.ChangesCopies():
-		err = n.refreshAccount(ctx, e.AccountID())
-	}
-	if err = cmp.Or(err, waiting, published); err != nil {
-		return err
-	}
-	if err := n.store.MarkDone(ctx, key); err != nil {
-		return err
-	}
-	return outbox.FailRequest(ctx, n.store, e)
-}
-
-// refreshAccount refreshes the copies of an account's name and subscription within
-// the invocation's time. What is left is done when the event is woken.
-func (n *invocation) refreshAccount(ctx context.Context, account agency.AccountID) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		bounded, cancel := context.WithDeadline(ctx, deadline.Add(-saveTime))
-		defer cancel()
-		ctx = bounded
-	}
-	err := n.refreshCopies(ctx, account)
-	if err != nil && ctx.Err() != nil || agency.CodeOf(err) == agency.Conflict {
-		return fmt.Errorf("%w: not every copy of the account is written", errLater)
-	}
-	return err
+	return waiting, nil
 }
 
 // deliver sends one email or saves why not, unless another invocation has or is about
-// to, and reports whether it was sent, now or before. An invocation that dies after
-// SES took the email and before noting it makes it be sent a second time, once the
-// claim has run out.
-func (n *invocation) deliver(ctx context.Context, c eventContext, m mail, log *slog.Logger) (sent bool, err error) {
+// to, and reports whether it was sent, now or before, or may have been. An email is
+// sent a second time if SES took it and its answer was lost, or if the invocation died
+// before noting it.
+func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger) (sent bool, err error) {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(n.now().Add(emailTime)) {
-		return false, fmt.Errorf("%w: the invocation's time is nearly over", errLater)
+		return false, fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
 	}
 	var r email
-	if m.withheld == "" {
-		if r, err = n.templates.render(m.kind, n.deployment.emailData(m.kind, c)); err != nil {
+	if d.withheld == "" {
+		if n.slow.has(d.to.ID, n.now()) && !n.ses.IsDown() {
+			return false, fmt.Errorf("%w: SES did not answer for a recipient a moment ago", stream.ErrLater)
+		}
+		if r, err = n.templates.render(d.kind, n.deployment.emailData(d.kind, d.context)); err != nil {
 			// Our own bug, which a later version fixes.
 			log.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
-			return false, fmt.Errorf("%w: one can't be written", errLater)
+			return false, fmt.Errorf("%w: one can't be written", stream.ErrLater)
 		}
 	}
-	key := outbox.MailKey{Event: c.event.ID, Kind: m.kind, Recipient: m.to.ID}
-	claim, err := n.claim(ctx, key, m)
+	key := d.key()
+	if a := n.attempt(key); a.messageID != "" {
+		// It is sent, and that could not be saved.
+		return true, n.finish(ctx, key, outbox.Sent, a.messageID)
+	}
+	claim, err := n.claim(ctx, key, d.mail)
+	claim.Unconfirmed = claim.Unconfirmed || n.attempt(key).unconfirmed
 	switch {
 	case err != nil:
 		return false, err
-	case claim == outbox.ClaimDone:
+	case claim.State == outbox.ClaimDone:
 		return n.store.WasSent(ctx, key)
-	case claim == outbox.ClaimHeld:
-		return false, fmt.Errorf("%w: another is at one of them", errLater)
-	case claim == outbox.ClaimCapped:
+	case claim.State == outbox.ClaimHeld:
+		return false, fmt.Errorf("%w: another is at one of the emails", stream.ErrLater)
+	case claim.State == outbox.ClaimCapped:
 		// The claim has saved that.
-		n.fates[outbox.Capped]++
+		n.countFate(outbox.Capped)
 		return false, nil
-	case m.withheld != "":
-		return false, n.finish(ctx, key, m.withheld, "")
+	case d.withheld != "" && claim.Unconfirmed:
+		// It may have been sent. So what follows from it does.
+		return true, n.finish(ctx, key, outbox.Unconfirmed, "")
+	case d.withheld != "":
+		return false, n.finish(ctx, key, d.withheld, "")
 	}
-	id, err := n.send(ctx, c, m, key, r)
-	// Its fate is saved even if the time is over.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
-	defer cancel()
-	switch {
-	case err == nil:
-		log.InfoContext(ctx, "An email is sent.", "messageId", id)
-		n.latencies = append(n.latencies, n.now().Sub(c.event.At).Seconds())
-		return true, n.finish(ctx, key, outbox.Sent, id)
-	case errors.Is(err, errRefused):
-		log.ErrorContext(ctx, "SES refuses an email for good.", "reason", reason(err))
-		return false, n.finish(ctx, key, outbox.Failed, "")
-	default:
-		n.sesFailing = true
-		log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
-		if err := n.store.ReleaseMail(ctx, key); err != nil {
-			return false, err
-		}
-		return false, fmt.Errorf("%w: SES does not take them now", errLater)
-	}
+	return n.send(ctx, d, claim, r, log)
 }
 
-// send hands an email to SES. If the person was suppressed until they signed in, it
+// send sends a claimed email and saves its fate.
+func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, r email, log *slog.Logger) (sent bool, err error) {
+	key, messageID, unconfirmed := d.key(), "", false
+	err = n.ses.Try(ctx, claim.Attempts > 1, func(ctx context.Context) error {
+		var err error
+		messageID, err = n.hand(ctx, d, key, r)
+		unconfirmed = unconfirmed || mayBeSent(err)
+		n.remember(key, attempt{messageID, unconfirmed})
+		return err
+	})
+	switch {
+	case err == nil:
+		n.slow.remove(d.to.ID)
+		log.InfoContext(ctx, "An email is sent.", "messageId", messageID)
+		n.countSent(n.now().Sub(d.context.event.At))
+		return true, n.finish(ctx, key, outbox.Sent, messageID)
+	case errors.Is(err, stream.ErrRefused):
+		log.ErrorContext(ctx, "SES refuses an email permanently.", "reason", reason(err))
+		return false, n.finish(ctx, key, outbox.Failed, "")
+	}
+	if errors.Is(err, stream.ErrTimeout) {
+		n.slow.add(d.to.ID, n.now())
+	}
+	log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
+	if err := n.save(ctx, func(ctx context.Context) error { return n.store.ReleaseMail(ctx, key, n.owner, unconfirmed) }); err != nil {
+		return false, err
+	}
+	return false, fmt.Errorf("%w: SES does not take one of the emails now", stream.ErrLater)
+}
+
+// hand hands an email to SES. If the person was suppressed until they signed in, it
 // first takes the address off SES's suppression list.
-func (n *invocation) send(ctx context.Context, c eventContext, m mail, key outbox.MailKey, r email) (messageID string, err error) {
-	if !m.lifted.IsZero() {
-		if err := n.mailer.unsuppress(ctx, m.to.Address); err != nil {
-			return "", err
+func (n *invocation) hand(ctx context.Context, d *delivery, key outbox.MailKey, r email) (messageID string, err error) {
+	if !d.lifted.IsZero() {
+		if err := n.mailer.unsuppress(ctx, d.to.Address); err != nil {
+			return "", errors.Join(errNotHanded, err)
 		}
-		if err := n.store.Forget(ctx, m.to.ID, m.lifted); err != nil {
-			return "", err
+		if err := n.store.Forget(ctx, d.to.ID, d.lifted); err != nil {
+			return "", errors.Join(errNotHanded, err)
 		}
 	}
-	return n.mailer.send(ctx, m.to.Address, tags{mail: key, addressee: c.event.Addressee}, r, !n.sesFailing)
+	return n.mailer.send(ctx, d.to.Address, tags{mail: key, addressee: d.context.event.Addressee}, r)
 }
 
 // claim claims one email. A withheld one does not count towards the daily limit.
 func (n *invocation) claim(ctx context.Context, key outbox.MailKey, m mail) (outbox.Claim, error) {
 	if m.unsolicited && m.withheld == "" {
-		return n.store.ClaimUnsolicited(ctx, key, n.now(), lease, n.deployment.rules.DailyMails)
+		return n.store.ClaimUnsolicited(ctx, key, n.owner, n.now(), lease, n.deployment.rules.DailyMails)
 	}
-	return n.store.ClaimMail(ctx, key, n.now(), lease)
+	return n.store.ClaimMail(ctx, key, n.owner, n.now(), lease)
+}
+
+// slowRecipients are the recipients for whom SES did not answer, and when.
+type slowRecipients struct {
+	mu   sync.Mutex
+	last map[agency.PersonID]time.Time
+}
+
+func newSlowRecipients() *slowRecipients {
+	return &slowRecipients{last: map[agency.PersonID]time.Time{}}
+}
+
+// has reports whether a recipient is to be left alone.
+func (s *slowRecipients) has(id agency.PersonID, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.last[id]
+	return ok && now.Sub(at) < slowTime
+}
+
+// add remembers a recipient. Those of before slowTime are forgotten.
+func (s *slowRecipients) add(id agency.PersonID, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, at := range s.last {
+		if now.Sub(at) >= slowTime {
+			delete(s.last, id)
+		}
+	}
+	s.last[id] = now
+}
+
+func (s *slowRecipients) remove(id agency.PersonID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.last, id)
 }

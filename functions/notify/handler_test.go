@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/google/go-cmp/cmp"
 
@@ -20,6 +19,7 @@ import (
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
+	"agencyhub/shared/stream"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -31,8 +31,6 @@ type stage struct {
 	n       *notifier
 	faults  *faults
 	inbox   testbed.Inbox
-	bus     *testbed.Bus
-	events  *eventbridge.Client
 	// metrics is what was measured.
 	metrics *lines
 	now     time.Time
@@ -50,7 +48,6 @@ func newStage(t *testing.T) *stage {
 	ses, inbox := testbed.SES(t)
 	db, name := testbed.Table(t)
 	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
-	s.bus, s.events = testbed.NewBus(t)
 	s.faults = &faults{store: s.store}
 	s.service = service.Service{
 		Store: s.store, Now: func() time.Time { return s.now }, Rules: testRules(t), NewEventID: cloud.NewEventID,
@@ -63,8 +60,12 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 	t.Helper()
 	return &notifier{
 		store: s.faults, deployment: testDeployment(t), templates: testTemplates(t), now: func() time.Time { return s.now },
-		mailer:        mailer{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
-		refreshCopies: s.service.RefreshCopies, bus: bus{client: s.events, name: "hub-bus"}, meter: cloud.NewMeter(s.metrics, time.Now),
+		mailer: mailer{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
+		meter:  cloud.NewMeter(s.metrics, time.Now),
+		// One at a time, so that the inbox has an order; and no pauses.
+		workers: 1, pause: func(context.Context, time.Duration) {},
+		ses:  &stream.Sink{Now: func() time.Time { return s.now }, Pause: func(context.Context, time.Duration) {}},
+		slow: newSlowRecipients(),
 	}
 }
 
@@ -98,9 +99,9 @@ type faults struct {
 
 var errFault = errors.New("the table fails")
 
-func (f *faults) Event(ctx context.Context, k table.EventKey) (agency.Event, bool, error) {
+func (f *faults) Event(ctx context.Context, k table.EventKey) (outbox.Event, bool, error) {
 	if k == f.event {
-		return agency.Event{}, false, errFault
+		return outbox.Event{}, false, errFault
 	}
 	return f.store.Event(ctx, k)
 }
@@ -229,13 +230,13 @@ func (s *stage) mailed(t *testing.T, want ...string) {
 	}
 }
 
-// told checks whether events are done: a done one has its due mark no longer.
+// told checks whether notify has finished events.
 func (s *stage) told(t *testing.T, want bool, keys ...table.EventKey) {
 	t.Helper()
 	for _, key := range keys {
 		e, found, err := s.store.Event(t.Context(), key)
-		if err != nil || !found || e.WakeAt.IsZero() != want {
-			t.Errorf("%s is told: %v (found %v, %v), want %v", e.Type, e.WakeAt.IsZero(), found, err, want)
+		if err != nil || !found || e.IsDoneBy(outbox.Notify) != want {
+			t.Errorf("%s is done: %v (found %v, %v), want %v", e.Type, !want, found, err, want)
 		}
 	}
 }
@@ -405,8 +406,8 @@ func TestStaleEmailsAreNotSent(t *testing.T) {
 	s.told(t, true, keys...)
 	s.delivery(t, id, agency.Sent)
 	// It is marked, so it can't be claimed any more.
-	claim, err := s.store.ClaimMail(t.Context(), outbox.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, s.now, lease)
-	if claim != outbox.ClaimDone || err != nil {
+	claim, err := s.store.ClaimMail(t.Context(), outbox.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, outbox.NewOwner(), s.now, lease)
+	if claim.State != outbox.ClaimDone || err != nil {
 		t.Errorf("claim %v, %v", claim, err)
 	}
 }
@@ -553,6 +554,9 @@ func TestAWokenEventIsTold(t *testing.T) {
 	s.handle(t, s.n, b, "")
 	s.mailed(t, theRequest)
 	s.told(t, true, key)
+	if err := s.store.MarkDone(t.Context(), key, outbox.Publish, s.now); err != nil {
+		t.Fatal(err)
+	}
 	if woken, err := s.store.Wake(t.Context(), key, later.Add(time.Hour), later.Add(2*time.Hour)); woken || err != nil {
 		t.Errorf("a told event can be woken: %v, %v", woken, err)
 	}

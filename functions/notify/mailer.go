@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	netmail "net/mail"
 	"strings"
 	"time"
@@ -11,25 +13,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
+	"agencyhub/shared/stream"
 )
 
-// How long one email may take, with the client's own retries. Once SES has failed in
-// an invocation, each further email gets one attempt, so that a whole batch ends in
-// time even while SES is down.
+// How long one attempt may take, and an email with the saving of its fate. The sink
+// decides on further attempts, so the client makes none by itself.
 const (
-	sendTime      = 6 * time.Second
-	singleTryTime = 2 * time.Second
-	emailTime     = sendTime + saveTime
+	sendTime  = 3 * time.Second
+	emailTime = sendTime + saveTime
 )
-
-// errRefused is an email that SES will never take.
-var errRefused = errors.New("SES refuses this email for good")
 
 // errUnreachable is a call of SES without a response.
 var errUnreachable = errors.New("SES can't be reached")
+
+// errNotHanded is a failure before an email is handed to SES.
+var errNotHanded = errors.New("the email was not handed to SES")
 
 // mailer sends emails through SES.
 type mailer struct {
@@ -46,15 +48,11 @@ type tags struct {
 	addressee agency.Party
 }
 
-// send hands an email to SES and returns SES's id for it, with one attempt unless
-// retry. errRefused will be the same next time; any other error may pass. After one
-// of those SES may have taken the email nevertheless.
-func (p mailer) send(ctx context.Context, to string, t tags, r email, retry bool) (messageID string, err error) {
-	within := sendTime
-	if !retry {
-		within = singleTryTime
-	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+// send hands an email to SES, in one attempt, and returns SES's id for it. Errors:
+// stream.ErrRefused, which will be the same next time, stream.ErrTimeout, and others
+// that may pass.
+func (p mailer) send(ctx context.Context, to string, t tags, r email) (messageID string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	out, err := p.ses.SendEmail(ctx, &sesv2.SendEmailInput{
 		FromEmailAddress:     aws.String((&netmail.Address{Name: p.product, Address: p.sender}).String()),
@@ -68,27 +66,47 @@ func (p mailer) send(ctx context.Context, to string, t tags, r email, retry bool
 			Subject: content(r.Subject),
 			Body:    &types.Body{Text: content(r.Text), Html: content(r.HTML)},
 		}},
-	}, func(o *sesv2.Options) {
-		if !retry {
-			o.RetryMaxAttempts = 1
-		}
-	})
+	}, oneAttempt)
 	switch {
 	case err == nil:
 		return aws.ToString(out.MessageId), nil
 	case isRefused(err):
-		return "", errors.Join(errRefused, err)
+		return "", errors.Join(stream.ErrRefused, err)
+	case isTimeout(ctx, err):
+		return "", errors.Join(stream.ErrTimeout, err)
 	default:
 		return "", err
 	}
 }
 
+func oneAttempt(o *sesv2.Options) { o.RetryMaxAttempts = 1 }
+
+// isTimeout reports whether a call had no answer within its time.
+func isTimeout(ctx context.Context, err error) bool {
+	network, ok := errors.AsType[net.Error](err)
+	return ctx.Err() != nil || ok && network.Timeout()
+}
+
+// mayBeSent reports whether SES may have accepted an email whose sending has failed: it
+// has not answered, or with a failure of its own. A call that was not connected, or
+// that it refused, has sent nothing.
+func mayBeSent(err error) bool {
+	if err == nil || errors.Is(err, errNotHanded) {
+		return false
+	}
+	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && answer.HTTPStatusCode() > 0 {
+		return answer.HTTPStatusCode() >= http.StatusInternalServerError && answer.HTTPStatusCode() != http.StatusServiceUnavailable
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return !ok || op.Op != "dial"
+}
+
 // unsuppress takes an address off SES's own suppression list. It is no error if the
 // address is not on it.
 func (p mailer) unsuppress(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, singleTryTime)
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
-	_, err := p.ses.DeleteSuppressedDestination(ctx, &sesv2.DeleteSuppressedDestinationInput{EmailAddress: &address})
+	_, err := p.ses.DeleteSuppressedDestination(ctx, &sesv2.DeleteSuppressedDestinationInput{EmailAddress: &address}, oneAttempt)
 	if _, absent := errors.AsType[*types.NotFoundException](err); absent {
 		return nil
 	}

@@ -1,6 +1,5 @@
-// Command notify puts the events of the table's stream on the bus and sends the
-// emails that they cause. It reads each event from the table: a stream record only
-// says that there is one. It decides nothing of the domain.
+// Command notify sends the emails that the events of the table's stream cause. It
+// decides nothing of the domain.
 package main
 
 import (
@@ -10,11 +9,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/settings"
+	"agencyhub/shared/stream"
 	"agencyhub/shared/table"
 )
 
@@ -29,7 +28,7 @@ func main() {
 }
 
 func build(ctx context.Context) (*notifier, error) {
-	env, err := settings.ReadEnvironment(settings.TableName, settings.PublicURL, settings.SenderAddress, settings.ConfigurationSet, settings.BusName)
+	env, err := settings.ReadEnvironment(settings.TableName, settings.PublicURL, settings.SenderAddress, settings.ConfigurationSet)
 	if err != nil {
 		return nil, err
 	}
@@ -37,21 +36,19 @@ func build(ctx context.Context) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	service, warm, err := cloud.Service()
-	if err != nil {
-		return nil, err
-	}
-	warm(ctx)
+	db := cloud.DynamoDB()
+	cloud.Warm(ctx, db, env.TableName)
 	ses := sesv2.NewFromConfig(cloud.Config(), func(o *sesv2.Options) { o.BaseEndpoint = cloud.Endpoint("SESV2") })
-	events := eventbridge.NewFromConfig(cloud.Config(), func(o *eventbridge.Options) { o.BaseEndpoint = cloud.Endpoint("EVENTBRIDGE") })
 	return &notifier{
-		store:         table.New(cloud.DynamoDB(), env.TableName),
-		mailer:        mailer{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
-		bus:           bus{client: events, name: env.BusName},
-		meter:         cloud.NewMeter(os.Stdout, time.Now),
-		deployment:    deployment{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: service.Rules},
-		templates:     templates,
-		now:           time.Now,
-		refreshCopies: service.RefreshCopies,
+		store:      table.New(db, env.TableName),
+		mailer:     mailer{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
+		meter:      cloud.NewMeter(os.Stdout, time.Now),
+		deployment: deployment{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: env.Settings.Rules()},
+		templates:  templates,
+		now:        time.Now,
+		pause:      stream.Pause,
+		workers:    workers,
+		ses:        &stream.Sink{Now: time.Now, Pause: stream.Pause},
+		slow:       newSlowRecipients(),
 	}, nil
 }

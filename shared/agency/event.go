@@ -1,6 +1,9 @@
 package agency
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // EventType names what happened.
 type EventType string
@@ -55,6 +58,21 @@ const (
 	// PersonReleased: their profile belongs to whichever identity uses it next.
 	PersonReleased EventType = "person.released"
 )
+
+// EventTypes lists every type of event.
+var EventTypes = []EventType{
+	AccountOpened, AccountCreated, AccountRegistered, AccountRenamed, AccountClosed, AgencySwitchedOn,
+	AgencySwitchedOff, AgencyBlocked, AgencyUnblocked, PersonErasing, PersonErased,
+	ConnectionRequested, ConnectionResent, ConnectionAccepted, ConnectionDenied, ConnectionWithdrawn,
+	ConnectionExpired, ConnectionRestricted, ConnectionRevoked, ConnectionLeft, ConnectionLapsed,
+	ConnectionEnded, ConnectionMoved, ConnectionReminded, ConnectionLapseAhead, PlanChanged,
+	SubscriptionCancelled, SubscriptionResumed, SubscriptionFroze, PaymentFailed, PaymentRecovered,
+	PersonAdded, PersonChanged, PersonRemoved, PersonLeft, PersonEnded, PersonReleased,
+}
+
+// IsKnown reports whether this version knows the type. Another version may have
+// stored one that it does not.
+func (t EventType) IsKnown() bool { return slices.Contains(EventTypes, t) }
 
 // Event is one thing that happened, written in the transaction of its change. It
 // is the entry of the activity and what notify sends from. It holds ids and names

@@ -1,16 +1,45 @@
-// Package outbox knows what became of each email: its key, who may send it, its
-// fate, and what an agency reads of the emails of its request. notify and
-// delivery use it, and table keeps it. It imports the law alone.
+// Package outbox knows what became of each event and of each email: which
+// consumers of the stream have finished an event, an email's key, who may send
+// it, its fate, and what an agency reads of the emails of its request. publish,
+// notify and delivery use it, and table keeps it. It imports the law alone.
 package outbox
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"time"
 
 	"agencyhub/shared/agency"
 )
+
+// Consumer is a consumer of the table's stream. Each finishes every event by
+// itself.
+type Consumer string
+
+// The consumers.
+const (
+	// Publish puts events on the bus and refreshes the copies of names.
+	Publish Consumer = "publish"
+	// Notify sends the emails.
+	Notify Consumer = "notify"
+)
+
+// Consumers lists every consumer.
+var Consumers = []Consumer{Publish, Notify}
+
+// Event is an event and which consumers have finished it.
+type Event struct {
+	agency.Event
+	DoneBy []Consumer
+}
+
+// IsDoneBy reports whether a consumer has finished the event. An event without a
+// due mark is finished by all.
+func (e Event) IsDoneBy(c Consumer) bool {
+	return e.WakeAt.IsZero() || slices.Contains(e.DoneBy, c)
+}
 
 // MailKey identifies one email by its event, its kind and its recipient.
 type MailKey struct {
@@ -48,12 +77,27 @@ func ParseMailTag(tag string) (MailKey, error) {
 }
 
 // Claim is the outcome of an attempt to become an email's only sender.
-type Claim int
+type Claim struct {
+	State ClaimState
+	// Attempts counts the claims of the email, this one included. One that its owner
+	// repeats more than once may count again.
+	Attempts int
+	// Unconfirmed means that SES may have accepted the email in an earlier attempt:
+	// its answer was lost, or the claim was never given back.
+	Unconfirmed bool
+}
+
+// NewOwner returns a random token by which claims are told apart. A claim that its
+// owner repeats, or the client on its own, finds itself.
+func NewOwner() string { return rand.Text() }
+
+// ClaimState is what a claim has come to.
+type ClaimState int
 
 // The outcomes of a claim.
 const (
 	// ClaimTaken means that the caller sends the email.
-	ClaimTaken Claim = iota
+	ClaimTaken ClaimState = iota
 	// ClaimHeld means that another sender holds a claim that has not expired. The
 	// email may still need to be sent.
 	ClaimHeld
@@ -71,13 +115,19 @@ type Fate string
 const (
 	// Waiting is claimed, or can be claimed again.
 	Waiting Fate = "waiting"
-	// Obsolete, Capped, Muted and Suppressed are not sent: because a later change
-	// made the email pointless, because of the recipient's daily limit, because
-	// the request is muted, or because the address bounced or complained before.
+	// Obsolete, Capped, Muted, Suppressed and Dropped are not sent: because a later
+	// change made the email pointless, because of the recipient's daily limit,
+	// because the request is muted, because the address bounced or complained
+	// before, or because its recipient ceased to be one.
 	Obsolete   Fate = "obsolete"
 	Capped     Fate = "capped"
 	Muted      Fate = "muted"
 	Suppressed Fate = "suppressed"
+	Dropped    Fate = "dropped"
+	// Unconfirmed may or may not have been accepted by SES, whose answer was lost,
+	// and is not sent again: a later change made it pointless. What follows from a
+	// sent email follows from it too. SES's own report can still tell.
+	Unconfirmed Fate = "unconfirmed"
 	// Sent was accepted by SES.
 	Sent Fate = "sent"
 	// Delayed has not got through yet, or was given up for a temporary reason, such
@@ -99,7 +149,8 @@ const (
 // fate that was reported.
 var fateRanks = [][]Fate{
 	{Waiting},
-	{Obsolete, Capped, Muted, Suppressed},
+	{Obsolete, Capped, Muted, Suppressed, Dropped},
+	{Unconfirmed},
 	{Sent}, {Delayed}, {Failed}, {Delivered}, {Bounced}, {Complained},
 }
 
@@ -127,16 +178,25 @@ type Mail struct {
 	At time.Time
 }
 
-// AllBounced reports whether there are emails and every one of them bounced. An
-// unsent email counts as sent: otherwise an agency could tell which addresses
-// get no mail from it.
+// IsKnown reports whether this version knows the fate. Another version may have
+// stored one that it does not.
+func (f Fate) IsKnown() bool { return slices.Contains(Fates, f) }
+
+// AllBounced reports whether emails bounced and none counts as sent. A withheld
+// email counts as sent: otherwise an agency could tell which addresses get no mail
+// from it. One whose recipient ceased to be one does not count.
 func AllBounced(mails []Mail) bool {
+	bounced := 0
 	for _, m := range mails {
-		if m.Fate != Bounced {
+		switch m.Fate {
+		case Bounced:
+			bounced++
+		case Dropped:
+		default:
 			return false
 		}
 	}
-	return len(mails) > 0
+	return bounced > 0
 }
 
 // Delivery returns what an agency reads of its request's email after a run of

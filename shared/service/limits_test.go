@@ -21,8 +21,8 @@ func mail(n int, to agency.Actor) outbox.MailKey {
 // mustClaimMail claims an unsolicited email, of which a person gets ten a day.
 func mustClaimMail(w *world, n int, to agency.Actor) {
 	w.t.Helper()
-	if got, err := w.store.ClaimUnsolicited(w.t.Context(), mail(n, to), w.Now(), lease, 10); got != outbox.ClaimTaken || err != nil {
-		w.t.Fatalf("claim %d, %v", got, err)
+	if got, err := w.store.ClaimUnsolicited(w.t.Context(), mail(n, to), outbox.NewOwner(), w.Now(), lease, 10); got.State != outbox.ClaimTaken || err != nil {
+		w.t.Fatalf("claim %v, %v", got, err)
 	}
 }
 

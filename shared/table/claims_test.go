@@ -65,22 +65,22 @@ func diff[T any](t testing.TB, what string, want, got T) {
 func TestUnsolicitedMailIsCapped(t *testing.T) {
 	store := newStore(t)
 	ctx := t.Context()
-	claim := func(n int, at time.Time) outbox.Claim {
+	claim := func(n int, at time.Time) outbox.ClaimState {
 		t.Helper()
-		c, err := store.ClaimUnsolicited(ctx, mail(n, ann), at, lease, 10)
+		c, err := store.ClaimUnsolicited(ctx, mail(n, ann), outbox.NewOwner(), at, lease, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c
+		return c.State
 	}
 	var wg sync.WaitGroup
-	claims := make([]outbox.Claim, 40)
+	claims := make([]outbox.ClaimState, 40)
 	for i := range claims {
 		// Two claim each email.
 		wg.Go(func() { claims[i] = claim(i/2, noon) })
 	}
 	wg.Wait()
-	count := map[outbox.Claim]int{}
+	count := map[outbox.ClaimState]int{}
 	for i := range claims {
 		count[claims[i]]++
 		if i%2 == 0 && claims[i] == outbox.ClaimTaken && claims[i+1] == outbox.ClaimTaken {
@@ -96,7 +96,7 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 	// A claim that ran out is claimed again without being counted again. A capped email stays capped,
 	// that day and the next.
 	later, tomorrow := noon.Add(lease), noon.Add(day)
-	again := map[outbox.Claim]int{}
+	again := map[outbox.ClaimState]int{}
 	var capped []int
 	for n := range 20 {
 		c := claim(n, later)
@@ -121,13 +121,13 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 		t.Errorf("a day's limit stays for ever: %v", i)
 	}
 	// Another person has ten of their own; a solicited email is never capped.
-	if c, err := store.ClaimUnsolicited(ctx, mail(1, bob), noon, lease, 10); c != outbox.ClaimTaken || err != nil {
-		t.Errorf("%d, %v", c, err)
+	if c, err := store.ClaimUnsolicited(ctx, mail(1, bob), outbox.NewOwner(), noon, lease, 10); c.State != outbox.ClaimTaken || err != nil {
+		t.Errorf("%v, %v", c, err)
 	}
-	if c, err := store.ClaimMail(ctx, mail(101, ann), noon, lease); c != outbox.ClaimTaken || err != nil {
-		t.Errorf("%d, %v", c, err)
+	if c, err := store.ClaimMail(ctx, mail(101, ann), outbox.NewOwner(), noon, lease); c.State != outbox.ClaimTaken || err != nil {
+		t.Errorf("%v, %v", c, err)
 	}
-	diff(t, "done", outbox.ClaimDone, func() outbox.Claim {
+	diff(t, "done", outbox.ClaimDone, func() outbox.ClaimState {
 		noError(t, store.FinishMail(ctx, mail(100, ann), outbox.Sent, "ses", tomorrow))
 		return claim(100, tomorrow.Add(day))
 	}())
@@ -137,12 +137,12 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 func TestAClaimThatMeetsAnotherIsHeld(t *testing.T) {
 	store := newStore(t)
 	store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return testbed.Cancelled("None", "TransactionConflict") }
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != outbox.ClaimHeld || err != nil {
-		t.Errorf("%d, %v", c, err)
+	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), outbox.NewOwner(), noon, lease, 10); c.State != outbox.ClaimHeld || err != nil {
+		t.Errorf("%v, %v", c, err)
 	}
 	store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return context.DeadlineExceeded }
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), noon, lease, 10); c != outbox.ClaimHeld || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%d, %v", c, err)
+	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), outbox.NewOwner(), noon, lease, 10); c.State != outbox.ClaimHeld || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, %v", c, err)
 	}
 	if all := store.items(t); len(all) != 0 {
 		t.Errorf("%v", all)

@@ -37,7 +37,7 @@ func TestAnUpdateWaitsForATransaction(t *testing.T) {
 	c := &conflicting{API: db, times: 2}
 	store := table.New(c, name)
 	key := outbox.MailKey{Event: "evt_01hzzzzzzzzzzzzzzzzzzzzzzz", Kind: "requested", Recipient: agency.NewPersonID("a@b.test")}
-	if got, err := store.ClaimMail(t.Context(), key, noon, time.Minute); got != outbox.ClaimTaken || err != nil || c.times != 0 {
+	if got, err := store.ClaimMail(t.Context(), key, outbox.NewOwner(), noon, time.Minute); got.State != outbox.ClaimTaken || err != nil || c.times != 0 {
 		t.Errorf("%v, %v with %d left, want it claimed", got, err, c.times)
 	}
 	c.times = 1000

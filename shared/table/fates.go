@@ -16,7 +16,8 @@ import (
 
 // AdvanceFate stores the fate of a claimed email if it is higher than the stored
 // one. messageID is SES's; "" for an email that is not sent. It returns false if
-// nothing was stored: the email has come as far already, or there is none.
+// nothing was stored: the email has come as far already, has a fate that this
+// version does not know, or there is none.
 func (t *Table) AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error) {
 	set, values := "SET #fate = :fate, #finishedAt = :now", map[string]types.AttributeValue{":fate": text(string(fate)), ":now": text(stamp(now))}
 	if messageID != "" {

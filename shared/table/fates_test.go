@@ -23,7 +23,7 @@ func TestFatesOnlyRise(t *testing.T) {
 	}
 	for n := range 40 {
 		m := outbox.MailKey{Event: event(n, "", "", noon).ID, Kind: "requested", Recipient: person(1).ID}
-		if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != outbox.ClaimTaken || err != nil {
+		if claim, err := store.ClaimMail(t.Context(), m, outbox.NewOwner(), noon, lease); claim.State != outbox.ClaimTaken || err != nil {
 			t.Fatal(claim, err)
 		}
 		news := slices.Clone(order[:1+n%len(order)])
@@ -43,7 +43,7 @@ func TestFatesOnlyRise(t *testing.T) {
 		if diff := cmp.Diff(want, mails); diff != "" || err != nil {
 			t.Errorf("after %v: %s %v", news, diff, err)
 		}
-		if claim, err := store.ClaimMail(t.Context(), m, noon.Add(time.Hour), lease); claim != outbox.ClaimDone || err != nil {
+		if claim, err := store.ClaimMail(t.Context(), m, outbox.NewOwner(), noon.Add(time.Hour), lease); claim.State != outbox.ClaimDone || err != nil {
 			t.Errorf("after %v it can be claimed: %v, %v", news, claim, err)
 		}
 	}
@@ -63,13 +63,13 @@ func TestNewsComesBeforeTheMark(t *testing.T) {
 	if all := store.items(t); len(all) != 0 {
 		t.Fatalf("an email that nobody claimed was written: %v", all)
 	}
-	if _, err := store.ClaimMail(t.Context(), m, noon, lease); err != nil {
+	if _, err := store.ClaimMail(t.Context(), m, outbox.NewOwner(), noon, lease); err != nil {
 		t.Fatal(err)
 	}
 	raise(outbox.Delivered, "ses-1", true)
 	raise(outbox.Delivered, "ses-1", false)
 	raise(outbox.Sent, "ses-2", false)
-	noError(t, store.ReleaseMail(t.Context(), m))
+	noError(t, store.ReleaseMail(t.Context(), m, "", false))
 	if sent, err := store.WasSent(t.Context(), m); !sent || err != nil {
 		t.Errorf("sent: %t, %v", sent, err)
 	}

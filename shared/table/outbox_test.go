@@ -20,13 +20,19 @@ const lease = time.Minute
 func TestOneAtATimeHoldsAMail(t *testing.T) {
 	store := newStore(t)
 	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
-	claim := func(at time.Time, want outbox.Claim) {
+	owner := ""
+	claim := func(at time.Time, want outbox.ClaimState) {
 		t.Helper()
-		if got, err := store.ClaimMail(t.Context(), m, at, lease); err != nil || got != want {
-			t.Fatalf("at %s: claim %d, want %d (%v)", at.Format(time.TimeOnly), got, want, err)
+		by := outbox.NewOwner()
+		got, err := store.ClaimMail(t.Context(), m, by, at, lease)
+		if err != nil || got.State != want {
+			t.Fatalf("at %s: claim %v, want %d (%v)", at.Format(time.TimeOnly), got, want, err)
+		}
+		if want == outbox.ClaimTaken {
+			owner = by
 		}
 	}
-	noError(t, store.ReleaseMail(t.Context(), m))
+	noError(t, store.ReleaseMail(t.Context(), m, owner, false))
 	noError(t, store.FinishMail(t.Context(), m, outbox.Sent, "x", noon))
 	if all := store.items(t); len(all) != 0 {
 		t.Fatalf("a mail that nobody claimed was written: %v", all)
@@ -37,12 +43,12 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 	claim(noon.Add(lease-time.Millisecond), outbox.ClaimHeld)
 	claim(noon.Add(lease), outbox.ClaimTaken) // the lease is over
 	claim(noon.Add(lease), outbox.ClaimHeld)
-	noError(t, store.ReleaseMail(t.Context(), m))
+	noError(t, store.ReleaseMail(t.Context(), m, owner, false))
 	claim(noon.Add(lease), outbox.ClaimTaken) // released
 	noError(t, store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon.Add(lease)))
 	claim(noon.Add(lease), outbox.ClaimDone)
 	claim(noon.Add(24*time.Hour), outbox.ClaimDone)
-	noError(t, store.ReleaseMail(t.Context(), m))
+	noError(t, store.ReleaseMail(t.Context(), m, owner, false))
 	claim(noon.Add(24*time.Hour), outbox.ClaimDone) // a finished email is not released
 
 	i := store.items(t)["MAIL#"+string(m.Event)+" request#"+string(m.Recipient)]
@@ -62,14 +68,14 @@ func TestOfManyOneClaimsAMail(t *testing.T) {
 	m := outbox.MailKey{Event: event(1, "", "", noon).ID, Kind: "request", Recipient: person(1).ID}
 	for _, at := range []time.Time{noon, noon.Add(lease)} {
 		var wg sync.WaitGroup
-		claims := make([]outbox.Claim, 8)
+		claims := make([]outbox.ClaimState, 8)
 		for i := range claims {
 			wg.Go(func() {
-				c, err := store.ClaimMail(t.Context(), m, at, lease)
+				c, err := store.ClaimMail(t.Context(), m, outbox.NewOwner(), at, lease)
 				if err != nil {
 					t.Error(err)
 				}
-				claims[i] = c
+				claims[i] = c.State
 			})
 		}
 		wg.Wait()
@@ -114,15 +120,16 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 	}
 	got, found, err := store.Event(t.Context(), k)
 	e.WakeAt = due.Add(2 * time.Hour)
-	if diff := cmp.Diff(e, got); diff != "" || !found || err != nil {
+	if diff := cmp.Diff(e, got.Event); diff != "" || !found || err != nil {
 		t.Error(diff, err)
 	}
 
 	for range 2 {
-		noError(t, store.MarkDone(t.Context(), k))
+		noError(t, store.MarkDone(t.Context(), k, outbox.Publish, noon))
+		noError(t, store.MarkDone(t.Context(), k, outbox.Notify, noon))
 		got, _, err := store.Event(t.Context(), k)
 		e.WakeAt = time.Time{}
-		if diff := cmp.Diff(e, got); diff != "" || err != nil {
+		if diff := cmp.Diff(e, got.Event); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
 	}
@@ -131,7 +138,7 @@ func TestAnEventIsWokenUntilItIsTold(t *testing.T) {
 		t.Errorf("told, and still marked: %v", i)
 	}
 	absent := table.EventKey{Addressee: e.Addressee, ID: event(2, "", "", noon).ID}
-	noError(t, store.MarkDone(t.Context(), absent))
+	noError(t, store.MarkDone(t.Context(), absent, outbox.Notify, noon))
 	if woken, err := store.Wake(t.Context(), absent, due, due.Add(1)); woken || err != nil {
 		t.Errorf("woke what is not there: %v", err)
 	}
@@ -301,7 +308,7 @@ func TestWhatWasSentIsKnown(t *testing.T) {
 		}
 	}
 	sent(false)
-	if claim, err := store.ClaimMail(t.Context(), m, noon, lease); claim != outbox.ClaimTaken || err != nil {
+	if claim, err := store.ClaimMail(t.Context(), m, outbox.NewOwner(), noon, lease); claim.State != outbox.ClaimTaken || err != nil {
 		t.Fatal(claim, err)
 	}
 	sent(false)

@@ -94,7 +94,7 @@ func TestEventsComeBackAsTheyWere(t *testing.T) {
 	put(t, store, service.Changes{Events: []agency.Event{full, bare}})
 	for _, want := range []agency.Event{full, bare} {
 		got, found, err := store.Event(t.Context(), table.EventKey{Addressee: want.Addressee, ID: want.ID})
-		if diff := cmp.Diff(want, got); diff != "" || !found || err != nil {
+		if diff := cmp.Diff(want, got.Event); diff != "" || !found || err != nil {
 			t.Error(diff, found, err)
 		}
 	}

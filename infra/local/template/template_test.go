@@ -135,8 +135,16 @@ func TestReadTheProductsTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(st.Tables) != 1 || len(st.Streams) != 1 || st.Streams[0].Function != "NotifyFunction" || !st.Streams[0].Partial || st.Streams[0].DeadLetter == "" {
-		t.Errorf("tables %+v, streams %+v", st.Tables, st.Streams)
+	var consumers []string
+	for _, s := range st.Streams {
+		consumers = append(consumers, s.Function)
+		if !s.Partial || s.DeadLetter == "" {
+			t.Errorf("the stream of %s: %+v", s.Function, s)
+		}
+	}
+	// A shard serves two readers.
+	if !slices.Equal(consumers, []string{"PublishFunction", "NotifyFunction"}) || len(st.Tables) != 1 {
+		t.Errorf("tables %+v, consumers %v", st.Tables, consumers)
 	}
 	if len(st.Rules) != 1 || st.Rules[0].Function != "DeliveryFunction" || len(st.MailEvents["MailConfiguration"]) != 5 || len(st.Buses) != 1 {
 		t.Errorf("rules %+v, mail events %v, buses %v", st.Rules, st.MailEvents, st.Buses)

@@ -5,22 +5,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"net"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/cloud"
-	"agencyhub/shared/outbox"
+	"agencyhub/shared/stream"
 )
 
 // source is the source of all our events on the bus.
 const source = "agencyhub"
 
-// busTime is how long one entry may take, with the client's own retries.
+// busTime is how long one attempt may take.
 const busTime = 3 * time.Second
 
 // bus publishes events to the platform.
@@ -97,10 +99,9 @@ func optional[S ~string](s S) *string {
 	return new(string(s))
 }
 
-// errNotTaken is an entry that the bus has refused.
-var errNotTaken = errors.New("the bus has not taken the entry")
-
-// put hands an event to the bus and returns the bus's id for it.
+// put hands an event to the bus, in one attempt, and returns the bus's id for it.
+// Errors: stream.ErrRefused, stream.ErrTimeout, stream.ErrItem, and others that may
+// pass.
 func (b bus) put(ctx context.Context, e agency.Event) (string, error) {
 	detail, err := json.Marshal(newEntry(e))
 	if err != nil {
@@ -111,53 +112,53 @@ func (b bus) put(ctx context.Context, e agency.Event) (string, error) {
 	out, err := b.client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
 		EventBusName: &b.name, Source: aws.String(source), DetailType: aws.String(string(e.Type)),
 		Time: &e.At, Detail: aws.String(string(detail)),
-	}}})
+	}}}, func(o *eventbridge.Options) { o.RetryMaxAttempts = 1 })
 	switch {
 	case err != nil:
-		return "", err
-	case out.FailedEntryCount > 0 || len(out.Entries) != 1 || aws.ToString(out.Entries[0].EventId) == "":
-		code := "no answer for it"
-		if len(out.Entries) > 0 {
-			code = aws.ToString(out.Entries[0].ErrorCode)
+		return "", classify(ctx, err)
+	case len(out.Entries) != 1:
+		return "", errors.New("the bus has answered for no entry")
+	case aws.ToString(out.Entries[0].EventId) == "":
+		code := aws.ToString(out.Entries[0].ErrorCode)
+		if refusals[code] {
+			return "", fmt.Errorf("%w: %s", stream.ErrRefused, code)
 		}
-		return "", fmt.Errorf("%w: %s", errNotTaken, code)
+		return "", fmt.Errorf("%w: %s", stream.ErrItem, code)
 	default:
 		return aws.ToString(out.Entries[0].EventId), nil
 	}
 }
 
-// publish puts an event on the bus, unless another invocation has or is about to. It
-// is claimed like an email. An invocation that dies after the bus took the entry and
-// before noting it makes it come twice, with the same id. Errors: errLater, and the
-// table's.
-func (n *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logger) error {
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(n.now().Add(busTime+saveTime)) {
-		return fmt.Errorf("%w: the invocation's time is nearly over", errLater)
+// refusals are the codes of PutEvents that say something of the entry itself, which
+// will be the same next time (PutEventsResultEntry in the API reference). A missing
+// permission is not among them: it is about us, and passes once it is given.
+var refusals = map[string]bool{
+	"InvalidArgument": true, "MalformedDetail": true, "RedactionFailure": true,
+	// Of a whole call, which has one entry.
+	"ValidationException": true, "RequestEntityTooLarge": true,
+}
+
+// classify returns the error of a call that has failed.
+func classify(ctx context.Context, err error) error {
+	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && answer.HTTPStatusCode() == http.StatusRequestEntityTooLarge {
+		return errors.Join(stream.ErrRefused, err)
 	}
-	if n.busFailing {
-		return fmt.Errorf("%w: the bus does not take them now", errLater)
-	}
-	key := outbox.BusKey(e.ID)
-	claim, err := n.store.ClaimMail(ctx, key, n.now(), lease)
-	switch {
-	case err != nil:
-		return err
-	case claim == outbox.ClaimDone:
-		return nil
-	case claim == outbox.ClaimHeld:
-		return fmt.Errorf("%w: another is at its entry on the bus", errLater)
-	}
-	id, err := n.bus.put(ctx, e)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
-	defer cancel()
-	if err == nil {
-		return n.store.FinishMail(ctx, key, outbox.Sent, id, n.now())
-	}
-	n.busFailing = true
-	n.meter.Record("", "", cloud.One("BusFailed", cloud.Count, 1))
-	log.WarnContext(ctx, "The bus does not take an event now.", "reason", reason(err))
-	if err := n.store.ReleaseMail(ctx, key); err != nil {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		if refusals[api.ErrorCode()] {
+			return errors.Join(stream.ErrRefused, err)
+		}
 		return err
 	}
-	return fmt.Errorf("%w: the bus does not take them now", errLater)
+	if network, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && network.Timeout() {
+		return errors.Join(stream.ErrTimeout, err)
+	}
+	return err
+}
+
+// reason returns what the log may hold of an error of the bus.
+func reason(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return err.Error()
 }

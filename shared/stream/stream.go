@@ -1,0 +1,271 @@
+// Package stream works through batches of the table's stream for one of its
+// consumers: profiles side by side, the events of one profile in their order. It
+// reads each event from the table: a record only says that there is one.
+package stream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
+	"agencyhub/shared/table"
+)
+
+// Store is what a consumer reads and writes of the table.
+type Store interface {
+	Event(context.Context, table.EventKey) (outbox.Event, bool, error)
+	MarkDone(ctx context.Context, k table.EventKey, c outbox.Consumer, now time.Time) error
+}
+
+// The errors by which Process leaves an event. It keeps its due mark, and cleanup
+// wakes it. Any other error is a failure of the table: the event is tried again for
+// a while, and then its record is given back.
+var (
+	// ErrLater: something cannot be done now.
+	ErrLater = errors.New("some of it must wait")
+	// ErrNotUnderstood: a later version knows what to do.
+	ErrNotUnderstood = errors.New("this version does not know the type of event")
+)
+
+// Consumer is one consumer of the stream. It handles one batch at a time, as Lambda
+// calls it; any number of consumers may run at once.
+type Consumer struct {
+	Name  outbox.Consumer
+	Store Store
+	// Process does what follows from an event, as far as that is not done yet.
+	Process func(context.Context, agency.Event, *slog.Logger) error
+	// Finish, unless it is nil, is called once the event is marked as done, and again
+	// for a record of one that is. It must change nothing when it is repeated.
+	Finish func(context.Context, agency.Event) error
+	// Knows reports whether Process understands a type of event.
+	Knows func(agency.EventType) bool
+	// Workers is how many profiles are handled side by side.
+	Workers int
+	Now     func() time.Time
+	// Pause waits, or until the context ends.
+	Pause func(context.Context, time.Duration)
+}
+
+const (
+	// holdTime is how long an invocation tries again while the table or a sink fails.
+	holdTime = 12 * time.Second
+	// itemTime is how long it tries one item again while the sink takes others.
+	itemTime = 3 * time.Second
+	// orderTime is how long an event waits for an earlier one of its profile. One
+	// that can't be finished must not hold everything back that follows.
+	orderTime = time.Hour
+
+	firstPause   = 100 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// Pause is the Consumer's Pause by the clock.
+func Pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// item is a record of the batch.
+type item struct {
+	key      table.EventKey
+	sequence string
+	// position is the record's in the batch.
+	position int
+	// woken: the event is not new; cleanup has woken it.
+	woken bool
+}
+
+// Handle works through a batch. It returns the sequence number of the first record
+// that the table failed, so that AWS delivers that record and all after it again. It
+// leaves any other event that it can't finish, which keeps its due mark.
+func (c *Consumer) Handle(ctx context.Context, batch events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed *item
+	slots := make(chan struct{}, max(1, c.Workers))
+	for _, profile := range profiles(ctx, batch) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			for _, i := range profile {
+				if err := c.handle(ctx, i); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					if failed == nil || i.position < failed.position {
+						failed = &i
+					}
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if failed == nil {
+		return events.DynamoDBEventResponse{}, nil
+	}
+	return events.DynamoDBEventResponse{
+		BatchItemFailures: []events.DynamoDBBatchItemFailure{{ItemIdentifier: failed.sequence}},
+	}, nil
+}
+
+// profiles returns the records of a batch by profile, or by account where it changed
+// itself; those with a new event first.
+func profiles(ctx context.Context, batch events.DynamoDBEvent) [][]item {
+	at := map[[2]agency.Party]int{}
+	var all [][]item
+	for position, record := range batch.Records {
+		key, err := keyOf(record)
+		if err != nil {
+			// It will never be readable.
+			slog.ErrorContext(ctx, "A stream record has no event's key; it is skipped.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
+			continue
+		}
+		// An event's member never changes, so the image is as good as the table.
+		profile := [2]agency.Party{key.Addressee}
+		if member, ok := record.Change.NewImage["member"]; ok && member.DataType() == events.DataTypeString {
+			profile[1] = agency.Party(member.String())
+		}
+		n, ok := at[profile]
+		if !ok {
+			n = len(all)
+			at[profile], all = n, append(all, nil)
+		}
+		all[n] = append(all[n], item{key: key, sequence: record.Change.SequenceNumber, position: position, woken: record.EventName == "MODIFY"})
+	}
+	isOld := func(profile []item) int {
+		for _, i := range profile {
+			if !i.woken {
+				return 0
+			}
+		}
+		return 1
+	}
+	slices.SortStableFunc(all, func(a, b []item) int { return cmp.Compare(isOld(a), isOld(b)) })
+	return all
+}
+
+// keyOf reads the event's key.
+func keyOf(record events.DynamoDBEventRecord) (table.EventKey, error) {
+	pk, sk := record.Change.Keys["pk"], record.Change.Keys["sk"]
+	if pk.DataType() != events.DataTypeString || sk.DataType() != events.DataTypeString {
+		return table.EventKey{}, errors.New("the record has no text keys")
+	}
+	return table.ParseEventKey(pk.String(), sk.String())
+}
+
+// handle handles one event, for up to holdTime while the table fails. It returns only
+// errors of the table.
+func (c *Consumer) handle(ctx context.Context, i item) error {
+	log := slog.With("event", string(i.key.ID), "account", string(i.key.Addressee))
+	pauses := pauses{}
+	for {
+		err := c.process(ctx, i.key, log)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrNotUnderstood):
+			log.ErrorContext(ctx, "The type of an event is not known; the event keeps its due mark.", "error", err.Error())
+			return nil
+		case errors.Is(err, ErrLater):
+			log.WarnContext(ctx, "An event is not finished; it keeps its due mark.", "error", err.Error())
+			return nil
+		}
+		pause, ok := pauses.next(holdTime)
+		if !ok || ctx.Err() != nil || !hasTime(ctx, c.Now(), pause) {
+			log.ErrorContext(ctx, "The table fails an event; its record is given back.", "sequenceNumber", i.sequence, "error", err.Error())
+			return err
+		}
+		log.WarnContext(ctx, "The table fails an event; it is tried again.", "error", err.Error())
+		c.Pause(ctx, pause)
+	}
+}
+
+// process does one event, unless it is done, or an earlier one of its profile is not.
+func (c *Consumer) process(ctx context.Context, key table.EventKey, log *slog.Logger) error {
+	e, found, err := c.Store.Event(ctx, key)
+	if err != nil || !found {
+		// One that is not there is collected since.
+		return err
+	}
+	if !e.IsDoneBy(c.Name) {
+		if !c.Knows(e.Type) {
+			return fmt.Errorf("%w: %q", ErrNotUnderstood, e.Type)
+		}
+		if err := c.checkOrder(ctx, e.Event); err != nil {
+			return err
+		}
+		if err := c.Process(ctx, e.Event, log); err != nil {
+			return err
+		}
+		if err := c.Store.MarkDone(ctx, key, c.Name, c.Now()); err != nil {
+			return err
+		}
+	}
+	if c.Finish == nil {
+		return nil
+	}
+	return c.Finish(ctx, e.Event)
+}
+
+// checkOrder returns ErrLater if an earlier event of the profile is not finished. It
+// does not wait for one that this version does not know.
+func (c *Consumer) checkOrder(ctx context.Context, e agency.Event) error {
+	if e.After == "" || c.Now().Sub(e.At) >= orderTime {
+		return nil
+	}
+	before, found, err := c.Store.Event(ctx, table.EventKey{Addressee: e.Addressee, ID: e.After})
+	if err != nil || !found || before.IsDoneBy(c.Name) || !c.Knows(before.Type) {
+		return err
+	}
+	return fmt.Errorf("%w: the event %s before it is not finished", ErrLater, e.After)
+}
+
+// pauses are the pauses between attempts: they double, with half of each at random.
+type pauses struct {
+	ceiling, spent time.Duration
+}
+
+// next returns the next pause, and false if the pauses would take longer than a limit.
+func (p *pauses) next(limit time.Duration) (time.Duration, bool) {
+	p.ceiling = min(max(2*p.ceiling, firstPause), longestPause)
+	pause := p.ceiling/2 + rand.N(p.ceiling/2) //nolint:gosec // a pause, not a secret
+	if p.spent += pause; p.spent > limit {
+		return 0, false
+	}
+	return pause, true
+}
+
+// Retry repeats something until it succeeds, for as long as the pauses stay within a
+// limit and the context lasts.
+func Retry(ctx context.Context, limit time.Duration, pause func(context.Context, time.Duration), do func() error) error {
+	pauses := pauses{}
+	for {
+		err := do()
+		next, ok := pauses.next(limit)
+		if err == nil || !ok || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx, next)
+	}
+}
+
+// reserve is for finishing what is under way when an invocation's time is over.
+const reserve = 12 * time.Second
+
+// hasTime reports whether there is time for a pause and what follows it.
+func hasTime(ctx context.Context, now time.Time, pause time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || now.Add(pause+reserve).Before(deadline)
+}
