@@ -41,8 +41,8 @@ const (
 	// workers is how many profiles are handled, and how many emails of one event are
 	// sent, side by side.
 	workers = 16
-	// slowTime is how long a recipient is left alone for whom SES did not answer, while
-	// it answers for others.
+	// slowTime is how long a recipient is left alone after SES gave no answer for them,
+	// while others are accepted.
 	slowTime = time.Minute
 )
 
@@ -103,7 +103,7 @@ func (n *invocation) attempt(key outbox.MailKey) attempt {
 	return n.attempts[key]
 }
 
-func (n *invocation) remember(key outbox.MailKey, a attempt) {
+func (n *invocation) noteAttempt(key outbox.MailKey, a attempt) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.attempts[key] = a
@@ -308,7 +308,7 @@ func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, 
 		var err error
 		messageID, err = n.hand(ctx, d, key, r)
 		unconfirmed = unconfirmed || mayBeSent(err)
-		n.remember(key, attempt{messageID, unconfirmed})
+		n.noteAttempt(key, attempt{messageID, unconfirmed})
 		return err
 	})
 	switch {
@@ -353,7 +353,7 @@ func (n *invocation) claim(ctx context.Context, key outbox.MailKey, m mail) (out
 	return n.store.ClaimMail(ctx, key, n.owner, n.now(), lease)
 }
 
-// slowRecipients are the recipients for whom SES did not answer, and when.
+// slowRecipients are recipients that SES gave no answer for, and when.
 type slowRecipients struct {
 	mu   sync.Mutex
 	last map[agency.PersonID]time.Time
@@ -371,7 +371,7 @@ func (s *slowRecipients) has(id agency.PersonID, now time.Time) bool {
 	return ok && now.Sub(at) < slowTime
 }
 
-// add remembers a recipient. Those of before slowTime are forgotten.
+// add adds a recipient, and deletes those of before slowTime.
 func (s *slowRecipients) add(id agency.PersonID, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 // Sink is a service that takes one item after another and may fail: SES, the bus. It
 // tells a bad item from a bad sink. While a sink takes nothing, its items are tried
 // again for up to 12 s, the time that everybody waits anyway; an item that fails
-// while others are taken is tried again for 3 s only, so that it holds nobody up. All
+// while others are taken is tried again for 2 s only, so that it holds nobody up. All
 // invocations of a process share it.
 type Sink struct {
 	Now func() time.Time
@@ -42,7 +42,8 @@ const attemptsWithoutAnswer = 2
 // item that has failed in an earlier invocation, and waits for its due mark. Errors:
 // ErrRefused, ErrLater.
 func (s *Sink) Try(ctx context.Context, once bool, attempt func(context.Context) error) error {
-	pauses, before := pauses{}, -1
+	pauses := pauses{}
+	before, _ := s.state()
 	for attempts := 1; ; attempts++ {
 		err := attempt(ctx)
 		if err == nil {
@@ -53,9 +54,6 @@ func (s *Sink) Try(ctx context.Context, once bool, attempt func(context.Context)
 			return err
 		}
 		accepted, down := s.state()
-		if before < 0 {
-			before = accepted
-		}
 		limit := holdTime
 		if accepted > before || errors.Is(err, ErrItem) {
 			limit = itemTime

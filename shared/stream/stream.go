@@ -60,13 +60,14 @@ const (
 	// holdTime is how long an invocation tries again while the table or a sink fails.
 	holdTime = 12 * time.Second
 	// itemTime is how long it tries one item again while the sink takes others.
-	itemTime = 3 * time.Second
+	itemTime = 2 * time.Second
 	// orderTime is how long an event waits for an earlier one of its profile. One
 	// that can't be finished must not hold everything back that follows.
 	orderTime = time.Hour
 
-	firstPause   = 100 * time.Millisecond
-	longestPause = 2 * time.Second
+	firstPause       = 100 * time.Millisecond
+	longestPause     = 2 * time.Second
+	longestItemPause = 500 * time.Millisecond
 )
 
 // Pause is the Consumer's Pause by the clock.
@@ -239,7 +240,11 @@ type pauses struct {
 
 // next returns the next pause, and false if the pauses would take longer than a limit.
 func (p *pauses) next(limit time.Duration) (time.Duration, bool) {
-	p.ceiling = min(max(2*p.ceiling, firstPause), longestPause)
+	longest := longestPause
+	if limit <= itemTime {
+		longest = longestItemPause
+	}
+	p.ceiling = min(max(2*p.ceiling, firstPause), longest)
 	pause := p.ceiling/2 + rand.N(p.ceiling/2) //nolint:gosec // a pause, not a secret
 	if p.spent += pause; p.spent > limit {
 		return 0, false

@@ -16,7 +16,7 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// lossy carries out its first updates and loses their answers.
+// lossy makes its first updates and loses their answers.
 type lossy struct {
 	table.API
 	lose int
@@ -85,7 +85,7 @@ func TestAChangeFindsItself(t *testing.T) {
 	}
 }
 
-// Whoever claims an email learns whether SES may have accepted it before.
+// A claim says whether SES may have accepted the email before.
 func TestAClaimKnowsOfUnconfirmedAttempts(t *testing.T) {
 	store := newStore(t)
 	claim := func(n int, at time.Time, attempts int, unconfirmed bool) (owner string) {
@@ -101,7 +101,7 @@ func TestAClaimKnowsOfUnconfirmedAttempts(t *testing.T) {
 	c := claim(1, noon, 1, false)
 	noError(t, store.ReleaseMail(t.Context(), mail(1, ann), c, false))
 	c = claim(1, noon, 2, false)
-	// One without an answer gives it back, and says so, for good.
+	// One without an answer gives it back, and says so, permanently.
 	noError(t, store.ReleaseMail(t.Context(), mail(1, ann), c, true))
 	c = claim(1, noon, 3, true)
 	noError(t, store.ReleaseMail(t.Context(), mail(1, ann), c, false))

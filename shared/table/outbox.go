@@ -103,7 +103,7 @@ const updateAttempts = 3
 
 // updateItem makes an update, and repeats it while a transaction is on the same
 // item: these take milliseconds. It also repeats one whose answer does not come.
-// unknown means that an earlier attempt may have been carried out. It makes the
+// unknown means that an earlier attempt may have been made. It makes the
 // client's attempts itself, to know that.
 func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput) (out *dynamodb.UpdateItemOutput, unknown bool, err error) {
 	input.TableName = &t.name
@@ -129,7 +129,7 @@ func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput)
 // errAgain is an attempt that is made again.
 var errAgain = errors.New("table: no usable answer")
 
-// mayBeDone reports whether a call that failed may have been carried out: the store
+// mayBeDone reports whether a call that failed may have changed the table: the store
 // has not answered, or with a failure of its own.
 func mayBeDone(err error) bool {
 	if err == nil {
@@ -139,8 +139,8 @@ func mayBeDone(err error) bool {
 	return !ok || answer.ErrorFault() == smithy.FaultServer || answer.ErrorCode() == "InternalServerError" || answer.ErrorCode() == "ServiceUnavailable"
 }
 
-// isThrottled reports whether the store refused a call for its capacity. It was not
-// carried out.
+// isThrottled reports whether the store refused a call for its capacity. It changed
+// nothing.
 func isThrottled(err error) bool {
 	answer, ok := errors.AsType[smithy.APIError](err)
 	if !ok {

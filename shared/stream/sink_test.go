@@ -1,0 +1,123 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"agencyhub/shared/stream"
+)
+
+var (
+	monday     = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	errTrouble = errors.New("trouble")
+)
+
+// pausing is a sink whose pauses only add up.
+type pausing struct {
+	*stream.Sink
+	mu     sync.Mutex
+	paused time.Duration
+}
+
+func newPausing() *pausing {
+	p := &pausing{}
+	p.Sink = &stream.Sink{Now: func() time.Time { return monday }, Pause: func(_ context.Context, d time.Duration) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.paused += d
+	}}
+	return p
+}
+
+// try makes attempts that fail with an error, and returns how many and how long they took.
+func (p *pausing) try(t *testing.T, once bool, err error, during func()) (attempts int, took time.Duration) {
+	t.Helper()
+	before := p.paused
+	got := p.Try(t.Context(), once, func(context.Context) error {
+		attempts++
+		if during != nil {
+			during()
+		}
+		return err
+	})
+	if !errors.Is(got, err) || !errors.Is(got, stream.ErrLater) && !errors.Is(err, stream.ErrRefused) {
+		t.Errorf("%v", got)
+	}
+	return attempts, p.paused - before
+}
+
+func (p *pausing) accept(t *testing.T) {
+	t.Helper()
+	if err := p.Try(t.Context(), false, func(context.Context) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// While a sink takes nothing, its items are tried again for up to 12 s. Then each gets one
+// attempt, until it takes one.
+func TestASinkThatIsDown(t *testing.T) {
+	p := newPausing()
+	if attempts, took := p.try(t, false, errTrouble, nil); attempts < 8 || took < 9*time.Second || took > 12*time.Second || !p.IsDown() {
+		t.Errorf("%d attempts in %s, down %t", attempts, took, p.IsDown())
+	}
+	if attempts, took := p.try(t, false, errTrouble, nil); attempts != 1 || took != 0 {
+		t.Errorf("while it is down: %d attempts in %s", attempts, took)
+	}
+	p.accept(t)
+	if attempts, _ := p.try(t, false, errTrouble, nil); p.IsDown() != (attempts > 1) || attempts < 8 {
+		t.Errorf("up again: %d attempts, down %t", attempts, p.IsDown())
+	}
+}
+
+// An item that fails while others are taken holds nobody up, and says nothing of the sink.
+func TestAnItemThatFails(t *testing.T) {
+	for name, try := range map[string]func(p *pausing) (int, time.Duration){
+		"others are taken meanwhile": func(p *pausing) (int, time.Duration) {
+			return p.try(t, false, errTrouble, func() { p.accept(t) })
+		},
+		"the sink says that it is the item": func(p *pausing) (int, time.Duration) {
+			return p.try(t, false, fmt.Errorf("%w: a code", stream.ErrItem), nil)
+		},
+	} {
+		p := newPausing()
+		if attempts, took := try(p); attempts < 4 || took < 1500*time.Millisecond || took > 2*time.Second || p.IsDown() {
+			t.Errorf("%s: %d attempts in %s, down %t", name, attempts, took, p.IsDown())
+		}
+	}
+}
+
+func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
+	for name, test := range map[string]struct {
+		once bool
+		err  error
+		want int
+		down bool
+	}{
+		"a refusal":                    {false, stream.ErrRefused, 1, false},
+		"it has failed before":         {true, errTrouble, 1, false},
+		"no answer, for anybody":       {false, stream.ErrTimeout, 2, true},
+		"no answer, and failed before": {true, stream.ErrTimeout, 1, false},
+		"a refusal that failed before": {true, stream.ErrRefused, 1, false},
+	} {
+		p := newPausing()
+		if attempts, _ := p.try(t, test.once, test.err, nil); attempts != test.want || p.IsDown() != test.down {
+			t.Errorf("%s: %d attempts, down %t", name, attempts, p.IsDown())
+		}
+	}
+	p := newPausing()
+	if attempts, _ := p.try(t, false, stream.ErrTimeout, func() { p.accept(t) }); attempts != 2 || p.IsDown() {
+		t.Errorf("no answer for one: %d attempts, down %t", attempts, p.IsDown())
+	}
+	// Near the deadline nothing is tried again.
+	ctx, cancel := context.WithDeadline(t.Context(), monday.Add(11*time.Second))
+	defer cancel()
+	attempts := 0
+	err := newPausing().Try(ctx, false, func(context.Context) error { attempts++; return errTrouble })
+	if !errors.Is(err, stream.ErrLater) || attempts != 1 {
+		t.Errorf("%d attempts, %v", attempts, err)
+	}
+}
