@@ -9,7 +9,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -32,6 +31,6 @@ func main() {
 	}
 	warm(context.Background())
 	lambda.Start((&cleaner{
-		svc: svc, table: table.New(cloud.DynamoDB(), env.TableName), meter: cloud.NewMeter(os.Stdout, time.Now),
+		svc: svc, table: table.New(cloud.DynamoDB(), env.TableName), meter: cloud.NewMeter(os.Stdout, cloud.Now),
 	}).handle)
 }

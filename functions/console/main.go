@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/rest"
@@ -27,7 +26,7 @@ func build() (*console, func(context.Context), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := newConsole(svc, env, time.Now)
+	c, err := newConsole(svc, env, cloud.Now)
 	if err != nil {
 		return nil, nil, err
 	}

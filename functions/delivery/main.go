@@ -7,7 +7,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -27,6 +26,6 @@ func main() {
 	cloud.Warm(context.Background(), db, env.TableName)
 	lambda.Start((&receiver{
 		store: table.New(db, env.TableName), configurationSet: env.ConfigurationSet,
-		meter: cloud.NewMeter(os.Stdout, time.Now), now: time.Now,
+		meter: cloud.NewMeter(os.Stdout, cloud.Now), now: cloud.Now,
 	}).Handle)
 }

@@ -32,9 +32,10 @@ type store interface {
 }
 
 const (
-	// lease is how long a claim on an email holds: far longer than an invocation tries
-	// to send it, so that two invocations never send one.
-	lease = time.Minute
+	// lease is how long a claim on an email holds: a minute longer than an invocation
+	// tries to send it and to save its fate, so that two invocations never send one, as
+	// long as their clocks differ by less than that.
+	lease = 90 * time.Second
 	// saveTime is for saving the fate of an email, also when the time for sending it is
 	// over, and while the table fails.
 	saveTime = 10 * time.Second
@@ -260,7 +261,7 @@ func (n *invocation) drop(ctx context.Context, e agency.Event, deliveries []deli
 // sent a second time if SES took it and its answer was lost, or if the invocation died
 // before noting it.
 func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger) (sent bool, err error) {
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(n.now().Add(emailTime)) {
+	if !stream.HasTime(ctx, emailTime) {
 		return false, fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
 	}
 	var r email

@@ -64,7 +64,7 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 		meter:  cloud.NewMeter(s.metrics, time.Now),
 		// One at a time, so that the inbox has an order; and no pauses.
 		workers: 1, pause: func(context.Context, time.Duration) {},
-		ses:  &stream.Sink{Now: func() time.Time { return s.now }, Pause: func(context.Context, time.Duration) {}},
+		ses:  &stream.Sink{Pause: func(context.Context, time.Duration) {}},
 		slow: newSlowRecipients(),
 	}
 }

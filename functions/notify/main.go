@@ -6,7 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
@@ -42,13 +41,13 @@ func build(ctx context.Context) (*notifier, error) {
 	return &notifier{
 		store:      table.New(db, env.TableName),
 		mailer:     mailer{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
-		meter:      cloud.NewMeter(os.Stdout, time.Now),
+		meter:      cloud.NewMeter(os.Stdout, cloud.Now),
 		deployment: deployment{product: env.Settings.Product, publicURL: env.PublicURL, openURL: env.Settings.OpenURL, rules: env.Settings.Rules()},
 		templates:  templates,
-		now:        time.Now,
+		now:        cloud.Now,
 		pause:      stream.Pause,
 		workers:    workers,
-		ses:        &stream.Sink{Now: time.Now, Pause: stream.Pause},
+		ses:        &stream.Sink{Pause: stream.Pause},
 		slow:       newSlowRecipients(),
 	}, nil
 }

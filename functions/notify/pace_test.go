@@ -76,7 +76,7 @@ func newPace(t *testing.T) *pace {
 	p.client = sesv2.NewFromConfig(testbed.Config(), func(o *sesv2.Options) { o.BaseEndpoint = &server.URL })
 	p.n = p.notifier(t, p.client)
 	p.n.now, p.n.pause, p.n.workers = time.Now, stream.Pause, workers
-	p.n.ses = &stream.Sink{Now: time.Now, Pause: stream.Pause}
+	p.n.ses = &stream.Sink{Pause: stream.Pause}
 	return p
 }
 

@@ -26,9 +26,10 @@ type store interface {
 }
 
 const (
-	// lease is how long a claim on an entry holds: far longer than an invocation tries
-	// to put it, so that two invocations seldom put one.
-	lease = time.Minute
+	// lease is how long a claim on an entry holds: a minute longer than an invocation
+	// tries to put it and to save that, so that two invocations never put one, as long
+	// as their clocks differ by less than that.
+	lease = 90 * time.Second
 	// saveTime is for saving the fate of an entry, also when the time is over, and while
 	// the table fails.
 	saveTime = 10 * time.Second
@@ -58,7 +59,7 @@ func newPublisher(
 ) *publisher {
 	return &publisher{
 		store: store, bus: bus, meter: meter, refreshCopies: refreshCopies, now: now, pause: pause, workers: workers,
-		sink: &stream.Sink{Now: now, Pause: pause},
+		sink: &stream.Sink{Pause: pause},
 	}
 }
 
@@ -142,7 +143,7 @@ func (p *invocation) refresh(ctx context.Context, account agency.AccountID) erro
 // claimed like an email. The entry comes twice, with the same id, if the bus took it and
 // its answer was lost, or if the invocation died before noting it.
 func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logger) error {
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(p.now().Add(busTime+saveTime)) {
+	if !stream.HasTime(ctx, busTime+saveTime) {
 		return fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
 	}
 	key := outbox.BusKey(e.ID)

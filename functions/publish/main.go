@@ -6,7 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -39,7 +38,7 @@ func build(ctx context.Context) (*publisher, error) {
 	warm(ctx)
 	client := eventbridge.NewFromConfig(cloud.Config(), func(o *eventbridge.Options) { o.BaseEndpoint = cloud.Endpoint("EVENTBRIDGE") })
 	return newPublisher(
-		table.New(cloud.DynamoDB(), env.TableName), bus{client: client, name: env.BusName}, cloud.NewMeter(os.Stdout, time.Now),
-		service.RefreshCopies, time.Now, stream.Pause,
+		table.New(cloud.DynamoDB(), env.TableName), bus{client: client, name: env.BusName}, cloud.NewMeter(os.Stdout, cloud.Now),
+		service.RefreshCopies, cloud.Now, stream.Pause,
 	), nil
 }

@@ -22,7 +22,7 @@ import (
 func TestOneRefusedEntryDelaysNobody(t *testing.T) {
 	f := newFixture(t)
 	f.service.Now, f.now, f.pause, f.workers = time.Now, time.Now, stream.Pause, workers
-	f.sink = &stream.Sink{Now: time.Now, Pause: stream.Pause}
+	f.sink = &stream.Sink{Pause: stream.Pause}
 	var mu sync.Mutex
 	var queue []table.EventKey
 	made, latencies, refused := map[string]time.Time{}, []time.Duration{}, ""

@@ -83,9 +83,10 @@ func Endpoint(service string) *string {
 	return nil
 }
 
-// DynamoDB returns a client for the deployment's region.
+// DynamoDB returns a client for the deployment's region, by whose responses Now goes.
 func DynamoDB() *dynamodb.Client {
 	return dynamodb.NewFromConfig(Config(), func(o *dynamodb.Options) {
 		o.BaseEndpoint = Endpoint("DYNAMODB")
+		o.HTTPClient = clockReader{client}
 	})
 }

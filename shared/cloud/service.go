@@ -23,7 +23,7 @@ func Service() (*service.Service, func(context.Context), error) {
 	}
 	db := DynamoDB()
 	svc := &service.Service{
-		Store: table.New(db, env.TableName), Rules: env.Settings.Rules(), Now: time.Now, NewEventID: NewEventID,
+		Store: table.New(db, env.TableName), Rules: env.Settings.Rules(), Now: Now, NewEventID: NewEventID,
 	}
 	return svc, func(ctx context.Context) { Warm(ctx, db, env.TableName) }, nil
 }

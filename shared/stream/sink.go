@@ -14,7 +14,6 @@ import (
 // while others are taken is tried again for 2 s only, so that it holds nobody up. All
 // invocations of a process share it.
 type Sink struct {
-	Now func() time.Time
 	// Pause waits, or until the context ends.
 	Pause func(context.Context, time.Duration)
 
@@ -62,7 +61,7 @@ func (s *Sink) Try(ctx context.Context, once bool, attempt func(context.Context)
 		if errors.Is(err, ErrTimeout) && attempts == attemptsWithoutAnswer {
 			ok = false
 		}
-		if once || down || !ok || ctx.Err() != nil || !hasTime(ctx, s.Now(), pause) {
+		if once || down || !ok || ctx.Err() != nil || !HasTime(ctx, pause+reserve) {
 			if !ok && limit == holdTime {
 				s.setDown()
 			}

@@ -25,7 +25,7 @@ type pausing struct {
 
 func newPausing() *pausing {
 	p := &pausing{}
-	p.Sink = &stream.Sink{Now: func() time.Time { return monday }, Pause: func(_ context.Context, d time.Duration) {
+	p.Sink = &stream.Sink{Pause: func(_ context.Context, d time.Duration) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.paused += d
@@ -113,7 +113,7 @@ func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
 		t.Errorf("no answer for one: %d attempts, down %t", attempts, p.IsDown())
 	}
 	// Near the deadline nothing is tried again.
-	ctx, cancel := context.WithDeadline(t.Context(), monday.Add(11*time.Second))
+	ctx, cancel := context.WithTimeout(t.Context(), 11*time.Second)
 	defer cancel()
 	attempts := 0
 	err := newPausing().Try(ctx, false, func(context.Context) error { attempts++; return errTrouble })

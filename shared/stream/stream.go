@@ -184,7 +184,7 @@ func (c *Consumer) handle(ctx context.Context, i item) error {
 			return nil
 		}
 		pause, ok := pauses.next(holdTime)
-		if !ok || ctx.Err() != nil || !hasTime(ctx, c.Now(), pause) {
+		if !ok || ctx.Err() != nil || !HasTime(ctx, pause+reserve) {
 			log.ErrorContext(ctx, "The table fails an event; its record is given back.", "sequenceNumber", i.sequence, "error", err.Error())
 			return err
 		}
@@ -269,8 +269,9 @@ func Retry(ctx context.Context, limit time.Duration, pause func(context.Context,
 // reserve is for finishing what is under way when an invocation's time is over.
 const reserve = 12 * time.Second
 
-// hasTime reports whether there is time for a pause and what follows it.
-func hasTime(ctx context.Context, now time.Time, pause time.Duration) bool {
+// HasTime reports whether a context has that much time left, by the machine's clock,
+// which its deadline is of.
+func HasTime(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
-	return !ok || now.Add(pause+reserve).Before(deadline)
+	return !ok || time.Until(deadline) > d
 }
