@@ -12,7 +12,8 @@
 #                               stack, whose token is in HUB_TOKEN (infra/import/README.md)
 #   make cleanup                runs the scheduled cleanup now and prints its report
 #   make events                 the last events of the bus; TYPE=connection.accepted, LAST=5
-#   make redrive                retries now every event that is not delivered to everyone yet
+#   make redrive                makes every event due that is not delivered to everyone yet, and
+#                               prints a report of each call
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
 #   make openapi                writes infra/openapi.yaml from the functions
 #   make schemas                writes infra/events/events.schema.json, the schema of every event

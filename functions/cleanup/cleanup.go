@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -14,30 +16,31 @@ import (
 	"agencyhub/shared/table"
 )
 
-// reserve is how long before its deadline a run starts nothing more. It leaves time to
-// finish the present item and to report.
-const reserve = 5 * time.Second
-
 // maxWakeDelay bounds the backoff between two attempts to wake an event.
 const maxWakeDelay = time.Hour
 
 // dueStore is what cleanup reads and writes besides the use cases. Its events are
-// unfinished: notify still has to send their emails.
+// unfinished: publish or notify has work left with them.
 type dueStore interface {
-	Due(ctx context.Context, shard int, now time.Time) iter.Seq2[table.DueItem, error]
+	DueSteps(ctx context.Context, now time.Time) iter.Seq2[table.DueItem, error]
+	DueEvents(ctx context.Context, now time.Time) iter.Seq2[table.DueItem, error]
 	Wake(ctx context.Context, k table.EventKey, now, next time.Time) (bool, error)
-	Backlog(ctx context.Context, now time.Time) (count int, oldest time.Time, err error)
-	Waiting(ctx context.Context) (int, error)
-	Unfinished(ctx context.Context, before, horizon time.Time) (count int, oldest time.Time, err error)
+	Delayed(ctx context.Context, start, before time.Time, from table.Position) (table.DelayedPage, error)
+	Redrive(ctx context.Context, k table.EventKey, at, due time.Time) (bool, error)
+	Backlog(ctx context.Context, now time.Time) (steps, events table.Counted, err error)
+	Unfinished(ctx context.Context, before time.Time) (table.Counted, error)
+	Waiting(ctx context.Context) (table.Counted, error)
 }
 
 type cleaner struct {
 	svc   *service.Service
 	table dueStore
 	meter cloud.Meter
+	// clock is the time that the invocation's deadline is of.
+	clock func() time.Time
 }
 
-// report is the result of a run.
+// report is the result of an invocation.
 type report struct {
 	// Expired, Lapsed and Frozen count requests, accesses and subscriptions whose end
 	// came, Woken the events that were sent through the stream again.
@@ -45,7 +48,7 @@ type report struct {
 	Lapsed  int `json:"lapsed"`
 	Frozen  int `json:"frozen"`
 	Woken   int `json:"woken"`
-	// Redriven counts events that an operator's redrive woke early.
+	// Redriven counts events that an operator's redrive made due.
 	Redriven int `json:"redriven"`
 	// Reminded counts due reminders, Ended steps to end the profiles of closed
 	// accounts, Erased steps to erase persons, and Collected what was deleted after
@@ -56,72 +59,156 @@ type report struct {
 	Collected int `json:"collected"`
 	// Stopped counts erasures that wait because the person is a last owner.
 	Stopped int `json:"stopped"`
-	// Failed counts items that failed. The next run tries them again.
+	// Failed counts items, reads and counts that failed. The next run tries them again.
 	Failed int `json:"failed"`
-	// Backlog counts items that are still due when the run ends, and Oldest is since
-	// when the first of them is; nil for none.
+	// Backlog counts what is still due when the run ends, except for events. Oldest is
+	// since when the first of it is due; nil for none.
 	Backlog int        `json:"backlog"`
 	Oldest  *time.Time `json:"oldest"`
+	// ToWake counts events that are due and not woken yet, and Unfinished all that have
+	// not been finished for WakeAfter. OldestUnfinished is when the first of these
+	// happened.
+	ToWake           int        `json:"toWake"`
+	Unfinished       int        `json:"unfinished"`
+	OldestUnfinished *time.Time `json:"oldestUnfinished"`
+	// AtLeast is true if one of these counts was stopped early: there is at least that
+	// much.
+	AtLeast bool `json:"atLeast"`
 	// Finished is false when the run stopped for its deadline.
 	Finished bool `json:"finished"`
+	// Next is the payload of the call that goes on with a redrive; nil when all of it is
+	// done.
+	Next *input `json:"next"`
 }
 
-// run does what is due until shortly before its deadline. Two runs at once do each item
-// once, since every write has a precondition. A failed item does not stop the run; the
-// error joins all failures.
-func (c *cleaner) run(ctx context.Context) (report, error) {
-	r := report{Finished: true}
-	now := c.svc.Now().UTC()
-	work, cancel := context.WithCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		work, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+// fail counts a failure and logs it. What fails because the time is over is none.
+func (r *report) fail(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return
 	}
-	defer cancel()
+	r.Failed++
+	slog.ErrorContext(ctx, "Something due could not be done.", "error", err.Error())
+}
 
-	var failures []error
-	for i := range table.Shards {
-		// Each minute starts with another shard, so that a long one cannot starve others.
-		shard := (i + now.Minute()) % table.Shards
-		for item, err := range c.table.Due(work, shard, now) {
-			if work.Err() != nil {
-				break
-			}
-			if err == nil {
-				err = c.process(work, item, now, &r)
-			}
-			if err != nil && work.Err() == nil {
-				r.Failed++
-				failures = append(failures, err)
-				slog.ErrorContext(ctx, "Something due could not be done.", "error", err.Error(), "shard", shard)
-			}
+// run does what is due until its context ends. Two runs at once do each item once, since
+// every write has a precondition. A failed item does not stop the run. Events are woken
+// beside the other steps, so that neither waits for the other. A wake that has started
+// ends with the context writing.
+func (c *cleaner) run(ctx, writing context.Context, now time.Time, wake bool, r *report) {
+	var woken report
+	var sides sync.WaitGroup
+	if wake {
+		sides.Go(func() { c.wakeEvents(ctx, writing, now, &woken) })
+	}
+	for item, err := range c.table.DueSteps(ctx, now) {
+		if ctx.Err() != nil {
+			break
+		}
+		if err == nil {
+			err = c.process(ctx, item, now, r)
+		}
+		r.fail(ctx, err)
+	}
+	sides.Wait()
+	r.Woken += woken.Woken
+	r.Failed += woken.Failed
+}
+
+// wakeEvents wakes due events, the oldest first, and WakesPerRun at most: what happens
+// meanwhile must not wait behind all of a large backlog in the stream.
+func (c *cleaner) wakeEvents(ctx, writing context.Context, now time.Time, r *report) {
+	limit := c.svc.Rules.WakesPerRun
+	var page []table.DueItem
+	flush := func() {
+		woken, failures := together(ctx, page, func(e table.DueItem) (bool, error) {
+			return c.wake(writing, e, now)
+		})
+		r.Woken += woken
+		for _, err := range failures {
+			r.fail(ctx, err)
+		}
+		page = page[:0]
+	}
+	for item, err := range c.table.DueEvents(ctx, now) {
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil && item.Event == nil {
+			err = fmt.Errorf("%s is among the events", item)
+		}
+		if err != nil {
+			r.fail(ctx, err)
+			continue
+		}
+		if page = append(page, item); len(page) == min(wakePage, limit-r.Woken) {
+			flush()
+		}
+		if r.Woken >= limit {
+			return
 		}
 	}
-	r.Finished = work.Err() == nil
-	backlog, oldest, err := c.table.Backlog(ctx, now)
-	if err != nil {
-		failures = append(failures, err)
+	flush()
+}
+
+// wakePage is how many events are woken before the next are read.
+const wakePage = 100
+
+// workers is how many events are written at once.
+const workers = 8
+
+// together does something to events, some at once, in their order. It counts those of
+// which that is true. When the context ends it finishes what it has started.
+func together(ctx context.Context, events []table.DueItem, do func(table.DueItem) (bool, error)) (done int, failures []error) {
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	queue := make(chan table.DueItem)
+	for range min(workers, len(events)) {
+		group.Go(func() {
+			for e := range queue {
+				ok, err := do(e)
+				mu.Lock()
+				if ok {
+					done++
+				}
+				if err != nil {
+					failures = append(failures, fmt.Errorf("event %s: %w", e, err))
+				}
+				mu.Unlock()
+			}
+		})
 	}
-	r.Backlog = backlog
-	if !oldest.IsZero() {
-		r.Oldest = &oldest
+	for _, e := range events {
+		if ctx.Err() != nil {
+			break
+		}
+		queue <- e
 	}
-	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "frozen", r.Frozen, "woken", r.Woken,
-		"reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected, "stopped", r.Stopped,
-		"failed", r.Failed, "backlog", r.Backlog, "finished", r.Finished)
-	return r, errors.Join(failures...)
+	close(queue)
+	group.Wait()
+	return done, failures
+}
+
+// wake wakes an event. It is due again after wakeAfter, and each time after twice as
+// long, up to maxWakeDelay.
+func (c *cleaner) wake(ctx context.Context, e table.DueItem, now time.Time) (bool, error) {
+	delay := c.svc.Rules.WakeAfter
+	for range e.Wakes {
+		if delay >= maxWakeDelay {
+			break
+		}
+		delay *= 2
+	}
+	return c.table.Wake(ctx, *e.Event, now, now.Add(min(delay, maxWakeDelay)))
 }
 
 // process does one due item and counts it in r.
 func (c *cleaner) process(ctx context.Context, item table.DueItem, now time.Time, r *report) error {
 	if item.Event != nil {
-		woken, err := c.table.Wake(ctx, *item.Event, now, now.Add(c.wakeDelay(item, now)))
+		woken, err := c.wake(ctx, item, now)
 		if woken {
 			r.Woken++
 		}
-		if err != nil {
-			return fmt.Errorf("waking %s: %w", item.Event.ID, err)
-		}
-		return nil
+		return err
 	}
 	done, err := c.sweep(ctx, item)
 	if err != nil {
@@ -152,8 +239,14 @@ func (c *cleaner) process(ctx context.Context, item table.DueItem, now time.Time
 // outcomeStopped is an erasure that waits until the account has another owner.
 const outcomeStopped service.Outcome = "stopped"
 
-// sweep does the next due step of an account, a person or a profile.
+// sweep does the next due step of an account, a person or a profile. A panic is a
+// failure of that item alone.
 func (c *cleaner) sweep(ctx context.Context, item table.DueItem) (done service.Outcome, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("at %s: panic: %v\n%s", item, cause, debug.Stack())
+		}
+	}()
 	switch {
 	case item.Account != "":
 		if done, err = c.svc.SweepAccount(ctx, item.Account); err != nil {
@@ -171,15 +264,8 @@ func (c *cleaner) sweep(ctx context.Context, item table.DueItem) (done service.O
 		}
 	default:
 		if done, err = c.svc.SweepProfile(ctx, *item.Profile); err != nil {
-			return done, fmt.Errorf("at %s in %s: %w", item.Profile.Member, item.Profile.Addressee, err)
+			return done, fmt.Errorf("at %s: %w", item, err)
 		}
 	}
 	return done, nil
-}
-
-// wakeDelay returns how long after waking an event it is woken again: as long as it has
-// waited so far, within bounds.
-func (c *cleaner) wakeDelay(item table.DueItem, now time.Time) time.Duration {
-	minDelay := c.svc.Rules.WakeAfter
-	return min(max(now.Sub(item.Since), minDelay), max(maxWakeDelay, minDelay))
 }

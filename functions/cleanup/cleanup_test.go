@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
@@ -22,6 +27,8 @@ import (
 type fixture struct {
 	*cleaner
 	store    *table.Table
+	faults   *testbed.Faults
+	name     string
 	now      time.Time
 	ann      agency.Actor
 	agencyID agency.AccountID
@@ -36,10 +43,11 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	db, name := testbed.Table(t)
-	f := &fixture{store: table.New(db, name), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	faults := &testbed.Faults{Client: db}
+	f := &fixture{store: table.New(faults, name), faults: faults, name: name, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	svc := &service.Service{Store: f.store, Now: func() time.Time { return f.now }, Rules: rules.Rules(), NewEventID: cloud.NewEventID}
 	f.metrics = &strings.Builder{}
-	f.cleaner = &cleaner{svc: svc, table: f.store, meter: cloud.NewMeter(f.metrics, svc.Now)}
+	f.cleaner = &cleaner{svc: svc, table: f.store, meter: cloud.NewMeter(f.metrics, svc.Now), clock: time.Now}
 	f.ann = agency.NewActor("ann@agency.test", "issuer", "ann")
 	f.agencyID = f.open(t, f.ann, "agency-key-0123456789")
 	if _, err := svc.SwitchAgencyOn(t.Context(), f.ann, f.agencyID); err != nil {
@@ -70,20 +78,20 @@ func (f *fixture) request(t *testing.T, n int) agency.Profile {
 	return p
 }
 
-// finishEvents marks every event that is due by now as done, as notify would.
-func (f *fixture) finishEvents(t *testing.T) {
+// finishEvents marks every event that is due by then as done, as its consumers would.
+func (f *fixture) finishEvents(t *testing.T, after ...time.Duration) {
 	t.Helper()
-	for shard := range table.Shards {
-		for item, err := range f.store.Due(t.Context(), shard, f.now) {
-			if err != nil {
+	by := f.now
+	for _, d := range after {
+		by = by.Add(d)
+	}
+	for item, err := range f.store.DueEvents(t.Context(), by) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range outbox.Consumers {
+			if err := f.store.MarkDone(t.Context(), *item.Event, c, f.now); err != nil {
 				t.Fatal(err)
-			}
-			if item.Event != nil {
-				for _, c := range outbox.Consumers {
-					if err := f.store.MarkDone(t.Context(), *item.Event, c, f.now); err != nil {
-						t.Fatal(err)
-					}
-				}
 			}
 		}
 	}
@@ -92,9 +100,9 @@ func (f *fixture) finishEvents(t *testing.T) {
 // clean does a run that must not fail.
 func (f *fixture) clean(ctx context.Context, t *testing.T) report {
 	t.Helper()
-	r, err := f.run(ctx)
-	if err != nil {
-		t.Fatal(err)
+	r, err := f.handle(ctx, input{})
+	if err != nil || r.Failed != 0 {
+		t.Fatalf("%+v, %v", r, err)
 	}
 	return r
 }
@@ -141,9 +149,9 @@ func TestTwoRunsAtOnceExpireOnce(t *testing.T) {
 	results := make(chan report, 2)
 	for range 2 {
 		go func() {
-			r, err := f.run(t.Context())
-			if err != nil {
-				t.Error(err)
+			r, err := f.handle(t.Context(), input{})
+			if err != nil || r.Failed != 0 {
+				t.Errorf("%+v, %v", r, err)
 			}
 			results <- r
 		}()
@@ -153,44 +161,174 @@ func TestTwoRunsAtOnceExpireOnce(t *testing.T) {
 	}
 }
 
+// An event is woken a minute after it happened, then 1, 2, 4 … minutes later, up to an
+// hour.
 func TestWakingBacksOff(t *testing.T) {
 	f := newFixture(t)
+	f.finishEvents(t, 2*time.Minute)
 	f.open(t, f.ann, "another-key-0123456789")
-	if got := f.clean(t.Context(), t); got.Woken != 0 {
-		t.Errorf("woken %d at once", got.Woken)
-	}
-	f.now = f.now.Add(5 * time.Minute)
-	first := f.clean(t.Context(), t)
-	if first.Woken != 3 || // two opened accounts, and agency features switched on
-		first.Backlog != 0 {
-		t.Errorf("%+v, want 3 woken and no backlog", first)
-	}
-	wakes := func(after time.Duration, want int) {
-		t.Helper()
-		f.now = f.now.Add(after)
-		if r := f.clean(t.Context(), t); r.Woken != want {
-			t.Errorf("woken %d %s later, want %d", r.Woken, after, want)
+	next := f.now.Add(time.Minute)
+	for n, minutes := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		f.now = next.Add(-time.Millisecond)
+		if r := f.clean(t.Context(), t); r.Woken != 0 || r.ToWake != 0 {
+			t.Errorf("before wake %d: %+v", n, r)
 		}
+		f.now = next
+		if r := f.clean(t.Context(), t); r.Woken != 1 || r.ToWake != 0 || r.Unfinished != 1 {
+			t.Errorf("wake %d: %+v", n, r)
+		}
+		next = f.now.Add(time.Duration(minutes) * time.Minute)
 	}
-	wakes(0, 0)
-	wakes(4*time.Minute, 0)
-	wakes(time.Minute, 3)
-	// After ten minutes of waiting the next attempt is ten minutes later.
-	wakes(9*time.Minute, 0)
 }
 
-func TestARunStopsBeforeItsDeadline(t *testing.T) {
+func TestTwoRunsAtOnceWakeOnce(t *testing.T) {
+	f := newFixture(t)
+	for n := range 20 {
+		f.request(t, n)
+	}
+	f.now = f.now.Add(time.Minute)
+	results := make(chan report, 3)
+	for range cap(results) {
+		go func() {
+			r, err := f.handle(t.Context(), input{})
+			if err != nil || r.Failed != 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			results <- r
+		}()
+	}
+	if woken := (<-results).Woken + (<-results).Woken + (<-results).Woken; woken != 42 {
+		t.Errorf("%d woken, want 42", woken)
+	}
+}
+
+// slowStore is a store whose sweep or redrive takes all the time that there is.
+type slowStore struct {
+	dueStore
+}
+
+func (s slowStore) DueSteps(ctx context.Context, _ time.Time) iter.Seq2[table.DueItem, error] {
+	return func(yield func(table.DueItem, error) bool) {
+		<-ctx.Done()
+		yield(table.DueItem{}, ctx.Err())
+	}
+}
+
+func (s slowStore) Delayed(ctx context.Context, _, _ time.Time, _ table.Position) (table.DelayedPage, error) {
+	<-ctx.Done()
+	return table.DelayedPage{}, ctx.Err()
+}
+
+// A redrive and a run that take too long leave time to count. Time that is over while
+// counting is no error.
+func TestAnInvocationEndsBeforeItsDeadline(t *testing.T) {
 	f := newFixture(t)
 	f.request(t, 1)
 	f.now = f.now.Add(time.Hour)
-	f.finishEvents(t)
-	short, cancel := context.WithTimeout(t.Context(), reserve)
+	want := report{Backlog: 1, Oldest: &f.now, Woken: 4, Unfinished: 4}
+	opened := f.now.Add(-time.Hour)
+	want.OldestUnfinished = &opened
+	real := f.table
+	f.table = slowStore{real}
+	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	got := f.clean(short, t)
-	if got.Finished || got.Expired != 0 || got.Backlog != 1 || got.Oldest == nil || !got.Oldest.Equal(f.now) {
-		t.Errorf("%+v, want nothing done and a backlog of 1 since now", got)
+	if diff := cmp.Diff(want, f.clean(short, t)); diff != "" || short.Err() != nil {
+		t.Error(diff, short.Err())
 	}
-	if got := f.clean(t.Context(), t); got.Expired != 1 || !got.Finished {
+	short, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	want.Woken, want.Next = 0, &input{Redrive: true, Start: &f.now, After: &table.Position{Shard: table.Shards / 2}}
+	if r, err := f.handle(short, input{Redrive: true}); !cmp.Equal(want, r) || err != nil || short.Err() != nil {
+		t.Error(cmp.Diff(want, r), err, short.Err())
+	}
+	f.table = real
+
+	f.metrics.Reset()
+	short, cancel = context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if diff := cmp.Diff(report{AtLeast: true}, f.clean(short, t)); diff != "" {
+		t.Error(diff)
+	}
+	if m := f.metrics.String(); !strings.Contains(m, `"CleanupFailed":[0]`) || strings.Contains(m, "Backlog") || strings.Contains(m, "Untold") {
+		t.Errorf("no metrics, or a 0 for what was not counted: %s", m)
+	}
+	if got := f.clean(t.Context(), t); got.Expired != 1 || !got.Finished || got.AtLeast {
 		t.Errorf("%+v, want it done by the next run", got)
+	}
+}
+
+// A store that fails is in the report and in the metrics.
+func TestFailuresAreReported(t *testing.T) {
+	f := newFixture(t)
+	f.request(t, 1)
+	f.now = f.now.Add(time.Hour)
+	f.faults.BeforeQuery = func(*dynamodb.QueryInput) error { return errors.New("the store is away") }
+	for _, in := range []input{{}, {Redrive: true}} {
+		f.metrics.Reset()
+		r, err := f.handle(t.Context(), in)
+		if r.Failed < 8 || !r.AtLeast || err != nil || (r.Next != nil) != in.Redrive {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if want := fmt.Sprintf(`"CleanupFailed":[%d]`, r.Failed); !strings.Contains(f.metrics.String(), want) {
+			t.Errorf("no %s in %s", want, f.metrics)
+		}
+	}
+	// One shard of four, and all else is done.
+	f.faults.BeforeQuery = func(q *dynamodb.QueryInput) error {
+		if text, ok := q.ExpressionAttributeValues[":shard"].(*types.AttributeValueMemberS); ok && text.Value == "DUE#5" {
+			return errors.New("a shard is away")
+		}
+		return nil
+	}
+	if r, err := f.handle(t.Context(), input{}); r.Expired != 1 || r.Woken == 0 || r.Failed != 3 || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// An item of a later version, or one at which the sweep panics, fails alone.
+func TestUnknownItemsFailAlone(t *testing.T) {
+	f := newFixture(t)
+	unknown := f.request(t, 1)
+	f.request(t, 2)
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	put := func(item map[string]types.AttributeValue) {
+		t.Helper()
+		if _, err := f.faults.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &f.name, Item: item}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pk, sk := "ACCT#"+string(unknown.Account()), "TEAM#"+string(f.agencyID)
+	item := testbed.Items(t, f.faults.Client, f.name)[pk+" "+sk]
+	item["status"] = text("ending")
+	put(item)
+	for shard := range table.Shards {
+		put(map[string]types.AttributeValue{
+			"pk": text(pk), "sk": text(fmt.Sprintf("LATER#%d", shard)), "duePk": text(fmt.Sprintf("DUE#%d", shard)), "dueSk": text("2026-11-23T12:00:00.000Z"),
+		})
+	}
+	f.now = f.now.Add(200 * 24 * time.Hour)
+	r, err := f.handle(t.Context(), input{})
+	if r.Expired != 1 || r.Woken != 6 || r.Failed != 1+table.Shards || !r.Finished || r.Collected != 0 || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if now := testbed.Items(t, f.faults.Client, f.name)[pk+" "+sk]; !reflect.DeepEqual(item, now) {
+		t.Errorf("an unknown profile was changed: %v", now)
+	}
+}
+
+// A panic at one item is a failure of that one.
+func TestAPanicIsAFailure(t *testing.T) {
+	f := newFixture(t)
+	f.request(t, 1)
+	f.request(t, 2)
+	f.now = f.now.Add(time.Hour)
+	store := f.svc.Store
+	f.svc.Store = nil
+	if r, err := f.handle(t.Context(), input{}); r.Failed != 2 || r.Woken == 0 || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	f.svc.Store = store
+	if r := f.clean(t.Context(), t); r.Expired != 2 {
+		t.Errorf("%+v", r)
 	}
 }

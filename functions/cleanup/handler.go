@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -11,86 +10,177 @@ import (
 	"agencyhub/shared/table"
 )
 
-// input is the payload of an invocation. The schedule's is empty.
+// input is the payload of an invocation. The schedule's has none of these fields.
 type input struct {
-	// Redrive wakes every event that has waited for longer than WakeAfter, whatever its
-	// backoff.
+	// Redrive makes every unfinished event due, whatever its backoff.
 	Redrive bool `json:"redrive"`
+	// Start is when a redrive of several calls started, and After is where the call
+	// before has stopped. The first call has neither.
+	Start *time.Time      `json:"start,omitempty"`
+	After *table.Position `json:"after,omitempty"`
 }
 
-// handle redrives if asked to, does a run, and records its metrics.
-func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
-	redriven, err := 0, error(nil)
-	if in.Redrive {
-		redriven, err = c.redrive(ctx)
+var errInput = errors.New(`the payload must be {"redrive":true}, the "next" of a redrive's last report, or {}`)
+
+func (in input) check() error {
+	if in.Start == nil && in.After == nil {
+		return nil
 	}
-	r, runErr := c.run(ctx)
-	r.Redriven = redriven
-	err = errors.Join(err, runErr)
-	return r, errors.Join(err, c.recordMetrics(ctx, r))
+	if !in.Redrive || in.Start == nil || in.After == nil || !in.After.IsValid() {
+		return errInput
+	}
+	return nil
 }
 
-// redrive wakes all events that wait too long, even before they are due.
-func (c *cleaner) redrive(ctx context.Context) (woken int, err error) {
-	now := c.svc.Now().UTC()
-	var failures []error
-	for shard := range table.Shards {
-		for item, err := range c.table.Due(ctx, shard, c.horizon(now)) {
-			if err != nil {
-				failures = append(failures, err)
-				continue
-			}
-			if item.Event == nil || now.Sub(item.Since) < c.svc.Rules.WakeAfter {
-				continue
-			}
-			done, err := c.table.Wake(ctx, *item.Event, item.At, now.Add(c.wakeDelay(item, now)))
-			if err != nil {
-				failures = append(failures, fmt.Errorf("waking %s: %w", item.Event.ID, err))
-			}
-			if done {
-				woken++
+// The invocation's time is divided so that each part leaves time to those after it: a
+// redrive ends at the first share of it, the run at the second and counting at the
+// third, or after its own share. The rest is for the report.
+const (
+	redriveShare = 0.5
+	runShare     = 0.8
+	countShare   = 0.9
+	countingTime = 0.1
+)
+
+// handle redrives if asked to, does a run, counts what is left, and records the
+// metrics. It always does the last and returns the report, whatever failed: the report
+// counts failures, and the log has them. Only a payload that can't be read is an error.
+func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
+	if err := in.check(); err != nil {
+		return report{}, err
+	}
+	r := report{Finished: true}
+	now, part := c.svc.Now().UTC(), c.parts(ctx)
+	if in.Redrive {
+		redriving, cancel := part(redriveShare, 1)
+		writing, cancelWrites := part(runShare, 1)
+		c.redrive(redriving, writing, in, now, &r)
+		cancel()
+		cancelWrites()
+	}
+	work, cancel := part(runShare, 1)
+	writing, cancelWrites := part(countShare, 1)
+	// A redrive of many calls must not bring more events at once into the stream than
+	// runs do. So the last call alone wakes events.
+	c.run(work, writing, now, r.Next == nil, &r)
+	r.Finished = work.Err() == nil
+	cancel()
+	cancelWrites()
+	counting, cancel := part(countShare, countingTime)
+	defer cancel()
+	c.count(counting, now, &r)
+	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "frozen", r.Frozen, "woken", r.Woken,
+		"redriven", r.Redriven, "reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected,
+		"stopped", r.Stopped, "failed", r.Failed, "backlog", r.Backlog, "toWake", r.ToWake, "unfinished", r.Unfinished,
+		"finished", r.Finished)
+	return r, nil
+}
+
+// parts returns a function that derives a context which ends at a share of the
+// invocation's time, and after another share of it at most.
+func (c *cleaner) parts(ctx context.Context) func(until, atMost float64) (context.Context, context.CancelFunc) {
+	start := c.clock()
+	return func(until, atMost float64) (context.Context, context.CancelFunc) {
+		deadline, ok := ctx.Deadline()
+		if !ok {
+			return context.WithCancel(ctx)
+		}
+		all := float64(deadline.Sub(start))
+		end, other := start.Add(time.Duration(until*all)), c.clock().Add(time.Duration(atMost*all))
+		if other.Before(end) {
+			end = other
+		}
+		return context.WithDeadline(ctx, end)
+	}
+}
+
+// redrive moves the due marks of unfinished events, so that the next runs wake them,
+// within their bounds and the oldest first. It leaves out what has just happened, and
+// what was woken since the redrive started. Without time it stops, and r.Next is the
+// payload that goes on.
+func (c *cleaner) redrive(ctx, writing context.Context, in input, now time.Time, r *report) {
+	start, at := now.Truncate(time.Millisecond), table.FirstPosition()
+	if in.Start != nil {
+		start, at = *in.Start, *in.After
+	}
+	wakeAfter := c.svc.Rules.WakeAfter
+	for {
+		page, err := c.table.Delayed(ctx, start, start.Add(-wakeAfter), at)
+		if err == nil {
+			// An event is due from when it was due first, so that the order of what
+			// happened is that of waking.
+			redriven, failures := together(ctx, page.Items, func(e table.DueItem) (bool, error) {
+				return c.table.Redrive(writing, *e.Event, e.At, e.Since.Add(wakeAfter))
+			})
+			r.Redriven += redriven
+			err = ctx.Err()
+			for _, failure := range append(failures, page.Unread...) {
+				r.fail(ctx, failure)
 			}
 		}
+		if err != nil {
+			r.fail(ctx, err)
+			r.Next = &input{Redrive: true, Start: &start, After: &at}
+			return
+		}
+		if page.Next == nil {
+			return
+		}
+		at = *page.Next
 	}
-	slog.InfoContext(ctx, "Redriven.", "woken", woken, "failed", len(failures))
-	return woken, errors.Join(failures...)
 }
 
 // countEvery is how many minutes pass between counts of the pending requests, each of
 // which reads all of them.
 const countEvery = 15
 
-// recordMetrics records a run's metrics for CloudWatch.
-func (c *cleaner) recordMetrics(ctx context.Context, r report) error {
-	now := c.svc.Now().UTC()
-	untold, since, err := c.table.Unfinished(ctx, now.Add(-c.svc.Rules.WakeAfter), c.horizon(now))
-	if err != nil {
-		return err
+// count counts what a run has left, and records the metrics for CloudWatch. What it has
+// no time to count is left out.
+func (c *cleaner) count(ctx context.Context, now time.Time, r *report) {
+	steps, events, err := c.table.Backlog(ctx, now)
+	r.fail(ctx, err)
+	unfinished, err := c.table.Unfinished(ctx, now.Add(-c.svc.Rules.WakeAfter))
+	r.fail(ctx, err)
+	r.Backlog, r.Oldest, r.ToWake = steps.Count, instant(steps.Oldest), events.Count
+	r.Unfinished, r.OldestUnfinished = unfinished.Count, instant(unfinished.Oldest)
+	r.AtLeast = steps.More || events.More || unfinished.More
+	var waiting *table.Counted
+	if now.Truncate(time.Minute).Minute()%countEvery == 0 && r.Finished {
+		counted, err := c.table.Waiting(ctx)
+		r.fail(ctx, err)
+		// A part of them would look like a fall.
+		if !counted.More {
+			waiting = &counted
+		}
 	}
-	c.meter.Record("", "",
-		cloud.One("Expired", cloud.Count, float64(r.Expired)), cloud.One("Woken", cloud.Count, float64(r.Woken+r.Redriven)),
+	metrics := []cloud.Metric{
+		cloud.One("Expired", cloud.Count, float64(r.Expired)), cloud.One("Woken", cloud.Count, float64(r.Woken)),
 		cloud.One("CleanupFailed", cloud.Count, float64(r.Failed)),
-		cloud.One("Backlog", cloud.Count, float64(r.Backlog)), cloud.One("BacklogAge", cloud.Seconds, age(r.Oldest, now)),
-		cloud.One("Untold", cloud.Count, float64(untold)), cloud.One("UntoldAge", cloud.Seconds, age(&since, now)))
-	if now.Truncate(time.Minute).Minute()%countEvery != 0 || !r.Finished {
-		return nil
 	}
-	waiting, err := c.table.Waiting(ctx)
-	if err != nil {
-		return err
+	// What was not counted at all is not recorded as none.
+	if steps.Count > 0 || !steps.More {
+		metrics = append(metrics, cloud.One("Backlog", cloud.Count, float64(r.Backlog)), cloud.One("BacklogAge", cloud.Seconds, age(r.Oldest, now)))
 	}
-	c.meter.Record("", "", cloud.One("RequestsWaiting", cloud.Count, float64(waiting)))
-	return nil
+	if unfinished.Count > 0 || !unfinished.More {
+		metrics = append(metrics, cloud.One("Untold", cloud.Count, float64(r.Unfinished)), cloud.One("UntoldAge", cloud.Seconds, age(r.OldestUnfinished, now)))
+	}
+	c.meter.Record("", "", metrics...)
+	if waiting != nil {
+		c.meter.Record("", "", cloud.One("RequestsWaiting", cloud.Count, float64(waiting.Count)))
+	}
 }
 
-// horizon returns a time by which every unfinished event is due again.
-func (c *cleaner) horizon(now time.Time) time.Time {
-	return now.Add(maxWakeDelay + c.svc.Rules.WakeAfter)
+// instant returns nil for the zero time.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // age returns how many seconds ago a time was; 0 for none.
 func age(since *time.Time, now time.Time) float64 {
-	if since == nil || since.IsZero() {
+	if since == nil {
 		return 0
 	}
 	return max(0, now.Sub(*since).Seconds())

@@ -1,7 +1,7 @@
 // Command cleanup runs every minute and does what is due by then. It sends reminders of
 // requests and end dates, expires requests and ends accesses, freezes cancelled
 // subscriptions, continues closing accounts and erasing persons, and deletes what ended
-// longer ago than the retention. It also wakes events whose emails notify has not
+// longer ago than the retention. It also wakes events that publish or notify has not
 // finished. The next run does what a run has no time for.
 package main
 
@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -31,6 +32,6 @@ func main() {
 	}
 	warm(context.Background())
 	lambda.Start((&cleaner{
-		svc: svc, table: table.New(cloud.DynamoDB(), env.TableName), meter: cloud.NewMeter(os.Stdout, cloud.Now),
+		svc: svc, table: table.New(cloud.DynamoDB(), env.TableName), meter: cloud.NewMeter(os.Stdout, cloud.Now), clock: time.Now,
 	}).handle)
 }

@@ -6,13 +6,15 @@
 //	local token EMAIL     prints an id token of the running stack's issuer
 //	local token -platform prints an access token of the platform's own software
 //	local cleanup         runs the cleanup function now and prints its report
-//	local redrive         runs cleanup and wakes every event that waits for a retry
+//	local redrive         runs cleanup until every unfinished event is due, and prints
+//	                      each report
 //	local events          prints the last events of the bus, the newest at the end
 //	local failures        prints the messages of the on-failure queues
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -55,7 +57,11 @@ func command(args []string) error {
 		if err := parse(flags, args, 0); err != nil {
 			return err
 		}
-		return cleanup(ctx, *data, map[string]string{"redrive": `{"redrive":true}`}[name], os.Stdout)
+		if name == "redrive" {
+			return redrive(ctx, *data, os.Stdout)
+		}
+		_, err := cleanup(ctx, *data, "", os.Stdout)
+		return err
 	case "events":
 		kind := flags.String("type", "", "only events of this type")
 		last := flags.Int("last", 20, "how many")
@@ -147,30 +153,64 @@ func token(ctx context.Context, flags *flag.FlagSet, data *string, args []string
 	return err
 }
 
-// cleanup runs the cleanup function now. An input of "" is its schedule's own.
-func cleanup(ctx context.Context, data, input string, out io.Writer) error {
+// cleanup runs the cleanup function now, prints its report and returns it. An input of
+// "" is its schedule's own.
+func cleanup(ctx context.Context, data, input string, out io.Writer) ([]byte, error) {
 	r, err := readRunning(data)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+"/schedules/cleanup", strings.NewReader(input))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	res, err := (&http.Client{Timeout: 2 * time.Minute}).Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("cleanup failed: %s", strings.TrimSpace(string(body)))
+		return nil, fmt.Errorf("cleanup failed: %s", strings.TrimSpace(string(body)))
 	}
 	_, err = fmt.Fprintf(out, "%s\n", body)
-	return err
+	return body, err
+}
+
+// maxIdleCalls is how many calls of a redrive in a row may get nowhere.
+const maxIdleCalls = 3
+
+// redrive makes every unfinished event due, in as many runs of cleanup as that takes.
+func redrive(ctx context.Context, data string, out io.Writer) error {
+	failed := 0
+	for input, idle := `{"redrive":true}`, 0; input != "null"; {
+		body, err := cleanup(ctx, data, input, out)
+		if err != nil {
+			return err
+		}
+		var report struct {
+			Redriven, Failed int
+			Next             json.RawMessage
+		}
+		if err := json.Unmarshal(body, &report); err != nil || report.Next == nil {
+			return fmt.Errorf("cleanup answered without saying how to go on: %s", body)
+		}
+		if idle++; report.Redriven > 0 || string(report.Next) != input {
+			idle = 0
+		}
+		if idle == maxIdleCalls {
+			return fmt.Errorf("cleanup got nowhere %d times: see its log, then go on with `make redrive`", idle)
+		}
+		failed += report.Failed
+		input = string(report.Next)
+	}
+	if failed > 0 {
+		return fmt.Errorf("cleanup failed %d times: see its log, then repeat `make redrive`", failed)
+	}
+	return nil
 }
 
 // failures prints the messages of all on-failure queues, one a line. The stack need

@@ -5,10 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -90,10 +93,55 @@ func claimsOf(t *testing.T, token string) (claims map[string]any) {
 func TestStackRunsCleanupOnDemand(t *testing.T) {
 	s := startStack(t, t.TempDir())
 	var out bytes.Buffer
-	localtest.Check(t, cleanup(t.Context(), s.Data, "", &out))
+	localtest.Must[[]byte](t)(cleanup(t.Context(), s.Data, "", &out))
 	var report struct{ Cleaned bool }
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil || !report.Cleaned {
 		t.Errorf("cleanup printed %s", &out)
+	}
+}
+
+// Redrive calls cleanup with what the report has as next, until that is null.
+func TestRedriveCallsUntilNothingIsLeft(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	var out bytes.Buffer
+	localtest.Check(t, redrive(t.Context(), s.Data, &out))
+	var events []string
+	for d := json.NewDecoder(&out); d.More(); {
+		var report struct{ Event json.RawMessage }
+		localtest.Check(t, d.Decode(&report))
+		events = append(events, string(report.Event))
+	}
+	if want := []string{`{"redrive":true}`, `{"after":1,"redrive":true}`, `{"after":2,"redrive":true}`}; !slices.Equal(events, want) {
+		t.Errorf("cleanup was called with %s", events)
+	}
+}
+
+// Redrive stops when cleanup gets nowhere, fails or answers nothing of use.
+func TestRedriveStops(t *testing.T) {
+	answers := []string{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(answers[0]))
+		if len(answers) > 1 {
+			answers = answers[1:]
+		}
+	}))
+	defer server.Close()
+	data := t.TempDir()
+	file := localtest.Must[[]byte](t)(json.Marshal(running{Control: server.URL, PID: os.Getpid()}))
+	localtest.Check(t, os.WriteFile(stackFile(data), file, 0o600))
+	for _, tt := range []struct {
+		answers []string
+		want    string
+	}{
+		{[]string{`{"redriven":0,"next":{"redrive":true}}`}, "got nowhere 3 times"},
+		{[]string{`{"redriven":1,"failed":2,"next":{"redrive":true,"after":1}}`, `{"failed":1,"next":null}`}, "failed 3 times"},
+		{[]string{`{"errorMessage":"no"}`}, "without saying how to go on"},
+		{[]string{`no`}, "without saying how to go on"},
+	} {
+		answers = tt.answers
+		if err := redrive(t.Context(), data, io.Discard); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", tt.answers, err)
+		}
 	}
 }
 

@@ -38,8 +38,10 @@ type Rules struct {
 	// Retention is how long what has ended stays visible.
 	Retention time.Duration
 	// WakeAfter is how long an event may stay unfinished before the sweep wakes
-	// it.
+	// it. Each further wait is twice as long, up to an hour.
 	WakeAfter time.Duration
+	// WakesPerRun bounds how many events one run of the sweep wakes.
+	WakesPerRun int
 }
 
 // Plan is one thing that a subscription can be for.

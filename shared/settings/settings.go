@@ -105,6 +105,7 @@ func read(values map[string]json.RawMessage) (Settings, error) {
 		"resendAfter":     duration(&s.rules.ResendAfter, time.Second, 30*day),
 		"retention":       duration(&s.rules.Retention, time.Minute, 730*day),
 		"wakeAfter":       duration(&s.rules.WakeAfter, minWakeAfter, maxWakeAfter),
+		"wakesPerRun":     count(&s.rules.WakesPerRun, 1, 10_000),
 	}
 	names := slices.Sorted(maps.Keys(readers))
 	var wrong []error

@@ -33,7 +33,7 @@ const every = `{
 	],
 	"requestLifetime": "14d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
 	"pairWindow": "30d", "openRequests": 100, "dailyRequests": 50, "dailyMails": 10, "resends": 3, "resendAfter": "1d",
-	"retention": "90d", "wakeAfter": "5m"
+	"retention": "90d", "wakeAfter": "5m", "wakesPerRun": 7
 }`
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -53,7 +53,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		},
 		RequestLifetime: 14 * day, RemindBefore: 3 * day, LapseWarnings: []time.Duration{7 * day, day},
 		Cooldown: 30 * day, PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, DailyRequests: 50, DailyMails: 10,
-		Resends: 3, ResendAfter: day, Retention: 90 * day, WakeAfter: 5 * time.Minute,
+		Resends: 3, ResendAfter: day, Retention: 90 * day, WakeAfter: 5 * time.Minute, WakesPerRun: 7,
 	}
 	if diff := cmp.Diff(want, s.Rules()); diff != "" {
 		t.Error(diff)
@@ -119,7 +119,7 @@ func TestInvalidSettings(t *testing.T) {
 		`{} {}`: "must be a JSON object",
 		`{"requestlifetime":"1d"}`: `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyMails, dailyRequests, ` +
 			`lapseWarnings, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, ` +
-			`resendAfter, resends, retention, wakeAfter`,
+			`resendAfter, resends, retention, wakeAfter, wakesPerRun`,
 		`{"product":""}`:                               "product: must be a text",
 		`{"product":" A"}`:                             "product: must be a text",
 		`{"product":"A\nB"}`:                           "product: must be a text",
@@ -237,6 +237,7 @@ func TestBoundsOfCounts(t *testing.T) {
 		"dailyRequests": {func(r agency.Rules) int { return r.DailyRequests }, 1, 10_000},
 		"dailyMails":    {func(r agency.Rules) int { return r.DailyMails }, 1, 1000},
 		"resends":       {func(r agency.Rules) int { return r.Resends }, 0, 20},
+		"wakesPerRun":   {func(r agency.Rules) int { return r.WakesPerRun }, 1, 10_000},
 	} {
 		for n, ok := range map[int]bool{tt.from: true, tt.to: true, tt.from - 1: false, tt.to + 1: false} {
 			s, err := Load(fmt.Sprintf(`{%q:%d}`, name, n))

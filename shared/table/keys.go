@@ -32,7 +32,8 @@ const (
 	eventIDPrefix = "evt_"
 )
 
-// dueShards spreads the due index, so that its one hot end is several.
+// dueShards spreads each half of the due index, so that its one hot end is several.
+// Events have the shards after those of everything else.
 const dueShards = 4
 
 // unnamed starts the name part of a profile whose account has no name for the
@@ -166,8 +167,14 @@ func memberSort(p agency.Profile) string {
 func dueShard(k key) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(k.pk + k.sk)) // a hash never fails
-	return duePrefix + strconv.Itoa(int(h.Sum32()%dueShards))
+	shard := int(h.Sum32() % dueShards)
+	if strings.HasPrefix(k.sk, eventPrefix) {
+		shard += dueShards
+	}
+	return duePartition(shard)
 }
+
+func duePartition(shard int) string { return duePrefix + strconv.Itoa(shard) }
 
 // stampLayout has one width, so that stamps sort as their times do.
 const stampLayout = "2006-01-02T15:04:05.000Z"
