@@ -17,7 +17,8 @@ func api(svc *service.Service) *rest.API {
 	h := handlers{svc}
 	rest.Handle(a, "POST /v1/agencies/{agency}/connections", huma.Operation{
 		OperationID: "request-connection", DefaultStatus: http.StatusCreated, Summary: "Ask to work in an account that a client owns",
-		Description: "Its owner is asked by email, and decides. Nothing is granted before that.",
+		Description: "Its owner is asked by email, and decides. Nothing is granted before that. " +
+			"With an Idempotency-Key the call can be repeated safely.",
 	}, h.request)
 	rest.Handle(a, "GET /v1/agencies/{agency}/connections/{id}", huma.Operation{
 		OperationID: "see-connection", Summary: "See one of the agency's connections",
@@ -38,6 +39,7 @@ func api(svc *service.Service) *rest.API {
 type handlers struct{ svc *service.Service }
 
 type requestInput struct {
+	rest.OptionalIdempotency
 	Agency string `path:"agency" maxLength:"64"`
 	Body   struct {
 		Account    string     `json:"account,omitempty" maxLength:"64" doc:"The account's id; or ownerEmail is given."`
@@ -49,7 +51,7 @@ type requestInput struct {
 
 func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*rest.Output[rest.Connection], error) {
 	return rest.Reply(h.connection)(h.svc.RequestConnection(ctx, actor, agency.AccountID(in.Agency), service.ConnectionRequest{
-		Account: agency.AccountID(in.Body.Account), OwnerEmail: in.Body.OwnerEmail, Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas),
+		Account: agency.AccountID(in.Body.Account), OwnerEmail: in.Body.OwnerEmail, Message: in.Body.Message, Areas: agency.Areas(in.Body.Areas), Key: in.Key,
 	}))
 }
 

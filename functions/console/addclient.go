@@ -83,6 +83,8 @@ func (c *console) createClient(v *visit, a *visitedAccount) (response, error) {
 type connectClientPage struct {
 	frame
 	Agency agency.AccountID
+	// Key is the idempotency key: sending the form twice makes one request.
+	Key string
 	// Addressee and Message are what the form shows at first.
 	Addressee, Message string
 	Levels             levelsTable
@@ -100,7 +102,7 @@ func (p *connectClientPage) AddresseeFault() string {
 }
 
 func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
-	p := &connectClientPage{frame: frame{Account: a}, Agency: a.ID}
+	p := &connectClientPage{frame: frame{Account: a}, Agency: a.ID, Key: formKey(v)}
 	var before agency.Areas
 	if again := agency.ConnectionID(v.r.URL.Query().Get("again")); again != "" {
 		was, err := c.svc.GetConnection(v.ctx, v.actor, p.Agency, again)
@@ -120,6 +122,7 @@ func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
 	}
 	in, err := readConnectionRequest(v)
 	if err == nil {
+		in.Key = p.Key
 		var made agency.Profile
 		if made, err = c.svc.RequestConnection(v.ctx, v.actor, p.Agency, in); err == nil {
 			return v.done(clientURL(p.Agency, made.ID()), "asked"), nil
@@ -135,6 +138,10 @@ func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
 			addressee = agency.Party(agency.NewPersonID(in.OwnerEmail))
 		}
 		p.ExistingURL = clientURL(p.Agency, agency.NewConnectionID(addressee, p.Agency))
+	case agency.IdempotencyMismatch:
+		// The person went back, typed something else, and sent the form again.
+		p.Key = rand.Text()
+		err = agency.Refuse(agency.IdempotencyMismatch, "This form has already sent a request, with other details. To send one more, send the form again.")
 	default:
 	}
 	if p.Faults, err = v.refuse(err); err != nil {

@@ -357,6 +357,18 @@ func TestConnectClient(t *testing.T) {
 	w.wantText(t, http.StatusSeeOther)
 	refuses("asked already by email", fields("emil@CLIENT.test"), 409, "already a request", w.Header().Get("Location"))
 
+	// Sent twice, the form makes one request, and both responses lead there. Then the person went
+	// back and typed another address.
+	form := fields("fay@client.test")
+	form.Set("key", keyOf(t, s.page(path)))
+	first := s.call(s.ann, path, form)
+	first.wantText(t, http.StatusSeeOther)
+	s.call(s.ann, path, form).wantRedirect(t, first.Header().Get("Location"))
+	form.Set("whom", "gus@client.test")
+	refuses("another address", form, 409, "has already sent a request")
+	form.Set("key", keyOf(t, s.call(s.ann, path, form)))
+	s.call(s.ann, path, form).wantText(t, http.StatusSeeOther)
+
 	_, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false)
 	must(t, err)
 	s.page(clientURL(s.id, con)).wantMarkup(t, "They have declined", s.path("/add/connect?again="+string(con)))

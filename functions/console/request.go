@@ -239,7 +239,7 @@ func (c *console) readRequest(v *visit, p *requestPage) (agency.ConnectionID, er
 // that they can unblock the agency. Without a block it returns the error missing.
 func (c *console) readHidden(v *visit, p *requestPage, missing error) error {
 	block, err := c.svc.BlockOf(v.ctx, v.actor, p.ID)
-	if err != nil && agency.CodeOf(err) == agency.Internal {
+	if code := agency.CodeOf(err); code == agency.Internal || code == agency.Unavailable {
 		return err
 	}
 	if err != nil || !block.IsBlockedOrCooling(v.now()) {

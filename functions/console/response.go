@@ -111,7 +111,8 @@ type problemPage struct {
 	State     agency.Status
 	Message   string
 	RequestID string
-	// RetryAfter is how long to wait, in words; "" where waiting does not help.
+	// RetryAfter is how long to wait, in words; "" where waiting does not help, or
+	// the message says it.
 	RetryAfter string
 	// SignInURL is where to sign in, or to sign in as somebody else; "" where that
 	// does not help.
@@ -128,7 +129,7 @@ func (v *visit) problem(err error) response {
 	p := &problemPage{
 		Status: problem.Status, Code: problem.Code, State: problem.State, Message: problem.Detail, RequestID: problem.RequestID,
 	}
-	if refusal, ok := errors.AsType[*agency.Error](err); ok && refusal.RetryAfter > 0 {
+	if refusal, ok := errors.AsType[*agency.Error](err); ok && refusal.RetryAfter > 0 && problem.Code != agency.Unavailable {
 		p.RetryAfter = inWords(refusal.RetryAfter)
 	}
 	maps.Copy(v.w.Header(), problem.GetHeaders())
@@ -165,8 +166,10 @@ func (v *visit) refuse(err error) (faults, error) {
 		f.Fields[field.Field] = field.Message
 	}
 	if refusal.RetryAfter > 0 {
-		f.Message += " You can try again in " + inWords(refusal.RetryAfter) + "."
 		maps.Copy(v.w.Header(), problem.GetHeaders())
+		if refusal.Code != agency.Unavailable {
+			f.Message += " You can try again in " + inWords(refusal.RetryAfter) + "."
+		}
 	}
 	return f, nil
 }

@@ -133,7 +133,7 @@ func (p *invocation) refresh(ctx context.Context, account agency.AccountID) erro
 		ctx = bounded
 	}
 	err := p.refreshCopies(ctx, account)
-	if err != nil && ctx.Err() != nil || agency.CodeOf(err) == agency.Conflict {
+	if err != nil && ctx.Err() != nil || agency.CodeOf(err) == agency.Unavailable {
 		return fmt.Errorf("%w: not every copy of the account is written", stream.ErrLater)
 	}
 	return err

@@ -372,7 +372,7 @@ func TestARenameRefreshesTheCopies(t *testing.T) {
 	f.refreshCopies = func(context.Context, agency.AccountID) error { return failure }
 	f.handle(t, "s1", keys...)
 	// What meets others is tried again later. The bus does not wait for it.
-	failure = &agency.Error{Code: agency.Conflict}
+	failure = &agency.Error{Code: agency.Unavailable}
 	f.publish(t, keys...)
 	f.done(t, false, keys...)
 	names("Petra’s Bakery", "Bright Studio")

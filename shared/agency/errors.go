@@ -29,6 +29,7 @@ const (
 	IdempotencyMismatch Code = "idempotency_mismatch"
 	Conflict            Code = "conflict"
 	RateLimited         Code = "rate_limited"
+	Unavailable         Code = "unavailable"
 	Internal            Code = "internal"
 )
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"strings"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -105,6 +106,20 @@ func NewPersonID(email string) PersonID {
 
 // NewEventID makes an event id of a ULID in either case.
 func NewEventID(ulid string) EventID { return EventID(eventPrefix + strings.ToLower(ulid)) }
+
+// At is the time in the id, to the millisecond; the zero time for what has not the form
+// of an id. A ULID begins with 48 bits of Unix time, in ten digits of base 32.
+func (id EventID) At() time.Time {
+	const digits, timeDigits = "0123456789abcdefghjkmnpqrstvwxyz", 10
+	if !id.IsValid() {
+		return time.Time{}
+	}
+	milliseconds := int64(0)
+	for _, c := range id[len(eventPrefix):][:timeDigits] {
+		milliseconds = milliseconds<<5 | int64(strings.IndexRune(digits, c))
+	}
+	return time.UnixMilli(milliseconds).UTC()
+}
 
 // NewConnectionID names the connection of an agency to an addressee.
 func NewConnectionID(addressee Party, agency AccountID) ConnectionID {

@@ -70,3 +70,9 @@ type OnAccountPage struct {
 type Idempotency struct {
 	Key string `header:"Idempotency-Key" required:"true" minLength:"16" maxLength:"128" pattern:"^[!-~]*$" patternDescription:"printable ASCII characters without spaces" doc:"A name of your choosing for this call, such as a UUID. A repeat with the same body answers as the first; with another body it is refused with idempotency_mismatch."`
 }
+
+// OptionalIdempotency is Idempotency for a call that can do without a key: Key is then
+// "".
+type OptionalIdempotency struct {
+	Key string `header:"Idempotency-Key" minLength:"16" maxLength:"128" pattern:"^[!-~]*$" patternDescription:"printable ASCII characters without spaces" doc:"A name of your choosing for this call, such as a UUID. For 48 hours a repeat with the same body answers with what the first has made, as it is now; with another body it is refused with idempotency_mismatch."`
+}

@@ -42,7 +42,8 @@ var codes = []agency.Code{
 	agency.Invalid, agency.Unauthenticated, agency.Forbidden, agency.NotFound, agency.PermanentlyOwned,
 	agency.AlreadyConnected, agency.AlreadyRequested, agency.NotPending, agency.NotActive, agency.RequestExpired,
 	agency.Cooling, agency.LastOwner, agency.NotPayer, agency.HasClients, agency.IdentityChanged,
-	agency.IdempotencyMismatch, agency.Conflict, agency.RateLimited, agency.Internal,
+	agency.IdempotencyMismatch, agency.Conflict, agency.RateLimited,
+	agency.Unavailable, agency.Internal,
 }
 
 // statuses maps codes to HTTP statuses. The others mean that the present state forbids
@@ -58,6 +59,7 @@ var statuses = map[agency.Code]int{
 	agency.Cooling:         http.StatusTooManyRequests,
 	agency.RateLimited:     http.StatusTooManyRequests,
 	agency.Internal:        http.StatusInternalServerError,
+	agency.Unavailable:     http.StatusServiceUnavailable,
 }
 
 func statusOf(code agency.Code) int {
@@ -69,7 +71,8 @@ func statusOf(code agency.Code) int {
 
 // ProblemOf returns the problem of an error, also for a site that shows it as a page. The
 // context is the request's. An error that is no refusal of a use case is logged and
-// becomes `internal`: the caller reads the request's id, and nothing of the error.
+// becomes `internal`: the caller reads the request's id, and nothing of the error. The
+// cause of an `unavailable` is logged too.
 func ProblemOf(ctx context.Context, err error) *Problem {
 	c := callOf(ctx)
 	if p, ok := errors.AsType[*Problem](err); ok {
@@ -84,6 +87,9 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 		}
 	} else {
 		c.cause = e.Cause
+		if e.Code == agency.Unavailable {
+			slog.WarnContext(ctx, "A call could not be served.", "requestId", c.requestID, "route", c.route, "error", err.Error())
+		}
 	}
 	c.code = e.Code
 	p := &Problem{Type: "about:blank", Detail: e.Message, Code: e.Code, State: e.State, RequestID: c.requestID}
@@ -148,7 +154,7 @@ func documentProblems(a *API, op *huma.Operation) {
 	op.Responses["default"] = &huma.Response{
 		Description: "A refusal. invalid 400 (a body too large 413, of another type 415), unauthenticated 401; " +
 			"forbidden, not_payer and identity_changed 403; not_found 404; request_expired 410; " +
-			"cooling and rate_limited 429 with Retry-After; internal 500; every other code 409.",
+			"cooling and rate_limited 429 with Retry-After; unavailable 503 with Retry-After; internal 500; every other code 409.",
 		Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
 	}
 }

@@ -35,6 +35,9 @@ func strict(a *API, identify func(*call) error) func(huma.Context, func(huma.Con
 			err = checkQuery(r.URL.RawQuery)
 		}
 		if err == nil {
+			err = checkHeaders(ctx.Operation(), r)
+		}
+		if err == nil {
 			err = checkBody(a, ctx.Operation(), r)
 		}
 		if err != nil {
@@ -65,6 +68,17 @@ func checkQuery(raw string) error {
 			return malformed("query."+shortened(name), "Give this parameter once.")
 		case given[0] == "":
 			return malformed("query."+shortened(name), "Give this parameter a value, or leave it out.")
+		}
+	}
+	return nil
+}
+
+// checkHeaders refuses an optional header that is empty. huma takes it for a missing
+// one, so that a repeat under an empty Idempotency-Key would be a new call.
+func checkHeaders(op *huma.Operation, r *http.Request) error {
+	for _, p := range op.Parameters {
+		if values := r.Header.Values(p.Name); p.In == "header" && !p.Required && len(values) > 0 && values[0] == "" {
+			return malformed("header."+p.Name, "Give this header a value, or leave it out.")
 		}
 	}
 	return nil

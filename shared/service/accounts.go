@@ -31,7 +31,7 @@ func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name
 			if err != nil {
 				return view, err
 			}
-			return d.view(auth, account), checkSameCall(account, hash)
+			return d.view(auth, account), checkSameCall(account.BodyHash, hash)
 		}
 		if !d.read.Person(actor.ID()).Erasing.IsZero() {
 			return view, agency.Refuse(agency.Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
@@ -109,7 +109,7 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 		}
 		account, role := d.read.Account(id), agency.CallerRoleOf("", agency.AgencyOwned, auth.profile.Role)
 		if account.Exists() {
-			return d.viewAs(agencyID, role, account), checkSameCall(account, hash)
+			return d.viewAs(agencyID, role, account), checkSameCall(account.BodyHash, hash)
 		}
 		account = d.newAccount(id, name, agency.AgencyOwned, in.Plan, hash)
 		account.Owner = agencyID
@@ -160,11 +160,11 @@ func (d *decision) newAccount(id agency.AccountID, name string, ownership agency
 	}
 }
 
-// repeated refuses a repeat with other input under an Idempotency-Key that has
-// already made an account.
-func checkSameCall(account agency.Account, hash string) error {
-	if account.BodyHash != hash {
-		return agency.Refuse(agency.IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new account.")
+// checkSameCall refuses a repeat with other input under an Idempotency-Key that was
+// already used, by the hashes of the inputs.
+func checkSameCall(first, hash string) error {
+	if first != hash {
+		return agency.Refuse(agency.IdempotencyMismatch, "This Idempotency-Key was used for another call. Use a new key for a new call.")
 	}
 	return nil
 }
@@ -278,7 +278,7 @@ func (d *decision) viewAs(agencyID agency.AccountID, role agency.CallerRole, a a
 // GetAccount returns an account to a caller who can see it, and binds the profile
 // by which they do. Errors: IdentityChanged, NotFound.
 func (s *Service) GetAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
-	return run(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
+	return runQuery(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view AccountView, err error) {
 		auth, err := d.authorize(agency.ViewAccount, id)
 		if err == nil {
 			view = d.view(auth, auth.account)
@@ -340,7 +340,7 @@ func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, er
 		return agency.Person{}, err
 	}
 	var me agency.Person
-	err = s.command(ctx, &caller, want, func(d *decision) error {
+	err = s.query(ctx, &caller, want, func(d *decision) error {
 		me = d.read.Person(actor.ID())
 		if me.Suppression.IsActive() {
 			me.Suppression.Lifted = d.now

@@ -26,7 +26,7 @@ func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id 
 // authorizeList authorizes a caller for a list of an account's. It returns the
 // agency whose own entries alone they see; "" for all.
 func (s *Service) authorizeList(ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID) (agency.AccountID, error) {
-	return run(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (only agency.AccountID, err error) {
+	return runQuery(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (only agency.AccountID, err error) {
 		auth, err := d.authorize(op, id)
 		if err == nil && auth.permission(op) == agency.OwnLines {
 			only = caller.As

@@ -96,7 +96,7 @@ func (s *Service) staff(
 	ctx context.Context, actor agency.Actor, op agency.Operation, agencyID agency.AccountID,
 ) (me agency.Profile, now time.Time, err error) {
 	caller := agency.Caller{Actor: actor}
-	err = s.command(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
+	err = s.query(ctx, &caller, wantAuthority(caller, agencyID), func(d *decision) error {
 		auth, err := d.authorizeInAgency(op, agencyID)
 		me, now = auth.profile, d.now
 		return err

@@ -112,8 +112,12 @@ func (d *decision) viewSubscription(a agency.Account) SubscriptionView {
 // owner of the agency that owns it. Errors: IdentityChanged, NotFound, NotPayer,
 // Forbidden.
 func (s *Service) GetSubscription(ctx context.Context, caller agency.Caller, id agency.AccountID) (SubscriptionView, error) {
-	return s.changeBilling(ctx, caller, id, func(now agency.Subscription, _ time.Time) (agency.Subscription, agency.EventType, error) {
-		return now, "", nil
+	return runQuery(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (view SubscriptionView, err error) {
+		auth, err := d.authorize(agency.ManageBilling, id)
+		if err != nil {
+			return view, err
+		}
+		return d.viewSubscription(auth.account), nil
 	})
 }
 

@@ -111,7 +111,7 @@ func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.Con
 	if account := addressee.Account(); account != "" {
 		want = want.plus(wantAuthority(caller, account))
 	}
-	return run(ctx, s, &caller, want, func(d *decision) (held Block, err error) {
+	return runQuery(ctx, s, &caller, want, func(d *decision) (held Block, err error) {
 		if account := addressee.Account(); account == "" {
 			if err := d.isAddressee(addressee); err != nil {
 				return held, err

@@ -1,11 +1,40 @@
 package service_test
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
 	"agencyhub/shared/service"
 )
+
+// An event sorts after the earlier ones of its profile or account, although its function's clock is
+// behind. A clock that is far ahead is not followed.
+func TestEventsSortAsTheyHappened(t *testing.T) {
+	w := newWorld(t)
+	w.NewEventID = cloud.NewEventID
+	w.pending()
+	for _, test := range []struct {
+		behind time.Duration
+		sorts  bool
+	}{{30 * time.Second, true}, {59 * time.Second, true}, {2 * time.Minute, false}} {
+		w.now = w.now.Add(time.Hour)
+		must[service.AccountView](t)(w.RenameAccount(t.Context(), as(w.ann), w.client, "One "+test.behind.String()))
+		w.now = w.now.Add(-test.behind)
+		must[service.AccountView](t)(w.RenameAccount(t.Context(), as(w.ann), w.client, "Two "+test.behind.String()))
+		list, err := w.Store.Activity(t.Context(), agency.Party(w.client), "", service.Page{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		renames := slices.DeleteFunc(list.Items, func(e agency.Event) bool { return e.Type != agency.AccountRenamed })
+		if got := renames[0].Now.Name == "Two "+test.behind.String(); got != test.sorts {
+			t.Errorf("%s behind: the last event is %q", test.behind, renames[0].Now.Name)
+		}
+		w.now = w.now.Add(time.Hour)
+	}
+}
 
 // Each event names the one before it of the same profile, or of the same account.
 func TestEachEventNamesTheOneBefore(t *testing.T) {

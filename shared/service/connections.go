@@ -14,13 +14,16 @@ type ConnectionRequest struct {
 	OwnerEmail string
 	Message    string
 	Areas      agency.Areas
+	// Key is the call's Idempotency-Key; "" for none.
+	Key string
 }
 
 // RequestConnection requests access to a client-owned account. By email it does
 // and returns the same for every address: known or not, blocking the agency or
-// not. Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
-// Conflict (the agency features are off), AlreadyRequested, AlreadyConnected,
-// Cooling, RateLimited.
+// not. The same key and input return, for CallRetention, the same connection as it
+// is now. Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
+// Conflict (the agency features are off), IdempotencyMismatch, AlreadyRequested,
+// AlreadyConnected, Cooling, RateLimited.
 func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, in ConnectionRequest) (agency.Profile, error) {
 	message, err := agency.ParseMessage("message", in.Message)
 	if err != nil {
@@ -40,10 +43,18 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 	if in.Account != "" {
 		want = want.plus(Want{Accounts: []agency.AccountID{in.Account}})
 	}
-	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
+	callKey, hash := newCallKey(agencyID, in.Key), bodyHash("request", in.Account, email, message, areas)
+	if in.Key != "" {
+		want = want.plus(Want{Calls: []CallKey{callKey}})
+	}
+	p, err := run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(agencyID)
 		if err != nil {
 			return p, err
+		}
+		forbidden := auth.allowsInAgency(agency.ManageClients)
+		if call, repeated := d.recentCall(callKey); repeated && forbidden == nil {
+			return d.profile(key), checkSameCall(call.BodyHash, hash)
 		}
 		if in.Account != "" {
 			account := d.read.Account(in.Account)
@@ -54,8 +65,8 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 				return p, agency.PermanentOwner.Refusal()
 			}
 		}
-		if err := auth.allowsInAgency(agency.ManageClients); err != nil {
-			return p, err
+		if forbidden != nil {
+			return p, forbidden
 		}
 		pair := d.pair(pairKey)
 		p = d.resumeCounters(key)
@@ -74,8 +85,15 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 		d.limits = append(d.limits, CountChange{
 			Agency: agencyID, MaxPending: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
 		})
+		if in.Key != "" {
+			d.putCall(callKey, hash, p)
+		}
 		return p, d.countMail(pairKey)
 	})
+	if err != nil || p.MovedTo == "" {
+		return p, err
+	}
+	return s.movedTo(ctx, p)
 }
 
 // addressee returns the key of the request's profile and, for a person, the
@@ -162,7 +180,7 @@ func (s *Service) GetConnection(ctx context.Context, actor agency.Actor, agencyI
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	caller := agency.Caller{Actor: actor}
 	var p agency.Profile
-	err := s.command(ctx, &caller, wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
+	err := s.query(ctx, &caller, wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
 		auth, err := d.authorize(agency.ViewClients, agencyID)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -31,6 +32,25 @@ func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id ag
 	if err != nil {
 		return agency.Account{}, err
 	}
+	for range registerAttempts {
+		account, err := s.register(ctx, by, id, in)
+		if !errors.Is(err, errOwnersChanged) {
+			return account, err
+		}
+	}
+	return agency.Account{}, unavailable(errOwnersChanged)
+}
+
+// registerAttempts bounds how often a registration reads an account's owners.
+const registerAttempts = 4
+
+// errOwnersChanged is returned if an account's owners have changed since they were
+// listed.
+var errOwnersChanged = errors.New("service: the owners have changed")
+
+// register is RegisterAccount with the owners as they are listed now. Further
+// errors: errOwnersChanged.
+func (s *Service) register(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (agency.Account, error) {
 	person := agency.NewPersonID(in.OwnerEmail)
 	owners, err := s.otherOwners(ctx, id, person)
 	if err != nil {
@@ -147,6 +167,9 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 		}
 		return account, nil
 	}
+	if own.Status == agency.Active && own.Role == agency.Owner {
+		return account, errBeingErased()
+	}
 	still := 0
 	for _, id := range owners {
 		p := d.profile(agency.PersonAt(account.ID, id))
@@ -158,7 +181,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 		}
 	}
 	if still != account.Owners {
-		return account, agency.Refuse(agency.Conflict, "The account's owners have changed just now. Try again.")
+		return account, errOwnersChanged
 	}
 	_, events, _, err := d.invite(account, Invitation{Email: in.OwnerEmail, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
 	if err != nil {

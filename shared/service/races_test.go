@@ -8,11 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
-	"agencyhub/shared/testbed"
 )
 
 // barrier returns a hook that makes n batch reads wait for each other, so that n decisions rest on
@@ -236,7 +233,7 @@ func TestManyWritersOnOneAgency(t *testing.T) {
 			}
 			by := w.gus
 			if tt.conflict {
-				refuseOverlaps(w.fixture, 5*time.Millisecond)
+				w.Duration = 5 * time.Millisecond
 			} else {
 				w.mustInvite(w.gil, w.agency, by, agency.Admin)
 				w.AfterBatch = barrier(writers)
@@ -262,43 +259,5 @@ func TestManyWritersOnOneAgency(t *testing.T) {
 			diff(t, "counts", service.Counts{Owned: 1, Pending: writers}, must[service.Counts](t)(w.store.Counts(t.Context(), w.agency)))
 			w.audit(t)
 		})
-	}
-}
-
-// refuseOverlaps makes transactions last and refuses each that overlaps another, as DynamoDB does
-// and the local engine does not.
-func refuseOverlaps(f *fixture, last time.Duration) {
-	var mu sync.Mutex
-	held := map[string]bool{}
-	keys := func(in *dynamodb.TransactWriteItemsInput) []string {
-		var out []string
-		for _, i := range in.TransactItems {
-			at, _ := writeTarget(i)
-			out = append(out, testbed.Str(at["pk"])+" "+testbed.Str(at["sk"]))
-		}
-		return out
-	}
-	f.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
-		if err := f.checkWrite(in); err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		mine := keys(in)
-		if slices.ContainsFunc(mine, func(k string) bool { return held[k] }) {
-			return testbed.Cancelled("None", "TransactionConflict")
-		}
-		for _, k := range mine {
-			held[k] = true
-		}
-		return nil
-	}
-	f.AfterWrite = func(in *dynamodb.TransactWriteItemsInput) {
-		time.Sleep(last)
-		mu.Lock()
-		defer mu.Unlock()
-		for _, k := range keys(in) {
-			delete(held, k)
-		}
 	}
 }

@@ -110,7 +110,7 @@ func (s *Service) GetRequest(ctx context.Context, actor agency.Actor, id agency.
 		want = want.plus(wantAuthority(caller, account))
 	}
 	var p agency.Profile
-	err := s.command(ctx, &caller, want, func(d *decision) error {
+	err := s.query(ctx, &caller, want, func(d *decision) error {
 		if account := addressee.Account(); account == "" {
 			if err := d.isAddressee(addressee); err != nil {
 				return err

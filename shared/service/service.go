@@ -6,8 +6,6 @@ package service
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -23,48 +21,36 @@ type Service struct {
 	NewEventID func(time.Time) agency.EventID
 }
 
-// A command that meets others on the same items tries again for conflictRetryLimit,
-// with random pauses up to a ceiling that doubles.
-const (
-	conflictRetryLimit = 6 * time.Second
-	firstCeiling       = 8 * time.Millisecond
-	highestCeiling     = 250 * time.Millisecond
-)
-
 // command reads what is wanted, decides, and writes: one batch read, one
-// transaction. If what it rested on has changed meanwhile it reads and decides
-// again, so that a refusal reflects the present state.
+// transaction. If what it rested on has changed meanwhile it decides again. A
+// refusal, or an answer that changes nothing, takes a second read that must equal
+// the first. Further errors: Unavailable.
 func (s *Service) command(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
-	if caller != nil {
-		if err := checkAs(*caller); err != nil {
+	return s.attempt(ctx, attempts{caller: caller, want: want, decide: decide, confirms: true})
+}
+
+// query is command for a use case that only reads. It may bind a profile, and takes
+// one read. It answers what it has read even if that was changing meanwhile.
+func (s *Service) query(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
+	return s.attempt(ctx, attempts{caller: caller, want: want, decide: decide})
+}
+
+func (s *Service) attempt(ctx context.Context, a attempts) error {
+	if a.caller != nil {
+		if err := checkAs(*a.caller); err != nil {
 			return err
 		}
 	}
-	if !want.isWellFormed() {
+	if !a.want.isWellFormed() {
 		return noSuchAccount()
 	}
 	// A caller can name one thing twice, such as their own agency as the one they
 	// act for.
-	want = want.plus(Want{})
-	bounded, cancel := context.WithTimeout(ctx, conflictRetryLimit)
-	defer cancel()
-	for ceiling := firstCeiling; ; ceiling = min(2*ceiling, highestCeiling) {
-		err := s.try(ctx, caller, want, decide)
-		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrBusy) {
-			return err
-		}
-		select {
-		case <-time.After(rand.N(ceiling)): //nolint:gosec // a pause, not a secret
-		case <-bounded.Done():
-			if errors.Is(err, ErrBusy) {
-				return err
-			}
-			return &agency.Error{Code: agency.Conflict, Message: "Somebody else is changing the same thing. Nothing was changed for you; try again in a moment.", Cause: err}
-		}
-	}
+	a.Service, a.want = s, a.want.plus(Want{})
+	return a.run(ctx)
 }
 
-// decide is command for a decision with a result.
+// run is command for a decision with a result.
 func run[T any](ctx context.Context, s *Service, caller *agency.Caller, want Want, f func(*decision) (T, error)) (T, error) {
 	var out T
 	err := s.command(ctx, caller, want, func(d *decision) (err error) {
@@ -74,34 +60,14 @@ func run[T any](ctx context.Context, s *Service, caller *agency.Caller, want Wan
 	return out, err
 }
 
-func (s *Service) try(ctx context.Context, caller *agency.Caller, want Want, decide func(*decision) error) error {
-	read, err := s.Store.Load(ctx, want)
-	if err != nil {
+// runQuery is query for a decision with a result.
+func runQuery[T any](ctx context.Context, s *Service, caller *agency.Caller, want Want, f func(*decision) (T, error)) (T, error) {
+	var out T
+	err := s.query(ctx, caller, want, func(d *decision) (err error) {
+		out, err = f(d)
 		return err
-	}
-	d := &decision{read: read, rules: s.Rules, now: s.Now().UTC().Truncate(time.Millisecond), caller: caller}
-	if err := decide(d); err != nil {
-		return err
-	}
-	for i := range d.Events {
-		e := &d.Events[i]
-		e.ID = s.NewEventID(e.At)
-		if e.Agency == "" {
-			// What happens to persons of an agency-owned account concerns its
-			// owner.
-			e.Agency = read.Account(e.AccountID()).Owner
-		}
-		e.WakeAt = e.At.Add(s.Rules.WakeAfter)
-		if caller != nil && !e.IsByClock() {
-			e.Actor, e.As = caller.ID(), caller.As
-		}
-		d.chain(e)
-	}
-	d.Counts = d.counts()
-	if d.Changes.IsEmpty() {
-		return nil
-	}
-	return d.refusal(s.Store.Save(ctx, read, d.Changes))
+	})
+	return out, err
 }
 
 // GrantedAreas returns a profile's shown areas with every area named.

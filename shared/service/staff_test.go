@@ -340,7 +340,7 @@ func TestEndDates(t *testing.T) {
 		}
 		happened := w.events(w.client)[was:]
 		if want == service.OutcomeNone {
-			diff(t, "calls", map[string]int{"BatchGetItem": 1}, calls)
+			diff(t, "calls", map[string]int{"BatchGetItem": 2}, calls)
 			diff(t, "events", 0, len(happened))
 			return
 		}

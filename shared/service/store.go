@@ -3,21 +3,24 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"agencyhub/shared/agency"
 )
 
 // Store keeps what the use cases read and write. Its errors are ErrConflict,
-// ErrBusy, the limits below, refusals (Invalid for a cursor), or failures of the
-// store, which are never mistaken for an absence.
+// ErrContended, ErrBusy, the limits below, refusals (Invalid for a cursor,
+// Unavailable for an unknown outcome or what a newer version has written), or
+// failures of the store, which are never mistaken for an absence.
 type Store interface {
 	// Load reads everything wanted in one strongly consistent batch. What does
 	// not exist is in the Snapshot with Version 0.
 	Load(context.Context, Want) (Snapshot, error)
 	// Save writes the changes in one transaction, if everything in the snapshot
 	// is still as it was read, written or not. Otherwise it returns ErrConflict
-	// and writes nothing. What is written must have been read, except events.
+	// and writes nothing. What is written must have been read, except events. If
+	// changes without events may have been made or not it returns ErrConflict too.
 	Save(context.Context, Snapshot, Changes) error
 
 	// Team lists the profiles at an addressee, agencies first, strongly
@@ -50,6 +53,7 @@ type Want struct {
 	Profiles []agency.ProfileKey
 	People   []agency.PersonID
 	Pairs    []agency.PairKey
+	Calls    []CallKey
 }
 
 // Snapshot is what Load read.
@@ -58,6 +62,7 @@ type Snapshot struct {
 	Profiles map[agency.ProfileKey]agency.Profile
 	People   map[agency.PersonID]agency.Person
 	Pairs    map[agency.PairKey]agency.Pair
+	Calls    map[CallKey]Call
 }
 
 // Account returns what was read of an account; Version 0 if there is none.
@@ -84,6 +89,37 @@ func (s Snapshot) Pair(key agency.PairKey) agency.Pair {
 	return p
 }
 
+// Call returns what was read of a call; Version 0 if there is none.
+func (s Snapshot) Call(key CallKey) Call {
+	c := s.Calls[key]
+	c.CallKey = key
+	return c
+}
+
+// maxSkew bounds how far the clocks of two functions may differ for a decision to
+// follow the one that is ahead.
+const maxSkew = time.Minute
+
+// notBefore returns the time of a decision. It is after the last events of what was
+// read, so that events of one profile or account sort as they happened even if they
+// were written by functions whose clocks differ a little.
+func (s Snapshot) notBefore(now time.Time) time.Time {
+	earliest := now
+	after := func(last agency.EventID) {
+		at := last.At()
+		if at.After(earliest) && at.Sub(now) <= maxSkew {
+			earliest = at.Add(time.Millisecond)
+		}
+	}
+	for _, p := range s.Profiles {
+		after(p.LastEvent)
+	}
+	for _, a := range s.Accounts {
+		after(a.LastEvent)
+	}
+	return earliest
+}
+
 // Changes are what a decision writes. Each item has its new version.
 type Changes struct {
 	Accounts []agency.Account
@@ -91,6 +127,7 @@ type Changes struct {
 	People   []agency.Person
 	Events   []agency.Event
 	Pairs    []agency.Pair
+	Calls    []Call
 	Counts   []CountChange
 	// Gone is deleted; it must have been read.
 	GoneProfiles []agency.ProfileKey
@@ -101,7 +138,7 @@ type Changes struct {
 
 // IsEmpty reports whether there is nothing to write.
 func (c Changes) IsEmpty() bool {
-	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Pairs)+len(c.Counts)+
+	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Pairs)+len(c.Calls)+len(c.Counts)+
 		len(c.GoneProfiles)+len(c.GoneAccounts)+len(c.GonePeople)+len(c.GonePairs) == 0
 }
 
@@ -185,6 +222,7 @@ func (w Want) plus(other Want) Want {
 		Profiles: union(w.Profiles, other.Profiles),
 		People:   union(w.People, other.People),
 		Pairs:    union(w.Pairs, other.Pairs),
+		Calls:    union(w.Calls, other.Calls),
 	}
 }
 
@@ -208,6 +246,11 @@ func (w Want) isWellFormed() bool {
 	}
 	for _, p := range w.Pairs {
 		if !p.Addressee.IsValid() || !p.Agency.IsValid() {
+			return false
+		}
+	}
+	for _, c := range w.Calls {
+		if !c.IsValid() {
 			return false
 		}
 	}
@@ -240,11 +283,34 @@ func eachPage(step func(Page) (next string, err error)) error {
 	}
 }
 
-// ErrBusy is returned by a Store without capacity for a transaction at the
-// moment. Nothing was written.
+// ErrBusy is returned by a Store without capacity at the moment. Nothing was
+// written. A Store returns it by Busy.
 var ErrBusy = errors.New("service: the store is busy")
+
+const busyMessage = "We can't keep up with all calls at the moment. Nothing was changed; try again in a moment."
+
+// Busy returns ErrBusy with its cause. It is the refusal Unavailable.
+func Busy(cause error) error {
+	return &agency.Error{
+		Code: agency.Unavailable, RetryAfter: retryAfter(), Message: busyMessage, Cause: fmt.Errorf("%w: %w", ErrBusy, cause),
+	}
+}
+
+// OutcomeUnknown returns the refusal Unavailable for a transaction that may have
+// been made or not.
+func OutcomeUnknown(cause error) error {
+	return &agency.Error{
+		Code: agency.Unavailable, RetryAfter: retryAfter(), Cause: cause,
+		Message: "We can't say whether your change was made. Look before you try again.",
+	}
+}
 
 // ErrConflict is returned by a Store if something that a decision rested on has
 // changed since it was read. Nothing was written: the use case reads and decides
 // again.
 var ErrConflict = errors.New("service: what the decision rested on has changed")
+
+// ErrContended is the ErrConflict of a transaction that only met others on the same
+// items: nothing that it rested on is known to have changed. The use case decides
+// again on what it has read, and the next transaction validates that.
+var ErrContended = fmt.Errorf("%w, or may be changing", ErrConflict)

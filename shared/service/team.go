@@ -33,7 +33,7 @@ func (s *Service) Team(ctx context.Context, caller agency.Caller, id agency.Acco
 func (s *Service) GetMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party) (agency.Profile, error) {
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
 	var p agency.Profile
-	err := s.command(ctx, &caller, wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
+	err := s.query(ctx, &caller, wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}}), func(d *decision) error {
 		auth, err := d.locate(id)
 		if err != nil {
 			return err

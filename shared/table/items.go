@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
 
 // The items of the table. Empty attributes are left out, so that the indexes are
@@ -71,6 +72,34 @@ func fromAccount(a agency.Account) accountItem {
 	return i
 }
 
+// errNewer is returned for an item whose state this version does not know: a newer
+// one wrote it, before it was rolled back or while it is rolled out.
+func errNewer(k keys, state string) error {
+	return &agency.Error{
+		Code: agency.Unavailable, RetryAfter: newerRetry, Cause: fmt.Errorf("table: %s %s is %q", k.PK, k.SK, state),
+		Message: "This was written by a newer version of the hub, which is being installed. Try again in a few minutes.",
+	}
+}
+
+// newerRetry is about how long a deployment takes.
+const newerRetry = 2 * time.Minute
+
+// checkSubscription refuses an unknown state; "" is a profile without a copy.
+func (k keys) checkSubscription(s agency.SubscriptionState) error {
+	switch s {
+	case "", agency.SubscriptionActive, agency.SubscriptionPastDue, agency.SubscriptionCancelling, agency.SubscriptionFrozen:
+		return nil
+	}
+	return errNewer(k, string(s))
+}
+
+func (k keys) checkStatus(s agency.Status) error {
+	if s == "" || s.IsValid() {
+		return nil
+	}
+	return errNewer(k, string(s))
+}
+
 func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 	a := agency.Account{
 		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.AgencyOn, Owners: i.Owners,
@@ -78,7 +107,7 @@ func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 		BodyHash:     i.BodyHash, LastEvent: i.LastEvent, Version: i.Version,
 	}
 	return a, errors.Join(
-		read(&a.Closed, i.Closed), read(&a.CreatedAt, i.CreatedAt), read(&a.DueAt, i.DueSK),
+		i.checkSubscription(i.SubscriptionState), read(&a.Closed, i.Closed), read(&a.CreatedAt, i.CreatedAt), read(&a.DueAt, i.DueSK),
 		read(&a.Subscription.FreezesAt, i.FreezesAt), read(&a.Subscription.ReportedAt, i.ReportedAt))
 }
 
@@ -174,7 +203,7 @@ func (i profileItem) profile() (agency.Profile, error) {
 	if i.Assigned && p.Clients == nil {
 		p.Clients = []agency.AccountID{}
 	}
-	err = errors.Join(err,
+	err = errors.Join(err, i.checkStatus(i.Status), i.checkSubscription(i.SubscriptionState),
 		read(&p.Request.RequestedAt, i.RequestedAt), read(&p.Request.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since),
 		read(&p.Request.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK),
 		read(&p.Subscription.FreezesAt, i.FreezesAt))
@@ -225,6 +254,29 @@ func (i pairItem) pair() (agency.Pair, error) {
 		p.Mailed, err = append(p.Mailed, at), errors.Join(err, err1)
 	}
 	return p, err
+}
+
+type callItem struct {
+	keys
+	BodyHash   string              `dynamodbav:"bodyHash"`
+	Connection agency.ConnectionID `dynamodbav:"connection"`
+	Request    int                 `dynamodbav:"request"`
+	At         string              `dynamodbav:"at"`
+	Version    int                 `dynamodbav:"version"`
+}
+
+func fromCall(c service.Call) callItem {
+	i := callItem{
+		keys: callKey(c.CallKey).keys(), BodyHash: c.BodyHash, Connection: c.Connection, Request: c.Request, At: stamp(c.At), Version: c.Version,
+	}
+	i.TTL = c.At.Add(service.CallRetention).Unix()
+	return i
+}
+
+func (i callItem) call() (service.Call, error) {
+	k, err := parseCallKey(i.PK, i.SK)
+	c := service.Call{CallKey: k, BodyHash: i.BodyHash, Connection: i.Connection, Request: i.Request, Version: i.Version}
+	return c, errors.Join(err, read(&c.At, i.At))
 }
 
 func read(to *time.Time, from string) (err error) {

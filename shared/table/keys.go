@@ -9,6 +9,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 )
 
 // Keys are built and parsed only here, and only from ids: no address and no text
@@ -22,6 +23,7 @@ const (
 	countPrefix   = "COUNT#"
 	pairPrefix    = "PAIR#"
 	limitPrefix   = "LIMIT#"
+	callPrefix    = "CALL#"
 	formerPrefix  = "FORMER#"
 	duePrefix     = "DUE#"
 
@@ -94,6 +96,20 @@ func parsePairKey(pk, sk string) (agency.PairKey, error) {
 		return agency.PairKey{}, fmt.Errorf("table: no pair's sort key: %q", sk)
 	}
 	return agency.PairKey{Addressee: addressee, Agency: agency.AccountID(id)}, nil
+}
+
+// callKey is the key of a call under an Idempotency-Key, of which it has the hash.
+func callKey(c service.CallKey) key {
+	return key{callPrefix + string(c.Agency), c.Hash}
+}
+
+func parseCallKey(pk, sk string) (service.CallKey, error) {
+	id, ok := strings.CutPrefix(pk, callPrefix)
+	c := service.CallKey{Agency: agency.AccountID(id), Hash: sk}
+	if !ok || !c.IsValid() {
+		return service.CallKey{}, fmt.Errorf("table: no call's key: %q %q", pk, sk)
+	}
+	return c, nil
 }
 
 // limitKey is the key of somebody's counts of a UTC day.

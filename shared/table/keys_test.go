@@ -2,6 +2,7 @@ package table
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -17,6 +19,7 @@ var (
 	account1 = agency.NewAccountID("per_x", "1")
 	account2 = agency.NewAccountID("per_x", "2")
 	person1  = agency.NewPersonID("ann@client.test")
+	hash1    = strings.Repeat("0123456789abcdef", 4)
 	event1   = agency.NewEventID("01ARZ3NDEKTSV4RRFFQ69G5FAV")
 )
 
@@ -28,6 +31,10 @@ func TestKeysComeApart(t *testing.T) {
 		if got, err := parseProfileKey(k.pk, k.sk); err != nil || got != p {
 			t.Errorf("%v is %v, %v", k, got, err)
 		}
+	}
+	c := service.CallKey{Agency: account1, Hash: hash1}
+	if got, err := parseCallKey(callKey(c).pk, callKey(c).sk); err != nil || got != c {
+		t.Errorf("%v is %v, %v", c, got, err)
 	}
 	for _, e := range []EventKey{{agency.Party(account1), event1}, {agency.Party(person1), event1}} {
 		k := eventKey(e)
@@ -46,6 +53,7 @@ func TestKeysAreTheContract(t *testing.T) {
 		{"PERSON#" + string(person1), "TEAM#" + string(account2)}:        profileKey(agency.ProfileKey{Addressee: agency.Party(person1), Member: agency.Party(account2)}),
 		{"ACCT#" + string(account1), "EVENT#01arz3ndektsv4rrffq69g5fav"}: eventKey(EventKey{agency.Party(account1), event1}),
 		{"MAIL#" + string(event1), "request#" + string(person1)}:         mailKey(outbox.MailKey{Event: event1, Kind: "request", Recipient: person1}),
+		{"CALL#" + string(account1), hash1}:                              callKey(service.CallKey{Agency: account1, Hash: hash1}),
 		{"COUNT#" + string(account1), "now"}:                             countKey(account1, nowSort),
 		{"COUNT#" + string(account1), "2026-11"}:                         countKey(account1, monthSort(noon)),
 		{"COUNT#" + string(account1), "2026-12"}:                         countKey(account1, monthSort(time.Date(2026, 11, 30, 23, 30, 0, 0, time.FixedZone("west", -3600)))),
@@ -91,6 +99,23 @@ func FuzzEventKey(f *testing.F) {
 	})
 }
 
+func FuzzCallKey(f *testing.F) {
+	f.Add("CALL#"+string(account1), hash1)
+	f.Add("CALL#"+string(account1), strings.ToUpper(hash1))
+	f.Add("CALL#"+string(account1), hash1[1:])
+	f.Add("CALL#"+string(person1), hash1)
+	f.Add("COUNT#"+string(account1), hash1)
+	f.Fuzz(func(t *testing.T, pk, sk string) {
+		c, err := parseCallKey(pk, sk)
+		if err != nil {
+			return
+		}
+		if k := callKey(c); k.pk != pk || k.sk != sk || !c.IsValid() {
+			t.Errorf("%q %q is %v, whose key is %v", pk, sk, c, k)
+		}
+	})
+}
+
 func TestMalformedKeysAreRefused(t *testing.T) {
 	for _, k := range []key{
 		{}, {"ACCT#", "TEAM#"}, {string(account1), "TEAM#" + string(person1)}, {"ACCT#" + string(account1), string(person1)},
@@ -103,6 +128,9 @@ func TestMalformedKeysAreRefused(t *testing.T) {
 		}
 		if got, err := ParseEventKey(k.pk, k.sk); err == nil {
 			t.Errorf("%v is the event %v", k, got)
+		}
+		if got, err := parseCallKey(k.pk, k.sk); err == nil {
+			t.Errorf("%v is the call %v", k, got)
 		}
 	}
 }
@@ -131,6 +159,7 @@ func TestKeysAreTheirOwn(t *testing.T) {
 			add(accountKey(accounts[i]), accounts[i])
 			add(personKey(people[i]), people[i])
 			add(countKey(accounts[i], nowSort), "count"+string(accounts[i]))
+			add(callKey(service.CallKey{Agency: accounts[i], Hash: hash1}), "call"+string(accounts[i]))
 			for j := range 2 {
 				add(profileKey(agency.AgencyAt(accounts[i], accounts[j])), agency.AgencyAt(accounts[i], accounts[j]))
 				add(profileKey(agency.PersonAt(accounts[i], people[j])), agency.PersonAt(accounts[i], people[j]))

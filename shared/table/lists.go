@@ -104,7 +104,7 @@ func (t *Table) Counts(ctx context.Context, id agency.AccountID) (service.Counts
 		TableName: &t.name, Key: countKey(id, nowSort).attributes(), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return service.Counts{}, fmt.Errorf("table: counts: %w", err)
+		return service.Counts{}, fmt.Errorf("table: counts: %w", busy(err))
 	}
 	return countsOf(out.Item)
 }
@@ -118,7 +118,7 @@ func (t *Table) Months(ctx context.Context, id agency.AccountID, since time.Time
 		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": text(countKey(id, "").pk), ":since": text(monthSort(since))},
 	})
 	if err != nil {
-		return service.Counts{}, nil, fmt.Errorf("table: months: %w", err)
+		return service.Counts{}, nil, fmt.Errorf("table: months: %w", busy(err))
 	}
 	var now service.Counts
 	var months []service.Month
@@ -200,7 +200,7 @@ func list[T any](ctx context.Context, t *Table, q query, page service.Page, read
 		input.Limit = aws.Int32(int32(limit - len(out.Items)))
 		answer, err := t.db.Query(ctx, input)
 		if err != nil {
-			return service.List[T]{}, fmt.Errorf("table: query: %w", err)
+			return service.List[T]{}, fmt.Errorf("table: query: %w", busy(err))
 		}
 		for _, item := range answer.Items {
 			one, err := read(item)

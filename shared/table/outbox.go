@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
@@ -114,10 +113,10 @@ func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput)
 		if _, met := errors.AsType[*types.TransactionConflictException](err); met {
 			return fmt.Errorf("%w: %w", service.ErrConflict, err)
 		}
-		if err == nil || !mayBeDone(err) && !isThrottled(err) {
+		if err == nil || isClear(err) && !retryable.IsErrorRetryable(err).Bool() {
 			return err
 		}
-		unknown = unknown || mayBeDone(err)
+		unknown = unknown || !isClear(err)
 		if attempts++; attempts < updateAttempts && ctx.Err() == nil {
 			return fmt.Errorf("%w: %w", errAgain, err)
 		}
@@ -128,31 +127,6 @@ func (t *Table) updateItem(ctx context.Context, input *dynamodb.UpdateItemInput)
 
 // errAgain is an attempt that is made again.
 var errAgain = errors.New("table: no usable answer")
-
-// mayBeDone reports whether a call that failed may have changed the table: the store
-// has not answered, or with a failure of its own.
-func mayBeDone(err error) bool {
-	if err == nil {
-		return false
-	}
-	answer, ok := errors.AsType[smithy.APIError](err)
-	return !ok || answer.ErrorFault() == smithy.FaultServer || answer.ErrorCode() == "InternalServerError" || answer.ErrorCode() == "ServiceUnavailable"
-}
-
-// isThrottled reports whether the store refused a call for its capacity. It changed
-// nothing.
-func isThrottled(err error) bool {
-	answer, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
-		return false
-	}
-	switch answer.ErrorCode() {
-	case "ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded":
-		return true
-	default:
-		return false
-	}
-}
 
 // retryConflicts repeats something a few times while it meets others on the same
 // items.

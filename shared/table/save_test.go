@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -253,16 +252,23 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 	put(t, store, service.Changes{Accounts: []agency.Account{a}})
 	want := service.Want{Accounts: []agency.AccountID{a.ID}}
 
-	for what, failure := range map[string]error{
-		"throttled":    &types.ProvisionedThroughputExceededException{},
-		"no table":     &types.ResourceNotFoundException{},
-		"cut off":      errors.New("connection reset"),
-		"server error": &types.InternalServerError{},
+	for failure, code := range map[error]agency.Code{
+		&types.ProvisionedThroughputExceededException{}: agency.Unavailable,
+		&types.ThrottlingException{}:                    agency.Unavailable,
+		&types.RequestLimitExceeded{}:                   agency.Unavailable,
+		&types.InternalServerError{}:                    agency.Unavailable,
+		errors.New("connection reset"):                  agency.Unavailable,
+		context.DeadlineExceeded:                        agency.Unavailable,
+		&types.ResourceNotFoundException{}:              agency.Internal,
+		errors.New("not even an answer"):                agency.Internal,
 	} {
 		store.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { return failure }
 		read, err := store.Load(t.Context(), want)
-		if !errors.Is(err, failure) || agency.CodeOf(err) != agency.Internal || errors.Is(err, service.ErrConflict) || len(read.Accounts) != 0 {
-			t.Errorf("%s: %v, %v", what, read, err)
+		if !errors.Is(err, failure) || agency.CodeOf(err) != code || errors.Is(err, service.ErrConflict) || len(read.Accounts) != 0 {
+			t.Errorf("%v: %v, %v", failure, read, err)
+		}
+		if errors.Is(err, service.ErrBusy) != (code == agency.Unavailable) {
+			t.Errorf("%v: busy is %t", failure, errors.Is(err, service.ErrBusy))
 		}
 	}
 	// Half of a batch is read, then the store fails.
@@ -284,7 +290,7 @@ func TestLoadNeverTakesAFailureForAnAbsence(t *testing.T) {
 	starved := table.New(&starving{Faults: store.Faults}, store.name)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := starved.Load(ctx, want); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := starved.Load(ctx, want); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, service.ErrBusy) {
 		t.Errorf("a batch that is never read: %v", err)
 	}
 
@@ -314,51 +320,106 @@ func TestWhatARefusedTransactionMeans(t *testing.T) {
 	store := newStore(t)
 	a := account(1)
 	read := load(t, store, service.Want{Accounts: []agency.AccountID{a.ID}})
+	const unavailable, internal = agency.Unavailable, agency.Internal
 	for _, tt := range []struct {
-		name     string
-		err      error
-		conflict bool
+		name string
+		err  error
+		// is is what the command does about it; nil for nothing.
+		is   error
+		code agency.Code
 	}{
-		{"a condition", testbed.Cancelled("None", "ConditionalCheckFailed"), true},
-		{"another transaction", testbed.Cancelled("TransactionConflict", "None"), true},
-		{"another transaction, and short of capacity", testbed.Cancelled("TransactionConflict", "ThrottlingError"), true},
-		{"short of capacity", testbed.Cancelled("None", "ProvisionedThroughputExceeded"), false},
-		{"throttled", testbed.Cancelled("ThrottlingError"), false},
-		{"too big", testbed.Cancelled("ItemCollectionSizeLimitExceeded"), false},
-		{"not valid", testbed.Cancelled("ValidationError"), false},
-		{"no reason", testbed.Cancelled(), false},
-		{"the table is gone", &types.ResourceNotFoundException{}, false},
-		{"cut off", errors.New("connection reset"), false},
-		{"too late", context.DeadlineExceeded, false},
+		{"a condition", testbed.Cancelled("None", "ConditionalCheckFailed"), service.ErrConflict, internal},
+		{"another transaction", testbed.Cancelled("TransactionConflict", "None"), service.ErrContended, internal},
+		{"another transaction, and a condition", testbed.Cancelled("TransactionConflict", "ConditionalCheckFailed"), service.ErrConflict, internal},
+		{"another transaction, and short of capacity", testbed.Cancelled("ThrottlingError", "TransactionConflict"), service.ErrContended, internal},
+		{"short of capacity", testbed.Cancelled("None", "ProvisionedThroughputExceeded"), service.ErrBusy, unavailable},
+		{"short of capacity for items", testbed.Cancelled("ThrottlingError"), service.ErrBusy, unavailable},
+		{"throttled", &types.ThrottlingException{}, service.ErrBusy, unavailable},
+		{"throughput exceeded", &types.ProvisionedThroughputExceededException{}, service.ErrBusy, unavailable},
+		{"request limit", &types.RequestLimitExceeded{}, service.ErrBusy, unavailable},
+		{"too big", testbed.Cancelled("ItemCollectionSizeLimitExceeded"), nil, internal},
+		{"not valid", testbed.Cancelled("ValidationError"), nil, internal},
+		{"no reason", testbed.Cancelled(), nil, internal},
+		{"the table is gone", &types.ResourceNotFoundException{}, nil, internal},
+		{"in progress", &types.TransactionInProgressException{}, nil, unavailable},
+		{"a failure of DynamoDB", &types.InternalServerError{}, nil, unavailable},
+		{"cut off", errors.New("connection reset"), nil, unavailable},
+		{"too late", context.DeadlineExceeded, nil, unavailable},
 	} {
 		store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return tt.err }
-		err := store.Save(t.Context(), read, service.Changes{Accounts: []agency.Account{a}})
-		if errors.Is(err, service.ErrConflict) != tt.conflict || agency.CodeOf(err) != agency.Internal || !errors.Is(err, tt.err) {
+		err := store.Save(t.Context(), read, service.Changes{Accounts: []agency.Account{a}, Events: []agency.Event{event(1, agency.Party(a.ID), "", noon)}})
+		if agency.CodeOf(err) != tt.code || !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		// A shortage of capacity is retried as a conflict is.
-		if busy := tt.name == "short of capacity" || tt.name == "throttled"; errors.Is(err, service.ErrBusy) != busy {
-			t.Errorf("%s: busy %t, want %t", tt.name, !busy, busy)
+		for _, is := range []error{service.ErrConflict, service.ErrContended, service.ErrBusy} {
+			want := tt.is != nil && errors.Is(tt.is, is)
+			if errors.Is(err, is) != want {
+				t.Errorf("%s: %q is %t, want %t", tt.name, is, !want, want)
+			}
+		}
+		if refusal, ok := errors.AsType[*agency.Error](err); ok && (refusal.RetryAfter < time.Second || refusal.RetryAfter > 5*time.Second) {
+			t.Errorf("%s: try again after %s", tt.name, refusal.RetryAfter)
 		}
 	}
 }
 
 func TestListsAnswerFailuresAsFailures(t *testing.T) {
 	store := newStore(t)
-	store.BeforeQuery = func(*dynamodb.QueryInput) error { return errors.New("connection reset") }
 	a, page := account(1).ID, service.Page{Limit: 5}
-	_, err1 := store.Team(t.Context(), agency.Party(a), page)
-	_, err2 := store.Clients(t.Context(), a, service.ClientFilter{}, page)
-	_, err3 := store.Memberships(t.Context(), person(1).ID, page)
-	_, err4 := store.Activity(t.Context(), agency.Party(a), "", page)
-	_, _, err5 := store.Backlog(t.Context(), noon)
-	var err6 error
-	for _, err := range store.Due(t.Context(), 0, noon) {
-		err6 = err
+	for failure, code := range map[error]agency.Code{
+		errors.New("not even an answer"): agency.Internal,
+		&types.ThrottlingException{}:     agency.Unavailable,
+		&types.InternalServerError{}:     agency.Unavailable,
+	} {
+		store.BeforeQuery = func(*dynamodb.QueryInput) error { return failure }
+		_, err1 := store.Team(t.Context(), agency.Party(a), page)
+		_, err2 := store.Clients(t.Context(), a, service.ClientFilter{}, page)
+		_, err3 := store.Memberships(t.Context(), person(1).ID, page)
+		_, err4 := store.Activity(t.Context(), agency.Party(a), "", page)
+		_, err5 := store.Pairs(t.Context(), agency.Party(a), page)
+		_, _, err6 := store.Months(t.Context(), a, noon)
+		for i, err := range []error{err1, err2, err3, err4, err5, err6} {
+			if agency.CodeOf(err) != code || !errors.Is(err, failure) {
+				t.Errorf("list %d: %v", i+1, err)
+			}
+		}
+		_, _, err7 := store.Backlog(t.Context(), noon)
+		var err8 error
+		for _, err := range store.Due(t.Context(), 0, noon) {
+			err8 = err
+		}
+		if !errors.Is(err7, failure) || !errors.Is(err8, failure) {
+			t.Errorf("the due index: %v, %v", err7, err8)
+		}
 	}
-	for i, err := range []error{err1, err2, err3, err4, err5, err6} {
-		if agency.CodeOf(err) != agency.Internal || !strings.Contains(err.Error(), "connection reset") {
-			t.Errorf("list %d: %v", i+1, err)
+}
+
+// A state that only a newer version knows is not taken for any other.
+func TestAStateOfANewerVersionIsUnavailable(t *testing.T) {
+	store := newStore(t)
+	a, p := account(1), person(1)
+	m := member(a, p)
+	put(t, store, service.Changes{Accounts: []agency.Account{a}, People: []agency.Person{p}, Profiles: []agency.Profile{m}})
+	for _, tt := range []struct{ sk, attribute, was string }{
+		{"ACCT", "subscriptionState", "active"}, {"TEAM#" + string(p.ID), "status", "active"}, {"TEAM#" + string(p.ID), "subscriptionState", "cancelling"},
+	} {
+		for _, state := range []string{"paused", tt.was} {
+			_, err := store.Client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+				TableName: &store.name, Key: key("ACCT#"+string(a.ID), tt.sk), UpdateExpression: aws.String("SET #a = :s"),
+				ExpressionAttributeNames: map[string]string{"#a": tt.attribute}, ExpressionAttributeValues: testbed.Item{":s": &types.AttributeValueMemberS{Value: state}},
+			})
+			noError(t, err)
+			want := agency.Code("")
+			if state != tt.was {
+				want = agency.Unavailable
+			}
+			_, err1 := store.Load(t.Context(), service.Want{Accounts: []agency.AccountID{a.ID}, Profiles: []agency.ProfileKey{m.ProfileKey}})
+			if agency.CodeOf(err1) != want {
+				t.Errorf("%s is %s: %v", tt.attribute, state, err1)
+			}
+			if _, err := store.Team(t.Context(), agency.Party(a.ID), service.Page{Limit: 5}); tt.sk != "ACCT" && agency.CodeOf(err) != want {
+				t.Errorf("a list where %s is %s: %v", tt.attribute, state, err)
+			}
 		}
 	}
 }

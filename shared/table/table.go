@@ -4,7 +4,6 @@
 package table
 
 import (
-	"cmp"
 	"context"
 	"crypto/cipher"
 	"crypto/sha256"
@@ -62,6 +61,7 @@ func (t *Table) Load(ctx context.Context, want service.Want) (service.Snapshot, 
 		Profiles: make(map[agency.ProfileKey]agency.Profile, len(want.Profiles)),
 		People:   make(map[agency.PersonID]agency.Person, len(want.People)),
 		Pairs:    make(map[agency.PairKey]agency.Pair, len(want.Pairs)),
+		Calls:    make(map[service.CallKey]service.Call, len(want.Calls)),
 	}
 	var keys []key
 	for _, id := range want.Accounts {
@@ -79,6 +79,10 @@ func (t *Table) Load(ctx context.Context, want service.Want) (service.Snapshot, 
 	for _, k := range want.Pairs {
 		read.Pairs[k] = agency.Pair{PairKey: k}
 		keys = append(keys, pairKey(k))
+	}
+	for _, k := range want.Calls {
+		read.Calls[k] = service.Call{CallKey: k}
+		keys = append(keys, callKey(k))
 	}
 	items, err := t.batch(ctx, keys)
 	if err != nil {
@@ -112,6 +116,13 @@ func (t *Table) Load(ctx context.Context, want service.Want) (service.Snapshot, 
 			read.Pairs[k], err = pair, errors.Join(err, err1, err2)
 		}
 	}
+	for k := range read.Calls {
+		if item, ok := items[callKey(k)]; ok {
+			i, err1 := decode[callItem](item)
+			call, err2 := i.call()
+			read.Calls[k], err = call, errors.Join(err, err1, err2)
+		}
+	}
 	return read, err
 }
 
@@ -128,7 +139,7 @@ func (t *Table) batch(ctx context.Context, keys []key) (map[key]map[string]types
 			RequestItems: map[string]types.KeysAndAttributes{t.name: {Keys: todo[:n], ConsistentRead: aws.Bool(true)}},
 		})
 		if err != nil {
-			return nil, fmt.Errorf("table: batch read: %w", err)
+			return nil, fmt.Errorf("table: batch read: %w", busy(err))
 		}
 		for _, item := range out.Responses[t.name] {
 			items[keyOf(item)] = item
@@ -143,7 +154,7 @@ func (t *Table) batch(ctx context.Context, keys []key) (map[key]map[string]types
 		case <-time.After(pause):
 			pause = min(2*pause, time.Second)
 		case <-ctx.Done():
-			return nil, fmt.Errorf("table: batch read: %w", ctx.Err())
+			return nil, fmt.Errorf("table: batch read: %w", service.Busy(ctx.Err()))
 		}
 	}
 	return items, nil
@@ -151,8 +162,8 @@ func (t *Table) batch(ctx context.Context, keys []key) (map[key]map[string]types
 
 // Save writes the changes in one transaction. Each item is put on the condition
 // that it still has the version that was read, and everything else that was read
-// is checked for the same. A condition that fails, or another transaction on the
-// same items, is service.ErrConflict.
+// is checked for the same. A condition that fails is service.ErrConflict, and
+// another transaction on the same items service.ErrContended.
 func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Changes) error {
 	w := writer{table: t.name, was: map[key]int{}, limits: map[int]error{}}
 	for id, a := range read.Accounts {
@@ -167,6 +178,9 @@ func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Chang
 	for k, p := range read.Pairs {
 		w.was[pairKey(k)] = p.Version
 	}
+	for k, c := range read.Calls {
+		w.was[callKey(k)] = c.Version
+	}
 	for _, a := range c.Accounts {
 		w.put(accountKey(a.ID), fromAccount(a))
 	}
@@ -178,6 +192,9 @@ func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Chang
 	}
 	for _, p := range c.Pairs {
 		w.put(pairKey(p.PairKey), fromPair(p))
+	}
+	for _, call := range c.Calls {
+		w.put(callKey(call.CallKey), fromCall(call))
 	}
 	for _, k := range c.GoneProfiles {
 		w.delete(profileKey(k))
@@ -204,41 +221,7 @@ func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Chang
 	if w.err != nil {
 		return w.err
 	}
-	_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
-	return w.translate(err)
-}
-
-// translate distinguishes a lost race from a failed condition on a count, and both
-// from a failure of the store. A lost race comes first: what it would have led to is
-// unknown.
-func (w *writer) translate(err error) error {
-	if err == nil {
-		return nil
-	}
-	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
-	if !ok {
-		return fmt.Errorf("table: transaction: %w", err)
-	}
-	var limit error
-	for i, reason := range cancelled.CancellationReasons {
-		switch aws.ToString(reason.Code) {
-		case "TransactionConflict":
-			return fmt.Errorf("%w: %w", service.ErrConflict, err)
-		case "ThrottlingError", "ProvisionedThroughputExceeded":
-			// The client repeats single calls by itself, but not transactions.
-			return fmt.Errorf("%w: %w", service.ErrBusy, err)
-		case "ConditionalCheckFailed":
-			failed := w.limits[i]
-			if failed == nil {
-				return fmt.Errorf("%w: %w", service.ErrConflict, err)
-			}
-			limit = cmp.Or(limit, failed)
-		}
-	}
-	if limit != nil {
-		return fmt.Errorf("%w: %w", limit, err)
-	}
-	return fmt.Errorf("table: transaction: %w", err)
+	return t.transact(ctx, &w, c.Events)
 }
 
 // writer builds one transaction.

@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,13 +48,16 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Agency: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Requests: 2, Versions: 17, Version: 3},
 		{PairKey: agency.PairKey{Addressee: agency.Party(person.ID), Agency: profile.Member.Account()}, Version: 1},
 	}
+	call := service.Call{
+		CallKey: service.CallKey{Agency: profile.Member.Account(), Hash: strings.Repeat("0a", 32)}, BodyHash: "h", Connection: profile.ID(), Request: 3, At: noon, Version: 1,
+	}
 	want := service.Want{Accounts: []agency.AccountID{account.ID}, Profiles: []agency.ProfileKey{profile.ProfileKey, connected.ProfileKey, member.ProfileKey, limited.ProfileKey, unassigned.ProfileKey, moved.ProfileKey},
-		People: []agency.PersonID{person.ID}, Pairs: []agency.PairKey{pairs[0].PairKey, pairs[1].PairKey}}
+		People: []agency.PersonID{person.ID}, Pairs: []agency.PairKey{pairs[0].PairKey, pairs[1].PairKey}, Calls: []service.CallKey{call.CallKey}}
 	empty, err := store.Load(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := service.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, connected, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs}
+	changes := service.Changes{Accounts: []agency.Account{account}, Profiles: []agency.Profile{profile, connected, member, limited, unassigned, moved}, People: []agency.Person{person}, Pairs: pairs, Calls: []service.Call{call}}
 	noError(t, store.Save(t.Context(), empty, changes))
 	got, err := store.Load(t.Context(), want)
 	if err != nil {
@@ -64,6 +68,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		Profiles: map[agency.ProfileKey]agency.Profile{profile.ProfileKey: profile, connected.ProfileKey: connected, member.ProfileKey: member, limited.ProfileKey: limited, unassigned.ProfileKey: unassigned, moved.ProfileKey: moved},
 		People:   map[agency.PersonID]agency.Person{person.ID: person},
 		Pairs:    map[agency.PairKey]agency.Pair{pairs[0].PairKey: pairs[0], pairs[1].PairKey: pairs[1]},
+		Calls:    map[service.CallKey]service.Call{call.CallKey: call},
 	}
 	diff(t, "snapshot", full, got)
 	if err := store.Save(t.Context(), empty, changes); !errors.Is(err, service.ErrConflict) {

@@ -2,11 +2,13 @@ package testbed
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -26,9 +28,24 @@ type Faults struct {
 	BeforeQuery func(*dynamodb.QueryInput) error
 	// MaxKeys bounds how many keys of a batch are read; 0 is no bound.
 	MaxKeys int
+	// SplitBatch, if not nil, runs between the two parts in which each batch is read:
+	// DynamoDB reads each item of a batch at a moment of its own. The first part has
+	// SplitAt keys, at least one; with SplitBackward it is read last.
+	SplitBatch    func()
+	SplitAt       int
+	SplitBackward bool
 	// AfterBatch runs after a batch read, AfterWrite after a transaction.
 	AfterBatch func()
 	AfterWrite func(*dynamodb.TransactWriteItemsInput)
+	// LoseAnswer runs after a transaction that was made. The caller gets its error in
+	// place of the answer.
+	LoseAnswer func(*dynamodb.TransactWriteItemsInput) error
+	// Duration, if not 0, is how long a transaction takes at least. Any other on one
+	// of its items meanwhile is refused, as DynamoDB does and the local engine does
+	// not.
+	Duration time.Duration
+	// written has the items of the transactions that are being made.
+	written map[string]bool
 }
 
 func (f *Faults) count(call string) {
@@ -65,6 +82,9 @@ func (f *Faults) BatchGetItem(
 		if err := f.BeforeBatch(in); err != nil {
 			return nil, err
 		}
+	}
+	if f.SplitBatch != nil {
+		return f.splitBatch(ctx, in, opts...)
 	}
 	if f.MaxKeys == 0 {
 		out, err := f.Client.BatchGetItem(ctx, in, opts...)
@@ -105,7 +125,125 @@ func (f *Faults) TransactWriteItems(
 	if f.AfterWrite != nil {
 		defer f.AfterWrite(in)
 	}
-	return f.Client.TransactWriteItems(ctx, in, opts...)
+	if f.Duration > 0 {
+		if err := f.begin(in); err != nil {
+			// A refusal takes a round trip too, and its processor time.
+			_, failed := f.Client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+				tableOf(in): {Keys: []Item{{"pk": &types.AttributeValueMemberS{Value: "-"}, "sk": &types.AttributeValueMemberS{Value: "-"}}}},
+			}})
+			return nil, errors.Join(err, failed)
+		}
+		defer f.end(in, time.Now().Add(f.Duration))
+	}
+	out, err := f.Client.TransactWriteItems(ctx, in, opts...)
+	if err == nil && f.LoseAnswer != nil {
+		if lost := f.LoseAnswer(in); lost != nil {
+			return nil, lost
+		}
+	}
+	return out, err
+}
+
+// splitBatch reads a batch in two parts, with SplitBatch between them.
+func (f *Faults) splitBatch(
+	ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options),
+) (*dynamodb.BatchGetItemOutput, error) {
+	all := &dynamodb.BatchGetItemOutput{Responses: map[string][]Item{}}
+	for part := range 2 {
+		some := *in
+		some.RequestItems = map[string]types.KeysAndAttributes{}
+		for name, keys := range in.RequestItems {
+			at := min(max(f.SplitAt, 1), len(keys.Keys))
+			if (part == 0) == f.SplitBackward {
+				keys.Keys = keys.Keys[at:]
+			} else {
+				keys.Keys = keys.Keys[:at]
+			}
+			if len(keys.Keys) > 0 {
+				some.RequestItems[name] = keys
+			}
+		}
+		if part == 1 {
+			f.SplitBatch()
+		}
+		if len(some.RequestItems) == 0 {
+			continue
+		}
+		out, err := f.Client.BatchGetItem(ctx, &some, opts...)
+		if err != nil {
+			return nil, err
+		}
+		for name, items := range out.Responses {
+			all.Responses[name] = append(all.Responses[name], items...)
+		}
+	}
+	return all, nil
+}
+
+// begin refuses a transaction on items that another one is writing or checking.
+func (f *Faults) begin(in *dynamodb.TransactWriteItemsInput) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	reasons, contended := make([]string, len(in.TransactItems)), false
+	for i, k := range itemsOf(in) {
+		reasons[i] = "None"
+		if f.written[k] {
+			reasons[i], contended = "TransactionConflict", true
+		}
+	}
+	if contended {
+		return Cancelled(reasons...)
+	}
+	if f.written == nil {
+		f.written = map[string]bool{}
+	}
+	for _, k := range itemsOf(in) {
+		f.written[k] = true
+	}
+	return nil
+}
+
+// end ends a transaction, not before a time.
+func (f *Faults) end(in *dynamodb.TransactWriteItemsInput, at time.Time) {
+	time.Sleep(time.Until(at))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, k := range itemsOf(in) {
+		delete(f.written, k)
+	}
+}
+
+// tableOf returns the table of a transaction.
+func tableOf(in *dynamodb.TransactWriteItemsInput) string {
+	for _, item := range in.TransactItems {
+		switch {
+		case item.Put != nil:
+			return *item.Put.TableName
+		case item.Update != nil:
+			return *item.Update.TableName
+		}
+	}
+	return ""
+}
+
+// itemsOf returns the keys of the items that a transaction writes or checks.
+func itemsOf(in *dynamodb.TransactWriteItemsInput) []string {
+	keys := make([]string, len(in.TransactItems))
+	for i, item := range in.TransactItems {
+		var at Item
+		switch {
+		case item.Put != nil:
+			at = item.Put.Item
+		case item.Update != nil:
+			at = item.Update.Key
+		case item.Delete != nil:
+			at = item.Delete.Key
+		case item.ConditionCheck != nil:
+			at = item.ConditionCheck.Key
+		}
+		keys[i] = Str(at["pk"]) + " " + Str(at["sk"])
+	}
+	return keys
 }
 
 // Query runs BeforeQuery and the query.

@@ -1,0 +1,186 @@
+package service_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
+	"agencyhub/shared/testbed"
+)
+
+// 200 commands of one agency at once, on a table that takes 12 ms for a transaction and refuses
+// others on its items meanwhile, with one processor. Nothing is shared between the commands. Most
+// succeed; the others are told when to try again, and nothing of theirs is written.
+func TestManyCommandsOfOneAgencyAtOnce(t *testing.T) {
+	const commands, least = 200, 120
+	w := newWorld(t)
+	w.Rules.OpenRequests, w.Rules.DailyRequests = 1000, 1000
+	clients := make([]agency.AccountID, commands)
+	for n := range clients {
+		clients[n] = must[service.AccountView](t)(w.OpenAccount(t.Context(), actor(fmt.Sprint("client", n)), idempotencyKey(1), "Client")).ID
+	}
+	w.Duration = 12 * time.Millisecond
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	w.TakeCalls()
+	took, errs := make([]time.Duration, commands), make([]error, commands)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for n, id := range clients {
+		wg.Go(func() {
+			_, errs[n] = w.RequestConnection(t.Context(), w.gil, w.agency, service.ConnectionRequest{Account: id, Areas: editAll})
+			took[n] = time.Since(start)
+		})
+	}
+	wg.Wait()
+	calls := w.TakeCalls()
+	w.Duration = 0
+	var done []time.Duration
+	for n, err := range errs {
+		if took[n] > 7*time.Second {
+			t.Errorf("one took %s", took[n])
+		}
+		refusal, _ := errors.AsType[*agency.Error](err)
+		switch {
+		case err == nil:
+			done = append(done, took[n])
+		case refusal == nil || refusal.Code != agency.Unavailable || refusal.RetryAfter <= 0:
+			t.Errorf("%v", err)
+		}
+	}
+	slices.Sort(done)
+	t.Logf("%d of %d succeeded within %s, p50 %s, with %d transactions and %d reads", len(done), commands,
+		done[len(done)-1].Round(time.Millisecond), done[len(done)/2].Round(time.Millisecond), calls["TransactWriteItems"], calls["BatchGetItem"])
+	if len(done) < least {
+		t.Errorf("%d succeeded, want %d or more", len(done), least)
+	}
+	pending := 0
+	for k, i := range w.items() {
+		if strings.HasSuffix(k, " TEAM#"+string(w.agency)) && testbed.Str(i["status"]) == "pending" {
+			pending++
+		}
+	}
+	diff(t, "requests in the table", len(done), pending)
+	diff(t, "counts", service.Counts{Owned: 1, Pending: pending}, must[service.Counts](t)(w.store.Counts(t.Context(), w.agency)))
+	w.audit(t)
+}
+
+// What stays busy or contended is Unavailable: commands after their time, queries and lists too.
+func TestAStoreThatStaysBusyIsUnavailable(t *testing.T) {
+	w, v := newWorld(t).connected(), newWorld(t)
+	ctx, page := t.Context(), service.Page{Limit: 5}
+	unavailable := func(what string, err error) {
+		t.Helper()
+		refusal, ok := errors.AsType[*agency.Error](err)
+		if !ok || refusal.Code != agency.Unavailable || refusal.RetryAfter <= 0 || refusal.Message == "" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	w.BeforeQuery = func(*dynamodb.QueryInput) error { return &types.InternalServerError{} }
+	unavailable("team", second(w.Team(ctx, as(w.ann), w.client, page)))
+	unavailable("clients", third(w.Clients(ctx, w.gil, w.agency, service.ClientFilter{}, page)))
+	unavailable("activity", second(w.AccountActivity(ctx, as(w.ann), w.client, page)))
+	v.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error {
+		return testbed.Cancelled("None", "TransactionConflict")
+	}
+	w.BeforeQuery = nil
+	waiting := w.profile(agency.AgencyAt(w.client, w.agency))
+	w.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { return &types.ProvisionedThroughputExceededException{} }
+	unavailable("my requests' details", second(w.RequestDetails(ctx, waiting)))
+	unavailable("access", second(w.CheckAccess(ctx, as(w.ann), w.client)))
+	var wg sync.WaitGroup
+	start := time.Now()
+	for what, do := range map[string]func() error{
+		"contended": func() error { return second(v.RenameAccount(ctx, as(v.ann), v.client, "New")) },
+		"busy":      func() error { return second(w.RenameAccount(ctx, as(w.ann), w.client, "New")) },
+		"refused":   func() error { return second(w.RenameAccount(ctx, as(w.eve), w.client, "New")) },
+		"a query":   func() error { return second(w.GetAccount(ctx, as(w.ann), w.client)) },
+	} {
+		wg.Go(func() { unavailable(what, do()) })
+	}
+	wg.Wait()
+	if took := time.Since(start); took > 6500*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// A transaction that only met others is decided again on what was read.
+func TestOnlyWhatChangedIsReadAgain(t *testing.T) {
+	for reason, reads := range map[string]int{"TransactionConflict": 1, "ThrottlingError": 1, "ConditionalCheckFailed": 4} {
+		w := newWorld(t)
+		times := 0
+		w.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error {
+			if times++; times < 4 {
+				return testbed.Cancelled(reason)
+			}
+			return nil
+		}
+		w.TakeCalls()
+		must[agency.Profile](t)(w.request())
+		diff(t, reason, map[string]int{"BatchGetItem": reads, "TransactWriteItems": 4}, w.TakeCalls())
+	}
+}
+
+// A command whose transaction is made while its answer is lost succeeds, and is made once: also if
+// the table does not know the second attempt by its token, and refuses it for what the first has
+// written.
+func TestACommandWhoseAnswerIsLost(t *testing.T) {
+	for name, forget := range map[string]bool{"the same token": false, "another token": true} {
+		for lost := range 4 {
+			t.Run(fmt.Sprintf("%s, %d answers lost", name, lost), func(t *testing.T) {
+				w := newWorld(t)
+				w.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
+					if forget {
+						token := rand.Text()
+						in.ClientRequestToken = &token
+					}
+					return nil
+				}
+				n := 0
+				w.LoseAnswer = func(*dynamodb.TransactWriteItemsInput) error {
+					if n++; n <= lost {
+						return errors.New("connection reset")
+					}
+					return nil
+				}
+				p := must[agency.Profile](t)(w.request())
+				diff(t, "events", 1, countOf(w.events(w.client), string(agency.ConnectionRequested)))
+				n = 0
+				must[agency.Profile](t)(w.WithdrawRequest(t.Context(), w.gil, w.agency, p.ID()))
+				diff(t, "events", 1, countOf(w.events(w.client), string(agency.ConnectionWithdrawn)))
+				// A profile is bound without an event.
+				n = 0
+				w.mustInvite(w.ann, w.client, w.eve, agency.Admin)
+				n = 0
+				must[service.AccountView](t)(w.GetAccount(t.Context(), as(w.eve), w.client))
+				diff(t, "bound", w.eve.Subject, w.profile(agency.PersonAt(w.client, w.eve.ID())).Subject)
+				w.audit(t)
+			})
+		}
+	}
+}
+
+// A transaction that gets no answer and was not made is not said to be made, nor not to be.
+func TestACommandWithoutAnyAnswer(t *testing.T) {
+	w := newWorld(t)
+	before := w.items()
+	w.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return errors.New("connection reset") }
+	w.TakeCalls()
+	_, err := w.request()
+	refused(t, "without an answer", agency.Unavailable, err)
+	if refusal, ok := errors.AsType[*agency.Error](err); !ok || !strings.Contains(refusal.Message, "whether your change was made") || refusal.RetryAfter <= 0 {
+		t.Errorf("%v", err)
+	}
+	diff(t, "calls", map[string]int{"BatchGetItem": 2, "TransactWriteItems": 3}, w.TakeCalls())
+	testbed.SameItems(t, before, w.items())
+}
