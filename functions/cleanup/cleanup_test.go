@@ -228,8 +228,8 @@ func TestAnInvocationEndsBeforeItsDeadline(t *testing.T) {
 	want := report{Backlog: 1, Oldest: &f.now, Woken: 4, Unfinished: 4}
 	opened := f.now.Add(-time.Hour)
 	want.OldestUnfinished = &opened
-	real := f.table
-	f.table = slowStore{real}
+	whole := f.table
+	f.table = slowStore{whole}
 	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if diff := cmp.Diff(want, f.clean(short, t)); diff != "" || short.Err() != nil {
@@ -241,7 +241,7 @@ func TestAnInvocationEndsBeforeItsDeadline(t *testing.T) {
 	if r, err := f.handle(short, input{Redrive: true}); !cmp.Equal(want, r) || err != nil || short.Err() != nil {
 		t.Error(cmp.Diff(want, r), err, short.Err())
 	}
-	f.table = real
+	f.table = whole
 
 	f.metrics.Reset()
 	short, cancel = context.WithTimeout(t.Context(), 0)

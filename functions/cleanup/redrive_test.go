@@ -107,7 +107,7 @@ func (f *fixture) redriveAll(t *testing.T, events int, between func()) (calls in
 // that is due does not wait behind them.
 func TestRedriveOfManyEvents(t *testing.T) {
 	events := 20_000
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		events = 3000
 	}
 	f := newFixture(t)

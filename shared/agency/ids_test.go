@@ -13,7 +13,7 @@ func TestEventIDsHaveTheirTime(t *testing.T) {
 	for id, want := range map[EventID]time.Time{
 		NewEventID("01ARZ3NDEKTSV4RRFFQ69G5FAV"): time.UnixMilli(1469922850259).UTC(),
 		NewEventID("00000000000000000000000000"): time.UnixMilli(0).UTC(),
-		"evt_short": {}, "": {},
+		"evt_short":                              {}, "": {},
 	} {
 		if got := id.At(); !got.Equal(want) {
 			t.Errorf("%s is of %s, want %s", id, got, want)

@@ -44,8 +44,8 @@ func (a *attempts) run(ctx context.Context) error {
 		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrBusy) {
 			return err
 		}
-		pause := rand.N(ceiling) //nolint:gosec // a pause, not a secret
-		if time.Until(limit) < pause {
+		pause := rand.N(ceiling)       //nolint:gosec // a pause, not a secret
+		if time.Until(limit) < pause { //nolint:forbidigo // the caller waits by the machine's clock
 			return unavailable(err)
 		}
 		select {

@@ -74,7 +74,7 @@ func fromAccount(a agency.Account) accountItem {
 
 // errNewer is returned for an item whose state this version does not know: a newer
 // one wrote it, before it was rolled back or while it is rolled out.
-func errNewer(k keys, state string) error {
+func errNewer(k *keys, state string) error {
 	return &agency.Error{
 		Code: agency.Unavailable, RetryAfter: newerRetry, Cause: fmt.Errorf("table: %s %s is %q", k.PK, k.SK, state),
 		Message: "This was written by a newer version of the hub, which is being installed. Try again in a few minutes.",
@@ -85,7 +85,7 @@ func errNewer(k keys, state string) error {
 const newerRetry = 2 * time.Minute
 
 // checkSubscription refuses an unknown state; "" is a profile without a copy.
-func (k keys) checkSubscription(s agency.SubscriptionState) error {
+func (k *keys) checkSubscription(s agency.SubscriptionState) error {
 	switch s {
 	case "", agency.SubscriptionActive, agency.SubscriptionPastDue, agency.SubscriptionCancelling, agency.SubscriptionFrozen:
 		return nil
@@ -93,7 +93,7 @@ func (k keys) checkSubscription(s agency.SubscriptionState) error {
 	return errNewer(k, string(s))
 }
 
-func (k keys) checkStatus(s agency.Status) error {
+func (k *keys) checkStatus(s agency.Status) error {
 	if s == "" || s.IsValid() {
 		return nil
 	}

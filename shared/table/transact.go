@@ -45,14 +45,14 @@ func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event) 
 		if err == nil {
 			return nil
 		}
-		clear := isClear(err)
-		if !clear {
+		definite := isClear(err)
+		if !definite {
 			unclear++
 		}
-		if clear && unclear == 0 {
+		if definite && unclear == 0 {
 			return w.translate(err)
 		}
-		if !clear && unclear < transactionAttempts && sleep(ctx, transactionPause) {
+		if !definite && unclear < transactionAttempts && sleep(ctx, transactionPause) {
 			continue
 		}
 		made, failed := t.wasMade(ctx, events)
@@ -63,7 +63,7 @@ func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event) 
 			// Such changes can be made twice. Whether they still need to be shows the
 			// next read.
 			return fmt.Errorf("%w: %w", service.ErrConflict, err)
-		case clear && failed == nil:
+		case definite && failed == nil:
 			return w.translate(err)
 		default:
 			return fmt.Errorf("table: transaction: %w", service.OutcomeUnknown(errors.Join(err, failed)))

@@ -53,6 +53,9 @@ func answerOf(status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
+// change is what becomes of an answer.
+type change func(*http.Response) (*http.Response, error)
+
 // By the client itself: a transaction without a clear answer is sent three times, each under one
 // token, and was made once.
 func TestATransactionIsSentAgainUnderItsToken(t *testing.T) {
@@ -66,16 +69,16 @@ func TestATransactionIsSentAgainUnderItsToken(t *testing.T) {
 	}
 	intact := func(r *http.Response) (*http.Response, error) { return r, nil }
 	for name, tt := range map[string]struct {
-		answers []func(*http.Response) (*http.Response, error)
+		answers []change
 		sent    int
 	}{
 		"intact":           {nil, 1},
-		"lost":             {append(none, lost), 2},
-		"failing":          {append(none, failing, failing), 3},
-		"unavailable":      {append(none, unavailable), 2},
-		"never an answer":  {append(none, lost, lost, lost, lost), 3},
-		"lost, then busy":  {append(none, lost, throttled), 2},
-		"lost, then fails": {append(none, lost, failing, failing, lost), 3},
+		"lost":             {[]change{lost}, 2},
+		"failing":          {[]change{failing, failing}, 3},
+		"unavailable":      {[]change{unavailable}, 2},
+		"never an answer":  {[]change{lost, lost, lost, lost}, 3},
+		"lost, then busy":  {[]change{lost, throttled}, 2},
+		"lost, then fails": {[]change{lost, failing, failing, lost}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, table1 := testbed.Table(t)
@@ -106,8 +109,6 @@ func TestATransactionIsSentAgainUnderItsToken(t *testing.T) {
 		})
 	}
 }
-
-var none []func(*http.Response) (*http.Response, error)
 
 // The outcome is looked for even after the caller's time.
 func TestAnOutcomeIsFoundAfterTheDeadline(t *testing.T) {

@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// raceDetector slows every call down several times.
+const raceDetector = false
