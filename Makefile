@@ -4,6 +4,10 @@
 #                               ARGS passes flags on, such as ARGS='-http 9080 -set LogRetentionDays=1'
 #   make test                   every test, end to end and by browser too; as root on Debian it
 #                               installs Chromium where there is no browser
+#   make second-engine          tests of the table and of stories once more on another DynamoDB engine,
+#                               which it installs by Python 3, and with DynamoDB's weaker batch reads
+#   make pace                   what the race detector is too slow for: how long one thing holds up
+#                               others, events a second, a redrive of 20,000 events; prints figures
 #   make screenshots            a picture of every page and email, into .local/screenshots
 #   make demo                   plays the story against the running stack
 #   make token EMAIL=a@b.test   a bearer token of the running stack, alone on stdout;
@@ -22,7 +26,7 @@
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
+.PHONY: run test second-engine pace screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -67,6 +71,39 @@ browser:
 test: setup browser
 	$(if $(RACE),,@echo "No C compiler: the tests run without the race detector.")
 	go test $(RACE) -timeout 15m ./...
+
+# What the table, the use cases and the functions do may not depend on one engine, nor on batch
+# reads that are snapshots. TestOneKeyTwiceAtOnce always has torn reads, in `make test` too.
+STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/console
+STORIES := TestBus|TestByEmail|TestConnect|TestCreate|TestEndDates|TestEndings|TestExpiry|TestFate|TestLimits|TestOneKeyTwiceAtOnce|TestPersons|TestPlatform|TestRaces|TestRestart|TestStaff
+PACE_TESTS := ./shared/service ./functions/publish ./functions/notify ./functions/cleanup
+PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestRedriveOfManyEvents
+TORN_STORIES := TestByEmail|TestConnect|TestEndings|TestExpiry|TestLimits|TestRaces|TestRestart
+ENGINE := .tools/engine
+PYTHON := $(if $(filter second-engine,$(MAKECMDGOALS)),$(shell python3 -c 'import sys, ensurepip, venv; print("python3" if sys.version_info >= (3, 10) else "")' 2>/dev/null))
+
+$(ENGINE)/.installed: infra/engine/requirements.txt
+	rm -rf $(ENGINE)
+	$(PYTHON) -m venv $(ENGINE)
+	$(ENGINE)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+second-engine: setup $(if $(PYTHON),$(ENGINE)/.installed)
+ifdef PYTHON
+	$(ENGINE)/bin/python infra/engine/run.py go test -short -timeout 8m $(STORE_TESTS)
+	$(ENGINE)/bin/python infra/engine/run.py go test -timeout 8m -run '^($(STORIES))$$' ./infra/e2e
+else
+	@echo 'The tests on the second DynamoDB engine need Python 3.10 or newer with venv: they are skipped, but fail under CI=true.'
+	@test "$$CI" != true
+endif
+	HUB_TEST_TORN_READS=1 go test -short -timeout 8m $(STORE_TESTS)
+	HUB_TEST_TORN_READS=1 go test -timeout 8m -run '^($(TORN_STORIES))$$' ./infra/e2e
+
+# One package after another: they measure. What they log besides is left out.
+pace: setup
+	@mkdir -p .local
+	@go test -count=1 -p 1 -timeout 8m -v -run '^($(PACE))$$' $(PACE_TESTS) > .local/pace.txt 2>&1; status=$$?; \
+		grep -E '^(ok|FAIL|panic)|^ *--- |_test\.go:' .local/pace.txt; exit $$status
 
 screenshots: setup browser
 	go test -count=1 -timeout 8m -run '^TestScreenshots$$' -v ./infra/e2e -screenshots .local/screenshots

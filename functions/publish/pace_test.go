@@ -22,6 +22,7 @@ import (
 // little: 9 of 10 are on the bus within a second, on one shard whose batches are handed over
 // one after the other.
 func TestOneRefusedEntryDelaysNobody(t *testing.T) {
+	skipShort(t)
 	f := newFixture(t)
 	f.service.Now, f.now, f.pause, f.workers = time.Now, time.Now, stream.Pause, workers
 	f.sink = &stream.Sink{Pause: stream.Pause}
@@ -86,5 +87,13 @@ func TestOneRefusedEntryDelaysNobody(t *testing.T) {
 	t.Logf("with one entry refused for ever: the others on the bus p50 %s, p90 %s, max %s, %d of them", p50, p90, longest, len(latencies))
 	if len(latencies) != events-1 || p90 > time.Second {
 		t.Error("the others waited")
+	}
+}
+
+// skipShort skips a test that measures, by the real clock.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it measures")
 	}
 }

@@ -52,7 +52,7 @@ func run(m *testing.M) (code int) {
 	err = stopBrowser()
 	for _, s := range []*sharedStack{&defaultStack, &highLimitStack, &browserStack, &pagesStack} {
 		if s.stack != nil {
-			err = errors.Join(err, s.stack.stop())
+			err = errors.Join(err, s.stack.stop(), s.stack.engine.Close())
 		}
 	}
 	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"agencyhub/infra/e2e/client"
+	"agencyhub/shared/testbed"
 )
 
 // A stack is a runner and all that it runs, with data and ports of its own.
@@ -26,6 +27,7 @@ type stack struct {
 	runner *exec.Cmd
 	exited chan struct{} // closed when the runner has ended
 	log    *terminal     // what it has printed, restarts included
+	engine *testbed.StackEngine
 
 	inbox inbox
 
@@ -79,17 +81,33 @@ const startTime = 3 * time.Minute
 
 // start starts a stack on free ports.
 func start(data string, args ...string) (*stack, error) {
-	s := &stack{log: &terminal{}}
+	engine, err := testbed.NewStackEngine()
+	if err != nil {
+		return nil, err
+	}
+	return startOn(engine, data, args...)
+}
+
+// startOn starts a stack with an engine of its own.
+func startOn(engine *testbed.StackEngine, data string, args ...string) (*stack, error) {
+	s := &stack{log: &terminal{}, engine: engine}
 	return s, s.launch(data, append([]string{"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0"}, args...)...)
 }
 
 // startOwn starts a stack for one test.
 func startOwn(t *testing.T, args ...string) *stack {
 	t.Helper()
-	s, err := start(t.TempDir(), args...)
+	engine, err := testbed.NewStackEngine()
+	must(t, err)
+	return startOwnOn(t, engine, args...)
+}
+
+func startOwnOn(t *testing.T, engine *testbed.StackEngine, args ...string) *stack {
+	t.Helper()
+	s, err := startOn(engine, t.TempDir(), args...)
 	must(t, err)
 	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
+		if err := errors.Join(s.stop(), s.engine.Close()); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
@@ -127,6 +145,7 @@ func (s *stack) launch(data string, args ...string) error {
 	}
 	s.runner = exec.Command(built.runner, append([]string{"run", "-data", data, "-bin", built.bin}, args...)...)
 	s.runner.Dir, s.runner.Stdout, s.runner.Stderr = built.root, s.log, s.log
+	s.runner.Env = s.engine.Environment()
 	if err := startWithParent(s.runner); err != nil {
 		return err
 	}

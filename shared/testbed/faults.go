@@ -37,6 +37,8 @@ type Faults struct {
 	// AfterBatch runs after a batch read, AfterWrite after a transaction.
 	AfterBatch func()
 	AfterWrite func(*dynamodb.TransactWriteItemsInput)
+	// AfterCommit runs after a transaction that was made.
+	AfterCommit func(*dynamodb.TransactWriteItemsInput)
 	// LoseAnswer runs after a transaction that was made. The caller gets its error in
 	// place of the answer.
 	LoseAnswer func(*dynamodb.TransactWriteItemsInput) error
@@ -136,6 +138,9 @@ func (f *Faults) TransactWriteItems(
 		defer f.end(in, time.Now().Add(f.Duration))
 	}
 	out, err := f.Client.TransactWriteItems(ctx, in, opts...)
+	if err == nil && f.AfterCommit != nil {
+		f.AfterCommit(in)
+	}
 	if err == nil && f.LoseAnswer != nil {
 		if lost := f.LoseAnswer(in); lost != nil {
 			return nil, lost
