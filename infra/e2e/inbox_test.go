@@ -75,17 +75,9 @@ func (s *stack) newEmails(t *testing.T) []client.Email {
 	sentinel := fmt.Sprintf("mark-%d@mark.test", b.sentinels)
 	b.sender.post(t, "/v1/accounts/"+b.account+"/team", map[string]any{"email": sentinel, "role": "admin"}).is(t, http.StatusCreated)
 	var emails []client.Email
-	told := func() bool {
-		for key, item := range s.dump(t) {
-			if isEvent(key) && strings.Contains(item, `"duePk"`) && !strings.Contains(item, `"notified"`) {
-				return false
-			}
-		}
-		return true
-	}
 	first := time.Time{}
 	eventually(t, "the sentinel's email", func() bool {
-		waited := !first.IsZero() && (time.Since(first) > 3*time.Second || told())
+		waited := !first.IsZero() && (time.Since(first) > 3*time.Second || s.isNotified(t))
 		fresh, err := s.Emails(t.Context(), b.since)
 		must(t, err)
 		arrived := false

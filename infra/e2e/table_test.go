@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"agencyhub/shared/table"
 )
 
 func (s *stack) db() *dynamodb.Client {
@@ -117,6 +120,25 @@ func (s *stack) settled(t *testing.T) map[string]string {
 		return true
 	})
 	return items
+}
+
+// isNotified reports whether notify has finished every event.
+func (s *stack) isNotified(t *testing.T) bool {
+	t.Helper()
+	for shard := range table.Shards {
+		out, err := s.db().Query(t.Context(), &dynamodb.QueryInput{
+			TableName: &s.Table, IndexName: aws.String("ByDue"), KeyConditionExpression: aws.String("duePk = :shard"),
+			FilterExpression: aws.String("begins_with(sk, :event) AND attribute_not_exists(notified)"),
+			ExpressionAttributeValues: map[string]types.AttributeValue{
+				":shard": &types.AttributeValueMemberS{Value: fmt.Sprintf("DUE#%d", shard)}, ":event": &types.AttributeValueMemberS{Value: "EVENT#"},
+			},
+		})
+		must(t, err)
+		if len(out.Items) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // bodyWithoutID returns an answer's body without its request's id.
