@@ -41,7 +41,8 @@ func (a *attempts) run(ctx context.Context) error {
 	limit, _ := bounded.Deadline()
 	for ceiling := firstCeiling; ; ceiling = min(2*ceiling, highestCeiling) {
 		err := a.try(ctx, bounded)
-		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrBusy) {
+		again := errors.Is(err, ErrConflict) || errors.Is(err, ErrBusy)
+		if !again || errors.Is(err, errOutcomeUnknown) {
 			return err
 		}
 		pause := rand.N(ceiling)       //nolint:gosec // a pause, not a secret

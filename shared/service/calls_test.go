@@ -154,3 +154,22 @@ func TestByEmailUnderAKeyNothingShows(t *testing.T) {
 		w.audit(t)
 	}
 }
+
+// A key answers the request that was made under it, and no later one.
+func TestAKeyIsOfItsOwnRequest(t *testing.T) {
+	w := newWorld(t)
+	ask := func(key string, level agency.Level) (agency.Profile, error) {
+		return w.RequestConnection(t.Context(), w.gil, w.agency, service.ConnectionRequest{Account: w.client, Areas: agency.Areas{"pages": level}, Key: key})
+	}
+	first := must[agency.Profile](t)(ask("key-one-0123456789", agency.View))
+	must[agency.Profile](t)(w.WithdrawRequest(t.Context(), w.gil, w.agency, first.ID()))
+	if again := must[agency.Profile](t)(ask("key-one-0123456789", agency.View)); again.Status != agency.Withdrawn || again.Request.Number != 1 {
+		t.Errorf("%+v", again)
+	}
+	must[agency.Profile](t)(ask("key-two-0123456789", agency.Edit))
+	_, err := ask("key-one-0123456789", agency.View)
+	refused(t, "a key whose request was followed by another", agency.Conflict, err)
+	if again := must[agency.Profile](t)(ask("key-two-0123456789", agency.Edit)); again.Request.Number != 2 {
+		t.Errorf("%+v", again)
+	}
+}

@@ -65,3 +65,16 @@ func TestEachEventNamesTheOneBefore(t *testing.T) {
 		t.Errorf("the profile's last event is %q, want %q", p.LastEvent, last[agency.Party(w.agency)])
 	}
 }
+
+// The event of a new account is its client's too, so what follows comes after it.
+func TestAClientsEventsFollowTheirAccounts(t *testing.T) {
+	w := newWorld(t)
+	id := must[service.AccountView](t)(w.CreateAccount(t.Context(), w.gil, w.agency, "created-0123456789", service.NewClientAccount{
+		Name: "Café", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "chloe@cafe.test", Areas: agency.Areas{"pages": agency.View}},
+	})).ID
+	must[agency.Profile](t)(w.RemoveMember(t.Context(), agency.Caller{Actor: w.gil, As: w.agency}, id, agency.Party(agency.NewPersonID("chloe@cafe.test")), false))
+	list, err := w.Store.Activity(t.Context(), agency.Party(id), "", service.Page{Limit: 10})
+	if err != nil || len(list.Items) != 2 || list.Items[0].After != list.Items[1].ID {
+		t.Errorf("%+v, %v", list.Items, err)
+	}
+}

@@ -54,7 +54,15 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 		}
 		forbidden := auth.allowsInAgency(agency.ManageClients)
 		if call, repeated := d.recentCall(callKey); repeated && forbidden == nil {
-			return d.profile(key), checkSameCall(call.BodyHash, hash)
+			p = d.profile(key)
+			if err := checkSameCall(call.BodyHash, hash); err != nil {
+				return p, err
+			}
+			if p.Request.Number != call.Request {
+				return p, &agency.Error{Code: agency.Conflict, State: p.StatusAt(d.now),
+					Message: "The request that was made under this Idempotency-Key was followed by another one. Use a new key to ask again."}
+			}
+			return p, nil
 		}
 		if in.Account != "" {
 			account := d.read.Account(in.Account)

@@ -51,6 +51,14 @@ func (d *decision) chain(e *agency.Event) {
 				d.Profiles[i].LastEvent = e.ID
 			}
 		}
+		// The event of a new account is its client's too.
+		if invited, ok := e.Invited(); ok && invited != key {
+			for i := range d.Profiles {
+				if d.Profiles[i].ProfileKey == invited {
+					d.Profiles[i].LastEvent = e.ID
+				}
+			}
+		}
 		return
 	}
 	e.After = d.account(d.read.Account(e.AccountID())).LastEvent

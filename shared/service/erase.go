@@ -16,46 +16,37 @@ import (
 func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 	caller := agency.Caller{Actor: actor}
 	want := Want{People: []agency.PersonID{actor.ID()}}
-	for cursor := ""; ; {
-		mine, err := s.Store.Memberships(ctx, actor.ID(), Page{Limit: pageSize, Cursor: cursor})
+	err := eachPage(func(page Page) (string, error) {
+		mine, err := s.Store.Memberships(ctx, actor.ID(), page)
 		if err != nil {
-			return err
+			return "", err
 		}
 		for _, p := range mine.Items {
 			if p.IsBoundToAnother(actor) {
-				return agency.Refuse(agency.IdentityChanged, "This address now belongs to another sign-in than the one that was let in.")
+				if err := s.checkIdentity(ctx, actor, p.ProfileKey); err != nil {
+					return "", err
+				}
 			}
 			if p.Role == agency.Owner {
-				want = want.plus(Want{Accounts: []agency.AccountID{p.Account()}})
+				want = want.plus(Want{Accounts: []agency.AccountID{p.Account()}, Profiles: []agency.ProfileKey{p.ProfileKey}})
 			}
 		}
-		if cursor = mine.Next; cursor == "" {
-			break
-		}
-	}
-	read, err := s.Store.Load(ctx, Want{Accounts: want.Accounts})
+		return mine.Next, nil
+	})
 	if err != nil {
 		return err
 	}
-	var fields []agency.FieldError
-	for _, id := range want.Accounts {
-		if a := read.Account(id); a.IsOpen() && a.Owners < 2 {
-			fields = append(fields, agency.FieldError{Field: string(id), Message: "You are its last owner. Make somebody else an owner, or close it."})
-		}
-	}
-	if len(fields) > 0 {
-		return &agency.Error{Code: agency.LastOwner, Fields: fields, Message: fmt.Sprintf("You are the last owner of %d of your accounts.", len(fields))}
-	}
-	// The sweep ends what does not fit into one transaction, and looks for a last
-	// owner too.
-	want.Accounts = want.Accounts[:min(len(want.Accounts), pageSize)]
-	for _, id := range want.Accounts {
-		want.Profiles = append(want.Profiles, agency.PersonAt(id, actor.ID()))
-	}
+	// What does not fit into one transaction is ended by the sweep, which looks for a
+	// last owner too.
+	owned := min(len(want.Accounts), pageSize)
+	want.Accounts, want.Profiles = want.Accounts[:owned], want.Profiles[:owned]
 	return s.command(ctx, &caller, want, func(d *decision) error {
 		me := d.read.Person(actor.ID())
 		if !me.Erasing.IsZero() {
 			return nil
+		}
+		if err := d.checkLastOwner(want.Profiles); err != nil {
+			return err
 		}
 		me.Erasing, me.DueAt = d.now, d.now
 		me.Version++
@@ -73,6 +64,35 @@ func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 		d.People = append(d.People, me)
 		return nil
 	})
+}
+
+// checkIdentity refuses an actor whose address has an active profile of another
+// sign-in. The list that it was found in may be a moment old.
+func (s *Service) checkIdentity(ctx context.Context, actor agency.Actor, key agency.ProfileKey) error {
+	read, err := s.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{key}})
+	if err != nil {
+		return err
+	}
+	if p := read.Profile(key); p.Status == agency.Active && p.IsBoundToAnother(actor) {
+		return agency.Refuse(agency.IdentityChanged, "This address now belongs to another sign-in than the one that was let in.")
+	}
+	return nil
+}
+
+// checkLastOwner refuses to take away profiles of which one is an account's last
+// owner. It names the accounts.
+func (d *decision) checkLastOwner(keys []agency.ProfileKey) error {
+	var fields []agency.FieldError
+	for _, key := range keys {
+		p, a := d.profile(key), d.read.Account(key.Addressee.Account())
+		if p.Status == agency.Active && p.Role == agency.Owner && a.IsOpen() && a.Owners < 2 {
+			fields = append(fields, agency.FieldError{Field: string(a.ID), Message: "You are its last owner. Make somebody else an owner, or close it."})
+		}
+	}
+	if len(fields) > 0 {
+		return &agency.Error{Code: agency.LastOwner, Fields: fields, Message: fmt.Sprintf("You are the last owner of %d of your accounts.", len(fields))}
+	}
+	return nil
 }
 
 // SweepPerson continues to erase a person: it ends their profiles and the

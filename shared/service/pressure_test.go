@@ -184,3 +184,32 @@ func TestACommandWithoutAnyAnswer(t *testing.T) {
 	diff(t, "calls", map[string]int{"BatchGetItem": 2, "TransactWriteItems": 3}, w.TakeCalls())
 	testbed.SameItems(t, before, w.items())
 }
+
+// A command whose transaction is made, whose answers are lost, and whose outcome can't be read for a
+// moment, does not decide again: it would meet its own changes.
+func TestAnUnreadOutcomeIsNotDecidedAgain(t *testing.T) {
+	for name, failures := range map[string]int{"for a moment": 1, "for ever": 1000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			n, failed := 0, 0
+			w.LoseAnswer = func(*dynamodb.TransactWriteItemsInput) error {
+				n++
+				return errors.New("connection reset")
+			}
+			w.BeforeBatch = func(*dynamodb.BatchGetItemInput) error {
+				if n > 0 && failed < failures {
+					failed++
+					return &types.InternalServerError{}
+				}
+				return nil
+			}
+			_, err := w.request()
+			refusal, ok := errors.AsType[*agency.Error](err)
+			if !ok || refusal.Code != agency.Unavailable || !strings.Contains(refusal.Message, "whether your change was made") || n != 3 {
+				t.Errorf("%v after %d transactions", err, n)
+			}
+			w.BeforeBatch, w.LoseAnswer = nil, nil
+			diff(t, "events", 1, countOf(w.events(w.client), string(agency.ConnectionRequested)))
+		})
+	}
+}

@@ -107,7 +107,7 @@ func (s Snapshot) notBefore(now time.Time) time.Time {
 	earliest := now
 	after := func(last agency.EventID) {
 		at := last.At()
-		if at.After(earliest) && at.Sub(now) <= maxSkew {
+		if !at.Before(earliest) && at.Sub(now) <= maxSkew {
 			earliest = at.Add(time.Millisecond)
 		}
 	}
@@ -296,11 +296,15 @@ func Busy(cause error) error {
 	}
 }
 
+// errOutcomeUnknown is what OutcomeUnknown returns. The command must not decide again,
+// whatever the cause: it would meet its own changes.
+var errOutcomeUnknown = errors.New("service: the outcome of a transaction is unknown")
+
 // OutcomeUnknown returns the refusal Unavailable for a transaction that may have
 // been made or not.
 func OutcomeUnknown(cause error) error {
 	return &agency.Error{
-		Code: agency.Unavailable, RetryAfter: retryAfter(), Cause: cause,
+		Code: agency.Unavailable, RetryAfter: retryAfter(), Cause: fmt.Errorf("%w: %w", errOutcomeUnknown, cause),
 		Message: "We can't say whether your change was made. Look before you try again.",
 	}
 }

@@ -45,7 +45,9 @@ func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event) 
 		if err == nil {
 			return nil
 		}
-		definite := isClear(err)
+		// After an attempt without an answer, only a refusal of the transaction itself
+		// is one: the first attempt may still be under way while another is throttled.
+		definite := isClear(err) && (unclear == 0 || isCancelled(err))
 		if !definite {
 			unclear++
 		}
@@ -101,6 +103,11 @@ func (t *Table) wasMade(ctx context.Context, events []agency.Event) (bool, error
 func isClear(err error) bool {
 	refusal, ok := errors.AsType[smithy.APIError](err)
 	return ok && !isFault(err) && refusal.ErrorCode() != transactionInProgress
+}
+
+func isCancelled(err error) bool {
+	_, ok := errors.AsType[*types.TransactionCanceledException](err)
+	return ok
 }
 
 // transactionInProgress is the code of a transaction that was sent again while
