@@ -1,12 +1,21 @@
 package main
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
+	"agencyhub/shared/testbed"
 )
 
 // failing returns a notifier whose SES fails emails to one address with a status.
@@ -90,5 +99,104 @@ func TestAnUnknownOutcomeIsNotUnsent(t *testing.T) {
 			t.Errorf("%d: the fate is %s, want %s", status, f, want)
 		}
 		s.reached(t, agency.AgencyAt(bakery, studio), agency.Sent, reached...)
+	}
+}
+
+// An email whose answer is lost is tried once more in the invocation, and its recipient counts as
+// reached at once: what follows must not wait for certainty.
+func TestALostAnswerIsTriedOnceMore(t *testing.T) {
+	s := newStage(t)
+	bakery, studio, _ := s.requested(t)
+	key := s.waiting(t)[0]
+	accepted := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		accepted++
+		connection, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = connection.Close()
+	}))
+	defer server.Close()
+	n := s.notifier(t, sesv2.NewFromConfig(testbed.Config(), func(o *sesv2.Options) { o.BaseEndpoint = &server.URL }))
+	s.handle(t, n, batch(key), "")
+	if accepted != 2 {
+		t.Errorf("SES was given the email %d times, want 2", accepted)
+	}
+	s.told(t, false, key)
+	s.reached(t, agency.AgencyAt(bakery, studio), agency.Waiting, petraActs.ID())
+	s.handle(t, n, batch(key), "")
+	if accepted != 3 {
+		t.Errorf("a woken event was tried %d times, want once", accepted-2)
+	}
+}
+
+// What was sent and could not be saved is not dropped, although its recipient ceased to be one.
+func TestWhatWasSentIsNotDropped(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	s.now = s.now.Add(time.Minute)
+	tom := s.addOwner(t, bakery, "tom@bakery.test")
+	key := s.waiting(t)[0]
+	attempts := 0
+	s.faults.finish = func(m outbox.MailKey) error {
+		if m.Recipient != tom {
+			return nil
+		}
+		if attempts++; attempts == 5 {
+			must[agency.Profile](t)(s.service.RemoveMember(t.Context(), agency.Caller{Actor: petraActs}, bakery, agency.Party(tom), false))
+		}
+		if attempts < 30 {
+			return errFault
+		}
+		return nil
+	}
+	s.deliver(t, key)
+	s.told(t, true, key)
+	if f := s.fate(t, key.ID, "requested", tom); f != outbox.Sent {
+		t.Errorf("the fate is %s after %d attempts to save it", f, attempts)
+	}
+}
+
+// A profile that a newer version has written leaves its events to that version, at once, and nothing
+// else.
+func TestWhatANewerVersionWroteIsLeftAlone(t *testing.T) {
+	s := newStage(t)
+	bakery, _, _ := s.requested(t)
+	other := s.account(t, agency.NewActor("owner@other.test", "https://issuer.test", "owner"), "Another")
+	s.invite(t, agency.Caller{Actor: agency.NewActor("owner@other.test", "https://issuer.test", "owner")}, other, service.Invitation{Email: "sam@other.test", Role: agency.Member, Areas: some})
+	keys := s.waiting(t)
+	update, name := "SET #status = :s", s.tableName
+	if _, err := testbed.DynamoDB(t).UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: &name, UpdateExpression: &update, ExpressionAttributeNames: map[string]string{"#status": "status"},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":s": &types.AttributeValueMemberS{Value: "painted"}},
+		Key:                       testbed.Item{"pk": &types.AttributeValueMemberS{Value: "ACCT#" + string(bakery)}, "sk": &types.AttributeValueMemberS{Value: "TEAM#" + string(petraActs.ID())}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	pauses := 0
+	s.n.pause = func(context.Context, time.Duration) { pauses++ }
+	s.handle(t, s.n, batch(keys...), "")
+	for _, key := range keys {
+		s.told(t, key.Addressee != agency.Party(bakery), key)
+	}
+	if pauses > 0 {
+		t.Errorf("%d pauses", pauses)
+	}
+}
+
+// An email is counted once, however often the event is tried again.
+func TestAnEmailIsCountedOnce(t *testing.T) {
+	s := newStage(t)
+	s.requested(t)
+	key := s.waiting(t)[0]
+	before := s.metrics.String()
+	s.faults.delivery = errFault
+	s.handle(t, s.n, batch(key), "s1")
+	s.faults.delivery = nil
+	s.deliver(t, key)
+	if m := strings.TrimPrefix(s.metrics.String(), before); strings.Count(m, `"Fate":"sent","Mails":[1]`) != 1 || strings.Count(m, `"Fate":"sent"`) != 1 {
+		t.Errorf("metrics: %s", m)
 	}
 }

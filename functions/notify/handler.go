@@ -24,7 +24,7 @@ type store interface {
 	outbox.Requests
 	ClaimMail(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration) (outbox.Claim, error)
 	ClaimUnsolicited(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration, limit int) (outbox.Claim, error)
-	FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) error
+	AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error)
 	WasSent(context.Context, outbox.MailKey) (bool, error)
 	ReleaseMail(ctx context.Context, m outbox.MailKey, owner string, unconfirmed bool) error
 	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
@@ -32,10 +32,10 @@ type store interface {
 }
 
 const (
-	// lease is how long a claim on an email holds: a minute longer than an invocation
-	// tries to send it and to save its fate, so that two invocations never send one, as
-	// long as their clocks differ by less than that.
-	lease = 90 * time.Second
+	// lease is how long a claim on an email holds: a minute longer than an invocation can
+	// last, so that two invocations never send one, as long as their clocks differ by less
+	// than that.
+	lease = 2 * time.Minute
 	// saveTime is for saving the fate of an email, also when the time for sending it is
 	// over, and while the table fails.
 	saveTime = 10 * time.Second
@@ -43,8 +43,8 @@ const (
 	// sent, side by side.
 	workers = 16
 	// slowTime is how long a recipient is left alone after SES gave no answer for them,
-	// while others are accepted.
-	slowTime = time.Minute
+	// while others are accepted: less than until the event is woken.
+	slowTime = 45 * time.Second
 )
 
 // notifier sends the emails of events. It handles one invocation at a time, as Lambda
@@ -137,8 +137,12 @@ func (n *invocation) countSent(latency time.Duration) {
 
 // finish saves the fate of an email.
 func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox.Fate, messageID string) error {
-	err := n.save(ctx, func(ctx context.Context) error { return n.store.FinishMail(ctx, key, fate, messageID, n.now()) })
-	if err == nil {
+	stored := false
+	err := n.save(ctx, func(ctx context.Context) (err error) {
+		stored, err = n.store.AdvanceFate(ctx, key, fate, messageID, n.now())
+		return err
+	})
+	if stored {
 		n.countFate(fate)
 	}
 	return err
@@ -219,6 +223,7 @@ func (n *invocation) deliverAll(ctx context.Context, deliveries []delivery, log 
 		wg.Go(func() {
 			defer func() { <-slots }()
 			d := &deliveries[i]
+			defer stream.Recover(&d.err)
 			d.sent, d.err = n.deliver(ctx, d, log.With("kind", d.kind, "recipient", string(d.to.ID)))
 		})
 	}
@@ -244,11 +249,14 @@ func (n *invocation) drop(ctx context.Context, e agency.Event, deliveries []deli
 		case claim.State == outbox.ClaimHeld:
 			waiting = fmt.Errorf("%w: another is at one of the emails", stream.ErrLater)
 		case claim.State == outbox.ClaimTaken:
-			fate := outbox.Dropped
-			if claim.Unconfirmed {
+			fate, a := outbox.Dropped, n.attempt(m.MailKey)
+			switch {
+			case a.messageID != "":
+				fate = outbox.Sent
+			case claim.Unconfirmed || a.unconfirmed:
 				fate = outbox.Unconfirmed
 			}
-			if err := n.finish(ctx, m.MailKey, fate, ""); err != nil {
+			if err := n.finish(ctx, m.MailKey, fate, a.messageID); err != nil {
 				return nil, err
 			}
 		}
@@ -261,8 +269,13 @@ func (n *invocation) drop(ctx context.Context, e agency.Event, deliveries []deli
 // sent a second time if SES took it and its answer was lost, or if the invocation died
 // before noting it.
 func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger) (sent bool, err error) {
+	key := d.key()
+	if a := n.attempt(key); a.messageID != "" {
+		// It is sent, and that could not be saved.
+		return true, n.finish(ctx, key, outbox.Sent, a.messageID)
+	}
 	if !stream.HasTime(ctx, emailTime) {
-		return false, fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
+		return false, errNoTime
 	}
 	var r email
 	if d.withheld == "" {
@@ -274,11 +287,6 @@ func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger)
 			log.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
 			return false, fmt.Errorf("%w: one can't be written", stream.ErrLater)
 		}
-	}
-	key := d.key()
-	if a := n.attempt(key); a.messageID != "" {
-		// It is sent, and that could not be saved.
-		return true, n.finish(ctx, key, outbox.Sent, a.messageID)
 	}
 	claim, err := n.claim(ctx, key, d.mail)
 	claim.Unconfirmed = claim.Unconfirmed || n.attempt(key).unconfirmed
@@ -298,17 +306,28 @@ func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger)
 		return true, n.finish(ctx, key, outbox.Unconfirmed, "")
 	case d.withheld != "":
 		return false, n.finish(ctx, key, d.withheld, "")
+	case !stream.HasTime(ctx, emailTime):
+		// The claim took long.
+		return false, errors.Join(errNoTime, n.release(ctx, key, false))
 	}
 	return n.send(ctx, d, claim, r, log)
 }
 
-// send sends a claimed email and saves its fate.
+var errNoTime = fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
+
+// release gives a claim back.
+func (n *invocation) release(ctx context.Context, key outbox.MailKey, unconfirmed bool) error {
+	return n.save(ctx, func(ctx context.Context) error { return n.store.ReleaseMail(ctx, key, n.owner, unconfirmed) })
+}
+
+// send sends a claimed email and saves its fate. An email that SES may have accepted
+// counts as sent, also while it is tried again.
 func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, r email, log *slog.Logger) (sent bool, err error) {
-	key, messageID, unconfirmed := d.key(), "", false
+	key, messageID, unconfirmed := d.key(), "", claim.Unconfirmed
 	err = n.ses.Try(ctx, claim.Attempts > 1, func(ctx context.Context) error {
 		var err error
 		messageID, err = n.hand(ctx, d, key, r)
-		unconfirmed = unconfirmed || mayBeSent(err)
+		unconfirmed = unconfirmed || errors.Is(err, stream.ErrNoAnswer)
 		n.noteAttempt(key, attempt{messageID, unconfirmed})
 		return err
 	})
@@ -318,18 +337,20 @@ func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, 
 		log.InfoContext(ctx, "An email is sent.", "messageId", messageID)
 		n.countSent(n.now().Sub(d.context.event.At))
 		return true, n.finish(ctx, key, outbox.Sent, messageID)
+	case errors.Is(err, stream.ErrRefused) && unconfirmed:
+		return true, n.finish(ctx, key, outbox.Unconfirmed, "")
 	case errors.Is(err, stream.ErrRefused):
 		log.ErrorContext(ctx, "SES refuses an email permanently.", "reason", reason(err))
 		return false, n.finish(ctx, key, outbox.Failed, "")
 	}
-	if errors.Is(err, stream.ErrTimeout) {
+	if errors.Is(err, stream.ErrNoAnswer) {
 		n.slow.add(d.to.ID, n.now())
 	}
 	log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
-	if err := n.save(ctx, func(ctx context.Context) error { return n.store.ReleaseMail(ctx, key, n.owner, unconfirmed) }); err != nil {
-		return false, err
+	if err := n.release(ctx, key, unconfirmed); err != nil {
+		return unconfirmed, err
 	}
-	return false, fmt.Errorf("%w: SES does not take one of the emails now", stream.ErrLater)
+	return unconfirmed, fmt.Errorf("%w: SES does not take one of the emails now", stream.ErrLater)
 }
 
 // hand hands an email to SES. If the person was suppressed until they signed in, it
@@ -382,6 +403,13 @@ func (s *slowRecipients) add(id agency.PersonID, now time.Time) {
 		}
 	}
 	s.last[id] = now
+}
+
+// clear deletes all: SES did not answer for anybody.
+func (s *slowRecipients) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.last)
 }
 
 func (s *slowRecipients) remove(id agency.PersonID) {

@@ -31,6 +31,8 @@ type stage struct {
 	n       *notifier
 	faults  *faults
 	inbox   testbed.Inbox
+	// tableName is the store's.
+	tableName string
 	// metrics is what was measured.
 	metrics *lines
 	now     time.Time
@@ -47,7 +49,7 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	ses, inbox := testbed.SES(t)
 	db, name := testbed.Table(t)
-	s := &stage{store: table.New(db, name), inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
+	s := &stage{store: table.New(db, name), tableName: name, inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
 	s.faults = &faults{store: s.store}
 	s.service = service.Service{
 		Store: s.store, Now: func() time.Time { return s.now }, Rules: testRules(t), NewEventID: cloud.NewEventID,
@@ -106,15 +108,15 @@ func (f *faults) Event(ctx context.Context, k table.EventKey) (outbox.Event, boo
 	return f.store.Event(ctx, k)
 }
 
-func (f *faults) FinishMail(ctx context.Context, m outbox.MailKey, fate outbox.Fate, id string, now time.Time) error {
+func (f *faults) AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, id string, now time.Time) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.finish != nil {
 		if err := f.finish(m); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return f.store.FinishMail(ctx, m, fate, id, now)
+	return f.store.AdvanceFate(ctx, m, fate, id, now)
 }
 
 func (f *faults) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {

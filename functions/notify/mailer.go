@@ -20,11 +20,11 @@ import (
 	"agencyhub/shared/stream"
 )
 
-// How long one attempt may take, and an email with the saving of its fate. The sink
-// decides on further attempts, so the client makes none by itself.
+// How long one attempt may take, and an email with the saving of its fate and of the
+// event's. The sink decides on further attempts, so the client makes none by itself.
 const (
 	sendTime  = 3 * time.Second
-	emailTime = sendTime + saveTime
+	emailTime = sendTime + saveTime + 3*time.Second
 )
 
 // errUnreachable is a call of SES without a response.
@@ -49,8 +49,8 @@ type tags struct {
 }
 
 // send hands an email to SES, in one attempt, and returns SES's id for it. Errors:
-// stream.ErrRefused, which will be the same next time, stream.ErrTimeout, and others
-// that may pass.
+// stream.ErrRefused, which will be the same next time, stream.ErrNoAnswer,
+// stream.ErrThrottled, and others that may pass.
 func (p mailer) send(ctx context.Context, to string, t tags, r email) (messageID string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
@@ -72,8 +72,10 @@ func (p mailer) send(ctx context.Context, to string, t tags, r email) (messageID
 		return aws.ToString(out.MessageId), nil
 	case isRefused(err):
 		return "", errors.Join(stream.ErrRefused, err)
-	case isTimeout(ctx, err):
-		return "", errors.Join(stream.ErrTimeout, err)
+	case mayBeSent(err):
+		return "", errors.Join(stream.ErrNoAnswer, err)
+	case isThrottled(err):
+		return "", errors.Join(stream.ErrThrottled, err)
 	default:
 		return "", err
 	}
@@ -81,17 +83,18 @@ func (p mailer) send(ctx context.Context, to string, t tags, r email) (messageID
 
 func oneAttempt(o *sesv2.Options) { o.RetryMaxAttempts = 1 }
 
-// isTimeout reports whether a call had no answer within its time.
-func isTimeout(ctx context.Context, err error) bool {
-	network, ok := errors.AsType[net.Error](err)
-	return ctx.Err() != nil || ok && network.Timeout()
+// isThrottled reports whether SES asks for less: its rate is used up. A daily quota that
+// is used up looks the same, and passes with the day.
+func isThrottled(err error) bool {
+	_, many := errors.AsType[*types.TooManyRequestsException](err)
+	return many
 }
 
 // mayBeSent reports whether SES may have accepted an email whose sending has failed: it
 // has not answered, or with a failure of its own. A call that was not connected, or
 // that it refused, has sent nothing.
 func mayBeSent(err error) bool {
-	if err == nil || errors.Is(err, errNotHanded) {
+	if err == nil {
 		return false
 	}
 	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && answer.HTTPStatusCode() > 0 {

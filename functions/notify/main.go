@@ -38,6 +38,7 @@ func build(ctx context.Context) (*notifier, error) {
 	db := cloud.DynamoDB()
 	cloud.Warm(ctx, db, env.TableName)
 	ses := sesv2.NewFromConfig(cloud.Config(), func(o *sesv2.Options) { o.BaseEndpoint = cloud.Endpoint("SESV2") })
+	slow := newSlowRecipients()
 	return &notifier{
 		store:      table.New(db, env.TableName),
 		mailer:     mailer{ses: ses, product: env.Settings.Product, sender: env.SenderAddress, configurationSet: env.ConfigurationSet},
@@ -47,7 +48,7 @@ func build(ctx context.Context) (*notifier, error) {
 		now:        cloud.Now,
 		pause:      stream.Pause,
 		workers:    workers,
-		ses:        &stream.Sink{Pause: stream.Pause},
-		slow:       newSlowRecipients(),
+		ses:        &stream.Sink{Pause: stream.Pause, Recovered: slow.clear},
+		slow:       slow,
 	}, nil
 }

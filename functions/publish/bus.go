@@ -100,8 +100,8 @@ func optional[S ~string](s S) *string {
 }
 
 // put hands an event to the bus, in one attempt, and returns the bus's id for it.
-// Errors: stream.ErrRefused, stream.ErrTimeout, stream.ErrItem, and others that may
-// pass.
+// Errors: stream.ErrRefused, stream.ErrNoAnswer, stream.ErrThrottled, stream.ErrItem,
+// and others that may pass.
 func (b bus) put(ctx context.Context, e agency.Event) (string, error) {
 	detail, err := json.Marshal(newEntry(e))
 	if err != nil {
@@ -115,13 +115,16 @@ func (b bus) put(ctx context.Context, e agency.Event) (string, error) {
 	}}}, func(o *eventbridge.Options) { o.RetryMaxAttempts = 1 })
 	switch {
 	case err != nil:
-		return "", classify(ctx, err)
+		return "", classify(err)
 	case len(out.Entries) != 1:
 		return "", errors.New("the bus has answered for no entry")
 	case aws.ToString(out.Entries[0].EventId) == "":
 		code := aws.ToString(out.Entries[0].ErrorCode)
 		if refusals[code] {
 			return "", fmt.Errorf("%w: %s", stream.ErrRefused, code)
+		}
+		if code == "ThrottlingException" {
+			return "", fmt.Errorf("%w: %s", stream.ErrThrottled, code)
 		}
 		return "", fmt.Errorf("%w: %s", stream.ErrItem, code)
 	default:
@@ -139,20 +142,23 @@ var refusals = map[string]bool{
 }
 
 // classify returns the error of a call that has failed.
-func classify(ctx context.Context, err error) error {
-	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && answer.HTTPStatusCode() == http.StatusRequestEntityTooLarge {
+func classify(err error) error {
+	status := 0
+	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		status = answer.HTTPStatusCode()
+	}
+	api, answered := errors.AsType[smithy.APIError](err)
+	op, network := errors.AsType[*net.OpError](err)
+	switch {
+	case status == http.StatusRequestEntityTooLarge, answered && refusals[api.ErrorCode()]:
 		return errors.Join(stream.ErrRefused, err)
-	}
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		if refusals[api.ErrorCode()] {
-			return errors.Join(stream.ErrRefused, err)
-		}
+	case status == http.StatusTooManyRequests, answered && api.ErrorCode() == "ThrottlingException":
+		return errors.Join(stream.ErrThrottled, err)
+	case status == http.StatusServiceUnavailable, status >= 400 && status < 500, network && op.Op == "dial":
 		return err
+	default:
+		return errors.Join(stream.ErrNoAnswer, err)
 	}
-	if network, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && network.Timeout() {
-		return errors.Join(stream.ErrTimeout, err)
-	}
-	return err
 }
 
 // reason returns what the log may hold of an error of the bus.

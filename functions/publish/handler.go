@@ -26,15 +26,18 @@ type store interface {
 }
 
 const (
-	// lease is how long a claim on an entry holds: a minute longer than an invocation
-	// tries to put it and to save that, so that two invocations never put one, as long
-	// as their clocks differ by less than that.
-	lease = 90 * time.Second
+	// lease is how long a claim on an entry holds: a minute longer than an invocation can
+	// last, so that two invocations never put one, as long as their clocks differ by less
+	// than that.
+	lease = 2 * time.Minute
 	// saveTime is for saving the fate of an entry, also when the time is over, and while
 	// the table fails.
 	saveTime = 10 * time.Second
 	// workers is how many profiles are handled side by side.
 	workers = 16
+	// copyTime is how long a new event's copies are refreshed, and longCopyTime those of
+	// one that is older than wokenAfter.
+	copyTime, longCopyTime, wokenAfter = 5 * time.Second, 30 * time.Second, 45 * time.Second
 )
 
 // publisher puts events on the bus and refreshes the copies of names. It handles one
@@ -118,21 +121,23 @@ func (p *invocation) process(ctx context.Context, e agency.Event, log *slog.Logg
 	if err != nil && !errors.Is(err, stream.ErrLater) || !e.ChangesCopies() {
 		return err
 	}
-	if copied := p.refresh(ctx, e.AccountID()); copied != nil {
+	if copied := p.refresh(ctx, e); copied != nil {
 		return copied
 	}
 	return err
 }
 
-// refresh refreshes the copies of an account's name and subscription within the
-// invocation's time. What is left is done when the event is woken.
-func (p *invocation) refresh(ctx context.Context, account agency.AccountID) error {
-	if deadline, ok := ctx.Deadline(); ok {
-		bounded, cancel := context.WithDeadline(ctx, deadline.Add(-saveTime))
-		defer cancel()
-		ctx = bounded
+// refresh refreshes the copies of an account's name and subscription. What there is no
+// time for is done when the event is woken, and has more time then: a new event must not
+// hold up the others of its batch.
+func (p *invocation) refresh(ctx context.Context, e agency.Event) error {
+	bound := copyTime
+	if p.now().Sub(e.At) > wokenAfter {
+		bound = longCopyTime
 	}
-	err := p.refreshCopies(ctx, account)
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	err := p.refreshCopies(ctx, e.AccountID())
 	if err != nil && ctx.Err() != nil || agency.CodeOf(err) == agency.Unavailable {
 		return fmt.Errorf("%w: not every copy of the account is written", stream.ErrLater)
 	}
@@ -143,7 +148,7 @@ func (p *invocation) refresh(ctx context.Context, account agency.AccountID) erro
 // claimed like an email. The entry comes twice, with the same id, if the bus took it and
 // its answer was lost, or if the invocation died before noting it.
 func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logger) error {
-	if !stream.HasTime(ctx, busTime+saveTime) {
+	if !stream.HasTime(ctx, busTime+saveTime+3*time.Second) {
 		return fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
 	}
 	key := outbox.BusKey(e.ID)

@@ -44,8 +44,16 @@ func (s *Service) RefreshCopies(ctx context.Context, id agency.AccountID) error 
 // refreshPage writes the profiles that change, in one transaction.
 func (s *Service) refreshPage(ctx context.Context, id agency.AccountID, profiles []agency.Profile, change func(*agency.Profile, agency.Account) bool) error {
 	want := Want{Accounts: []agency.AccountID{id}}
+	read, err := s.Store.Load(ctx, want)
+	if err != nil {
+		return err
+	}
+	account := read.Account(id)
+	// What is right already costs no write, and no read of its own.
 	for _, p := range profiles {
-		want = want.plus(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
+		if account.Exists() && change(&p, account) {
+			want = want.plus(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
+		}
 	}
 	if len(want.Profiles) == 0 {
 		return nil

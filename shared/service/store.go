@@ -102,12 +102,13 @@ const maxSkew = time.Minute
 
 // notBefore returns the time of a decision. It is after the last events of what was
 // read, so that events of one profile or account sort as they happened even if they
-// were written by functions whose clocks differ a little.
+// were written by functions whose clocks differ. It is to the millisecond, which two
+// commands on the same items always take.
 func (s Snapshot) notBefore(now time.Time) time.Time {
 	earliest := now
 	after := func(last agency.EventID) {
 		at := last.At()
-		if !at.Before(earliest) && at.Sub(now) <= maxSkew {
+		if at.After(earliest) && at.Sub(now) <= maxSkew {
 			earliest = at.Add(time.Millisecond)
 		}
 	}

@@ -99,8 +99,8 @@ func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
 	}{
 		"a refusal":                    {false, stream.ErrRefused, 1, false},
 		"it has failed before":         {true, errTrouble, 1, false},
-		"no answer, for anybody":       {false, stream.ErrTimeout, 2, true},
-		"no answer, and failed before": {true, stream.ErrTimeout, 1, false},
+		"no answer, for anybody":       {false, stream.ErrNoAnswer, 2, true},
+		"no answer, and failed before": {true, stream.ErrNoAnswer, 1, false},
 		"a refusal that failed before": {true, stream.ErrRefused, 1, false},
 	} {
 		p := newPausing()
@@ -109,7 +109,7 @@ func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
 		}
 	}
 	p := newPausing()
-	if attempts, _ := p.try(t, false, stream.ErrTimeout, func() { p.accept(t) }); attempts != 2 || p.IsDown() {
+	if attempts, _ := p.try(t, false, stream.ErrNoAnswer, func() { p.accept(t) }); attempts != 2 || p.IsDown() {
 		t.Errorf("no answer for one: %d attempts, down %t", attempts, p.IsDown())
 	}
 	// Near the deadline nothing is tried again.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +34,8 @@ type Store interface {
 var (
 	// ErrLater: something cannot be done now.
 	ErrLater = errors.New("some of it must wait")
+	// errPanic: our own bug, which a later version mends.
+	errPanic = fmt.Errorf("%w: a panic", ErrLater)
 	// ErrNotUnderstood: a later version knows what to do.
 	ErrNotUnderstood = errors.New("this version does not know the type of event")
 )
@@ -143,7 +146,11 @@ func profiles(ctx context.Context, batch events.DynamoDBEvent) [][]item {
 			n = len(all)
 			at[profile], all = n, append(all, nil)
 		}
+		// Events that were woken may come in any order.
 		all[n] = append(all[n], item{key: key, sequence: record.Change.SequenceNumber, position: position, woken: record.EventName == "MODIFY"})
+	}
+	for _, profile := range all {
+		slices.SortStableFunc(profile, func(a, b item) int { return cmp.Compare(a.key.ID, b.key.ID) })
 	}
 	isOld := func(profile []item) int {
 		for _, i := range profile {
@@ -172,12 +179,17 @@ func (c *Consumer) handle(ctx context.Context, i item) error {
 	log := slog.With("event", string(i.key.ID), "account", string(i.key.Addressee))
 	pauses := pauses{}
 	for {
+		begin := time.Now()
 		err := c.process(ctx, i.key, log)
+		pauses.spent += time.Since(begin)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, ErrNotUnderstood):
-			log.ErrorContext(ctx, "The type of an event is not known; the event keeps its due mark.", "error", err.Error())
+		case errors.Is(err, ErrNotUnderstood), errors.Is(err, table.ErrUnreadable):
+			log.ErrorContext(ctx, "An event is left to another version; it keeps its due mark.", "error", err.Error())
+			return nil
+		case errors.Is(err, errPanic):
+			log.ErrorContext(ctx, "An event ended in a panic; it keeps its due mark.", "error", err.Error())
 			return nil
 		case errors.Is(err, ErrLater):
 			log.WarnContext(ctx, "An event is not finished; it keeps its due mark.", "error", err.Error())
@@ -193,8 +205,17 @@ func (c *Consumer) handle(ctx context.Context, i item) error {
 	}
 }
 
+// Recover makes a panic of the function that it is deferred in an error, by which the
+// event is left. Without it the other events of the invocation would be lost.
+func Recover(err *error) {
+	if cause := recover(); cause != nil {
+		*err = fmt.Errorf("%w: %v\n%s", errPanic, cause, debug.Stack())
+	}
+}
+
 // process does one event, unless it is done, or an earlier one of its profile is not.
-func (c *Consumer) process(ctx context.Context, key table.EventKey, log *slog.Logger) error {
+func (c *Consumer) process(ctx context.Context, key table.EventKey, log *slog.Logger) (err error) {
+	defer Recover(&err)
 	e, found, err := c.Store.Event(ctx, key)
 	if err != nil || !found {
 		// One that is not there is collected since.
@@ -221,12 +242,15 @@ func (c *Consumer) process(ctx context.Context, key table.EventKey, log *slog.Lo
 }
 
 // checkOrder returns ErrLater if an earlier event of the profile is not finished. It
-// does not wait for one that this version does not know.
+// does not wait for one that this version does not know or can't read.
 func (c *Consumer) checkOrder(ctx context.Context, e agency.Event) error {
 	if e.After == "" || c.Now().Sub(e.At) >= orderTime {
 		return nil
 	}
 	before, found, err := c.Store.Event(ctx, table.EventKey{Addressee: e.Addressee, ID: e.After})
+	if errors.Is(err, table.ErrUnreadable) {
+		return nil
+	}
 	if err != nil || !found || before.IsDoneBy(c.Name) || !c.Knows(before.Type) {
 		return err
 	}
@@ -266,8 +290,9 @@ func Retry(ctx context.Context, limit time.Duration, pause func(context.Context,
 	}
 }
 
-// reserve is for finishing what is under way when an invocation's time is over.
-const reserve = 12 * time.Second
+// reserve is for finishing what is under way when an invocation's time is over: an
+// attempt, saving what came of it, and the event's own marks.
+const reserve = 18 * time.Second
 
 // HasTime reports whether a context has that much time left, by the machine's clock,
 // which its deadline is of.

@@ -229,3 +229,35 @@ func TestAnEventIsDoneOnce(t *testing.T) {
 		t.Errorf("done %d times, finished %d times", len(f.done), finished)
 	}
 }
+
+// Woken events of one profile may come in any order, and are handled in theirs.
+func TestWokenEventsAreHandledInTheirOrder(t *testing.T) {
+	f := newFixture(t)
+	ann := f.add(t, "one", "ann@x.test", 3)
+	b := batch(ann[2], ann[0], ann[1])
+	for i := range b.Records {
+		b.Records[i].EventName = "MODIFY"
+	}
+	f.handle(t, "", b)
+	f.isDone(t, true, ann...)
+	if diff := cmp.Diff(ids(ann...), f.done); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A panic at one event leaves that one, and no other.
+func TestAPanicLeavesItsEvent(t *testing.T) {
+	f := newFixture(t)
+	ann, bob := f.add(t, "one", "ann@x.test", 2), f.add(t, "one", "bob@x.test", 1)
+	process := f.Process
+	f.Process = func(ctx context.Context, e agency.Event, log *slog.Logger) error {
+		if e.ID == ann[0].ID {
+			var none []int
+			_ = none[len(f.fails)]
+		}
+		return process(ctx, e, log)
+	}
+	f.handle(t, "", batch(ann[0], bob[0], ann[1]))
+	f.isDone(t, false, ann...)
+	f.isDone(t, true, bob...)
+}

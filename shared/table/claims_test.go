@@ -14,6 +14,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -133,11 +134,11 @@ func TestUnsolicitedMailIsCapped(t *testing.T) {
 	}())
 }
 
-// A claim that loses the race for the count is held, and made again later.
-func TestAClaimThatMeetsAnotherIsHeld(t *testing.T) {
+// A claim that loses the race for the count has failed, and can be made again.
+func TestAClaimThatMeetsAnotherHasFailed(t *testing.T) {
 	store := newStore(t)
 	store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return testbed.Cancelled("None", "TransactionConflict") }
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), outbox.NewOwner(), noon, lease, 10); c.State != outbox.ClaimHeld || err != nil {
+	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), outbox.NewOwner(), noon, lease, 10); c.State != outbox.ClaimHeld || !errors.Is(err, service.ErrConflict) {
 		t.Errorf("%v, %v", c, err)
 	}
 	store.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error { return context.DeadlineExceeded }

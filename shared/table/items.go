@@ -72,11 +72,15 @@ func fromAccount(a agency.Account) accountItem {
 	return i
 }
 
+// ErrUnreadable is an item that this version can't read, such as one that a newer
+// version wrote. Trying again does not help.
+var ErrUnreadable = errors.New("table: an item can't be read")
+
 // errNewer is returned for an item whose state this version does not know: a newer
 // one wrote it, before it was rolled back or while it is rolled out.
 func errNewer(k *keys, state string) error {
 	return &agency.Error{
-		Code: agency.Unavailable, RetryAfter: newerRetry, Cause: fmt.Errorf("table: %s %s is %q", k.PK, k.SK, state),
+		Code: agency.Unavailable, RetryAfter: newerRetry, Cause: fmt.Errorf("%w: %s %s is %q", ErrUnreadable, k.PK, k.SK, state),
 		Message: "This was written by a newer version of the hub, which is being installed. Try again in a few minutes.",
 	}
 }
@@ -395,7 +399,7 @@ func (i eventItem) event() (agency.Event, error) {
 func decode[T any](item map[string]types.AttributeValue) (T, error) {
 	var out T
 	if err := attributevalue.UnmarshalMap(item, &out); err != nil {
-		return out, fmt.Errorf("table: an item can't be read: %w", err)
+		return out, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return out, nil
 }

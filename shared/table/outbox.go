@@ -42,7 +42,10 @@ func (t *Table) Event(ctx context.Context, k EventKey) (e outbox.Event, found bo
 			e.DoneBy = append(e.DoneBy, c)
 		}
 	}
-	return e, true, errors.Join(err1, err2)
+	if err := errors.Join(err1, err2); err != nil {
+		return e, true, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	return e, true, nil
 }
 
 // MarkDone stores that a consumer has finished an event. Once all have, nothing
@@ -240,8 +243,6 @@ func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, owner st
 		return outbox.Claim{State: outbox.ClaimTaken, Attempts: 1}, nil
 	case errors.Is(err, errClaimed):
 		return t.ClaimMail(ctx, m, owner, now, lease)
-	case errors.Is(err, service.ErrConflict):
-		return outbox.Claim{State: outbox.ClaimHeld}, nil
 	case errors.Is(err, errCapped):
 		// Final, since another claim would find it uncounted.
 		capped, err := t.update(ctx, mailKey(m), "SET #fate = :capped, #claimedAt = :now, #finishedAt = :now, #ttl = :ttl", "attribute_not_exists(#pk)",
