@@ -74,7 +74,7 @@ test: setup browser
 
 # What the table, the use cases and the functions do may not depend on one engine, nor on batch
 # reads that are snapshots. TestOneKeyTwiceAtOnce always has torn reads, in `make test` too.
-STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/console
+STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/connections ./functions/console
 STORIES := TestBus|TestByEmail|TestConnect|TestCreate|TestEndDates|TestEndings|TestExpiry|TestFate|TestLimits|TestOneKeyTwiceAtOnce|TestPersons|TestPlatform|TestRaces|TestRestart|TestStaff
 PACE_TESTS := ./shared/service ./functions/publish ./functions/notify ./functions/cleanup
 PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestRedriveOfManyEvents

@@ -39,7 +39,7 @@ const linkMarks = ".:/@\u3002\uff0e\uff61"
 
 const nonJoiner = "\u200c"
 
-// normaliseLine replaces control characters and line ends by blanks, and removes what
+// oneLine replaces control characters and line ends by blanks, and removes what
 // reorders or hides text. Joiners, which emoji and some scripts need, stay.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {

@@ -194,7 +194,7 @@ func (s *Service) changeBilling(
 	})
 }
 
-// subscribe gives an account another subscription and records the event; an equal
+// setSubscription gives an account another subscription and records the event; an equal
 // one changes nothing.
 func (d *decision) setSubscription(a *agency.Account, now agency.Subscription, as agency.EventType) {
 	was := a.Subscription

@@ -242,7 +242,7 @@ func (d *decision) accountEvent(as agency.EventType, a agency.Account, was, now 
 	})
 }
 
-// join keeps the list of client-owned accounts in which the person of a profile
+// updateTeams keeps the list of client-owned accounts in which the person of a profile
 // is active.
 func (d *decision) updateTeams(p agency.Profile) {
 	was := d.read.Person(p.Member.Person())

@@ -98,7 +98,7 @@ func (d *decision) endRestraint(request agency.Profile, pairs []agency.PairKey) 
 	}
 }
 
-// restrain follows a denial or a revocation. A block also takes effect with a
+// startRestraint follows a denial or a revocation. A block also takes effect with a
 // repeat that changes nothing else.
 func (d *decision) startRestraint(changed, block bool, pairs []agency.PairKey) {
 	if changed {

@@ -11,8 +11,8 @@ import (
 	"agencyhub/shared/service"
 )
 
-// twins are commands that are made twice at once under the same key, or with the same input.
-var twins = map[string]func(w *world, n int) (id string, err error){
+// repeats are commands that are made twice at once under the same key, or with the same input.
+var repeats = map[string]func(w *world, n int) (id string, err error){
 	"open": func(w *world, n int) (string, error) {
 		a, err := w.OpenAccount(w.t.Context(), w.eve, idempotencyKey(n), "Mine")
 		return string(a.ID), err
@@ -50,7 +50,7 @@ func (w *world) splitBy(round int) {
 // A batch read is no snapshot: between its parts the same command is made by somebody else, as a
 // whole. Both succeed with the same result, wherever the batch is split.
 func TestARepeatThatReadsPartOfTheFirst(t *testing.T) {
-	for name, do := range twins {
+	for name, do := range repeats {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			const rounds = 12
@@ -84,7 +84,7 @@ func TestARepeatThatReadsPartOfTheFirst(t *testing.T) {
 
 // The same at once, and eight of them.
 func TestRepeatsAtOnceWithSplitReads(t *testing.T) {
-	for name, do := range twins {
+	for name, do := range repeats {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			const rounds, callers = 12, 8

@@ -191,7 +191,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	return d.account(account), nil
 }
 
-// decides reports whether a profile is of an owner who is not being erased.
+// isActiveOwner reports whether a profile is of an owner who is not being erased.
 func (d *decision) isActiveOwner(p agency.Profile) bool {
 	return p.Status == agency.Active && p.Role == agency.Owner && d.read.Person(p.Member.Person()).Erasing.IsZero()
 }

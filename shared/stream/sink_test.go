@@ -108,7 +108,25 @@ func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
 			t.Errorf("%s: %d attempts, down %t", name, attempts, p.IsDown())
 		}
 	}
+	// The second attempt outlasts a fault of a second.
 	p := newPausing()
+	if _, took := p.try(t, false, stream.ErrNoAnswer, nil); took < time.Second {
+		t.Errorf("the second attempt came after %s", took)
+	}
+	// A sink that asks for less does not fail the item, whatever came before.
+	p = newPausing()
+	p.try(t, false, errTrouble, nil)
+	if attempts, took := p.try(t, true, stream.ErrThrottled, nil); attempts < 8 || took < 9*time.Second {
+		t.Errorf("throttled: %d attempts in %s", attempts, took)
+	}
+	recovered := 0
+	p.Recovered = func() { recovered++ }
+	p.accept(t)
+	p.accept(t)
+	if recovered != 1 {
+		t.Errorf("recovered %d times", recovered)
+	}
+	p = newPausing()
 	if attempts, _ := p.try(t, false, stream.ErrNoAnswer, func() { p.accept(t) }); attempts != 2 || p.IsDown() {
 		t.Errorf("no answer for one: %d attempts, down %t", attempts, p.IsDown())
 	}

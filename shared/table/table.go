@@ -31,7 +31,7 @@ type API interface {
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
-// Table is the service.Store in DynamoDB, and what notify, delivery and cleanup
+// Table is the service.Store in DynamoDB, and what publish, notify, delivery and cleanup
 // need besides.
 type Table struct {
 	db   API
@@ -326,7 +326,7 @@ func adding(by map[string]int) *addition {
 	return a
 }
 
-// only makes the addition depend on a condition.
+// require makes the addition depend on a condition.
 func (a *addition) require(condition string, values map[string]int) {
 	a.condition = condition
 	maps.Copy(a.names, names(condition))
@@ -335,7 +335,7 @@ func (a *addition) require(condition string, values map[string]int) {
 	}
 }
 
-// below is the condition that a number, which may be missing, is below :max;
+// lessThan is the condition that a number, which may be missing, is below :max;
 // none that it is :zero.
 func lessThan(attribute string) string {
 	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " < :max)"
@@ -345,7 +345,7 @@ func none(attribute string) string {
 	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " = :zero)"
 }
 
-// keep sets until when the item is kept.
+// expireAt sets until when the item is kept.
 func (a *addition) expireAt(until time.Time) {
 	a.sets = append(a.sets, "#ttl = :ttl")
 	a.names["#ttl"] = "ttl"
@@ -385,7 +385,7 @@ func (w *writer) add(k key, a *addition, failed error) {
 	w.items = append(w.items, item)
 }
 
-// still is the condition that an item has the version that was read; 0 for one
+// unchanged is the condition that an item has the version that was read; 0 for one
 // that did not exist. Pairs have one condition for both, so that the size of the
 // call does not show whether there was one.
 func unchanged(k key, version int) (*string, map[string]string, map[string]types.AttributeValue) {
