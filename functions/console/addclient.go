@@ -59,7 +59,11 @@ func (c *console) createClient(v *visit, a *visitedAccount) (response, error) {
 	}
 	view, err := c.svc.CreateAccount(v.ctx, v.actor, p.Agency, p.Key, in)
 	if err == nil {
-		return v.done(clientURL(p.Agency, agency.NewConnectionID(agency.Party(view.ID), p.Agency)), "created"), nil
+		notice := "created"
+		if !view.IsOpen() {
+			notice = "unsent-created"
+		}
+		return v.done(clientURL(p.Agency, agency.NewConnectionID(agency.Party(view.ID), p.Agency)), notice), nil
 	}
 	code := agency.CodeOf(err)
 	if p.Faults, err = v.refuse(err); err != nil {
@@ -125,7 +129,7 @@ func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
 		in.Key = p.Key
 		var made agency.Profile
 		if made, err = c.svc.RequestConnection(v.ctx, v.actor, p.Agency, in); err == nil {
-			return v.done(clientURL(p.Agency, made.ID()), "asked"), nil
+			return v.done(clientURL(p.Agency, made.ID()), requestNotice(made.StatusAt(v.now()))), nil
 		}
 	}
 	switch agency.CodeOf(err) {
@@ -149,6 +153,15 @@ func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
 	}
 	p.Levels.Fault = p.Faults.levels("areas")
 	return show("connect-client", p), nil
+}
+
+// requestNotice returns the notice after a request's form, by the connection's status.
+// The form is sent again, and no request with it, if that is not pending any more.
+func requestNotice(status agency.Status) string {
+	if status == agency.Pending {
+		return "asked"
+	}
+	return "unsent-" + string(status)
 }
 
 // readConnectionRequest reads the form of a request. The addressee is one field: an

@@ -567,3 +567,112 @@ func TestChart(t *testing.T) {
 	wantEqual(t, "text", "Clients at the end of each month: 0 in December 2025, 11000 now.", c.ClientsText)
 	wantEqual(t, "text", "How requests ended in the last 12 months: 1200 accepted, 66 declined, 0 withdrawn, 12 expired.", c.EndsText)
 }
+
+// bring brings Cleo's pending request into another state.
+func (s *agencySite) bring(t *testing.T, p agency.Profile, to agency.Status) {
+	t.Helper()
+	cleo, past := agency.Caller{Actor: s.actor(cleoAt)}, s.clock().Add(time.Minute)
+	switch to {
+	case agency.Active, agency.Revoked, agency.Left, agency.Lapsed:
+		_, err := s.svc.AcceptRequest(t.Context(), cleo, p.Account(), s.id, service.Grant{Request: p.Request.Number})
+		must(t, err)
+	default:
+	}
+	var err error
+	switch to {
+	case agency.Denied:
+		_, err = s.svc.DenyRequest(t.Context(), cleo, p.Account(), s.id, false)
+	case agency.Withdrawn:
+		_, err = s.svc.WithdrawRequest(t.Context(), s.ann, s.id, p.ID())
+	case agency.Expired:
+		s.advance(p.Request.ExpiresAt.Sub(s.clock()))
+	case agency.Revoked:
+		_, err = s.svc.RemoveMember(t.Context(), cleo, p.Account(), agency.Party(s.id), false)
+	case agency.Left:
+		_, err = s.svc.LeaveAccount(t.Context(), s.ann, s.id, p.ID())
+	case agency.Lapsed:
+		_, err = s.svc.ChangeMember(t.Context(), cleo, p.Account(), agency.Party(s.id), service.MemberChange{Until: &past})
+		s.advance(time.Hour)
+	default:
+	}
+	must(t, err)
+}
+
+// A request's form that is sent again says what became of its request. It sends no
+// other; the form that leads to another has a new key.
+func TestRequestFormSentAgain(t *testing.T) {
+	for status, says := range map[agency.Status]string{
+		agency.Pending:   "Your request is on its way.",
+		agency.Active:    "Nothing was sent. Your earlier request was accepted.",
+		agency.Denied:    "Nothing was sent. Your earlier request was declined.",
+		agency.Withdrawn: "Nothing was sent. Your earlier request was withdrawn.",
+		agency.Expired:   "Nothing was sent. Your earlier request has expired.",
+		agency.Revoked:   "Nothing was sent. Your earlier request was accepted, and your access revoked since.",
+		agency.Left:      "Nothing was sent. Your agency has left the account since.",
+		agency.Lapsed:    "Nothing was sent. Your access has ended on its end date.",
+	} {
+		s := newAgencySite(t)
+		// Repeats are recognised for 48 hours.
+		s.svc.Rules.RequestLifetime = time.Hour
+		shop := s.openAccountFor(cleoAt, "Cleo Shoes")
+		con := agency.NewConnectionID(agency.Party(shop), s.id)
+		form := url.Values{"whom": {string(shop)}, "message": {"Hello there"}, "area-pages": {"edit"}, "key": {keyOf(t, s.page(s.path("/add/connect")))}}
+		send := func() result {
+			ann := s.as(annAt)
+			return ann.follow(ann.send(http.MethodPost, s.path("/add/connect"), form, "Sec-Fetch-Site", "same-origin"))
+		}
+		send().wantText(t, http.StatusOK, "Your request is on its way.")
+		s.bring(t, s.profile(con), status)
+		var page result
+		s.demandUnchanged(t, "a repeat when "+string(status), func() { page = send() })
+		page.wantText(t, http.StatusOK, says)
+		wantEqual(t, "status", status, s.profile(con).StatusAt(s.clock()))
+		if status == agency.Pending || status == agency.Active {
+			continue
+		}
+		page.wantNoMarkup(t, "is on its way")
+		again := s.path("/add/connect?again=" + string(con))
+		page.wantMarkup(t, `<p class="warning" role="status">`, `href="`+again+`"`)
+		form.Set("key", keyOf(t, s.page(again)))
+		s.advance(s.svc.Rules.Cooldown)
+		send().wantText(t, http.StatusOK, "Your request is on its way.")
+		wantEqual(t, string(status)+": requests", 2, s.profile(con).Request.Number)
+	}
+}
+
+// Every state in which a repeated request may be has its notice.
+func TestRequestNotices(t *testing.T) {
+	for _, status := range agency.Statuses {
+		if notices[requestNotice(status)] == "" && status != agency.Moved {
+			t.Errorf("no notice for %s", status)
+		}
+	}
+}
+
+// A form that made an account, which is closed since, does not say that it is there.
+func TestAccountFormSentAgain(t *testing.T) {
+	s := newAgencySite(t)
+	ann := s.as(annAt)
+	path := s.path("/add/create")
+	form := []string{"key", keyOf(t, ann.get(path)), "name", "Dora", "plan", "growth", "confirm", "Dora"}
+	ann.submit(path, form...).wantText(t, http.StatusOK, "The account is made.")
+	ann.submit(path, form...).wantText(t, http.StatusOK, "The account is made.")
+	list, _, err := s.svc.Clients(t.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 1})
+	must(t, err)
+	_, err = s.svc.CloseAccount(t.Context(), agency.Caller{Actor: s.ann, As: s.id}, list.Items[0].Account())
+	must(t, err)
+	ann.submit(path, form...).wantText(t, http.StatusOK, "Nothing was created.", "it is closed")
+
+	// An account of one's own: the form comes back with a new key.
+	form = []string{"key", keyOf(t, ann.get("/accounts/new")), "name", "Mine"}
+	ann.submit("/accounts/new", form...).wantText(t, http.StatusOK, "Your account is open.")
+	other := ann.post("/accounts/new", "key", form[1], "name", "Another")
+	other.wantText(t, http.StatusConflict, "This form has already opened an account, with another name.")
+	other.wantMarkup(t, `value="Another"`)
+	ann.submit("/accounts/new", "key", keyOf(t, other), "name", "Another").wantText(t, http.StatusOK, "Your account is open.", "Another")
+	at := ann.post("/accounts/new", form...).Header().Get("Location")
+	ann.submit(strings.Replace(at, "/team", "/settings", 1), "do", "close", "confirm", "Mine")
+	closed := ann.post("/accounts/new", form...)
+	closed.wantText(t, http.StatusConflict, "which you have no access to now")
+	ann.submit("/accounts/new", "key", keyOf(t, closed), "name", "Mine").wantText(t, http.StatusOK, "Your account is open.")
+}

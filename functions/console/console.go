@@ -25,12 +25,15 @@ type console struct {
 	templates *templates
 	guard     *http.CrossOriginProtection
 	mux       *http.ServeMux
+	// fields are the names of the fields in each page's forms, by its path. areaFields
+	// is several.
+	fields map[string][]string
 }
 
 // newConsole returns the site of a deployment. Errors say what is wrong with its
 // environment or its files.
 func newConsole(svc *service.Service, env settings.Environment, now func() time.Time) (*console, error) {
-	c := &console{svc: svc, env: env, now: now, mux: http.NewServeMux(), guard: http.NewCrossOriginProtection()}
+	c := &console{svc: svc, env: env, now: now, mux: http.NewServeMux(), guard: http.NewCrossOriginProtection(), fields: map[string][]string{}}
 	if err := c.guard.AddTrustedOrigin(env.PublicURL); err != nil {
 		return nil, fmt.Errorf("the address of the hub: %w", err)
 	}
@@ -53,30 +56,30 @@ func (c *console) routes() {
 	c.mux.HandleFunc("GET /robots.txt", robots)
 	c.publicPage("/signin", c.signIn)
 	c.publicPage("/signin/callback", c.signInCallback)
-	c.publicPage("/signout", c.signOut)
-	c.publicPage("/requests/{id}", c.request)
+	c.publicPage("/signout", c.signOut, "do")
+	c.publicPage("/requests/{id}", c.request, "do", "request", "account", "zone", "until", areaFields)
 	c.publicPage("/", notFound)
 
 	c.publicPage("/{$}", c.home)
-	c.privatePage("/accounts/new", c.openAccount)
+	c.privatePage("/accounts/new", c.openAccount, "key", "name")
 
 	// The agency's side.
 	c.privatePage("/agencies/{agency}", c.clients)
 	c.privatePage("/agencies/{agency}/clients.csv", c.clientsFile)
-	c.privatePage("/agencies/{agency}/clients/{id}", c.client)
+	c.privatePage("/agencies/{agency}/clients/{id}", c.client, "do")
 	c.privatePage("/agencies/{agency}/bill", c.bill)
 	c.privatePage("/agencies/{agency}/activity", c.agencyActivity)
 	c.privatePage("/agencies/{agency}/add", c.forManagers(c.addClient))
-	c.privatePage("/agencies/{agency}/add/create", c.forManagers(c.createClient))
-	c.privatePage("/agencies/{agency}/add/connect", c.forManagers(c.connectClient))
+	c.privatePage("/agencies/{agency}/add/create", c.forManagers(c.createClient), "key", "name", "plan", "email", "confirm", areaFields)
+	c.privatePage("/agencies/{agency}/add/connect", c.forManagers(c.connectClient), "key", "whom", "message", areaFields)
 
 	// The account's side.
-	c.privatePage("/me", c.me)
-	c.privatePage("/accounts/{account}/team", c.team)
-	c.privatePage("/accounts/{account}/team/{member}", c.member)
-	c.privatePage("/accounts/{account}/settings", c.settings)
+	c.privatePage("/me", c.me, "do", "agency", "confirm")
+	c.privatePage("/accounts/{account}/team", c.team, "do", "agency", "email", "role", areaFields)
+	c.privatePage("/accounts/{account}/team/{member}", c.member, "do", "role", "zone", "until", "block", "limited", "client", "others", areaFields)
+	c.privatePage("/accounts/{account}/settings", c.settings, "do", "name", "confirm")
 	c.privatePage("/accounts/{account}/activity", c.activity)
-	c.privatePage("/accounts/{account}/subscription", c.subscription)
+	c.privatePage("/accounts/{account}/subscription", c.subscription, "do", "plan")
 }
 
 // handler is one page. Its error becomes the page of the error's code.
@@ -84,18 +87,19 @@ type handler func(*visit) (response, error)
 
 // privatePage adds a page for signed-in people. Others are led to sign in and back,
 // with the form that they sent.
-func (c *console) privatePage(path string, h handler) {
+func (c *console) privatePage(path string, h handler, fields ...string) {
 	c.publicPage(path, func(v *visit) (response, error) {
 		if v.actor.Email == "" {
 			return v.askToSignIn(), nil
 		}
 		return h(v)
-	})
+	}, fields...)
 }
 
 // publicPage adds a page for everyone. Only a POST from a page of ours changes
-// anything.
-func (c *console) publicPage(path string, h handler) {
+// anything. fields are the names of the fields in the page's forms: no others are read.
+func (c *console) publicPage(path string, h handler, fields ...string) {
+	c.fields[path] = fields
 	c.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{console: c, r: r, ctx: r.Context(), w: w}
 		res, err := v.serve(h)

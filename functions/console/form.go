@@ -24,7 +24,11 @@ func (f form) value(name string) string { return strings.TrimSpace(url.Values(f)
 // values returns all values of a field with several boxes.
 func (f form) values(name string) []string { return f[name] }
 
-// readForm reads a POST's form. Errors: Invalid.
+// areaFields stands for the fields of a table of levels: each is "area-" and the
+// area's id.
+const areaFields = "area-*"
+
+// readForm reads the fields of the page's own forms from a POST. Errors: Invalid.
 func (v *visit) readForm() error {
 	kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
@@ -38,8 +42,29 @@ func (v *visit) readForm() error {
 		}
 		return &agency.Error{Code: agency.Invalid, Message: message, Cause: err}
 	}
-	v.form = form(v.r.PostForm)
+	v.form = form{}
+	for _, name := range v.fieldNames(v.r.Pattern) {
+		if values, sent := v.r.PostForm[name]; sent {
+			v.form[name] = values
+		}
+	}
+	v.sent = v.form
 	return nil
+}
+
+// fieldNames returns the names of the fields in a page's forms.
+func (c *console) fieldNames(path string) []string {
+	var names []string
+	for _, name := range c.fields[path] {
+		if name != areaFields {
+			names = append(names, name)
+			continue
+		}
+		for _, area := range c.svc.Rules.Areas {
+			names = append(names, "area-"+area.ID)
+		}
+	}
+	return names
 }
 
 // areas returns the chosen levels: the fields are "area-" and the area's id.

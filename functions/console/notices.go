@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -26,6 +27,17 @@ var notices = map[string]string{
 	"withdrawn": "The request is withdrawn. Nobody can accept it any more.",
 	"departed":  "Your agency has left the account. Nobody of yours gets in any more.",
 
+	// A form was sent again, and what it did the first time is over.
+	"unsent-created":                     "Nothing was created. This form has already created this account, and it is closed.",
+	"unsent-" + string(agency.Active):    "Nothing was sent. Your earlier request was accepted.",
+	"unsent-" + string(agency.Denied):    "Nothing was sent. Your earlier request was declined.",
+	"unsent-" + string(agency.Withdrawn): "Nothing was sent. Your earlier request was withdrawn.",
+	"unsent-" + string(agency.Expired):   "Nothing was sent. Your earlier request has expired.",
+	"unsent-" + string(agency.Revoked):   "Nothing was sent. Your earlier request was accepted, and your access revoked since.",
+	"unsent-" + string(agency.Left):      "Nothing was sent. Your agency has left the account since.",
+	"unsent-" + string(agency.Lapsed):    "Nothing was sent. Your access has ended on its end date.",
+	"unsent-" + string(agency.Ended):     "Nothing was sent. The account is closed.",
+
 	"plan-changed": "The plan is changed, and its price holds from now on.",
 	"cancelled":    "The subscription is cancelled. Until the end of the period everything goes on.",
 	"frozen":       "The subscription is over. Everybody who gets in can look, and nobody can change anything.",
@@ -48,6 +60,9 @@ var notices = map[string]string{
 	"hub-on":        "The account is an agency now. Add your first client.",
 	"hub-off":       "The agency hub is off. The account is one like any other.",
 }
+
+// isWarning reports whether a notice says that nothing was done.
+func isWarning(notice string) bool { return strings.HasPrefix(notice, "unsent-") }
 
 // noticeTime is how long a notice waits for the next page.
 const noticeTime = 2 * time.Minute

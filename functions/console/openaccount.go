@@ -1,6 +1,10 @@
 package main
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+
+	"agencyhub/shared/agency"
+)
 
 // openAccountPage opens a client-owned account of the person's own.
 type openAccountPage struct {
@@ -23,6 +27,16 @@ func (c *console) openAccount(v *visit) (response, error) {
 	}
 	if err == nil {
 		return v.done("/accounts/"+string(a.ID)+"/team", "opened"), nil
+	}
+	switch agency.CodeOf(err) {
+	case agency.NotFound:
+		p.Key = rand.Text()
+		err = agency.Refuse(agency.Conflict, "This form has already opened an account, which you have no access to now. To open another, send the form again.")
+	case agency.IdempotencyMismatch:
+		// The person went back, typed another name, and sent the form again.
+		p.Key = rand.Text()
+		err = agency.Refuse(agency.IdempotencyMismatch, "This form has already opened an account, with another name. To open one more, send the form again.")
+	default:
 	}
 	if p.Faults, err = v.refuse(err); err != nil {
 		return response{}, err

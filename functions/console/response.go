@@ -98,7 +98,7 @@ func (v *visit) send(status int, body []byte) error {
 func (v *visit) fill(f *frame) {
 	f.Product, f.Actor, f.Here = v.env.Settings.Product, v.actor.Email, v.currentURL()
 	if f.Notice == "" {
-		f.Notice = notices[v.notice]
+		f.Notice, f.IsWarning = notices[v.notice], isWarning(v.notice)
 	}
 	f.form = v.form
 }
@@ -117,6 +117,11 @@ type problemPage struct {
 	// SignInURL is where to sign in, or to sign in as somebody else; "" where that
 	// does not help.
 	SignInURL string
+	// RetryURL is where to try again what could not be served now; "" where that does
+	// not help. Sent is what a POST's form held, to be sent there again.
+	RetryURL string
+	IsPost   bool
+	Sent     []sentField
 }
 
 // problem returns the page of an error.
@@ -129,7 +134,8 @@ func (v *visit) problem(err error) response {
 	p := &problemPage{
 		Status: problem.Status, Code: problem.Code, State: problem.State, Message: problem.Detail, RequestID: problem.RequestID,
 	}
-	if refusal, ok := errors.AsType[*agency.Error](err); ok && refusal.RetryAfter > 0 && problem.Code != agency.Unavailable {
+	refusal, ok := errors.AsType[*agency.Error](err)
+	if ok && refusal.RetryAfter > 0 && problem.Code != agency.Unavailable {
 		p.RetryAfter = inWords(refusal.RetryAfter)
 	}
 	maps.Copy(v.w.Header(), problem.GetHeaders())
@@ -143,6 +149,8 @@ func (v *visit) problem(err error) response {
 		p.SignInURL = "/signin?to=" + url.QueryEscape(to)
 	case agency.Forbidden, agency.NotFound, agency.NotPayer, agency.IdentityChanged:
 		p.SignInURL = "/signin?another=1&to=" + url.QueryEscape(to)
+	case agency.Unavailable:
+		v.offerRetry(p, refusal.RetryAfter)
 	default:
 	}
 	return response{status: problem.Status, name: "problem", data: p}
@@ -159,6 +167,9 @@ func (v *visit) refuse(err error) (faults, error) {
 	case agency.Internal, agency.NotFound, agency.Unauthenticated, agency.IdentityChanged:
 		return faults{}, err
 	default:
+	}
+	if refusal.Code == agency.Unavailable {
+		v.unavailable = refusal.Message
 	}
 	problem := rest.ProblemOf(v.ctx, err)
 	f := faults{Code: refusal.Code, Message: refusal.Message, Fields: map[string]string{}, status: problem.Status}

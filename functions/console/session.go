@@ -95,9 +95,9 @@ func (v *visit) makeCookieRoom(bytes int, names ...string) bool {
 	return bytes <= maxCookies
 }
 
-// setJSON saves a value in a cookie, and reports whether it fits. dropped are cookies
-// that this response drops.
-func (v *visit) setJSON(name string, value any, keep time.Duration, dropped ...string) bool {
+// setJSON saves a value in a cookie for attemptTime, and reports whether it fits. dropped are
+// cookies that this response drops.
+func (v *visit) setJSON(name string, value any, dropped ...string) bool {
 	text, err := json.Marshal(value)
 	if err != nil {
 		panic(err) // strings and maps of them always marshal
@@ -106,7 +106,7 @@ func (v *visit) setJSON(name string, value any, keep time.Duration, dropped ...s
 	if len(encoded) > maxCookie || !v.makeCookieRoom(len(encoded), append(dropped, name)...) {
 		return false
 	}
-	v.setCookie(name, encoded, keep)
+	v.setCookie(name, encoded, attemptTime)
 	return true
 }
 
@@ -231,7 +231,7 @@ func (v *visit) askToSignIn() response {
 		// The token is of no more use, and the form needs its room.
 		v.dropCookie(idCookie)
 	}
-	if v.setJSON(formCookie, savedForm{v.currentURL(), v.form, subjectOf(id)}, attemptTime, idCookie) {
+	if v.setJSON(formCookie, savedForm{v.currentURL(), v.form, subjectOf(id)}, idCookie) {
 		p.Message = "You have to sign in again. What you typed is kept meanwhile."
 		v.setNotice("kept")
 	} else {
@@ -268,9 +268,9 @@ func (c *console) signIn(v *visit) (response, error) {
 	if err != nil {
 		return response{}, v.issuerFailed(err)
 	}
-	if name := attemptCookie + a.State[:8]; !v.setJSON(name, a, attemptTime) {
+	if name := attemptCookie + a.State[:8]; !v.setJSON(name, a) {
 		a.To = "/"
-		v.setJSON(name, a, attemptTime)
+		v.setJSON(name, a)
 	}
 	return redirect(at), nil
 }
@@ -300,6 +300,7 @@ func (c *console) signInCallback(v *visit) (response, error) {
 	}
 	// The person has proved the address: Me binds their profiles to this identity,
 	// and lifts a suppression of their mail.
+	v.retryURL = signInTo(localPath(a.To)) // this address serves once
 	me, err := c.svc.Me(v.ctx, given.actor)
 	if err != nil {
 		return response{}, err

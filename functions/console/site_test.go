@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -111,6 +113,8 @@ func (s *site) dump() map[string]string {
 type browser struct {
 	*site
 	cookies map[string]string
+	// ctx is the context of its requests; nil for the test's.
+	ctx context.Context
 }
 
 // result is a response, with its text and the address that was asked for.
@@ -142,7 +146,11 @@ func (b *browser) post(path string, fields ...string) result {
 
 func (b *browser) send(method, path string, form url.Values, headers ...string) result {
 	b.t.Helper()
-	r := httptest.NewRequestWithContext(b.t.Context(), method, path, strings.NewReader(form.Encode()))
+	ctx := b.ctx
+	if ctx == nil {
+		ctx = b.t.Context()
+	}
+	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(form.Encode()))
 	r.Host = "hub.test"
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -164,7 +172,31 @@ func (b *browser) send(method, path string, form url.Values, headers ...string) 
 			delete(b.cookies, c.Name)
 		}
 	}
+	b.checkForms(path, w.Body.String())
 	return result{ResponseRecorder: w, text: plain(w.Body.String()), path: path}
+}
+
+var (
+	forms      = regexp.MustCompile(`(?s)<form method="post"([^>]*)>(.*?)</form>`)
+	formAction = regexp.MustCompile(`action="([^"]*)"`)
+	inputs     = regexp.MustCompile(`<(?:input|textarea|select|button)\b[^>]* name="([^"]+)"`)
+)
+
+// checkForms demands that the fields of a page's forms are among those that are read.
+func (s *site) checkForms(path, body string) {
+	s.t.Helper()
+	for _, found := range forms.FindAllStringSubmatch(body, -1) {
+		to := path
+		if action := formAction.FindStringSubmatch(found[1]); action != nil {
+			to = html.UnescapeString(action[1])
+		}
+		_, page := s.mux.Handler(httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, to, nil))
+		for _, input := range inputs.FindAllStringSubmatch(found[2], -1) {
+			if !slices.Contains(s.fieldNames(page), input[1]) {
+				s.t.Errorf("%s has a form with the field %s, which %s does not read", path, input[1], page)
+			}
+		}
+	}
 }
 
 // follow follows redirects, except to a sign-in.

@@ -31,6 +31,8 @@ type frame struct {
 	// Here is the page's own address, to which its forms are sent.
 	Here   string
 	Notice string
+	// IsWarning reports whether the notice says that nothing was done.
+	IsWarning bool
 	// Account is the account that the page is about; nil where there is none.
 	Account *visitedAccount
 	// Faults are what is wrong with the refused form.

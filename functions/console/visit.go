@@ -24,6 +24,14 @@ type visit struct {
 	// form is what was typed: that of a POST, or, after a forced sign-in, of the
 	// POST that led to it.
 	form form
+	// sent is a POST's form, as it came.
+	sent form
+	// retryURL is where to try again if the page can't be served now; "" for its own
+	// address.
+	retryURL string
+	// unavailable is the message of the refusal Unavailable of what the person did;
+	// "" for none.
+	unavailable string
 	// notice names what the previous page did, to be shown on this one.
 	notice string
 }
