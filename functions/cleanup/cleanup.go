@@ -48,8 +48,11 @@ type report struct {
 	Lapsed  int `json:"lapsed"`
 	Frozen  int `json:"frozen"`
 	Woken   int `json:"woken"`
-	// Redriven counts events that an operator's redrive made due.
-	Redriven int `json:"redriven"`
+	// Redriven counts events that an operator's redrive made due, and RedriveFailed
+	// events, and shards of events, that it failed to make due. Another redrive tries
+	// these again.
+	Redriven      int `json:"redriven"`
+	RedriveFailed int `json:"redriveFailed"`
 	// Reminded counts due reminders, Ended steps to end the profiles of closed
 	// accounts, Erased steps to erase persons, and Collected what was deleted after
 	// the retention.
@@ -59,7 +62,8 @@ type report struct {
 	Collected int `json:"collected"`
 	// Stopped counts erasures that wait because the person is a last owner.
 	Stopped int `json:"stopped"`
-	// Failed counts items, reads and counts that failed. The next run tries them again.
+	// Failed counts items, reads and counts that failed otherwise. The next run tries them
+	// again; a redrive is of no use to them.
 	Failed int `json:"failed"`
 	// Backlog counts what is still due when the run ends, except for events. Oldest is
 	// since when the first of it is due; nil for none.
@@ -90,25 +94,32 @@ func (r *report) fail(ctx context.Context, err error) {
 	slog.ErrorContext(ctx, "Something due could not be done.", "error", err.Error())
 }
 
+// failRedrive counts a failure of the redrive and logs it.
+func (r *report) failRedrive(ctx context.Context, err error) {
+	r.RedriveFailed++
+	slog.ErrorContext(ctx, "Events could not be made due.", "error", err.Error())
+}
+
 // run does what is due until its context ends. Two runs at once do each item once, since
-// every write has a precondition. A failed item does not stop the run. Events are woken
-// beside the other steps, so that neither waits for the other. A wake that has started
-// ends with the context writing.
+// every write has a precondition. A failed item does not stop the run, and one that
+// others keep busy takes the time of one worker only. Events are woken beside the other
+// steps, so that neither waits for the other. A wake that has started ends with the
+// context writing.
 func (c *cleaner) run(ctx, writing context.Context, now time.Time, wake bool, r *report) {
 	var woken report
 	var sides sync.WaitGroup
 	if wake {
 		sides.Go(func() { c.wakeEvents(ctx, writing, now, &woken) })
 	}
-	for item, err := range c.table.DueSteps(ctx, now) {
-		if ctx.Err() != nil {
-			break
+	together(ctx, c.table.DueSteps(ctx, now), func(item table.DueItem) (service.Outcome, error) {
+		return c.sweep(ctx, item)
+	}, func(done service.Outcome, err error) {
+		if err != nil {
+			r.fail(ctx, err)
+			return
 		}
-		if err == nil {
-			err = c.process(ctx, item, now, r)
-		}
-		r.fail(ctx, err)
-	}
+		r.count(done)
+	})
 	sides.Wait()
 	r.Woken += woken.Woken
 	r.Failed += woken.Failed
@@ -120,13 +131,14 @@ func (c *cleaner) wakeEvents(ctx, writing context.Context, now time.Time, r *rep
 	limit := c.svc.Rules.WakesPerRun
 	var page []table.DueItem
 	flush := func() {
-		woken, failures := together(ctx, page, func(e table.DueItem) (bool, error) {
+		together(ctx, each(page), func(e table.DueItem) (bool, error) {
 			return c.wake(writing, e, now)
-		})
-		r.Woken += woken
-		for _, err := range failures {
+		}, func(woken bool, err error) {
+			if woken {
+				r.Woken++
+			}
 			r.fail(ctx, err)
-		}
+		})
 		page = page[:0]
 	}
 	for item, err := range c.table.DueEvents(ctx, now) {
@@ -153,39 +165,56 @@ func (c *cleaner) wakeEvents(ctx, writing context.Context, now time.Time, r *rep
 // wakePage is how many events are woken before the next are read.
 const wakePage = 100
 
-// workers is how many events are written at once.
+// workers is how many items are done at once.
 const workers = 8
 
-// together does something to events, some at once, in their order. It counts those of
-// which that is true. When the context ends it finishes what it has started.
-func together(ctx context.Context, events []table.DueItem, do func(table.DueItem) (bool, error)) (done int, failures []error) {
+// together does something to items, some at once, in their order, until the context
+// ends. It finishes what it has started, and returns how many items that were. It notes
+// each result, one at a time, and each error of the sequence.
+func together[T any](ctx context.Context, items iter.Seq2[table.DueItem, error], do func(table.DueItem) (T, error), note func(T, error)) (started int) {
 	var mu sync.Mutex
+	noteOne := func(result T, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		note(result, err)
+	}
 	var group sync.WaitGroup
 	queue := make(chan table.DueItem)
-	for range min(workers, len(events)) {
+	for range workers {
 		group.Go(func() {
-			for e := range queue {
-				ok, err := do(e)
-				mu.Lock()
-				if ok {
-					done++
-				}
-				if err != nil {
-					failures = append(failures, fmt.Errorf("event %s: %w", e, err))
-				}
-				mu.Unlock()
+			for item := range queue {
+				noteOne(do(item))
 			}
 		})
 	}
-	for _, e := range events {
+	for item, err := range items {
 		if ctx.Err() != nil {
 			break
 		}
-		queue <- e
+		if err != nil {
+			noteOne(*new(T), err)
+			continue
+		}
+		select {
+		case queue <- item:
+			started++
+		case <-ctx.Done():
+		}
 	}
 	close(queue)
 	group.Wait()
-	return done, failures
+	return started
+}
+
+// each returns the items of a page as a sequence.
+func each(page []table.DueItem) iter.Seq2[table.DueItem, error] {
+	return func(yield func(table.DueItem, error) bool) {
+		for _, item := range page {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
 }
 
 // wake wakes an event. It is due again after wakeAfter, and each time after twice as
@@ -198,22 +227,15 @@ func (c *cleaner) wake(ctx context.Context, e table.DueItem, now time.Time) (boo
 		}
 		delay *= 2
 	}
-	return c.table.Wake(ctx, *e.Event, now, now.Add(min(delay, maxWakeDelay)))
+	woken, err := c.table.Wake(ctx, *e.Event, now, now.Add(min(delay, maxWakeDelay)))
+	if err != nil {
+		err = fmt.Errorf("event %s: %w", e, err)
+	}
+	return woken, err
 }
 
-// process does one due item and counts it in r.
-func (c *cleaner) process(ctx context.Context, item table.DueItem, now time.Time, r *report) error {
-	if item.Event != nil {
-		woken, err := c.wake(ctx, item, now)
-		if woken {
-			r.Woken++
-		}
-		return err
-	}
-	done, err := c.sweep(ctx, item)
-	if err != nil {
-		return err
-	}
+// count counts a step of the sweep.
+func (r *report) count(done service.Outcome) {
 	switch done {
 	case service.OutcomeExpired:
 		r.Expired++
@@ -233,7 +255,6 @@ func (c *cleaner) process(ctx context.Context, item table.DueItem, now time.Time
 		r.Stopped++
 	case service.OutcomeNone:
 	}
-	return nil
 }
 
 // outcomeStopped is an erasure that waits until the account has another owner.
@@ -248,6 +269,9 @@ func (c *cleaner) sweep(ctx context.Context, item table.DueItem) (done service.O
 		}
 	}()
 	switch {
+	case item.Event != nil:
+		// Events have shards of their own: another version has written this one.
+		return service.OutcomeNone, fmt.Errorf("the event %s is not among the events", item)
 	case item.Account != "":
 		if done, err = c.svc.SweepAccount(ctx, item.Account); err != nil {
 			return done, fmt.Errorf("at the account %s: %w", item.Account, err)

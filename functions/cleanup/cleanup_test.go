@@ -237,7 +237,8 @@ func TestAnInvocationEndsBeforeItsDeadline(t *testing.T) {
 	}
 	short, cancel = context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	want.Woken, want.Next = 0, &input{Redrive: true, Start: &f.now, After: &table.Position{Shard: table.Shards / 2}}
+	// The shard that took all the time is left out.
+	want.Woken, want.RedriveFailed, want.Next = 0, 1, &input{Redrive: true, Start: &f.now, After: &table.Position{Shard: table.Shards/2 + 1}}
 	if r, err := f.handle(short, input{Redrive: true}); !cmp.Equal(want, r) || err != nil || short.Err() != nil {
 		t.Error(cmp.Diff(want, r), err, short.Err())
 	}
@@ -249,7 +250,7 @@ func TestAnInvocationEndsBeforeItsDeadline(t *testing.T) {
 	if diff := cmp.Diff(report{AtLeast: true}, f.clean(short, t)); diff != "" {
 		t.Error(diff)
 	}
-	if m := f.metrics.String(); !strings.Contains(m, `"CleanupFailed":[0]`) || strings.Contains(m, "Backlog") || strings.Contains(m, "Untold") {
+	if m := f.metrics.String(); !strings.Contains(m, `"CleanupFailed":[0]`) || strings.Contains(m, "Backlog") || strings.Contains(m, "Unfinished") {
 		t.Errorf("no metrics, or a 0 for what was not counted: %s", m)
 	}
 	if got := f.clean(t.Context(), t); got.Expired != 1 || !got.Finished || got.AtLeast {
@@ -266,10 +267,10 @@ func TestFailuresAreReported(t *testing.T) {
 	for _, in := range []input{{}, {Redrive: true}} {
 		f.metrics.Reset()
 		r, err := f.handle(t.Context(), in)
-		if r.Failed < 8 || !r.AtLeast || err != nil || (r.Next != nil) != in.Redrive {
+		if r.Failed < 8 || !r.AtLeast || err != nil || r.Next != nil || (r.RedriveFailed == table.Shards/2) != in.Redrive {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if want := fmt.Sprintf(`"CleanupFailed":[%d]`, r.Failed); !strings.Contains(f.metrics.String(), want) {
+		if want := fmt.Sprintf(`"CleanupFailed":[%d]`, r.Failed+r.RedriveFailed); !strings.Contains(f.metrics.String(), want) {
 			t.Errorf("no %s in %s", want, f.metrics)
 		}
 	}
@@ -285,7 +286,7 @@ func TestFailuresAreReported(t *testing.T) {
 	}
 }
 
-// An item of a later version, or one at which the sweep panics, fails alone.
+// An item of another version, or one at which the sweep panics, fails alone.
 func TestUnknownItemsFailAlone(t *testing.T) {
 	f := newFixture(t)
 	unknown := f.request(t, 1)
@@ -306,13 +307,67 @@ func TestUnknownItemsFailAlone(t *testing.T) {
 			"pk": text(pk), "sk": text(fmt.Sprintf("LATER#%d", shard)), "duePk": text(fmt.Sprintf("DUE#%d", shard)), "dueSk": text("2026-11-23T12:00:00.000Z"),
 		})
 	}
+	// An event among everything else.
+	var event testbed.Item
+	for _, i := range testbed.Items(t, f.faults.Client, f.name) {
+		if testbed.Str(i["type"]) == string(agency.AccountOpened) {
+			event = i
+		}
+	}
+	event["duePk"] = text("DUE#1")
+	put(event)
 	f.now = f.now.Add(200 * 24 * time.Hour)
 	r, err := f.handle(t.Context(), input{})
-	if r.Expired != 1 || r.Woken != 6 || r.Failed != 1+table.Shards || !r.Finished || r.Collected != 0 || err != nil {
+	if r.Expired != 1 || r.Woken != 5 || r.Failed != 2+table.Shards || !r.Finished || r.Collected != 0 || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if now := testbed.Items(t, f.faults.Client, f.name)[testbed.Str(event["pk"])+" "+testbed.Str(event["sk"])]; !reflect.DeepEqual(event, now) {
+		t.Errorf("an event among everything else was changed: %v", now)
+	}
+	// A redrive can mend none of these, nor one that is not due yet.
+	event["sk"], event["duePk"], event["dueSk"] = text("EVENT#00000000000000000000000001"), text("DUE#5"), text("2030-01-01T00:00:00.000Z")
+	event["wakes"] = &types.AttributeValueMemberN{Value: "1.5"}
+	put(event)
+	if r, err := f.handle(t.Context(), input{Redrive: true}); r.Failed != 3+table.Shards || r.RedriveFailed != 0 || r.Next != nil || err != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if now := testbed.Items(t, f.faults.Client, f.name)[pk+" "+sk]; !reflect.DeepEqual(item, now) {
 		t.Errorf("an unknown profile was changed: %v", now)
+	}
+}
+
+// Items that others keep busy, the longest overdue, do not keep younger ones from being
+// done in the same run.
+func TestABusyItemHoldsUpNoOther(t *testing.T) {
+	f := newFixture(t)
+	const contended = 7
+	busy := map[string]bool{}
+	for n := range contended {
+		busy["ACCT#"+string(f.request(t, n).Account())] = true
+	}
+	f.now = f.now.Add(time.Minute)
+	for n := range 3 {
+		f.request(t, contended+n)
+	}
+	f.now = f.now.Add(time.Hour)
+	f.finishEvents(t)
+	f.faults.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
+		for _, item := range in.TransactItems {
+			if item.Put != nil && busy[testbed.Str(item.Put.Item["pk"])] {
+				return testbed.Cancelled("TransactionConflict")
+			}
+		}
+		return nil
+	}
+	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	r, err := f.handle(short, input{})
+	if r.Expired != 3 || r.Failed != contended || r.Backlog != contended || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	f.faults.BeforeWrite = nil
+	if r := f.clean(t.Context(), t); r.Expired != contended || r.Backlog != 0 {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -70,7 +71,7 @@ func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
 	defer cancel()
 	c.count(counting, now, &r)
 	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "frozen", r.Frozen, "woken", r.Woken,
-		"redriven", r.Redriven, "reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected,
+		"redriven", r.Redriven, "redriveFailed", r.RedriveFailed, "reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected,
 		"stopped", r.Stopped, "failed", r.Failed, "backlog", r.Backlog, "toWake", r.ToWake, "unfinished", r.Unfinished,
 		"finished", r.Finished)
 	return r, nil
@@ -97,37 +98,60 @@ func (c *cleaner) parts(ctx context.Context) func(until, atMost float64) (contex
 // redrive moves the due marks of unfinished events, so that the next runs wake them,
 // within their bounds and the oldest first. It leaves out what has just happened, and
 // what was woken since the redrive started. Without time it stops, and r.Next is the
-// payload that goes on.
+// payload that goes on. That is always at a later place than this call's, so that a
+// redrive ends: what it failed at is left to another.
 func (c *cleaner) redrive(ctx, writing context.Context, in input, now time.Time, r *report) {
-	start, at := now.Truncate(time.Millisecond), table.FirstPosition()
+	start, first := now.Truncate(time.Millisecond), table.FirstPosition()
 	if in.Start != nil {
-		start, at = *in.Start, *in.After
+		start, first = *in.Start, *in.After
 	}
-	wakeAfter := c.svc.Rules.WakeAfter
-	for {
-		page, err := c.table.Delayed(ctx, start, start.Add(-wakeAfter), at)
+	for at := &first; at != nil; {
+		page, err := c.table.Delayed(ctx, start, start.Add(-c.svc.Rules.WakeAfter), *at)
 		if err == nil {
-			// An event is due from when it was due first, so that the order of what
-			// happened is that of waking.
-			redriven, failures := together(ctx, page.Items, func(e table.DueItem) (bool, error) {
-				return c.table.Redrive(writing, *e.Event, e.At, e.Since.Add(wakeAfter))
-			})
-			r.Redriven += redriven
-			err = ctx.Err()
-			for _, failure := range append(failures, page.Unread...) {
-				r.fail(ctx, failure)
+			switch done := c.redrivePage(ctx, writing, page, r); done {
+			case len(page.Items):
+				at = page.Next
+			case 0:
+			default:
+				at = new(table.PositionOf(at.Shard, page.Items[done-1]))
 			}
+			err = ctx.Err()
+		}
+		// A shard that fails, or takes all the time of a call, does not keep the events
+		// of the others from being due.
+		if at != nil && err != nil && (ctx.Err() == nil || *at == first) {
+			r.failRedrive(ctx, fmt.Errorf("shard %d of the due index: %w", at.Shard, err))
+			at = at.NextShard()
+		}
+		if at != nil && ctx.Err() != nil {
+			r.Next = &input{Redrive: true, Start: &start, After: at}
+			return
+		}
+	}
+}
+
+// redrivePage makes the events of a page due, from the first on, and returns how many it
+// had time for. Items that this version can't read fail.
+func (c *cleaner) redrivePage(ctx, writing context.Context, page table.DelayedPage, r *report) (done int) {
+	for _, err := range page.Unread {
+		r.fail(ctx, err)
+	}
+	return together(ctx, each(page.Items), func(e table.DueItem) (bool, error) {
+		// An event is due from when it was due first, so that the order of what
+		// happened is that of waking.
+		redriven, err := c.table.Redrive(writing, *e.Event, e.At, e.Since.Add(c.svc.Rules.WakeAfter))
+		if err != nil {
+			err = fmt.Errorf("event %s: %w", e, err)
+		}
+		return redriven, err
+	}, func(redriven bool, err error) {
+		if redriven {
+			r.Redriven++
 		}
 		if err != nil {
-			r.fail(ctx, err)
-			r.Next = &input{Redrive: true, Start: &start, After: &at}
-			return
+			r.failRedrive(ctx, err)
 		}
-		if page.Next == nil {
-			return
-		}
-		at = *page.Next
-	}
+	})
 }
 
 // countEvery is how many minutes pass between counts of the pending requests, each of
@@ -155,14 +179,14 @@ func (c *cleaner) count(ctx context.Context, now time.Time, r *report) {
 	}
 	metrics := []cloud.Metric{
 		cloud.One("Expired", cloud.Count, float64(r.Expired)), cloud.One("Woken", cloud.Count, float64(r.Woken)),
-		cloud.One("CleanupFailed", cloud.Count, float64(r.Failed)),
+		cloud.One("CleanupFailed", cloud.Count, float64(r.Failed+r.RedriveFailed)),
 	}
 	// What was not counted at all is not recorded as none.
 	if steps.Count > 0 || !steps.More {
 		metrics = append(metrics, cloud.One("Backlog", cloud.Count, float64(r.Backlog)), cloud.One("BacklogAge", cloud.Seconds, age(r.Oldest, now)))
 	}
 	if unfinished.Count > 0 || !unfinished.More {
-		metrics = append(metrics, cloud.One("Untold", cloud.Count, float64(r.Unfinished)), cloud.One("UntoldAge", cloud.Seconds, age(r.OldestUnfinished, now)))
+		metrics = append(metrics, cloud.One("Unfinished", cloud.Count, float64(r.Unfinished)), cloud.One("UnfinishedAge", cloud.Seconds, age(r.OldestUnfinished, now)))
 	}
 	c.meter.Record("", "", metrics...)
 	if waiting != nil {

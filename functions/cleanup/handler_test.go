@@ -35,7 +35,7 @@ func TestRedrive(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	// Events in backoff are not in the backlog, but count as unfinished.
-	for _, want := range []string{`"Backlog":[0]`, `"Untold":[3]`, fmt.Sprintf(`"UntoldAge":[%d]`, 8*3600+60)} {
+	for _, want := range []string{`"Backlog":[0]`, `"Unfinished":[3]`, fmt.Sprintf(`"UnfinishedAge":[%d]`, 8*3600+60)} {
 		if !strings.Contains(f.metrics.String(), want) {
 			t.Errorf("there is no %s in %s", want, f.metrics)
 		}
@@ -99,7 +99,7 @@ func TestMetrics(t *testing.T) {
 		never string
 	}{
 		{0, []string{
-			`"Backlog":[0]`, `"BacklogAge":[0]`, `"RequestsWaiting":[2]`, `"Untold":[0]`, `"UntoldAge":[0]`, `"Stack":""`, `"Namespace":"AgencyHub"`,
+			`"Backlog":[0]`, `"BacklogAge":[0]`, `"RequestsWaiting":[2]`, `"Unfinished":[0]`, `"UnfinishedAge":[0]`, `"Stack":""`, `"Namespace":"AgencyHub"`,
 		}, "@"},
 		{time.Minute, []string{`"Backlog":[0]`, `"Expired":[0]`}, "RequestsWaiting"},
 		{time.Hour, []string{`"Backlog":[0]`, `"Expired":[2]`}, "RequestsWaiting"},

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,7 +79,7 @@ func (f *fixture) redriveAll(t *testing.T, events int, between func()) (calls in
 		took := time.Since(start)
 		cancel()
 		// A busy machine is a little late.
-		if took > deadline+time.Second || err != nil || r.Failed != 0 || f.metrics.Len() == 0 {
+		if took > deadline+time.Second || err != nil || r.Failed != 0 || r.RedriveFailed != 0 || f.metrics.Len() == 0 {
 			t.Fatalf("call %d: %+v, %v after %s", calls, r, err, took)
 		}
 		if r.Next != nil && (r.Woken != 0 || r.Redriven == 0) || r.Woken > f.svc.Rules.WakesPerRun {
@@ -100,6 +102,112 @@ func (f *fixture) redriveAll(t *testing.T, events int, between func()) (calls in
 		t.Errorf("%d redriven of %d", redriven, events)
 	}
 	return calls
+}
+
+// isRedrive reports whether a query reads events for a redrive.
+func isRedrive(q *dynamodb.QueryInput) bool {
+	return strings.Contains(*q.KeyConditionExpression, "dueSk > ")
+}
+
+// A shard that fails at its first page does not keep the others from being redriven, and
+// does not keep the redrive from its end.
+func TestARedriveLeavesOutAShardThatFails(t *testing.T) {
+	f := newFixture(t)
+	f.finishEvents(t, time.Hour)
+	const events = 40
+	f.putEvents(t, events, func(int) time.Time { return f.now.Add(time.Hour) })
+	failing := 0
+	for _, i := range testbed.Items(t, f.faults.Client, f.name) {
+		if testbed.Str(i["duePk"]) == "DUE#5" {
+			failing++
+		}
+	}
+	f.faults.BeforeQuery = func(q *dynamodb.QueryInput) error {
+		if isRedrive(q) && testbed.Str(q.ExpressionAttributeValues[":shard"]) == "DUE#5" {
+			return errors.New("a shard is away")
+		}
+		return nil
+	}
+	r, err := f.handle(t.Context(), input{Redrive: true})
+	if r.Redriven != events-failing || r.RedriveFailed != 1 || r.Failed != 0 || r.Next != nil || r.Woken != r.Redriven || err != nil {
+		t.Errorf("%+v, %v, of %d with %d in that shard", r, err, events, failing)
+	}
+	// So is what is behind a place that the store refuses.
+	f.now = f.now.Add(time.Second)
+	start := f.now
+	f.faults.BeforeQuery = func(q *dynamodb.QueryInput) error {
+		if isRedrive(q) && q.ExclusiveStartKey != nil {
+			return errors.New("the exclusive start key is invalid")
+		}
+		return nil
+	}
+	r, err = f.handle(t.Context(), input{Redrive: true, Start: &start, After: &table.Position{Shard: table.Shards - 1, Due: "1", PK: "p", SK: "s"}})
+	if r.RedriveFailed != 1 || r.Failed != 0 || r.Next != nil || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// Another redrive reaches the rest, and those that were woken meanwhile.
+	f.faults.BeforeQuery = nil
+	r, err = f.handle(t.Context(), input{Redrive: true})
+	if r.Redriven != events || r.RedriveFailed != 0 || err != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// hungStore is a store whose redrive takes all the time that there is, at what it reads
+// or at what it writes.
+type hungStore struct {
+	dueStore
+	writes bool
+}
+
+func (s hungStore) Delayed(ctx context.Context, start, before time.Time, from table.Position) (table.DelayedPage, error) {
+	if s.writes {
+		return s.dueStore.Delayed(ctx, start, before, from)
+	}
+	<-ctx.Done()
+	return table.DelayedPage{}, ctx.Err()
+}
+
+func (s hungStore) Redrive(ctx context.Context, _ table.EventKey, _, _ time.Time) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+// Each call of a redrive ends at a later place than the one before, even if it gets
+// nowhere: a redrive ends.
+func TestARedriveEnds(t *testing.T) {
+	f := newFixture(t)
+	f.finishEvents(t, time.Hour)
+	const events = 60
+	f.putEvents(t, events, func(int) time.Time { return f.now.Add(time.Hour) })
+	for _, test := range []struct {
+		writes          bool
+		calls, failures int
+	}{{false, 4, 4}, {true, events, events}} {
+		store := f.table
+		f.table = hungStore{store, test.writes}
+		calls, failures, seen := 0, 0, map[table.Position]bool{}
+		for next := new(input{Redrive: true}); next != nil; calls++ {
+			ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+			r, err := f.handle(ctx, *next)
+			cancel()
+			if err != nil || r.Redriven != 0 || r.Failed != 0 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			failures += r.RedriveFailed
+			if next = r.Next; next != nil && seen[*next.After] || calls > test.calls {
+				t.Fatalf("call %d: %+v again", calls, next)
+			}
+			if next != nil {
+				seen[*next.After] = true
+			}
+		}
+		if failures != test.failures || !test.writes && calls != test.calls {
+			t.Errorf("writes %t: %d calls, %d failures", test.writes, calls, failures)
+		}
+		t.Logf("writes %t: %d calls, %d failures", test.writes, calls, failures)
+		f.table = store
+	}
 }
 
 // 20,000 unfinished events in their backoff are made due in calls with a short

@@ -180,35 +180,29 @@ func cleanup(ctx context.Context, data, input string, out io.Writer) ([]byte, er
 	return body, err
 }
 
-// maxIdleCalls is how many calls of a redrive in a row may get nowhere.
-const maxIdleCalls = 3
-
 // redrive makes every unfinished event due, in as many runs of cleanup as that takes.
 func redrive(ctx context.Context, data string, out io.Writer) error {
 	failed := 0
-	for input, idle := `{"redrive":true}`, 0; input != "null"; {
+	for input := `{"redrive":true}`; input != "null"; {
 		body, err := cleanup(ctx, data, input, out)
 		if err != nil {
 			return err
 		}
 		var report struct {
-			Redriven, Failed int
-			Next             json.RawMessage
+			RedriveFailed int
+			Next          json.RawMessage
 		}
 		if err := json.Unmarshal(body, &report); err != nil || report.Next == nil {
 			return fmt.Errorf("cleanup answered without saying how to go on: %s", body)
 		}
-		if idle++; report.Redriven > 0 || string(report.Next) != input {
-			idle = 0
+		if string(report.Next) == input {
+			return fmt.Errorf("cleanup got nowhere: see its log, then repeat `make redrive`")
 		}
-		if idle == maxIdleCalls {
-			return fmt.Errorf("cleanup got nowhere %d times: see its log, then go on with `make redrive`", idle)
-		}
-		failed += report.Failed
+		failed += report.RedriveFailed
 		input = string(report.Next)
 	}
 	if failed > 0 {
-		return fmt.Errorf("cleanup failed %d times: see its log, then repeat `make redrive`", failed)
+		return fmt.Errorf("the redrive failed %d times: see cleanup's log, then repeat `make redrive`", failed)
 	}
 	return nil
 }

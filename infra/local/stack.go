@@ -24,6 +24,7 @@ import (
 	"agencyhub/infra/local/streams"
 	"agencyhub/infra/local/template"
 	"agencyhub/shared/settings"
+	"agencyhub/shared/table"
 )
 
 // The options of a stack, from the command line.
@@ -249,6 +250,9 @@ func (s *stack) ensureTables(ctx context.Context) (_ stopFunc, err error) {
 	}
 	for _, t := range s.spec.Tables {
 		if s.arns[t.ID], err = s.db.EnsureTable(ctx, t); err != nil {
+			break
+		}
+		if err = s.db.EnsureForm(ctx, t, table.Form); err != nil {
 			break
 		}
 	}

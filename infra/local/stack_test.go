@@ -133,13 +133,15 @@ func TestRedriveStops(t *testing.T) {
 		answers []string
 		want    string
 	}{
-		{[]string{`{"redriven":0,"next":{"redrive":true}}`}, "got nowhere 3 times"},
-		{[]string{`{"redriven":1,"failed":2,"next":{"redrive":true,"after":1}}`, `{"failed":1,"next":null}`}, "failed 3 times"},
+		{[]string{`{"redriven":0,"next":{"redrive":true}}`}, "cleanup got nowhere"},
+		{[]string{`{"redriveFailed":2,"next":{"redrive":true,"after":1}}`, `{"redriveFailed":1,"next":null}`}, "redrive failed 3 times"},
+		// What another redrive can't mend.
+		{[]string{`{"failed":2,"next":{"redrive":true,"after":1}}`, `{"failed":1,"next":null}`}, ""},
 		{[]string{`{"errorMessage":"no"}`}, "without saying how to go on"},
 		{[]string{`no`}, "without saying how to go on"},
 	} {
 		answers = tt.answers
-		if err := redrive(t.Context(), data, io.Discard); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if err := redrive(t.Context(), data, io.Discard); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", tt.answers, err)
 		}
 	}
@@ -246,11 +248,34 @@ func TestDataOutlivesARestartAndAKill(t *testing.T) {
 
 	s = startStack(t, data, "-fresh")
 	var items struct{ Count int }
-	if err := s.db().Call(t.Context(), "DynamoDB_20120810.Scan", map[string]any{"TableName": s.Table}, &items); err != nil || items.Count != 0 {
-		t.Errorf("-fresh left %d items (%v)", items.Count, err)
+	if err := s.db().Call(t.Context(), "DynamoDB_20120810.Scan", map[string]any{"TableName": s.Table}, &items); err != nil || items.Count != 1 {
+		t.Errorf("-fresh left %d items (%v), want the form alone", items.Count, err)
 	}
 	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#4"})
 	localtest.Eventually(t, "the fresh stream is read from its start", func() bool { return strings.Contains(s.output.String(), "took EVENT#4 INSERT") })
+}
+
+// Data that a version before the forms of what is stored has left is refused.
+func TestDataOfAnotherFormIsRefused(t *testing.T) {
+	data := t.TempDir()
+	s := startStack(t, data)
+	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#1"})
+	key := map[string]any{"pk": map[string]string{"S": "FORM"}, "sk": map[string]string{"S": "FORM"}}
+	localtest.Check(t, s.db().Call(t.Context(), "DynamoDB_20120810.DeleteItem", map[string]any{"TableName": s.Table, "Key": key}, new(any)))
+	localtest.Stop(s.process)
+	p, out := launch(t, data)
+	localtest.Eventually(t, "the start is refused", func() bool {
+		select {
+		case <-p.Exited:
+			return true
+		default:
+			return false
+		}
+	})
+	if p.Err == nil || !strings.Contains(out.String(), "start with `make run FRESH=1`") {
+		t.Errorf("ended with %v and\n%s", p.Err, out)
+	}
+	startStack(t, data, "-fresh")
 }
 
 func TestStopEndsEverything(t *testing.T) {

@@ -38,7 +38,8 @@ type Rules struct {
 	// Retention is how long what has ended stays visible.
 	Retention time.Duration
 	// WakeAfter is how long an event may stay unfinished before the sweep wakes
-	// it. Each further wait is twice as long, up to an hour.
+	// it, and the wait until the next wake. Each further wait is twice as long, up
+	// to an hour.
 	WakeAfter time.Duration
 	// WakesPerRun bounds how many events one run of the sweep wakes.
 	WakesPerRun int

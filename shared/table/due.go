@@ -190,6 +190,20 @@ func (p Position) IsValid() bool {
 	return p.Shard >= dueShards && p.Shard < Shards && (p.Due == "") == (p.PK == "") && (p.PK == "") == (p.SK == "")
 }
 
+// NextShard returns the beginning of the next shard of events; nil behind the last.
+func (p Position) NextShard() *Position {
+	if p.Shard+1 == Shards {
+		return nil
+	}
+	return &Position{Shard: p.Shard + 1}
+}
+
+// PositionOf returns the place of an event that was read in a shard.
+func PositionOf(shard int, event DueItem) Position {
+	k := eventKey(*event.Event)
+	return Position{Shard: shard, Due: stamp(event.At), PK: k.pk, SK: k.sk}
+}
+
 // FirstPosition is where the events of the due index begin.
 func FirstPosition() Position { return Position{Shard: dueShards} }
 
@@ -230,11 +244,9 @@ func (t *Table) Delayed(ctx context.Context, start, before time.Time, from Posit
 			page.Items = append(page.Items, d)
 		}
 	}
-	switch last := out.LastEvaluatedKey; {
-	case last != nil:
+	page.Next = from.NextShard()
+	if last := out.LastEvaluatedKey; last != nil {
 		page.Next = &Position{Shard: from.Shard, Due: textOf(last["dueSk"]), PK: textOf(last["pk"]), SK: textOf(last["sk"])}
-	case from.Shard+1 < Shards:
-		page.Next = &Position{Shard: from.Shard + 1}
 	}
 	return page, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
@@ -320,5 +321,52 @@ func TestCountsAreBounded(t *testing.T) {
 			t.Errorf("%s with a shard that fails: %+v, %v", name, got, err)
 		}
 		store.BeforeQuery = nil
+	}
+}
+
+// A place behind an event that was read is where the events after it begin.
+func TestPositions(t *testing.T) {
+	store := newStore(t)
+	var events []agency.Event
+	for n := range 60 {
+		e := event(n, agency.Party(account(n%7).ID), "", noon)
+		e.WakeAt = noon.Add(time.Duration(1+n%9) * time.Second)
+		events = append(events, e)
+	}
+	putDue(t, store, nil, events)
+	n := 0
+	for at := new(table.FirstPosition()); at != nil; at = at.NextShard() {
+		all, err := store.Delayed(t.Context(), noon, noon, *at)
+		noError(t, err)
+		for i, d := range all.Items {
+			from := table.PositionOf(at.Shard, d)
+			rest, err := store.Delayed(t.Context(), noon, noon, from)
+			noError(t, err)
+			if diff := cmp.Diff(all.Items[i+1:], rest.Items, cmpopts.EquateEmpty()); diff != "" || !from.IsValid() {
+				t.Errorf("behind %+v: %s", from, diff)
+			}
+			n++
+		}
+	}
+	if n != len(events) {
+		t.Errorf("%d of %d", n, len(events))
+	}
+}
+
+// Where the due marks of Form are. Data of before has them elsewhere once this changes, so
+// that Form must too.
+func TestTheDueMarksOfTheForm(t *testing.T) {
+	store := newStore(t)
+	putDue(t, store, []agency.Profile{pending(1, noon)}, []agency.Event{event(1, agency.Party(account(1).ID), "", noon)})
+	got := map[string]string{}
+	for k, i := range store.items(t) {
+		got[k] = testbed.Str(i["duePk"]) + " " + testbed.Str(i["dueSk"])
+	}
+	want := map[string]string{
+		"ACCT#acct_a6ex0fk2jyxnc3j57peynt81w8 TEAM#acct_wd0qgeqxkr0jj7v0cp5wg9595g": "DUE#3 2026-11-23T12:00:00.000Z",
+		"ACCT#acct_a6ex0fk2jyxnc3j57peynt81w8 EVENT#00000000000000000000000001":     "DUE#5 2026-11-23T12:01:00.000Z",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || table.Form != 2 {
+		t.Errorf("form %d: %s", table.Form, diff)
 	}
 }

@@ -13,9 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -108,13 +110,15 @@ func (d *Client) Call(ctx context.Context, target string, in, out any) error {
 	return json.Unmarshal(answer, out)
 }
 
+type keyAttribute struct{ AttributeName, KeyType string }
+
 type tableDescription struct {
 	TableStatus            string
 	LatestStreamArn        string
-	KeySchema              []any
+	KeySchema              []keyAttribute
 	GlobalSecondaryIndexes []struct {
 		IndexName  string
-		KeySchema  []any
+		KeySchema  []keyAttribute
 		Projection map[string]any
 	}
 }
@@ -148,9 +152,47 @@ func (d *Client) EnsureTable(ctx context.Context, t template.Table) (string, err
 		return "", fmt.Errorf("table %s: %w", t.Name, err)
 	}
 	if !sameShape(t.Create, got) || t.Streamed != (got.LatestStreamArn != "") {
-		return "", fmt.Errorf("table %s, kept from before, has other keys, indexes or stream than the template: start with `make run FRESH=1` (or -fresh), which deletes the local data", t.Name)
+		return "", fmt.Errorf("table %s, kept from before, has other keys, indexes or stream than the template: %s", t.Name, startFresh)
 	}
 	return got.LatestStreamArn, nil
+}
+
+const startFresh = "start with `make run FRESH=1` (or -fresh), which deletes the local data"
+
+// EnsureForm writes the form of what is stored, a number, into an item of the table if
+// the table is empty. A table with another form, or with items and none, is an error:
+// this version of the product would take what it stores for something else.
+func (d *Client) EnsureForm(ctx context.Context, t template.Table, form int) error {
+	want := map[string]map[string]string{"form": {"N": strconv.Itoa(form)}}
+	var shape tableDescription
+	b, err := json.Marshal(t.Create)
+	if err == nil {
+		err = json.Unmarshal(b, &shape)
+	}
+	key := map[string]map[string]string{}
+	for _, attribute := range shape.KeySchema {
+		key[attribute.AttributeName] = map[string]string{"S": "FORM"}
+	}
+	maps.Copy(want, key)
+	var got struct{ Item map[string]map[string]string }
+	if err == nil {
+		err = d.Call(ctx, "DynamoDB_20120810.GetItem", map[string]any{"TableName": t.Name, "Key": key, "ConsistentRead": true}, &got)
+	}
+	var first struct{ Count int }
+	if err == nil && got.Item == nil {
+		err = d.Call(ctx, "DynamoDB_20120810.Scan", map[string]any{"TableName": t.Name, "Limit": 1, "ConsistentRead": true}, &first)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("table %s: %w", t.Name, err)
+	case got.Item == nil && first.Count == 0:
+		if err := d.Call(ctx, "DynamoDB_20120810.PutItem", map[string]any{"TableName": t.Name, "Item": want}, new(any)); err != nil {
+			return fmt.Errorf("table %s: %w", t.Name, err)
+		}
+	case !maps.EqualFunc(want, got.Item, maps.Equal):
+		return fmt.Errorf("table %s, kept from before, was written by another version of the product: %s", t.Name, startFresh)
+	}
+	return nil
 }
 
 // sameShape reports whether keys and indexes are those of CreateTable's input.
