@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// eraseRetry bounds the stop of each part.
+// stopTime bounds the stop of each part.
 const stopTime = 2 * time.Second
 
 // A part is one thing that a stack starts and stops.
@@ -47,7 +47,7 @@ func (l *lifecycle) start(ctx context.Context, parts []part) error {
 	return nil
 }
 
-// stop stops the started parts, each within eraseRetry, and joins their errors.
+// stop stops the started parts, each within stopTime, and joins their errors.
 func (l *lifecycle) stop() error {
 	var errs []error
 	for i, stop := range slices.Backward(l.stops) {

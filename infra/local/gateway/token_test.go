@@ -158,8 +158,14 @@ func TestKeysAreKept(t *testing.T) {
 		t.Errorf("the keys were fetched %d times", is.fetched-before)
 	}
 	unknown := "Bearer " + is.sign(t, is.key, jose.RS256, "2", nil)
-	if _, refused := c.check(t.Context(), unknown, is.authorizer(), nil); refused == nil || is.fetched != before+2 {
-		t.Errorf("an unknown key: %+v, %d fetches", refused, is.fetched-before)
+	// While the library still ends the first fetch, it takes that one's result.
+	for try := 0; is.fetched == before+1 && try < 100; try++ {
+		if _, refused := c.check(t.Context(), unknown, is.authorizer(), nil); refused == nil {
+			t.Fatal("an unknown key is accepted")
+		}
+	}
+	if is.fetched != before+2 {
+		t.Errorf("an unknown key: %d fetches", is.fetched-before)
 	}
 }
 
