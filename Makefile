@@ -77,7 +77,7 @@ test: setup browser
 STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/connections ./functions/console
 STORIES := TestBus|TestByEmail|TestConnect|TestCreate|TestEndDates|TestEndings|TestExpiry|TestFate|TestLimits|TestOneKeyTwiceAtOnce|TestPersons|TestPlatform|TestRaces|TestRestart|TestStaff
 PACE_TESTS := ./shared/service ./functions/publish ./functions/notify ./functions/cleanup
-PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestRedriveOfManyEvents
+PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestARateLimitedSESIsNotOverrun|TestRedriveOfManyEvents
 TORN_STORIES := TestByEmail|TestConnect|TestEndings|TestExpiry|TestLimits|TestRaces|TestRestart
 ENGINE := .tools/engine
 PYTHON := $(if $(filter second-engine,$(MAKECMDGOALS)),$(shell python3 -c 'import sys, ensurepip, venv; print("python3" if sys.version_info >= (3, 10) else "")' 2>/dev/null))

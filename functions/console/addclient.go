@@ -143,9 +143,10 @@ func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
 		}
 		p.ExistingURL = clientURL(p.Agency, agency.NewConnectionID(addressee, p.Agency))
 	case agency.IdempotencyMismatch:
-		// The person went back, typed something else, and sent the form again.
+		// The person went back and sent the form again, with something else, or after
+		// another request.
 		p.Key = rand.Text()
-		err = agency.Refuse(agency.IdempotencyMismatch, "This form has already sent a request, with other details. To send one more, send the form again.")
+		err = agency.Refuse(agency.IdempotencyMismatch, "This form has already sent a request. To send one more, send the form again.")
 	default:
 	}
 	if p.Faults, err = v.refuse(err); err != nil {

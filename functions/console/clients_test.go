@@ -607,7 +607,7 @@ func TestRequestFormSentAgain(t *testing.T) {
 		agency.Denied:    "Nothing was sent. Your earlier request was declined.",
 		agency.Withdrawn: "Nothing was sent. Your earlier request was withdrawn.",
 		agency.Expired:   "Nothing was sent. Your earlier request has expired.",
-		agency.Revoked:   "Nothing was sent. Your earlier request was accepted, and your access revoked since.",
+		agency.Revoked:   "Nothing was sent. Your earlier request was accepted; your access was revoked later.",
 		agency.Left:      "Nothing was sent. Your agency has left the account since.",
 		agency.Lapsed:    "Nothing was sent. Your access has ended on its end date.",
 	} {

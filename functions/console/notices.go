@@ -33,7 +33,7 @@ var notices = map[string]string{
 	"unsent-" + string(agency.Denied):    "Nothing was sent. Your earlier request was declined.",
 	"unsent-" + string(agency.Withdrawn): "Nothing was sent. Your earlier request was withdrawn.",
 	"unsent-" + string(agency.Expired):   "Nothing was sent. Your earlier request has expired.",
-	"unsent-" + string(agency.Revoked):   "Nothing was sent. Your earlier request was accepted, and your access revoked since.",
+	"unsent-" + string(agency.Revoked):   "Nothing was sent. Your earlier request was accepted; your access was revoked later.",
 	"unsent-" + string(agency.Left):      "Nothing was sent. Your agency has left the account since.",
 	"unsent-" + string(agency.Lapsed):    "Nothing was sent. Your access has ended on its end date.",
 	"unsent-" + string(agency.Ended):     "Nothing was sent. The account is closed.",

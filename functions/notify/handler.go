@@ -308,7 +308,7 @@ func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger)
 		return false, n.finish(ctx, key, d.withheld, "")
 	case !stream.HasTime(ctx, emailTime):
 		// The claim took long.
-		return false, errors.Join(errNoTime, n.release(ctx, key, false))
+		return claim.Unconfirmed, errors.Join(errNoTime, n.release(ctx, key, claim.Unconfirmed))
 	}
 	return n.send(ctx, d, claim, r, log)
 }

@@ -60,13 +60,14 @@ func newStage(t *testing.T) *stage {
 
 func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 	t.Helper()
+	clock := testbed.NewClock(monday)
 	return &notifier{
 		store: s.faults, deployment: testDeployment(t), templates: testTemplates(t), now: func() time.Time { return s.now },
 		mailer: mailer{ses: ses, product: "Agency Hub", sender: "hub@example.com", configurationSet: "hub"},
 		meter:  cloud.NewMeter(s.metrics, time.Now),
 		// One at a time, so that the inbox has an order; and no pauses.
 		workers: 1, pause: func(context.Context, time.Duration) {},
-		ses:  &stream.Sink{Pause: func(context.Context, time.Duration) {}},
+		ses:  &stream.Sink{Now: clock.Now, Pause: clock.Pause},
 		slow: newSlowRecipients(),
 	}
 }

@@ -37,7 +37,7 @@ const (
 	workers = 16
 	// copyTime is how long a new event's copies are refreshed, and longCopyTime those of
 	// one that is older than wokenAfter.
-	copyTime, longCopyTime, wokenAfter = 5 * time.Second, 30 * time.Second, 45 * time.Second
+	copyTime, longCopyTime, wokenAfter = 5 * time.Second, 10 * time.Second, 45 * time.Second
 )
 
 // publisher puts events on the bus and refreshes the copies of names. It handles one
@@ -135,8 +135,11 @@ func (p *invocation) refresh(ctx context.Context, e agency.Event) error {
 	if p.now().Sub(e.At) > wokenAfter {
 		bound = longCopyTime
 	}
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	ctx, cancel, ok := stream.Within(ctx, bound)
 	defer cancel()
+	if !ok {
+		return errNoTime
+	}
 	err := p.refreshCopies(ctx, e.AccountID())
 	if err != nil && ctx.Err() != nil || agency.CodeOf(err) == agency.Unavailable {
 		return fmt.Errorf("%w: not every copy of the account is written", stream.ErrLater)
@@ -144,12 +147,14 @@ func (p *invocation) refresh(ctx context.Context, e agency.Event) error {
 	return err
 }
 
+var errNoTime = fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
+
 // publish puts an event on the bus, unless another invocation has or is about to. It is
 // claimed like an email. The entry comes twice, with the same id, if the bus took it and
 // its answer was lost, or if the invocation died before noting it.
 func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logger) error {
 	if !stream.HasTime(ctx, busTime+saveTime+3*time.Second) {
-		return fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
+		return errNoTime
 	}
 	key := outbox.BusKey(e.ID)
 	var id string

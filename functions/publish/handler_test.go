@@ -20,6 +20,7 @@ import (
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
+	"agencyhub/shared/stream"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -111,6 +112,8 @@ func newFixture(t *testing.T) *fixture {
 	noPause := func(context.Context, time.Duration) {}
 	f.publisher = newPublisher(f.faults, bus{client: client, name: "hub-bus"}, cloud.NewMeter(f.metrics, now), f.service.RefreshCopies, now, noPause)
 	f.workers = 1
+	clock := testbed.NewClock(monday)
+	f.sink = &stream.Sink{Now: clock.Now, Pause: clock.Pause}
 	account := must[service.AccountView](t)
 	f.bakery = account(f.service.OpenAccount(t.Context(), petra, "bakery-0123456789", "Petra’s Bakery")).ID
 	f.studio = account(f.service.OpenAccount(t.Context(), ann, "studio-0123456789", "Bright Studio")).ID

@@ -168,7 +168,7 @@ func TestAKeyIsOfItsOwnRequest(t *testing.T) {
 	}
 	must[agency.Profile](t)(ask("key-two-0123456789", agency.Edit))
 	_, err := ask("key-one-0123456789", agency.View)
-	refused(t, "a key whose request was followed by another", agency.Conflict, err)
+	refused(t, "a key whose request was followed by another", agency.IdempotencyMismatch, err)
 	if again := must[agency.Profile](t)(ask("key-two-0123456789", agency.Edit)); again.Request.Number != 2 {
 		t.Errorf("%+v", again)
 	}

@@ -59,7 +59,7 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 				return p, err
 			}
 			if p.Request.Number != call.Request {
-				return p, &agency.Error{Code: agency.Conflict, State: p.StatusAt(d.now),
+				return p, &agency.Error{Code: agency.IdempotencyMismatch, State: p.StatusAt(d.now),
 					Message: "The request that was made under this Idempotency-Key was followed by another one. Use a new key to ask again."}
 			}
 			return p, nil

@@ -15,7 +15,7 @@ func (s *Service) RefreshCopies(ctx context.Context, id agency.AccountID) error 
 		if err != nil {
 			return "", err
 		}
-		return team.Next, s.refreshPage(ctx, id, team.Items, func(p *agency.Profile, account agency.Account) bool {
+		return team.Next, s.refreshPage(ctx, id, true, team.Items, func(p *agency.Profile, account agency.Account) bool {
 			if p.Status != agency.Active || p.AccountName == account.Name && p.Subscription == account.Subscription.Summary() {
 				return false
 			}
@@ -31,7 +31,7 @@ func (s *Service) RefreshCopies(ctx context.Context, id agency.AccountID) error 
 		if err != nil {
 			return "", err
 		}
-		return clients.Next, s.refreshPage(ctx, id, clients.Items, func(p *agency.Profile, account agency.Account) bool {
+		return clients.Next, s.refreshPage(ctx, id, false, clients.Items, func(p *agency.Profile, account agency.Account) bool {
 			if p.Name == account.Name {
 				return false
 			}
@@ -41,17 +41,18 @@ func (s *Service) RefreshCopies(ctx context.Context, id agency.AccountID) error 
 	})
 }
 
-// refreshPage writes the profiles that change, in one transaction.
-func (s *Service) refreshPage(ctx context.Context, id agency.AccountID, profiles []agency.Profile, change func(*agency.Profile, agency.Account) bool) error {
+// refreshPage writes the profiles that change, in one transaction. Of profiles that were
+// read consistently, those that are right already cost no further read; an index may be
+// as old as the copy.
+func (s *Service) refreshPage(ctx context.Context, id agency.AccountID, consistent bool, profiles []agency.Profile, change func(*agency.Profile, agency.Account) bool) error {
 	want := Want{Accounts: []agency.AccountID{id}}
 	read, err := s.Store.Load(ctx, want)
 	if err != nil {
 		return err
 	}
 	account := read.Account(id)
-	// What is right already costs no write, and no read of its own.
 	for _, p := range profiles {
-		if account.Exists() && change(&p, account) {
+		if account.Exists() && (!consistent || change(&p, account)) {
 			want = want.plus(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
 		}
 	}

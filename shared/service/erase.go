@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -36,9 +37,18 @@ func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 	if err != nil {
 		return err
 	}
-	// What does not fit into one transaction is ended by the sweep, which looks for a
-	// last owner too.
-	owned := min(len(want.Accounts), pageSize)
+	// The sweep ends what does not fit into one transaction. It is checked before.
+	more := want.Profiles[min(len(want.Profiles), pageSize):]
+	for keys := range slices.Chunk(more, pageSize) {
+		rest := Want{Profiles: keys}
+		for _, key := range keys {
+			rest.Accounts = append(rest.Accounts, key.Addressee.Account())
+		}
+		if err := s.command(ctx, &caller, rest, func(d *decision) error { return d.checkLastOwner(keys) }); err != nil {
+			return err
+		}
+	}
+	owned := len(want.Profiles) - len(more)
 	want.Accounts, want.Profiles = want.Accounts[:owned], want.Profiles[:owned]
 	return s.command(ctx, &caller, want, func(d *decision) error {
 		me := d.read.Person(actor.ID())

@@ -1,6 +1,8 @@
 package service_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"agencyhub/shared/agency"
@@ -68,5 +70,29 @@ func TestErasingIsRefusedOnOneState(t *testing.T) {
 		if err := w.EraseMe(t.Context(), w.ann); err != nil || w.SplitBatch != nil {
 			t.Errorf("round %d: %v, left: %t", round, err, w.SplitBatch == nil)
 		}
+	}
+}
+
+// A person who owns more accounts than one transaction takes is refused as the last owner of any.
+func TestErasingLooksAtEveryAccount(t *testing.T) {
+	w := newWorld(t)
+	var last agency.AccountID
+	for n := range 60 {
+		id := must[service.AccountView](t)(w.OpenAccount(t.Context(), w.bob, idempotencyKey(1000+n), fmt.Sprintf("Account %02d", n))).ID
+		if n == 59 {
+			last = id
+			break
+		}
+		w.mustInvite(w.bob, id, w.eve, agency.Owner)
+		must[service.AccountView](t)(w.GetAccount(t.Context(), as(w.eve), id))
+	}
+	err := w.EraseMe(t.Context(), w.bob)
+	refusal, ok := errors.AsType[*agency.Error](err)
+	if !ok || refusal.Code != agency.LastOwner || len(refusal.Fields) != 1 || refusal.Fields[0].Field != string(last) {
+		t.Errorf("%v", err)
+	}
+	read, err := w.store.Load(t.Context(), service.Want{People: []agency.PersonID{w.bob.ID()}})
+	if err != nil || !read.Person(w.bob.ID()).Erasing.IsZero() {
+		t.Errorf("the erasing has started (%v)", err)
 	}
 }

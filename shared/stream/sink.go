@@ -11,22 +11,25 @@ import (
 // Sink is a service that takes one item after another and may fail: SES, the bus. It
 // tells a bad item from a bad sink. While a sink takes nothing, its items are tried
 // again for up to 12 s; an item that fails while others are taken is tried again for
-// 2 s, so that it holds up nobody. A sink that asks for less is given less: all wait
-// their turn. All invocations of a process share it.
+// 2 s, so that it holds up nobody. A sink that asks for less is given less for a while:
+// all wait their turn. All invocations of a process share it.
 type Sink struct {
+	// Now is the clock, for how long things take; nil for the machine's.
+	Now func() time.Time
 	// Pause waits, or until the context ends.
 	Pause func(context.Context, time.Duration)
 	// Recovered, unless it is nil, is called when the sink takes an item again after it
 	// was down.
 	Recovered func()
 
-	mu       sync.Mutex
-	accepted int
-	// downSince is when an item was given up after the whole time; zero once the sink
-	// has taken one since.
+	mu sync.Mutex
+	// accepted counts the items that were taken, and givenUp those that were given up
+	// after the whole time since the last of them.
+	accepted, givenUp int
+	// downSince is when the second item was given up; zero once one was taken since.
 	downSince time.Time
-	// interval is the time between two attempts, while the sink asks for less, and next
-	// is when the next may start.
+	// interval is the time between two attempts, since the sink has asked for less, at
+	// slowedAt the last time. The next attempt may start at next.
 	interval       time.Duration
 	next, slowedAt time.Time
 }
@@ -52,22 +55,26 @@ const (
 	pauseWithoutAnswer    = 1200 * time.Millisecond
 	// downTime is how long a sink counts as down at most.
 	downTime = 30 * time.Second
-	// The bounds of the interval.
-	firstInterval   = 20 * time.Millisecond
-	slowDownEvery   = 100 * time.Millisecond
-	longestInterval = time.Second
+	// The bounds of the interval, and how often it gets longer.
+	shortestInterval = 5 * time.Millisecond
+	firstInterval    = 20 * time.Millisecond
+	longestInterval  = time.Second
+	slowDownEvery    = 100 * time.Millisecond
 )
 
 // Try makes attempts until the sink takes the item. once allows one attempt, but for a
 // sink that asks for less: for an item that has failed in an earlier invocation, and
-// waits for its due mark. Errors: ErrRefused, ErrLater.
+// waits for its due mark. It leaves time for what follows an attempt. Errors:
+// ErrRefused, ErrLater.
 func (s *Sink) Try(ctx context.Context, once bool, attempt func(context.Context) error) error {
 	pauses, unanswered := pauses{}, 0
 	first := s.acceptances()
 	seen := first
 	for {
-		begin := time.Now()
-		s.turn(ctx)
+		begin := s.now()
+		if err := s.turn(ctx); err != nil {
+			return err
+		}
 		err := attempt(ctx)
 		if err == nil {
 			s.accept()
@@ -76,13 +83,13 @@ func (s *Sink) Try(ctx context.Context, once bool, attempt func(context.Context)
 		if errors.Is(err, ErrRefused) {
 			return err
 		}
-		pauses.spent += time.Since(begin)
-		accepted := s.acceptances()
-		limit, last := holdTime, once || s.IsDown()
+		pauses.spent += s.now().Sub(begin)
+		accepted, down := s.acceptances(), s.IsDown()
+		limit, last := holdTime, once || down
 		switch {
 		case errors.Is(err, ErrThrottled):
 			s.slowDown()
-			last = false
+			last = down
 		case errors.Is(err, ErrNoAnswer):
 			unanswered++
 		case errors.Is(err, ErrItem) || accepted > seen:
@@ -92,8 +99,8 @@ func (s *Sink) Try(ctx context.Context, once bool, attempt func(context.Context)
 		if errors.Is(err, ErrNoAnswer) {
 			pause, ok = max(pause, pauseWithoutAnswer), ok && unanswered < attemptsWithoutAnswer
 		}
-		if !ok && !last && limit == holdTime && accepted == first && !errors.Is(err, ErrThrottled) {
-			s.setDown()
+		if !ok && !last && limit == holdTime && accepted == first {
+			s.giveUp()
 		}
 		if last || !ok || ctx.Err() != nil || !HasTime(ctx, pause+reserve) {
 			return fmt.Errorf("%w: %w", ErrLater, err)
@@ -103,34 +110,63 @@ func (s *Sink) Try(ctx context.Context, once bool, attempt func(context.Context)
 	}
 }
 
-// IsDown reports whether the sink takes nothing at the moment.
-func (s *Sink) IsDown() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.downSince.IsZero() && time.Since(s.downSince) < downTime
+func (s *Sink) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
 }
 
-// turn waits until the next attempt may start.
-func (s *Sink) turn(ctx context.Context) {
+// IsDown reports whether the sink takes nothing at the moment.
+func (s *Sink) IsDown() bool {
+	now := s.now()
 	s.mu.Lock()
-	now := time.Now()
-	start := now
-	if s.interval > 0 && s.next.After(now) {
-		start = s.next
+	defer s.mu.Unlock()
+	return !s.downSince.IsZero() && now.Sub(s.downSince) < downTime
+}
+
+// turn waits until the next attempt may start: for holdTime at most, and not when there
+// would be no time left for it.
+func (s *Sink) turn(ctx context.Context) error {
+	for begin := s.now(); ; {
+		wait := s.takeTurn()
+		if wait == 0 {
+			return nil
+		}
+		if s.now().Sub(begin) > holdTime || ctx.Err() != nil || !HasTime(ctx, wait+reserve) {
+			return fmt.Errorf("%w: there are too many at once", ErrLater)
+		}
+		s.Pause(ctx, wait)
 	}
-	s.next = start.Add(s.interval)
-	s.mu.Unlock()
-	if start.After(now) {
-		s.Pause(ctx, start.Sub(now))
+}
+
+// takeTurn takes the next turn, or returns how long it is until then.
+func (s *Sink) takeTurn() (wait time.Duration) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Each second without being asked for less halves the interval.
+	for s.interval > 0 && now.Sub(s.slowedAt) > time.Second {
+		s.interval, s.slowedAt = s.interval/2, s.slowedAt.Add(time.Second)
 	}
+	if s.interval < shortestInterval {
+		s.interval = 0
+		return 0
+	}
+	if s.next.After(now) {
+		return s.next.Sub(now)
+	}
+	s.next = now.Add(s.interval)
+	return 0
 }
 
 // slowDown makes the interval half as long again. Items that are refused together do
 // it once.
 func (s *Sink) slowDown() {
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); now.Sub(s.slowedAt) > max(s.interval, slowDownEvery) {
+	if s.interval == 0 || now.Sub(s.slowedAt) > slowDownEvery {
 		s.interval = min(max(3*s.interval/2, firstInterval), longestInterval)
 		s.slowedAt = now
 	}
@@ -141,10 +177,8 @@ func (s *Sink) accept() {
 	s.mu.Lock()
 	wasDown := !s.downSince.IsZero()
 	s.accepted++
-	s.downSince = time.Time{}
-	if s.interval -= s.interval / 20; s.interval < firstInterval/4 {
-		s.interval = 0
-	}
+	s.givenUp, s.downSince = 0, time.Time{}
+	s.interval -= s.interval / 20
 	s.mu.Unlock()
 	if wasDown && s.Recovered != nil {
 		s.Recovered()
@@ -157,8 +191,13 @@ func (s *Sink) acceptances() int {
 	return s.accepted
 }
 
-func (s *Sink) setDown() {
+// giveUp notes that an item was given up after the whole time. One alone may be a bad
+// item; with the second the sink is down.
+func (s *Sink) giveUp() {
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.downSince = time.Now()
+	if s.givenUp++; s.givenUp > 1 {
+		s.downSince = now
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"agencyhub/shared/stream"
+	"agencyhub/shared/testbed"
 )
 
 var (
@@ -16,27 +17,21 @@ var (
 	errTrouble = errors.New("trouble")
 )
 
-// pausing is a sink whose pauses only add up.
+// pausing is a sink whose time only pauses take.
 type pausing struct {
 	*stream.Sink
-	mu     sync.Mutex
-	paused time.Duration
+	clock *testbed.Clock
 }
 
 func newPausing() *pausing {
-	p := &pausing{}
-	p.Sink = &stream.Sink{Pause: func(_ context.Context, d time.Duration) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.paused += d
-	}}
-	return p
+	clock := testbed.NewClock(monday)
+	return &pausing{&stream.Sink{Now: clock.Now, Pause: clock.Pause}, clock}
 }
 
 // try makes attempts that fail with an error, and returns how many and how long they took.
 func (p *pausing) try(t *testing.T, once bool, err error, during func()) (attempts int, took time.Duration) {
 	t.Helper()
-	before := p.paused
+	before := p.clock.Now()
 	got := p.Try(t.Context(), once, func(context.Context) error {
 		attempts++
 		if during != nil {
@@ -47,7 +42,7 @@ func (p *pausing) try(t *testing.T, once bool, err error, during func()) (attemp
 	if !errors.Is(got, err) || !errors.Is(got, stream.ErrLater) && !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("%v", got)
 	}
-	return attempts, p.paused - before
+	return attempts, p.clock.Now().Sub(before)
 }
 
 func (p *pausing) accept(t *testing.T) {
@@ -61,15 +56,23 @@ func (p *pausing) accept(t *testing.T) {
 // attempt, until it takes one.
 func TestASinkThatIsDown(t *testing.T) {
 	p := newPausing()
-	if attempts, took := p.try(t, false, errTrouble, nil); attempts < 8 || took < 9*time.Second || took > 12*time.Second || !p.IsDown() {
-		t.Errorf("%d attempts in %s, down %t", attempts, took, p.IsDown())
+	for n := range 2 {
+		// One item alone may be a bad one.
+		if attempts, took := p.try(t, false, errTrouble, nil); attempts < 8 || took < 9*time.Second || took > 12*time.Second || p.IsDown() != (n == 1) {
+			t.Errorf("%d attempts in %s, down %t", attempts, took, p.IsDown())
+		}
 	}
 	if attempts, took := p.try(t, false, errTrouble, nil); attempts != 1 || took != 0 {
 		t.Errorf("while it is down: %d attempts in %s", attempts, took)
 	}
 	p.accept(t)
-	if attempts, _ := p.try(t, false, errTrouble, nil); p.IsDown() != (attempts > 1) || attempts < 8 {
+	if attempts, _ := p.try(t, false, errTrouble, nil); p.IsDown() || attempts < 8 {
 		t.Errorf("up again: %d attempts, down %t", attempts, p.IsDown())
+	}
+	// It counts as down for half a minute.
+	p.try(t, false, errTrouble, nil)
+	if p.clock.Pause(t.Context(), 31*time.Second); p.IsDown() {
+		t.Error("down for ever")
 	}
 }
 
@@ -99,7 +102,7 @@ func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
 	}{
 		"a refusal":                    {false, stream.ErrRefused, 1, false},
 		"it has failed before":         {true, errTrouble, 1, false},
-		"no answer, for anybody":       {false, stream.ErrNoAnswer, 2, true},
+		"no answer, for anybody":       {false, stream.ErrNoAnswer, 2, false},
 		"no answer, and failed before": {true, stream.ErrNoAnswer, 1, false},
 		"a refusal that failed before": {true, stream.ErrRefused, 1, false},
 	} {
@@ -115,9 +118,13 @@ func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
 	}
 	// A sink that asks for less does not fail the item, whatever came before.
 	p = newPausing()
-	p.try(t, false, errTrouble, nil)
-	if attempts, took := p.try(t, true, stream.ErrThrottled, nil); attempts < 8 || took < 9*time.Second {
+	if attempts, took := p.try(t, true, stream.ErrThrottled, nil); attempts < 8 || took < 9*time.Second || took > 14*time.Second {
 		t.Errorf("throttled: %d attempts in %s", attempts, took)
+	}
+	// One that takes nothing at all, such as one whose quota is used up, is down.
+	p.try(t, true, stream.ErrThrottled, nil)
+	if attempts, _ := p.try(t, true, stream.ErrThrottled, nil); attempts != 1 || !p.IsDown() {
+		t.Errorf("throttled for long: %d attempts, down %t", attempts, p.IsDown())
 	}
 	recovered := 0
 	p.Recovered = func() { recovered++ }
@@ -137,5 +144,45 @@ func TestAttemptsAreFewWhereTheyWouldNotHelp(t *testing.T) {
 	err := newPausing().Try(ctx, false, func(context.Context) error { attempts++; return errTrouble })
 	if !errors.Is(err, stream.ErrLater) || attempts != 1 {
 		t.Errorf("%d attempts, %v", attempts, err)
+	}
+}
+
+// A sink that asks for less is given less for a while only, and never beyond the deadline.
+func TestTurnsEnd(t *testing.T) {
+	p := newPausing()
+	p.try(t, false, stream.ErrThrottled, nil)
+	if before := p.clock.Now(); true {
+		p.clock.Pause(t.Context(), 15*time.Second)
+		for range 20 {
+			p.accept(t)
+		}
+		if took := p.clock.Now().Sub(before) - 15*time.Second; took > 0 {
+			t.Errorf("20 items took %s a while after the sink had asked for less", took)
+		}
+	}
+	// Of many that are throttled near the deadline, none makes an attempt that has no time for what follows.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	late := &stream.Sink{Pause: stream.Pause}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	shortest := time.Hour
+	for range 48 {
+		wg.Go(func() {
+			err := late.Try(ctx, false, func(ctx context.Context) error {
+				deadline, _ := ctx.Deadline()
+				mu.Lock()
+				defer mu.Unlock()
+				shortest = min(shortest, time.Until(deadline))
+				return stream.ErrThrottled
+			})
+			if !errors.Is(err, stream.ErrLater) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if shortest < 17*time.Second {
+		t.Errorf("an attempt began %s before the deadline", shortest)
 	}
 }

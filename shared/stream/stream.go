@@ -103,15 +103,18 @@ func (c *Consumer) Handle(ctx context.Context, batch events.DynamoDBEvent) (even
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			for _, i := range profile {
-				if err := c.handle(ctx, i); err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					if failed == nil || i.position < failed.position {
-						failed = &i
-					}
-					return
+			for n, i := range profile {
+				if err := c.handle(ctx, i); err == nil {
+					continue
 				}
+				// What follows it in the profile may stand before it in the batch.
+				i = slices.MinFunc(profile[n:], func(a, b item) int { return cmp.Compare(a.position, b.position) })
+				mu.Lock()
+				defer mu.Unlock()
+				if failed == nil || i.position < failed.position {
+					failed = &i
+				}
+				return
 			}
 		})
 	}
@@ -293,6 +296,16 @@ func Retry(ctx context.Context, limit time.Duration, pause func(context.Context,
 // reserve is for finishing what is under way when an invocation's time is over: an
 // attempt, saving what came of it, and the event's own marks.
 const reserve = 18 * time.Second
+
+// Within returns a context that ends after a time, and in time for what follows before
+// the invocation ends. It returns false if that is over.
+func Within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc, bool) {
+	if deadline, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(deadline)-reserve)
+	}
+	bounded, cancel := context.WithTimeout(ctx, d)
+	return bounded, cancel, d > 0
+}
 
 // HasTime reports whether a context has that much time left, by the machine's clock,
 // which its deadline is of.

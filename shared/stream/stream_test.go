@@ -261,3 +261,14 @@ func TestAPanicLeavesItsEvent(t *testing.T) {
 	f.isDone(t, false, ann...)
 	f.isDone(t, true, bob...)
 }
+
+// What the table fails is given back with all that follows it in its profile, also what stands before
+// it in the batch.
+func TestNothingOfAProfileIsPassedOver(t *testing.T) {
+	f := newFixture(t)
+	ann, bob := f.add(t, "one", "ann@x.test", 2), f.add(t, "two", "bob@x.test", 1)
+	f.fails[ann[0].ID] = errors.New("the table fails")
+	f.handle(t, "s2", batch(bob[0], ann[1], ann[0]))
+	f.isDone(t, true, bob...)
+	f.isDone(t, false, ann...)
+}

@@ -186,7 +186,7 @@ func (d *Client) EnsureForm(ctx context.Context, t template.Table, form int) err
 	case err != nil:
 		return fmt.Errorf("table %s: %w", t.Name, err)
 	case got.Item == nil && first.Count == 0:
-		if err := d.Call(ctx, "DynamoDB_20120810.PutItem", map[string]any{"TableName": t.Name, "Item": want}, new(any)); err != nil {
+		if err := d.Call(ctx, "DynamoDB_20120810.PutItem", map[string]any{"TableName": t.Name, "Item": want, "ConditionExpression": "attribute_not_exists(form)"}, new(any)); err != nil {
 			return fmt.Errorf("table %s: %w", t.Name, err)
 		}
 	case !maps.EqualFunc(want, got.Item, maps.Equal):
