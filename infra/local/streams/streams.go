@@ -374,10 +374,14 @@ func (s *Reader) file() string { return filepath.Join(s.Data, "stream", s.Source
 
 // load reads the checkpoints. It drops those of another stream: its table is gone.
 func (s *Reader) load() error {
-	err := disk.ReadJSON(s.file(), &s.checkpoints)
-	if s.checkpoints.StreamArn != s.ARN || s.checkpoints.Shards == nil {
-		s.checkpoints = checkpoints{StreamArn: s.ARN, Shards: map[string]checkpoint{}}
+	var kept checkpoints
+	err := disk.ReadJSON(s.file(), &kept)
+	if kept.StreamArn != s.ARN || kept.Shards == nil {
+		kept = checkpoints{StreamArn: s.ARN, Shards: map[string]checkpoint{}}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checkpoints = kept
 	return err
 }
 
