@@ -169,7 +169,7 @@ func requestNotice(status agency.Status) string {
 // email address, if it has an @, or else an account's id. Errors: Invalid.
 func readConnectionRequest(v *visit) (service.ConnectionRequest, error) {
 	in := service.ConnectionRequest{Message: v.form.value("message"), Areas: v.areas()}
-	switch to := v.form.value("whom"); {
+	switch to := v.form.value("addressee"); {
 	case strings.Contains(to, "@"):
 		in.OwnerEmail = to
 	case agency.AccountID(to).IsValid():

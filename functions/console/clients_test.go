@@ -328,7 +328,7 @@ func TestConnectClient(t *testing.T) {
 	shop := s.openAccountFor(cleo.Email, "Cleo Shoes")
 	owned := s.createAccount("Dora Dance", nil)
 	fields := func(to string) url.Values {
-		return url.Values{"whom": {to}, "message": {"Hello there"}, "area-pages": {"edit"}, "do": {""}}
+		return url.Values{"addressee": {to}, "message": {"Hello there"}, "area-pages": {"edit"}, "do": {""}}
 	}
 	refuses := func(name string, in url.Values, code int, says ...string) {
 		t.Helper()
@@ -337,7 +337,7 @@ func TestConnectClient(t *testing.T) {
 		if w.Code != code || s.clientCount() != before {
 			t.Errorf("%s: %d", name, w.Code)
 		}
-		w.wantMarkup(t, append(says, `value="`+in.Get("whom")+`"`, ">Hello there</textarea>")...)
+		w.wantMarkup(t, append(says, `value="`+in.Get("addressee")+`"`, ">Hello there</textarea>")...)
 	}
 	refuses("nobody", fields(""), 400, "Give the owner’s email address")
 	refuses("no id", fields("acct_short"), 400, "Give the owner’s email address")
@@ -364,7 +364,7 @@ func TestConnectClient(t *testing.T) {
 	first := s.call(s.ann, path, form)
 	first.wantText(t, http.StatusSeeOther)
 	s.call(s.ann, path, form).wantRedirect(t, first.Header().Get("Location"))
-	form.Set("whom", "gus@client.test")
+	form.Set("addressee", "gus@client.test")
 	refuses("another address", form, 409, "has already sent a request")
 	form.Set("key", keyOf(t, s.call(s.ann, path, form)))
 	s.call(s.ann, path, form).wantText(t, http.StatusSeeOther)
@@ -465,7 +465,7 @@ func TestHostileClients(t *testing.T) {
 	}
 	w := s.call(s.ann, s.path("/add/create"), url.Values{"name": {names[1]}, "confirm": {names[0]}, "email": {names[1]}, "key": {names[1]}})
 	w.wantNoMarkup(t, "<script>alert", "<img src=x")
-	w = s.call(s.ann, s.path("/add/connect"), url.Values{"whom": {names[1]}, "message": {"</textarea>" + names[0]}})
+	w = s.call(s.ann, s.path("/add/connect"), url.Values{"addressee": {names[1]}, "message": {"</textarea>" + names[0]}})
 	w.wantNoMarkup(t, "<script>alert", "<img src=x", "</textarea><script")
 }
 
@@ -616,7 +616,7 @@ func TestRequestFormSentAgain(t *testing.T) {
 		s.svc.Rules.RequestLifetime = time.Hour
 		shop := s.openAccountFor(cleoAt, "Cleo Shoes")
 		con := agency.NewConnectionID(agency.Party(shop), s.id)
-		form := url.Values{"whom": {string(shop)}, "message": {"Hello there"}, "area-pages": {"edit"}, "key": {keyOf(t, s.page(s.path("/add/connect")))}}
+		form := url.Values{"addressee": {string(shop)}, "message": {"Hello there"}, "area-pages": {"edit"}, "key": {keyOf(t, s.page(s.path("/add/connect")))}}
 		send := func() result {
 			ann := s.as(annAt)
 			return ann.follow(ann.send(http.MethodPost, s.path("/add/connect"), form, "Sec-Fetch-Site", "same-origin"))

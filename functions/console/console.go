@@ -71,7 +71,7 @@ func (c *console) routes() {
 	c.privatePage("/agencies/{agency}/activity", c.agencyActivity)
 	c.privatePage("/agencies/{agency}/add", c.forManagers(c.addClient))
 	c.privatePage("/agencies/{agency}/add/create", c.forManagers(c.createClient), "key", "name", "plan", "email", "confirm", areaFields)
-	c.privatePage("/agencies/{agency}/add/connect", c.forManagers(c.connectClient), "key", "whom", "message", areaFields)
+	c.privatePage("/agencies/{agency}/add/connect", c.forManagers(c.connectClient), "key", "addressee", "message", areaFields)
 
 	// The account's side.
 	c.privatePage("/me", c.me, "do", "agency", "confirm")

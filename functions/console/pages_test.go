@@ -28,7 +28,7 @@ func TestProblems(t *testing.T) {
 		"410":      &agency.Error{Code: agency.RequestExpired, State: agency.Expired, Message: "The request has expired. The agency can ask again."},
 		"429":      &agency.Error{Code: agency.Cooling, RetryAfter: 49 * time.Hour, Message: "They have declined not long ago."},
 		"401":      &agency.Error{Code: agency.Unauthenticated, Message: "You were not signed in. Please try again."},
-		"503":      &agency.Error{Code: agency.Unavailable, RetryAfter: 2 * time.Second, Message: "Too many people are changing this account at the moment. Nothing was changed; try again in a moment."},
+		"503":      &agency.Error{Code: agency.Unavailable, RetryAfter: 2 * time.Second, Message: "Too many people are changing this account right now. Nothing was changed; try again in a moment."},
 		"500":      errors.New("dynamodb: secret details"),
 	} {
 		for who, email := range map[string]string{"": "", "-signed-in": cleoAt} {

@@ -204,9 +204,9 @@ func TestBusyStoreLosesNoForm(t *testing.T) {
 	for _, f := range []sentForm{
 		{annAt, "/accounts/new?to=/me", 303, []string{"key", "0123456789abcdef", "name", "Second & \"Third\""}},
 		{annAt, "/accounts/new", 400, []string{"key", "0123456789abcdeg", "name", ""}},
-		{annAt, add + "/connect", 303, withFields(pages, "key", "0123456789abcdef", "whom", string(w.shop), "message", message)},
-		{annAt, add + "/connect", 409, withFields(pages, "key", "0123456789abcdeg", "whom", string(w.shop), "message", message)},
-		{annAt, add + "/connect?again=" + string(w.con), 400, withFields(pages, "key", "0123456789abcdeg", "whom", "nobody", "message", message)},
+		{annAt, add + "/connect", 303, withFields(pages, "key", "0123456789abcdef", "addressee", string(w.shop), "message", message)},
+		{annAt, add + "/connect", 409, withFields(pages, "key", "0123456789abcdeg", "addressee", string(w.shop), "message", message)},
+		{annAt, add + "/connect?again=" + string(w.con), 400, withFields(pages, "key", "0123456789abcdeg", "addressee", "nobody", "message", message)},
 		{annAt, add + "/create", 400, withFields(pages, "key", "0123456789abcdef", "name", "Dora", "plan", "growth", "email", "dora@client.test", "confirm", "D")},
 		{annAt, add + "/create", 303, withFields(pages, "key", "0123456789abcdef", "name", "Dora", "plan", "growth", "email", "dora@client.test", "confirm", "Dora")},
 		{annAt, clientURL(w.studio, w.con), 429, []string{"do", "resend"}},
@@ -353,10 +353,10 @@ func TestBusyFormPage(t *testing.T) {
 	r.Pattern = "/agencies/{agency}/add/connect"
 	w := httptest.NewRecorder()
 	v := &visit{console: s.console, ctx: t.Context(), w: w, r: r, actor: s.actor(cleoAt), sent: form{
-		"whom": {"max@client.test"}, "message": {"\"Hello\" & <b>welcome</b>"}, "area-pages": {"edit"}, "other": {"x"},
+		"addressee": {"max@client.test"}, "message": {"\"Hello\" & <b>welcome</b>"}, "area-pages": {"edit"}, "other": {"x"},
 	}}
 	must(t, v.write(v.problem(&agency.Error{Code: agency.Unavailable, RetryAfter: 2 * time.Second,
-		Message: "We can't keep up at the moment. Nothing was changed; try again in a moment."})))
+		Message: "We can't keep up right now. Nothing was changed; try again in a moment."})))
 	wantEqual(t, "Retry-After", "2", w.Header().Get("Retry-After"))
 	golden(t, "problem-503-sent-signed-in", w.Body.Bytes())
 }

@@ -36,9 +36,6 @@ const (
 	// last, so that two invocations never send one, as long as their clocks differ by less
 	// than that.
 	lease = 2 * time.Minute
-	// saveTime is for saving the fate of an email, also when the time for sending it is
-	// over, and while the table fails.
-	saveTime = 10 * time.Second
 	// workers is how many profiles are handled, and how many emails of one event are
 	// sent, side by side.
 	workers = 16
@@ -138,7 +135,7 @@ func (n *invocation) countSent(latency time.Duration) {
 // finish saves the fate of an email.
 func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox.Fate, messageID string) error {
 	stored := false
-	err := n.save(ctx, func(ctx context.Context) (err error) {
+	err := stream.Save(ctx, n.pause, func(ctx context.Context) (err error) {
 		stored, err = n.store.AdvanceFate(ctx, key, fate, messageID, n.now())
 		return err
 	})
@@ -146,14 +143,6 @@ func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox
 		n.countFate(fate)
 	}
 	return err
-}
-
-// save saves something even if the time for sending is over, or the table fails for a
-// moment.
-func (n *invocation) save(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
-	defer cancel()
-	return stream.Retry(ctx, saveTime, n.pause, func() error { return do(ctx) })
 }
 
 // process sends an event's emails and does what else follows from it, as far as that is
@@ -317,7 +306,7 @@ var errNoTime = fmt.Errorf("%w: the invocation's time is nearly over", stream.Er
 
 // release gives a claim back.
 func (n *invocation) release(ctx context.Context, key outbox.MailKey, unconfirmed bool) error {
-	return n.save(ctx, func(ctx context.Context) error { return n.store.ReleaseMail(ctx, key, n.owner, unconfirmed) })
+	return stream.Save(ctx, n.pause, func(ctx context.Context) error { return n.store.ReleaseMail(ctx, key, n.owner, unconfirmed) })
 }
 
 // send sends a claimed email and saves its fate. An email that SES may have accepted

@@ -34,7 +34,7 @@ type stage struct {
 	// tableName is the store's.
 	tableName string
 	// metrics is what was measured.
-	metrics *lines
+	metrics *testbed.Lines
 	now     time.Time
 	// seen are the events that fresh has returned already.
 	seen map[agency.EventID]bool
@@ -49,7 +49,7 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	ses, inbox := testbed.SES(t)
 	db, name := testbed.Table(t)
-	s := &stage{store: table.New(db, name), tableName: name, inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &lines{}}
+	s := &stage{store: table.New(db, name), tableName: name, inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &testbed.Lines{}}
 	s.faults = &faults{store: s.store}
 	s.service = service.Service{
 		Store: s.store, Now: func() time.Time { return s.now }, Rules: testRules(t), NewEventID: cloud.NewEventID,
@@ -70,24 +70,6 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 		ses:  &stream.Sink{Now: clock.Now, Pause: clock.Pause},
 		slow: newSlowRecipients(),
 	}
-}
-
-// lines is a buffer that several goroutines may write.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // faults is the table with injected failures.

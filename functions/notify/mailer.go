@@ -24,7 +24,7 @@ import (
 // event's. The sink decides on further attempts, so the client makes none by itself.
 const (
 	sendTime  = 3 * time.Second
-	emailTime = sendTime + saveTime + 3*time.Second
+	emailTime = sendTime + stream.Finishing
 )
 
 // errUnreachable is a call of SES without a response.

@@ -30,9 +30,6 @@ const (
 	// last, so that two invocations never put one, as long as their clocks differ by less
 	// than that.
 	lease = 2 * time.Minute
-	// saveTime is for saving the fate of an entry, also when the time is over, and while
-	// the table fails.
-	saveTime = 10 * time.Second
 	// workers is how many profiles are handled side by side.
 	workers = 16
 	// copyTime is how long a new event's copies are refreshed, and longCopyTime those of
@@ -153,7 +150,7 @@ var errNoTime = fmt.Errorf("%w: the invocation's time is nearly over", stream.Er
 // claimed like an email. The entry comes twice, with the same id, if the bus took it and
 // its answer was lost, or if the invocation died before noting it.
 func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logger) error {
-	if !stream.HasTime(ctx, busTime+saveTime+3*time.Second) {
+	if !stream.HasTime(ctx, busTime+stream.Finishing) {
 		return errNoTime
 	}
 	key := outbox.BusKey(e.ID)
@@ -190,7 +187,7 @@ func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logg
 	}
 	p.locked(func() { p.failed++ })
 	log.WarnContext(ctx, "The bus does not take an event now.", "reason", reason(err))
-	if err := p.save(ctx, func(ctx context.Context) error { return p.store.ReleaseMail(ctx, key, p.owner, false) }); err != nil {
+	if err := stream.Save(ctx, p.pause, func(ctx context.Context) error { return p.store.ReleaseMail(ctx, key, p.owner, false) }); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: the bus does not take it now", stream.ErrLater)
@@ -198,12 +195,5 @@ func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logg
 
 // finish saves the fate of an entry.
 func (p *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox.Fate, id string) error {
-	return p.save(ctx, func(ctx context.Context) error { return p.store.FinishMail(ctx, key, fate, id, p.now()) })
-}
-
-// save saves something even if the time is over, or the table fails for a moment.
-func (p *invocation) save(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
-	defer cancel()
-	return stream.Retry(ctx, saveTime, p.pause, func() error { return do(ctx) })
+	return stream.Save(ctx, p.pause, func(ctx context.Context) error { return p.store.FinishMail(ctx, key, fate, id, p.now()) })
 }

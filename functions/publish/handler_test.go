@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,31 +40,13 @@ type fixture struct {
 	table   *table.Table
 	faults  *faults
 	bus     *testbed.Bus
-	metrics *lines
+	metrics *testbed.Lines
 	at      time.Time
 
 	bakery, studio agency.AccountID
 	id             agency.ConnectionID
 	// request is the event of the studio's request to the bakery.
 	request table.EventKey
-}
-
-// lines is a buffer that several goroutines may write.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // faults is the table with injected failures.
@@ -103,7 +84,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	db, name := testbed.Table(t)
-	f := &fixture{table: table.New(db, name), metrics: &lines{}, at: monday}
+	f := &fixture{table: table.New(db, name), metrics: &testbed.Lines{}, at: monday}
 	now := func() time.Time { return f.at }
 	f.service = service.Service{Store: f.table, Now: now, Rules: set.Rules(), NewEventID: cloud.NewEventID}
 	f.faults = &faults{store: f.table}

@@ -132,7 +132,7 @@ func (a *attempts) decideOn(read Snapshot) (d *decision, err error) {
 // unavailable is the refusal of a command that met others, or a busy store, until
 // its time was over. Nothing was written.
 func unavailable(err error) error {
-	message := "Too many people are changing this account at the moment. Nothing was changed; try again in a moment."
+	message := "Too many people are changing this account right now. Nothing was changed; try again in a moment."
 	if errors.Is(err, ErrBusy) {
 		message = busyMessage
 	}

@@ -288,7 +288,7 @@ func eachPage(step func(Page) (next string, err error)) error {
 // written. A Store returns it by Busy.
 var ErrBusy = errors.New("service: the store is busy")
 
-const busyMessage = "We can't keep up at the moment. Nothing was changed; try again in a moment."
+const busyMessage = "We can't keep up right now. Nothing was changed; try again in a moment."
 
 // Busy returns ErrBusy with its cause. It is the refusal Unavailable.
 func Busy(cause error) error {

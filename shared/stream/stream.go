@@ -279,13 +279,22 @@ func (p *pauses) next(limit time.Duration) (time.Duration, bool) {
 	return pause, true
 }
 
-// Retry repeats something until it succeeds, for as long as the pauses stay within a
-// limit and the context lasts.
-func Retry(ctx context.Context, limit time.Duration, pause func(context.Context, time.Duration), do func() error) error {
+// SaveTime is for saving what came of an item. Finishing is for that and for the marks of
+// its event: what an attempt leaves time for.
+const (
+	SaveTime  = 10 * time.Second
+	Finishing = SaveTime + 3*time.Second
+)
+
+// Save repeats something until it succeeds, for SaveTime at most: also if the context is
+// over, or the table fails for a moment.
+func Save(ctx context.Context, pause func(context.Context, time.Duration), do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SaveTime)
+	defer cancel()
 	pauses := pauses{}
 	for {
-		err := do()
-		next, ok := pauses.next(limit)
+		err := do(ctx)
+		next, ok := pauses.next(SaveTime)
 		if err == nil || !ok || ctx.Err() != nil {
 			return err
 		}
@@ -295,7 +304,7 @@ func Retry(ctx context.Context, limit time.Duration, pause func(context.Context,
 
 // reserve is for finishing what is under way when an invocation's time is over: an
 // attempt, saving what came of it, and the event's own marks.
-const reserve = 18 * time.Second
+const reserve = Finishing + 5*time.Second
 
 // Within returns a context that ends after a time, and in time for what follows before
 // the invocation ends. It returns false if that is over.
