@@ -224,7 +224,7 @@ func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *ag
 type clientsInput struct {
 	Agency string `path:"agency" maxLength:"64"`
 	rest.Paging
-	Status string `query:"status" enum:"pending,active,denied,withdrawn,expired,revoked,left,lapsed,ended,moved"`
+	Status string `query:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Prefix string `query:"prefix" maxLength:"80" doc:"How the account's name begins; needs a status."`
 }
 

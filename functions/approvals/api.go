@@ -20,9 +20,9 @@ func api(svc *service.Service) *rest.API {
 		OperationID: "accept-request", Summary: "Let the agency in",
 		Description: "An owner or admin of the account accepts the request that they saw, named by its number, and may grant less than was asked for.",
 	}, h.accept)
-	rest.Handle(a, "POST /v1/accounts/{account}/team/{member}/deny", huma.Operation{
-		OperationID: "deny-request", Summary: "Refuse the agency's request, or dismiss an expired one",
-	}, h.deny)
+	rest.Handle(a, "POST /v1/accounts/{account}/team/{member}/decline", huma.Operation{
+		OperationID: "decline-request", Summary: "Refuse the agency's request, or dismiss an expired one",
+	}, h.decline)
 	rest.Handle(a, "POST /v1/accounts/{account}/team/{member}/unblock", huma.Operation{
 		OperationID: "unblock-agency", Summary: "Allow an agency to ask again", Description: "Ends a block and a cooldown: the account's, and your own.",
 	}, h.unblock)
@@ -40,7 +40,7 @@ func api(svc *service.Service) *rest.API {
 		OperationID: "accept-request-into", Summary: "Let the agency into an account of yours",
 		Description: "For a request by email: any account in which you are owner or admin. The request goes there.",
 	}, h.acceptInto)
-	rest.Handle(a, "POST /v1/requests/{id}/deny", huma.Operation{OperationID: "deny-request-by-id", Summary: "Refuse a request"}, h.denyByID)
+	rest.Handle(a, "POST /v1/requests/{id}/decline", huma.Operation{OperationID: "decline-request-by-id", Summary: "Refuse a request"}, h.declineByID)
 	rest.Handle(a, "POST /v1/requests/{id}/unblock", huma.Operation{
 		OperationID: "unblock-for-me", Summary: "Allow the agency of a request to ask you again",
 	}, h.unblockForMe)
@@ -76,21 +76,21 @@ func (h handlers) accept(ctx context.Context, actor agency.Actor, in *acceptInpu
 	return rest.Reply(h.connection)(h.svc.AcceptRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.grant()))
 }
 
-type denyInput struct {
+type declineInput struct {
 	rest.OnAccount
 	Member string `path:"member" maxLength:"64" doc:"The agency's id."`
-	Body   *denial
+	Body   *decline
 }
 
-type denial struct {
+type decline struct {
 	Block bool `json:"block,omitempty" doc:"Hold the agency off for good besides. It is not told."`
 }
 
-func (d *denial) blocks() bool { return d != nil && d.Block }
+func (d *decline) blocks() bool { return d != nil && d.Block }
 
-func (h handlers) deny(ctx context.Context, actor agency.Actor, in *denyInput) (*rest.Output[rest.Connection], error) {
+func (h handlers) decline(ctx context.Context, actor agency.Actor, in *declineInput) (*rest.Output[rest.Connection], error) {
 	caller, account := in.Caller(actor)
-	return rest.Reply(h.connection)(h.svc.DenyRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.blocks()))
+	return rest.Reply(h.connection)(h.svc.DeclineRequest(ctx, caller, account, agency.AccountID(in.Member), in.Body.blocks()))
 }
 
 type memberInput struct {
@@ -135,13 +135,13 @@ func (h handlers) acceptInto(ctx context.Context, actor agency.Actor, in *accept
 	return rest.Reply(h.connection)(h.svc.AcceptRequestInto(ctx, actor, agency.ConnectionID(in.ID), agency.AccountID(in.Body.Account), in.Body.grant()))
 }
 
-type denyByIDInput struct {
+type declineByIDInput struct {
 	ID   string `path:"id" maxLength:"128"`
-	Body *denial
+	Body *decline
 }
 
-func (h handlers) denyByID(ctx context.Context, actor agency.Actor, in *denyByIDInput) (*rest.Output[rest.Connection], error) {
-	return rest.Reply(h.connection)(h.svc.DenyRequestByID(ctx, actor, agency.ConnectionID(in.ID), in.Body.blocks()))
+func (h handlers) declineByID(ctx context.Context, actor agency.Actor, in *declineByIDInput) (*rest.Output[rest.Connection], error) {
+	return rest.Reply(h.connection)(h.svc.DeclineRequestByID(ctx, actor, agency.ConnectionID(in.ID), in.Body.blocks()))
 }
 
 func (h handlers) unblockForMe(ctx context.Context, actor agency.Actor, in *requestInput) (*allowedOutput, error) {

@@ -87,7 +87,7 @@ func TestAgencyActivity(t *testing.T) {
 	s.createAccount("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: requestedAreas})
 	s.connect("cleo@client.test", "Cleo Shoes", nil)
 	waiting := s.requestConnection("mia@client.test", "Mia Music")
-	_, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true)
+	_, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true)
 	must(t, err)
 	page := ann.get(activity)
 	page.wantText(t, http.StatusOK,

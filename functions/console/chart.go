@@ -56,7 +56,7 @@ func newChart(trend service.Trend) *chart {
 	var ends [4]int
 	for _, m := range trend {
 		highest = max(highest, m.Clients)
-		for i, n := range []int{m.Accepted, m.Denied, m.Withdrawn, m.Expired} {
+		for i, n := range []int{m.Accepted, m.Declined, m.Withdrawn, m.Expired} {
 			ends[i] += n
 		}
 	}

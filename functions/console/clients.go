@@ -108,7 +108,7 @@ const (
 
 // endedStatuses is in the order of a connection's life.
 var endedStatuses = []agency.Status{
-	agency.Denied, agency.Withdrawn, agency.Expired, agency.Revoked, agency.Left, agency.Lapsed, agency.Ended,
+	agency.Declined, agency.Withdrawn, agency.Expired, agency.Revoked, agency.Left, agency.Lapsed, agency.Ended,
 }
 
 // clientFilter returns the list that an address names, and its name. A search needs

@@ -139,7 +139,7 @@ func TestClientsPages(t *testing.T) {
 		"?show=pending":              {{"typo@client.test", string(waiting.Addressee)}, {"Dora Dance"}},
 		"?show=ended_all":            {{"Lea Lamps"}, {"Cleo Shoes", "typo@client.test"}},
 		"?show=left":                 {{"Lea Lamps"}, {"Cleo Shoes"}},
-		"?show=denied":               {{"None of these"}, {"Lea Lamps"}},
+		"?show=declined":             {{"None of these"}, {"Lea Lamps"}},
 		"?prefix=do":                 {{"Dora Dance", `value="active"`}, {"Cleo Shoes"}},
 		"?prefix=lea":                {{"Nothing found"}, {"Lea Lamps"}},
 		"?show=ended_all&prefix=lea": {{"Nothing found", `value="active"`}, {"Lea Lamps"}},
@@ -369,7 +369,7 @@ func TestConnectClient(t *testing.T) {
 	form.Set("key", keyOf(t, s.call(s.ann, path, form)))
 	s.call(s.ann, path, form).wantText(t, http.StatusSeeOther)
 
-	_, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false)
+	_, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false)
 	must(t, err)
 	s.page(clientURL(s.id, con)).wantMarkup(t, "They have declined", s.path("/add/connect?again="+string(con)))
 	refuses("declined not long ago", fields(string(shop)), 429, "They have declined not long ago", "You can try again in 30 days.")
@@ -551,7 +551,7 @@ func TestChart(t *testing.T) {
 		t.Errorf("one month: %+v", c)
 	}
 	for i := range year {
-		year[i] = service.TrendMonth{Begin: begin.AddDate(0, i, 0), Clients: i * 1000, Accepted: 100, Denied: i, Expired: 1}
+		year[i] = service.TrendMonth{Begin: begin.AddDate(0, i, 0), Clients: i * 1000, Accepted: 100, Declined: i, Expired: 1}
 	}
 	c = newChart(year)
 	for i, b := range c.Clients {
@@ -580,8 +580,8 @@ func (s *agencySite) bring(t *testing.T, p agency.Profile, to agency.Status) {
 	}
 	var err error
 	switch to {
-	case agency.Denied:
-		_, err = s.svc.DenyRequest(t.Context(), cleo, p.Account(), s.id, false)
+	case agency.Declined:
+		_, err = s.svc.DeclineRequest(t.Context(), cleo, p.Account(), s.id, false)
 	case agency.Withdrawn:
 		_, err = s.svc.WithdrawRequest(t.Context(), s.ann, s.id, p.ID())
 	case agency.Expired:
@@ -604,7 +604,7 @@ func TestRequestFormSentAgain(t *testing.T) {
 	for status, says := range map[agency.Status]string{
 		agency.Pending:   "Your request is on its way.",
 		agency.Active:    "Nothing was sent. Your earlier request was accepted.",
-		agency.Denied:    "Nothing was sent. Your earlier request was declined.",
+		agency.Declined:  "Nothing was sent. Your earlier request was declined.",
 		agency.Withdrawn: "Nothing was sent. Your earlier request was withdrawn.",
 		agency.Expired:   "Nothing was sent. Your earlier request has expired.",
 		agency.Revoked:   "Nothing was sent. Your earlier request was accepted; your access was revoked later.",

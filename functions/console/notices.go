@@ -30,7 +30,7 @@ var notices = map[string]string{
 	// A form was sent again, and what it did the first time is over.
 	"unsent-created":                     "Nothing was created. This form has already created this account, and it is closed.",
 	"unsent-" + string(agency.Active):    "Nothing was sent. Your earlier request was accepted.",
-	"unsent-" + string(agency.Denied):    "Nothing was sent. Your earlier request was declined.",
+	"unsent-" + string(agency.Declined):  "Nothing was sent. Your earlier request was declined.",
 	"unsent-" + string(agency.Withdrawn): "Nothing was sent. Your earlier request was withdrawn.",
 	"unsent-" + string(agency.Expired):   "Nothing was sent. Your earlier request has expired.",
 	"unsent-" + string(agency.Revoked):   "Nothing was sent. Your earlier request was accepted; your access was revoked later.",
@@ -45,7 +45,7 @@ var notices = map[string]string{
 
 	// The account's side.
 	"accepted":      "The agency is let in, as you decided. You can change or end its access here at any time.",
-	"denied":        "The agency was told that its request is declined. Nobody was let in.",
+	"declined":      "The agency was told that its request is declined. Nobody was let in.",
 	"blocked":       "Declined and blocked. The agency is told that its request is declined, and nothing more.",
 	"allowed":       "The agency may ask again. Nobody gets in unless you accept what it asks then.",
 	"not-held":      "Nothing held that agency off any more: it may ask.",

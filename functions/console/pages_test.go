@@ -87,7 +87,7 @@ func TestHostileNames(t *testing.T) {
 		"subscription": &subscriptionPage{frame: f()},
 		"problem":      &problemPage{frame: f(), Status: 404, SignInURL: "/x", Message: "No."},
 	}
-	for _, status := range []agency.Status{"", agency.Active, agency.Denied, agency.Expired, agency.Withdrawn, agency.Revoked, agency.Left,
+	for _, status := range []agency.Status{"", agency.Active, agency.Declined, agency.Expired, agency.Withdrawn, agency.Revoked, agency.Left,
 		agency.Lapsed, agency.Ended} {
 		pages["request "+string(status)] = &requestPage{frame: f(), Status: status, Agency: hostile, RequestedBy: hostile, AccountName: hostile,
 			Message: hostile, Block: service.Block{Pair: agency.Pair{Blocked: true}}}

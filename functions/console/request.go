@@ -147,11 +147,11 @@ func (c *console) decide(v *visit, id agency.ConnectionID) (response, error) {
 			return response{}, err
 		}
 		return v.done("/accounts/"+string(p.Account())+"/team/"+string(of), "accepted"), nil
-	case "deny":
-		_, err := c.svc.DenyRequestByID(v.ctx, v.actor, id, false)
-		return v.doneUnless(err, here, "denied")
+	case "decline":
+		_, err := c.svc.DeclineRequestByID(v.ctx, v.actor, id, false)
+		return v.doneUnless(err, here, "declined")
 	case "block":
-		_, err := c.svc.DenyRequestByID(v.ctx, v.actor, id, true)
+		_, err := c.svc.DeclineRequestByID(v.ctx, v.actor, id, true)
 		return v.doneUnless(err, here, "blocked")
 	case "allow":
 		var wasBlocked bool

@@ -56,7 +56,7 @@ func TestScannersChangeNothing(t *testing.T) {
 				visitor().send(http.MethodHead, path, nil)
 				visitor().send(http.MethodGet, path+"?do=accept&request=1", nil)
 			})
-			for _, do := range []string{"accept", "deny", "block", "allow", "revoke", "remove", "leave", "close", "rename", "hub-on", "invite",
+			for _, do := range []string{"accept", "decline", "block", "allow", "revoke", "remove", "leave", "close", "rename", "hub-on", "invite",
 				"erase", "open"} {
 				form := url.Values{"do": {do}, "request": {"1"}, "account": {string(w.shop)}, "area-pages": {"view"}, "name": {"Gotcha"},
 					"email": {"x@evil.test"}, "role": {"owner"}, "confirm": {"Cleo Shoes"}, "key": {"0123456789abcdef"}}
@@ -133,16 +133,16 @@ func TestDeclineAndUnblock(t *testing.T) {
 	w.request()
 	cleo := w.as(cleoAt)
 	link := "/requests/" + string(w.con)
-	denied := cleo.submit(link, "do", "deny")
-	denied.wantText(t, http.StatusOK, "was told that its request is declined", "You said no to Bright Studio", "It can’t ask again before",
+	declined := cleo.submit(link, "do", "decline")
+	declined.wantText(t, http.StatusOK, "was told that its request is declined", "You said no to Bright Studio", "It can’t ask again before",
 		"Allow it to ask again")
-	golden(t, "request-denied", denied.Body.Bytes())
+	golden(t, "request-declined", declined.Body.Bytes())
 	cleo.get(link).wantNoMarkup(t, `role="status"`) // a notice is shown once
 	cleo.submit(link, "do", "allow").wantText(t, http.StatusOK, "may ask again", "Nothing holds the agency off")
 	cleo.submit(link, "do", "allow").wantText(t, http.StatusOK, "Nothing held that agency off any more")
 
 	w.request()
-	cleo.get(link+"?unexpected=1").wantText(t, http.StatusOK, "You did not expect this?", "You will not be bothered again", "told of the denial alone")
+	cleo.get(link+"?unexpected=1").wantText(t, http.StatusOK, "You did not expect this?", "You will not be bothered again", "told of the decline alone")
 	cleo.submit(link+"?unexpected=1", "do", "block").wantText(t, http.StatusOK, "Declined and blocked", "You blocked Bright Studio")
 
 	// A blocked agency's later request is hidden; the link still leads to unblocking.
@@ -215,7 +215,7 @@ func TestExpiredRequest(t *testing.T) {
 	link := "/requests/" + string(w.con)
 	cleo.post(link, withFields(levelFields(requestedAreas), "do", "accept", "request", "1")...).
 		wantText(t, http.StatusGone, "The request has expired. The agency can ask again.", "ask Bright Studio")
-	cleo.submit(link, "do", "deny").wantText(t, http.StatusOK, "You said no to Bright Studio")
+	cleo.submit(link, "do", "decline").wantText(t, http.StatusOK, "You said no to Bright Studio")
 }
 
 // A person accepts a request by email into an account of theirs, or opens one first.

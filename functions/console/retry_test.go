@@ -217,7 +217,7 @@ func TestBusyStoreLosesNoForm(t *testing.T) {
 		{cleoAt, "/requests/" + string(unexpected), 400, withFields(pages, "do", "accept", "request", "1", "zone", "UTC", "until", "")},
 		{cleoAt, "/requests/" + string(unexpected), 303, []string{"do", "block"}},
 		{cleoAt, "/requests/" + string(unexpected), 303, []string{"do", "allow"}},
-		{cleoAt, "/requests/" + string(byEmail), 303, []string{"do", "deny"}},
+		{cleoAt, "/requests/" + string(byEmail), 303, []string{"do", "decline"}},
 		{cleoAt, "/me", 303, []string{"do", "allow", "agency", string(w.studio)}},
 		{cleoAt, "/me?cursor=", 400, []string{"do", "erase", "confirm", "cleo"}},
 		{cleoAt, "/me", 409, []string{"do", "erase", "confirm", cleoAt}},

@@ -99,7 +99,7 @@ var sentences = map[agency.EventType]string{
 	agency.ConnectionRequested:  "% asked to work @",
 	agency.ConnectionResent:     "% sent its request again",
 	agency.ConnectionAccepted:   "% may work @ from now on",
-	agency.ConnectionDenied:     "the request of % was declined",
+	agency.ConnectionDeclined:   "the request of % was declined",
 	agency.ConnectionWithdrawn:  "% took its request back",
 	agency.ConnectionExpired:    "the request of % expired without an answer",
 	agency.ConnectionRestricted: "what % may do @ was changed",
@@ -127,7 +127,7 @@ var agencySentences = map[agency.EventType]string{
 	agency.ConnectionRequested:  "your agency asked to work @",
 	agency.ConnectionResent:     "your agency sent its request again, to work @",
 	agency.ConnectionAccepted:   "your agency may work @ from now on",
-	agency.ConnectionDenied:     "your request to work @ was declined",
+	agency.ConnectionDeclined:   "your request to work @ was declined",
 	agency.ConnectionWithdrawn:  "your agency took back its request to work @",
 	agency.ConnectionExpired:    "your request to work @ expired without an answer",
 	agency.ConnectionRestricted: "what your agency may do @ was changed",
@@ -164,7 +164,7 @@ func (w entryWriter) sentence() []span {
 	case !known:
 		// A type that this version does not know.
 		pattern = "something else happened @: " + strings.NewReplacer(".", " ", "_", " ").Replace(string(w.Type))
-	case w.Type == agency.ConnectionDenied && w.Was.Status == agency.Expired && w.scope == accountScope:
+	case w.Type == agency.ConnectionDeclined && w.Was.Status == agency.Expired && w.scope == accountScope:
 		pattern = "the expired request of % was dismissed"
 	case w.Type == agency.PersonAdded && w.Ownership == agency.AgencyOwned:
 		pattern = "$ was given access @ as the client"

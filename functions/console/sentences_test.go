@@ -68,7 +68,7 @@ func TestSentences(t *testing.T) {
 			"Your agency asked to work in acct_x [Asked for: Nothing] [To be answered until: 0001-01-01] · by Bright Studio"},
 		{named(changeOf(agency.ConnectionAccepted, state{}, state{Areas: view, Until: until})),
 			"Bright Studio may work here from now on [Granted: View: Pages] [Ends: 2030-06-06] · by cleo@client.test", ""},
-		{named(changeOf(agency.ConnectionDenied, state{Status: agency.Expired}, state{})),
+		{named(changeOf(agency.ConnectionDeclined, state{Status: agency.Expired}, state{})),
 			"The expired request of Bright Studio was dismissed · by cleo@client.test", ""},
 		{named(changeOf(agency.ConnectionRestricted, state{Areas: edit}, state{Areas: view, Until: until})),
 			"What Bright Studio may do here was changed [Pages: View and edit → View only] [Ends: 2030-06-06] · by cleo@client.test",
@@ -97,7 +97,7 @@ func TestSentences(t *testing.T) {
 		// A type without a sentence.
 		{named(eventOf("account.transmuted")), "Something else happened here: account transmuted · by cleo@client.test",
 			"Something else happened in Cleo Shoes: account transmuted · by cleo@client.test"},
-		{entry{Event: agency.Event{Type: agency.ConnectionDenied, At: at, Ownership: agency.ClientOwned},
+		{entry{Event: agency.Event{Type: agency.ConnectionDeclined, At: at, Ownership: agency.ClientOwned},
 			AgencyName: "Bright Studio", Asked: "x@y.test"}, "",
 			"Your request to work for x@y.test was declined · by the other side"},
 		{entry{Event: changeOf(agency.PlanChanged, state{Plan: "starter"}, state{Plan: "growth"}),

@@ -170,7 +170,7 @@ func TestSessionRefresh(t *testing.T) {
 		if name == "GET" {
 			b.get("/me").wantText(t, http.StatusOK, cleoAt)
 		} else {
-			b.post("/requests/"+string(w.con), "do", "deny").wantText(t, http.StatusSeeOther)
+			b.post("/requests/"+string(w.con), "do", "decline").wantText(t, http.StatusSeeOther)
 		}
 		if b.cookies[idCookie] == before || b.cookies[refreshCookie] == "" {
 			t.Errorf("%s: no new cookies", name)
@@ -179,7 +179,7 @@ func TestSessionRefresh(t *testing.T) {
 		b.get("/me").wantText(t, http.StatusOK, cleoAt)
 		wantEqual(t, name+": calls of the issuer, with the new token", calls, w.issuer.calls)
 	}
-	wantEqual(t, "status after a form that renewed its session", agency.Denied, w.profile(w.con).Status)
+	wantEqual(t, "status after a form that renewed its session", agency.Declined, w.profile(w.con).Status)
 	gone.cookies[refreshCookie] = "gone"
 	gone.get("/me").wantText(t, http.StatusSeeOther)
 	gone.get("/").wantText(t, http.StatusOK, "Welcome")

@@ -190,7 +190,7 @@ func (c *console) addBlocks(v *visit, p *teamPage) error {
 func blockRows(blocks []service.Block) []blockRow {
 	var rows []blockRow
 	for _, b := range blocks {
-		rows = append(rows, blockRow{ID: b.Agency, Name: b.Name, IsBlocked: b.Blocked, Until: b.CoolingUntil})
+		rows = append(rows, blockRow{ID: b.Asker, Name: b.Name, IsBlocked: b.Blocked, Until: b.CoolingUntil})
 	}
 	return rows
 }

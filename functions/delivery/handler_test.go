@@ -285,7 +285,7 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 		s := newFixture(t)
 		s.finishEvent(t)
 		s.now = s.now.Add(time.Minute)
-		if _, err := s.svc.DenyRequest(t.Context(), agency.Caller{Actor: s.owners[0]}, s.profile.Addressee.Account(), s.studio, false); err != nil {
+		if _, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: s.owners[0]}, s.profile.Addressee.Account(), s.studio, false); err != nil {
 			t.Fatal(err)
 		}
 		s.event = s.latest(t)

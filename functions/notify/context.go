@@ -102,7 +102,7 @@ func loadChange(ctx context.Context, from reader, e agency.Event, now time.Time)
 func loadDeciders(ctx context.Context, from reader, c eventContext) (mutedBy map[agency.PersonID]bool, choice bool, err error) {
 	var want service.Want
 	for _, to := range append(owners(c), addressee(c)...) {
-		want.Pairs = append(want.Pairs, agency.PairKey{Addressee: agency.Party(to.ID), Agency: c.agency.ID})
+		want.Pairs = append(want.Pairs, agency.PairKey{Addressee: agency.Party(to.ID), Asker: c.agency.ID})
 	}
 	read, err := from.Load(ctx, want)
 	if err != nil {

@@ -29,7 +29,7 @@ type emailData struct {
 	// UntilWas is the end date before the change. Left is the time until the end
 	// that the email reminds of.
 	UntilWas, Left string
-	// Cooldown is how long an agency can't request again after a denial or a
+	// Cooldown is how long an agency can't request again after a decline or a
 	// revocation. Retention is how long a closed account's data is kept.
 	Cooldown, Retention string
 	// Areas are those above no access, or changed. Rest: there are others.

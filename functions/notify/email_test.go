@@ -224,7 +224,7 @@ func goldenEmails() map[string]eventContext {
 // requestEmails are those of a request and its answers without access.
 func requestEmails() map[string]eventContext {
 	// What an earlier request asked for must not show.
-	asked := connection(agency.ConnectionRequested, agency.Denied, agency.Pending).by("ann@studio.test").with(func(c *eventContext) { c.event.Was.Areas = fewer })
+	asked := connection(agency.ConnectionRequested, agency.Declined, agency.Pending).by("ann@studio.test").with(func(c *eventContext) { c.event.Was.Areas = fewer })
 	reminded := func(c *eventContext) {
 		c.actor, c.now = "ann@studio.test", deadline.Add(-72*time.Hour)
 		c.event.At = c.now
@@ -237,8 +237,8 @@ func requestEmails() map[string]eventContext {
 		"requested":                     asked,
 		"requested without more":        asked.with(func(c *eventContext) { c.actor, c.event.Now.Message = "", "" }),
 		"resent":                        connection(agency.ConnectionResent, agency.Pending, agency.Pending).by("ann@studio.test"),
-		"denied-agency":                 connection(agency.ConnectionDenied, agency.Pending, agency.Denied),
-		"denied-client":                 connection(agency.ConnectionDenied, agency.Pending, agency.Denied).by("petra@bakery.test"),
+		"declined-agency":               connection(agency.ConnectionDeclined, agency.Pending, agency.Declined),
+		"declined-client":               connection(agency.ConnectionDeclined, agency.Pending, agency.Declined).by("petra@bakery.test"),
 		"expired-agency":                connection(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
 		"expired-client":                connection(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
 		"withdrawn-client":              connection(agency.ConnectionWithdrawn, agency.Pending, agency.Withdrawn),
@@ -247,8 +247,8 @@ func requestEmails() map[string]eventContext {
 		"requested-person with account": asksPetra.with(withAccount),
 		"resent-person":                 byEmail(agency.ConnectionResent, agency.Pending, agency.Pending).by("ann@studio.test"),
 		"reminded-person":               byEmail(agency.ConnectionReminded, agency.Pending, agency.Pending).with(reminded).with(withAccount),
-		"denied-agency by email":        byEmail(agency.ConnectionDenied, agency.Pending, agency.Denied),
-		"denied-person":                 byEmail(agency.ConnectionDenied, agency.Pending, agency.Denied).by("petra@bakery.test"),
+		"declined-agency by email":      byEmail(agency.ConnectionDeclined, agency.Pending, agency.Declined),
+		"declined-person":               byEmail(agency.ConnectionDeclined, agency.Pending, agency.Declined).by("petra@bakery.test"),
 		"withdrawn-person":              byEmail(agency.ConnectionWithdrawn, agency.Pending, agency.Withdrawn),
 		"expired-agency by email":       byEmail(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
 		"expired-agency by email early": byEmail(agency.ConnectionExpired, agency.Pending, agency.Expired).with(early),

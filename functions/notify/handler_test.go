@@ -273,8 +273,8 @@ func TestEachStepIsToldOnce(t *testing.T) {
 	step("petra@bakery.test: Bright Studio has withdrawn its request")
 	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.service.DenyRequest(t.Context(), petra, bakery, studio, false))
-	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was denied")
+	profile(s.service.DeclineRequest(t.Context(), petra, bakery, studio, false))
+	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was declined")
 	s.now = s.now.Add(s.service.Rules.Cooldown)
 	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
@@ -406,7 +406,7 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
 	before := len(s.inbox.Emails(t))
-	must[agency.Profile](t)(s.service.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
+	must[agency.Profile](t)(s.service.DeclineRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
 	keys := s.fresh(t, bakery)
 	var all sync.WaitGroup
 	for range 4 {
@@ -438,13 +438,13 @@ func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	s.deliver(t, s.fresh(t, bakery)...)
-	must[agency.Profile](t)(s.service.DenyRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
+	must[agency.Profile](t)(s.service.DeclineRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
 	keys := s.fresh(t, bakery)
 	isForAgency := "ann@studio.test: Your request to " + string(bakery) + " was declined"
-	toClient := "petra@bakery.test: The request of Bright Studio was denied"
+	toClient := "petra@bakery.test: The request of Bright Studio was declined"
 
 	s.faults.finish = func(m outbox.MailKey) error {
-		if m.Kind == "denied-client" {
+		if m.Kind == "declined-client" {
 			return errFault
 		}
 		return nil

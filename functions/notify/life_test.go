@@ -148,8 +148,8 @@ func TestARequestByEmail(t *testing.T) {
 	s.reached(t, p.ProfileKey, agency.Sent, petraActs.ID())
 
 	// The agency never learns more than the address that it typed.
-	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, id, false))
-	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
+	must[agency.Profile](t)(s.service.DeclineRequestByID(t.Context(), petraActs, id, false))
+	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You declined the request of Bright Studio")
 	if text := s.text(t); !strings.Contains(text, "For 30 days it can't ask you again, or for good if you blocked it.") {
 		t.Error(text)
 	}
@@ -204,8 +204,8 @@ func TestAMutedRequestReachesNobody(t *testing.T) {
 	s := newStage(t)
 	studio := s.agencyOf(t, annActs, "Bright Studio")
 	p := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, p.ID(), true))
-	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Bright Studio")
+	must[agency.Profile](t)(s.service.DeclineRequestByID(t.Context(), petraActs, p.ID(), true))
+	s.processAll(t, "ann@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You declined the request of Bright Studio")
 
 	s.now = s.now.Add(time.Hour)
 	if p = s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"}); !p.Request.Muted {
@@ -235,7 +235,7 @@ func TestAnOwnersOwnPairMutesTheirEmailAlone(t *testing.T) {
 	bakery := s.account(t, petraActs, "Petra’s Bakery")
 	tom := s.addOwner(t, bakery, "tom@bakery.test")
 	byEmail := s.ask(t, annActs, studio, service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
-	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, byEmail.ID(), false))
+	must[agency.Profile](t)(s.service.DeclineRequestByID(t.Context(), petraActs, byEmail.ID(), false))
 	s.deliver(t, s.waiting(t)...)
 
 	p := s.ask(t, annActs, studio, service.ConnectionRequest{Account: bakery})
@@ -298,8 +298,8 @@ func TestAPersonGetsTenUnsolicitedEmailsADay(t *testing.T) {
 		s.deliver(t, keys...)
 	}
 	// A receipt is never capped.
-	must[agency.Profile](t)(s.service.DenyRequestByID(t.Context(), petraActs, last.ID(), false))
-	s.processAll(t, "ann9@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You denied the request of Studio 9")
+	must[agency.Profile](t)(s.service.DeclineRequestByID(t.Context(), petraActs, last.ID(), false))
+	s.processAll(t, "ann9@studio.test: Your request to petra@bakery.test was declined", "petra@bakery.test: You declined the request of Studio 9")
 	// Others have their own days, and so has she the next.
 	tom := "tom@bakery.test"
 	s.addOwner(t, bakery, tom)

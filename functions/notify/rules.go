@@ -136,10 +136,10 @@ var emailRules = map[agency.EventType][]emailRule{
 	// Decisions are records: the account's owners learn who decided, even if it has
 	// been undone since.
 	agency.ConnectionAccepted: {{kind: "accepted-agency", to: agencySide}, {kind: "accepted-client", to: owners}},
-	agency.ConnectionDenied: {
-		{kind: "denied-agency", to: agencySide},
-		{kind: "denied-client", to: owners},
-		{kind: "denied-person", to: addressee},
+	agency.ConnectionDeclined: {
+		{kind: "declined-agency", to: agencySide},
+		{kind: "declined-client", to: owners},
+		{kind: "declined-person", to: addressee},
 	},
 	agency.ConnectionRevoked: {{kind: "revoked-agency", to: agencySide}, {kind: "revoked-client", to: owners}},
 	agency.ConnectionLeft:    {{kind: "left-agency", to: agencySide}, {kind: "left-client", to: owners}},

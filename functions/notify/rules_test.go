@@ -49,7 +49,7 @@ func requestRules() []ruleTest {
 	return []ruleTest{
 		{name: "requested", c: asked, want: "requested petra"},
 		{name: "requested, accepted", c: asked, then: withStatus(agency.Active), want: "-requested petra"},
-		{name: "requested, denied", c: asked, then: withStatus(agency.Denied), want: "-requested petra"},
+		{name: "requested, declined", c: asked, then: withStatus(agency.Declined), want: "-requested petra"},
 		{name: "requested, withdrawn", c: asked, then: withStatus(agency.Withdrawn), want: "-requested petra"},
 		{name: "requested, overdue by the clock", c: asked, then: func(c *eventContext) { c.now = deadline }, want: "-requested petra"},
 		{name: "requested, a moment before", c: asked, then: func(c *eventContext) { c.now = deadline.Add(-time.Millisecond) }, want: "requested petra"},
@@ -61,7 +61,7 @@ func requestRules() []ruleTest {
 		{name: "requested, muted", c: asked, then: muted},
 		{name: "requested, held off by the owner", c: asked, then: mutes, want: "~requested petra"},
 		{name: "requested, held off by another", c: asked, then: func(c *eventContext) { c.mutedBy = map[agency.PersonID]bool{ann: true} }, want: "requested petra"},
-		{name: "requested, held off, denied", c: asked, then: func(c *eventContext) { mutes(c); c.profile.Status = agency.Denied }, want: "-requested petra"},
+		{name: "requested, held off, declined", c: asked, then: func(c *eventContext) { mutes(c); c.profile.Status = agency.Declined }, want: "-requested petra"},
 		{name: "resent, muted", c: sentAgain, then: muted},
 		{name: "resent, held off by the owner", c: sentAgain, then: mutes, want: "~resent petra"},
 		{name: "reminded", c: reminded, want: "reminded petra"},
@@ -87,8 +87,8 @@ func connectionRules() []ruleTest {
 	return []ruleTest{
 		{name: "accepted", c: accepted, want: "accepted-agency ann, accepted-agency oskar, accepted-client petra"},
 		{name: "accepted, revoked", c: accepted, then: withStatus(agency.Revoked), want: "accepted-agency ann, accepted-agency oskar, accepted-client petra"},
-		{name: "denied", c: connection(agency.ConnectionDenied, agency.Pending, agency.Denied), want: "denied-agency ann, denied-agency oskar, denied-client petra"},
-		{name: "denied, asked again", c: connection(agency.ConnectionDenied, agency.Pending, agency.Pending), then: withNextRequest, want: "denied-agency ann, denied-agency oskar, denied-client petra"},
+		{name: "declined", c: connection(agency.ConnectionDeclined, agency.Pending, agency.Declined), want: "declined-agency ann, declined-agency oskar, declined-client petra"},
+		{name: "declined, asked again", c: connection(agency.ConnectionDeclined, agency.Pending, agency.Pending), then: withNextRequest, want: "declined-agency ann, declined-agency oskar, declined-client petra"},
 		{name: "withdrawn", c: withdrawn, want: "withdrawn-client petra"},
 		{name: "withdrawn, asked again", c: withdrawn, then: func(c *eventContext) { c.profile.Status, c.profile.Request.Number = agency.Pending, 2 }, want: "-withdrawn-client petra"},
 		{name: "withdrawn, asked again, withdrawn", c: withdrawn, then: withNextRequest, want: "-withdrawn-client petra"},
@@ -99,7 +99,7 @@ func connectionRules() []ruleTest {
 		{name: "expired with the account", c: expired, then: closedAt(monday), want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
 		{name: "expired, then closed", c: expired, then: closedAt(deadline), want: "expired-agency ann, expired-agency oskar, expired-client petra"},
 		{name: "expired", c: expired, want: "expired-agency ann, expired-agency oskar, expired-client petra"},
-		{name: "expired, dismissed", c: expired, then: withStatus(agency.Denied), want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
+		{name: "expired, dismissed", c: expired, then: withStatus(agency.Declined), want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
 		{name: "expired, asked again", c: expired, then: func(c *eventContext) { c.profile.Status, c.profile.Request.Number = agency.Pending, 2 }, want: "-expired-agency ann, -expired-agency oskar, -expired-client petra"},
 		{name: "restricted", c: restricted, want: "restricted-agency ann, restricted-agency oskar"},
 		{name: "restricted, and again", c: restricted, then: func(c *eventContext) { c.profile.Areas = fewer }, want: "-restricted-agency ann, -restricted-agency oskar"},
@@ -129,7 +129,7 @@ func byEmailRules() []ruleTest {
 	mailAsk := byEmail(agency.ConnectionRequested, "", agency.Pending)
 	mailAgain := byEmail(agency.ConnectionResent, agency.Pending, agency.Pending)
 	mailReminded := byEmail(agency.ConnectionReminded, agency.Pending, agency.Pending)
-	mailDenied := byEmail(agency.ConnectionDenied, agency.Pending, agency.Denied)
+	mailDeclined := byEmail(agency.ConnectionDeclined, agency.Pending, agency.Declined)
 	mailWithdrawn := byEmail(agency.ConnectionWithdrawn, agency.Pending, agency.Withdrawn)
 	mailExpired := byEmail(agency.ConnectionExpired, agency.Pending, agency.Expired)
 	return []ruleTest{
@@ -142,7 +142,7 @@ func byEmailRules() []ruleTest {
 		{name: "resent by email", c: mailAgain, want: "resent-person petra"},
 		{name: "resent by email, muted", c: mailAgain, then: muted},
 		{name: "reminded by email", c: mailReminded, want: "reminded-person petra"},
-		{name: "denied by email", c: mailDenied, want: "denied-agency ann, denied-agency oskar, denied-person petra"},
+		{name: "declined by email", c: mailDeclined, want: "declined-agency ann, declined-agency oskar, declined-person petra"},
 		{name: "withdrawn by email", c: mailWithdrawn, want: "withdrawn-person petra"},
 		{name: "withdrawn by email, unheard of", c: mailWithdrawn, then: unheard},
 		{name: "withdrawn by email, muted", c: mailWithdrawn, then: muted},
@@ -166,8 +166,8 @@ func accountRules() []ruleTest {
 		{name: "owned account closed, members ended since", c: closingOwned("", ""), then: func(c *eventContext) { ended(c.team, c.event.At.Add(time.Second)) }, want: "closed-client petra, closed-client tom"},
 		{name: "owned account closed on its agency", c: closingOwned(agency.Active, agency.Ended), want: "closed-agency ann, closed-agency oskar"},
 		{name: "switched off", c: memberEvent(agency.AgencySwitchedOff, own, agency.Active)},
-		{name: "blocked", c: connection(agency.AgencyBlocked, agency.Pending, agency.Denied)},
-		{name: "unblocked", c: connection(agency.AgencyUnblocked, agency.Denied, agency.Denied)},
+		{name: "blocked", c: connection(agency.AgencyBlocked, agency.Pending, agency.Declined)},
+		{name: "unblocked", c: connection(agency.AgencyUnblocked, agency.Declined, agency.Declined)},
 		{name: "erasing", c: memberEvent(agency.PersonErasing, own, agency.Active)},
 		{name: "erased", c: memberEvent(agency.PersonErased, own, agency.Ended)},
 		{name: "created", c: created(true), want: "created-agency ann, created-agency oskar, created-client tom"},

@@ -319,7 +319,7 @@ func TestARepeatHasTheSameID(t *testing.T) {
 // An event that nobody on the account's side may learn of says so.
 func TestMutedEventsSaySo(t *testing.T) {
 	f := newFixture(t)
-	must[agency.Profile](t)(f.service.DenyRequest(t.Context(), agency.Caller{Actor: petra}, f.bakery, f.studio, true))
+	must[agency.Profile](t)(f.service.DeclineRequest(t.Context(), agency.Caller{Actor: petra}, f.bakery, f.studio, true))
 	must[agency.Profile](t)(f.service.RequestConnection(t.Context(), ann, f.studio, service.ConnectionRequest{OwnerEmail: petra.Email, Areas: some}))
 	f.publish(t, f.unpublished(t)...)
 	muted := 0

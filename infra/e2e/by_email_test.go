@@ -78,7 +78,7 @@ func TestByEmail(t *testing.T) {
 
 	s.noAccess = []wantAccess{{s.ann, s.agencyID, "no, none"}, {s.ben, "", "no, none"}, {s.petra, "", "yes, own, " + everything + "; client owns"}}
 	step(t, t.Run("an agency asks by address: the person is emailed how to answer, with an account or without", s.requestByAddress))
-	step(t, t.Run("the person denies, or denies and blocks, by the request's id: both sides are told, and the block to nobody", s.denyAndBlock))
+	step(t, t.Run("the person declines, or declines and blocks, by the request's id: both sides are told, and the block to nobody", s.declineAndBlock))
 	step(t, t.Run("the answer is the same for an address that is unknown, known, blocking and cooling, now and later", s.sameAnswers))
 	step(t, t.Run("it stands under the requests of whoever has the address, and is nobody else's", s.visibleToAddressee))
 	step(t, t.Run("it can go to an account in which they are owner or admin, and to no other, as it was asked", s.accountChoice))
@@ -125,17 +125,17 @@ func (s *byEmailStory) requestByAddress(t *testing.T) {
 	s.expectEmails(t, emails...)
 }
 
-func (s *byEmailStory) denyAndBlock(t *testing.T) {
+func (s *byEmailStory) declineAndBlock(t *testing.T) {
 	for range 2 { // a repeat changes nothing
 		for _, who := range []*person{s.berta, s.colin} {
 			body := map[string]any{"block": who == s.berta}
-			who.post(t, "/v1/requests/"+s.connection(who)+"/deny", body).expectStatus(t, "denied")
+			who.post(t, "/v1/requests/"+s.connection(who)+"/decline", body).expectStatus(t, "declined")
 		}
 	}
-	s.expectEmails(t, deniedByMe(s.berta, s.agencyName), deniedByMe(s.colin, s.agencyName),
-		deniedByEmail(s.ben, s.agencyName, s.berta.email), deniedByEmail(s.ann, s.agencyName, s.berta.email),
-		deniedByEmail(s.ben, s.agencyName, s.colin.email), deniedByEmail(s.ann, s.agencyName, s.colin.email))
-	expectSameShape(t, "a request denied", shapeOf(s.ben.get(t, s.agencyPath+"/connections/"+s.connection(s.berta)), s.berta.email), shapeOf(s.ben.get(t, s.agencyPath+"/connections/"+s.connection(s.colin)), s.colin.email))
+	s.expectEmails(t, declinedByMe(s.berta, s.agencyName), declinedByMe(s.colin, s.agencyName),
+		declinedByEmail(s.ben, s.agencyName, s.berta.email), declinedByEmail(s.ann, s.agencyName, s.berta.email),
+		declinedByEmail(s.ben, s.agencyName, s.colin.email), declinedByEmail(s.ann, s.agencyName, s.colin.email))
+	expectSameShape(t, "a request declined", shapeOf(s.ben.get(t, s.agencyPath+"/connections/"+s.connection(s.berta)), s.berta.email), shapeOf(s.ben.get(t, s.agencyPath+"/connections/"+s.connection(s.colin)), s.colin.email))
 	for who, blocked := range map[*person]bool{s.berta: true, s.colin: false} {
 		list := read[list[block]](t, who.get(t, "/v1/me/blocks").is(t, http.StatusOK))
 		if len(list.Items) != 1 || list.Items[0].Agency.ID != s.agencyID || list.Items[0].Agency.Name != s.agencyName || list.Items[0].Blocked != blocked ||
@@ -194,14 +194,14 @@ func (s *byEmailStory) visibleToAddressee(t *testing.T) {
 	accept := map[string]any{"account": s.pots, "request": 2}
 	before := s.settled(t)
 	for _, who := range []*person{s.sam, s.ann, s.ben, s.ursel} {
-		for _, r := range []*reply{who.get(t, path), who.post(t, path+"/accept", accept), who.post(t, path+"/deny", nil)} {
+		for _, r := range []*reply{who.get(t, path), who.post(t, path+"/accept", accept), who.post(t, path+"/decline", nil)} {
 			r.refused(t, http.StatusNotFound, "not_found", "")
 		}
 	}
 	for _, who := range []*person{s.berta, s.colin} { // a muted request does not exist for them
 		who.expectEmpty(t, "/v1/requests")
 		for _, r := range []*reply{
-			who.get(t, "/v1/requests/"+s.connection(who)), who.post(t, "/v1/requests/"+s.connection(who)+"/deny", nil),
+			who.get(t, "/v1/requests/"+s.connection(who)), who.post(t, "/v1/requests/"+s.connection(who)+"/decline", nil),
 			who.post(t, "/v1/requests/"+s.connection(who)+"/accept", map[string]any{"account": s.shops[who], "request": 2}),
 		} {
 			r.refused(t, http.StatusNotFound, "not_found", "")
@@ -264,7 +264,7 @@ func (s *byEmailStory) linkStaysValid(t *testing.T) {
 		}
 	}
 	s.petra.post(t, path+"/accept", map[string]any{"account": s.pans, "request": 2}).refused(t, http.StatusConflict, "not_pending", "moved")
-	s.petra.post(t, path+"/deny", nil).refused(t, http.StatusConflict, "not_pending", "moved")
+	s.petra.post(t, path+"/decline", nil).refused(t, http.StatusConflict, "not_pending", "moved")
 	s.ben.post(t, s.agencyPath+"/connections/"+s.connection(s.petra)+"/withdraw", nil).refused(t, http.StatusConflict, "not_pending", "moved")
 	s.petra.expectEmpty(t, "/v1/requests")
 	expectUnchanged(t, before, s.dump(t))
@@ -378,7 +378,7 @@ func TestByEmailTakesTheSameTime(t *testing.T) {
 			continue
 		}
 		c := ann.requestsByEmail(t, agency, who.email, levels{"pages": "view"})
-		who.post(t, "/v1/requests/"+c.ID+"/deny", map[string]any{"block": name == "blocking"}).is(t, http.StatusOK)
+		who.post(t, "/v1/requests/"+c.ID+"/decline", map[string]any{"block": name == "blocking"}).is(t, http.StatusOK)
 	}
 	s.newEmails(t)
 	const calls = 40

@@ -54,7 +54,7 @@ func TestConnect(t *testing.T) {
 	step(t, t.Run("the client changes the levels at any time, and the agency is told", s.restrict))
 	step(t, t.Run("the client revokes: from that moment access is refused, and both sides are told", s.revoke))
 	step(t, t.Run("the agency asks again and withdraws: the client's side is told", s.withdraw))
-	step(t, t.Run("the owner denies: both sides are told, and nobody gets in", s.deny))
+	step(t, t.Run("the owner declines: both sides are told, and nobody gets in", s.decline))
 	step(t, t.Run("the agency may leave at any time: access is refused at once, and both sides are told", s.leave))
 	step(t, t.Run("ended requests stay visible to both sides", s.endedStaysVisible))
 	step(t, t.Run("an unknown account and a stranger's are answered by the same bytes", s.unknownLooksLikeForeign))
@@ -109,7 +109,7 @@ func (s *connectStory) onlyManagersAccept(t *testing.T) {
 	s.signedOut().post(t, s.memberPath+"/accept", body).is(t, http.StatusUnauthorized)
 	s.sam.post(t, s.memberPath+"/accept", body).refused(t, http.StatusNotFound, "not_found", "")
 	s.mia.post(t, s.memberPath+"/accept", body).refused(t, http.StatusForbidden, "forbidden", "")
-	s.mia.post(t, s.memberPath+"/deny", nil).refused(t, http.StatusForbidden, "forbidden", "")
+	s.mia.post(t, s.memberPath+"/decline", nil).refused(t, http.StatusForbidden, "forbidden", "")
 	s.ann.post(t, s.memberPath+"/accept", body).refused(t, http.StatusNotFound, "not_found", "")
 	s.ann.post(t, s.memberPath+"/accept?as="+s.agencyID, body).refused(t, http.StatusNotFound, "not_found", "")
 	s.ann.patch(t, s.memberPath+"?as="+s.agencyID, map[string]any{"areas": levels{"mail": "edit"}}).refused(t, http.StatusNotFound, "not_found", "")
@@ -247,25 +247,25 @@ func (s *connectStory) withdraw(t *testing.T) {
 		s.ben.post(t, s.connectionPath+"/withdraw", nil).expectStatus(t, "withdrawn")
 	}
 	s.olga.post(t, s.memberPath+"/accept", map[string]any{"request": 2}).refused(t, http.StatusConflict, "not_pending", "withdrawn")
-	s.olga.post(t, s.memberPath+"/deny", nil).refused(t, http.StatusConflict, "not_pending", "withdrawn")
+	s.olga.post(t, s.memberPath+"/decline", nil).refused(t, http.StatusConflict, "not_pending", "withdrawn")
 	s.ben.post(t, s.connectionPath+"/resend", nil).refused(t, http.StatusConflict, "not_pending", "withdrawn")
 	expectAccess(t, s.luna, s.noAccess("no, ended; client owns")...)
 	s.expectEmails(t, withdrawn(s.olga, s.agencyName, s.accountName), withdrawn(s.oscar, s.agencyName, s.accountName))
 }
 
-func (s *connectStory) deny(t *testing.T) {
+func (s *connectStory) decline(t *testing.T) {
 	s.requestAgain(t, s.ben, 3, "withdrawn", nil)
 	for range 2 {
-		s.oscar.post(t, s.memberPath+"/deny", nil).expectStatus(t, "denied")
+		s.oscar.post(t, s.memberPath+"/decline", nil).expectStatus(t, "declined")
 	}
-	s.olga.post(t, s.memberPath+"/accept", map[string]any{"request": 3}).refused(t, http.StatusConflict, "not_pending", "denied")
-	s.ben.post(t, s.connectionPath+"/withdraw", nil).refused(t, http.StatusConflict, "not_pending", "denied")
+	s.olga.post(t, s.memberPath+"/accept", map[string]any{"request": 3}).refused(t, http.StatusConflict, "not_pending", "declined")
+	s.ben.post(t, s.connectionPath+"/withdraw", nil).refused(t, http.StatusConflict, "not_pending", "declined")
 	expectAccess(t, s.luna, s.noAccess("no, ended; client owns")...)
-	s.expectEmails(t, denied(s.ben, s.agencyName, s.accountName), denied(s.ann, s.agencyName, s.accountName), deniedBy(s.olga, s.oscar, s.agencyName, s.accountName), deniedBy(s.oscar, s.oscar, s.agencyName, s.accountName))
+	s.expectEmails(t, declined(s.ben, s.agencyName, s.accountName), declined(s.ann, s.agencyName, s.accountName), declinedBy(s.olga, s.oscar, s.agencyName, s.accountName), declinedBy(s.oscar, s.oscar, s.agencyName, s.accountName))
 }
 
 func (s *connectStory) leave(t *testing.T) {
-	s.requestAgain(t, s.ann, 4, "denied", s.oscar)
+	s.requestAgain(t, s.ann, 4, "declined", s.oscar)
 	s.olga.post(t, s.memberPath+"/accept", map[string]any{"request": 4}).is(t, http.StatusOK) // as asked
 	expectAccess(t, s.luna, s.activeAccess("funnels:edit mail:view pages:edit", "mail:view pages:view")...)
 	s.expectEmails(t, accepted(s.ann, s.agencyName, s.accountName, "Funnels: view and edit"),
@@ -304,13 +304,13 @@ func (s *connectStory) unknownLooksLikeForeign(t *testing.T) {
 func (s *connectStory) activityOfBoth(t *testing.T) {
 	connections := []string{
 		"connection.requested", "connection.resent", "connection.accepted", "connection.restricted", "connection.revoked",
-		"connection.requested", "connection.withdrawn", "connection.requested", "connection.denied",
+		"connection.requested", "connection.withdrawn", "connection.requested", "connection.declined",
 		"connection.requested", "connection.accepted", "connection.left",
 	}
 	want := append([]string{"account.opened", "person.added", "person.added", "person.added"}, connections...)
 	// The agency's own lines do not show that it was unblocked.
 	want = slices.Insert(want, slices.Index(want, "connection.revoked")+1, "agency.unblocked")
-	want = slices.Insert(want, slices.Index(want, "connection.denied")+1, "agency.unblocked")
+	want = slices.Insert(want, slices.Index(want, "connection.declined")+1, "agency.unblocked")
 	s.olga.expectActivity(t, s.luna, "", want...)
 	s.requestAgain(t, s.ann, 5, "left", nil)
 	s.alf.post(t, s.memberPath+"/accept", map[string]any{"request": 5}).is(t, http.StatusOK)

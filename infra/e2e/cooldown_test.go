@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// month is the cooldown after a denial or a revocation.
+// month is the cooldown after a decline or a revocation.
 const month = 30 * day
 
 type cooldownStory struct {
@@ -20,13 +20,13 @@ type cooldownStory struct {
 	agencies                                                                             []agencyOwner
 }
 
-// TestDenialHolds tests cooldowns and blocks (README, Cooldown, block, muted): by
+// TestDeclineHolds tests cooldowns and blocks (README, Cooldown, block, muted): by
 // both kinds of requests, and that an agency cannot see that it is blocked.
-func TestDenialHolds(t *testing.T) {
-	s := &cooldownStory{agencyStaff: newAgency(t, unlimited(t), "Bright Agency", "denial.test")}
+func TestDeclineHolds(t *testing.T) {
+	s := &cooldownStory{agencyStaff: newAgency(t, unlimited(t), "Bright Agency", "decline.test")}
 
-	s.olga, s.oscar = s.person(t, "olga@luna.denial.test"), s.person(t, "oscar@luna.denial.test")
-	s.mia, s.sam = s.person(t, "mia@luna.denial.test"), s.person(t, "sam@rival.denial.test")
+	s.olga, s.oscar = s.person(t, "olga@luna.decline.test"), s.person(t, "oscar@luna.decline.test")
+	s.mia, s.sam = s.person(t, "mia@luna.decline.test"), s.person(t, "sam@rival.decline.test")
 	s.accountName, s.rivalName = "Luna Bakery", "Rival Offices" // as long as the other agency's name
 	s.rival = s.sam.opensAgency(t, s.rivalName)
 	s.luna = s.olga.opens(t, s.accountName)
@@ -42,15 +42,15 @@ func TestDenialHolds(t *testing.T) {
 	// The access of the client's own people never changes.
 	s.clientAccess = []wantAccess{{s.olga, "", "yes, own, " + everything + "; client owns"}, {s.mia, "", "yes, own, pages:view; client owns"}}
 
-	step(t, t.Run("for 30 days after a denial a request by account id is refused, and nothing is written", s.cooldown))
+	step(t, t.Run("for 30 days after a decline a request by account id is refused, and nothing is written", s.cooldown))
 	step(t, t.Run("asking by email does not evade it: whoever decided is not mailed, whoever did not is", s.noWayByEmail))
-	step(t, t.Run("nor does asking another account of theirs: it stands in the team, and of its owners those are mailed who denied nothing", s.noWayByOtherAccount))
+	step(t, t.Run("nor does asking another account of theirs: it stands in the team, and of its owners those are mailed who declined nothing", s.noWayByOtherAccount))
 	step(t, t.Run("whoever holds an agency off sees it in a list: the account's and their own", s.listBlocks))
 	step(t, t.Run("once the 30 days are over the agency asks again in one call, and is answered", s.cooldownOver))
 
 	s.agencies = []agencyOwner{{s.ann, s.agencyID, s.agencyName}, {s.sam, s.rival, s.rivalName}}
 
-	step(t, t.Run("one agency is denied, another denied and blocked: neither can tell which", s.denyOneBlockOther))
+	step(t, t.Run("one agency is declined, another declined and blocked: neither can tell which", s.declineOneBlockOther))
 	step(t, t.Run("once the 30 days are over, the blocked one's request is written, counted and shown to it as pending, and reaches nobody", s.blockedReachesNobody))
 	step(t, t.Run("it is sent again, and expires, as any other: the agency is told, and nobody else", s.resendAndExpire))
 	step(t, t.Run("unblocking lets it ask again, and revives nothing", s.unblock))
@@ -81,10 +81,10 @@ func (s *cooldownStory) agencyAccess(reason string) []wantAccess {
 func (s *cooldownStory) cooldown(t *testing.T) {
 	c := read[connection](t, s.sendRequest(t, s.ann, s.agencyID).is(t, http.StatusCreated))
 	s.expectEmails(t, s.requestEmails(t, s.ann, s.agencyName, c)...)
-	s.olga.post(t, s.team+"/"+s.agencyID+"/deny", nil).is(t, http.StatusOK)
-	s.expectEmails(t, denied(s.ann, s.agencyName, s.luna), deniedBy(s.olga, s.olga, s.agencyName, s.accountName), deniedBy(s.oscar, s.olga, s.agencyName, s.accountName))
+	s.olga.post(t, s.team+"/"+s.agencyID+"/decline", nil).is(t, http.StatusOK)
+	s.expectEmails(t, declined(s.ann, s.agencyName, s.luna), declinedBy(s.olga, s.olga, s.agencyName, s.accountName), declinedBy(s.oscar, s.olga, s.agencyName, s.accountName))
 	before := s.settled(t)
-	s.sendRequest(t, s.ann, s.agencyID).limited(t, "cooling", "denied", month-time.Minute, month)
+	s.sendRequest(t, s.ann, s.agencyID).limited(t, "cooling", "declined", month-time.Minute, month)
 	expectUnchanged(t, before, s.dump(t))
 	expectAccess(t, s.luna, s.agencyAccess("no, ended; client owns")...)
 	s.expectEmails(t)
@@ -144,7 +144,7 @@ func (s *cooldownStory) listBlocks(t *testing.T) {
 
 func (s *cooldownStory) cooldownOver(t *testing.T) {
 	s.age(t, month-time.Hour, pairRow(s.luna, s.agencyID), pairRow(s.olga.id(), s.agencyID))
-	s.sendRequest(t, s.ann, s.agencyID).limited(t, "cooling", "denied", time.Minute, time.Hour)
+	s.sendRequest(t, s.ann, s.agencyID).limited(t, "cooling", "declined", time.Minute, time.Hour)
 	s.age(t, time.Hour, pairRow(s.luna, s.agencyID), pairRow(s.olga.id(), s.agencyID))
 	c := read[connection](t, s.sendRequest(t, s.ann, s.agencyID).is(t, http.StatusCreated))
 	expectEqual(t, "the number of the request", 2, c.Request)
@@ -177,16 +177,16 @@ func (s *cooldownStory) expectBothAccess(t *testing.T, want string) {
 	expectAccess(t, s.luna, append([]wantAccess{{s.ann, s.agencyID, want}, {s.sam, s.rival, want}}, s.clientAccess...)...)
 }
 
-func (s *cooldownStory) denyOneBlockOther(t *testing.T) {
+func (s *cooldownStory) declineOneBlockOther(t *testing.T) {
 	c := read[connection](t, s.sendRequest(t, s.sam, s.rival).is(t, http.StatusCreated))
 	s.expectEmails(t, s.requestEmails(t, s.sam, s.rivalName, c)...)
-	s.olga.post(t, s.team+"/"+s.agencyID+"/deny", map[string]any{"block": true}).is(t, http.StatusOK)
-	s.olga.post(t, s.team+"/"+s.rival+"/deny", map[string]any{"block": false}).is(t, http.StatusOK)
-	s.expectEmails(t, denied(s.ann, s.agencyName, s.luna), denied(s.sam, s.rivalName, s.luna),
-		deniedBy(s.olga, s.olga, s.agencyName, s.accountName), deniedBy(s.oscar, s.olga, s.agencyName, s.accountName), deniedBy(s.olga, s.olga, s.rivalName, s.accountName), deniedBy(s.oscar, s.olga, s.rivalName, s.accountName))
+	s.olga.post(t, s.team+"/"+s.agencyID+"/decline", map[string]any{"block": true}).is(t, http.StatusOK)
+	s.olga.post(t, s.team+"/"+s.rival+"/decline", map[string]any{"block": false}).is(t, http.StatusOK)
+	s.expectEmails(t, declined(s.ann, s.agencyName, s.luna), declined(s.sam, s.rivalName, s.luna),
+		declinedBy(s.olga, s.olga, s.agencyName, s.accountName), declinedBy(s.oscar, s.olga, s.agencyName, s.accountName), declinedBy(s.olga, s.olga, s.rivalName, s.accountName), declinedBy(s.oscar, s.olga, s.rivalName, s.accountName))
 	s.both(t, "looking at it", s.connection)
 	for _, r := range s.both(t, "asking again", s.sendRequest) {
-		r.limited(t, "cooling", "denied", month-time.Minute, month)
+		r.limited(t, "cooling", "declined", month-time.Minute, month)
 	}
 	s.expectBothAccess(t, "no, ended; client owns")
 	list := s.blocks(t, s.accountPath+"/blocks", s.olga)
@@ -224,7 +224,7 @@ func (s *cooldownStory) blockedReachesNobody(t *testing.T) {
 	}
 	number := read[connection](t, replies[0]).Request
 	for _, r := range []*reply{
-		s.olga.post(t, s.team+"/"+s.agencyID+"/accept", map[string]any{"request": number}), s.olga.post(t, s.team+"/"+s.agencyID+"/deny", nil),
+		s.olga.post(t, s.team+"/"+s.agencyID+"/accept", map[string]any{"request": number}), s.olga.post(t, s.team+"/"+s.agencyID+"/decline", nil),
 		s.olga.get(t, "/v1/requests/"+s.connectionID), s.olga.post(t, "/v1/requests/"+s.connectionID+"/accept", map[string]any{"account": s.luna, "request": number}),
 		s.olga.delete(t, s.team+"/"+s.agencyID),
 	} {

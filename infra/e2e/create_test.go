@@ -155,9 +155,9 @@ func (s *createStory) neverDisconnected(t *testing.T) {
 	for _, r := range []*reply{
 		s.ann.post(t, con+"/leave", nil), s.ann.post(t, con+"/withdraw", nil), s.ann.post(t, con+"/resend", nil),
 		s.ann.delete(t, own+as), s.ann.patch(t, own+as, areas),
-		s.ann.post(t, own+"/accept"+as, map[string]any{"request": 1}), s.ann.post(t, own+"/deny"+as, nil),
+		s.ann.post(t, own+"/accept"+as, map[string]any{"request": 1}), s.ann.post(t, own+"/decline"+as, nil),
 		s.carl.delete(t, own), s.carl.patch(t, own, areas),
-		s.carl.post(t, own+"/accept", map[string]any{"request": 1}), s.carl.post(t, own+"/deny", nil),
+		s.carl.post(t, own+"/accept", map[string]any{"request": 1}), s.carl.post(t, own+"/decline", nil),
 		s.carl.post(t, "/v1/accounts/"+s.cafe+"/agency", nil),
 		s.ann.post(t, s.agencyPath+"/connections", request), s.sam.post(t, "/v1/agencies/"+s.rival+"/connections", request),
 	} {

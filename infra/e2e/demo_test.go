@@ -19,7 +19,7 @@ func TestDemo(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, out)
 		}
-		expectContains(t, "the story", string(out), "permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: denied",
+		expectContains(t, "the story", string(out), "permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: declined",
 			"cooling: ", "not_assigned", "blocked: true", "That was the story: 16 steps, 18 emails.", s.SES)
 		if token.Match(out) {
 			t.Errorf("it shows a token:\n%s", out)

@@ -74,15 +74,15 @@ func acceptedBy(to, by *person, agency, account, areas string) wantEmail {
 	}}
 }
 
-func denied(to *person, agency, account string) wantEmail {
+func declined(to *person, agency, account string) wantEmail {
 	return wantEmail{to, "Your request to " + account + " was declined", []string{
 		"the client declined the request of " + agency + " to work in " + account,
 	}}
 }
 
-func deniedBy(to, by *person, agency, account string) wantEmail {
-	return wantEmail{to, "The request of " + agency + " was denied", []string{
-		"the request of " + agency + " to work in your account " + account + " was denied by " + by.email, agency + " gets no access",
+func declinedBy(to, by *person, agency, account string) wantEmail {
+	return wantEmail{to, "The request of " + agency + " was declined", []string{
+		"the request of " + agency + " to work in your account " + account + " was declined by " + by.email, agency + " gets no access",
 	}}
 }
 
@@ -176,7 +176,7 @@ func requestedByEmail(to *person, r request, manages bool) wantEmail {
 		r.areas, r.message, how,
 		"The account stays yours. You remain in charge of it, and its bill stays as it is.",
 		"You can answer until " + r.until + ".",
-		r.link, "The link alone lets nobody in.", "There you can deny the request and block " + r.agency,
+		r.link, "The link alone lets nobody in.", "There you can decline the request and block " + r.agency,
 	}}
 }
 
@@ -192,15 +192,15 @@ func (l wantEmail) endingOn(moment string) wantEmail {
 	return l
 }
 
-func deniedByEmail(to *person, agency, address string) wantEmail {
+func declinedByEmail(to *person, agency, address string) wantEmail {
 	return wantEmail{to, "Your request to " + address + " was declined", []string{
 		"the client declined the request that " + agency + " had sent to " + address,
 	}}
 }
 
-func deniedByMe(to *person, agency string) wantEmail {
-	return wantEmail{to, "You denied the request of " + agency, []string{
-		"you denied the request that " + agency + " had sent to your address " + to.email, agency + " gets no access",
+func declinedByMe(to *person, agency string) wantEmail {
+	return wantEmail{to, "You declined the request of " + agency, []string{
+		"you declined the request that " + agency + " had sent to your address " + to.email, agency + " gets no access",
 		"For 30 days it can't ask you again, or for good if you blocked it.", "You can allow " + agency + " again at any time",
 	}}
 }

@@ -225,7 +225,7 @@ func TestAskAgain(t *testing.T) {
 			t.Helper()
 			s.ann.post(t, connectionPath+"/withdraw", nil).is(t, http.StatusOK)
 		}, false, "no, ended; client owns"},
-		{"denied", func(t *testing.T, _ int) { t.Helper(); olga.post(t, memberPath+"/deny", nil).is(t, http.StatusOK) }, true, "no, ended; client owns"},
+		{"declined", func(t *testing.T, _ int) { t.Helper(); olga.post(t, memberPath+"/decline", nil).is(t, http.StatusOK) }, true, "no, ended; client owns"},
 		{"expired", func(t *testing.T, _ int) {
 			t.Helper()
 			s.age(t, 14*day, connectionRow(luna, s.agencyID))

@@ -30,7 +30,7 @@ func TestExpiry(t *testing.T) {
 	step(t, t.Run("cleanup records it and both sides are told, once", s.cleanupRecords))
 	step(t, t.Run("a second cleanup changes nothing and tells nobody", s.cleanupAgain))
 	step(t, t.Run("the agency asks again; a request that has run out unrecorded is asked anew with its expiry told first", s.requestAgain))
-	step(t, t.Run("the owner dismisses a request that has run out: that is a denial", s.denyExpired))
+	step(t, t.Run("the owner dismisses a request that has run out: that is a decline", s.declineExpired))
 	step(t, t.Run("an accept a moment past the end is refused", s.acceptTooLate))
 }
 
@@ -101,15 +101,15 @@ func (s *expiryStory) requestAgain(t *testing.T) {
 	s.latest = third
 }
 
-func (s *expiryStory) denyExpired(t *testing.T) {
+func (s *expiryStory) declineExpired(t *testing.T) {
 	s.waitForExpiry(t, s.latest)
-	s.olga.post(t, s.memberPath+"/deny", nil).expectStatus(t, "denied")
+	s.olga.post(t, s.memberPath+"/decline", nil).expectStatus(t, "declined")
 	if r := s.cleanup(t); r.Expired != 0 || r.Backlog != 0 {
 		t.Errorf("the report is %+v", r)
 	}
-	s.expectEmails(t, denied(s.ann, s.agencyName, s.luna), deniedBy(s.olga, s.olga, s.agencyName, s.accountName))
+	s.expectEmails(t, declined(s.ann, s.agencyName, s.luna), declinedBy(s.olga, s.olga, s.agencyName, s.accountName))
 	s.olga.expectActivity(t, s.luna, "", "account.opened", "connection.requested", "connection.expired", "connection.requested", "connection.expired",
-		"connection.requested", "connection.expired", "connection.denied")
+		"connection.requested", "connection.expired", "connection.declined")
 	expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "no, ended; client owns"})
 }
 

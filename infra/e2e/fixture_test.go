@@ -100,7 +100,7 @@ func (w *fixture) people(t *testing.T) {
 	w.petra.opens(t, wide)
 	w.sam = w.person(t, "sam@agencies.test")
 	for state, name := range map[string]string{
-		"pending": wide, "active": "Studio Nine", "restricted": strange, "revoked": "Old Friends", "denied": "No Thanks Media", "blocked": "Pushy Partners", "expired": "Slow Starters",
+		"pending": wide, "active": "Studio Nine", "restricted": strange, "revoked": "Old Friends", "declined": "No Thanks Media", "blocked": "Pushy Partners", "expired": "Slow Starters",
 	} {
 		w.agencies[state] = w.sam.opensAgency(t, name)
 	}
@@ -194,8 +194,8 @@ func (w *fixture) requests(t *testing.T) {
 		switch state {
 		case "active", "restricted", "revoked":
 			w.cleo.post(t, team+id+"/accept", map[string]any{"request": 1}).is(t, http.StatusOK)
-		case "denied", "blocked":
-			w.cleo.post(t, team+id+"/deny", map[string]any{"block": state == "blocked"}).is(t, http.StatusOK)
+		case "declined", "blocked":
+			w.cleo.post(t, team+id+"/decline", map[string]any{"block": state == "blocked"}).is(t, http.StatusOK)
 		}
 	}
 	change := map[string]any{"areas": levels{"pages": "view"}, "until": time.Now().Add(20 * 24 * time.Hour).UTC().Format(time.RFC3339)}
@@ -207,12 +207,12 @@ func (w *fixture) requests(t *testing.T) {
 func (w *fixture) endConnections(t *testing.T) {
 	t.Helper()
 	connectionsPath := "/v1/agencies/" + w.agency + "/connections/"
-	for _, how := range []string{"denied", "withdrawn", "revoked", "left", "lapsed", "ended"} {
+	for _, how := range []string{"declined", "withdrawn", "revoked", "left", "lapsed", "ended"} {
 		a := w.requestAccess(t, strings.ToUpper(how[:1])+how[1:]+" Traders")
 		w.ended[how] = a.ID
 		switch how {
-		case "denied":
-			a.decides(t, "deny", nil)
+		case "declined":
+			a.decides(t, "decline", nil)
 		case "withdrawn":
 			w.ben.post(t, connectionsPath+a.ID+"/withdraw", nil).is(t, http.StatusOK)
 		case "revoked":

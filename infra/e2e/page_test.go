@@ -48,7 +48,7 @@ func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 	}
 	// Some scanners submit forms, some with stolen cookies. They are sent to the
 	// sign-in, and nothing changes.
-	for _, do := range []string{"accept", "deny", "block", "allow"} {
+	for _, do := range []string{"accept", "decline", "block", "allow"} {
 		for _, cookies := range []string{"", "__Host-id=stolen; __Host-refresh=stolen"} {
 			r := s.fetchPage(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1&area-pages=view", "Cookie", cookies)
 			if r.Status != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("Refresh"), "0; url=/signin?to=%2Frequests%2F"+con) {

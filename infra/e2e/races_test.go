@@ -90,7 +90,7 @@ func TestRaces(t *testing.T) {
 	t.Run("two ask for the same connection: one request, one set of emails", s.twoRequests)
 	t.Run("two accept: one acceptance", s.twoAccepts)
 	t.Run("an accept against a withdraw: one of both", s.acceptOrWithdraw)
-	t.Run("an accept against a denial: one of both", s.acceptOrDeny)
+	t.Run("an accept against a decline: one of both", s.acceptOrDecline)
 	t.Run("an accept by an admin who is being removed: before or not at all", s.acceptOrRemoved)
 	t.Run("two owners demote each other: one remains", s.twoDemotions)
 	t.Run("two owners leave at the same time: one remains", s.twoLeave)
@@ -236,22 +236,22 @@ func (s *raceStory) acceptOrWithdraw(t *testing.T) {
 	}
 }
 
-func (s *raceStory) acceptOrDeny(t *testing.T) {
+func (s *raceStory) acceptOrDecline(t *testing.T) {
 	for range rounds {
 		before := s.leavePending(t)
 		replies := race(t,
 			raceCall{s.olga, "POST", s.memberPath + "/accept", s.acceptance(s.areas), nil},
-			raceCall{s.oscar, "POST", s.memberPath + "/deny", nil, nil})
-		want := "connection.denied"
+			raceCall{s.oscar, "POST", s.memberPath + "/decline", nil, nil})
+		want := "connection.declined"
 		if replies[0].Status == http.StatusOK {
 			want = "connection.accepted"
 			replies[1].refused(t, http.StatusConflict, "not_pending", "active")
 			s.expectEmails(t, s.acceptedEmails(s.olga, "Pages: view and edit")...)
 			expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, s.activeAccess})
 		} else {
-			replies[0].refused(t, http.StatusConflict, "not_pending", "denied")
+			replies[0].refused(t, http.StatusConflict, "not_pending", "declined")
 			replies[1].is(t, http.StatusOK)
-			s.expectEmails(t, denied(s.ann, s.agencyName, s.accountName), deniedBy(s.olga, s.oscar, s.agencyName, s.accountName), deniedBy(s.oscar, s.oscar, s.agencyName, s.accountName))
+			s.expectEmails(t, declined(s.ann, s.agencyName, s.accountName), declinedBy(s.olga, s.oscar, s.agencyName, s.accountName), declinedBy(s.oscar, s.oscar, s.agencyName, s.accountName))
 			expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "no, ended; client owns"})
 		}
 		s.expectEvents(t, before, want)

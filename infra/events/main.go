@@ -118,7 +118,7 @@ var types = map[agency.EventType]description{
 	agency.ConnectionResent:     {"An agency has sent its request again.", ofRequest, []string{"areas", "expires", "status"}},
 	agency.ConnectionReminded:   {"A request is about to expire, and its addressee is reminded.", ofRequest, []string{"areas", "expires", "status"}},
 	agency.ConnectionAccepted:   {"An agency has access to an account from now on. A request that was addressed to a person ends by this too: its connection is from now on the one in the account that they chose.", ofConnection, []string{"areas", "status"}},
-	agency.ConnectionDenied:     {"A request was denied.", ofRequest, []string{"status"}},
+	agency.ConnectionDeclined:   {"A request was declined.", ofRequest, []string{"status"}},
 	agency.ConnectionWithdrawn:  {"An agency has taken its request back.", ofRequest, []string{"status"}},
 	agency.ConnectionExpired:    {"A request was not answered in time.", ofRequest, []string{"status"}},
 	agency.ConnectionMoved:      {"A request to a person has gone to the account that they chose. It is not sent so far: connection.accepted there tells of it.", ofMoved, []string{"status"}},

@@ -100,7 +100,7 @@ func accessCases() []accessCase {
 		{"own, and not assigned", client, member(someAccount, Active, Member, levels(View, None)), []Path{but(through(Active, edit, Member, edit), func(p *Path) { p.Staff.Clients = []AccountID{other} })}, grant(levels(View, None), ViaOwn)},
 		{"agency, pending", client, nobody, []Path{through(Pending, edit, Owner, nil)}, refusal(StillPending)},
 		{"agency, overdue pending", client, nobody, []Path{but(through(Pending, edit, Owner, nil), func(p *Path) { p.Connection.Request.ExpiresAt = noon })}, refusal(HasEnded)},
-		{"agency, denied", client, nobody, []Path{through(Denied, edit, Owner, nil)}, refusal(HasEnded)},
+		{"agency, declined", client, nobody, []Path{through(Declined, edit, Owner, nil)}, refusal(HasEnded)},
 		{"agency, revoked", client, nobody, []Path{through(Revoked, edit, Owner, nil)}, refusal(HasEnded)},
 		{"agency, expired", client, nobody, []Path{through(Expired, edit, Owner, nil)}, refusal(HasEnded)},
 		{"agency, lapsed", client, nobody, []Path{through(Lapsed, edit, Owner, nil)}, refusal(HasLapsed)},

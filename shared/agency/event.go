@@ -29,7 +29,7 @@ const (
 	ConnectionRequested  EventType = "connection.requested"
 	ConnectionResent     EventType = "connection.resent"
 	ConnectionAccepted   EventType = "connection.accepted"
-	ConnectionDenied     EventType = "connection.denied"
+	ConnectionDeclined   EventType = "connection.declined"
 	ConnectionWithdrawn  EventType = "connection.withdrawn"
 	ConnectionExpired    EventType = "connection.expired"
 	ConnectionRestricted EventType = "connection.restricted"
@@ -63,7 +63,7 @@ const (
 var EventTypes = []EventType{
 	AccountOpened, AccountCreated, AccountRegistered, AccountRenamed, AccountClosed, AgencySwitchedOn,
 	AgencySwitchedOff, AgencyBlocked, AgencyUnblocked, PersonErasing, PersonErased,
-	ConnectionRequested, ConnectionResent, ConnectionAccepted, ConnectionDenied, ConnectionWithdrawn,
+	ConnectionRequested, ConnectionResent, ConnectionAccepted, ConnectionDeclined, ConnectionWithdrawn,
 	ConnectionExpired, ConnectionRestricted, ConnectionRevoked, ConnectionLeft, ConnectionLapsed,
 	ConnectionEnded, ConnectionMoved, ConnectionReminded, ConnectionLapseAhead, PlanChanged,
 	SubscriptionCancelled, SubscriptionResumed, SubscriptionFroze, PaymentFailed, PaymentRecovered,

@@ -2,21 +2,22 @@ package agency
 
 import "time"
 
-// PairKey identifies an addressee, an account or a person, together with an
-// agency.
+// PairKey identifies an addressee, an account or a person, together with
+// the account that asks it: an agency for access to an account, or an account for
+// its team.
 type PairKey struct {
 	Addressee Party
-	Agency    AccountID
+	Asker     AccountID
 }
 
 // AccountPair is the key of the pair of an account and an agency.
 func AccountPair(account, agency AccountID) PairKey {
-	return PairKey{Addressee: Party(account), Agency: agency}
+	return PairKey{Addressee: Party(account), Asker: agency}
 }
 
 // PersonPair is the key of the pair of a person and an agency.
 func PersonPair(person PersonID, agency AccountID) PairKey {
-	return PairKey{Addressee: Party(person), Agency: agency}
+	return PairKey{Addressee: Party(person), Asker: agency}
 }
 
 // Pair is the cooldown, the block and the mail history between an addressee and

@@ -13,7 +13,7 @@ type Status string
 const (
 	Pending   Status = "pending"
 	Active    Status = "active"
-	Denied    Status = "denied"
+	Declined  Status = "declined"
 	Withdrawn Status = "withdrawn"
 	Expired   Status = "expired"
 	Revoked   Status = "revoked"
@@ -24,7 +24,7 @@ const (
 )
 
 // Statuses are all states of a profile that exists.
-var Statuses = []Status{Pending, Active, Denied, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
+var Statuses = []Status{Pending, Active, Declined, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
 
 // IsEnded reports whether a profile in this state has ended, so that it grants
 // nothing and can start again.

@@ -47,7 +47,7 @@ var reminderCases = []struct {
 		requested, {11 * days, Remind, 0, 0, 14 * days}, {12 * days, Resend, 0, 23 * days, 23 * days}, {23 * days, Remind, 0, 0, 26 * days},
 	}},
 	{"withdrawn", nil, []reminderStep{requested, {1 * days, Withdraw, 0, 0, 91 * days}}},
-	{"denied", nil, []reminderStep{requested, {1 * days, Deny, 0, 0, 91 * days}}},
+	{"declined", nil, []reminderStep{requested, {1 * days, Decline, 0, 0, 91 * days}}},
 	{"moved", nil, []reminderStep{requested, {1 * days, Move, 0, 0, 91 * days}}},
 	{"asked again", nil, []reminderStep{requested, {1 * days, Withdraw, 0, 0, 91 * days}, {2 * days, OpenRequest, 0, 13 * days, 13 * days}}},
 	{"a request that is reminded of a day after", func(r *Rules) { r.RequestLifetime = 4 * days }, []reminderStep{{0, OpenRequest, 0, days, days}}},

@@ -76,7 +76,7 @@ var whileOpen = []requestState{requestOpen}
 var requestSteps = map[Action]requestStep{
 	OpenRequest: {nil, requester, requestOpen},
 	Accept:      {whileOpen, addressee, requestAccepted},
-	Deny:        {[]requestState{requestOpen, requestExpired}, addressee, requestDeclined},
+	Decline:     {[]requestState{requestOpen, requestExpired}, addressee, requestDeclined},
 	Withdraw:    {whileOpen, requester, requestWithdrawn},
 	Resend:      {whileOpen, requester, requestOpen},
 	Expire:      {whileOpen, clock, requestExpired},
@@ -95,11 +95,11 @@ var requestKinds = map[RequestKind]requestKind{
 	ConnectionKind: {
 		sides: map[requestRole]Side{requester: AgencySide, addressee: AccountSide, clock: ClockSide},
 		statuses: map[requestState]Status{
-			requestOpen: Pending, requestAccepted: Active, requestDeclined: Denied,
+			requestOpen: Pending, requestAccepted: Active, requestDeclined: Declined,
 			requestWithdrawn: Withdrawn, requestExpired: Expired, requestMoved: Moved,
 		},
 		events: map[Action]EventType{
-			OpenRequest: ConnectionRequested, Accept: ConnectionAccepted, Deny: ConnectionDenied,
+			OpenRequest: ConnectionRequested, Accept: ConnectionAccepted, Decline: ConnectionDeclined,
 			Withdraw: ConnectionWithdrawn, Resend: ConnectionResent, Expire: ConnectionExpired,
 			Move: ConnectionMoved, Remind: ConnectionReminded,
 		},
@@ -168,7 +168,7 @@ func RefuseOtherRequest(status Status) error {
 // latest request was opened.
 func (p Profile) ShowsRequest() bool {
 	switch p.Status {
-	case Pending, Denied, Withdrawn, Expired, Moved:
+	case Pending, Declined, Withdrawn, Expired, Moved:
 		return true
 	default:
 		return false

@@ -18,7 +18,7 @@ type Rules struct {
 	// LapseWarnings are how long before an end date both sides are warned, the
 	// longest first.
 	LapseWarnings []time.Duration
-	// Cooldown is how long an agency can't request again after a denial or a
+	// Cooldown is how long an agency can't request again after a decline or a
 	// revocation.
 	Cooldown time.Duration
 	// PairMails bounds the request emails of an agency to one addressee in

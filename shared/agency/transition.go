@@ -14,7 +14,7 @@ const (
 	Create      Action = "create"
 	OpenRequest Action = "request"
 	Accept      Action = "accept"
-	Deny        Action = "deny"
+	Decline     Action = "decline"
 	Withdraw    Action = "withdraw"
 	Resend      Action = "resend"
 	Expire      Action = "expire"
@@ -94,7 +94,7 @@ type transition struct {
 
 var none Status
 
-var endedStatuses = []Status{Denied, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
+var endedStatuses = []Status{Declined, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
 
 var startStatuses = append([]Status{none}, endedStatuses...)
 
@@ -290,7 +290,7 @@ func RefuseState(do Action, p Profile) error {
 		refusal.Code, refusal.Message = AlreadyConnected, "The agency is already connected to this account."
 	case p.Status == Expired && slices.Contains([]Action{Accept, Resend, Withdraw}, do):
 		refusal.Code, refusal.Message = RequestExpired, "The request has expired. The agency can ask again."
-	case slices.Contains([]Action{Accept, Deny, Withdraw, Resend, Move, Remind}, do):
+	case slices.Contains([]Action{Accept, Decline, Withdraw, Resend, Move, Remind}, do):
 		refusal.Code, refusal.Message = NotPending, "There is no request that waits for an answer: it is "+p.Status.sentence()+"."
 	case p.Status == Pending:
 		refusal.Message = "The request has not been accepted yet. Decide it first."

@@ -43,9 +43,9 @@ var lifeOfAConnection = []row{
 		permanent:                                                     again
 		active:                                                        again
 		pending overdue-pending overdue-active:                        not_active
-		denied withdrawn expired revoked left lapsed ended moved:      not_active`},
+		declined withdrawn expired revoked left lapsed ended moved:      not_active`},
 	{OpenRequest, AgencySide, ConnectionRequested, `
-		none denied withdrawn expired revoked left lapsed ended moved: pending
+		none declined withdrawn expired revoked left lapsed ended moved: pending
 		overdue-pending:                                               expired, pending
 		overdue-active:                                                lapsed, pending
 		pending:                                                       already_requested
@@ -55,13 +55,13 @@ var lifeOfAConnection = []row{
 		pending:                                                       active
 		active:                                                        again
 		overdue-pending expired:                                       request_expired
-		none overdue-active denied withdrawn revoked left lapsed:      not_pending
+		none overdue-active declined withdrawn revoked left lapsed:      not_pending
 		ended moved:                                                   not_pending
 		permanent:                                                     permanently_owned`},
-	{Deny, AccountSide, ConnectionDenied, `
-		pending expired:                                               denied
-		overdue-pending:                                               expired, denied
-		denied:                                                        again
+	{Decline, AccountSide, ConnectionDeclined, `
+		pending expired:                                               declined
+		overdue-pending:                                               expired, declined
+		declined:                                                        again
 		none active overdue-active withdrawn revoked left lapsed:      not_pending
 		ended moved:                                                   not_pending
 		permanent:                                                     permanently_owned`},
@@ -69,41 +69,41 @@ var lifeOfAConnection = []row{
 		pending:                                                       withdrawn
 		withdrawn:                                                     again
 		overdue-pending expired:                                       request_expired
-		none active overdue-active denied revoked left lapsed:         not_pending
+		none active overdue-active declined revoked left lapsed:         not_pending
 		ended moved:                                                   not_pending
 		permanent:                                                     permanently_owned`},
 	{Resend, AgencySide, ConnectionResent, `
 		pending:                                                       pending
 		overdue-pending expired:                                       request_expired
-		none active overdue-active denied withdrawn revoked left:      not_pending
+		none active overdue-active declined withdrawn revoked left:      not_pending
 		lapsed ended moved:                                            not_pending
 		permanent:                                                     permanently_owned`},
 	{Expire, ClockSide, ConnectionExpired, `
 		overdue-pending:                                               expired
 		expired:                                                       again
-		none pending active overdue-active denied withdrawn revoked:   conflict
+		none pending active overdue-active declined withdrawn revoked:   conflict
 		left lapsed ended moved permanent:                             conflict`},
 	{Restrict, AccountSide, ConnectionRestricted, `
 		active:                                                        active
-		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		none pending overdue-pending overdue-active declined withdrawn:  not_active
 		expired revoked left lapsed ended moved:                       not_active
 		permanent:                                                     permanently_owned`},
 	{Revoke, AccountSide, ConnectionRevoked, `
 		active:                                                        revoked
 		revoked:                                                       again
-		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		none pending overdue-pending overdue-active declined withdrawn:  not_active
 		expired left lapsed ended moved:                               not_active
 		permanent:                                                     permanently_owned`},
 	{Leave, AgencySide, ConnectionLeft, `
 		active:                                                        left
 		left:                                                          again
-		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		none pending overdue-pending overdue-active declined withdrawn:  not_active
 		expired revoked lapsed ended moved:                            not_active
 		permanent:                                                     permanently_owned`},
 	{Lapse, ClockSide, ConnectionLapsed, `
 		overdue-active:                                                lapsed
 		lapsed:                                                        again
-		none pending overdue-pending active denied withdrawn expired:  conflict
+		none pending overdue-pending active declined withdrawn expired:  conflict
 		revoked left ended moved permanent:                            conflict`},
 	// README, Endings and Requests by email: an account is closed, a request by email moves to an account.
 	{End, ClockSide, ConnectionEnded, `
@@ -111,20 +111,20 @@ var lifeOfAConnection = []row{
 		pending overdue-pending:                                       expired
 		overdue-active:                                                lapsed
 		ended:                                                         again
-		none denied withdrawn expired revoked left lapsed moved:       not_active`},
+		none declined withdrawn expired revoked left lapsed moved:       not_active`},
 	{Move, ClockSide, ConnectionMoved, `
 		pending:                                                       moved
 		moved:                                                         again
-		none overdue-pending active overdue-active denied withdrawn:   not_pending
+		none overdue-pending active overdue-active declined withdrawn:   not_pending
 		expired revoked left lapsed ended permanent:                   not_pending`},
 	// Reminders and warnings.
 	{Remind, ClockSide, ConnectionReminded, `
 		pending:                                                       pending
-		none overdue-pending active overdue-active denied withdrawn:   not_pending
+		none overdue-pending active overdue-active declined withdrawn:   not_pending
 		expired revoked left lapsed ended moved permanent:             not_pending`},
 	{Warn, ClockSide, ConnectionLapseAhead, `
 		active permanent:                                              active
-		none pending overdue-pending overdue-active denied withdrawn:  not_active
+		none pending overdue-pending overdue-active declined withdrawn:  not_active
 		expired revoked left lapsed ended moved:                       not_active`},
 }
 
@@ -133,25 +133,25 @@ var lifeOfAPerson = []row{
 	{Open, SelfSide, AccountOpened, `
 		none:                                                          active
 		active:                                                        again
-		denied withdrawn expired revoked left lapsed ended moved:      not_active`},
+		declined withdrawn expired revoked left lapsed ended moved:      not_active`},
 	{Invite, AccountSide, PersonAdded, `
-		none denied withdrawn expired revoked left lapsed ended moved: active
+		none declined withdrawn expired revoked left lapsed ended moved: active
 		active:                                                        active`},
 	{Change, AccountSide, PersonChanged, `
 		active:                                                        active
-		none denied withdrawn expired revoked left lapsed ended moved: not_active`},
+		none declined withdrawn expired revoked left lapsed ended moved: not_active`},
 	{Remove, AccountSide, PersonRemoved, `
 		active:                                                        revoked
 		revoked:                                                       again
-		none denied withdrawn expired left lapsed ended moved:         not_active`},
+		none declined withdrawn expired left lapsed ended moved:         not_active`},
 	{Leave, SelfSide, PersonLeft, `
 		active:                                                        left
 		left:                                                          again
-		none denied withdrawn expired revoked lapsed ended moved:      not_active`},
+		none declined withdrawn expired revoked lapsed ended moved:      not_active`},
 	{End, ClockSide, PersonEnded, `
 		active:                                                        ended
 		ended:                                                         again
-		none denied withdrawn expired revoked left lapsed moved:       not_active`},
+		none declined withdrawn expired revoked left lapsed moved:       not_active`},
 }
 
 var sides = []Side{AccountSide, AgencySide, SelfSide, ClockSide}
@@ -221,7 +221,7 @@ func stepFor(do Action, by Side) Step {
 		s.Into = someAccount
 	case Create:
 		s.Areas = Areas{"pages": Edit}
-	case Deny, Withdraw, Expire, Revoke, Leave, Lapse, End, Remove, Remind, Warn:
+	case Decline, Withdraw, Expire, Revoke, Leave, Lapse, End, Remove, Remind, Warn:
 	}
 	return s
 }
@@ -448,7 +448,7 @@ func TestWhatAStepWrites(t *testing.T) {
 		{name: "a request that moves", from: "pending", step: Step{Do: Move, By: ClockSide, At: noon, Into: someAccount}, want: func(p *Profile) {
 			p.Status, p.Since, p.MovedTo, p.Version = Moved, noon, someAccount, 8
 		}},
-		{name: "a request is muted when it is made", from: "denied", step: but(stepFor(OpenRequest, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
+		{name: "a request is muted when it is made", from: "declined", step: but(stepFor(OpenRequest, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
 			p.Status, p.Since, p.Request.Number, p.Areas, p.Request.Areas, p.Request.Message, p.Request.By = Pending, noon, 3, nil, Areas{"pages": View}, "please", somePerson
 			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Request.Muted, p.Version = noon, noon, day, Waiting, true, 8
 		}},

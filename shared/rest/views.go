@@ -88,7 +88,7 @@ type Member struct {
 	Kind        string     `json:"kind" enum:"person,agency"`
 	Name        string     `json:"name" doc:"The agency's name, or the person's address."`
 	Email       *string    `json:"email" doc:"A person's address."`
-	Status      string     `json:"status" enum:"pending,active,denied,withdrawn,expired,revoked,left,lapsed,ended,moved"`
+	Status      string     `json:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Role        *string    `json:"role" enum:"owner,admin,member" doc:"A person's; null for an agency."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
 	Ownership   string     `json:"ownership" enum:"agency,client"`
@@ -126,7 +126,7 @@ type Connection struct {
 	Agency      AgencyRef  `json:"agency"`
 	Name        string     `json:"name" doc:"The account's name; the id of whom it is addressed to until a request has been accepted."`
 	Email       *string    `json:"email" doc:"The address as it was typed, where the request is addressed to a person."`
-	Status      string     `json:"status" enum:"pending,active,denied,withdrawn,expired,revoked,left,lapsed,ended,moved"`
+	Status      string     `json:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Role        *string    `json:"role" doc:"Always null: an agency has no role."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
 	Ownership   string     `json:"ownership" enum:"agency,client"`
@@ -172,12 +172,12 @@ func NewConnection(svc *service.Service, p agency.Profile) Connection {
 type Block struct {
 	Agency       AgencyRef  `json:"agency"`
 	Blocked      bool       `json:"blocked" doc:"Held off for good, until it is allowed again."`
-	CoolingUntil *time.Time `json:"coolingUntil" doc:"Until when a denial or a revocation holds the agency off."`
+	CoolingUntil *time.Time `json:"coolingUntil" doc:"Until when a decline or a revocation holds the agency off."`
 }
 
 // NewBlock returns a block or cooldown.
 func NewBlock(b service.Block) Block {
 	return Block{
-		Agency: AgencyRef{ID: string(b.Agency), Name: b.Name}, Blocked: b.Blocked, CoolingUntil: OptionalTime(b.CoolingUntil),
+		Agency: AgencyRef{ID: string(b.Asker), Name: b.Name}, Blocked: b.Blocked, CoolingUntil: OptionalTime(b.CoolingUntil),
 	}
 }

@@ -154,7 +154,7 @@ func TestHeldOff(t *testing.T) {
 	ctx := t.Context()
 	held := func(by agency.Actor, id agency.ConnectionID) (blocked bool, until time.Time, err error) {
 		b, err := w.BlockOf(ctx, by, id)
-		if err == nil && (b.Name != "Agency" || b.Agency != w.agency) {
+		if err == nil && (b.Name != "Agency" || b.Asker != w.agency) {
 			t.Errorf("it is %+v", b)
 		}
 		return b.Blocked, b.CoolingUntil, err
@@ -162,12 +162,12 @@ func TestHeldOff(t *testing.T) {
 	if blocked, until, err := held(w.ann, w.con); blocked || !until.IsZero() || err != nil {
 		t.Errorf("nothing holds the agency off: %t %s %v", blocked, until, err)
 	}
-	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), w.client, w.agency, false))
+	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), w.client, w.agency, false))
 	ends := w.Now().Add(30 * day)
 	if blocked, until, err := held(w.bob, w.con); blocked || !until.Equal(ends) || err != nil {
-		t.Errorf("after a denial: %t %s %v", blocked, until, err)
+		t.Errorf("after a decline: %t %s %v", blocked, until, err)
 	}
-	// A person who denied has a cooldown by email too, and their own block counts here.
+	// A person who declined has a cooldown by email too, and their own block counts here.
 	byEmail := agency.NewConnectionID(party(w.ann), w.agency)
 	if blocked, until, err := held(w.ann, byEmail); blocked || !until.Equal(ends) || err != nil {
 		t.Errorf("by email: %t %s %v", blocked, until, err)
@@ -177,7 +177,7 @@ func TestHeldOff(t *testing.T) {
 		t.Errorf("once it is over: %t %s %v", blocked, until, err)
 	}
 	must[agency.Profile](t)(w.request())
-	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), w.client, w.agency, true))
+	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), w.client, w.agency, true))
 	if blocked, _, err := held(w.bob, w.con); !blocked || err != nil {
 		t.Errorf("after a block: %t %v", blocked, err)
 	}

@@ -106,7 +106,7 @@ func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.Con
 		return Block{}, noSuchRequest()
 	}
 	caller := agency.Caller{Actor: actor}
-	pairs := []agency.PairKey{{Addressee: addressee, Agency: agencyID}, {Addressee: agency.Party(actor.ID()), Agency: agencyID}}
+	pairs := []agency.PairKey{{Addressee: addressee, Asker: agencyID}, {Addressee: agency.Party(actor.ID()), Asker: agencyID}}
 	want := Want{Accounts: []agency.AccountID{agencyID}, People: []agency.PersonID{actor.ID()}, Pairs: pairs}
 	if account := addressee.Account(); account != "" {
 		want = want.plus(wantAuthority(caller, account))
@@ -159,7 +159,7 @@ func (s *Service) blocks(ctx context.Context, addressee agency.Party, page Page)
 				p.CoolingUntil = time.Time{}
 			}
 			list.Items = append(list.Items, Block{Pair: p})
-			want.Accounts = append(want.Accounts, p.Agency)
+			want.Accounts = append(want.Accounts, p.Asker)
 		}
 	}
 	if len(list.Items) == 0 {
@@ -167,7 +167,7 @@ func (s *Service) blocks(ctx context.Context, addressee agency.Party, page Page)
 	}
 	read, err := s.Store.Load(ctx, want)
 	for i := range list.Items {
-		list.Items[i].Name = read.Account(list.Items[i].Agency).Name
+		list.Items[i].Name = read.Account(list.Items[i].Asker).Name
 	}
 	return list, err
 }

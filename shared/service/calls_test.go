@@ -77,8 +77,8 @@ func TestAKeyIsForOneCall(t *testing.T) {
 	refused(t, "a stranger", agency.NotFound, second(w.RequestConnection(t.Context(), w.eve, w.agency, in)))
 	must[agency.Profile](t)(v.RequestConnection(t.Context(), v.gil, v.agency, in))
 	// A refused call leaves the key free.
-	denied := service.ConnectionRequest{Account: w.owned, Areas: editAll}
-	refused(t, "refused", agency.PermanentlyOwned, second(w.ask(3, denied)))
+	declined := service.ConnectionRequest{Account: w.owned, Areas: editAll}
+	refused(t, "refused", agency.PermanentlyOwned, second(w.ask(3, declined)))
 	must[agency.Profile](t)(w.ask(3, service.ConnectionRequest{Account: v.client, Areas: editAll}))
 	for k := range w.items() {
 		if strings.Contains(k, idempotencyKey(1)) {

@@ -38,7 +38,7 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 		return agency.Profile{}, err
 	}
 	caller := agency.Caller{Actor: actor}
-	pairKey := agency.PairKey{Addressee: key.Addressee, Agency: agencyID}
+	pairKey := agency.PairKey{Addressee: key.Addressee, Asker: agencyID}
 	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}, Pairs: []agency.PairKey{pairKey}})
 	if in.Account != "" {
 		want = want.plus(Want{Accounts: []agency.AccountID{in.Account}})
@@ -147,7 +147,7 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 	caller := agency.Caller{Actor: actor}
 	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}})
 	if step.Do == agency.Resend {
-		want = want.plus(Want{Pairs: []agency.PairKey{{Addressee: addressee, Agency: agencyID}}})
+		want = want.plus(Want{Pairs: []agency.PairKey{{Addressee: addressee, Asker: agencyID}}})
 	}
 	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		auth, err := d.locate(agencyID)
@@ -174,7 +174,7 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 		if err := d.rules.CheckResend(was, d.now); err != nil {
 			return p, err
 		}
-		return p, d.countMail(agency.PairKey{Addressee: addressee, Agency: agencyID})
+		return p, d.countMail(agency.PairKey{Addressee: addressee, Asker: agencyID})
 	})
 }
 

@@ -159,7 +159,7 @@ func (c *CountChange) count(p agency.Profile, by int) {
 func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
 	p := d.profile(key)
 	if p.Version == 0 {
-		pair := d.pair(agency.PairKey{Addressee: key.Addressee, Agency: key.Member.Account()})
+		pair := d.pair(agency.PairKey{Addressee: key.Addressee, Asker: key.Member.Account()})
 		p.Request.Number, p.Version = pair.Requests, pair.Versions
 	}
 	return p
@@ -167,7 +167,7 @@ func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
 
 // saveCounters keeps the counters of a profile that is being deleted in its pair.
 func (d *decision) saveCounters(p agency.Profile) {
-	pair := d.pair(agency.PairKey{Addressee: p.Addressee, Agency: p.Member.Account()})
+	pair := d.pair(agency.PairKey{Addressee: p.Addressee, Asker: p.Member.Account()})
 	pair.Requests, pair.Versions = p.Request.Number, p.Version
 	d.putPair(pair)
 }
@@ -197,7 +197,7 @@ func (d *decision) putPair(p agency.Pair) {
 // it is in no list of the agency's.
 func (d *decision) pairEvent(as agency.EventType, key agency.PairKey) {
 	d.Events = append(d.Events, agency.Event{
-		Type: as, At: d.now, Addressee: key.Addressee, Member: agency.Party(key.Agency), Ownership: agency.ClientOwned,
+		Type: as, At: d.now, Addressee: key.Addressee, Member: agency.Party(key.Asker), Ownership: agency.ClientOwned,
 		Version: d.pair(key).Version,
 	})
 }

@@ -40,15 +40,15 @@ func (s *Service) readAcceptance(in Grant) (agency.Step, error) {
 	return step, err
 }
 
-// DenyRequest denies a request, or dismisses an expired one; block also blocks
+// DeclineRequest declines a request, or dismisses an expired one; block also blocks
 // the agency. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
 // NotPending.
-func (s *Service) DenyRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
-	return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Deny, By: agency.AccountSide}, block)
+func (s *Service) DeclineRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
+	return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Decline, By: agency.AccountSide}, block)
 }
 
 // decideConnection is one step by the account's side on an agency's profile. A
-// denial and a revocation start a cooldown, and an acceptance ends it.
+// decline and a revocation start a cooldown, and an acceptance ends it.
 func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, step agency.Step, block bool) (agency.Profile, error) {
 	key := agency.AgencyAt(id, agencyID)
 	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{agencyID}})
@@ -81,7 +81,7 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 		switch {
 		case step.Do == agency.Accept && changed:
 			d.endRestraint(was, pairs)
-		case step.Do == agency.Deny || step.Do == agency.Revoke:
+		case step.Do == agency.Decline || step.Do == agency.Revoke:
 			d.startRestraint(changed, block, pairs)
 		}
 		return p, nil
@@ -98,7 +98,7 @@ func (d *decision) endRestraint(request agency.Profile, pairs []agency.PairKey) 
 	}
 }
 
-// startRestraint follows a denial or a revocation. A block also takes effect with a
+// startRestraint follows a decline or a revocation. A block also takes effect with a
 // repeat that changes nothing else.
 func (d *decision) startRestraint(changed, block bool, pairs []agency.PairKey) {
 	if changed {
@@ -206,15 +206,15 @@ func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, 
 	return d.apply(open, step)
 }
 
-// DenyRequestByID is DenyRequest by the request's id.
-func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
+// DeclineRequestByID is DeclineRequest by the request's id.
+func (s *Service) DeclineRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {
 		return agency.Profile{}, noSuchRequest()
 	}
 	caller := agency.Caller{Actor: actor}
 	if account := addressee.Account(); account != "" {
-		return s.DenyRequest(ctx, caller, account, agencyID, block)
+		return s.DeclineRequest(ctx, caller, account, agencyID, block)
 	}
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	pairs := []agency.PairKey{agency.PersonPair(actor.ID(), agencyID)}
@@ -227,7 +227,7 @@ func (s *Service) DenyRequestByID(ctx context.Context, actor agency.Actor, id ag
 		if was.Version == 0 || was.Request.Muted {
 			return p, noSuchRequest()
 		}
-		if p, err = d.apply(was, agency.Step{Do: agency.Deny, By: agency.AccountSide}); err != nil {
+		if p, err = d.apply(was, agency.Step{Do: agency.Decline, By: agency.AccountSide}); err != nil {
 			return p, err
 		}
 		d.startRestraint(p.Version != was.Version, block, pairs)

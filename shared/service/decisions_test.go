@@ -29,18 +29,18 @@ func TestWhatHoldsAnAgencyOff(t *testing.T) {
 		again           agency.Code
 		before          func(*world) *world
 	}{
-		{name: "deny", before: (*world).pending, do: func(w *world) error { return second(w.deny(w.bob, false)) },
-			account: true, person: true, events: []string{"connection.denied"}, again: agency.Cooling},
-		{name: "deny and block", before: (*world).pending, do: func(w *world) error { return second(w.deny(w.bob, true)) },
-			account: true, person: true, blocked: true, events: []string{"connection.denied", "agency.blocked"}, again: agency.Cooling},
+		{name: "decline", before: (*world).pending, do: func(w *world) error { return second(w.decline(w.bob, false)) },
+			account: true, person: true, events: []string{"connection.declined"}, again: agency.Cooling},
+		{name: "decline and block", before: (*world).pending, do: func(w *world) error { return second(w.decline(w.bob, true)) },
+			account: true, person: true, blocked: true, events: []string{"connection.declined", "agency.blocked"}, again: agency.Cooling},
 		{name: "revoke", before: (*world).connected, do: func(w *world) error {
 			return second(w.RemoveMember(ctx, as(w.bob), w.client, agency.Party(w.agency), false))
 		}, account: true, person: true, events: []string{"connection.revoked"}, again: agency.Cooling},
 		{name: "revoke and block", before: (*world).connected, do: func(w *world) error {
 			return second(w.RemoveMember(ctx, as(w.bob), w.client, agency.Party(w.agency), true))
 		}, account: true, person: true, blocked: true, events: []string{"connection.revoked", "agency.blocked"}, again: agency.Cooling},
-		{name: "dismiss an expired one", before: func(w *world) *world { w.pending().advance(lifetime); return w }, do: func(w *world) error { return second(w.deny(w.bob, false)) },
-			account: true, person: true, events: []string{"connection.expired", "connection.denied"}, again: agency.Cooling},
+		{name: "dismiss an expired one", before: func(w *world) *world { w.pending().advance(lifetime); return w }, do: func(w *world) error { return second(w.decline(w.bob, false)) },
+			account: true, person: true, events: []string{"connection.expired", "connection.declined"}, again: agency.Cooling},
 		{name: "withdraw", before: (*world).pending, do: func(w *world) error { return second(w.withdraw()) },
 			events: []string{"connection.withdrawn"}},
 		{name: "leave", before: (*world).connected, do: func(w *world) error { return second(w.leave()) },
@@ -94,26 +94,26 @@ func (w *world) setEnd(after time.Duration) *world {
 	return w
 }
 
-// A denial by email is of the person alone. It mutes later requests, since a refusal would show it.
-func TestADenialByEmailHolds(t *testing.T) {
+// A decline by email is of the person alone. It mutes later requests, since a refusal would show it.
+func TestADeclineByEmailHolds(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	must[agency.Profile](t)(w.requestByEmail(w.ann))
-	p := must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
-	if p.Status != agency.Denied {
+	p := must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
+	if p.Status != agency.Declined {
 		t.Errorf("%+v", p)
 	}
 	// A repeat changes nothing, except that a block begins.
 	before := w.items()
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
+	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
 	testbed.SameItems(t, before, w.items())
 	w.advance(time.Hour)
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
+	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
 	if p := w.pairBetween(party(w.ann), w.agency); !p.Blocked || !p.CoolingUntil.Equal(noon.Add(30*day)) {
 		t.Errorf("%+v", p)
 	}
 	before = w.items()
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
+	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
 	testbed.SameItems(t, before, w.items())
 	if p := must[agency.Profile](t)(w.requestByEmail(w.ann)); !p.Request.Muted || p.Request.Number != 2 {
 		t.Errorf("%+v", p)
@@ -132,7 +132,7 @@ func TestMutedIsHidden(t *testing.T) {
 	ctx := t.Context()
 	page := service.Page{Limit: 100}
 	w.pending()
-	must[agency.Profile](t)(w.deny(w.ann, true))
+	must[agency.Profile](t)(w.decline(w.ann, true))
 	w.advance(30 * day)
 	lines := w.events(w.client)
 	must[agency.Profile](t)(w.request())
@@ -148,16 +148,16 @@ func TestMutedIsHidden(t *testing.T) {
 		diff(t, when+": the account's activity", lines, w.events(w.client))
 		before := w.items()
 		for name, err := range map[string]error{
-			"accept":           second(w.accept(w.ann, 2)),
-			"accept by its id": second(w.AcceptRequestInto(ctx, w.ann, w.con, w.client, service.Grant{Request: 2})),
-			"accept by email":  second(w.acceptInto(w.ann, w.client, 1)),
-			"deny":             second(w.deny(w.bob, true)),
-			"deny by its id":   second(w.DenyRequestByID(ctx, w.ann, w.con, false)),
-			"deny by email":    second(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)),
-			"restrict":         second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: viewPages})),
-			"revoke":           second(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true)),
-			"see":              second(w.GetRequest(ctx, w.ann, w.con)),
-			"see by email":     second(w.GetRequest(ctx, w.ann, w.emailConnection(w.ann))),
+			"accept":            second(w.accept(w.ann, 2)),
+			"accept by its id":  second(w.AcceptRequestInto(ctx, w.ann, w.con, w.client, service.Grant{Request: 2})),
+			"accept by email":   second(w.acceptInto(w.ann, w.client, 1)),
+			"decline":           second(w.decline(w.bob, true)),
+			"decline by its id": second(w.DeclineRequestByID(ctx, w.ann, w.con, false)),
+			"decline by email":  second(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)),
+			"restrict":          second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: viewPages})),
+			"revoke":            second(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true)),
+			"see":               second(w.GetRequest(ctx, w.ann, w.con)),
+			"see by email":      second(w.GetRequest(ctx, w.ann, w.emailConnection(w.ann))),
 		} {
 			refused(t, when+": "+name, agency.NotFound, err)
 		}
@@ -220,7 +220,7 @@ func TestAnAgencyCannotTellABlock(t *testing.T) {
 		}
 		note := func(err error) { seen = append(seen, asText(t, errText(err))) }
 		w.pending()
-		must[agency.Profile](t)(w.deny(w.ann, block))
+		must[agency.Profile](t)(w.decline(w.ann, block))
 		see()
 		note(second(w.request()))
 		w.advance(29 * day)
@@ -289,9 +289,9 @@ func TestAcceptingClearsBothPairs(t *testing.T) {
 			must[agency.Profile](t)(w.requestByEmail(w.ann))
 			shop := w.mustOpen(w.ann, 5, "Shop")
 			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: shop, Areas: viewPages}))
-			must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), shop, w.agency, true))
+			must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), shop, w.agency, true))
 			must[agency.Profile](t)(w.requestByEmail(w.bob))
-			must[agency.Profile](t)(w.DenyRequestByID(ctx, w.bob, w.emailConnection(w.bob), true))
+			must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.bob, w.emailConnection(w.bob), true))
 			noError(t, accept(w))
 			for of, held := range map[agency.Party]bool{
 				agency.Party(w.client): false, party(w.ann): false, party(w.bob): true, agency.Party(shop): true,
@@ -317,7 +317,7 @@ func readBlocks(t *testing.T, read func(service.Page) (service.List[service.Bloc
 	t.Helper()
 	all, _ := testbed.Pages(t, 1, read)
 	for _, b := range all {
-		out = append(out, block{b.Agency, b.Name, b.Blocked, b.CoolingUntil})
+		out = append(out, block{b.Asker, b.Name, b.Blocked, b.CoolingUntil})
 	}
 	return out
 }
@@ -351,8 +351,8 @@ func TestBlocksAreListedAndEnded(t *testing.T) {
 	}
 	w.pending()
 	sameBlocks(t, "before", nil, w.accountBlocks(t))
-	must[agency.Profile](t)(w.deny(w.ann, true))
-	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.ann), w.client, v.agency, false))
+	must[agency.Profile](t)(w.decline(w.ann, true))
+	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), w.client, v.agency, false))
 	must[agency.Profile](t)(v.WithdrawRequest(ctx, u.gil, u.agency, agency.NewConnectionID(agency.Party(w.client), u.agency)))
 	until := noon.Add(30 * day)
 	both := []block{{w.agency, "Agency", true, until}, {v.agency, "Agency-v", false, until}}
@@ -416,8 +416,8 @@ func TestBlocksAreListedAndEnded(t *testing.T) {
 func TestABlockIsToldWhereItIs(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
-	must[agency.Profile](t)(w.deny(w.ann, true))
-	must[agency.Profile](t)(w.deny(w.bob, true))
+	must[agency.Profile](t)(w.decline(w.ann, true))
+	must[agency.Profile](t)(w.decline(w.bob, true))
 	diff(t, "in the account", 1, countOf(w.events(w.client), "agency.blocked"))
 	blocked := map[string]int{}
 	for _, i := range w.items() {

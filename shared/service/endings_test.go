@@ -121,7 +121,7 @@ func checkClosed(t *testing.T, w, v *world) {
 		"revoke":        second(w.revoke()),
 		"accept":        second(w.AcceptRequest(ctx, as(w.ann), w.client, v.agency, service.Grant{Request: 1})),
 		"accept into":   second(w.acceptInto(w.ann, w.client, 1)),
-		"deny":          second(w.DenyRequest(ctx, as(w.ann), w.client, v.agency, true)),
+		"decline":       second(w.DeclineRequest(ctx, as(w.ann), w.client, v.agency, true)),
 		"unblock":       second(w.Unblock(ctx, as(w.ann), w.client, v.agency)),
 		"blocks":        second(w.AccountBlocks(ctx, as(w.ann), w.client, service.Page{Limit: 1})),
 		"team":          second(w.Team(ctx, as(w.ann), w.client, service.Page{Limit: 1})),
@@ -296,7 +296,7 @@ func TestEraseAPerson(t *testing.T) {
 	ctx := t.Context()
 	x := w.eve
 	// An owner beside another, an admin, one who left, one who was removed, the client of an
-	// agency-owned account, one with a request, and one who denied.
+	// agency-owned account, one with a request, and one who declined.
 	w.mustInvite(w.ann, w.client, x, agency.Owner)
 	w.mustInvite(w.gil, w.agency, x, agency.Member)
 	v := w.world("-v")
@@ -311,7 +311,7 @@ func TestEraseAPerson(t *testing.T) {
 	must[agency.Person](t)(w.Me(ctx, x))
 	must[agency.Profile](t)(w.requestByEmail(x))
 	must[agency.Profile](t)(v.requestByEmail(x))
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, x, v.emailConnection(x), true))
+	must[agency.Profile](t)(w.DeclineRequestByID(ctx, x, v.emailConnection(x), true))
 
 	w.TakeCalls()
 	noError(t, w.EraseMe(ctx, x))
@@ -333,7 +333,7 @@ func TestEraseAPerson(t *testing.T) {
 		"rename":      second(w.RenameAccount(ctx, as(x), w.client, "Mine")),
 		"accept into": second(w.acceptInto(x, w.client, 1)),
 		"see":         second(w.GetRequest(ctx, x, w.emailConnection(x))),
-		"deny":        second(w.DenyRequestByID(ctx, x, w.emailConnection(x), false)),
+		"decline":     second(w.DeclineRequestByID(ctx, x, w.emailConnection(x), false)),
 	})
 	refused(t, "an account opened by who is erased", agency.Conflict, second(w.OpenAccount(ctx, x, idempotencyKey(1), "New")))
 	diff(t, "accounts", 0, len(must[service.List[service.AccountView]](t)(w.MyAccounts(ctx, x, service.Page{Limit: 10})).Items))

@@ -127,9 +127,9 @@ func TestDailyRequests(t *testing.T) {
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.requestByEmail(w.eve))
 	w.refusedFor(t, "a fourth", agency.RateLimited, 12*time.Hour, func() error { return second(w.requestByEmail(w.bob)) })
-	// A withdrawn or denied request returns no place.
+	// A withdrawn or declined request returns no place.
 	must[agency.Profile](t)(w.withdraw())
-	must[agency.Profile](t)(w.DenyRequestByID(ctx, w.eve, w.emailConnection(w.eve), false))
+	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.eve, w.emailConnection(w.eve), false))
 	diff(t, "counted", 3, w.requestsToday())
 	w.advance(12*time.Hour - time.Millisecond)
 	w.refusedFor(t, "the day's last moment", agency.RateLimited, time.Millisecond, func() error { return second(w.requestByEmail(w.bob)) })

@@ -108,9 +108,9 @@ func TestAcceptAgainstWithdraw(t *testing.T) {
 		contender{func(w *world) error { return second(w.withdraw()) }, agency.ConnectionWithdrawn, agency.NotPending})
 }
 
-func TestAcceptAgainstDeny(t *testing.T) {
+func TestAcceptAgainstDecline(t *testing.T) {
 	raceForOne(t, (*world).pending, contender{acceptByOwner, agency.ConnectionAccepted, agency.NotPending},
-		contender{func(w *world) error { return second(w.deny(w.bob, false)) }, agency.ConnectionDenied, agency.NotPending})
+		contender{func(w *world) error { return second(w.decline(w.bob, false)) }, agency.ConnectionDeclined, agency.NotPending})
 }
 
 // The clock passes the expiry between the two reads, or before both, while cleanup records it.

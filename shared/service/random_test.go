@@ -204,7 +204,7 @@ func (d *draw) connectionCommand(n int) error {
 	case 9, 10:
 		return second(d.AcceptRequest(d.ctx, d.caller, d.id, d.of, service.Grant{Request: d.request, Until: pick(d.Rand, []*time.Time{nil, &d.until})}))
 	case 11:
-		return second(d.DenyRequest(d.ctx, d.caller, d.id, d.of, d.IntN(4) == 0))
+		return second(d.DeclineRequest(d.ctx, d.caller, d.id, d.of, d.IntN(4) == 0))
 	case 12:
 		return second(d.WithdrawRequest(d.ctx, d.staff, d.of, con))
 	case 13:
@@ -232,7 +232,7 @@ func (d *draw) emailCommand(n int) error {
 		grant := service.Grant{Request: read.Profile(d.emailKey).Request.Number, Until: pick(d.Rand, []*time.Time{nil, &d.until})}
 		return second(d.AcceptRequestInto(d.ctx, d.owner, con, into, grant))
 	case 21:
-		return second(d.DenyRequestByID(d.ctx, d.owner, con, d.IntN(3) == 0))
+		return second(d.DeclineRequestByID(d.ctx, d.owner, con, d.IntN(3) == 0))
 	}
 	switch d.IntN(4) {
 	case 0:

@@ -75,8 +75,8 @@ func (r *refusals) callAccept(v *world, by agency.Actor, g service.Grant) func()
 	return func() error { return second(r.AcceptRequest(r.t.Context(), as(by), v.client, v.agency, g)) }
 }
 
-func (r *refusals) callDeny(v *world, by agency.Actor) func() error {
-	return func() error { return second(r.DenyRequest(r.t.Context(), as(by), v.client, v.agency, false)) }
+func (r *refusals) callDecline(v *world, by agency.Actor) func() error {
+	return func() error { return second(r.DeclineRequest(r.t.Context(), as(by), v.client, v.agency, false)) }
 }
 
 func (r *refusals) callRemove(c agency.Caller, id agency.AccountID, m agency.Party) func() error {
@@ -224,8 +224,8 @@ func (r *refusals) ownership() []refusal {
 		{"the client accepts the owner", agency.PermanentlyOwned, "", func() error {
 			return second(r.AcceptRequest(ctx, as(r.olga), r.owned, r.agency, service.Grant{}))
 		}},
-		{"the client denies the owner", agency.PermanentlyOwned, "", func() error {
-			return second(r.DenyRequest(ctx, as(r.olga), r.owned, r.agency, false))
+		{"the client declines the owner", agency.PermanentlyOwned, "", func() error {
+			return second(r.DeclineRequest(ctx, as(r.olga), r.owned, r.agency, false))
 		}},
 		{"the owner revokes itself", agency.PermanentlyOwned, "", r.callRemove(as(r.gil, r.agency), r.owned, r.party)},
 		{"the owner's member revokes it", agency.PermanentlyOwned, "", r.callRemove(as(r.gem, r.agency), r.owned, r.party)},
@@ -246,7 +246,7 @@ func (r *refusals) permission() []refusal {
 		{"request by a member, of what waits", agency.Forbidden, "", r.callRequest(r.gem, r.agency, r.waiting.client)},
 		{"withdraw by a member, of what is withdrawn", agency.Forbidden, "", r.callOn(r.WithdrawRequest, r.gem, r.agency, r.withdrawn.con)},
 		{"accept by a member, past its time", agency.Forbidden, "", r.callAccept(r.expired, r.expired.mem, service.Grant{Request: 1})},
-		{"deny by a member", agency.Forbidden, "", r.callDeny(r.waiting, r.waiting.mem)},
+		{"decline by a member", agency.Forbidden, "", r.callDecline(r.waiting, r.waiting.mem)},
 		{"the agency revokes itself from the client's side", agency.Forbidden, "", r.callRemove(as(r.gil, r.agency), r.joined.client, r.party)},
 		{"the agency widens itself", agency.Forbidden, "",
 			r.callChange(as(r.gil, r.agency), r.joined.client, r.party, service.MemberChange{Areas: editAll})},
@@ -291,8 +291,8 @@ func (r *refusals) status() []refusal {
 		{"resend past its time", agency.RequestExpired, agency.Expired, r.callOn(r.ResendRequest, r.gil, r.agency, r.expired.con)},
 		{"withdraw past its time", agency.RequestExpired, agency.Expired, r.callOn(r.WithdrawRequest, r.gil, r.agency, r.expired.con)},
 		{"accept what is withdrawn", agency.NotPending, agency.Withdrawn, r.callAccept(r.withdrawn, r.withdrawn.ann, service.Grant{Request: 1})},
-		{"deny what is withdrawn", agency.NotPending, agency.Withdrawn, r.callDeny(r.withdrawn, r.withdrawn.ann)},
-		{"deny what is active", agency.NotPending, agency.Active, r.callDeny(r.joined, r.joined.ann)},
+		{"decline what is withdrawn", agency.NotPending, agency.Withdrawn, r.callDecline(r.withdrawn, r.withdrawn.ann)},
+		{"decline what is active", agency.NotPending, agency.Active, r.callDecline(r.joined, r.joined.ann)},
 		{"resend what is active", agency.NotPending, agency.Active, r.callOn(r.ResendRequest, r.gil, r.agency, r.joined.con)},
 		{"revoke what waits", agency.NotActive, agency.Pending, r.callRemove(as(r.waiting.ann), r.waiting.client, r.party)},
 		{"restrict what waits", agency.NotActive, agency.Pending, r.callChange(as(r.waiting.ann), r.waiting.client, r.party, toViewPages)},

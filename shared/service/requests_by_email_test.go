@@ -37,8 +37,8 @@ func (w *world) mustOpen(who agency.Actor, n int, name string) agency.AccountID 
 	return must[service.AccountView](w.t)(w.OpenAccount(w.t.Context(), who, idempotencyKey(n), name)).ID
 }
 
-func (w *world) deny(by agency.Actor, block bool) (agency.Profile, error) {
-	return w.DenyRequest(w.t.Context(), as(by), w.client, w.agency, block)
+func (w *world) decline(by agency.Actor, block bool) (agency.Profile, error) {
+	return w.DeclineRequest(w.t.Context(), as(by), w.client, w.agency, block)
 }
 
 func (w *world) counts() service.Counts {
@@ -53,7 +53,7 @@ func (f *fixture) profile(key agency.ProfileKey) agency.Profile {
 
 func (f *fixture) pairBetween(addressee agency.Party, of agency.AccountID) agency.Pair {
 	f.t.Helper()
-	key := agency.PairKey{Addressee: addressee, Agency: of}
+	key := agency.PairKey{Addressee: addressee, Asker: of}
 	return must[service.Snapshot](f.t)(f.store.Load(f.t.Context(), service.Want{Pairs: []agency.PairKey{key}})).Pair(key)
 }
 
@@ -155,15 +155,15 @@ var addresseeStages = []struct {
 		w.connectTo(a)
 	}},
 	{"cooling", true, func(w *world, a agency.Actor) {
-		w.denyBy(a, false)
+		w.declineBy(a, false)
 		w.advance(30*day - time.Second)
 	}},
 	{"no more cooling", false, func(w *world, a agency.Actor) {
-		w.denyBy(a, false)
+		w.declineBy(a, false)
 		w.advance(30 * day)
 	}},
 	{"blocking", true, func(w *world, a agency.Actor) {
-		w.denyBy(a, true)
+		w.declineBy(a, true)
 	}},
 	{"blocking, after the cooldown", true, func(w *world, a agency.Actor) {
 		w.connectTo(a)
@@ -189,12 +189,12 @@ func (w *world) connectTo(owner agency.Actor) {
 	must[agency.Profile](w.t)(w.accept(owner, 1))
 }
 
-// denyBy requests access to a new account, whose owner denies it.
-func (w *world) denyBy(owner agency.Actor, block bool) {
+// declineBy requests access to a new account, whose owner declines it.
+func (w *world) declineBy(owner agency.Actor, block bool) {
 	w.t.Helper()
 	w.client = w.mustOpen(owner, 1, "One")
 	must[agency.Profile](w.t)(w.request())
-	must[agency.Profile](w.t)(w.deny(owner, block))
+	must[agency.Profile](w.t)(w.decline(owner, block))
 }
 
 // A request by email shows nothing of its addressee: the answer, the reads and the writes are the
@@ -329,7 +329,7 @@ func checkMoved(t *testing.T, w *world, id agency.ConnectionID, shop agency.Acco
 	}
 	for name, do := range map[string]func() error{
 		"into another": func() error { return second(w.acceptInto(w.ann, w.client, 1)) },
-		"denied":       func() error { return second(w.DenyRequestByID(ctx, w.ann, id, true)) },
+		"declined":     func() error { return second(w.DeclineRequestByID(ctx, w.ann, id, true)) },
 		"withdrawn":    func() error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, id)) },
 		"resent":       func() error { return second(w.ResendRequest(ctx, w.gil, w.agency, id)) },
 	} {
@@ -384,7 +384,7 @@ func TestByEmailAndByIDAtOnce(t *testing.T) {
 func TestAcceptingByEmailUnmutes(t *testing.T) {
 	w := newWorld(t).pending()
 	ctx := t.Context()
-	must[agency.Profile](t)(w.deny(w.bob, true))
+	must[agency.Profile](t)(w.decline(w.bob, true))
 	w.advance(30 * day)
 	if p := must[agency.Profile](t)(w.request()); !p.Request.Muted {
 		t.Errorf("%+v", p)
@@ -439,7 +439,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 		{"of no form", agency.NotFound, func() error {
 			return second(w.AcceptRequestInto(ctx, w.ann, "con_x", w.client, service.Grant{Request: 1}))
 		}},
-		{"not mine to deny", agency.NotFound, func() error { return second(w.DenyRequestByID(ctx, w.bob, w.emailConnection(w.ann), false)) }},
+		{"not mine to decline", agency.NotFound, func() error { return second(w.DeclineRequestByID(ctx, w.bob, w.emailConnection(w.ann), false)) }},
 		{"not mine to see", agency.NotFound, func() error { return second(w.GetRequest(ctx, w.bob, w.emailConnection(w.ann))) }},
 		{"not the agency's to see there", agency.NotFound, func() error { return second(w.GetRequest(ctx, w.gil, w.emailConnection(w.ann))) }},
 		{"into an account that is not mine", agency.NotFound, func() error { return second(w.acceptInto(w.ann, off.client, 1)) }},
@@ -474,7 +474,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 	refused(t, "switched off with a request that waits", agency.HasClients, second(off.SwitchAgencyOff(ctx, off.gil, off.agency)))
 	w.advance(lifetime)
 	refused(t, "late", agency.RequestExpired, second(w.acceptInto(w.ann, w.mustOpen(w.ann, 6, "Late"), 1)))
-	if _, err := w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), false); err != nil {
+	if _, err := w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), false); err != nil {
 		t.Errorf("dismissed: %v", err)
 	}
 	w.audit(t)

@@ -76,7 +76,7 @@ func TestConnectStory(t *testing.T) {
 	if p = must[agency.Profile](t)(w.request()); p.Request.Number != 4 || p.Status != agency.Pending {
 		t.Errorf("asked after an expiry: %+v", p)
 	}
-	must[agency.Profile](t)(w.DenyRequest(ctx, as(w.bob), w.client, w.agency, false))
+	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.bob), w.client, w.agency, false))
 	w.advance(30 * day)
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.accept(w.ann, 5))
@@ -85,7 +85,7 @@ func TestConnectStory(t *testing.T) {
 	diff(t, "events", []string{
 		"account.opened", "person.added", "person.added",
 		"connection.requested", "connection.resent", "connection.accepted", "connection.restricted", "connection.revoked",
-		"connection.requested", "connection.withdrawn", "connection.requested", "connection.expired", "connection.requested", "connection.denied",
+		"connection.requested", "connection.withdrawn", "connection.requested", "connection.expired", "connection.requested", "connection.declined",
 		"connection.requested", "connection.accepted", "connection.left",
 	}, w.events(w.client))
 	w.audit(t)
@@ -219,7 +219,7 @@ type commandCase struct {
 func fresh(w *world) *world   { return w }
 func expired(w *world) *world { return w.pending().after(lifetime) }
 func blocked(w *world) *world {
-	must[agency.Profile](w.t)(w.pending().deny(w.ann, true))
+	must[agency.Profile](w.t)(w.pending().decline(w.ann, true))
 	return w
 }
 
@@ -297,9 +297,9 @@ func connectionCommands(ctx context.Context) []commandCase {
 		{"withdraw", (*world).pending, func(w *world) error { return second(w.withdraw()) }, oneWrite},
 		{"accept", (*world).pending, func(w *world) error { return second(w.accept(w.ann, 1)) }, oneWrite},
 		{"accept again", (*world).connected, func(w *world) error { return second(w.accept(w.ann, 1)) }, twoReads},
-		{"deny", (*world).pending, func(w *world) error { return second(w.deny(w.ann, false)) }, oneWrite},
-		{"deny and block", (*world).pending, func(w *world) error { return second(w.deny(w.ann, true)) }, oneWrite},
-		{"dismiss and block", expired, func(w *world) error { return second(w.deny(w.ann, true)) }, oneWrite},
+		{"decline", (*world).pending, func(w *world) error { return second(w.decline(w.ann, false)) }, oneWrite},
+		{"decline and block", (*world).pending, func(w *world) error { return second(w.decline(w.ann, true)) }, oneWrite},
+		{"dismiss and block", expired, func(w *world) error { return second(w.decline(w.ann, true)) }, oneWrite},
 		{"restrict", (*world).connected, func(w *world) error { return w.change(agency.Party(w.agency), toViewPages) }, oneWrite},
 		{"set an end", (*world).connected, func(w *world) error {
 			until := noon.Add(day)
@@ -325,8 +325,8 @@ func connectionCommands(ctx context.Context) []commandCase {
 			must[agency.Profile](w.t)(w.pendingByEmail().acceptInto(w.ann, w.client, 1))
 			return w
 		}, func(w *world) error { return second(w.acceptInto(w.ann, w.client, 1)) }, twoReads},
-		{"deny by email and block", (*world).pendingByEmail,
-			func(w *world) error { return second(w.DenyRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)) }, oneWrite},
+		{"decline by email and block", (*world).pendingByEmail,
+			func(w *world) error { return second(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)) }, oneWrite},
 	}
 }
 

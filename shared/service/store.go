@@ -246,7 +246,7 @@ func (w Want) isWellFormed() bool {
 		}
 	}
 	for _, p := range w.Pairs {
-		if !p.Addressee.IsValid() || !p.Agency.IsValid() {
+		if !p.Addressee.IsValid() || !p.Asker.IsValid() {
 			return false
 		}
 	}

@@ -28,7 +28,7 @@ func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outc
 	var done Outcome
 	want := Want{Profiles: []agency.ProfileKey{key}}
 	if of := key.Member.Account(); of != "" {
-		want.Pairs = []agency.PairKey{{Addressee: key.Addressee, Agency: of}}
+		want.Pairs = []agency.PairKey{{Addressee: key.Addressee, Asker: of}}
 	}
 	err := s.command(ctx, nil, want, func(d *decision) error {
 		done = OutcomeNone

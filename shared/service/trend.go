@@ -20,9 +20,9 @@ type TrendMonth struct {
 	Begin time.Time
 	// Clients is their number at its end; in the present month, now.
 	Clients int
-	// Accepted, Denied, Withdrawn and Expired count how requests ended in it. One
+	// Accepted, Declined, Withdrawn and Expired count how requests ended in it. One
 	// that was dismissed after it expired counts as both.
-	Accepted, Denied, Withdrawn, Expired int
+	Accepted, Declined, Withdrawn, Expired int
 }
 
 // Trend returns how the agency's clients came and went in the last TrendMonths;
@@ -55,7 +55,7 @@ func newTrend(present Counts, months []Month, now time.Time) Trend {
 		begin := agency.StartOfMonth(now).AddDate(0, i+1-TrendMonths, 0)
 		of := happened[begin]
 		trend[i] = TrendMonth{
-			Begin: begin, Clients: clients, Accepted: of[agency.ConnectionAccepted], Denied: of[agency.ConnectionDenied],
+			Begin: begin, Clients: clients, Accepted: of[agency.ConnectionAccepted], Declined: of[agency.ConnectionDeclined],
 			Withdrawn: of[agency.ConnectionWithdrawn], Expired: of[agency.ConnectionExpired],
 		}
 		came := of[agency.AccountCreated] + of[agency.ConnectionAccepted]

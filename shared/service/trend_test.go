@@ -37,12 +37,12 @@ func TestTrend(t *testing.T) {
 	diff(t, "one month", service.TrendMonth{Begin: first, Clients: 1}, got[11])
 	diff(t, "before it", service.TrendMonth{Begin: first.AddDate(0, -1, 0)}, got[10])
 
-	nextMonth() // two accept, one with an end date; one denies
+	nextMonth() // two accept, one with an end date; one declines
 	until := w.Now().Add(30 * day)
 	_, left := accept(nil)
 	_, lapsing := accept(&until)
-	decliner, denied := request()
-	must[agency.Profile](t)(w.DenyRequest(ctx, as(decliner), denied.Account(), w.agency, false))
+	decliner, declined := request()
+	must[agency.Profile](t)(w.DeclineRequest(ctx, as(decliner), declined.Account(), w.agency, false))
 	nextMonth() // one is left, one lapses, one is withdrawn, one expires
 	must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, left.ID()))
 	_, withdrawn := request()
@@ -62,7 +62,7 @@ func TestTrend(t *testing.T) {
 	got = see(w.gil)
 	at := func(i int) time.Time { return first.AddDate(0, i, 0) }
 	diff(t, "five months", service.Trend{
-		{Begin: at(-1)}, {Begin: at(0), Clients: 1}, {Begin: at(1), Clients: 3, Accepted: 2, Denied: 1},
+		{Begin: at(-1)}, {Begin: at(0), Clients: 1}, {Begin: at(1), Clients: 3, Accepted: 2, Declined: 1},
 		{Begin: at(2), Clients: 1, Withdrawn: 1, Expired: 1}, {Begin: at(3), Clients: 2, Accepted: 2}, {Begin: at(4), Clients: 1},
 	}, got[6:])
 
@@ -70,7 +70,7 @@ func TestTrend(t *testing.T) {
 	for range 8 {
 		nextMonth()
 	}
-	diff(t, "the oldest month", service.TrendMonth{Begin: at(1), Clients: 3, Accepted: 2, Denied: 1}, see(w.gil)[0])
+	diff(t, "the oldest month", service.TrendMonth{Begin: at(1), Clients: 3, Accepted: 2, Declined: 1}, see(w.gil)[0])
 	for range 4 {
 		nextMonth()
 	}
@@ -131,7 +131,7 @@ func TestClientFilters(t *testing.T) {
 		case 3:
 			must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, p.ID()))
 		case 4:
-			must[agency.Profile](t)(w.DenyRequest(ctx, as(owner), account.ID, w.agency, false))
+			must[agency.Profile](t)(w.DeclineRequest(ctx, as(owner), account.ID, w.agency, false))
 		}
 		if n == 2 {
 			must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, p.ID()))
@@ -141,7 +141,7 @@ func TestClientFilters(t *testing.T) {
 	connected := service.ClientFilter{Status: agency.Active, Ownership: agency.ClientOwned}
 	diff(t, "owned", []string{"Owned"}, names(w.gil, 2, owned))
 	diff(t, "connected", []string{"Client A", "Client B"}, names(w.gil, 2, connected))
-	diff(t, "ended", []string{"denied", "Client C", "withdrawn"}, names(w.gil, 2, service.ClientFilter{Ended: true}))
+	diff(t, "ended", []string{"declined", "Client C", "withdrawn"}, names(w.gil, 2, service.ClientFilter{Ended: true}))
 	// The table leaves out other clients, so pages are not short.
 	for want, f := range map[int]service.ClientFilter{3: {Ended: true}, 1: owned, 2: connected} {
 		diff(t, "rows", want, len(must[service.List[agency.Profile]](t)(w.store.Clients(ctx, w.agency, f, service.Page{Limit: 10})).Items))

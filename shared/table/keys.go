@@ -87,7 +87,7 @@ func mailKey(m outbox.MailKey) key {
 }
 
 func pairKey(p agency.PairKey) key {
-	return key{partition(p.Addressee), pairPrefix + string(p.Agency)}
+	return key{partition(p.Addressee), pairPrefix + string(p.Asker)}
 }
 
 func parsePairKey(pk, sk string) (agency.PairKey, error) {
@@ -99,7 +99,7 @@ func parsePairKey(pk, sk string) (agency.PairKey, error) {
 	if !ok || !agency.AccountID(id).IsValid() {
 		return agency.PairKey{}, fmt.Errorf("table: no pair's sort key: %q", sk)
 	}
-	return agency.PairKey{Addressee: addressee, Agency: agency.AccountID(id)}, nil
+	return agency.PairKey{Addressee: addressee, Asker: agency.AccountID(id)}, nil
 }
 
 // callKey is the key of a call under an Idempotency-Key, of which it has the hash.

@@ -46,7 +46,7 @@ func newListed(t *testing.T) listed {
 		}
 		c.Events = append(c.Events, event(n, agency.Party(l.account), of, noon.Add(time.Duration(n)*time.Second)))
 	}
-	c.Profiles = append(c.Profiles, agency.Profile{ProfileKey: agency.AgencyAt(l.account, l.agency), Status: agency.Denied, Ownership: agency.ClientOwned, Since: noon, Version: 1})
+	c.Profiles = append(c.Profiles, agency.Profile{ProfileKey: agency.AgencyAt(l.account, l.agency), Status: agency.Declined, Ownership: agency.ClientOwned, Since: noon, Version: 1})
 	put(t, l.store, c)
 	return l
 }

@@ -34,7 +34,7 @@ func person(n int) agency.Person {
 
 // pairOf returns the pair of an account and an agency.
 func pairOf(a agency.Account, version int) agency.Pair {
-	return agency.Pair{PairKey: agency.PairKey{Addressee: agency.Party(a.ID), Agency: account(99).ID}, Mailed: []time.Time{noon}, Version: version}
+	return agency.Pair{PairKey: agency.PairKey{Addressee: agency.Party(a.ID), Asker: account(99).ID}, Mailed: []time.Time{noon}, Version: version}
 }
 
 func member(a agency.Account, p agency.Person) agency.Profile {

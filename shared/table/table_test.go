@@ -45,8 +45,8 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		DueAt: noon.Add(time.Hour),
 	}
 	pairs := []agency.Pair{
-		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Agency: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Requests: 2, Versions: 17, Version: 3},
-		{PairKey: agency.PairKey{Addressee: agency.Party(person.ID), Agency: profile.Member.Account()}, Version: 1},
+		{PairKey: agency.PairKey{Addressee: agency.Party(account.ID), Asker: profile.Member.Account()}, CoolingUntil: noon, Blocked: true, Mailed: []time.Time{noon, noon.Add(time.Hour)}, Requests: 2, Versions: 17, Version: 3},
+		{PairKey: agency.PairKey{Addressee: agency.Party(person.ID), Asker: profile.Member.Account()}, Version: 1},
 	}
 	call := service.Call{
 		CallKey: service.CallKey{Agency: profile.Member.Account(), Hash: strings.Repeat("0a", 32)}, BodyHash: "h", Connection: profile.ID(), Request: 3, At: noon, Version: 1,

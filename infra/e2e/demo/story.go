@@ -162,10 +162,10 @@ func (s *demo) byEmail(ctx context.Context, ann, petra person, agency string) {
 	s.access(ctx, ann, pots, agency)
 	s.showEmails(ctx, 2)
 
-	s.step("By email: a second request, and Petra denies it and blocks the agency, which is told of the denial alone")
+	s.step("By email: a second request, and Petra declines it and blocks the agency, which is told of the decline alone")
 	asked = s.do(ctx, call{ann, "POST", requests, ask, false, http.StatusCreated, []string{"status", "request"}})
 	s.showEmails(ctx, 1)
-	s.do(ctx, call{petra, "POST", one + "/deny", object{"block": true}, false, http.StatusOK, []string{"status"}})
+	s.do(ctx, call{petra, "POST", one + "/decline", object{"block": true}, false, http.StatusOK, []string{"status"}})
 	blocks := s.do(ctx, call{petra, "GET", "/v1/me/blocks", nil, false, http.StatusOK, nil})
 	s.rows(blocks, func(row object) string { return fmt.Sprintf("blocked: %v", row["blocked"]) })
 	s.do(ctx, call{ann, "GET", requests + "/" + fmt.Sprint(asked["id"]), nil, false, http.StatusOK, []string{"status"}})
