@@ -1,6 +1,10 @@
 package agency
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // Ownership says who owns an account. It is fixed at creation.
 type Ownership string
@@ -22,7 +26,10 @@ type Account struct {
 	// an agency. Only a ClientOwned account can have them.
 	AgencyOn bool
 	// Owners counts the active persons with the role owner: 0 when AgencyOwned.
-	Owners       int
+	Owners int
+	// Agencies are those with an active profile in it, the owning one included, in
+	// the order in which they came: at most MaxAgencies.
+	Agencies     []AccountID
 	Subscription Subscription
 	// Closed is when it was closed; zero while it is open.
 	Closed    time.Time
@@ -54,11 +61,9 @@ func (a Account) IsAgency() bool { return a.IsOpen() && a.Ownership == ClientOwn
 
 // Person is what is stored of a person apart from their profiles.
 type Person struct {
-	ID    PersonID
+	ID PersonID
+	// Email is the address of a signed-in person; it is not stored here.
 	Email string
-	// Teams are the client-owned accounts in which the person is active, the
-	// newest last, at most MaxTeams.
-	Teams []AccountID
 	// Erasing is since when the person is being erased: they have no access any
 	// more. Zero for not.
 	Erasing time.Time
@@ -93,39 +98,39 @@ type Suppression struct {
 // IsActive reports whether the person is not mailed.
 func (s Suppression) IsActive() bool { return s.Reason != "" && s.Lifted.IsZero() }
 
-// MaxTeams bounds how many agencies the access check looks through for a
-// caller who names none.
-const MaxTeams = 20
+// MaxAgencies is the most agencies that can be active in an account. The access
+// check reads all of them for a caller who names none.
+const MaxAgencies = 20
 
-// WithTeam returns the person with an account as the newest of their teams. The
-// oldest is dropped beyond MaxTeams.
-func (p Person) WithTeam(account AccountID) Person {
-	teams := p.WithoutTeam(account).Teams
-	teams = append(teams, account)
-	if len(teams) > MaxTeams {
-		teams = teams[len(teams)-MaxTeams:]
+// WithAgency returns the account with an agency among its Agencies. Errors: TooMany.
+func (a Account) WithAgency(id AccountID) (Account, error) {
+	if slices.Contains(a.Agencies, id) {
+		return a, nil
 	}
-	p.Teams = teams
-	return p
+	if len(a.Agencies) >= MaxAgencies {
+		return a, Refuse(TooMany, fmt.Sprintf("This account has %d agencies, the most it can have. Revoke another agency's access first.", MaxAgencies))
+	}
+	a.Agencies = append(slices.Clip(a.Agencies), id)
+	return a, nil
 }
 
-// WithoutTeam returns the person without an account among their teams.
-func (p Person) WithoutTeam(account AccountID) Person {
-	var teams []AccountID
-	for _, t := range p.Teams {
-		if t != account {
-			teams = append(teams, t)
+// WithoutAgency returns the account without an agency among its Agencies.
+func (a Account) WithoutAgency(id AccountID) Account {
+	var others []AccountID
+	for _, other := range a.Agencies {
+		if other != id {
+			others = append(others, other)
 		}
 	}
-	p.Teams = teams
-	return p
+	a.Agencies = others
+	return a
 }
 
 // SeenBy is the account as people of an agency see it, or as people of the
 // account itself do (""). Its price is the payer's to see; its state is
-// everybody's who has access.
+// everybody's who has access. Its agencies are for those who see the team.
 func (a Account) SeenBy(agency AccountID, now time.Time) Account {
-	a.Subscription = a.Subscription.At(now)
+	a.Subscription, a.Agencies = a.Subscription.At(now), nil
 	if a.Owner != agency {
 		a.Subscription = Subscription{State: a.Subscription.State, FreezesAt: a.Subscription.FreezesAt}
 	}

@@ -28,6 +28,7 @@ const (
 	IdentityChanged     Code = "identity_changed"
 	IdempotencyMismatch Code = "idempotency_mismatch"
 	Conflict            Code = "conflict"
+	TooMany             Code = "too_many"
 	RateLimited         Code = "rate_limited"
 	Unavailable         Code = "unavailable"
 	Internal            Code = "internal"

@@ -42,7 +42,7 @@ var codes = []agency.Code{
 	agency.Invalid, agency.Unauthenticated, agency.Forbidden, agency.NotFound, agency.PermanentlyOwned,
 	agency.AlreadyConnected, agency.AlreadyRequested, agency.NotPending, agency.NotActive, agency.RequestExpired,
 	agency.Cooling, agency.LastOwner, agency.NotPayer, agency.HasClients, agency.IdentityChanged,
-	agency.IdempotencyMismatch, agency.Conflict, agency.RateLimited,
+	agency.IdempotencyMismatch, agency.Conflict, agency.TooMany, agency.RateLimited,
 	agency.Unavailable, agency.Internal,
 }
 

@@ -467,7 +467,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		"forbidden": 403, "not_payer": 403, "identity_changed": 403,
 		"not_found": 404, "request_expired": 410, "cooling": 429, "rate_limited": 429, "internal": 500, "unavailable": 503,
 		"permanently_owned": 409, "already_connected": 409, "already_requested": 409, "not_pending": 409,
-		"not_active": 409, "last_owner": 409, "has_clients": 409, "idempotency_mismatch": 409, "conflict": 409,
+		"not_active": 409, "last_owner": 409, "has_clients": 409, "idempotency_mismatch": 409, "conflict": 409, "too_many": 409,
 	}
 	if diff := cmp.Diff(agencyCodes(t), codes, cmpopts.SortSlices(func(a, b agency.Code) bool { return a < b })); diff != "" {
 		t.Errorf("the codes are not those of shared/agency: %s", diff)

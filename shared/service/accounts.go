@@ -64,7 +64,6 @@ func (d *decision) openAccount(
 	}
 	first.Issuer, first.Subject = owner.Issuer, owner.Subject
 	d.put(first)
-	d.updateTeams(first)
 	return account, first, nil
 }
 
@@ -322,6 +321,9 @@ func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page)
 	return list, nil
 }
 
+// maxBound bounds the profiles that one call of Me binds.
+const maxBound = 20
+
 // Me returns what is stored of the actor. Up to 20 of their unused profiles are
 // bound to the actor's identity. A suppression of their address ends.
 func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, error) {
@@ -330,7 +332,7 @@ func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, er
 	err := eachPage(func(page Page) (string, error) {
 		mine, err := s.Store.Memberships(ctx, actor.ID(), page)
 		for _, p := range mine.Items {
-			if p.Subject == "" && len(want.Profiles) < agency.MaxTeams {
+			if p.Subject == "" && len(want.Profiles) < maxBound {
 				want = want.plus(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
 			}
 		}

@@ -111,6 +111,9 @@ func (a *attempts) decideOn(read Snapshot) (d *decision, err error) {
 	if err := a.decide(d); err != nil {
 		return d, err
 	}
+	if err := d.listAgencies(); err != nil {
+		return d, err
+	}
 	for i := range d.Events {
 		e := &d.Events[i]
 		e.ID = a.NewEventID(e.At)

@@ -9,8 +9,8 @@ import (
 // CheckAccess returns the actor's access to an account now, and the profile by
 // which they have it. It never refuses a well-formed id, and an unknown account
 // looks like a stranger's. With an agency named it takes one batch read; without,
-// a second one reads the agencies of which the actor is a member. Errors: Invalid
-// (a malformed id).
+// a second one reads the account's agencies, if it has any. Errors: Invalid (a
+// malformed id).
 func (s *Service) CheckAccess(ctx context.Context, caller agency.Caller, id agency.AccountID) (agency.Access, error) {
 	if !id.IsValid() {
 		return agency.Access{}, agency.InvalidField("account", "This is no account id.")
@@ -39,8 +39,8 @@ func (s *Service) access(ctx context.Context, caller agency.Caller, id agency.Ac
 	}
 	ways := read
 	if caller.As == "" {
-		agencies = read.Person(caller.ID()).WithoutTeam(id).Teams
-		if len(agencies) > 0 && read.Account(id).Exists() {
+		agencies = read.Account(id).Agencies
+		if len(agencies) > 0 {
 			if ways, err = s.Store.Load(ctx, wantPaths(caller, id, agencies)); err != nil {
 				return agency.Access{}, err
 			}

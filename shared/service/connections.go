@@ -146,6 +146,9 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	caller := agency.Caller{Actor: actor}
 	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}})
+	if account := addressee.Account(); step.Do == agency.Leave && account != "" {
+		want = want.plus(Want{Accounts: []agency.AccountID{account}})
+	}
 	if step.Do == agency.Resend {
 		want = want.plus(Want{Pairs: []agency.PairKey{{Addressee: addressee, Asker: agencyID}}})
 	}

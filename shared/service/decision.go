@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -226,13 +227,18 @@ func (d *decision) countMail(key agency.PairKey) error {
 // often it changes in a decision, it is written once.
 func (d *decision) putAccount(a *agency.Account) {
 	a.Version++
+	d.setAccount(*a)
+}
+
+// setAccount is putAccount for an account that has its next version.
+func (d *decision) setAccount(a agency.Account) {
 	for i := range d.Accounts {
 		if d.Accounts[i].ID == a.ID {
-			d.Accounts[i] = *a
+			d.Accounts[i] = a
 			return
 		}
 	}
-	d.Accounts = append(d.Accounts, *a)
+	d.Accounts = append(d.Accounts, a)
 }
 
 // accountEvent adds the event of a change to the account itself.
@@ -242,21 +248,44 @@ func (d *decision) accountEvent(as agency.EventType, a agency.Account, was, now 
 	})
 }
 
-// updateTeams keeps the list of client-owned accounts in which the person of a profile
-// is active.
-func (d *decision) updateTeams(p agency.Profile) {
-	was := d.read.Person(p.Member.Person())
-	now := was
-	now.Email = p.Email
-	if p.Ownership == agency.ClientOwned {
-		if p.Status == agency.Active {
-			now = now.WithTeam(p.Account())
-		} else {
-			now = now.WithoutTeam(p.Account())
-		}
+// eraseMore makes the erasure of a profile's person start over, if one goes on: its
+// lists may have been read before the profile was written.
+func (d *decision) eraseMore(p agency.Profile) {
+	person := d.read.Person(p.Member.Person())
+	if person.Erasing.IsZero() {
+		return
 	}
-	now.Version++
-	d.People = append(d.People, now)
+	person.Version++
+	d.People = append(d.People, person)
+}
+
+// listAgencies keeps each account's list of the agencies with an active profile in
+// it. Errors: TooMany; and one for an account that was not read.
+func (d *decision) listAgencies() error {
+	for _, p := range d.Profiles {
+		agencyID, id := p.Member.Account(), p.Addressee.Account()
+		active := p.Status == agency.Active
+		if agencyID == "" || id == "" || active == (d.read.Profile(p.ProfileKey).Status == agency.Active) {
+			continue
+		}
+		read, ok := d.read.Accounts[id]
+		if !ok {
+			return fmt.Errorf("service: a profile of %s changes in %s, which was not read", agencyID, id)
+		}
+		account := d.account(read)
+		if !active {
+			account = account.WithoutAgency(agencyID)
+		} else if with, err := account.WithAgency(agencyID); err != nil {
+			return err
+		} else {
+			account = with
+		}
+		if account.Version == read.Version {
+			account.Version++
+		}
+		d.setAccount(account)
+	}
+	return nil
 }
 
 // countOwners keeps the count of an open account's owners, and refuses to lose

@@ -469,8 +469,7 @@ func TestErasingStopsAtALastOwner(t *testing.T) {
 	w.audit(t)
 }
 
-// An invitation that arrives while a person's last item is erased is ended too, and the person's
-// list of teams is right.
+// An invitation that arrives while a person's last item is erased is ended too.
 func TestInvitedWhileBeingErased(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()

@@ -68,7 +68,6 @@ func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 				if err := d.endErased(p); err != nil {
 					return err
 				}
-				me = me.WithoutTeam(p.Account())
 			}
 		}
 		d.People = append(d.People, me)
@@ -185,11 +184,11 @@ const (
 	indexLag = 5 * time.Minute
 )
 
-// eraseAgain plans the next step of an erasure. The address is deleted now.
+// eraseAgain plans the next step of an erasure.
 func (s *Service) eraseAgain(ctx context.Context, id agency.PersonID, at time.Time) error {
 	return s.command(ctx, nil, Want{People: []agency.PersonID{id}}, func(d *decision) error {
 		if me := d.read.Person(id); !me.Erasing.IsZero() {
-			me.Email, me.DueAt = "", at.UTC().Truncate(time.Millisecond)
+			me.DueAt = at.UTC().Truncate(time.Millisecond)
 			me.Version++
 			d.People = append(d.People, me)
 		}
@@ -225,20 +224,11 @@ func (s *Service) eraseProfile(ctx context.Context, id agency.PersonID, key agen
 			}
 		default:
 			did = true
-			return d.eraseActive(p)
+			return d.endErased(p)
 		}
 		return nil
 	})
 	return did && err == nil, err
-}
-
-// eraseActive ends an active profile of a person who is being erased, unless they
-// are the last owner.
-func (d *decision) eraseActive(was agency.Profile) error {
-	me := d.read.Person(was.Member.Person()).WithoutTeam(was.Account())
-	me.Version++
-	d.People = append(d.People, me)
-	return d.endErased(was)
 }
 
 // endErased ends a profile of a person who is being erased and deletes what

@@ -376,8 +376,8 @@ type auditor struct {
 	clients  map[string]clientCounts
 	months   map[string]map[string]int // events by agency and type, less what the months count
 	owners   map[string]int
-	teams    map[string][]string
-	versions map[string]int // of the newest event, by the key of its subject
+	agencies map[string][]string // with an active profile, by account
+	versions map[string]int      // of the newest event, by the key of its subject
 }
 
 // audit fails the test where two places of the table disagree.
@@ -394,14 +394,12 @@ func (f *fixture) audit(t *testing.T) {
 			a.event(pk, i)
 		}
 	}
-	for k, i := range a.all {
+	for _, i := range a.all {
 		pk, sk := testbed.Str(i["pk"]), testbed.Str(i["sk"])
 		id, isCount := strings.CutPrefix(pk, "COUNT#")
 		switch {
 		case sk == "ACCT":
 			a.account(pk, i)
-		case sk == "PERSON":
-			a.person(k, strings.TrimPrefix(pk, "PERSON#"), i)
 		case isCount && sk == "now":
 			kept, err := f.store.Counts(t.Context(), agency.AccountID(id))
 			if clientCounts(kept) != a.clients[id] || err != nil {
@@ -426,8 +424,8 @@ func (f *fixture) audit(t *testing.T) {
 			t.Errorf("%s counts %+v and keeps nothing", id, c)
 		}
 	}
-	for id, in := range a.teams {
-		t.Errorf("%s is in %v and keeps nothing", id, in)
+	for id, in := range a.agencies {
+		t.Errorf("%s has the agencies %v and keeps nothing", id, in)
 	}
 }
 
@@ -438,7 +436,6 @@ func (a *auditor) profile(k, pk, id string, i testbed.Item) {
 	active, c := status == "active", a.clients[id]
 	switch {
 	case strings.HasPrefix(id, "per_") && active && ownership == "client":
-		a.teams[id] = append(a.teams[id], strings.TrimPrefix(pk, "ACCT#"))
 		if testbed.Str(i["role"]) == "owner" {
 			a.owners[pk]++
 		}
@@ -452,6 +449,9 @@ func (a *auditor) profile(k, pk, id string, i testbed.Item) {
 	}
 	if strings.HasPrefix(id, "acct_") {
 		a.clients[id] = c
+		if active && strings.HasPrefix(pk, "ACCT#") {
+			a.agencies[pk] = append(a.agencies[pk], id)
+		}
 	}
 	// Only an active profile without an end date has no due mark.
 	if due := !active || i["until"] != nil; due != (i["duePk"] != nil) || due != (testbed.Str(i["dueSk"]) != "") {
@@ -491,7 +491,7 @@ func (a *auditor) event(pk string, i testbed.Item) {
 	}
 }
 
-// account checks an account's due mark, payment state and number of owners.
+// account checks an account's due mark, payment state, number of owners and list of agencies.
 func (a *auditor) account(pk string, i testbed.Item) {
 	a.t.Helper()
 	closed, state := testbed.Str(i["closed"]) != "", testbed.Str(i["subscriptionState"])
@@ -507,23 +507,18 @@ func (a *auditor) account(pk string, i testbed.Item) {
 	if testbed.Str(i["ownership"]) == "client" && a.owners[pk] == 0 && !closed {
 		a.t.Errorf("%s has no owner", pk)
 	}
-}
-
-// person checks the list of teams that a person keeps.
-func (a *auditor) person(k, id string, i testbed.Item) {
-	a.t.Helper()
 	var kept []string
-	if list, ok := i["teams"].(*types.AttributeValueMemberL); ok {
+	if list, ok := i["agencies"].(*types.AttributeValueMemberL); ok {
 		for _, v := range list.Value {
 			kept = append(kept, testbed.Str(v))
 		}
 	}
 	slices.Sort(kept)
-	slices.Sort(a.teams[id])
-	if !slices.Equal(kept, a.teams[id]) {
-		a.t.Errorf("%s is in the teams %v and keeps %v", k, a.teams[id], kept)
+	slices.Sort(a.agencies[pk])
+	if !slices.Equal(kept, a.agencies[pk]) {
+		a.t.Errorf("%s has the agencies %v and keeps %v", pk, a.agencies[pk], kept)
 	}
-	delete(a.teams, id)
+	delete(a.agencies, pk)
 }
 
 func atoi(s string) int {

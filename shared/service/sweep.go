@@ -29,6 +29,9 @@ func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outc
 	want := Want{Profiles: []agency.ProfileKey{key}}
 	if of := key.Member.Account(); of != "" {
 		want.Pairs = []agency.PairKey{{Addressee: key.Addressee, Asker: of}}
+		if account := key.Addressee.Account(); account != "" {
+			want.Accounts = []agency.AccountID{account}
+		}
 	}
 	err := s.command(ctx, nil, want, func(d *decision) error {
 		done = OutcomeNone
@@ -157,19 +160,12 @@ func (s *Service) collectPairs(ctx context.Context, id agency.AccountID) (bool, 
 // end ends one profile because its account was closed.
 func (s *Service) end(ctx context.Context, key agency.ProfileKey) error {
 	want := Want{Profiles: []agency.ProfileKey{key}, Accounts: []agency.AccountID{key.Addressee.Account()}}
-	person := key.Member.Person()
-	if person != "" {
-		want.People = []agency.PersonID{person}
-	}
 	return s.command(ctx, nil, want, func(d *decision) error {
 		p := d.read.Profile(key)
 		if p.Version == 0 || p.Status.IsEnded() {
 			return nil
 		}
-		p, err := d.apply(p, agency.Step{Do: agency.End, By: agency.ClockSide})
-		if err == nil && person != "" {
-			d.updateTeams(p)
-		}
+		_, err := d.apply(p, agency.Step{Do: agency.End, By: agency.ClockSide})
 		return err
 	})
 }

@@ -112,7 +112,7 @@ func (d *decision) invite(account agency.Account, in Invitation) (p agency.Profi
 		return p, nil, false, err
 	}
 	if p.Version != was.Version {
-		d.updateTeams(p)
+		d.eraseMore(p)
 	}
 	return p, events, was.Status != agency.Active, d.countOwners(account, was, p)
 }
@@ -256,7 +256,7 @@ func (s *Service) RemoveMember(ctx context.Context, caller agency.Caller, id age
 	}
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
 	self := caller.As == "" && member == agency.Party(caller.ID())
-	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{agency.PersonID(member)}})
+	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}})
 	return run(ctx, s, &caller, want, func(d *decision) (p agency.Profile, err error) {
 		if p = d.profile(key); self && p.Status == agency.Left && !p.IsBoundToAnother(caller.Actor) {
 			return p, nil
@@ -278,9 +278,6 @@ func (s *Service) RemoveMember(ctx context.Context, caller agency.Caller, id age
 		}
 		if p, err = d.apply(was, step); err != nil {
 			return p, err
-		}
-		if p.Version != was.Version {
-			d.updateTeams(p)
 		}
 		return p, d.countOwners(auth.account, was, p)
 	})

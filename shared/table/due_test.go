@@ -366,7 +366,7 @@ func TestTheDueMarksOfTheForm(t *testing.T) {
 		"ACCT#acct_a6ex0fk2jyxnc3j57peynt81w8 TEAM#acct_wd0qgeqxkr0jj7v0cp5wg9595g": "DUE#3 2026-11-23T12:00:00.000Z",
 		"ACCT#acct_a6ex0fk2jyxnc3j57peynt81w8 EVENT#00000000000000000000000001":     "DUE#5 2026-11-23T12:01:00.000Z",
 	}
-	if diff := cmp.Diff(want, got); diff != "" || table.Form != 2 {
+	if diff := cmp.Diff(want, got); diff != "" || table.Form != 3 {
 		t.Errorf("form %d: %s", table.Form, diff)
 	}
 }

@@ -49,6 +49,7 @@ type accountItem struct {
 	Owner             agency.AccountID         `dynamodbav:"owner,omitempty"`
 	AgencyOn          bool                     `dynamodbav:"hub"`
 	Owners            int                      `dynamodbav:"owners"`
+	Agencies          []agency.AccountID       `dynamodbav:"agencies,omitempty"`
 	Plan              string                   `dynamodbav:"plan"`
 	SubscriptionState agency.SubscriptionState `dynamodbav:"subscriptionState"`
 	FreezesAt         string                   `dynamodbav:"freezesAt,omitempty"`
@@ -63,7 +64,7 @@ type accountItem struct {
 
 func fromAccount(a agency.Account) accountItem {
 	i := accountItem{
-		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, AgencyOn: a.AgencyOn, Owners: a.Owners,
+		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, AgencyOn: a.AgencyOn, Owners: a.Owners, Agencies: a.Agencies,
 		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State, FreezesAt: stamp(a.Subscription.FreezesAt),
 		Unpaid: a.Subscription.Unpaid, ReportedAt: stamp(a.Subscription.ReportedAt),
 		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, LastEvent: a.LastEvent, Version: a.Version,
@@ -106,7 +107,7 @@ func (k *keys) checkStatus(s agency.Status) error {
 
 func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 	a := agency.Account{
-		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.AgencyOn, Owners: i.Owners,
+		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.AgencyOn, Owners: i.Owners, Agencies: i.Agencies,
 		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState, Unpaid: i.Unpaid},
 		BodyHash:     i.BodyHash, LastEvent: i.LastEvent, Version: i.Version,
 	}
@@ -290,9 +291,7 @@ func read(to *time.Time, from string) (err error) {
 
 type personItem struct {
 	keys
-	Email   string             `dynamodbav:"email"`
-	Teams   []agency.AccountID `dynamodbav:"teams,omitempty"`
-	Erasing string             `dynamodbav:"erasing,omitempty"`
+	Erasing string `dynamodbav:"erasing,omitempty"`
 	// Suppression is the reason; SuppressedAt and LiftedAt are times.
 	Suppression  agency.SuppressionReason `dynamodbav:"suppression,omitempty"`
 	SuppressedAt string                   `dynamodbav:"suppressedAt,omitempty"`
@@ -301,14 +300,14 @@ type personItem struct {
 }
 
 func (i personItem) person(id agency.PersonID) (agency.Person, error) {
-	p := agency.Person{ID: id, Email: i.Email, Teams: i.Teams, Suppression: agency.Suppression{Reason: i.Suppression}, Version: i.Version}
+	p := agency.Person{ID: id, Suppression: agency.Suppression{Reason: i.Suppression}, Version: i.Version}
 	return p, errors.Join(read(&p.Erasing, i.Erasing), read(&p.DueAt, i.DueSK),
 		read(&p.Suppression.At, i.SuppressedAt), read(&p.Suppression.Lifted, i.LiftedAt))
 }
 
 func fromPerson(p agency.Person) personItem {
 	i := personItem{
-		keys: personKey(p.ID).keys(), Email: p.Email, Teams: p.Teams, Erasing: stamp(p.Erasing),
+		keys: personKey(p.ID).keys(), Erasing: stamp(p.Erasing),
 		Suppression: p.Suppression.Reason, SuppressedAt: stamp(p.Suppression.At), LiftedAt: stamp(p.Suppression.Lifted), Version: p.Version,
 	}
 	i.due(p.DueAt)

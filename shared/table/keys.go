@@ -14,7 +14,7 @@ import (
 
 // Form is the number of the form of what is stored: keys, due marks, attributes. A
 // change after which what was stored before is not read as it was meant raises it.
-const Form = 2
+const Form = 3
 
 // Keys are built and parsed only here, and only from ids: no address and no text
 // of a caller is ever part of a primary key.

@@ -15,12 +15,12 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func TestItemsComeBackAsTheyWere(t *testing.T) {
 	store := newStore(t)
 	account := agency.Account{
-		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 2,
+		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 2, Agencies: []agency.AccountID{agency.NewAccountID("y", "2"), agency.NewAccountID("z", "3")},
 		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour), Unpaid: true, ReportedAt: noon.Add(time.Minute)},
 		CreatedAt:    noon, BodyHash: "h",
 		Closed: noon.Add(time.Hour), DueAt: noon.Add(2 * time.Hour), Version: 1,
 	}
-	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Email: "a@b.test", Teams: []agency.AccountID{account.ID}, Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
+	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
 	profile := agency.Profile{
 		ProfileKey: agency.AgencyAt(account.ID, agency.NewAccountID("y", "2")), Status: agency.Pending,
 		Name: "Agency", Ownership: agency.ClientOwned, Request: agency.Request{Number: 3, Areas: agency.Areas{"pages": agency.Edit}, Message: "m", By: person.ID, RequestedAt: noon, ExpiresAt: noon.Add(time.Hour), Delivery: agency.Waiting, Resends: 2, MailedAt: noon.Add(time.Second), Reached: []agency.PersonID{person.ID}, Muted: true},
@@ -28,7 +28,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 		RemindAt: noon.Add(time.Minute), DueAt: noon.Add(time.Minute), Version: 1,
 	}
 	member := agency.Profile{
-		ProfileKey: agency.PersonAt(account.ID, person.ID), Status: agency.Active, Role: agency.Owner, Email: person.Email, AccountName: "Näme",
+		ProfileKey: agency.PersonAt(account.ID, person.ID), Status: agency.Active, Role: agency.Owner, Email: "a@b.test", AccountName: "Näme",
 		Ownership: agency.ClientOwned, Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour)}, Since: noon, Until: noon.Add(time.Minute), Issuer: "i", Subject: "s", Version: 1,
 	}
 	limited, unassigned := member, member
@@ -41,7 +41,7 @@ func TestItemsComeBackAsTheyWere(t *testing.T) {
 	// Requested by email and accepted.
 	moved := agency.Profile{
 		ProfileKey: agency.ProfileKey{Addressee: agency.Party(person.ID), Member: profile.Member}, Status: agency.Moved,
-		Name: "Agency", Email: person.Email, Ownership: agency.ClientOwned, Request: agency.Request{Number: 1, Areas: agency.Areas{"pages": agency.Edit}, RequestedAt: noon, ExpiresAt: noon}, Since: noon, MovedTo: account.ID, Version: 2,
+		Name: "Agency", Email: "a@b.test", Ownership: agency.ClientOwned, Request: agency.Request{Number: 1, Areas: agency.Areas{"pages": agency.Edit}, RequestedAt: noon, ExpiresAt: noon}, Since: noon, MovedTo: account.ID, Version: 2,
 		DueAt: noon.Add(time.Hour),
 	}
 	pairs := []agency.Pair{
