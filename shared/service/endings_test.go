@@ -474,6 +474,9 @@ func TestInvitedWhileBeingErased(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	noError(t, w.EraseMe(ctx, w.eve))
+	// The first run looks through the lists for what the indexes lag behind.
+	must[service.Outcome](t)(w.SweepPerson(ctx, w.eve.ID()))
+	w.advance(5 * time.Minute)
 	once := sync.Once{}
 	w.BeforeBatch = func(in *dynamodb.BatchGetItemInput) error {
 		// The lists were read and empty: the last command begins.
