@@ -23,6 +23,11 @@ func api(svc *service.Service) *rest.API {
 			"An account whose owners are all being erased gets the owner named; one that has another owner is refused with conflict. " +
 			"Accounts that agencies own are refused with permanently_owned. Nobody is mailed of a new account.",
 	}, h.register)
+	rest.HandlePlatform(a, "PATCH /v1/platform/accounts/{account}", huma.Operation{
+		OperationID: "raise-limits", Summary: "Raise the limits of an account, such as an agency's, and of the people who act in its name",
+		Description: "A number raises a limit; null sets it back to the settings' own; one that is left out stays. " +
+			"A number below the settings' own changes nothing. Agency-owned accounts are refused with permanently_owned: raise the limits of their agency.",
+	}, h.raise)
 	rest.HandlePlatform(a, "POST /v1/platform/accounts/{account}/payment", huma.Operation{
 		OperationID: "report-payment", Summary: "Report that a payment for an account was made, or has failed",
 		Description: "Reports may come in any order and more than once: one that is not newer, by at, than the newest known changes nothing. " +
@@ -70,6 +75,35 @@ func (h handlers) register(ctx context.Context, by agency.Platform, in *register
 	return rest.Reply(h.account)(h.svc.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
 		Name: in.Body.Name, OwnerEmail: in.Body.OwnerEmail, Plan: in.Body.Plan,
 	}))
+}
+
+type raiseInput struct {
+	Account string `path:"account" maxLength:"64"`
+	Body    struct {
+		Limits raisedLimits `json:"limits"`
+	}
+}
+
+type raisedLimits struct {
+	OpenRequests            rest.Nullable[int] `json:"openRequests,omitempty" minimum:"1" maximum:"1000000" doc:"Requests of the agency that wait for an answer."`
+	DailyRequests           rest.Nullable[int] `json:"dailyRequests,omitempty" minimum:"1" maximum:"1000000" doc:"New requests of the agency in a UTC day."`
+	OpenInvitations         rest.Nullable[int] `json:"openInvitations,omitempty" minimum:"1" maximum:"1000000" doc:"Invitations and offers of ownership of the account that wait for an answer."`
+	AccountsCreatedByPerson rest.Nullable[int] `json:"accountsCreatedByPerson,omitempty" minimum:"1" maximum:"1000000" doc:"Accounts that one person creates for the agency in a UTC day."`
+	RequestsByPerson        rest.Nullable[int] `json:"requestsByPerson,omitempty" minimum:"1" maximum:"1000000" doc:"Requests that one person makes for the agency in a UTC day."`
+	InvitationsByPerson     rest.Nullable[int] `json:"invitationsByPerson,omitempty" minimum:"1" maximum:"1000000" doc:"Invitations that one person makes for the account in a UTC day."`
+}
+
+func (h handlers) raise(ctx context.Context, by agency.Platform, in *raiseInput) (*rest.Output[platformAccount], error) {
+	change, l := map[agency.Limit]*int{}, in.Body.Limits
+	for name, limit := range map[agency.Limit]rest.Nullable[int]{
+		agency.OpenRequestsLimit: l.OpenRequests, agency.DailyRequestsLimit: l.DailyRequests, agency.OpenInvitationsLimit: l.OpenInvitations,
+		agency.CreatedByPersonLimit: l.AccountsCreatedByPerson, agency.RequestsByPersonLimit: l.RequestsByPerson, agency.InvitesByPersonLimit: l.InvitationsByPerson,
+	} {
+		if limit.Given {
+			change[name] = limit.Value
+		}
+	}
+	return rest.Reply(h.account)(h.svc.RaiseLimits(ctx, by, agency.AccountID(in.Account), change))
 }
 
 type paymentInput struct {

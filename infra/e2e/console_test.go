@@ -17,7 +17,7 @@ import (
 // their own, so that tests do not disturb each other.
 func site(t *testing.T) *stack {
 	t.Helper()
-	return browserStack.get(t, "site", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000}`)
+	return browserStack.get(t, "site", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000,`+personLimits+`}`)
 }
 
 // A visitor is a person with a browser, who can also call the API.

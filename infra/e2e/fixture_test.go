@@ -60,7 +60,7 @@ var pagesStack sharedStack
 // seededFixture returns the fixture, which the first test that needs it makes.
 func seededFixture(t *testing.T) *fixture {
 	t.Helper()
-	const limits = `"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000`
+	const limits = `"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000,` + personLimits
 	// Requests expire at once here, and not after the restart below.
 	s := pagesStack.get(t, "looked", "-set", `SettingsOverride={"requestLifetime":"2s",`+limits+`}`)
 	seeded.once.Do(func() {

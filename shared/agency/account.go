@@ -29,7 +29,9 @@ type Account struct {
 	Owners int
 	// Agencies are those with an active profile in it, the owning one included, in
 	// the order in which they came: at most MaxAgencies.
-	Agencies     []AccountID
+	Agencies []AccountID
+	// Limits are those that the platform has raised for it.
+	Limits       Limits
 	Subscription Subscription
 	// Closed is when it was closed; zero while it is open.
 	Closed    time.Time
@@ -64,6 +66,8 @@ type Person struct {
 	ID PersonID
 	// Email is the address of a signed-in person; it is not stored here.
 	Email string
+	// FirstAt is when they first changed anything here; zero before that.
+	FirstAt time.Time
 	// Erasing is since when the person is being erased: they have no access any
 	// more. Zero for not.
 	Erasing time.Time

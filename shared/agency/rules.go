@@ -28,6 +28,14 @@ type Rules struct {
 	// OpenRequests bounds the requests of an agency that wait for an answer, and
 	// DailyRequests its new ones of a UTC day.
 	OpenRequests, DailyRequests int
+	// OpenInvitations bounds the invitations and offers of ownership of an account
+	// that wait for an answer.
+	OpenInvitations int
+	// DailyByPerson bounds what one person does in a UTC day, over all their
+	// accounts, and DailyByNewPerson what they do for NewPersonFor after their first
+	// command.
+	DailyByPerson, DailyByNewPerson PersonLimits
+	NewPersonFor                    time.Duration
 	// DailyMails is how many unsolicited emails a person gets a UTC day, over all
 	// agencies.
 	DailyMails int

@@ -11,7 +11,7 @@ import (
 
 // OpenAccount makes a client-owned account with the actor as its owner. The same
 // key and name return the same account, as it is now. Errors: Invalid,
-// IdempotencyMismatch; and IdentityChanged or NotFound for a repeat by somebody
+// IdempotencyMismatch, RateLimited; and IdentityChanged or NotFound for a repeat by somebody
 // who can't see the account any more.
 func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
 	name, err := agency.ParseName("name", name)
@@ -36,6 +36,7 @@ func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name
 		if !d.read.Person(actor.ID()).Erasing.IsZero() {
 			return view, agency.Refuse(agency.Conflict, "Your data is being erased, as you asked. Open an account once that is done.")
 		}
+		d.countActor(agency.AccountsOpened, nil)
 		account, first, err := d.openAccount(id, name, d.rules.DefaultPlan(), hash, actor, false)
 		return d.view(authority{CallerRole: agency.AsOwner, profile: first}, account), err
 	})
@@ -87,7 +88,7 @@ type NewClient struct {
 // CreateAccount makes an account that the agency owns and pays for. The same key
 // and input return the same account, as it is now. Errors: Invalid,
 // IdentityChanged, NotFound, Forbidden, Conflict (the agency features are off),
-// IdempotencyMismatch.
+// IdempotencyMismatch, RateLimited.
 func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, key string, in NewClientAccount) (AccountView, error) {
 	name, client, err := s.readNewAccount(in)
 	if err != nil {
@@ -112,6 +113,7 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 		}
 		account = d.newAccount(id, name, agency.AgencyOwned, in.Plan, hash)
 		account.Owner = agencyID
+		d.countActor(agency.AccountsCreated, auth.account.Limits)
 		d.Accounts = append(d.Accounts, account)
 
 		owning := d.read.Profile(agency.AgencyAt(id, agencyID))

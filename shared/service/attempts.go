@@ -129,6 +129,7 @@ func (a *attempts) decideOn(read Snapshot) (d *decision, err error) {
 		d.chain(e)
 	}
 	d.Counts = d.counts()
+	d.noteFirst()
 	return d, nil
 }
 

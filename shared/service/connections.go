@@ -90,9 +90,11 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 			return p, &agency.Error{Code: agency.Cooling, State: d.read.Profile(key).Status, RetryAfter: pair.CoolingUntil.Sub(d.now),
 				Message: "They have declined not long ago. Give them time before you ask again."}
 		}
+		rules := d.rules.With(auth.account.Limits)
 		d.limits = append(d.limits, CountChange{
-			Agency: agencyID, MaxPending: d.rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: d.rules.DailyRequests,
+			Agency: agencyID, MaxPending: rules.OpenRequests, Day: d.now, Requests: 1, DayBelow: rules.DailyRequests,
 		})
+		d.countActor(agency.RequestsMade, auth.account.Limits)
 		if in.Key != "" {
 			d.putCall(callKey, hash, p)
 		}

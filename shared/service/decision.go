@@ -33,9 +33,13 @@ func (d *decision) refusal(err error) error {
 	case errors.Is(err, ErrHasClients):
 		return &agency.Error{Code: agency.HasClients, Cause: err,
 			Message: "The agency still has clients, or requests that wait for an answer. End these first."}
-	default:
-		return err
 	}
+	if limit, ok := errors.AsType[*PersonLimitError](err); ok {
+		return &agency.Error{
+			Code: agency.RateLimited, RetryAfter: day(d.now).AddDate(0, 0, 1).Sub(d.now), Cause: err, Message: personLimitMessage(limit.Counted),
+		}
+	}
+	return err
 }
 
 // day is the UTC day of an instant.

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -194,6 +195,47 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 // isActiveOwner reports whether a profile is of an owner who is not being erased.
 func (d *decision) isActiveOwner(p agency.Profile) bool {
 	return p.Status == agency.Active && p.Role == agency.Owner && d.read.Person(p.Member.Person()).Erasing.IsZero()
+}
+
+// RaiseLimits changes the limits that the platform has raised for an account and for
+// those who act in its name: a value raises a limit, nil removes what was raised.
+// One below the limit of the settings changes nothing. Errors: Invalid, NotFound,
+// PermanentlyOwned (the limits are those of the owning agency), Forbidden, Conflict
+// (it is closed).
+func (s *Service) RaiseLimits(ctx context.Context, by agency.Platform, id agency.AccountID, change map[agency.Limit]*int) (agency.Account, error) {
+	if err := by.Authorize(agency.Register, agency.ClientOwned); err != nil {
+		return agency.Account{}, err
+	}
+	if !id.IsValid() {
+		return agency.Account{}, agency.InvalidField("account", "This is no account id.")
+	}
+	if len(change) == 0 {
+		return agency.Account{}, agency.InvalidField("limits", "Name a limit to change.")
+	}
+	if _, err := (agency.Limits{}).Raise(change); err != nil {
+		return agency.Account{}, err
+	}
+	return run(ctx, s, nil, Want{Accounts: []agency.AccountID{id}}, func(d *decision) (account agency.Account, err error) {
+		account = d.read.Account(id)
+		switch {
+		case !account.Exists():
+			return account, agency.Refuse(agency.NotFound, "There is no account with this id.")
+		case by.Authorize(agency.Register, account.Ownership) != nil:
+			return account, agency.Refuse(agency.PermanentlyOwned, "An agency owns this account, so the agency's limits hold in it. Raise those.")
+		case !account.IsOpen():
+			return account, agency.Refuse(agency.Conflict, "This account was closed, for good.")
+		}
+		limits, err := account.Limits.Raise(change)
+		if err != nil {
+			return account, err
+		}
+		if !maps.Equal(limits, account.Limits) {
+			account.Limits = limits
+			d.putAccount(&account)
+		}
+		account.Subscription = account.Subscription.At(d.now)
+		return account, nil
+	})
 }
 
 // Payment is the platform's report of a payment.

@@ -130,6 +130,8 @@ type Changes struct {
 	Pairs    []agency.Pair
 	Calls    []Call
 	Counts   []CountChange
+	// PersonCounts has one entry for a person at most.
+	PersonCounts []PersonCount
 	// Gone is deleted; it must have been read.
 	GoneProfiles []agency.ProfileKey
 	GoneAccounts []agency.AccountID
@@ -139,7 +141,7 @@ type Changes struct {
 
 // IsEmpty reports whether there is nothing to write.
 func (c Changes) IsEmpty() bool {
-	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Pairs)+len(c.Calls)+len(c.Counts)+
+	return len(c.Accounts)+len(c.Profiles)+len(c.People)+len(c.Events)+len(c.Pairs)+len(c.Calls)+len(c.Counts)+len(c.PersonCounts)+
 		len(c.GoneProfiles)+len(c.GoneAccounts)+len(c.GonePeople)+len(c.GonePairs) == 0
 }
 
@@ -176,6 +178,22 @@ type CountChange struct {
 	// NoClients requires that the agency has no client and no open request;
 	// otherwise Save returns ErrHasClients.
 	NoClients bool
+}
+
+// PersonCount adds one to a person's counts of a UTC day. If Max is not 0 a count
+// must be below it before; otherwise Save returns a PersonLimitError.
+type PersonCount struct {
+	Person agency.PersonID
+	Day    time.Time
+	Max    map[agency.Counted]int
+}
+
+// PersonLimitError is the error of Save, which has written nothing, for a person who
+// has reached a limit of the day. It lists what the transaction counted.
+type PersonLimitError struct{ Counted []agency.Counted }
+
+func (e *PersonLimitError) Error() string {
+	return fmt.Sprintf("service: a person has reached a limit of the day: %q", e.Counted)
 }
 
 // The errors of Save, which has written nothing, for a condition on a count.

@@ -98,14 +98,24 @@ func read(values map[string]json.RawMessage) (Settings, error) {
 		"cooldown":        duration(&s.rules.Cooldown, time.Second, 365*day),
 		"pairMails":       count(&s.rules.PairMails, 1, 100),
 		"pairWindow":      duration(&s.rules.PairWindow, time.Second, 365*day),
-		"openRequests":    count(&s.rules.OpenRequests, 1, 10_000),
-		"dailyRequests":   count(&s.rules.DailyRequests, 1, 10_000),
-		"dailyMails":      count(&s.rules.DailyMails, 1, 1000),
-		"resends":         count(&s.rules.Resends, 0, 20),
-		"resendAfter":     duration(&s.rules.ResendAfter, time.Second, 30*day),
-		"retention":       duration(&s.rules.Retention, time.Minute, 730*day),
-		"wakeAfter":       duration(&s.rules.WakeAfter, minWakeAfter, maxWakeAfter),
-		"wakesPerRun":     count(&s.rules.WakesPerRun, 1, 10_000),
+		"openRequests":    count(&s.rules.OpenRequests, 1, maxLimit),
+		"dailyRequests":   count(&s.rules.DailyRequests, 1, maxLimit),
+		"openInvitations": count(&s.rules.OpenInvitations, 1, maxLimit),
+		"dailyByPerson": func(raw json.RawMessage) (err error) {
+			s.rules.DailyByPerson, err = readPersonLimits(raw)
+			return err
+		},
+		"dailyByNewPerson": func(raw json.RawMessage) (err error) {
+			s.rules.DailyByNewPerson, err = readPersonLimits(raw)
+			return err
+		},
+		"newPersonFor": duration(&s.rules.NewPersonFor, time.Second, 365*day),
+		"dailyMails":   count(&s.rules.DailyMails, 1, 1000),
+		"resends":      count(&s.rules.Resends, 0, 20),
+		"resendAfter":  duration(&s.rules.ResendAfter, time.Second, 30*day),
+		"retention":    duration(&s.rules.Retention, time.Minute, 730*day),
+		"wakeAfter":    duration(&s.rules.WakeAfter, minWakeAfter, maxWakeAfter),
+		"wakesPerRun":  count(&s.rules.WakesPerRun, 1, 10_000),
 	}
 	names := slices.Sorted(maps.Keys(readers))
 	var wrong []error
@@ -146,6 +156,20 @@ func readWarnings(raw json.RawMessage) ([]time.Duration, error) {
 		warnings = append(warnings, d)
 	}
 	return warnings, nil
+}
+
+// maxLimit bounds the limits of accounts and persons.
+const maxLimit = 10_000
+
+func readPersonLimits(raw json.RawMessage) (agency.PersonLimits, error) {
+	var l agency.PersonLimits
+	err := decode(raw, &l)
+	for _, n := range []int{l.AccountsOpened, l.AccountsCreated, l.Requests, l.Invitations} {
+		if err != nil || n < 1 || n > maxLimit {
+			return l, fmt.Errorf("must have accountsOpened, accountsCreated, requests and invitations, each a whole number from 1 to %d", maxLimit)
+		}
+	}
+	return l, nil
 }
 
 // count returns a reader of a whole number within bounds, both inclusive.

@@ -33,6 +33,8 @@ const every = `{
 	],
 	"requestLifetime": "14d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
 	"pairWindow": "30d", "openRequests": 100, "dailyRequests": 50, "dailyMails": 10, "resends": 3, "resendAfter": "1d",
+	"openInvitations": 90, "dailyByPerson": {"accountsOpened": 1, "accountsCreated": 2, "requests": 3, "invitations": 4},
+	"dailyByNewPerson": {"accountsOpened": 5, "accountsCreated": 6, "requests": 7, "invitations": 8}, "newPersonFor": "8d",
 	"retention": "90d", "wakeAfter": "5m", "wakesPerRun": 7
 }`
 
@@ -53,6 +55,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 		},
 		RequestLifetime: 14 * day, RemindBefore: 3 * day, LapseWarnings: []time.Duration{7 * day, day},
 		Cooldown: 30 * day, PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, DailyRequests: 50, DailyMails: 10,
+		OpenInvitations: 90, DailyByPerson: agency.PersonLimits{AccountsOpened: 1, AccountsCreated: 2, Requests: 3, Invitations: 4},
+		DailyByNewPerson: agency.PersonLimits{AccountsOpened: 5, AccountsCreated: 6, Requests: 7, Invitations: 8}, NewPersonFor: 8 * day,
 		Resends: 3, ResendAfter: day, Retention: 90 * day, WakeAfter: 5 * time.Minute, WakesPerRun: 7,
 	}
 	if diff := cmp.Diff(want, s.Rules()); diff != "" {
@@ -117,8 +121,8 @@ func TestInvalidSettings(t *testing.T) {
 		`null`:  "must be a JSON object",
 		`[]`:    "must be a JSON object",
 		`{} {}`: "must be a JSON object",
-		`{"requestlifetime":"1d"}`: `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyMails, dailyRequests, ` +
-			`lapseWarnings, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, ` +
+		`{"requestlifetime":"1d"}`: `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyByNewPerson, dailyByPerson, dailyMails, dailyRequests, ` +
+			`lapseWarnings, newPersonFor, openInvitations, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, ` +
 			`resendAfter, resends, retention, wakeAfter, wakesPerRun`,
 		`{"product":""}`:                               "product: must be a text",
 		`{"product":" A"}`:                             "product: must be a text",
@@ -232,12 +236,13 @@ func TestBoundsOfCounts(t *testing.T) {
 		read     func(agency.Rules) int
 		from, to int
 	}{
-		"pairMails":     {func(r agency.Rules) int { return r.PairMails }, 1, 100},
-		"openRequests":  {func(r agency.Rules) int { return r.OpenRequests }, 1, 10_000},
-		"dailyRequests": {func(r agency.Rules) int { return r.DailyRequests }, 1, 10_000},
-		"dailyMails":    {func(r agency.Rules) int { return r.DailyMails }, 1, 1000},
-		"resends":       {func(r agency.Rules) int { return r.Resends }, 0, 20},
-		"wakesPerRun":   {func(r agency.Rules) int { return r.WakesPerRun }, 1, 10_000},
+		"pairMails":       {func(r agency.Rules) int { return r.PairMails }, 1, 100},
+		"openRequests":    {func(r agency.Rules) int { return r.OpenRequests }, 1, 10_000},
+		"dailyRequests":   {func(r agency.Rules) int { return r.DailyRequests }, 1, 10_000},
+		"openInvitations": {func(r agency.Rules) int { return r.OpenInvitations }, 1, 10_000},
+		"dailyMails":      {func(r agency.Rules) int { return r.DailyMails }, 1, 1000},
+		"resends":         {func(r agency.Rules) int { return r.Resends }, 0, 20},
+		"wakesPerRun":     {func(r agency.Rules) int { return r.WakesPerRun }, 1, 10_000},
 	} {
 		for n, ok := range map[int]bool{tt.from: true, tt.to: true, tt.from - 1: false, tt.to + 1: false} {
 			s, err := Load(fmt.Sprintf(`{%q:%d}`, name, n))
@@ -252,6 +257,28 @@ func TestBoundsOfCounts(t *testing.T) {
 		for _, wrong := range []string{`"3"`, `1.5`, `null`, `[]`, `true`, `99999999999999999999`} {
 			if _, err := Load(`{"` + name + `":` + wrong + `}`); err == nil || !strings.Contains(err.Error(), name+": must be a whole number") {
 				t.Errorf("%s of %s: %v", name, wrong, err)
+			}
+		}
+	}
+}
+
+// A person's limits are all there, each within its bounds.
+func TestPersonLimits(t *testing.T) {
+	limits := func(opened, created, requests, invitations any) string {
+		return fmt.Sprintf(`{"accountsOpened":%v,"accountsCreated":%v,"requests":%v,"invitations":%v}`, opened, created, requests, invitations)
+	}
+	for text, ok := range map[string]bool{
+		limits(1, 1, 1, 1): true, limits(10_000, 10_000, 10_000, 10_000): true,
+		limits(0, 1, 1, 1): false, limits(1, 0, 1, 1): false, limits(1, 1, 0, 1): false, limits(1, 1, 1, 0): false,
+		limits(10_001, 1, 1, 1): false, limits(1, 1, 1, 10_001): false, limits(1, 1, 1, `"1"`): false, limits(1, 1, 1, 1.5): false,
+		`{"accountsOpened":1,"accountsCreated":1,"requests":1}`:                           false,
+		`{"accountsOpened":1,"accountsCreated":1,"requests":1,"invitations":1,"mails":1}`: false,
+		`null`: false, `5`: false, `[]`: false,
+	} {
+		for _, key := range []string{"dailyByPerson", "dailyByNewPerson"} {
+			_, err := Load(`{"` + key + `":` + text + `}`)
+			if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), key+": must have accountsOpened") {
+				t.Errorf("%s of %s: %v", key, text, err)
 			}
 		}
 	}

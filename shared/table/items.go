@@ -50,6 +50,7 @@ type accountItem struct {
 	AgencyOn          bool                     `dynamodbav:"hub"`
 	Owners            int                      `dynamodbav:"owners"`
 	Agencies          []agency.AccountID       `dynamodbav:"agencies,omitempty"`
+	Limits            agency.Limits            `dynamodbav:"limits,omitempty"`
 	Plan              string                   `dynamodbav:"plan"`
 	SubscriptionState agency.SubscriptionState `dynamodbav:"subscriptionState"`
 	FreezesAt         string                   `dynamodbav:"freezesAt,omitempty"`
@@ -64,7 +65,7 @@ type accountItem struct {
 
 func fromAccount(a agency.Account) accountItem {
 	i := accountItem{
-		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, AgencyOn: a.AgencyOn, Owners: a.Owners, Agencies: a.Agencies,
+		keys: accountKey(a.ID).keys(), Name: a.Name, Ownership: a.Ownership, Owner: a.Owner, AgencyOn: a.AgencyOn, Owners: a.Owners, Agencies: a.Agencies, Limits: a.Limits,
 		Plan: a.Subscription.Plan, SubscriptionState: a.Subscription.State, FreezesAt: stamp(a.Subscription.FreezesAt),
 		Unpaid: a.Subscription.Unpaid, ReportedAt: stamp(a.Subscription.ReportedAt),
 		Closed: stamp(a.Closed), CreatedAt: stamp(a.CreatedAt), BodyHash: a.BodyHash, LastEvent: a.LastEvent, Version: a.Version,
@@ -107,7 +108,7 @@ func (k *keys) checkStatus(s agency.Status) error {
 
 func (i accountItem) account(id agency.AccountID) (agency.Account, error) {
 	a := agency.Account{
-		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.AgencyOn, Owners: i.Owners, Agencies: i.Agencies,
+		ID: id, Name: i.Name, Ownership: i.Ownership, Owner: i.Owner, AgencyOn: i.AgencyOn, Owners: i.Owners, Agencies: i.Agencies, Limits: i.Limits,
 		Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState, Unpaid: i.Unpaid},
 		BodyHash:     i.BodyHash, LastEvent: i.LastEvent, Version: i.Version,
 	}
@@ -291,6 +292,7 @@ func read(to *time.Time, from string) (err error) {
 
 type personItem struct {
 	keys
+	FirstAt string `dynamodbav:"firstAt,omitempty"`
 	Erasing string `dynamodbav:"erasing,omitempty"`
 	// Suppression is the reason; SuppressedAt and LiftedAt are times.
 	Suppression  agency.SuppressionReason `dynamodbav:"suppression,omitempty"`
@@ -301,13 +303,13 @@ type personItem struct {
 
 func (i personItem) person(id agency.PersonID) (agency.Person, error) {
 	p := agency.Person{ID: id, Suppression: agency.Suppression{Reason: i.Suppression}, Version: i.Version}
-	return p, errors.Join(read(&p.Erasing, i.Erasing), read(&p.DueAt, i.DueSK),
+	return p, errors.Join(read(&p.FirstAt, i.FirstAt), read(&p.Erasing, i.Erasing), read(&p.DueAt, i.DueSK),
 		read(&p.Suppression.At, i.SuppressedAt), read(&p.Suppression.Lifted, i.LiftedAt))
 }
 
 func fromPerson(p agency.Person) personItem {
 	i := personItem{
-		keys: personKey(p.ID).keys(), Erasing: stamp(p.Erasing),
+		keys: personKey(p.ID).keys(), FirstAt: stamp(p.FirstAt), Erasing: stamp(p.Erasing),
 		Suppression: p.Suppression.Reason, SuppressedAt: stamp(p.Suppression.At), LiftedAt: stamp(p.Suppression.Lifted), Version: p.Version,
 	}
 	i.due(p.DueAt)

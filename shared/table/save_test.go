@@ -423,3 +423,32 @@ func TestAStateOfANewerVersionIsUnavailable(t *testing.T) {
 		}
 	}
 }
+
+// Counts of a person's day move together, each below its limit.
+func TestCountsOfAPersonsDay(t *testing.T) {
+	store := newStore(t)
+	p := person(1).ID
+	count := func(most map[agency.Counted]int) error {
+		return store.Save(t.Context(), service.Snapshot{}, service.Changes{PersonCounts: []service.PersonCount{{Person: p, Day: noon, Max: most}}})
+	}
+	noError(t, count(map[agency.Counted]int{agency.AccountsCreated: 2, agency.InvitationsMade: 1}))
+	for _, tt := range []struct {
+		most map[agency.Counted]int
+		want []agency.Counted
+	}{
+		{map[agency.Counted]int{agency.AccountsCreated: 2, agency.InvitationsMade: 1}, []agency.Counted{agency.AccountsCreated, agency.InvitationsMade}},
+		{map[agency.Counted]int{agency.AccountsCreated: 1, agency.InvitationsMade: 2}, []agency.Counted{agency.AccountsCreated, agency.InvitationsMade}},
+		{map[agency.Counted]int{agency.InvitationsMade: 1}, []agency.Counted{agency.InvitationsMade}},
+	} {
+		limit, ok := errors.AsType[*service.PersonLimitError](count(tt.most))
+		if !ok {
+			t.Fatalf("%v: no limit", tt.most)
+		}
+		diff(t, "counted", tt.want, limit.Counted)
+	}
+	noError(t, count(map[agency.Counted]int{agency.AccountsCreated: 2, agency.RequestsMade: 0}))
+	i := store.items(t)["LIMIT#"+string(p)+" 2026-11-23"]
+	if testbed.Num(i["created"]) != "2" || testbed.Num(i["invitations"]) != "1" || testbed.Num(i["requests"]) != "1" || testbed.Num(i["ttl"]) != fmt.Sprint(noon.Add(72*time.Hour).Unix()) {
+		t.Errorf("%v", i)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -218,6 +219,9 @@ func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Chang
 	for _, m := range c.Counts {
 		w.count(m)
 	}
+	for _, m := range c.PersonCounts {
+		w.countPerson(m)
+	}
 	if w.err != nil {
 		return w.err
 	}
@@ -301,6 +305,27 @@ func (w *writer) count(m service.CountChange) {
 	w.add(limitKey(agency.Party(m.Agency), m.Day), requests, service.ErrTooManyToday)
 }
 
+// countPerson adds to a person's counts of a day.
+func (w *writer) countPerson(m service.PersonCount) {
+	by, most := map[string]int{}, map[string]int{}
+	var conditions []string
+	counted := slices.Sorted(maps.Keys(m.Max))
+	for _, what := range counted {
+		by[string(what)] = 1
+		if n := m.Max[what]; n > 0 {
+			value := ":max" + strconv.Itoa(len(conditions))
+			conditions = append(conditions, below(string(what), value))
+			most[value] = n
+		}
+	}
+	counts := adding(by)
+	if len(conditions) > 0 {
+		counts.require(strings.Join(conditions, " AND "), most)
+	}
+	counts.expireAt(m.Day.Add(limitRetention))
+	w.add(limitKey(agency.Party(m.Person), m.Day), counts, &service.PersonLimitError{Counted: counted})
+}
+
 // limitRetention is how long the counts of a day are kept, for DynamoDB to delete.
 const limitRetention = 3 * 24 * time.Hour
 
@@ -337,8 +362,10 @@ func (a *addition) require(condition string, values map[string]int) {
 
 // lessThan is the condition that a number, which may be missing, is below :max;
 // none that it is :zero.
-func lessThan(attribute string) string {
-	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " < :max)"
+func lessThan(attribute string) string { return below(attribute, ":max") }
+
+func below(attribute, value string) string {
+	return "(attribute_not_exists(#" + attribute + ") OR #" + attribute + " < " + value + ")"
 }
 
 func none(attribute string) string {

@@ -15,12 +15,12 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func TestItemsComeBackAsTheyWere(t *testing.T) {
 	store := newStore(t)
 	account := agency.Account{
-		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 2, Agencies: []agency.AccountID{agency.NewAccountID("y", "2"), agency.NewAccountID("z", "3")},
+		ID: agency.NewAccountID("x", "1"), Name: "Näme", Ownership: agency.ClientOwned, AgencyOn: true, Owners: 2, Agencies: []agency.AccountID{agency.NewAccountID("y", "2"), agency.NewAccountID("z", "3")}, Limits: agency.Limits{agency.DailyRequestsLimit: 5},
 		Subscription: agency.Subscription{Plan: "starter", State: agency.SubscriptionCancelling, FreezesAt: noon.Add(time.Hour), Unpaid: true, ReportedAt: noon.Add(time.Minute)},
 		CreatedAt:    noon, BodyHash: "h",
 		Closed: noon.Add(time.Hour), DueAt: noon.Add(2 * time.Hour), Version: 1,
 	}
-	person := agency.Person{ID: agency.NewPersonID("a@b.test"), Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
+	person := agency.Person{ID: agency.NewPersonID("a@b.test"), FirstAt: noon.Add(-time.Hour), Erasing: noon, DueAt: noon.Add(time.Second), Version: 1}
 	profile := agency.Profile{
 		ProfileKey: agency.AgencyAt(account.ID, agency.NewAccountID("y", "2")), Status: agency.Pending,
 		Name: "Agency", Ownership: agency.ClientOwned, Request: agency.Request{Number: 3, Areas: agency.Areas{"pages": agency.Edit}, Message: "m", By: person.ID, RequestedAt: noon, ExpiresAt: noon.Add(time.Hour), Delivery: agency.Waiting, Resends: 2, MailedAt: noon.Add(time.Second), Reached: []agency.PersonID{person.ID}, Muted: true},
