@@ -53,7 +53,9 @@ func newSite(t testing.TB) *site {
 	s.issuer = newTestIssuer(t, s.clock)
 	loaded, err := settings.Load("")
 	must(t, err)
-	svc := &service.Service{Store: table.New(s.db, s.table), Rules: loaded.Rules(), Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
+	rules := loaded.Rules()
+	rules.DailyByPerson, rules.DailyByNewPerson = agency.PersonLimits{}, agency.PersonLimits{}
+	svc := &service.Service{Store: table.New(s.db, s.table), Rules: rules, Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.events++

@@ -47,6 +47,7 @@ func newPace(t *testing.T) *pace {
 	p := &pace{stage: newStage(t), made: map[agency.EventID]time.Time{}, written: map[agency.Party][]agency.EventID{}, latencies: map[string][]time.Duration{}, fail: func(string) int { return http.StatusOK }}
 	p.service.Now = time.Now
 	p.service.Rules.OpenRequests, p.service.Rules.DailyRequests, p.service.Rules.DailyMails = 1e6, 1e6, 1e6
+	p.service.Rules.DailyByPerson, p.service.Rules.DailyByNewPerson = agency.PersonLimits{}, agency.PersonLimits{}
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call sent

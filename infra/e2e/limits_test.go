@@ -18,7 +18,7 @@ type limitsStory struct {
 // TestLimits tests limits (README, Limits), on a stack where they are small.
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	s := &limitsStory{stack: startOwn(t, "-schedules=false", "-set", `SettingsOverride={"openRequests":3,"dailyRequests":5,"dailyMails":3}`)}
+	s := &limitsStory{stack: startOwn(t, "-schedules=false", "-set", `SettingsOverride={"openRequests":3,"dailyRequests":5,"dailyMails":3,`+personLimits+`}`)}
 	s.ann, s.olga = s.person(t, "ann@limits.test"), s.person(t, "olga@luna.limits.test")
 	s.agencyID = s.ann.opensAgency(t, "Bright Agency")
 	s.connectionsPath = "/v1/agencies/" + s.agencyID + "/connections"

@@ -47,6 +47,7 @@ func TestPlatform(t *testing.T) {
 	step(t, t.Run("asks about anyone by address, and is answered as they are", s.checkAccess))
 	step(t, t.Run("a sole owner with another sign-in is let in again by the same call", s.rebindOwner))
 	step(t, t.Run("name and plan are brought up to date", s.update))
+	step(t, t.Run("limits are raised, and set back", s.raise))
 	step(t, t.Run("payments are reported in any order, and the payer is told once", s.payments))
 	step(t, t.Run("refused are what is malformed, what an agency owns, what is closed, and another owner", s.refusals))
 	step(t, t.Run("persons are refused its calls, and it is refused theirs", s.scopes))
@@ -114,6 +115,21 @@ func (s *platformStory) update(t *testing.T) {
 	s.olga.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK)
 }
 
+func (s *platformStory) raise(t *testing.T) {
+	path := "/v1/platform/accounts/" + s.agencyID
+	for _, limits := range []map[string]any{
+		{"openRequests": 200, "dailyRequests": 1_000_000, "openInvitations": 200, "accountsCreatedByPerson": 200, "requestsByPerson": 200, "invitationsByPerson": 1},
+		{"openRequests": 300, "dailyRequests": nil},
+		{"openRequests": nil, "openInvitations": nil, "accountsCreatedByPerson": nil, "requestsByPerson": nil, "invitationsByPerson": nil},
+	} {
+		a := read[platformAccount](t, s.software.call(t, http.MethodPatch, path, map[string]any{"limits": limits}).is(t, http.StatusOK))
+		if a.ID != s.agencyID || !a.Agency {
+			t.Errorf("%+v", a)
+		}
+	}
+	s.expectEmails(t)
+}
+
 func (s *platformStory) payments(t *testing.T) {
 	at := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
 	pay := func(state string, after time.Duration, want string) {
@@ -143,6 +159,7 @@ func (s *platformStory) refusals(t *testing.T) {
 		change(body)
 		return body
 	}
+	raised := func(limits map[string]any) map[string]any { return map[string]any{"limits": limits} }
 	accounts := "/v1/platform/accounts/"
 	for _, c := range []struct {
 		name, method, path string
@@ -162,6 +179,17 @@ func (s *platformStory) refusals(t *testing.T) {
 		{"an owned account", "PUT", accounts + cafe, good(func(map[string]any) {}), 409, "permanently_owned", ""},
 		{"a closed account", "PUT", accounts + closed, good(func(map[string]any) {}), 409, "conflict", ""},
 		{"another owner", "PUT", s.accountPath, good(func(b map[string]any) { b["ownerEmail"] = s.ann.email }), 409, "conflict", ""},
+		{"no limits", "PATCH", s.accountPath, map[string]any{}, 400, "invalid", "body.limits"},
+		{"limits of nothing", "PATCH", s.accountPath, raised(map[string]any{}), 400, "invalid", "body.limits"},
+		{"limits that are null", "PATCH", s.accountPath, map[string]any{"limits": nil}, 400, "invalid", "body.limits"},
+		{"a limit of 0", "PATCH", s.accountPath, raised(map[string]any{"openRequests": 0}), 400, "invalid", "body.limits.openRequests"},
+		{"a limit below 0", "PATCH", s.accountPath, raised(map[string]any{"openInvitations": -1}), 400, "invalid", "body.limits.openInvitations"},
+		{"half a limit", "PATCH", s.accountPath, raised(map[string]any{"openRequests": 1.5}), 400, "invalid", "body.limits.openRequests"},
+		{"an absurd limit", "PATCH", s.accountPath, raised(map[string]any{"requestsByPerson": 1_000_001}), 400, "invalid", "body.limits.requestsByPerson"},
+		{"an unknown limit", "PATCH", s.accountPath, raised(map[string]any{"dailyMails": 20}), 400, "invalid", "body.limits.dailyMails"},
+		{"limits of an owned account", "PATCH", accounts + cafe, raised(map[string]any{"openRequests": 200}), 409, "permanently_owned", ""},
+		{"limits of a closed account", "PATCH", accounts + closed, raised(map[string]any{"openRequests": 200}), 409, "conflict", ""},
+		{"limits of no account", "PATCH", accounts + "acct_00000000000000000000000000", raised(map[string]any{"openRequests": 200}), 404, "not_found", ""},
 		{"no state", "POST", s.accountPath + "/payment", map[string]any{"at": "2026-01-01T00:00:00Z"}, 400, "invalid", "body.state"},
 		{"another state", "POST", s.accountPath + "/payment", map[string]any{"state": "due", "at": "2026-01-01T00:00:00Z"}, 400, "invalid", "body.state"},
 		{"no time", "POST", s.accountPath + "/payment", map[string]any{"state": "paid"}, 400, "invalid", "body.at"},
@@ -193,7 +221,7 @@ func (s *platformStory) refusals(t *testing.T) {
 func (s *platformStory) scopes(t *testing.T) {
 	before := s.settled(t)
 	for _, who := range []*person{s.ann, s.olga} {
-		for _, c := range [][2]string{{"PUT", s.accountPath}, {"POST", s.accountPath + "/payment"}, {"POST", "/v1/platform/access"}} {
+		for _, c := range [][2]string{{"PUT", s.accountPath}, {"PATCH", s.accountPath}, {"POST", s.accountPath + "/payment"}, {"POST", "/v1/platform/access"}} {
 			r := who.call(t, c[0], c[1], map[string]any{"account": s.luna, "email": s.ann.email, "name": "x", "ownerEmail": s.ann.email})
 			if r.is(t, http.StatusForbidden); r.Header.Get("Www-Authenticate") == "" {
 				t.Errorf("%s: the gateway asks for no scope", r.to)
