@@ -88,8 +88,8 @@ type sharedStack struct {
 const personLimits = `"dailyByPerson":{"accountsOpened":1000,"accountsCreated":1000,"requests":1000,"invitations":1000},` +
 	`"dailyByNewPerson":{"accountsOpened":1000,"accountsCreated":1000,"requests":1000,"invitations":1000}`
 
-// defaultStack has the settings of a deployment. highLimitStack has limits that no
-// test reaches.
+// defaultStack has the settings of a deployment, but for a person's limits.
+// highLimitStack has limits that no test reaches.
 var defaultStack, highLimitStack sharedStack
 
 // browserStack is for tests by browser.
@@ -99,7 +99,7 @@ var browserStack sharedStack
 // that each can check the whole inbox.
 func common(t *testing.T) *stack {
 	t.Helper()
-	return defaultStack.get(t, "common")
+	return defaultStack.get(t, "common", "-set", `SettingsOverride={`+personLimits+`}`)
 }
 
 // unlimited returns the stack with high limits.

@@ -197,12 +197,11 @@ func TestRaisedLimits(t *testing.T) {
 		t.Helper()
 		must[agency.Account](t)(w.RaiseLimits(t.Context(), platform, w.agency, change))
 	}
-	noError(t, w.requestOf(w.gil, w.agency, 1))
 	noError(t, w.requestOf(w.gil, v.agency, 1))
+	raise(map[agency.Limit]*int{agency.RequestsByPersonLimit: new(1)})
+	noError(t, w.requestOf(w.gil, w.agency, 1)) // below the settings' own, it changes nothing
 	third := func() error { return w.requestOf(w.gil, w.agency, 2) }
 	w.refusedFor(t, "new", agency.RateLimited, 12*time.Hour, third)
-	raise(map[agency.Limit]*int{agency.RequestsByPersonLimit: new(1)})
-	w.refusedFor(t, "raised below the settings' own", agency.RateLimited, 12*time.Hour, third)
 	raise(map[agency.Limit]*int{agency.RequestsByPersonLimit: new(6)})
 	w.refusedFor(t, "for another agency", agency.RateLimited, 12*time.Hour, func() error { return w.requestOf(w.gil, v.agency, 2) })
 	noError(t, third())
