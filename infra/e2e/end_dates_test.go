@@ -46,7 +46,7 @@ func (s *endDateStory) activeAccess(areas string) []wantAccess {
 }
 
 func (s *endDateStory) agencyAccess(want string) []wantAccess {
-	return []wantAccess{{s.ann, s.agencyID, want}, {s.ben, "", want}, {s.olga, "", "yes, own, " + everything + "; client owns"}}
+	return []wantAccess{{s.ann, s.agencyID, want}, {s.ben, "", withoutAs(want)}, {s.olga, "", "yes, own, " + everything + "; client owns"}}
 }
 
 func (s *endDateStory) sendRequest(t *testing.T) (connection, request) {

@@ -19,7 +19,7 @@ type endingsStory struct {
 // agency features switched off and a person erased. Cleanup runs on demand.
 func TestEndings(t *testing.T) {
 	t.Parallel()
-	s := &endingsStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false"), "Bright Agency", "endings.test")}
+	s := &endingsStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false", "-set", `SettingsOverride={`+personLimits+`}`), "Bright Agency", "endings.test")}
 
 	s.olga, s.oscar = s.person(t, "olga@luna.endings.test"), s.person(t, "oscar@luna.endings.test")
 	s.mia, s.sam = s.person(t, "mia@luna.endings.test"), s.person(t, "sam@rival.endings.test")
@@ -112,7 +112,7 @@ func (s *endingsStory) closeAccount(t *testing.T) {
 			who.get(t, "/v1/accounts/"+s.luna).refused(t, http.StatusNotFound, "not_found", "")
 			who.expectEmpty(t, "/v1/accounts")
 		}
-		expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "no, closed; client owns"}, wantAccess{s.ben, "", "no, closed; client owns"}, wantAccess{s.carl, "", "no, none"})
+		expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "no, closed; client owns"}, wantAccess{s.ben, "", "no, none"}, wantAccess{s.carl, "", "no, none"})
 		s.olga.delete(t, "/v1/accounts/"+s.luna).refused(t, http.StatusNotFound, "not_found", "")
 		s.olga.post(t, "/v1/accounts/"+s.luna+"/team/"+s.rival+"/accept", map[string]any{"request": 1}).refused(t, http.StatusNotFound, "not_found", "")
 		s.ann.post(t, s.agencyPath+"/connections", map[string]any{"account": s.luna, "areas": s.areas}).refused(t, http.StatusNotFound, "not_found", "")
@@ -159,7 +159,7 @@ func (s *endingsStory) closeOwnedAccount(t *testing.T) {
 	s.carl.delete(t, "/v1/accounts/"+s.cafe).refused(t, http.StatusForbidden, "forbidden", "")
 	expectAccess(t, s.cafe, wantAccess{s.carl, "", "yes, own, pages:edit; agency owns"}, wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", " + everything + "; agency owns"})
 	s.ann.delete(t, "/v1/accounts/"+s.cafe+as).is(t, http.StatusOK)
-	expectAccess(t, s.cafe, wantAccess{s.carl, "", "no, closed; agency owns"}, wantAccess{s.ann, s.agencyID, "no, closed; agency owns"}, wantAccess{s.ben, "", "no, closed; agency owns"})
+	expectAccess(t, s.cafe, wantAccess{s.carl, "", "no, closed; agency owns"}, wantAccess{s.ann, s.agencyID, "no, closed; agency owns"}, wantAccess{s.ben, "", "no, none"})
 	s.expectEmails(t, closedOwned(s.ann, s.ann, s.agencyName, "Carl's Café"), closedClient(s.carl, s.agencyName, "Carl's Café"))
 	s.cleanUp(t)
 	s.expectCounts(t, s.ann, s.agencyID, 0, 0, 0)

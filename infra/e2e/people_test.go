@@ -301,6 +301,15 @@ func expectAccess(t *testing.T, account string, want ...wantAccess) {
 	}
 }
 
+// withoutAs is what staff of an agency are answered without as: an agency without access
+// gives no reason then.
+func withoutAs(want string) string {
+	if strings.HasPrefix(want, "no, ") {
+		return "no, none"
+	}
+	return want
+}
+
 type wantAccess struct {
 	who  *person
 	as   string

@@ -97,8 +97,12 @@ func TestAnAccountListsItsAgencies(t *testing.T) {
 	lists("accepted by email", w.client, w.agency)
 	w.setEnd(day).advance(day)
 	lists("lapsed, not recorded", w.client, w.agency)
+	without := w.access(as(w.gil), w.client)
+	diff(t, "the reason, with as", agency.HasLapsed, w.access(as(w.gil, w.agency), w.client).Reason)
+	diff(t, "the reason", agency.NoProfile, without.Reason)
 	noError(t, w.sweepAll())
 	lists("lapsed", w.client)
+	diff(t, "once recorded", without, w.access(as(w.gil), w.client))
 
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.accept(w.ann, w.profile(agency.AgencyAt(w.client, w.agency)).Request.Number))
@@ -113,7 +117,11 @@ func TestAnAccountListsItsAgencies(t *testing.T) {
 
 	noError(t, w.close(as(w.ann), w.client))
 	noError(t, w.close(as(w.gil, w.agency), w.owned))
+	without = w.access(as(w.gil), w.client)
+	diff(t, "the reason, with as", agency.HasClosed, w.access(as(w.gil, w.agency), w.client).Reason)
+	diff(t, "the reason", agency.NoProfile, without.Reason)
 	noError(t, w.sweepAll())
+	diff(t, "once ended", without, w.access(as(w.gil), w.client))
 	lists("closed", w.client)
 	lists("closed, owned", w.owned)
 }

@@ -37,9 +37,12 @@ func (s *Service) access(ctx context.Context, caller agency.Caller, id agency.Ac
 	if !read.Person(caller.ID()).Erasing.IsZero() {
 		return agency.Access{Areas: s.Rules.AllAreas(agency.None), Reason: agency.NoProfile}, nil
 	}
-	ways := read
+	ways, now := read, s.Now()
 	if caller.As == "" {
-		agencies = read.Account(id).Agencies
+		agencies = nil
+		if account := read.Account(id); account.IsOpen() {
+			agencies = account.Agencies
+		}
 		if len(agencies) > 0 {
 			if ways, err = s.Store.Load(ctx, wantPaths(caller, id, agencies)); err != nil {
 				return agency.Access{}, err
@@ -50,10 +53,14 @@ func (s *Service) access(ctx context.Context, caller agency.Caller, id agency.Ac
 	var paths []agency.Path
 	for _, agencyID := range agencies {
 		way := d.accessPath(id, agencyID)
+		if caller.As == "" && way.Connection.StatusAt(now) != agency.Active {
+			// It has lapsed, which the list follows once that is recorded.
+			continue
+		}
 		way.Staff = by(way.Staff)
 		paths = append(paths, way)
 	}
-	return s.Rules.DecideAccess(caller.Actor, read.Account(id), by(read.Profile(own)), paths, s.Now()), nil
+	return s.Rules.DecideAccess(caller.Actor, read.Account(id), by(read.Profile(own)), paths, now), nil
 }
 
 func wantPaths(c agency.Caller, account agency.AccountID, agencies []agency.AccountID) Want {

@@ -256,7 +256,14 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 		t.Helper()
 		for name, c := range map[string]agency.Caller{"as": as(w.gil, w.agency), "without": as(w.gil), "a member, as": as(w.gem, w.agency), "a member, without": as(w.gem)} {
 			got := w.access(c, w.client)
-			if got.Allowed != allowed || (got.Reason == agency.HasLapsed) == allowed {
+			want := agency.Reason("")
+			switch {
+			case !allowed && c.As == "":
+				want = agency.NoProfile
+			case !allowed:
+				want = agency.HasLapsed
+			}
+			if got.Allowed != allowed || got.Reason != want {
 				t.Errorf("%s: %+v", name, got)
 			}
 		}
