@@ -74,8 +74,8 @@ test: setup browser
 
 # What the table, the use cases and the functions do may not depend on one engine, nor on batch
 # reads that are snapshots. TestOneKeyTwiceAtOnce always has torn reads, in `make test` too.
-STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/connections ./functions/console
-STORIES := TestBus|TestByEmail|TestConnect|TestCreate|TestEndDates|TestEndings|TestExpiry|TestFate|TestLimits|TestOneKeyTwiceAtOnce|TestPersons|TestPlatform|TestRaces|TestRestart|TestStaff
+STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/connections ./functions/accounts ./functions/team ./functions/approvals ./functions/platform ./functions/console
+STORIES := TestBus|TestByEmail|TestConnect|TestCreate|TestEndDates|TestEndings|TestExpiry|TestFate|TestInvitations|TestLimits|TestOneKeyTwiceAtOnce|TestOwnership|TestPersons|TestPlatform|TestRaces|TestRestart|TestStaff|TestUnsolicited
 PACE_TESTS := ./shared/service ./functions/publish ./functions/notify ./functions/cleanup
 PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestARateLimitedSESIsNotOverrun|TestRedriveOfManyEvents
 TORN_STORIES := TestByEmail|TestConnect|TestEndings|TestExpiry|TestLimits|TestRaces|TestRestart

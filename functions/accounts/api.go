@@ -18,43 +18,49 @@ func api(svc *service.Service) *rest.API {
 	a := rest.New("accounts")
 	h := handlers{svc}
 	rest.Handle(a, "GET /v1/me", huma.Operation{
-		OperationID: "see-me", Summary: "See who you are to the hub",
-		Description: "Mail to you that was held back, because your address bounced or complained, goes out again from now on.",
+		OperationID: "see-me", Summary: "Get your own data",
+		Description: "If email to you was suppressed because it bounced or you complained, it is sent again from now on.",
 	}, h.me)
+	rest.Handle(a, "PATCH /v1/me", huma.Operation{
+		OperationID: "change-me", Summary: "Allow or stop unsolicited mail to you",
+		Description: "Stops, or allows again, emails about requests and invitations that you have not accepted. They still wait for you here.",
+	}, h.changeMe)
 	rest.Handle(a, "DELETE /v1/me", huma.Operation{
 		OperationID: "erase-me", Summary: "Erase your own data",
-		Description: "You have no access any more at once. Refused while you are the last owner of an account.",
+		Description: "Your access ends immediately. Refused while you are the last owner of an account.",
 	}, h.erase)
 	rest.Handle(a, "POST /v1/accounts", huma.Operation{
 		OperationID: "open-account", DefaultStatus: http.StatusCreated, Summary: "Open an account of your own", Description: "You own it and pay for it.",
 	}, h.open)
 	rest.Handle(a, "GET /v1/accounts", huma.Operation{
-		OperationID: "list-accounts", Summary: "List the accounts that you can enter",
+		OperationID: "list-accounts", Summary: "List the accounts to which you have access yourself",
 	}, rest.ListForActor(h.account, svc.MyAccounts))
 	rest.Handle(a, "GET /v1/accounts/{account}", huma.Operation{
-		OperationID: "see-account", Summary: "See an account",
+		OperationID: "see-account", Summary: "Get an account",
 	}, rest.ForAccount(h.account, svc.GetAccount))
 	rest.Handle(a, "PATCH /v1/accounts/{account}", huma.Operation{OperationID: "rename-account", Summary: "Rename an account"}, h.rename)
 	rest.Handle(a, "DELETE /v1/accounts/{account}", huma.Operation{
-		OperationID: "close-account", Summary: "Close an account for good",
-		Description: "Nobody has access any more at once. What stood in it goes once it has been visible for as long as the deployment says.",
+		OperationID: "close-account", Summary: "Close an account permanently",
+		Description: "All access ends immediately. The account's data is deleted after the deployment's retention.",
 	}, rest.ForAccount(h.account, svc.CloseAccount))
 	rest.Handle(a, "DELETE /v1/accounts/{account}/agency", huma.Operation{
-		OperationID: "switch-hub-off", Summary: "Switch the account's hub off", Description: "Refused while the agency has clients or open requests.",
+		OperationID: "switch-agency-off", Summary: "Switch the account's agency features off", Description: "Refused while the agency has clients or open requests.",
 	}, h.switchOff)
 	rest.Handle(a, "POST /v1/accounts/{account}/agency", huma.Operation{
-		OperationID: "switch-hub-on", Summary: "Switch the account's hub on: it is an agency then",
+		OperationID: "switch-agency-on", Summary: "Switch the account's agency features on",
 	}, h.switchOn)
 	rest.Handle(a, "GET /v1/accounts/{account}/activity", huma.Operation{
 		OperationID: "list-activity", Summary: "List what happened in an account, newest first",
-	}, rest.ListForAccount(newLine, svc.AccountActivity))
+		Description: "For its owners and admins, and for the agency that owns it. A connected agency sees its own entries alone.",
+	}, h.activity)
 	rest.Handle(a, "GET /v1/agencies/{agency}/activity", huma.Operation{
 		OperationID: "list-agency-activity", Tags: []string{"hub"}, Summary: "List what happened between the agency and its clients, newest first",
-		Description: "For the agency's owners and admins. Nobody of a client's own account is named; side tells that it was somebody of theirs.",
+		Description: "For the agency's owners and admins.",
 	}, h.agencyActivity)
 	rest.Handle(a, "POST /v1/agencies/{agency}/accounts", huma.Operation{
 		OperationID: "create-account", Tags: []string{"hub"}, DefaultStatus: http.StatusCreated,
-		Summary: "Create an account that the agency owns and pays for, for good",
+		Summary:     "Create an account that the agency owns and pays for permanently",
+		Description: "The client is invited, and has access once they accept. The agency has access immediately.",
 	}, h.create)
 	rest.Handle(a, "GET /v1/agencies/{agency}/accounts", huma.Operation{
 		OperationID: "list-clients", Tags: []string{"hub"}, Summary: "List the agency's clients: owned, connected, requested and ended",
@@ -69,19 +75,51 @@ func (h handlers) account(v service.AccountView) rest.Account { return rest.NewA
 type meOutput struct {
 	Body struct {
 		ID    string `json:"id"`
-		Email string `json:"email" doc:"Your address as it is compared: in composed form, trimmed, in lower case."`
+		Email string `json:"email" doc:"Your address in the form in which it is compared."`
 
-		Suppressed   *string    `json:"suppressed" enum:"bounced,complained" doc:"Why you were not mailed: an email to you came back, or was reported as unwanted. Reading this lifts it; it is shown until the next email goes out. Null for nothing."`
+		Suppressed   *string    `json:"suppressed" enum:"bounced,complained" doc:"Why email to you was suppressed: an email bounced, or you complained about one. This call ends it; it is shown until the next email is sent. Null for neither."`
 		SuppressedAt *time.Time `json:"suppressedAt" doc:"When that was."`
+
+		UnsolicitedMail string `json:"unsolicitedMail" enum:"allowed,stopped" doc:"Whether your mailbox gets emails about requests and invitations that you have not accepted."`
 	}
 }
 
+// The values of unsolicitedMail.
+const (
+	mailAllowed = "allowed"
+	mailStopped = "stopped"
+)
+
 func (h handlers) me(ctx context.Context, actor agency.Actor, _ *struct{}) (*meOutput, error) {
 	me, err := h.svc.Me(ctx, actor)
+	if err != nil {
+		return nil, err
+	}
+	stopped, err := h.svc.MyMailStopped(ctx, actor)
 	out := &meOutput{}
-	out.Body.ID, out.Body.Email = string(me.ID), me.Email
+	out.Body.ID, out.Body.Email, out.Body.UnsolicitedMail = string(me.ID), me.Email, mailAllowed
 	out.Body.Suppressed, out.Body.SuppressedAt = rest.Optional(me.Suppression.Reason), rest.OptionalTime(me.Suppression.At)
+	if stopped {
+		out.Body.UnsolicitedMail = mailStopped
+	}
 	return out, err
+}
+
+type changeMeInput struct {
+	Body struct {
+		UnsolicitedMail string `json:"unsolicitedMail" enum:"allowed,stopped"`
+	}
+}
+
+func (h handlers) changeMe(ctx context.Context, actor agency.Actor, in *changeMeInput) (*meOutput, error) {
+	change := h.svc.AllowMyMail
+	if in.Body.UnsolicitedMail == mailStopped {
+		change = h.svc.StopMyMail
+	}
+	if err := change(ctx, actor); err != nil {
+		return nil, err
+	}
+	return h.me(ctx, actor, nil)
 }
 
 type openInput struct {
@@ -101,8 +139,8 @@ type createInput struct {
 	Body   struct {
 		Name                      string       `json:"name" minLength:"1" maxLength:"80"`
 		Plan                      string       `json:"plan" maxLength:"64"`
-		ConfirmPermanentOwnership bool         `json:"confirmPermanentOwnership,omitempty" doc:"Must be true: the agency owns the account, and pays for it, for good. This can never be undone."`
-		Client                    *clientInput `json:"client,omitempty" doc:"Whom to give access at once."`
+		ConfirmPermanentOwnership bool         `json:"confirmPermanentOwnership,omitempty" doc:"Must be true: the agency owns the account and pays for it permanently. This can never be undone."`
+		Client                    *clientInput `json:"client,omitempty" doc:"The person to invite."`
 	}
 }
 
@@ -155,12 +193,13 @@ type Line struct {
 	ID        string    `json:"id"`
 	Type      string    `json:"type"`
 	At        time.Time `json:"at"`
-	Actor     *string   `json:"actor" doc:"The person who did it; null for the clock, for the platform itself, and for somebody of a client's account whom the agency does not know."`
-	Side      *string   `json:"side" enum:"account,agency,clock" doc:"On which side of a connection it was done; null for what is of no connection."`
-	As        *string   `json:"as" doc:"The agency in whose name they did it."`
+	Actor     *string   `json:"actor" doc:"The person who did it; null for the clock, for the platform, and for a person of the other side: an agency does not read who acts in a client's account, nor the account who acts for an agency."`
+	Side      *string   `json:"side" enum:"account,agency,clock" doc:"The side of the connection that did it; null for an event of no connection."`
+	As        *string   `json:"as" doc:"The agency that they acted for."`
 	Agency    *string   `json:"agency" doc:"The agency concerned."`
 	Member    *string   `json:"member" doc:"Whose profile changed."`
-	Request   *int      `json:"request"`
+	Request   *int      `json:"request" doc:"The number of the request concerned."`
+	Kind      *string   `json:"kind" enum:"invitation,ownership" doc:"Whether it is an invitation or an offer of ownership, in an event of one; null for other events."`
 	Was       state     `json:"was"`
 	Now       state     `json:"now"`
 	Ownership string    `json:"ownership" enum:"agency,client"`
@@ -172,8 +211,8 @@ type state struct {
 	Role         *string    `json:"role,omitempty"`
 	Areas        rest.Areas `json:"areas,omitempty"`
 	Until        *time.Time `json:"until,omitempty" doc:"When access ends by itself, or a cancelled subscription freezes."`
-	Expires      *time.Time `json:"expires,omitempty" doc:"Until when a request can be answered."`
-	Clients      *[]string  `json:"clients,omitempty" doc:"The only clients that a member of an agency works for; left out for all."`
+	Expires      *time.Time `json:"expires,omitempty" doc:"Until when the request can be answered."`
+	Clients      *[]string  `json:"clients,omitempty" doc:"The only clients that a member of an agency is assigned to; left out for all."`
 	Plan         *string    `json:"plan,omitempty"`
 	Subscription *string    `json:"subscription,omitempty"`
 }
@@ -189,13 +228,23 @@ func newState(s agency.State) state {
 func newLine(e agency.Event) Line {
 	l := Line{
 		ID: string(e.ID), Type: string(e.Type), At: rest.Time(e.At), Actor: rest.Optional(e.Actor), Side: rest.Optional(e.Side()),
-		As: rest.Optional(e.As), Agency: rest.Optional(e.Agency), Member: rest.Optional(e.Member), Ownership: string(e.Ownership),
+		As: rest.Optional(e.As), Agency: rest.Optional(e.Agency), Member: rest.Optional(e.Member), Ownership: string(e.Ownership), Kind: rest.Optional(e.Kind),
 		Was: newState(e.Was), Now: newState(e.Now),
 	}
 	if e.Request > 0 {
 		l.Request = &e.Request
 	}
 	return l
+}
+
+func (h handlers) activity(ctx context.Context, actor agency.Actor, in *rest.OnAccountPage) (*rest.Output[rest.List[Line]], error) {
+	caller, account := in.Caller(actor)
+	return rest.ReplyList(func(e agency.Event) Line {
+		if caller.As == "" {
+			e = e.ForAccount()
+		}
+		return newLine(e)
+	})(h.svc.AccountActivity(ctx, caller, account, in.Page()))
 }
 
 type agencyActivityInput struct {
@@ -208,7 +257,7 @@ type clientLine struct {
 	Line
 	Connection *string `json:"connection" doc:"The connection concerned."`
 	Account    *string `json:"account" doc:"The account concerned; null for a request that is addressed by email."`
-	Client     *string `json:"client" doc:"What the agency may call the client: the account's name as it knows it, or the address that it typed; null where it was never let in."`
+	Client     *string `json:"client" doc:"The client's name as the agency knows it: the account's, or the address that it typed; null until a request was accepted."`
 }
 
 func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *agencyActivityInput) (*rest.Output[rest.List[clientLine]], error) {

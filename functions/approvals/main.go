@@ -1,5 +1,5 @@
-// Command approvals serves those who answer connection requests: accept, decline,
-// block and unblock.
+// Command approvals serves those who answer connection requests, invitations and offers
+// of ownership: what waits, accept, decline, block and unblock.
 package main
 
 import (

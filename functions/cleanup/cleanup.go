@@ -60,6 +60,10 @@ type report struct {
 	Ended     int `json:"ended"`
 	Erased    int `json:"erased"`
 	Collected int `json:"collected"`
+	// Closed counts steps to close invitations whose maker can't make them any more, and
+	// Digests the digests of held emails that were started.
+	Closed  int `json:"closed"`
+	Digests int `json:"digests"`
 	// Stopped counts erasures that wait because the person is a last owner.
 	Stopped int `json:"stopped"`
 	// Failed counts items, reads and counts that failed otherwise. The next run tries them
@@ -251,6 +255,10 @@ func (r *report) count(done service.Outcome) {
 		r.Erased++
 	case service.OutcomeCollected:
 		r.Collected++
+	case service.OutcomeClosed:
+		r.Closed++
+	case service.OutcomeDigest:
+		r.Digests++
 	case outcomeStopped:
 		r.Stopped++
 	case service.OutcomeNone:
@@ -260,7 +268,7 @@ func (r *report) count(done service.Outcome) {
 // outcomeStopped is an erasure that waits until the account has another owner.
 const outcomeStopped service.Outcome = "stopped"
 
-// sweep does the next due step of an account, a person or a profile. A panic is a
+// sweep does the next due step of an account, a person, a mailbox or a profile. A panic is a
 // failure of that item alone.
 func (c *cleaner) sweep(ctx context.Context, item table.DueItem) (done service.Outcome, err error) {
 	defer func() {
@@ -275,6 +283,10 @@ func (c *cleaner) sweep(ctx context.Context, item table.DueItem) (done service.O
 	case item.Account != "":
 		if done, err = c.svc.SweepAccount(ctx, item.Account); err != nil {
 			return done, fmt.Errorf("at the account %s: %w", item.Account, err)
+		}
+	case item.Mailbox != "":
+		if done, err = c.svc.SweepMailbox(ctx, item.Mailbox); err != nil {
+			return done, fmt.Errorf("at the mailbox %s: %w", item.Mailbox, err)
 		}
 	case item.Person != "":
 		done, err = c.svc.SweepPerson(ctx, item.Person)

@@ -71,7 +71,7 @@ func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
 	defer cancel()
 	c.count(counting, now, &r)
 	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "frozen", r.Frozen, "woken", r.Woken,
-		"redriven", r.Redriven, "redriveFailed", r.RedriveFailed, "reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected,
+		"redriven", r.Redriven, "redriveFailed", r.RedriveFailed, "reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected, "closed", r.Closed, "digests", r.Digests,
 		"stopped", r.Stopped, "failed", r.Failed, "backlog", r.Backlog, "toWake", r.ToWake, "unfinished", r.Unfinished,
 		"finished", r.Finished)
 	return r, nil

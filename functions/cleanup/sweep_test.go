@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/cloud"
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
 )
 
@@ -66,6 +70,7 @@ func TestALateRunSweepsOnce(t *testing.T) {
 // The profiles of a closed account end a page a run. Its data is deleted 90 days later.
 func TestAClosedAccountEnds(t *testing.T) {
 	f := newFixture(t)
+	f.svc.Rules.DailyByNewPerson = agency.PersonLimits{}
 	ctx := t.Context()
 	p := f.request(t, 1)
 	owner := agency.Caller{Actor: agency.NewActor("c1@client.test", "issuer", "1")}
@@ -171,5 +176,45 @@ func TestACancelledSubscriptionIsFrozen(t *testing.T) {
 	events, err := f.svc.AccountActivity(ctx, bob, id, service.Page{Limit: 1})
 	if err != nil || events.Items[0].Type != agency.SubscriptionFroze || events.Items[0].Actor != "" {
 		t.Errorf("%+v, %v", events, err)
+	}
+}
+
+// A digest of held emails is started once, at its time, however many runs meet; the
+// event that notify sends it by is woken like any other.
+func TestADigestIsStarted(t *testing.T) {
+	f := newFixture(t)
+	f.finishEvents(t, day)
+	box := agency.Mailbox("petra@client.test")
+	mail := outbox.MailKey{Event: agency.NewEventID("01ARZ3NDEKTSV4RRFFQ69G5FAV"), Kind: "requested", Recipient: agency.NewPersonID("petra@client.test")}
+	due := f.svc.Rules.DigestDue(box, f.now)
+	u := outbox.Unsolicited{Mailbox: box, Addressee: agency.Party(f.agencyID), DigestAt: due}
+	if claim, err := f.store.ClaimUnsolicited(t.Context(), mail, u, outbox.NewOwner(), f.now, time.Minute); claim.State != outbox.ClaimHeld || err != nil {
+		t.Fatal(claim, err)
+	}
+	f.now = due.Add(-time.Millisecond)
+	if got := f.clean(t.Context(), t); got.Digests != 0 {
+		t.Errorf("%d digests too early", got.Digests)
+	}
+	f.now = due
+	f.meter = cloud.NewMeter(io.Discard, f.svc.Now) // the runs meet
+	var runs sync.WaitGroup
+	started := make([]report, 4)
+	for i := range started {
+		runs.Go(func() { started[i], _ = f.handle(t.Context(), input{}) })
+	}
+	runs.Wait()
+	digests := 0
+	for _, r := range started {
+		digests += r.Digests
+		if r.Failed > 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if digests != 1 {
+		t.Errorf("%d digests were started", digests)
+	}
+	f.now = due.Add(f.svc.Rules.WakeAfter)
+	if got := f.clean(t.Context(), t); got.Woken != 1 || got.Digests != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -16,22 +16,22 @@ func api(svc *service.Service) *rest.API {
 	a := rest.New("connections")
 	h := handlers{svc}
 	rest.Handle(a, "POST /v1/agencies/{agency}/connections", huma.Operation{
-		OperationID: "request-connection", DefaultStatus: http.StatusCreated, Summary: "Ask to work in an account that a client owns",
-		Description: "Its owner is asked by email, and decides. Nothing is granted before that. " +
-			"With an Idempotency-Key the call can be repeated safely.",
+		OperationID: "request-connection", DefaultStatus: http.StatusCreated, Summary: "Request access to an account that a client owns",
+		Description: "Its owners get an email, and an owner or admin decides. The agency has no access before that. " +
+			"With an Idempotency-Key you can safely repeat the call.",
 	}, h.request)
 	rest.Handle(a, "GET /v1/agencies/{agency}/connections/{id}", huma.Operation{
-		OperationID: "see-connection", Summary: "See one of the agency's connections",
+		OperationID: "see-connection", Summary: "Get one of the agency's connections",
 	}, h.onConnection(svc.GetConnection))
 	rest.Handle(a, "POST /v1/agencies/{agency}/connections/{id}/resend", huma.Operation{
-		OperationID: "resend-request", Summary: "Send a pending request's email again",
-		Description: "The request lives a whole lifetime from now on; its expiry never moves back.",
+		OperationID: "resend-request", Summary: "Resend a pending request",
+		Description: "The request can be accepted for a whole lifetime from then on. Its expiry never moves back.",
 	}, h.onConnection(svc.ResendRequest))
 	rest.Handle(a, "POST /v1/agencies/{agency}/connections/{id}/withdraw", huma.Operation{
-		OperationID: "withdraw-request", Summary: "Take a pending request back",
+		OperationID: "withdraw-request", Summary: "Withdraw a pending request",
 	}, h.onConnection(svc.WithdrawRequest))
 	rest.Handle(a, "POST /v1/agencies/{agency}/connections/{id}/leave", huma.Operation{
-		OperationID: "leave-account", Summary: "Leave an account: terminate the contract",
+		OperationID: "leave-account", Summary: "Leave an account that a client owns",
 	}, h.onConnection(svc.LeaveAccount))
 	return a
 }
@@ -42,9 +42,9 @@ type requestInput struct {
 	rest.OptionalIdempotency
 	Agency string `path:"agency" maxLength:"64"`
 	Body   struct {
-		Account    string     `json:"account,omitempty" maxLength:"64" doc:"The account's id; or ownerEmail is given."`
+		Account    string     `json:"account,omitempty" maxLength:"64" doc:"The account's id. Give this or ownerEmail."`
 		OwnerEmail string     `json:"ownerEmail,omitempty" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
-		Message    string     `json:"message,omitempty" maxLength:"500" doc:"What you want to say to its owner: plain text."`
+		Message    string     `json:"message,omitempty" maxLength:"500" doc:"A message to its owner, in plain text."`
 		Areas      rest.Areas `json:"areas"`
 	}
 }

@@ -41,7 +41,7 @@ func newStage(t *testing.T) *stage {
 		NewEventID: func(time.Time) agency.EventID { ids++; return agency.EventID(fmt.Sprintf("evt_%026d", ids)) },
 		Rules: agency.Rules{
 			Areas: []agency.Area{{ID: "pages", Name: "Pages"}}, Plans: []agency.Plan{{ID: "starter", Name: "Starter", Currency: "USD"}},
-			RequestLifetime: 14 * 24 * time.Hour, PairMails: 4, PairWindow: 30 * 24 * time.Hour, OpenRequests: 100, DailyRequests: 50,
+			RequestLifetime: 14 * 24 * time.Hour, PairMails: 4, PairWindow: 30 * 24 * time.Hour, OpenRequests: 100, OpenInvitations: 100, InvitationLifetime: 30 * 24 * time.Hour, DailyRequests: 50,
 		},
 	}
 	open := func(who, key string) agency.AccountID {

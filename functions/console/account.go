@@ -67,6 +67,11 @@ func (a *visitedAccount) grantableRoles() []agency.Role {
 	}
 }
 
+// CanOfferOwnership reports whether the visitor may offer ownership.
+func (a *visitedAccount) CanOfferOwnership() bool {
+	return allows(a.AccountView, agency.OfferOwnership)
+}
+
 // canManage reports whether the visitor may change or remove a person of a role.
 func (a *visitedAccount) canManage(role agency.Role) bool {
 	permission := a.Permission(agency.ManagePersons)

@@ -39,7 +39,7 @@ type planChoice struct {
 
 func (c *console) createClient(v *visit, a *visitedAccount) (response, error) {
 	p := &createClientPage{frame: frame{Account: a}, Agency: a.ID, Key: formKey(v)}
-	p.Levels = v.newLevelsTable("What the client may do in the account", nil, nil)
+	p.Levels = v.newLevelsTable("The client’s access levels", nil, nil)
 	p.HasClient = v.form.value("email") != "" || v.areas().IsAny()
 	chosen := v.form.value("plan")
 	for i, plan := range c.svc.Rules.Plans {
@@ -70,13 +70,13 @@ func (c *console) createClient(v *visit, a *visitedAccount) (response, error) {
 		return response{}, err
 	}
 	if p.Faults.At("confirmPermanentOwnership") != "" {
-		p.Faults.Message = "Confirm that your agency will own this account for good."
-		p.Faults.Fields["confirmPermanentOwnership"] = "Type the account’s name exactly as you gave it above."
+		p.Faults.Message = "Confirm that your agency will own this account permanently."
+		p.Faults.Fields["confirmPermanentOwnership"] = "Type the account’s name exactly as above."
 	}
 	if code == agency.IdempotencyMismatch {
 		// The person went back, typed something else, and sent the form again.
 		p.Key = rand.Text()
-		p.Faults.Message = "This form has already created an account, with other details: you find it among your clients. " +
+		p.Faults.Message = "This form has already created an account, with other details. You find it among your clients. " +
 			"To create one more, send the form again."
 	}
 	p.Levels.Fault = p.Faults.levels("client.areas")
@@ -119,8 +119,8 @@ func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
 			p.Addressee = was.Email
 		}
 	}
-	p.Levels = v.newLevelsTable("What you ask for", before, nil)
-	p.Levels.Hint = "Ask for what you need. Whoever accepts may grant less, and can change it at any time."
+	p.Levels = v.newLevelsTable("Access levels to request", before, nil)
+	p.Levels.Hint = "Request what you need. They can grant less, and change it later."
 	if !v.isPost() {
 		return show("connect-client", p), nil
 	}

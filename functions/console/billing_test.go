@@ -27,12 +27,12 @@ func TestBillAndSubscription(t *testing.T) {
 	page.wantText(t, http.StatusOK, "99 USD a month", "Active", "Your agency owns this account and pays for it")
 	agencyGolden(t, "subscription", page)
 
-	ann.submit(subscription, "do", "plan", "plan", "starter").wantText(t, http.StatusOK, "The plan is changed", "29 USD a month")
+	ann.submit(subscription, "do", "plan", "plan", "starter").wantText(t, http.StatusOK, "Plan changed", "29 USD a month")
 	ann.get(bill).wantText(t, http.StatusOK, "128 USD a month")
-	ann.submit(subscription, "do", "cancel").wantText(t, http.StatusOK, "The subscription is cancelled", "Cancelled, still running",
+	ann.submit(subscription, "do", "cancel").wantText(t, http.StatusOK, "Subscription cancelled", "Cancelled, still running",
 		"Resume the subscription")
-	ann.submit(subscription, "do", "resume").wantText(t, http.StatusOK, "The subscription goes on", "Active")
-	ann.submit(subscription, "do", "freeze").wantText(t, http.StatusOK, "Everybody who gets in can look", "Frozen")
+	ann.submit(subscription, "do", "resume").wantText(t, http.StatusOK, "Subscription resumed", "Active")
+	ann.submit(subscription, "do", "freeze").wantText(t, http.StatusOK, "People with access can view everything", "Frozen")
 	ann.get(bill).wantText(t, http.StatusOK, "99 USD a month", "1 account")
 	// The list reads copies, which notify refreshes.
 	must(t, s.svc.RefreshCopies(t.Context(), addressee.Account()))
@@ -60,6 +60,7 @@ func TestSubscriptionRefusals(t *testing.T) {
 	s := newAgencySite(t)
 	con := s.createAccount("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: requestedAreas})
 	addressee, _, _ := con.Split()
+	s.acceptInvitation("dora@client.test", addressee.Account())
 	at := "/accounts/" + string(addressee) + "/subscription"
 	own := at + "?as=" + string(s.id)
 	ann := s.as("ann@agency.test")
@@ -87,13 +88,13 @@ func TestAgencyActivity(t *testing.T) {
 	s.createAccount("Dora Dance", &service.NewClient{Email: "dora@client.test", Areas: requestedAreas})
 	s.connect("cleo@client.test", "Cleo Shoes", nil)
 	waiting := s.requestConnection("mia@client.test", "Mia Music")
-	_, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, true)
+	_, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: s.actor("mia@client.test")}, waiting.Account(), s.id, service.Decline{Request: 1, Block: true})
 	must(t, err)
 	page := ann.get(activity)
 	page.wantText(t, http.StatusOK,
-		"Your agency created the account Dora Dance, owns it and pays for it", "Access given to: dora@client.test",
-		"Your agency may work in Cleo Shoes from now on", "by the people of Cleo Shoes",
-		"Your request to work in "+string(waiting.Addressee)+" was declined", "by the other side")
+		"Your agency created the account Dora Dance, owns it and pays for it", "Invited: dora@client.test",
+		"Your agency got access to Cleo Shoes", "by the people of Cleo Shoes",
+		"Your request was declined, in "+string(waiting.Addressee), "by the other side")
 	for _, secret := range []string{"cleo@client.test", "mia@client.test", "Mia Music", "blocked"} {
 		if strings.Contains(page.text, secret) {
 			t.Errorf("the agency reads %s:\n%s", secret, page.text)
@@ -109,12 +110,12 @@ func TestClientActivity(t *testing.T) {
 	own := s.createAccount("Dora Dance", nil)
 	con := s.connect("cleo@client.test", "Cleo Shoes", nil)
 	page := s.as("ann@agency.test").get(clientURL(s.id, con))
-	page.wantText(t, http.StatusOK, "What happened lately", "Your agency may work in Cleo Shoes from now on", "Your agency asked to work in Cleo Shoes")
+	page.wantText(t, http.StatusOK, "Latest activity", "Your agency got access to Cleo Shoes", "Your agency requested access to Cleo Shoes")
 	page.wantNoMarkup(t, "Dora Dance", "cleo@client.test")
 	s.as("ann@agency.test").get(clientURL(s.id, own)).wantText(t, http.StatusOK, "Your agency created the account Dora Dance")
 	page = s.staff(t, "sam@agency.test").get(clientURL(s.id, con))
 	page.wantText(t, http.StatusOK)
-	page.wantNoMarkup(t, "What happened lately")
+	page.wantNoMarkup(t, "Latest activity")
 	for what, ask := range map[string]func() error{
 		"of another agency": func() error {
 			_, err := s.svc.ConnectionActivity(t.Context(), s.ann, s.id, agency.NewConnectionID(agency.Party(s.id), "acct_00000000000000000000000000"), 5)
@@ -138,5 +139,6 @@ func (s *agencySite) staff(t *testing.T, email string) *browser {
 	_, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id,
 		service.Invitation{Email: email, Role: agency.Member, Areas: requestedAreas})
 	must(t, err)
+	s.acceptInvitation(email, s.id)
 	return s.as(email)
 }

@@ -27,7 +27,6 @@ type clientPage struct {
 	Message     string
 	RequestedAt time.Time
 	ByEmail     string
-	Delivery    agency.Delivery
 	MailedAt    time.Time
 	// RequestURL is the link in the request's email.
 	RequestURL string
@@ -49,12 +48,19 @@ type clientPage struct {
 // recentEntries is the number of activity entries on a client's page.
 const recentEntries = 10
 
-// clientPerson is one of the client's people in an agency-owned account.
+// clientPerson is one of the client's people in an agency-owned account: with access,
+// or invited.
 type clientPerson struct {
 	Email, Access string
-	// EmailFailed reports whether the email about their access came back.
+	URL           string
+	// Expires is when the invitation does; zero for somebody with access.
+	Expires time.Time
+	// EmailFailed reports whether the email of the invitation came back.
 	EmailFailed bool
 }
+
+// IsInvited reports whether the person's invitation waits for their answer.
+func (p clientPerson) IsInvited() bool { return !p.Expires.IsZero() }
 
 func (c *console) client(v *visit) (response, error) {
 	id := agency.ConnectionID(v.pathValue("id"))
@@ -117,7 +123,7 @@ func (c *console) fillConnection(p *clientPage, profile agency.Profile) {
 	p.CanManage = allows(p.Account.AccountView, agency.ManageClients) && p.Account.IsAgency()
 	p.clientFacts = c.clientFacts(profile)
 	p.Request, p.Message, p.RequestedAt = profile.Request.Number, profile.Request.Message, profile.Request.RequestedAt
-	p.Delivery, p.MailedAt = profile.Request.Delivery, profile.Request.MailedAt
+	p.MailedAt = profile.Request.MailedAt
 	if profile.Addressee.Person() != "" {
 		p.ByEmail = profile.Email
 	}
@@ -170,9 +176,17 @@ func (c *console) fillAccount(v *visit, p *clientPage) error {
 		p.SubscriptionURL = account + "/subscription?as=" + string(p.Agency)
 	}
 	for _, one := range team.Items {
-		if one.Kind() == agency.PersonKind && one.StatusAt(c.now()) == agency.Active {
-			p.People = append(p.People, clientPerson{Email: one.Email, Access: c.accessSummary(c.svc.GrantedAreas(one)), EmailFailed: invitationFailed(one)})
+		status := one.StatusAt(c.now())
+		if one.Kind() != agency.PersonKind || status != agency.Active && status != agency.Invited {
+			continue
 		}
+		person := clientPerson{
+			Email: one.Email, Access: c.accessSummary(c.svc.GrantedAreas(one)), URL: account + "/team/" + string(one.Member) + "?as=" + string(p.Agency),
+		}
+		if status == agency.Invited {
+			person.Expires, person.EmailFailed = one.Request.ExpiresAt, one.Request.Delivery == agency.DeliveryFailed
+		}
+		p.People = append(p.People, person)
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func TestClientsPages(t *testing.T) {
 	s.bounce(byEmail.ProfileKey)
 
 	page := s.page(s.path(""))
-	page.wantMarkup(t, "Email failed", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
+	page.wantMarkup(t, "Email came back", "typo@client.test", string(waiting.Addressee), "Lea Lamps",
 		"https://app.example.com/accounts/"+string(accountOf(t, owned))+"?agency="+string(s.id))
 	page.wantNoMarkup(t, "Wanda Wool") // the agency may not know the name yet
 	agencyGolden(t, "clients", page)
@@ -190,6 +190,7 @@ func TestClientsPagesByRole(t *testing.T) {
 		_, _, err := s.svc.InvitePerson(t.Context(), agency.Caller{Actor: s.ann}, s.id,
 			service.Invitation{Email: who.Email, Role: agency.Member, Areas: requestedAreas})
 		must(t, err)
+		s.acceptInvitation(who.Email, s.id)
 	}
 	only := []agency.AccountID{accountOf(t, connected)}
 	_, err := s.svc.ChangeMember(t.Context(), agency.Caller{Actor: s.ann}, s.id, agency.Party(mel.ID()),
@@ -208,7 +209,7 @@ func TestClientsPagesByRole(t *testing.T) {
 	theirs := "/accounts/" + string(accountOf(t, owned)) + "/settings?as=" + string(s.id)
 	s.call(mia, clientURL(s.id, owned), nil).wantMarkup(t, `href="`+theirs+`"`)
 	page = s.call(mia, theirs, nil)
-	page.wantMarkup(t, "What you may do here for your agency", ">About</a>")
+	page.wantMarkup(t, "Your access for your agency", ">About</a>")
 	page.wantNoMarkup(t, "/team?as=", "/activity?as=", "/subscription?as=")
 	page = s.call(s.ann, theirs, nil)
 	page.wantMarkup(t, ">Settings</a>", "/team?as=", "/activity?as=", "/subscription?as=")
@@ -351,7 +352,7 @@ func TestConnectClient(t *testing.T) {
 
 	con := agency.NewConnectionID(agency.Party(shop), s.id)
 	s.call(s.ann, path, fields(string(shop))).wantRedirect(t, clientURL(s.id, con))
-	s.page(clientURL(s.id, con)).wantMarkup(t, "Hello there", publicURL+"/requests/"+string(con), "The email is on its way")
+	s.page(clientURL(s.id, con)).wantMarkup(t, "Hello there", publicURL+"/requests/"+string(con), "Last sent")
 	refuses("asked already", fields(string(shop)), 409, "already a request", clientURL(s.id, con))
 	w := s.call(s.ann, path, fields("Emil@client.test"))
 	w.wantText(t, http.StatusSeeOther)
@@ -369,9 +370,9 @@ func TestConnectClient(t *testing.T) {
 	form.Set("key", keyOf(t, s.call(s.ann, path, form)))
 	s.call(s.ann, path, form).wantText(t, http.StatusSeeOther)
 
-	_, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, false)
+	_, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: cleo}, shop, s.id, service.Decline{Request: 1})
 	must(t, err)
-	s.page(clientURL(s.id, con)).wantMarkup(t, "They have declined", s.path("/add/connect?again="+string(con)))
+	s.page(clientURL(s.id, con)).wantMarkup(t, "They declined", s.path("/add/connect?again="+string(con)))
 	refuses("declined not long ago", fields(string(shop)), 429, "They have declined not long ago", "You can try again in 30 days.")
 	again := s.page(s.path("/add/connect?again=" + string(con)))
 	again.wantMarkup(t, `value="`+string(shop)+`"`, ">Hello there</textarea>", `name="area-pages" value="edit" checked`)
@@ -390,7 +391,7 @@ func TestClientActions(t *testing.T) {
 	path := clientURL(s.id, p.ID())
 	do := func(what string) result { return s.call(s.ann, path, url.Values{"do": {what}}) }
 	s.page(path).wantNoMarkup(t, `value="resend"`, `value="leave"`)
-	s.page(path).wantMarkup(t, "You can send the email again from")
+	s.page(path).wantMarkup(t, "You can send it again from")
 	w := do("resend")
 	w.wantText(t, http.StatusTooManyRequests, "sent not long ago", "You can try again in 1 day.")
 	if w.Header().Get("Retry-After") == "" {
@@ -403,7 +404,7 @@ func TestClientActions(t *testing.T) {
 	}
 	s.advance(1 * 24 * time.Hour)
 	s.page(path).wantNoMarkup(t, `value="resend"`)
-	s.page(path).wantMarkup(t, "as often as it may be")
+	s.page(path).wantMarkup(t, "It can’t be sent again")
 	do("nonsense").wantText(t, http.StatusBadRequest)
 
 	// Only a POST from a page of ours changes anything.
@@ -425,15 +426,15 @@ func TestClientActions(t *testing.T) {
 	}
 
 	do("withdraw").wantRedirect(t, path)
-	s.page(path).wantMarkup(t, "Ask again", "Withdrawn")
+	s.page(path).wantMarkup(t, "Request again", "Withdrawn")
 
 	con := s.connect("emil@client.test", "Emil Ink", nil)
 	path = clientURL(s.id, con)
 	s.page(path).wantMarkup(t, "Leave this account", "Your client pays")
 	do("leave").wantText(t, http.StatusSeeOther)
-	s.page(path).wantMarkup(t, "Your agency has left", "Ask again")
+	s.page(path).wantMarkup(t, "Your agency left", "Request again")
 	owned := clientURL(s.id, s.createAccount("Dora Dance", nil))
-	s.page(owned).wantNoMarkup(t, "Leave this account", "Ask again")
+	s.page(owned).wantNoMarkup(t, "Leave this account", "Request again")
 	s.page(owned).wantMarkup(t, "/team?as="+string(s.id), "/subscription?as="+string(s.id))
 	s.call(s.ann, owned, url.Values{"do": {"leave"}}).wantText(t, http.StatusConflict)
 }
@@ -457,7 +458,7 @@ func TestHostileClients(t *testing.T) {
 	for n, name := range names {
 		until := s.clock().AddDate(0, 1, 0)
 		con := s.connect(fmt.Sprintf("c%d@client.test", n), name, &until)
-		owned := s.createAccount(name+"2"[:min(1, 80-len([]rune(name)))], &service.NewClient{Email: "o'hara@client.test", Areas: requestedAreas})
+		owned := s.createAccount(name+"2"[:min(1, 80-len([]rune(name)))], &service.NewClient{Email: fmt.Sprintf("o'hara%d@client.test", n), Areas: requestedAreas})
 		for _, path := range []string{clientURL(s.id, con), clientURL(s.id, owned), s.path(""), s.path("?prefix=" + url.QueryEscape(name)),
 			s.path("/add/connect?again=" + string(con))} {
 			s.page(path).wantNoMarkup(t, "<script>alert", "<img src=x", "</bdi></table>")
@@ -581,7 +582,7 @@ func (s *agencySite) bring(t *testing.T, p agency.Profile, to agency.Status) {
 	var err error
 	switch to {
 	case agency.Declined:
-		_, err = s.svc.DeclineRequest(t.Context(), cleo, p.Account(), s.id, false)
+		_, err = s.svc.DeclineRequest(t.Context(), cleo, p.Account(), s.id, service.Decline{Request: 1})
 	case agency.Withdrawn:
 		_, err = s.svc.WithdrawRequest(t.Context(), s.ann, s.id, p.ID())
 	case agency.Expired:
@@ -602,7 +603,7 @@ func (s *agencySite) bring(t *testing.T, p agency.Profile, to agency.Status) {
 // other; the form that leads to another has a new key.
 func TestRequestFormSentAgain(t *testing.T) {
 	for status, says := range map[agency.Status]string{
-		agency.Pending:   "Your request is on its way.",
+		agency.Pending:   "Request sent.",
 		agency.Active:    "Nothing was sent. Your earlier request was accepted.",
 		agency.Declined:  "Nothing was sent. Your earlier request was declined.",
 		agency.Withdrawn: "Nothing was sent. Your earlier request was withdrawn.",
@@ -621,7 +622,7 @@ func TestRequestFormSentAgain(t *testing.T) {
 			ann := s.as(annAt)
 			return ann.follow(ann.send(http.MethodPost, s.path("/add/connect"), form, "Sec-Fetch-Site", "same-origin"))
 		}
-		send().wantText(t, http.StatusOK, "Your request is on its way.")
+		send().wantText(t, http.StatusOK, "Request sent.")
 		s.bring(t, s.profile(con), status)
 		var page result
 		s.demandUnchanged(t, "a repeat when "+string(status), func() { page = send() })
@@ -630,12 +631,12 @@ func TestRequestFormSentAgain(t *testing.T) {
 		if status == agency.Pending || status == agency.Active {
 			continue
 		}
-		page.wantNoMarkup(t, "is on its way")
+		page.wantNoMarkup(t, "Request sent.")
 		again := s.path("/add/connect?again=" + string(con))
 		page.wantMarkup(t, `<p class="warning" role="status">`, `href="`+again+`"`)
 		form.Set("key", keyOf(t, s.page(again)))
 		s.advance(s.svc.Rules.Cooldown)
-		send().wantText(t, http.StatusOK, "Your request is on its way.")
+		send().wantText(t, http.StatusOK, "Request sent.")
 		wantEqual(t, string(status)+": requests", 2, s.profile(con).Request.Number)
 	}
 }
@@ -643,7 +644,7 @@ func TestRequestFormSentAgain(t *testing.T) {
 // Every state in which a repeated request may be has its notice.
 func TestRequestNotices(t *testing.T) {
 	for _, status := range agency.Statuses {
-		if notices[requestNotice(status)] == "" && status != agency.Moved {
+		if notices[requestNotice(status)] == "" && status != agency.Moved && status != agency.Invited {
 			t.Errorf("no notice for %s", status)
 		}
 	}
@@ -655,8 +656,8 @@ func TestAccountFormSentAgain(t *testing.T) {
 	ann := s.as(annAt)
 	path := s.path("/add/create")
 	form := []string{"key", keyOf(t, ann.get(path)), "name", "Dora", "plan", "growth", "confirm", "Dora"}
-	ann.submit(path, form...).wantText(t, http.StatusOK, "The account is made.")
-	ann.submit(path, form...).wantText(t, http.StatusOK, "The account is made.")
+	ann.submit(path, form...).wantText(t, http.StatusOK, "Account created.")
+	ann.submit(path, form...).wantText(t, http.StatusOK, "Account created.")
 	list, _, err := s.svc.Clients(t.Context(), s.ann, s.id, service.ClientFilter{}, service.Page{Limit: 1})
 	must(t, err)
 	_, err = s.svc.CloseAccount(t.Context(), agency.Caller{Actor: s.ann, As: s.id}, list.Items[0].Account())
@@ -665,14 +666,14 @@ func TestAccountFormSentAgain(t *testing.T) {
 
 	// An account of one's own: the form comes back with a new key.
 	form = []string{"key", keyOf(t, ann.get("/accounts/new")), "name", "Mine"}
-	ann.submit("/accounts/new", form...).wantText(t, http.StatusOK, "Your account is open.")
+	ann.submit("/accounts/new", form...).wantText(t, http.StatusOK, "Account opened.")
 	other := ann.post("/accounts/new", "key", form[1], "name", "Another")
 	other.wantText(t, http.StatusConflict, "This form has already opened an account, with another name.")
 	other.wantMarkup(t, `value="Another"`)
-	ann.submit("/accounts/new", "key", keyOf(t, other), "name", "Another").wantText(t, http.StatusOK, "Your account is open.", "Another")
+	ann.submit("/accounts/new", "key", keyOf(t, other), "name", "Another").wantText(t, http.StatusOK, "Account opened.", "Another")
 	at := ann.post("/accounts/new", form...).Header().Get("Location")
 	ann.submit(strings.Replace(at, "/team", "/settings", 1), "do", "close", "confirm", "Mine")
 	closed := ann.post("/accounts/new", form...)
 	closed.wantText(t, http.StatusConflict, "which you have no access to now")
-	ann.submit("/accounts/new", "key", keyOf(t, closed), "name", "Mine").wantText(t, http.StatusOK, "Your account is open.")
+	ann.submit("/accounts/new", "key", keyOf(t, closed), "name", "Mine").wantText(t, http.StatusOK, "Account opened.")
 }

@@ -58,9 +58,12 @@ func (c *console) routes() {
 	c.publicPage("/signin/callback", c.signInCallback)
 	c.publicPage("/signout", c.signOut, "do")
 	c.publicPage("/requests/{id}", c.request, "do", "request", "account", "zone", "until", areaFields)
+	c.publicPage("/invitations/{account}", c.invitation, "do", "request", "plan", "confirm")
+	c.addStopPage("/stop/{link}")
 	c.publicPage("/", notFound)
 
 	c.publicPage("/{$}", c.home)
+	c.privatePage("/waiting", c.waiting, "do", "request", "invitation", "connection")
 	c.privatePage("/accounts/new", c.openAccount, "key", "name")
 
 	// The agency's side.
@@ -75,7 +78,7 @@ func (c *console) routes() {
 
 	// The account's side.
 	c.privatePage("/me", c.me, "do", "agency", "confirm")
-	c.privatePage("/accounts/{account}/team", c.team, "do", "agency", "email", "role", areaFields)
+	c.privatePage("/accounts/{account}/team", c.team, "do", "agency", "member", "email", "role", areaFields)
 	c.privatePage("/accounts/{account}/team/{member}", c.member, "do", "role", "zone", "until", "block", "limited", "client", "others", areaFields)
 	c.privatePage("/accounts/{account}/settings", c.settings, "do", "name", "confirm")
 	c.privatePage("/accounts/{account}/activity", c.activity)
@@ -102,16 +105,21 @@ func (c *console) publicPage(path string, h handler, fields ...string) {
 	c.fields[path] = fields
 	c.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{console: c, r: r, ctx: r.Context(), w: w}
-		res, err := v.serve(h)
-		if err != nil {
-			res = v.problem(err)
-		}
-		if err := v.write(res); err != nil {
-			// A template that does not fit its page.
-			slog.ErrorContext(v.ctx, "A page can't be written.", "requestId", rest.RequestID(v.ctx), "route", r.Pattern, "error", err.Error())
-			http.Error(w, "Something went wrong on our side. Please try again.", http.StatusInternalServerError)
-		}
+		c.respond(v, func() (response, error) { return v.serve(h) })
 	})
+}
+
+// respond writes what a page answers, or the page of its error.
+func (c *console) respond(v *visit, serve func() (response, error)) {
+	res, err := serve()
+	if err != nil {
+		res = v.problem(err)
+	}
+	if err := v.write(res); err != nil {
+		// A template that does not fit its page.
+		slog.ErrorContext(v.ctx, "A page can't be written.", "requestId", rest.RequestID(v.ctx), "route", v.r.Pattern, "error", err.Error())
+		http.Error(v.w, "Something went wrong on our side. Please try again.", http.StatusInternalServerError)
+	}
 }
 
 // ServeHTTP serves the site, with the headers that restrict what a page may do.

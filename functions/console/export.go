@@ -92,8 +92,8 @@ func (c *console) exportRow(p agency.Profile) []string {
 		row = append(row, level)
 	}
 	delivery := ""
-	if f.IsPending() {
-		delivery = string(p.Request.Delivery)
+	if f.EmailFailed {
+		delivery = "Failed"
 	}
 	return append(row, utc(f.Since), utc(p.Request.RequestedAt), utc(p.Request.ExpiresAt), utc(p.Until), delivery, string(p.Account()), string(p.ID()))
 }

@@ -1,26 +1,19 @@
 package main
 
 import (
-	"time"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
 )
 
-// homePage is the accounts that the person has access to, and the requests that they
-// can decide.
+// homePage is the accounts that the person has access to, and the first of what waits
+// for their answer.
 type homePage struct {
 	frame
-	Waiting  []waitingRow
-	Accounts []accountRow
-	Next     string
-}
-
-// waitingRow is a connection request that the person can decide.
-type waitingRow struct {
-	Agency, Account, Message string
-	Expires                  time.Time
-	URL                      string
+	Waiting []waitingCard
+	// HasMoreWaiting reports whether more may wait than is shown.
+	HasMoreWaiting bool
+	Accounts       []accountRow
+	Next           string
 }
 
 // accountRow is an account of the person's.
@@ -41,26 +34,25 @@ func (c *console) home(v *visit) (response, error) {
 	if v.actor.Email == "" {
 		return show("welcome", &welcomePage{}), nil
 	}
-	list, err := c.svc.MyAccounts(v.ctx, v.actor, v.listPage(pageSize))
+	isFirst := v.r.URL.Query().Get("cursor") == ""
+	var list service.List[service.AccountView]
+	var waiting service.List[waitingCard]
+	err := v.inParallel(
+		func() (err error) { list, err = c.svc.MyAccounts(v.ctx, v.actor, v.listPage(pageSize)); return err },
+		func() (err error) {
+			if isFirst {
+				waiting, err = c.waitingCards(v, service.Page{Limit: pageSize})
+			}
+			return err
+		},
+	)
 	if err != nil {
 		return response{}, err
 	}
-	p := &homePage{Next: list.Next}
+	p := &homePage{Next: list.Next, Waiting: waiting.Items, HasMoreWaiting: waiting.Next != ""}
 	for _, a := range list.Items {
 		p.Accounts = append(p.Accounts, accountRow{
 			Name: a.Name, Role: a.Role, IsAgency: a.IsAgency(), IsAgencyOwned: a.Ownership == agency.AgencyOwned, URL: accountURL(a),
-		})
-	}
-	if v.r.URL.Query().Get("cursor") != "" {
-		return show("home", p), nil
-	}
-	waiting, err := c.svc.PendingRequests(v.ctx, v.actor)
-	if err != nil {
-		return response{}, err
-	}
-	for _, w := range waiting {
-		p.Waiting = append(p.Waiting, waitingRow{
-			Agency: w.Name, Account: w.To.Name, Message: w.Request.Message, Expires: w.Request.ExpiresAt, URL: "/requests/" + string(w.ID()),
 		})
 	}
 	return show("home", p), nil

@@ -6,12 +6,15 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// mePage is about the signed-in person: their own blocks, and erasing their data.
+// mePage is about the signed-in person: their own blocks, unsolicited mail to them, and
+// erasing their data.
 type mePage struct {
 	frame
 	// Blocks are of requests to the person's own address.
 	Blocks []blockRow
 	Next   string
+	// MailStopped: the person's mailbox gets no unsolicited mail.
+	MailStopped bool
 	// LastOwnerOf are the accounts that rule erasing out.
 	LastOwnerOf []accountRow
 }
@@ -42,6 +45,9 @@ func (c *console) me(v *visit) (response, error) {
 		return response{}, err
 	}
 	p.Blocks, p.Next = blockRows(blocks.Items), blocks.Next
+	if p.MailStopped, err = c.svc.MyMailStopped(v.ctx, v.actor); err != nil {
+		return response{}, err
+	}
 	return show("me", p), nil
 }
 
@@ -52,6 +58,10 @@ func (c *console) changeMe(v *visit) (response, error) {
 		con := agency.NewConnectionID(agency.Party(v.actor.ID()), agency.AccountID(v.form.value("agency")))
 		wasBlocked, err := c.svc.UnblockForMe(v.ctx, v.actor, con)
 		return v.doneUnless(err, "/me", unblockedNotice(wasBlocked))
+	case "stop-mail":
+		return v.doneUnless(c.svc.StopMyMail(v.ctx, v.actor), "/me", "mail-stopped")
+	case "allow-mail":
+		return v.doneUnless(c.svc.AllowMyMail(v.ctx, v.actor), "/me", "mail-allowed")
 	case "erase":
 		if agency.NormaliseEmail(v.form.value("confirm")) != v.actor.Email {
 			return response{}, confirmationFailed("Type the address that you are signed in with, exactly.")

@@ -17,18 +17,25 @@ type memberPage struct {
 	Name     string
 	IsAgency bool
 	// IsOwningAgency reports whether the member is the agency that owns the account.
-	IsOwningAgency, IsYou, HasNotJoined bool
-	// EmailFailed reports whether the email about a person's access came back.
-	EmailFailed    bool
-	Status         agency.Status
+	IsOwningAgency, IsYou bool
+	// IsUnused reports whether the platform registered the person, who has not signed
+	// in since.
+	IsUnused bool
+	Status   agency.Status
+	// Role is a person's: the one that they are invited to have, until they accept.
 	Role           agency.Role
 	Since, EndDate time.Time
 	Access         []areaLevel
 	// RequestedBy is the address of the person who sent an agency's request, and
 	// Message their message.
 	RequestedBy, Message string
-	// CanRestrict is of an agency, CanChange of a person.
-	CanRestrict, CanChange, CanLeave bool
+	// Invitation is the open invitation of a person, or the open offer of ownership of
+	// an active one; nil for none.
+	Invitation *sentInvitation
+	// InvitationURL is the link in the invitation's email.
+	InvitationURL string
+	// CanRestrict is of an agency, the others of an active person.
+	CanRestrict, CanChange, CanLeave, CanOffer, CanAskSignIn bool
 	// IsLastOwner reports whether the person is the account's only owner, who can't be
 	// changed or removed.
 	IsLastOwner bool
@@ -52,6 +59,9 @@ type limitsForm struct {
 	Max     int
 }
 
+// IsInvitation reports whether the page's form invites a person.
+func (*memberPage) IsInvitation() bool { return false }
+
 // CurrentRole returns the role that the form shows at first.
 func (p *memberPage) CurrentRole() string { return string(p.Role) }
 
@@ -70,9 +80,7 @@ func (c *console) member(v *visit) (response, error) {
 	}
 	if a.CanDecideRequests() && m.Kind() == agency.AgencyKind && m.StatusAt(v.now()) != agency.Active {
 		// A connection that is not active is decided or unblocked on its request's page.
-		if v.notice != "" {
-			v.setNotice(v.notice)
-		}
+		v.passNotice()
 		return redirect("/requests/" + string(m.ID())), nil
 	}
 	p.fill(c, v, m)
@@ -89,11 +97,11 @@ func (c *console) member(v *visit) (response, error) {
 
 // fill fills in what agencies and people have in common.
 func (p *memberPage) fill(c *console, v *visit, m agency.Profile) {
-	p.Name, p.IsAgency, p.IsOwningAgency, p.Role = m.Name, m.Kind() == agency.AgencyKind, m.IsPermanent(), m.Role
+	p.Name, p.IsAgency, p.IsOwningAgency, p.Role = m.Name, m.Kind() == agency.AgencyKind, m.IsPermanent(), m.ShownRole()
 	p.Status, p.Since, p.EndDate = m.StatusAt(v.now()), statusSince(m, v.now()), m.Until
 	areas := c.svc.GrantedAreas(m)
 	p.Access = c.areaLevels(areas)
-	p.Levels = v.newLevelsTable("Levels", areas, nil)
+	p.Levels = v.newLevelsTable("Access levels", areas, nil)
 	p.Levels.Fault = p.Faults.levels("areas")
 }
 
@@ -113,12 +121,26 @@ func (c *console) fillAgency(v *visit, p *memberPage, m agency.Profile) error {
 
 // fillPerson fills in what only people have.
 func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
-	p.Name, p.HasNotJoined, p.IsYou = m.Email, m.Subject == "", m.Member == agency.Party(v.actor.ID()) && p.Account.As == ""
-	p.EmailFailed = invitationFailed(m)
-	p.IsLastOwner = m.Status == agency.Active && m.Role == agency.Owner && p.Account.Owners < 2
-	p.CanChange = p.Account.canManage(m.Role) && p.Status == agency.Active
-	p.CanLeave = p.IsYou && p.Status == agency.Active
+	p.Name, p.IsUnused, p.IsYou = m.Email, m.Subject == "", m.Member == agency.Party(v.actor.ID()) && p.Account.As == ""
+	isActive := p.Status == agency.Active
+	p.IsLastOwner = isActive && m.Role == agency.Owner && p.Account.Owners < 2
+	p.CanChange = p.Account.canManage(m.Role) && isActive
+	p.CanLeave = p.IsYou && isActive
 	p.Roles = p.Account.grantableRoles()
+	if m.Role != agency.Owner {
+		// That role is offered, in a form of its own.
+		p.Roles = slices.DeleteFunc(p.Roles, func(r agency.Role) bool { return r == agency.Owner })
+	}
+	if m.HasOpenRequestAt(v.now()) {
+		details, err := c.svc.RequestDetails(v.ctx, m)
+		if err != nil {
+			return err
+		}
+		sent := c.sentInvitation(p.Account, details[0])
+		p.Invitation, p.InvitationURL = &sent, c.env.PublicURL+invitationURL(p.Account.ID)
+	}
+	p.CanOffer = p.CanChange && p.Account.CanOfferOwnership() && m.Role != agency.Owner && p.Invitation == nil
+	p.CanAskSignIn = p.CanChange && m.Member != agency.Party(v.actor.ID()) && !p.IsLastOwner && !p.IsUnused
 	p.Levels.Legend = accessLegend(p.Account)
 	if p.CanChange && p.Account.IsAgency() && m.Role == agency.Member {
 		return c.fillClientLimits(v, p, m)
@@ -173,6 +195,9 @@ func (c *console) changeMember(v *visit, a *visitedAccount, member agency.Party)
 	here, team := a.URL("/team/"+string(member)), a.URL("/team")
 	change := service.MemberChange{}
 	notice := "changed"
+	if v.action() == "resend" || v.action() == "withdraw" {
+		return c.changeInvitation(v, a, member, here)
+	}
 	switch v.action() {
 	case "revoke":
 		_, err := c.svc.RemoveMember(v.ctx, v.caller(), a.ID, member, v.form.value("block") != "")
@@ -197,6 +222,11 @@ func (c *console) changeMember(v *visit, a *visitedAccount, member agency.Party)
 		change.Until, notice = until, "restricted"
 	case "forever":
 		change.Until, notice = &time.Time{}, "restricted"
+	case "sign-in":
+		_, err := c.svc.AskNewSignIn(v.ctx, v.caller(), a.ID, member)
+		return v.doneUnless(err, here, "sign-in-asked")
+	case "offer":
+		change.Role = agency.Owner
 	case "change":
 		change.Role, change.Areas = v.roleAndAreas()
 	case "limit":
@@ -208,6 +238,7 @@ func (c *console) changeMember(v *visit, a *visitedAccount, member agency.Party)
 	default:
 		return response{}, unknownAction()
 	}
-	_, err := c.svc.ChangeMember(v.ctx, v.caller(), a.ID, member, change)
-	return v.doneUnless(err, here, notice)
+	since := v.now()
+	p, err := c.svc.ChangeMember(v.ctx, v.caller(), a.ID, member, change)
+	return v.doneUnless(err, here, changeNotice(p, change.Role, since, notice))
 }

@@ -24,7 +24,7 @@ func TestProblems(t *testing.T) {
 		"403":      &agency.Error{Code: agency.Forbidden, Message: "Your role does not allow that. Ask an owner or an admin."},
 		"identity": &agency.Error{Code: agency.IdentityChanged, Message: "This address now belongs to another sign-in."},
 		"409":      &agency.Error{Code: agency.Conflict, Message: "Somebody else is changing the same thing."},
-		"owned":    &agency.Error{Code: agency.PermanentlyOwned, Message: "An agency owns this account for good."},
+		"owned":    &agency.Error{Code: agency.PermanentlyOwned, Message: "An agency owns this account permanently."},
 		"410":      &agency.Error{Code: agency.RequestExpired, State: agency.Expired, Message: "The request has expired. The agency can ask again."},
 		"429":      &agency.Error{Code: agency.Cooling, RetryAfter: 49 * time.Hour, Message: "They have declined not long ago."},
 		"401":      &agency.Error{Code: agency.Unauthenticated, Message: "You were not signed in. Please try again."},
@@ -65,19 +65,31 @@ func TestHostileNames(t *testing.T) {
 	rows := []memberRow{{Name: hostile, Status: agency.Active, Role: agency.Owner, Since: at, URL: "/x"},
 		{Name: hostile, Status: agency.Revoked, Since: at, URL: "/x"}}
 	blocks := []blockRow{{ID: "acct_00000000000000000000000000", Name: hostile, IsBlocked: true}}
+	cards := []waitingCard{
+		{Kind: agency.ConnectionKind, From: hostile, Account: hostile, By: hostile, Message: hostile, Expires: at, URL: "/x"},
+		{Kind: agency.InvitationKind, From: hostile, Account: hostile, By: hostile, IsAgencyOwned: true, Role: agency.Member, Expires: at, URL: "/x"},
+		{Kind: agency.InvitationKind, From: hostile, Account: hostile, Role: agency.Owner, Price: "29 USD a month", Expires: at, URL: "/x"},
+		{Kind: agency.OwnershipKind, From: hostile, Account: hostile, By: hostile, Role: agency.Owner, Price: "29 USD a month", Expires: at, URL: "/x"},
+	}
+	sent := &sentInvitation{By: hostile, SentAt: at, Expires: at, CanManage: true, Resends: 1, EmailFailed: true}
+	invited := []invitedRow{{memberRow: memberRow{Name: hostile, Status: agency.Invited, Role: agency.Member, URL: "/x"}, Member: "per_x", sentInvitation: *sent}}
 	words := spans("% and %", hostile, hostile)
 	pages := map[string]pageData{
-		"home": &homePage{frame: f(), Waiting: []waitingRow{{Agency: hostile, Account: hostile, Message: hostile, Expires: at,
-			URL: "/x"}}, Accounts: []accountRow{{Name: hostile, Role: agency.Owner, URL: "/x"}}},
+		"home": &homePage{frame: f(), Waiting: cards, Accounts: []accountRow{{Name: hostile, Role: agency.Owner, URL: "/x"}}},
 		"request": &requestPage{frame: f(), Status: agency.Pending, Agency: hostile, RequestedBy: hostile, AccountName: hostile,
 			Message: hostile, Levels: levels, IsByEmail: true, Choices: []accountChoice{{Name: hostile}}},
-		"request-link": &requestLinkPage{frame: f()},
+		"request-link":    &requestLinkPage{frame: f()},
+		"invitation-link": &invitationLinkPage{frame: f()},
+		"stop":            &stopPage{frame: f()},
+		"stopped":         &stoppedPage{frame: f()},
+		"waiting":         &waitingPage{frame: f(), Cards: cards},
 		"team": &teamPage{frame: f(), Pending: []pendingRow{{Agency: hostile, RequestedBy: hostile, Message: hostile, Expires: at}},
-			Agencies: rows, PastAgencies: rows, People: rows, PastPeople: rows,
+			Agencies: rows, PastAgencies: rows, People: rows, PastPeople: rows, Invited: invited,
 			Blocks: blocks, Roles: account.grantableRoles(), Levels: levels},
 		"member": &memberPage{frame: f(), Name: hostile, IsAgency: true, Status: agency.Active, RequestedBy: hostile, Message: hostile,
 			CanRestrict: true, Levels: levels},
 		"settings": &settingsPage{frame: f()},
+		"me stop":  &mePage{frame: f(), MailStopped: true},
 		"me":       &mePage{frame: f(), Blocks: blocks, LastOwnerOf: []accountRow{{Name: hostile, URL: "/x"}}},
 		"activity": &activityPage{frame: f(), Days: []activityDay{{Day: at, Entries: []activityEntry{{
 			At: at, Sentence: words, By: words, Message: hostile, Changes: []activityChange{{Name: "Name", Was: hostile, Now: hostile}}}}}}},
@@ -92,6 +104,20 @@ func TestHostileNames(t *testing.T) {
 		pages["request "+string(status)] = &requestPage{frame: f(), Status: status, Agency: hostile, RequestedBy: hostile, AccountName: hostile,
 			Message: hostile, Block: service.Block{Pair: agency.Pair{Blocked: true}}}
 	}
+	for _, state := range []invitationState{invitationOpen, invitationAccepted, invitationDeclined, invitationWithdrawn, invitationExpired,
+		invitationEnded, invitationClosed} {
+		for _, role := range []agency.Role{agency.Member, agency.Owner} {
+			p := &invitationPage{frame: f(), State: state, AccountName: hostile, From: hostile, By: hostile, Role: role, AccountURL: "/x",
+				IsAgencyOwned: role == agency.Member, Block: service.Block{Pair: agency.Pair{Blocked: true}}}
+			if role == agency.Owner {
+				p.Price = "29 USD a month"
+			}
+			pages["invitation "+string(state)+" "+string(role)] = p
+			offer := *p
+			offer.IsOffer = true
+			pages["invitation offer "+string(state)+" "+string(role)] = &offer
+		}
+	}
 	member := func(change func(*memberPage)) pageData {
 		p := &memberPage{frame: f(), Name: hostile, Status: agency.Active, Role: agency.Owner, Levels: levels, Roles: account.grantableRoles(),
 			IsYou: true, CanLeave: true, CanChange: true,
@@ -101,6 +127,8 @@ func TestHostileNames(t *testing.T) {
 	}
 	pages["member a person"] = member(func(*memberPage) {})
 	pages["member the last owner"] = member(func(p *memberPage) { p.IsLastOwner = true })
+	pages["member invited"] = member(func(p *memberPage) { p.Status, p.CanChange, p.Invitation = agency.Invited, false, sent })
+	pages["member offered"] = member(func(p *memberPage) { p.Invitation = sent })
 	pages["member the owning agency"] = member(func(p *memberPage) { p.IsAgency, p.IsOwningAgency = true, true })
 	for name, p := range pages {
 		v.r, v.w = httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", nil), httptest.NewRecorder()
@@ -161,7 +189,7 @@ func TestHostileNamesAreServed(t *testing.T) {
 			page.wantText(t, http.StatusOK, given)
 			page.wantNoMarkup(t, "<img src=x")
 		}
-		cleo.submit("/requests/"+string(con), "do", "block").wantText(t, http.StatusOK, given)
+		cleo.submit("/requests/"+string(con), "do", "block", "request", "1").wantText(t, http.StatusOK, given)
 		cleo.get("/me").wantText(t, http.StatusOK, given)
 	}
 }

@@ -37,6 +37,8 @@ type requestPage struct {
 	// that they did not see.
 	Request              int
 	RequestedAt, Expires time.Time
+	// HasChanged reports whether the person answered other terms than those shown now.
+	HasChanged bool
 	// Since is when the request came into this state.
 	Since     time.Time
 	Requested []areaLevel
@@ -76,8 +78,8 @@ func (p *requestPage) IsBlockedOrCooling() bool {
 func (c *console) request(v *visit) (response, error) {
 	id := agency.ConnectionID(v.pathValue("id"))
 	if _, _, ok := id.Split(); !ok {
-		return response{}, &agency.Error{Code: agency.NotFound, Message: "This address leads to no request. " +
-			"Please open the link exactly as it stands in the email: some mail programs break long links in two."}
+		return response{}, &agency.Error{Code: agency.NotFound, Message: "This link leads to no request. " +
+			"Open it exactly as it is in the email: some mail programs break long links in two."}
 	}
 	if v.actor.Email == "" {
 		if v.isPost() {
@@ -88,8 +90,8 @@ func (c *console) request(v *visit) (response, error) {
 	a, err := c.showRequest(v, id)
 	if agency.CodeOf(err) == agency.NotFound {
 		// One sentence for all that the person may not know.
-		return response{}, &agency.Error{Code: agency.NotFound, Cause: err, Message: "There is no request here that is yours to decide. " +
-			"Perhaps its email went to another address of yours: sign in with that one. It may also be gone, as requests are some time after their end."}
+		return response{}, &agency.Error{Code: agency.NotFound, Cause: err, Message: "There is no request here for you to answer. " +
+			"If the email went to another address of yours, sign in with that one. The request may also have been deleted after its end."}
 	}
 	return a, err
 }
@@ -106,8 +108,8 @@ func (c *console) showRequest(v *visit, id agency.ConnectionID) (response, error
 			return response{}, err
 		}
 		if p.Faults.status == http.StatusConflict {
-			// The terms changed since: what was typed was meant for others.
-			v.form = nil
+			// What was typed was meant for other terms.
+			v.dropForm()
 		}
 	}
 	found, err := c.readRequest(v, p)
@@ -115,9 +117,7 @@ func (c *console) showRequest(v *visit, id agency.ConnectionID) (response, error
 		return response{}, err
 	}
 	if found != id && !v.isPost() {
-		if v.notice != "" {
-			v.setNotice(v.notice)
-		}
+		v.passNotice()
 		return redirect("/requests/" + string(found)), nil
 	}
 	return show("request", p), nil
@@ -146,12 +146,20 @@ func (c *console) decide(v *visit, id agency.ConnectionID) (response, error) {
 		if err != nil {
 			return response{}, err
 		}
-		return v.done("/accounts/"+string(p.Account())+"/team/"+string(of), "accepted"), nil
+		return v.done(connectedURL(p), "accepted"), nil
 	case "decline":
-		_, err := c.svc.DeclineRequestByID(v.ctx, v.actor, id, false)
+		number, err := v.requestNumber()
+		if err != nil {
+			return response{}, err
+		}
+		_, err = c.svc.DeclineRequestByID(v.ctx, v.actor, id, service.Decline{Request: number})
 		return v.doneUnless(err, here, "declined")
 	case "block":
-		_, err := c.svc.DeclineRequestByID(v.ctx, v.actor, id, true)
+		number, err := v.requestNumber()
+		if err != nil {
+			return response{}, err
+		}
+		_, err = c.svc.DeclineRequestByID(v.ctx, v.actor, id, service.Decline{Request: number, Block: true})
 		return v.doneUnless(err, here, "blocked")
 	case "allow":
 		var wasBlocked bool
@@ -177,6 +185,11 @@ func (c *console) decide(v *visit, id agency.ConnectionID) (response, error) {
 	}
 }
 
+// connectedURL returns the account's page of a connected agency.
+func connectedURL(p agency.Profile) string {
+	return "/accounts/" + string(p.Account()) + "/team/" + string(p.Member)
+}
+
 // unblockedNotice returns the notice of unblocking: was reports whether there was
 // anything to lift.
 func unblockedNotice(was bool) string {
@@ -187,7 +200,8 @@ func unblockedNotice(was bool) string {
 }
 
 // accept accepts a request on the typed terms, into its account. A request by email
-// has none: it goes into the chosen one.
+// has none: it goes into the chosen one. Without a table of levels, as on a card, it
+// grants what was requested.
 func (c *console) accept(v *visit, id agency.ConnectionID, account agency.AccountID) (agency.Profile, error) {
 	until, err := v.endDate()
 	if err != nil {
@@ -196,15 +210,28 @@ func (c *console) accept(v *visit, id agency.ConnectionID, account agency.Accoun
 	if account == "" {
 		account = agency.AccountID(v.form.value("account"))
 		if !account.IsValid() {
-			return agency.Profile{}, &agency.Error{Code: agency.Invalid, Message: "Choose the account that the agency may work in.",
+			return agency.Profile{}, &agency.Error{Code: agency.Invalid, Message: "Choose the account.",
 				Fields: []agency.FieldError{{Field: "account", Message: "Choose one."}}}
 		}
 	}
+	number, err := v.requestNumber()
+	if err != nil {
+		return agency.Profile{}, err
+	}
+	grant := service.Grant{Request: number, Areas: v.areas(), Until: until}
+	if len(grant.Areas) == 0 {
+		grant.Areas = nil
+	}
+	return c.svc.AcceptRequestInto(v.ctx, v.actor, id, account, grant)
+}
+
+// requestNumber returns the number of the request that the form showed.
+func (v *visit) requestNumber() (int, error) {
 	number, err := strconv.Atoi(v.form.value("request"))
 	if err != nil {
-		return agency.Profile{}, unknownAction()
+		return 0, unknownAction()
 	}
-	return c.svc.AcceptRequestInto(v.ctx, v.actor, id, account, service.Grant{Request: number, Areas: v.areas(), Until: until})
+	return number, nil
 }
 
 // readRequest fills in the request as it is now, and returns its id: another one for
@@ -259,12 +286,15 @@ func (c *console) fillRequest(v *visit, p *requestPage, request agency.Profile) 
 	p.Agency, p.RequestedBy, p.Message, p.Request = asked.Name, asked.By, asked.Request.Message, asked.Request.Number
 	p.Status, p.RequestedAt, p.Expires = asked.StatusAt(v.now()), asked.Request.RequestedAt, asked.Request.ExpiresAt
 	p.Since = statusSince(asked.Profile, v.now())
+	if p.HasChanged = p.Faults.Code == agency.Conflict || v.answersAnother(p.Request, ""); p.HasChanged {
+		v.dropForm()
+	}
 	areas := c.svc.GrantedAreas(request)
 	p.Requested = c.areaLevels(areas)
-	p.Levels = v.newLevelsTable("What it may do", areas, areas)
-	p.Levels.Hint = "You can grant less than what was asked for, not more. Afterwards you can change it at any time."
+	p.Levels = v.newLevelsTable("Access levels", areas, areas)
+	p.Levels.Hint = "You can grant less than requested, not more. You can change it later."
 	p.Levels.Fault = p.Faults.levels("areas")
-	p.UntilField = v.newUntilField("Until when", time.Time{}, p.Faults.At("until"))
+	p.UntilField = v.newUntilField("End date", time.Time{}, p.Faults.At("until"))
 	p.UntilField.IsOptional = true
 	if account := request.Account(); account != "" {
 		view, err := c.svc.GetAccount(v.ctx, agency.Caller{Actor: v.actor}, account)

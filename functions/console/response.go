@@ -127,7 +127,7 @@ type problemPage struct {
 // problem returns the page of an error.
 func (v *visit) problem(err error) response {
 	if errors.Is(err, errMethod) {
-		p := &problemPage{Status: http.StatusMethodNotAllowed, Message: "This page is there to be looked at."}
+		p := &problemPage{Status: http.StatusMethodNotAllowed, Message: "This page can’t be submitted."}
 		return response{status: p.Status, name: "problem", data: p}
 	}
 	problem := rest.ProblemOf(v.ctx, err)

@@ -195,6 +195,9 @@ func TestBusyStoreLosesNoForm(t *testing.T) {
 	_, _, err := w.svc.InvitePerson(t.Context(), agency.Caller{Actor: w.ann}, w.studio, service.Invitation{
 		Email: "sam@agency.test", Role: agency.Member, Areas: requestedAreas})
 	must(t, err)
+	w.acceptInvitation("sam@agency.test", w.studio)
+	ivy, otto := w.inviteOnly("ivy@client.test", agency.Admin), w.inviteOnly("otto@client.test", agency.Owner)
+	w.inviteOnly("una@client.test", agency.Member)
 	staff := "/accounts/" + string(w.studio) + "/team/" + string(agency.NewPersonID("sam@agency.test"))
 	w.requestAs(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: requestedAreas})
 	byEmail := agency.NewConnectionID(agency.Party(w.cleo.ID()), w.studio)
@@ -215,9 +218,9 @@ func TestBusyStoreLosesNoForm(t *testing.T) {
 		{cleoAt, request, 303, withFields(pages, "do", "accept", "request", "1", "zone", "Europe/Berlin", "until", "2031-01-31")},
 		{cleoAt, "/requests/" + string(byEmail), 409, withFields(pages, "do", "accept", "request", "1", "account", string(w.shop), "zone", "", "until", "")},
 		{cleoAt, "/requests/" + string(unexpected), 400, withFields(pages, "do", "accept", "request", "1", "zone", "UTC", "until", "")},
-		{cleoAt, "/requests/" + string(unexpected), 303, []string{"do", "block"}},
+		{cleoAt, "/requests/" + string(unexpected), 303, []string{"do", "block", "request", "1"}},
 		{cleoAt, "/requests/" + string(unexpected), 303, []string{"do", "allow"}},
-		{cleoAt, "/requests/" + string(byEmail), 303, []string{"do", "decline"}},
+		{cleoAt, "/requests/" + string(byEmail), 303, []string{"do", "decline", "request", "1"}},
 		{cleoAt, "/me", 303, []string{"do", "allow", "agency", string(w.studio)}},
 		{cleoAt, "/me?cursor=", 400, []string{"do", "erase", "confirm", "cleo"}},
 		{cleoAt, "/me", 409, []string{"do", "erase", "confirm", cleoAt}},
@@ -225,6 +228,18 @@ func TestBusyStoreLosesNoForm(t *testing.T) {
 		{cleoAt, w.memberPage(agency.Party(w.studio)), 303, []string{"do", "until", "zone", "UTC", "until", "2030-12-24"}},
 		{cleoAt, w.memberPage(agency.Party(w.studio)), 303, []string{"do", "revoke", "block", "yes"}},
 		{cleoAt, w.memberPage(mia), 303, withFields(pages, "do", "change", "role", "member")},
+		{cleoAt, w.memberPage(mia), 303, []string{"do", "offer"}},
+		{cleoAt, w.memberPage(mia), 303, []string{"do", "sign-in"}},
+		{miaAt, "/waiting", 409, []string{"do", "accept", "invitation", string(w.shop), "request", "1"}},
+		{miaAt, "/waiting", 303, []string{"do", "accept", "invitation", string(w.shop), "request", "3"}},
+		{"otto@client.test", w.invitation(), 400, []string{"do", "accept", "request", "1", "plan", "starter"}},
+		{"otto@client.test", w.invitation(), 409, []string{"do", "accept", "request", "1", "plan", "gold", "confirm", "yes"}},
+		{"otto@client.test", w.invitation(), 303, []string{"do", "accept", "request", "1", "plan", "starter", "confirm", "yes"}},
+		{"una@client.test", w.invitation(), 303, []string{"do", "block", "request", "1"}},
+		{"una@client.test", w.invitation(), 303, []string{"do", "allow"}},
+		{cleoAt, shop + "/team", 429, []string{"do", "resend", "member", string(ivy)}},
+		{cleoAt, shop + "/team", 303, []string{"do", "withdraw", "member", string(ivy)}},
+		{cleoAt, w.memberPage(otto), 303, withFields(pages, "do", "change", "role", "member")},
 		{cleoAt, w.memberPage(mia), 303, []string{"do", "remove"}},
 		{annAt, staff, 400, []string{"do", "limit", "limited", "yes", "client", "acct_00000000000000000000000001", "client",
 			"acct_00000000000000000000000002", "others", "acct_00000000000000000000000003\r\nnobody"}},
@@ -293,8 +308,8 @@ func TestBusyPageIsTriedAgain(t *testing.T) {
 	b, busy := w.as(cleoAt), w.busyFor(t, cleoAt, 0)
 	b.post("/accounts/"+string(w.shop)+"/settings", "do", "rename", "name", "Cleo & Co").wantText(t, http.StatusSeeOther)
 	busy.cookies = b.cookies
-	busy.get(team).wantText(t, http.StatusServiceUnavailable, "The account has its new name.")
-	b.get(team).wantText(t, http.StatusOK, "The account has its new name.")
+	busy.get(team).wantText(t, http.StatusServiceUnavailable, "Name changed.")
+	b.get(team).wantText(t, http.StatusOK, "Name changed.")
 
 	// So is a form that was saved for the time of a sign-in.
 	b, busy = w.browser(), w.busyFor(t, cleoAt, 0)

@@ -71,7 +71,7 @@ type entryWriter struct {
 }
 
 // sentences say what happened, by the event's type: % is replaced by the agency, $ by
-// the person, and @ by where it happened. The first word is in lower case. An event
+// the person, @ by where it happened, and # by the account or the address asked. The first word is in lower case. An event
 // without a sentence gets a neutral one.
 var sentences = map[agency.EventType]string{
 	agency.AccountOpened:     "the account @ was opened",
@@ -82,7 +82,7 @@ var sentences = map[agency.EventType]string{
 	agency.AgencySwitchedOff: "the agency hub was switched off",
 
 	agency.AccountRegistered: "the platform made the account @ known",
-	agency.PersonReleased:    "$ may sign in anew: the next sign-in with this address counts",
+	agency.PersonReleased:    "the next sign-in of $ counts as theirs",
 
 	agency.PlanChanged:           "the plan was changed @",
 	agency.SubscriptionCancelled: "the subscription was cancelled @, and runs to the end of its period",
@@ -91,28 +91,37 @@ var sentences = map[agency.EventType]string{
 	agency.PaymentFailed:         "a payment failed @",
 	agency.PaymentRecovered:      "what was due was paid @",
 
-	agency.AgencyBlocked:   "% was blocked: its requests reach nobody here",
-	agency.AgencyUnblocked: "% was allowed to ask again",
+	agency.AgencyBlocked:   "% was blocked",
+	agency.AgencyUnblocked: "% was unblocked",
 	agency.PersonErasing:   "a person asked to be forgotten",
 	agency.PersonErased:    "a person was forgotten, as they had asked",
 
-	agency.ConnectionRequested:  "% asked to work @",
+	agency.ConnectionRequested:  "% requested access",
 	agency.ConnectionResent:     "% sent its request again",
-	agency.ConnectionAccepted:   "% may work @ from now on",
+	agency.ConnectionAccepted:   "% got access",
 	agency.ConnectionDeclined:   "the request of % was declined",
-	agency.ConnectionWithdrawn:  "% took its request back",
-	agency.ConnectionExpired:    "the request of % expired without an answer",
-	agency.ConnectionRestricted: "what % may do @ was changed",
+	agency.ConnectionWithdrawn:  "% withdrew its request",
+	agency.ConnectionExpired:    "the request of % expired",
+	agency.ConnectionRestricted: "the access of % was changed",
 	agency.ConnectionRevoked:    "the access of % was revoked",
-	agency.ConnectionLeft:       "% ended its work @",
-	agency.ConnectionLapsed:     "the access of % ended on its date",
+	agency.ConnectionLeft:       "% left",
+	agency.ConnectionLapsed:     "the access of % ended on its end date",
 	agency.ConnectionEnded:      "the access of % ended with the account",
-	agency.ConnectionMoved:      "the request of % was taken up by an account",
-	agency.ConnectionReminded:   "a reminder of the request of % went out",
+	agency.ConnectionMoved:      "the request of % was accepted for an account",
+	agency.ConnectionReminded:   "a reminder of the request of % was sent",
 	agency.ConnectionLapseAhead: "both sides were told that the access of % ends soon",
 
-	agency.PersonAdded:   "$ was let in @",
-	agency.PersonChanged: "what $ may do @ was changed",
+	agency.PersonInvited:       "$ was invited",
+	agency.InvitationResent:    "the invitation of $ was sent again",
+	agency.InvitationDeclined:  "$ declined the invitation",
+	agency.InvitationWithdrawn: "the invitation of $ was withdrawn",
+	agency.InvitationExpired:   "the invitation of $ expired",
+	agency.InvitationReminded:  "a reminder of the invitation of $ was sent",
+	agency.OwnershipOffered:    "$ was offered ownership",
+	agency.OwnershipAccepted:   "$ became an owner",
+
+	agency.PersonAdded:   "$ joined",
+	agency.PersonChanged: "the access of $ was changed",
 	agency.PersonRemoved: "$ was removed",
 	agency.PersonLeft:    "$ left",
 	agency.PersonEnded:   "the access of $ ended with the account",
@@ -124,23 +133,42 @@ var agencySentences = map[agency.EventType]string{
 	agency.AccountCreated: "your agency created the account @, owns it and pays for it",
 	agency.AccountRenamed: "the account @ was renamed",
 
-	agency.ConnectionRequested:  "your agency asked to work @",
-	agency.ConnectionResent:     "your agency sent its request again, to work @",
-	agency.ConnectionAccepted:   "your agency may work @ from now on",
-	agency.ConnectionDeclined:   "your request to work @ was declined",
-	agency.ConnectionWithdrawn:  "your agency took back its request to work @",
-	agency.ConnectionExpired:    "your request to work @ expired without an answer",
-	agency.ConnectionRestricted: "what your agency may do @ was changed",
+	agency.ConnectionRequested:  "your agency requested access to #",
+	agency.ConnectionResent:     "your agency sent its request again, @",
+	agency.ConnectionAccepted:   "your agency got access to #",
+	agency.ConnectionDeclined:   "your request was declined, @",
+	agency.ConnectionWithdrawn:  "your agency withdrew its request, @",
+	agency.ConnectionExpired:    "your request expired, @",
+	agency.ConnectionRestricted: "your agency's access was changed, @",
 	agency.ConnectionRevoked:    "your agency's access was revoked, @",
-	agency.ConnectionLeft:       "your agency ended its work @",
-	agency.ConnectionLapsed:     "your agency's access ended on its date, @",
+	agency.ConnectionLeft:       "your agency left, @",
+	agency.ConnectionLapsed:     "your agency's access ended on its end date, @",
 	agency.ConnectionEnded:      "your agency's access ended with the account, @",
-	agency.ConnectionReminded:   "a reminder of your request to work @ went out",
+	agency.ConnectionReminded:   "a reminder of your request was sent, @",
 	agency.ConnectionLapseAhead: "both sides were told that your agency's access ends soon, @",
 
-	agency.PersonRemoved: "$ was removed @",
+	agency.PersonInvited:       "$ was invited, @",
+	agency.InvitationResent:    "the invitation of $ was sent again, @",
+	agency.InvitationDeclined:  "$ declined the invitation, @",
+	agency.InvitationWithdrawn: "the invitation of $ was withdrawn, @",
+	agency.InvitationExpired:   "the invitation of $ expired, @",
+	agency.InvitationReminded:  "a reminder of the invitation of $ was sent, @",
+
+	agency.PersonAdded:   "$ joined, @",
+	agency.PersonChanged: "the access of $ was changed, @",
+	agency.PersonRemoved: "$ was removed, @",
 	agency.PersonLeft:    "$ left, @",
 	agency.PersonEnded:   "the access of $ ended with the account, @",
+}
+
+// offerSentences are those of an offer of ownership, for the events that it shares with
+// invitations. Only a client-owned account has any, so an agency reads none.
+var offerSentences = map[agency.EventType]string{
+	agency.InvitationResent:    "the offer of ownership to $ was sent again",
+	agency.InvitationDeclined:  "$ declined ownership",
+	agency.InvitationWithdrawn: "the offer of ownership to $ was withdrawn",
+	agency.InvitationExpired:   "the offer of ownership to $ expired",
+	agency.InvitationReminded:  "a reminder of the offer of ownership to $ was sent",
 }
 
 // byPlatform are the events that the platform reports, without an actor.
@@ -166,12 +194,14 @@ func (w entryWriter) sentence() []span {
 		pattern = "something else happened @: " + strings.NewReplacer(".", " ", "_", " ").Replace(string(w.Type))
 	case w.Type == agency.ConnectionDeclined && w.Was.Status == agency.Expired && w.scope == accountScope:
 		pattern = "the expired request of % was dismissed"
-	case w.Type == agency.PersonAdded && w.Ownership == agency.AgencyOwned:
-		pattern = "$ was given access @ as the client"
+	case w.Type == agency.PersonInvited && w.Was.Status == agency.Active:
+		pattern = "a new sign-in was asked of $"
+	case w.Kind == agency.OwnershipKind && offerSentences[w.Type] != "":
+		pattern = offerSentences[w.Type]
 	}
 	var line []span
 	for pattern != "" {
-		plain, rest, found := cutAny(pattern, "%$@")
+		plain, rest, found := cutAny(pattern, "%$@#")
 		line = append(line, spans(plain)...)
 		switch {
 		case !found:
@@ -180,6 +210,8 @@ func (w entryWriter) sentence() []span {
 			line = append(line, nameOr(w.AgencyName, "an agency"))
 		case rest[0] == '$':
 			line = append(line, nameOr(w.Person, "a person"))
+		case rest[0] == '#':
+			line = append(line, nameOr(cmp.Or(w.Account, w.Asked, string(w.Addressee)), "an account"))
 		default:
 			line = append(line, w.place()...)
 		}
@@ -249,9 +281,18 @@ func (w entryWriter) changes() []activityChange {
 	case agency.SubscriptionCancelled:
 		return w.endDate()
 	case agency.ConnectionRequested:
-		return []activityChange{{Name: "Asked for", Now: w.accessSummary(w.Now.Areas)}, {Name: "To be answered until", At: w.Now.Expires}}
-	case agency.ConnectionResent, agency.ConnectionReminded:
-		return []activityChange{{Name: "To be answered until", At: w.Now.Expires}}
+		return []activityChange{{Name: "Access requested", Now: w.accessSummary(w.Now.Areas)}, {Name: "Expires", At: w.Now.Expires}}
+	case agency.ConnectionResent, agency.ConnectionReminded, agency.InvitationReminded, agency.OwnershipOffered:
+		return []activityChange{{Name: "Expires", At: w.Now.Expires}}
+	case agency.PersonInvited:
+		return append(w.roleOrAccess(), activityChange{Name: "Expires", At: w.Now.Expires})
+	case agency.InvitationResent:
+		// New terms may come with it. An offer shows the present role.
+		changes := []activityChange{{Name: "Expires", At: w.Now.Expires}}
+		if w.Kind == agency.InvitationKind {
+			changes = append(w.roleOrAccess(), changes...)
+		}
+		return changes
 	case agency.ConnectionAccepted:
 		return append([]activityChange{{Name: "Granted", Now: w.accessSummary(w.Now.Areas)}}, w.endDate()...)
 	case agency.ConnectionLapseAhead:
@@ -260,7 +301,7 @@ func (w entryWriter) changes() []activityChange {
 		return append(w.changedLevels(), w.endDateChange()...)
 	case agency.AccountCreated:
 		if w.Client != "" {
-			return []activityChange{{Name: "Access given to", Now: cmp.Or(w.Person, "the client")}}
+			return []activityChange{{Name: "Invited", Now: cmp.Or(w.Person, "the client")}}
 		}
 	case agency.PersonAdded:
 		return w.roleOrAccess()
@@ -308,28 +349,25 @@ func (w entryWriter) changedLevels() []activityChange {
 // roleOrAccess returns a person's role, or a member's access.
 func (w entryWriter) roleOrAccess() []activityChange {
 	if w.Now.Role == agency.Member {
-		return []activityChange{{Name: "May", Now: w.accessSummary(w.Now.Areas)}}
+		return []activityChange{{Name: "Access", Now: w.accessSummary(w.Now.Areas)}}
 	}
 	return []activityChange{{Name: "Role", Now: roleName(w.Now.Role)}}
 }
 
-// personChanged returns what changed for a person; an invitation may repeat all.
+// personChanged returns what changed for a person.
 func (w entryWriter) personChanged() []activityChange {
 	var out []activityChange
 	switch {
 	case w.Was.Role != w.Now.Role:
 		out = append(out, activityChange{Name: "Role", Was: roleName(w.Was.Role), Now: roleName(w.Now.Role)})
 		if w.Now.Role == agency.Member {
-			out = append(out, activityChange{Name: "May", Now: w.accessSummary(w.Now.Areas)})
+			out = append(out, activityChange{Name: "Access", Now: w.accessSummary(w.Now.Areas)})
 		}
 	case w.Now.Role == agency.Member:
 		out = append(out, w.changedLevels()...)
 	}
 	if was, now := clientCount(w.Was.Clients), clientCount(w.Now.Clients); was != now {
 		out = append(out, activityChange{Name: "Works for", Was: was, Now: now})
-	}
-	if len(out) == 0 {
-		out = append(out, activityChange{Name: "Invited again", Now: "they may sign in anew"})
 	}
 	return out
 }
@@ -363,7 +401,7 @@ func (w entryWriter) author() []span {
 	case w.Actor == "" && w.Ownership == agency.ClientOwned && w.Side() == agency.AccountSide:
 		return spans("by the other side")
 	case w.Actor == "":
-		return spans("by itself")
+		return spans("automatically")
 	case w.Side() == agency.AgencySide && w.AgencyName != "":
 		return spans("by %", w.AgencyName)
 	case w.Side() == agency.AgencySide:

@@ -159,6 +159,10 @@ func (v *visit) authenticate() {
 			v.notice = ""
 		case saved.Path == v.currentURL():
 			v.form = saved.Form
+			if saved.Subject == "" {
+				// Perhaps somebody else confirmed it.
+				delete(v.form, "confirm")
+			}
 		}
 	}
 }
@@ -298,8 +302,7 @@ func (c *console) signInCallback(v *visit) (response, error) {
 		// A redirect would lead to the sign-in again, and again.
 		return response{}, errors.New("an id token is too long for a cookie")
 	}
-	// The person has proved the address: Me binds their profiles to this identity,
-	// and lifts a suppression of their mail.
+	// The person has proved the address: Me lifts a suppression of their mail.
 	v.retryURL = signInTo(localPath(a.To)) // this address serves once
 	me, err := c.svc.Me(v.ctx, given.actor)
 	if err != nil {

@@ -51,15 +51,15 @@ func TestSignIn(t *testing.T) {
 // A person whose mail was suppressed reads why when they sign in, which lifts it.
 func TestSignInShowsSuppression(t *testing.T) {
 	for reason, want := range map[agency.SuppressionReason]string{
-		agency.AddressBounced: "An email to you came back", agency.AddressComplained: "was reported as unwanted",
+		agency.AddressBounced: "An email to you came back", agency.AddressComplained: "was reported as spam",
 	} {
 		w := newWorld(t)
 		_, err := table.New(w.db, w.table).Suppress(t.Context(), w.cleo.ID(), reason, w.clock())
 		must(t, err)
 		w.advance(time.Minute)
 		b := w.browser()
-		b.follow(b.signIn("/signin?to=/me", cleoAt)).wantText(t, http.StatusOK, want, "From now on you are mailed again")
-		b.get("/me").wantNoMarkup(t, "mailed again")
+		b.follow(b.signIn("/signin?to=/me", cleoAt)).wantText(t, http.StatusOK, want, "You get emails again from now on")
+		b.get("/me").wantNoMarkup(t, "You get emails again")
 
 		// The notice of a saved form comes first: it asks to do something.
 		b = w.browser()
@@ -170,7 +170,7 @@ func TestSessionRefresh(t *testing.T) {
 		if name == "GET" {
 			b.get("/me").wantText(t, http.StatusOK, cleoAt)
 		} else {
-			b.post("/requests/"+string(w.con), "do", "decline").wantText(t, http.StatusSeeOther)
+			b.post("/requests/"+string(w.con), "do", "decline", "request", "1").wantText(t, http.StatusSeeOther)
 		}
 		if b.cookies[idCookie] == before || b.cookies[refreshCookie] == "" {
 			t.Errorf("%s: no new cookies", name)
@@ -230,7 +230,7 @@ func TestFormSavedAcrossSignIn(t *testing.T) {
 		back := b.signIn(sent.refreshTarget(t), cleoAt)
 		before := w.dump()
 		page := b.follow(back)
-		page.wantText(t, http.StatusOK, "What you typed is still here; send it once more.")
+		page.wantText(t, http.StatusOK, "What you typed is still here. Send it again.")
 		page.wantMarkup(t, tt.has...)
 		if len(w.dump()) != len(before) {
 			t.Errorf("%s was sent by itself", path)
@@ -382,7 +382,7 @@ func TestSignOut(t *testing.T) {
 func TestIssuerDown(t *testing.T) {
 	w := newWorld(t)
 	w.issuer.Close()
-	w.browser().get("/requests/"+string(w.con)).wantText(t, http.StatusOK, "Sign in to look at it")
+	w.browser().get("/requests/"+string(w.con)).wantText(t, http.StatusOK, "Sign in to review it")
 	w.browser().get("/").wantText(t, http.StatusOK, "Welcome")
 	w.browser().get("/signin?to=/").wantText(t, http.StatusUnauthorized, "Signing in does not work at the moment")
 	w.as(cleoAt).get("/me").wantText(t, http.StatusSeeOther)
@@ -403,7 +403,7 @@ func TestLongTokens(t *testing.T) {
 func TestAnotherIdentity(t *testing.T) {
 	w := newWorld(t)
 	w.issuer.extraClaims = map[string]any{"sub": "another"}
-	w.as(cleoAt).get("/accounts/"+string(w.shop)+"/team").wantText(t, http.StatusForbidden, "another sign-in")
+	w.as(cleoAt).get("/accounts/"+string(w.shop)+"/team").wantText(t, http.StatusForbidden, "Your sign-in has changed", "Ask an owner or admin of the account for a new sign-in")
 }
 
 func TestHeaders(t *testing.T) {

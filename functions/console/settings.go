@@ -46,7 +46,7 @@ func (c *console) changeAccount(v *visit, a *visitedAccount) (response, error) {
 		return v.doneUnless(err, "/", "left")
 	case "close":
 		if !agency.SameName(v.form.value("confirm"), a.Name) {
-			return response{}, confirmationFailed("Type the account's name as it stands above.")
+			return response{}, confirmationFailed("Type the account’s name exactly as shown.")
 		}
 		_, err := c.svc.CloseAccount(v.ctx, v.caller(), a.ID)
 		after := "/"

@@ -19,7 +19,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
@@ -181,13 +183,18 @@ func (b *browser) send(method, path string, form url.Values, headers ...string) 
 var (
 	forms      = regexp.MustCompile(`(?s)<form method="post"([^>]*)>(.*?)</form>`)
 	formAction = regexp.MustCompile(`action="([^"]*)"`)
+	answers    = regexp.MustCompile(`name="do" value="(accept|decline|block)"`)
 	inputs     = regexp.MustCompile(`<(?:input|textarea|select|button)\b[^>]* name="([^"]+)"`)
 )
 
-// checkForms demands that the fields of a page's forms are among those that are read.
+// checkForms demands that the fields of a page's forms are among those that are read,
+// and that every answer to a request names its number.
 func (s *site) checkForms(path, body string) {
 	s.t.Helper()
 	for _, found := range forms.FindAllStringSubmatch(body, -1) {
+		if answers.MatchString(found[2]) && !strings.Contains(found[2], `name="request" value="`) {
+			s.t.Errorf("%s has a form that answers a request without its number:\n%s", path, found[2])
+		}
 		to := path
 		if action := formAction.FindStringSubmatch(found[1]); action != nil {
 			to = html.UnescapeString(action[1])
@@ -377,8 +384,16 @@ func (w *world) memberPage(member agency.Party) string {
 	return "/accounts/" + string(w.shop) + "/team/" + string(member)
 }
 
-// invite invites a person to the shop.
+// invite invites a person to the shop, who accepts.
 func (w *world) invite(email string, role agency.Role) agency.Party {
+	w.t.Helper()
+	member := w.inviteOnly(email, role)
+	w.acceptInvitation(email, w.shop)
+	return member
+}
+
+// inviteOnly invites a person to the shop.
+func (w *world) inviteOnly(email string, role agency.Role) agency.Party {
 	w.t.Helper()
 	in := service.Invitation{Email: email, Role: role}
 	if role == agency.Member {
@@ -389,16 +404,37 @@ func (w *world) invite(email string, role agency.Role) agency.Party {
 	return p.Member
 }
 
-// bounce records that a request's email, or a person's, came back, as delivery does.
-func (s *site) bounce(k agency.ProfileKey) {
+// acceptInvitation accepts a person's invitation or offer of ownership.
+func (s *site) acceptInvitation(email string, at agency.AccountID) {
 	s.t.Helper()
-	store, p := table.New(s.db, s.table), s.memberAt(k.Addressee, k.Member)
-	err := store.FailInvitation(s.t.Context(), k, p.Since)
-	if p.Kind() == agency.AgencyKind {
-		err = store.FailDelivery(s.t.Context(), k, p.Request.Number, p.Request.MailedAt)
+	p := s.memberAt(agency.Party(at), agency.Party(s.actor(email).ID()))
+	in := service.Answer{Request: p.Request.Number}
+	if p.Request.Role == agency.Owner {
+		in.Plan = s.svc.Rules.DefaultPlan()
 	}
+	_, err := s.svc.AcceptInvitation(s.t.Context(), s.actor(email), at, in)
 	must(s.t, err)
 }
+
+// bounce records that the emails of a request or of an invitation came back.
+func (s *site) bounce(k agency.ProfileKey) {
+	s.t.Helper()
+	p := s.memberAt(k.Addressee, k.Member)
+	if p.Kind() == agency.AgencyKind {
+		must(s.t, table.New(s.db, s.table).FailDelivery(s.t.Context(), k, p.Request.Number, p.Request.MailedAt))
+		return
+	}
+	_, err := s.db.UpdateItem(s.t.Context(), &dynamodb.UpdateItemInput{
+		TableName:                 &s.table,
+		Key:                       map[string]types.AttributeValue{"pk": text("ACCT#" + string(k.Addressee)), "sk": text("TEAM#" + string(k.Member))},
+		UpdateExpression:          aws.String("SET delivery = :failed"),
+		ConditionExpression:       aws.String("attribute_exists(pk)"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":failed": text(string(agency.DeliveryFailed))},
+	})
+	must(s.t, err)
+}
+
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
 // demandUnchanged demands that do writes nothing.
 func (s *site) demandUnchanged(t *testing.T, what string, do func()) {

@@ -15,8 +15,10 @@ type teamPage struct {
 	Pending                []pendingRow
 	Agencies, PastAgencies []memberRow
 	People, PastPeople     []memberRow
-	Blocks                 []blockRow
-	Next                   string
+	// Invited are the people whose invitation waits for their answer.
+	Invited []invitedRow
+	Blocks  []blockRow
+	Next    string
 	// Roles and Levels are what a person can be invited with.
 	Roles  []agency.Role
 	Levels levelsTable
@@ -27,7 +29,9 @@ type pendingRow struct {
 	Agency, RequestedBy, Message string
 	Access                       string
 	Expires                      time.Time
-	URL                          string
+	ID                           agency.ConnectionID
+	// Request is its number, which every answer names.
+	Request int
 }
 
 // memberRow is a member: an agency, or a person by their address.
@@ -40,18 +44,62 @@ type memberRow struct {
 	// Since is when the member came into this state, and Until the end date.
 	Since, Until time.Time
 	// IsOwningAgency is of the agency that owns the account, the rest of people.
-	// EmailFailed reports whether the email about their access came back.
-	IsOwningAgency, IsYou, HasNotJoined, EmailFailed bool
-	URL                                              string
+	IsOwningAgency, IsYou bool
+	// IsUnused reports whether the platform registered the person, who has not signed
+	// in since.
+	IsUnused bool
+	// IsOffered reports whether the person has an open offer of ownership.
+	IsOffered bool
+	URL       string
 }
 
-// blockRow is an agency that is blocked or in its cooldown.
+// invitedRow is a person whose invitation waits for their answer.
+type invitedRow struct {
+	memberRow
+	Member agency.Party
+	sentInvitation
+}
+
+// sentInvitation is an open invitation or offer of ownership, as the account sees it.
+type sentInvitation struct {
+	// SentAt is when it was sent last.
+	SentAt, Expires time.Time
+	// By is the address of the person who sent it; "" once they have left.
+	By          string
+	EmailFailed bool
+	// CanManage reports whether the visitor may resend and withdraw it.
+	CanManage bool
+	// Resends is how often it can still be sent again. ResendAt is the next time that
+	// it can; zero for now.
+	Resends  int
+	ResendAt time.Time
+}
+
+// CanResend reports whether the visitor can send it again now.
+func (i sentInvitation) CanResend() bool { return i.CanManage && i.Resends > 0 && i.ResendAt.IsZero() }
+
+// sentInvitation returns the open invitation or offer of a member.
+func (c *console) sentInvitation(a *visitedAccount, d service.RequestDetail) sentInvitation {
+	i := sentInvitation{
+		SentAt: d.Request.MailedAt, Expires: d.Request.ExpiresAt, By: d.By, CanManage: a.canManage(d.Request.Role),
+		EmailFailed: d.Request.Delivery == agency.DeliveryFailed, Resends: max(0, c.svc.Rules.Resends-d.Request.Resends),
+	}
+	if at := d.Request.MailedAt.Add(c.svc.Rules.ResendAfter); c.now().Before(at) {
+		i.ResendAt = at
+	}
+	return i
+}
+
+// blockRow is an account that is blocked or in its cooldown.
 type blockRow struct {
 	ID        agency.AccountID
 	Name      string
 	IsBlocked bool
 	Until     time.Time
 }
+
+// IsInvitation reports whether the page's form invites a person.
+func (*teamPage) IsInvitation() bool { return true }
 
 // CurrentRole returns the role that the form shows at first.
 func (*teamPage) CurrentRole() string { return string(agency.Member) }
@@ -74,15 +122,15 @@ func (c *console) team(v *visit) (response, error) {
 		return response{}, err
 	}
 	p.Next = members.Next
-	var waiting []agency.Profile
+	var open []agency.Profile
 	for _, m := range members.Items {
-		if m.StatusAt(v.now()) == agency.Pending && a.CanDecideRequests() {
-			waiting = append(waiting, m)
+		if status := m.StatusAt(v.now()); status == agency.Pending && a.CanDecideRequests() || status == agency.Invited {
+			open = append(open, m)
 			continue
 		}
 		p.add(c.memberRow(v, a, m), m.Kind())
 	}
-	if err := c.addWaiting(v, p, waiting); err != nil {
+	if err := c.addOpen(v, p, open); err != nil {
 		return response{}, err
 	}
 	if err := c.addBlocks(v, p); err != nil {
@@ -97,9 +145,9 @@ func (c *console) team(v *visit) (response, error) {
 // accessLegend returns the heading of a form with a person's levels.
 func accessLegend(a *visitedAccount) string {
 	if a.IsAgencyOwned() {
-		return "What the client may do"
+		return "The client’s access levels"
 	}
-	return "What a member may do"
+	return "Access levels of a member"
 }
 
 // changeTeam does what the pressed button of the dashboard says.
@@ -108,20 +156,62 @@ func (c *console) changeTeam(v *visit, a *visitedAccount) (response, error) {
 	case "invite":
 		role, areas := v.roleAndAreas()
 		in := service.Invitation{Email: v.form.value("email"), Role: role, Areas: areas}
-		p, added, err := c.svc.InvitePerson(v.ctx, v.caller(), v.accountID(), in)
-		if err != nil {
+		since := v.now()
+		p, invited, err := c.svc.InvitePerson(v.ctx, v.caller(), v.accountID(), in)
+		switch {
+		case err != nil:
 			return response{}, err
+		case invited:
+			return v.done(a.URL("/team"), sentNotice(p, since, "invited")), nil
+		default:
+			return v.done(a.URL("/team/"+string(p.Member)), changeNotice(p, role, since, "has-access")), nil
 		}
-		if !added {
-			return v.done(a.URL("/team/"+string(p.Member)), "invited-again"), nil
-		}
-		return v.done(a.URL("/team"), "invited"), nil
+	case "resend", "withdraw":
+		return c.changeInvitation(v, a, agency.Party(v.form.value("member")), a.URL("/team"))
 	case "allow":
 		wasBlocked, err := c.svc.Unblock(v.ctx, v.caller(), v.accountID(), agency.AccountID(v.form.value("agency")))
 		return v.doneUnless(err, a.URL("/team"), unblockedNotice(wasBlocked))
 	default:
 		return response{}, unknownAction()
 	}
+}
+
+// changeNotice returns the notice of a change, since a time, of a person with access:
+// the role owner is offered to them.
+func changeNotice(p agency.Profile, role agency.Role, since time.Time, otherwise string) string {
+	if role == agency.Owner && p.Role != agency.Owner {
+		return sentNotice(p, since, "offered")
+	}
+	return otherwise
+}
+
+// sentNotice returns the notice of an invitation or an offer, or that nothing was sent:
+// the same one was sent before the time since.
+func sentNotice(p agency.Profile, since time.Time, notice string) string {
+	// The table keeps milliseconds.
+	if p.Request.MailedAt.Before(since.Truncate(time.Millisecond)) {
+		return "unsent-" + notice
+	}
+	return notice
+}
+
+// changeInvitation resends or withdraws an open invitation or offer, as the pressed
+// button says. after is the page that follows.
+func (c *console) changeInvitation(v *visit, a *visitedAccount, member agency.Party, after string) (response, error) {
+	if v.action() == "resend" {
+		p, err := c.svc.ResendInvitation(v.ctx, v.caller(), a.ID, member)
+		notice := "invitation-resent"
+		if p.HasOffer() {
+			notice = "offer-resent"
+		}
+		return v.doneUnless(err, after, notice)
+	}
+	p, err := c.svc.WithdrawInvitation(v.ctx, v.caller(), a.ID, member)
+	notice := "invitation-withdrawn"
+	if p.Status == agency.Active {
+		notice = "offer-withdrawn"
+	}
+	return v.doneUnless(err, after, notice)
 }
 
 // roleAndAreas reads the role and the levels of a person. Owners and admins have all
@@ -150,34 +240,35 @@ func (p *teamPage) add(row memberRow, kind agency.Kind) {
 
 func (c *console) memberRow(v *visit, a *visitedAccount, m agency.Profile) memberRow {
 	row := memberRow{
-		Name: m.Name, Role: m.Role, Status: m.StatusAt(v.now()), Access: c.accessSummary(c.svc.GrantedAreas(m)),
+		Name: m.Name, Role: m.ShownRole(), Status: m.StatusAt(v.now()), Access: c.accessSummary(c.svc.GrantedAreas(m)),
 		Since: statusSince(m, v.now()), Until: m.Until, IsOwningAgency: m.IsPermanent(), URL: a.URL("/team/" + string(m.Member)),
 	}
 	if m.Kind() == agency.PersonKind {
-		row.Name, row.IsYou, row.HasNotJoined, row.EmailFailed = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == "", invitationFailed(m)
+		row.Name, row.IsYou, row.IsUnused = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == ""
+		row.IsOffered = m.HasOffer() && m.HasOpenRequestAt(v.now())
 	}
 	return row
 }
 
-// invitationFailed reports whether the email about a person's access came back, and
-// they have not signed in since.
-func invitationFailed(m agency.Profile) bool {
-	return m.Status == agency.Active && m.Request.Delivery == agency.DeliveryFailed
-}
-
-// addWaiting fills in the requests that the visitor can decide.
-func (c *console) addWaiting(v *visit, p *teamPage, waiting []agency.Profile) error {
-	details, err := c.svc.RequestDetails(v.ctx, waiting...)
+// addOpen fills in the requests that the visitor can decide, and who is invited.
+func (c *console) addOpen(v *visit, p *teamPage, open []agency.Profile) error {
+	details, err := c.svc.RequestDetails(v.ctx, open...)
 	for _, d := range details {
+		if d.Kind() == agency.PersonKind {
+			p.Invited = append(p.Invited, invitedRow{
+				memberRow: c.memberRow(v, p.Account, d.Profile), Member: d.Member, sentInvitation: c.sentInvitation(p.Account, d),
+			})
+			continue
+		}
 		p.Pending = append(p.Pending, pendingRow{
 			Agency: d.Name, RequestedBy: d.By, Message: d.Request.Message, Access: c.accessSummary(c.svc.GrantedAreas(d.Profile)), Expires: d.Request.ExpiresAt,
-			URL: "/requests/" + string(d.ID()),
+			ID: d.ID(), Request: d.Request.Number,
 		})
 	}
 	return err
 }
 
-// addBlocks fills in the blocked agencies, for those who may unblock them.
+// addBlocks fills in the blocked accounts, for those who may unblock them.
 func (c *console) addBlocks(v *visit, p *teamPage) error {
 	if !p.Account.CanDecideRequests() {
 		return nil

@@ -83,7 +83,7 @@ func roleName(r agency.Role) string {
 // statusName returns a profile's status as a label.
 func statusName(s agency.Status) string {
 	return map[agency.Status]string{
-		agency.Pending: "Waiting", agency.Active: "Active", agency.Declined: "Declined", agency.Withdrawn: "Withdrawn", agency.Expired: "Expired",
+		agency.Pending: "Waiting", agency.Invited: "Invited", agency.Active: "Active", agency.Declined: "Declined", agency.Withdrawn: "Withdrawn", agency.Expired: "Expired",
 		agency.Revoked: "Revoked", agency.Left: "Left", agency.Lapsed: "Ended on its date", agency.Ended: "Account closed", agency.Moved: "Taken up",
 	}[s]
 }

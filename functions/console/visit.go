@@ -39,27 +39,48 @@ type visit struct {
 // serve runs a page's handler for the signed-in person. A panic is returned as an
 // error.
 func (v *visit) serve(h handler) (res response, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = v.panicked(cause)
-		}
-	}()
-	switch v.r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodPost:
-		if err := v.guard.Check(v.r); err != nil {
-			return response{}, &agency.Error{Code: agency.Forbidden, Cause: err,
-				Message: "This was not sent from a page of ours, so nothing was done. Open the page itself and try again."}
-		}
-		if err := v.readForm(); err != nil {
+	return v.recovered(func() (response, error) {
+		if err := v.checkMethod(); err != nil {
 			return response{}, err
 		}
+		if v.isPost() {
+			if err := v.readForm(); err != nil {
+				return response{}, err
+			}
+		}
+		v.authenticate()
+		return h(v)
+	})()
+}
+
+// recovered returns a function that returns a panic of another as an error.
+func (v *visit) recovered(do func() (response, error)) func() (response, error) {
+	return func() (res response, err error) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				err = v.panicked(cause)
+			}
+		}()
+		return do()
+	}
+}
+
+// checkMethod refuses other methods than those of pages, and a POST that a browser sends
+// from another site. Errors: Forbidden, errMethod.
+func (v *visit) checkMethod() error {
+	switch v.r.Method {
+	case http.MethodGet, http.MethodHead:
+		return nil
+	case http.MethodPost:
+		if err := v.guard.Check(v.r); err != nil {
+			return &agency.Error{Code: agency.Forbidden, Cause: err,
+				Message: "This was not sent from a page of ours, so nothing was done. Open the page itself and try again."}
+		}
+		return nil
 	default:
 		v.w.Header().Set("Allow", "GET, HEAD, POST")
-		return response{}, errMethod
+		return errMethod
 	}
-	v.authenticate()
-	return h(v)
 }
 
 // panicked logs a panic, and returns it as an error.

@@ -19,7 +19,6 @@ type emailStore interface {
 	Event(context.Context, table.EventKey) (outbox.Event, bool, error)
 	AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error)
 	Suppress(ctx context.Context, id agency.PersonID, reason agency.SuppressionReason, at time.Time) (bool, error)
-	FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error
 }
 
 // receiver records the events of SES. Several may run at once.
@@ -70,9 +69,6 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	e, found, err := r.store.Event(ctx, table.EventKey{Addressee: n.addressee, ID: n.mail.Event})
 	if err != nil || !found {
 		return err
-	}
-	if key, invites := e.Invited(); invites && key.Member == agency.Party(n.mail.Recipient) {
-		return r.store.FailInvitation(ctx, key, e.At)
 	}
 	if !e.IsDoneBy(outbox.Notify) {
 		// notify is not done with the event, and checks the fates of its emails then.

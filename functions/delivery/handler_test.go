@@ -103,8 +103,7 @@ func (s *fixture) claimEmails(t *testing.T, fates ...outbox.Fate) {
 // finishEvent marks the request's event as done, as notify does.
 func (s *fixture) finishEvent(t *testing.T) {
 	t.Helper()
-	err := s.db.SetDelivery(t.Context(), s.profile, 1, agency.Sent, nil)
-	if err := errors.Join(err, s.db.MarkDone(t.Context(), s.event, outbox.Notify, s.now)); err != nil {
+	if err := s.db.MarkDone(t.Context(), s.event, outbox.Notify, s.now); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -183,7 +182,11 @@ func (s *fixture) check(t *testing.T, want string) {
 		}
 		got = append(got, text)
 	}
-	if line := strings.Join(got, ", ") + ": " + string(read.Profile(s.profile).Request.Delivery); line != want {
+	delivery := "-"
+	if read.Profile(s.profile).Request.Delivery == agency.DeliveryFailed {
+		delivery = "failed"
+	}
+	if line := strings.Join(got, ", ") + ": " + delivery; line != want {
 		t.Errorf("%s; want %s", line, want)
 	}
 }
@@ -194,18 +197,18 @@ func TestFates(t *testing.T) {
 		more func(*fixture) map[string]any
 		want string
 	}{
-		{"Send", nil, "sent, -: sent"},
-		{"Delivery", nil, "delivered, -: sent"},
-		{"DeliveryDelay", nil, "delayed, -: sent"},
-		{"Reject", nil, "failed, -: sent"},
+		{"Send", nil, "sent, -: -"},
+		{"Delivery", nil, "delivered, -: -"},
+		{"DeliveryDelay", nil, "delayed, -: -"},
+		{"Reject", nil, "failed, -: -"},
 		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Permanent") }, "bounced (bounced), -: failed"},
-		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Transient") }, "delayed, -: sent"},
-		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Undetermined") }, "delayed, -: sent"},
-		{"Bounce", nil, "delayed, -: sent"},
-		{"Complaint", func(s *fixture) map[string]any { return s.complaint("abuse") }, "complained (complained), -: sent"},
-		{"Complaint", func(s *fixture) map[string]any { return s.complaint("not-spam") }, "sent, -: sent"},
-		{"Open", nil, "sent, -: sent"},
-		{"Rendering Failure", nil, "sent, -: sent"},
+		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Transient") }, "delayed, -: -"},
+		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Undetermined") }, "delayed, -: -"},
+		{"Bounce", nil, "delayed, -: -"},
+		{"Complaint", func(s *fixture) map[string]any { return s.complaint("abuse") }, "complained (complained), -: -"},
+		{"Complaint", func(s *fixture) map[string]any { return s.complaint("not-spam") }, "sent, -: -"},
+		{"Open", nil, "sent, -: -"},
+		{"Rendering Failure", nil, "sent, -: -"},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			s := newFixture(t)
@@ -242,29 +245,29 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 		s.claimEmails(t, outbox.Sent, outbox.Sent)
 		s.finishEvent(t)
 		s.receive(t, 0, "Bounce", hard(s))
-		s.check(t, "bounced (bounced), sent: sent")
+		s.check(t, "bounced (bounced), sent: -")
 		s.receive(t, 1, "Delivery", nil)
 		s.receive(t, 1, "Delivery", nil)
-		s.check(t, "bounced (bounced), delivered: sent")
+		s.check(t, "bounced (bounced), delivered: -")
 		s.receive(t, 1, "Bounce", hard(s)) // it came back after all
 		s.check(t, "bounced (bounced), bounced (bounced): failed")
 		s.receive(t, 1, "Delivery", nil)
 		s.check(t, "bounced (bounced), bounced (bounced): failed")
 	})
-	for _, f := range []outbox.Fate{outbox.Muted, outbox.Capped, outbox.Suppressed, outbox.Obsolete, outbox.Failed} {
+	for _, f := range []outbox.Fate{outbox.Muted, outbox.Stopped, outbox.Suppressed, outbox.Obsolete, outbox.Failed} {
 		t.Run("the other is "+string(f), func(t *testing.T) {
 			s := newFixture(t)
 			s.claimEmails(t, outbox.Sent, f)
 			s.finishEvent(t)
 			s.receive(t, 0, "Bounce", hard(s))
-			s.check(t, "bounced (bounced), "+string(f)+": sent")
+			s.check(t, "bounced (bounced), "+string(f)+": -")
 		})
 	}
 	t.Run("before notify is done", func(t *testing.T) {
 		s := newFixture(t)
 		s.claimEmails(t, outbox.Waiting)
 		s.receive(t, 0, "Bounce", hard(s))
-		s.check(t, "bounced (bounced), -: waiting")
+		s.check(t, "bounced (bounced), -: -")
 		s.finishEvent(t)
 		// Lambda repeats the event, or notify checks the fates itself.
 		s.receive(t, 0, "Bounce", hard(s))
@@ -279,13 +282,13 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.receive(t, 0, "Bounce", hard(s))
-		s.check(t, "bounced (bounced), -: waiting")
+		s.check(t, "bounced (bounced), -: -")
 	})
 	t.Run("another email than a request's", func(t *testing.T) {
 		s := newFixture(t)
 		s.finishEvent(t)
 		s.now = s.now.Add(time.Minute)
-		if _, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: s.owners[0]}, s.profile.Addressee.Account(), s.studio, false); err != nil {
+		if _, err := s.svc.DeclineRequest(t.Context(), agency.Caller{Actor: s.owners[0]}, s.profile.Addressee.Account(), s.studio, service.Decline{Request: 1}); err != nil {
 			t.Fatal(err)
 		}
 		s.event = s.latest(t)
@@ -294,59 +297,89 @@ func TestARequestFailsWhenItReachedNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.receive(t, 0, "Bounce", hard(s))
-		s.check(t, "bounced (bounced), -: sent")
+		s.check(t, "bounced (bounced), -: -")
 	})
 }
 
-// The members of an account read that an invitation failed, until the person joins or
-// is invited again.
+// The account that invites reads that every email of the last mailing bounced, whatever
+// became of the emails to its own people.
 func TestAnInvitationFails(t *testing.T) {
 	s := newFixture(t)
-	paul := agency.PersonAt(s.profile.Addressee.Account(), s.owners[1].ID())
+	account := s.profile.Addressee.Account()
+	tom := agency.NewActor("tom@x.test", "https://issuer.test", "tom")
+	s.owners = append(s.owners, tom)
+	last := len(s.owners) - 1
 	petra := agency.Caller{Actor: s.owners[0]}
+	key := agency.PersonAt(account, tom.ID())
 	is := func(want agency.Delivery) {
 		t.Helper()
-		read, err := s.db.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{paul}})
-		if got := read.Profile(paul).Request.Delivery; got != want || err != nil {
+		read, err := s.db.Load(t.Context(), service.Want{Profiles: []agency.ProfileKey{key}})
+		if got := read.Profile(key).Request.Delivery; got != want || err != nil {
 			t.Errorf("%q, want %q (%v)", got, want, err)
 		}
 	}
-	remove := func() {
+	mailed := func() {
 		t.Helper()
-		s.now = s.now.Add(time.Minute)
-		if _, err := s.svc.RemoveMember(t.Context(), petra, paul.Addressee.Account(), paul.Member, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	invite := func() {
-		t.Helper()
-		s.now = s.now.Add(time.Minute)
-		in := service.Invitation{Email: s.owners[1].Email, Role: agency.Admin}
-		if _, _, err := s.svc.InvitePerson(t.Context(), petra, paul.Addressee.Account(), in); err != nil {
-			t.Fatal(err)
-		}
 		s.event = s.latest(t)
+		m := s.mail(last)
+		if claim, err := s.db.ClaimMail(t.Context(), m, outbox.NewOwner(), s.now, time.Minute); claim.State != outbox.ClaimTaken || err != nil {
+			t.Fatal(claim, err)
+		}
+		if err := s.db.FinishMail(t.Context(), m, outbox.Sent, "ses", s.now); err != nil {
+			t.Fatal(err)
+		}
+		// Another email of the event goes to the side that asks.
+		s.claimEmails(t, outbox.Sent)
+		s.finishEvent(t)
 	}
-	remove()
-	invite()
-	for range 2 {
-		s.receive(t, 1, "Bounce", s.bounce("Permanent"))
-		is(agency.DeliveryFailed)
-	}
-	late := s.newEvent(t, 1, "Bounce", s.bounce("Permanent"))
-	remove()
-	invite()
-	is("")
-	s.handle(t, late)
-	is("")
-	s.receive(t, 1, "Bounce", s.bounce("Permanent"))
-	is(agency.DeliveryFailed)
-	if _, err := s.svc.GetAccount(t.Context(), agency.Caller{Actor: s.owners[1]}, paul.Addressee.Account()); err != nil {
+	s.now = s.now.Add(time.Minute)
+	if _, _, err := s.svc.InvitePerson(t.Context(), petra, account, service.Invitation{Email: tom.Email, Role: agency.Admin}); err != nil {
 		t.Fatal(err)
 	}
+	mailed()
+	for range 2 {
+		s.receive(t, last, "Bounce", s.bounce("Permanent"))
+		is(agency.DeliveryFailed)
+	}
+	late := s.newEvent(t, last, "Bounce", s.bounce("Permanent"))
+	s.now = s.now.Add(24 * time.Hour)
+	if _, err := s.svc.ResendInvitation(t.Context(), petra, account, agency.Party(tom.ID())); err != nil {
+		t.Fatal(err)
+	}
+	mailed()
 	is("")
-	s.receive(t, 1, "Bounce", s.bounce("Permanent"))
+	s.handle(t, late)
+	s.receive(t, 0, "Bounce", s.bounce("Permanent"))
 	is("")
+	if _, err := s.svc.AcceptInvitation(t.Context(), tom, account, service.Answer{Request: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s.receive(t, last, "Bounce", s.bounce("Permanent"))
+	is("")
+}
+
+// The news of a digest's email is of a mailbox. A bounce suppresses its recipient.
+func TestNewsOfADigest(t *testing.T) {
+	s := newFixture(t)
+	box := agency.Mailbox(s.owners[0].Email)
+	held := outbox.Unsolicited{Mailbox: box, Addressee: s.event.Addressee, DigestAt: s.now}
+	if claim, err := s.db.ClaimUnsolicited(t.Context(), s.mail(0), held, outbox.NewOwner(), s.now, time.Minute); claim.State != outbox.ClaimHeld || err != nil {
+		t.Fatal(claim, err)
+	}
+	if done, err := s.svc.SweepMailbox(t.Context(), box); done != service.OutcomeDigest || err != nil {
+		t.Fatal(done, err)
+	}
+	for item, err := range s.db.DueEvents(t.Context(), s.now.Add(time.Hour)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if agency.MailboxID(item.Event.Addressee) == box {
+			s.event = *item.Event
+		}
+	}
+	s.claimEmails(t, outbox.Sent)
+	s.receive(t, 0, "Bounce", s.bounce("Permanent"))
+	s.check(t, "bounced (bounced), -: -")
 }
 
 // A person who signs in is mailed again. Older events change nothing.
@@ -357,26 +390,26 @@ func TestSigningInLiftsASuppression(t *testing.T) {
 	before := s.newEvent(t, 0, "Bounce", s.bounce("Permanent"))
 	later := s.newEvent(t, 0, "Complaint", map[string]any{"complaint": map[string]any{"timestamp": s.now.Add(24 * time.Hour)}})
 	s.handle(t, before)
-	s.check(t, "bounced (bounced), sent: sent")
+	s.check(t, "bounced (bounced), sent: -")
 	s.now = s.now.Add(time.Minute)
 	if _, err := s.svc.Me(t.Context(), s.owners[0]); err != nil {
 		t.Fatal(err)
 	}
-	s.check(t, "bounced, sent: sent")
+	s.check(t, "bounced, sent: -")
 	s.handle(t, before) // doubled
-	s.check(t, "bounced, sent: sent")
+	s.check(t, "bounced, sent: -")
 	// A time ahead of our clock is not believed.
 	s.now = s.now.Add(time.Minute)
 	s.handle(t, later)
-	s.check(t, "complained (complained), sent: sent")
+	s.check(t, "complained (complained), sent: -")
 	s.now = s.now.Add(time.Minute)
 	if _, err := s.svc.Me(t.Context(), s.owners[0]); err != nil {
 		t.Fatal(err)
 	}
-	s.check(t, "complained, sent: sent")
+	s.check(t, "complained, sent: -")
 	s.now = s.now.Add(time.Minute)
 	s.receive(t, 0, "Bounce", s.bounce("Permanent"))
-	s.check(t, "complained (bounced), sent: sent")
+	s.check(t, "complained (bounced), sent: -")
 }
 
 // An event of another sender, or one that cannot be understood, changes nothing and is
@@ -408,13 +441,13 @@ func TestEventsThatAreIgnored(t *testing.T) {
 		if err := s.Handle(t.Context(), json.RawMessage(raw)); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		s.check(t, "sent, -: sent")
+		s.check(t, "sent, -: -")
 	}
 	// An unknown email still suppresses its address.
 	unknown := s.mail(0)
 	unknown.Event = s.svc.NewEventID(s.now)
 	s.handle(t, json.RawMessage(strings.Replace(good, s.mail(0).Tag(), unknown.Tag(), 1)))
-	s.check(t, "sent (bounced), -: sent")
+	s.check(t, "sent (bounced), -: -")
 	if strings.Contains(lines.String(), "@") {
 		t.Errorf("the log holds an address: %s", lines.String())
 	}
@@ -451,7 +484,7 @@ func TestAFailedStepIsRepeated(t *testing.T) {
 	s.receiver.store = f
 	event := s.newEvent(t, 0, "Bounce", s.bounce("Permanent"))
 	for _, step := range []struct{ fails, want string }{
-		{"suppress", "bounced, -: sent"}, {"fail", "bounced (bounced), -: sent"},
+		{"suppress", "bounced, -: -"}, {"fail", "bounced (bounced), -: -"},
 	} {
 		f.at = step.fails
 		if err := s.Handle(t.Context(), event); !errors.Is(err, errFault) {

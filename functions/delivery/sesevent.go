@@ -33,7 +33,8 @@ type sesEvent struct {
 
 // notice is the meaning of an event of SES.
 type notice struct {
-	mail      outbox.MailKey
+	mail outbox.MailKey
+	// addressee is of the email's event: a mailbox, of a digest.
 	addressee agency.Party
 	messageID string
 	fate      outbox.Fate
@@ -62,7 +63,8 @@ func parseEvent(raw json.RawMessage, configurationSet string, now time.Time) (no
 	}
 	n := notice{messageID: e.Detail.Mail.MessageID, addressee: agency.Party(single(tags["addressee"]))}
 	var err error
-	if n.mail, err = outbox.ParseMailTag(single(tags["mail"])); err != nil || !n.addressee.IsValid() {
+	known := n.addressee.IsValid() || agency.MailboxID(n.addressee).IsValid()
+	if n.mail, err = outbox.ParseMailTag(single(tags["mail"])); err != nil || !known {
 		return notice{}, errUnreadable
 	}
 	if n.fate, n.reason, n.at, err = e.fate(); err != nil {

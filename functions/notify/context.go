@@ -85,13 +85,16 @@ func loadChange(ctx context.Context, from reader, e agency.Event, now time.Time)
 		}
 	}
 	by := e.Actor
-	if e.Type == agency.ConnectionReminded {
+	if e.Type == agency.ConnectionReminded || e.Type == agency.InvitationReminded {
 		// The clock reminds, in the name of the person who sent the request.
 		by = c.profile.Request.By
 	}
 	c.actor = addressOf(by, c.team, c.staff)
-	if asksForDecision[e.Type] {
+	switch {
+	case asksForDecision[e.Type]:
 		c.mutedBy, c.hasAccount, err = loadDeciders(ctx, from, c)
+	case asksPerson[e.Type]:
+		c.mutedBy, err = loadPair(ctx, from, c.profile, now)
 	}
 	return c, err
 }
@@ -116,6 +119,29 @@ func loadDeciders(ctx context.Context, from reader, c eventContext) (mutedBy map
 		choice, err = hasAccount(ctx, from, person, c.agency.ID, c.now)
 	}
 	return mutedBy, choice, err
+}
+
+// loadPair reads whether the person who is asked to join has a block or a cooldown on
+// the account that asks, with the address that was typed or with it without its tag.
+func loadPair(ctx context.Context, from reader, asked agency.Profile, now time.Time) (map[agency.PersonID]bool, error) {
+	person := asked.Member.Person()
+	if person == "" || asked.Request.From == "" || asked.Email == "" {
+		return nil, nil
+	}
+	want := service.Want{Pairs: []agency.PairKey{agency.PersonPair(person, asked.Request.From)}}
+	if untagged := agency.NewPersonID(agency.Untagged(asked.Email)); untagged != person {
+		want.Pairs = append(want.Pairs, agency.PersonPair(untagged, asked.Request.From))
+	}
+	read, err := from.Load(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	for _, pair := range read.Pairs {
+		if pair.IsBlockedOrCooling(now) {
+			return map[agency.PersonID]bool{person: true}, nil
+		}
+	}
+	return nil, nil
 }
 
 // hasAccount reports whether a person is owner or admin of an open account other
@@ -147,9 +173,10 @@ func hasAccount(ctx context.Context, from reader, person agency.PersonID, but ag
 	}
 }
 
-// suppressed withholds the emails of people whose address has bounced or complained
-// and who have not signed in since.
-func suppressed(ctx context.Context, from reader, mails []mail) ([]mail, error) {
+// checkRecipients withholds the emails of people who are being erased, and of those
+// whose address has bounced or complained and who have not signed in since. It notes
+// who has never signed in.
+func checkRecipients(ctx context.Context, from reader, mails []mail) ([]mail, error) {
 	var want service.Want
 	for _, m := range mails {
 		if m.withheld == "" {
@@ -165,18 +192,24 @@ func suppressed(ctx context.Context, from reader, mails []mail) ([]mail, error) 
 	if err != nil {
 		return nil, err
 	}
-	for i, m := range mails {
-		s := read.Person(m.to.ID).Suppression
-		switch {
-		case m.withheld != "" || s.Reason == "":
+	for i := range mails {
+		m, person := &mails[i], read.Person(mails[i].to.ID)
+		m.isNew = hasNeverSignedIn(person)
+		switch s := person.Suppression; {
+		case m.withheld != "":
+		case !person.Erasing.IsZero():
+			m.withheld = outbox.Obsolete
 		case s.IsActive():
-			mails[i].withheld = outbox.Suppressed
-		default:
-			mails[i].lifted = s.Lifted
+			m.withheld = outbox.Suppressed
+		case s.Reason != "":
+			m.lifted = s.Lifted
 		}
 	}
 	return mails, nil
 }
+
+// hasNeverSignedIn reports whether nobody has signed in as a person yet.
+func hasNeverSignedIn(p agency.Person) bool { return p.FirstAt.IsZero() }
 
 // loadClosing reads who was in an account when it was closed, even if cleanup has
 // ended them since. The first context is for the account's own side, the others are

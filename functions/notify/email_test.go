@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/settings"
 )
 
@@ -138,7 +139,7 @@ func ahead(left time.Duration) eventContext {
 func staff(account agency.AccountID, email string, role agency.Role) agency.Profile {
 	return agency.Profile{
 		ProfileKey: agency.PersonAt(account, agency.NewPersonID(email)), Status: agency.Active, Role: role, Email: email, Since: monday,
-		Ownership: agency.ClientOwned, Version: 1,
+		Ownership: agency.ClientOwned, Issuer: "https://issuer.test", Subject: email, Version: 1,
 	}
 }
 
@@ -153,6 +154,9 @@ func membership(as agency.EventType, ownership agency.Ownership, role agency.Rol
 	e := &c.event
 	e.Member, e.Agency, e.Request, e.Ownership, e.Actor = p.Member, "", 0, ownership, petra
 	e.Was, e.Now = agency.State{Status: agency.Active, Role: role, Areas: some}, agency.State{Status: status, Role: role, Areas: fewer}
+	if as == agency.PersonAdded || as == agency.AccountCreated {
+		c.profile = p.Unbound()
+	}
 	if as == agency.PersonAdded {
 		e.Was = agency.State{}
 	}
@@ -162,6 +166,64 @@ func membership(as agency.EventType, ownership agency.Ownership, role agency.Rol
 	} else {
 		c.agency = agency.Account{}
 	}
+	return c
+}
+
+// invitation returns the context of an event of Tom's invitation to the bakery, or to an
+// account that the studio owns; of an offer of ownership, if he is active.
+func invitation(as agency.EventType, ownership agency.Ownership, role agency.Role, state agency.RequestState) eventContext {
+	status := map[agency.RequestState]agency.Status{
+		agency.StateOpen: agency.Invited, agency.StateDeclined: agency.Declined, agency.StateWithdrawn: agency.Withdrawn, agency.StateExpired: agency.Expired,
+	}[state]
+	c := membership(as, ownership, "", status)
+	at := c.event.At
+	c.profile.Areas, c.profile.Issuer, c.profile.Subject = nil, "", ""
+	c.profile.AccountName = c.account.Name
+	c.profile.Request = agency.Request{
+		Number: 1, Kind: agency.InvitationKind, State: state, From: bakery, By: petra, Role: role, Areas: fewer,
+		RequestedAt: at, MailedAt: at, ExpiresAt: deadline, Reached: []agency.PersonID{c.profile.Member.Person()},
+	}
+	if ownership == agency.AgencyOwned {
+		c.profile.Request.From, c.profile.Request.By = studio, ann
+	}
+	c.event.Request, c.event.Kind = 1, agency.InvitationKind
+	c.event.Was, c.event.Now = agency.State{}, c.profile.EventState()
+	if state != agency.StateOpen {
+		c.event.Was = agency.State{Status: agency.Invited, Role: role, Areas: fewer, Expires: deadline}
+	}
+	if as == agency.InvitationDeclined {
+		c = c.by("tom@bakery.test")
+	}
+	if as == agency.InvitationExpired {
+		c.now, c.event.At = deadline, deadline
+		c.actor, c.event.Actor = "", ""
+	}
+	return c
+}
+
+// offer returns that of an offer of ownership to Tom, who is a member.
+func offer(as agency.EventType, state agency.RequestState) eventContext {
+	c := invitation(as, agency.ClientOwned, agency.Owner, state)
+	c.event.Kind, c.profile.Request.Kind = agency.OwnershipKind, agency.OwnershipKind
+	c.profile.Status, c.profile.Role, c.profile.Areas, c.profile.Subject = agency.Active, agency.Member, fewer, "tom"
+	if state == agency.StateAccepted {
+		c.profile.Role, c.profile.Areas = agency.Owner, nil
+		c.team = append(c.team, c.profile)
+	}
+	c.event.Now, c.event.Was = c.profile.EventState(), agency.State{Status: agency.Active, Role: agency.Member, Areas: fewer, Expires: deadline}
+	return c
+}
+
+// joined returns that of Tom's acceptance of an invitation.
+func joined(ownership agency.Ownership, role agency.Role) eventContext {
+	c := membership(agency.PersonAdded, ownership, role, agency.Active).by("tom@bakery.test")
+	from, by := bakery, petra
+	if ownership == agency.AgencyOwned {
+		from, by = studio, ann
+		c.event.As = ""
+	}
+	c.profile.Request = agency.Request{Number: 1, Kind: agency.InvitationKind, State: agency.StateAccepted, From: from, By: by, Role: role, Areas: fewer}
+	c.profile.Subject = "tom"
 	return c
 }
 
@@ -194,6 +256,8 @@ func created(client bool) eventContext {
 	c := membership(agency.AccountCreated, agency.AgencyOwned, agency.Member, agency.Active)
 	c.event.Agency, c.event.Member, c.event.As = studio, agency.Party(studio), ""
 	c.event.Client = c.profile.Member.Person()
+	invited := invitation(agency.PersonInvited, agency.AgencyOwned, agency.Member, agency.StateOpen)
+	c.profile, c.event.Request = invited.profile, 1
 	if !client {
 		c.event.Client, c.profile = "", agency.Profile{}
 	}
@@ -215,7 +279,11 @@ func (c eventContext) with(change func(*eventContext)) eventContext {
 // goldenEmails returns what the golden files show: each kind, and its variants.
 func goldenEmails() map[string]eventContext {
 	all := map[string]eventContext{}
-	for _, part := range []map[string]eventContext{requestEmails(), connectionEmails(), memberEmails(), subscriptionEmails()} {
+	digest := eventContext{event: agency.Event{Type: agency.DigestDue}}
+	for _, variant := range []string{"", " of one", " with one more", " with more", " of news"} {
+		all[outbox.DigestKind+variant] = digest
+	}
+	for _, part := range []map[string]eventContext{requestEmails(), connectionEmails(), memberEmails(), invitationEmails(), subscriptionEmails()} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -237,6 +305,7 @@ func requestEmails() map[string]eventContext {
 		"requested":                     asked,
 		"requested without more":        asked.with(func(c *eventContext) { c.actor, c.event.Now.Message = "", "" }),
 		"resent":                        connection(agency.ConnectionResent, agency.Pending, agency.Pending).by("ann@studio.test"),
+		"resent unheard of":             connection(agency.ConnectionResent, agency.Pending, agency.Pending).by("ann@studio.test").with(func(c *eventContext) { c.profile.Request.Reached = nil }),
 		"declined-agency":               connection(agency.ConnectionDeclined, agency.Pending, agency.Declined),
 		"declined-client":               connection(agency.ConnectionDeclined, agency.Pending, agency.Declined).by("petra@bakery.test"),
 		"expired-agency":                connection(agency.ConnectionExpired, agency.Pending, agency.Expired).with(outOfTime),
@@ -303,11 +372,12 @@ func connectionEmails() map[string]eventContext {
 	}
 }
 
+func byThePlatform(c *eventContext) { c.actor, c.event.Actor = "", "" }
+
 // memberEmails are those of access of a person.
 func memberEmails() map[string]eventContext {
-	added := membership(agency.PersonAdded, agency.ClientOwned, agency.Member, agency.Active)
+	added := joined(agency.ClientOwned, agency.Member)
 	changed := membership(agency.PersonChanged, agency.ClientOwned, agency.Member, agency.Active)
-	again := func(c *eventContext) { c.event.Was = c.event.Now }
 	clients := func(was, now []agency.AccountID) eventContext {
 		return changed.with(func(c *eventContext) {
 			c.event.Was = c.event.Now
@@ -318,15 +388,15 @@ func memberEmails() map[string]eventContext {
 		"created-agency":             created(true),
 		"created-agency alone":       created(false),
 		"created-client":             created(true),
-		"access-given":               membership(agency.PersonAdded, agency.AgencyOwned, agency.Member, agency.Active),
+		"access-given":               joined(agency.AgencyOwned, agency.Member),
 		"access-changed":             membership(agency.PersonChanged, agency.AgencyOwned, agency.Member, agency.Active),
-		"access-changed again":       membership(agency.PersonChanged, agency.AgencyOwned, agency.Member, agency.Active).with(again),
 		"access-taken":               membership(agency.PersonRemoved, agency.AgencyOwned, agency.Member, agency.Revoked),
 		"person-added":               added,
-		"person-added owner":         membership(agency.PersonAdded, agency.ClientOwned, agency.Owner, agency.Active),
+		"person-added owner":         joined(agency.ClientOwned, agency.Owner),
+		"owner-named":                membership(agency.PersonAdded, agency.ClientOwned, agency.Owner, agency.Active).with(byThePlatform),
+		"owner-replaced":             membership(agency.PersonRemoved, agency.ClientOwned, agency.Owner, agency.Revoked).with(byThePlatform),
 		"person-changed":             changed,
 		"person-changed admin":       membership(agency.PersonChanged, agency.ClientOwned, agency.Admin, agency.Active).with(func(c *eventContext) { c.event.Was.Role = agency.Member }),
-		"person-changed again":       changed.with(again),
 		"person-removed":             membership(agency.PersonRemoved, agency.ClientOwned, agency.Member, agency.Revoked),
 		"person-left":                membership(agency.PersonLeft, agency.ClientOwned, agency.Member, agency.Left),
 		"person-left owned":          membership(agency.PersonLeft, agency.AgencyOwned, agency.Member, agency.Left),
@@ -337,6 +407,63 @@ func memberEmails() map[string]eventContext {
 		"person-changed all": changed.with(func(c *eventContext) {
 			c.event.Now.Clients = []agency.AccountID{bakery, studio}
 		}),
+	}
+}
+
+// invitationEmails are those of invitations and offers of ownership.
+func invitationEmails() map[string]eventContext {
+	invited := func(as agency.EventType, role agency.Role) eventContext {
+		return invitation(as, agency.ClientOwned, role, agency.StateOpen)
+	}
+	reminded := func(c *eventContext) {
+		c.now = deadline.Add(-72 * time.Hour)
+		c.event.At, c.profile.Request.MailedAt = c.now, monday
+	}
+	early := func(c *eventContext) {
+		c.event.At = deadline.Add(-time.Hour)
+		c.account.Closed = c.event.At
+	}
+	otherTerms := func(role agency.Role, areas agency.Areas) func(c *eventContext) {
+		return func(c *eventContext) {
+			c.event.Was = agency.State{Status: agency.Invited, Role: role, Areas: areas, Expires: deadline}
+		}
+	}
+	sameTerms := otherTerms(agency.Member, fewer)
+	unheard := func(c *eventContext) { c.profile.Request.Reached = nil }
+	newSignIn := func(c *eventContext) {
+		c.event.Was = agency.State{Status: agency.Active, Role: agency.Member, Areas: fewer}
+	}
+	return map[string]eventContext{
+		"invited":                        invited(agency.PersonInvited, agency.Member),
+		"invited admin":                  invited(agency.PersonInvited, agency.Admin),
+		"invited owner":                  invited(agency.PersonInvited, agency.Owner),
+		"invited owned":                  invitation(agency.PersonInvited, agency.AgencyOwned, agency.Member, agency.StateOpen),
+		"invited new sign-in":            invited(agency.PersonInvited, agency.Member).with(newSignIn),
+		"invited-again":                  invited(agency.InvitationResent, agency.Member).with(sameTerms),
+		"invited-again other access":     invited(agency.InvitationResent, agency.Member).with(otherTerms(agency.Member, some)),
+		"invited-again as an owner":      invited(agency.InvitationResent, agency.Owner).with(otherTerms(agency.Admin, nil)),
+		"invited-again unheard of":       invited(agency.InvitationResent, agency.Owner).with(otherTerms(agency.Admin, nil)).with(unheard),
+		"invited-reminder unheard of":    invited(agency.InvitationReminded, agency.Member).with(reminded).with(unheard),
+		"offered-again unheard of":       offer(agency.InvitationResent, agency.StateOpen).with(unheard),
+		"invited-reminder":               invited(agency.InvitationReminded, agency.Member).with(reminded),
+		"offered":                        offer(agency.OwnershipOffered, agency.StateOpen),
+		"offered-again":                  offer(agency.InvitationResent, agency.StateOpen),
+		"offered-reminder":               offer(agency.InvitationReminded, agency.StateOpen).with(reminded),
+		"invitation-withdrawn":           invitation(agency.InvitationWithdrawn, agency.ClientOwned, agency.Member, agency.StateWithdrawn),
+		"invitation-withdrawn offer":     offer(agency.InvitationWithdrawn, agency.StateWithdrawn),
+		"invitation-expired":             invitation(agency.InvitationExpired, agency.ClientOwned, agency.Member, agency.StateExpired),
+		"invitation-expired offer":       offer(agency.InvitationExpired, agency.StateExpired),
+		"invitation-expired closed":      invitation(agency.InvitationExpired, agency.ClientOwned, agency.Member, agency.StateExpired).with(early),
+		"invitation-expired-maker":       invitation(agency.InvitationExpired, agency.ClientOwned, agency.Member, agency.StateExpired),
+		"invitation-expired-maker offer": offer(agency.InvitationExpired, agency.StateExpired),
+		"invitation-expired-maker owned": invitation(agency.InvitationExpired, agency.AgencyOwned, agency.Member, agency.StateExpired),
+		"invitation-declined":            invitation(agency.InvitationDeclined, agency.ClientOwned, agency.Member, agency.StateDeclined),
+		"invitation-declined offer":      offer(agency.InvitationDeclined, agency.StateDeclined),
+		"person-joined":                  joined(agency.ClientOwned, agency.Member),
+		"person-joined owned":            joined(agency.AgencyOwned, agency.Member),
+		"person-joined owner":            joined(agency.ClientOwned, agency.Owner),
+		"ownership-received":             offer(agency.OwnershipAccepted, agency.StateAccepted).by("tom@bakery.test"),
+		"ownership-accepted":             offer(agency.OwnershipAccepted, agency.StateAccepted).by("tom@bakery.test"),
 	}
 }
 
@@ -377,12 +504,51 @@ func testTemplates(t *testing.T) templates {
 
 func render(t *testing.T, shown string, c eventContext) email {
 	t.Helper()
-	kind, _, _ := strings.Cut(shown, " ")
-	r, err := testTemplates(t).render(kind, testDeployment(t).emailData(kind, c))
+	kind, variant, _ := strings.Cut(shown, " ")
+	d := testDeployment(t)
+	var to agency.PersonID
+	for _, m := range emailsFor(c) {
+		if m.kind == kind {
+			to = m.to.ID
+		}
+	}
+	data := d.emailData(kind, to, c)
+	stop := d.stopURL(agency.Mailbox("petra@bakery.test"), "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	for _, m := range emailsFor(c) {
+		if m.kind == kind && m.unsolicited {
+			data.StopURL = stop
+		}
+	}
+	if kind == outbox.DigestKind {
+		data = digestExample(variant)
+		data.StopURL = stop
+	}
+	r, err := testTemplates(t).render(kind, data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// digestExample is a digest of one, of two or of many emails.
+func digestExample(variant string) emailData {
+	data := emailData{
+		Product: "Agency Hub", To: "petra@bakery.test", HomeURL: "https://hub.example.com", WaitingURL: "https://hub.example.com/waiting",
+		Asks: []heldLine{{"Bright Studio asks to work in Petra’s Bakery", 1}, {"Reminder: North & Co asks to work for you", 1}},
+	}
+	switch variant {
+	case "of one":
+		data.Asks = data.Asks[:1]
+	case "with one more":
+		data.More = 1
+		data.News = []heldLine{{"The payment for Petra’s Bakery has failed", 4}, {"Your invitation to Café One has expired", 1}}
+	case "with more":
+		data.More, data.Elsewhere = 12, 3
+	case "of news":
+		data.Asks, data.News = nil, []heldLine{{"The payment for Petra’s Bakery has failed", 4}}
+		data.Elsewhere = 1
+	}
+	return data
 }
 
 // layoutParts splits the HTML of an email into its layout and what differs: the
@@ -408,6 +574,8 @@ func TestGoldens(t *testing.T) {
 			golden(t, strings.ReplaceAll(shown, " ", "_")+".txt", "Subject: "+r.Subject+"\nPreheader: "+preheader+"\n\n"+r.Text+"\n"+body+"\n")
 			first, _, _ := strings.Cut(r.Text, "\n\n")
 			_, last, _ := strings.Cut(r.Text, "\n--\n")
+			last, _, _ = strings.Cut(strings.Join(strings.Fields(last), " "), " Unsubscribe from")
+			footer, _, _ = strings.Cut(footer, " <a ")
 			want := []string{r.Subject, first, last}
 			for i, text := range want {
 				want[i] = htmltemplate.HTMLEscapeString(strings.Join(strings.Fields(text), " "))
@@ -503,7 +671,10 @@ func TestHostileNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for shown, c := range goldenEmails() {
-				c.account.Name, c.agency.Name, c.profile.AccountName = hostile, hostile, hostile
+				c.account.Name, c.agency.Name = hostile, hostile
+				if c.profile.AccountName != "" {
+					c.profile.AccountName = hostile
+				}
 				if c.event.Now.Message != "" {
 					c.event.Now.Message = hostile
 				}
@@ -634,7 +805,9 @@ const deployed = `{
 		{"id": "growth", "name": "Growth", "monthlyPrice": 9900, "currency": "USD"},
 		{"id": "scale", "name": "Scale", "monthlyPrice": 29900, "currency": "USD"}
 	],
-	"requestLifetime": "14d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
-	"pairWindow": "30d", "openRequests": 100, "dailyRequests": 50, "dailyMails": 10, "resends": 3, "resendAfter": "1d",
+	"requestLifetime": "14d", "invitationLifetime": "30d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
+	"pairWindow": "30d", "openRequests": 100, "openInvitations": 100, "dailyRequests": 50, "unsolicitedMails": {"all": 10, "bySender": 3, "byAccount": 3, "neverSignedIn": 3}, "digestAt": "06:00", "digestSpread": "2h", "resends": 3, "resendAfter": "1d",
+	"dailyByPerson": {"accountsOpened": 1000, "accountsCreated": 1000, "requests": 1000, "invitations": 1000},
+	"dailyByNewPerson": {"accountsOpened": 1000, "accountsCreated": 1000, "requests": 1000, "invitations": 1000}, "newPersonFor": "7d",
 	"retention": "90d", "wakeAfter": "5m"
 }`

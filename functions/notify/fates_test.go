@@ -50,7 +50,7 @@ func TestAnEmailOfSomebodyWhoLeftIsDropped(t *testing.T) {
 	if f := s.fate(t, key.ID, "requested", tom); f != outbox.Dropped {
 		t.Errorf("the fate is %s", f)
 	}
-	s.reached(t, agency.AgencyAt(bakery, studio), agency.Sent, petraActs.ID())
+	s.reached(t, agency.AgencyAt(bakery, studio), notFailed, petraActs.ID())
 	if _, err := s.store.AdvanceFate(t.Context(), outbox.MailKey{Event: key.ID, Kind: "requested", Recipient: petraActs.ID()}, outbox.Bounced, "m-1", s.now); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestAnUnknownOutcomeIsNotUnsent(t *testing.T) {
 		if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != want {
 			t.Errorf("%d: the fate is %s, want %s", status, f, want)
 		}
-		s.reached(t, agency.AgencyAt(bakery, studio), agency.Sent, reached...)
+		s.reached(t, agency.AgencyAt(bakery, studio), notFailed, reached...)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestALostAnswerIsTriedOnceMore(t *testing.T) {
 		t.Errorf("SES was given the email %d times, want 2", accepted.Load())
 	}
 	s.told(t, false, key)
-	s.reached(t, agency.AgencyAt(bakery, studio), agency.Waiting, petraActs.ID())
+	s.reached(t, agency.AgencyAt(bakery, studio), notFailed, petraActs.ID())
 	// Its recipient is left alone for less than until the event is woken.
 	s.now = s.now.Add(slowTime)
 	s.handle(t, n, batch(key), "")
@@ -195,9 +195,9 @@ func TestAnEmailIsCountedOnce(t *testing.T) {
 	s.requested(t)
 	key := s.waiting(t)[0]
 	before := s.metrics.String()
-	s.faults.delivery = errFault
+	s.faults.reached = errFault
 	s.handle(t, s.n, batch(key), "s1")
-	s.faults.delivery = nil
+	s.faults.reached = nil
 	s.deliver(t, key)
 	if m := strings.TrimPrefix(s.metrics.String(), before); strings.Count(m, `"Fate":"sent","Mails":[1]`) != 1 || strings.Count(m, `"Fate":"sent"`) != 1 {
 		t.Errorf("metrics: %s", m)

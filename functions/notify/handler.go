@@ -23,11 +23,14 @@ type store interface {
 	stream.Store
 	outbox.Requests
 	ClaimMail(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration) (outbox.Claim, error)
-	ClaimUnsolicited(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration, limit int) (outbox.Claim, error)
+	ClaimUnsolicited(ctx context.Context, m outbox.MailKey, u outbox.Unsolicited, owner string, now time.Time, lease time.Duration) (outbox.Claim, error)
 	AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, messageID string, now time.Time) (bool, error)
 	WasSent(context.Context, outbox.MailKey) (bool, error)
 	ReleaseMail(ctx context.Context, m outbox.MailKey, owner string, unconfirmed bool) error
-	SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error
+	AddReached(ctx context.Context, k agency.ProfileKey, request int, people ...agency.PersonID) error
+	HeldMails(ctx context.Context, box agency.MailboxID, digest int) ([]outbox.HeldMail, error)
+	Unhold(ctx context.Context, box agency.MailboxID, mails ...outbox.MailKey) error
+	StopLink(ctx context.Context, box agency.MailboxID) (value string, isStopped bool, err error)
 	Forget(ctx context.Context, id agency.PersonID, lifted time.Time) error
 }
 
@@ -68,7 +71,7 @@ func (n *notifier) Handle(ctx context.Context, batch events.DynamoDBEvent) (even
 	consumer := stream.Consumer{
 		Name: outbox.Notify, Store: n.store, Process: run.process,
 		Finish:  func(ctx context.Context, e agency.Event) error { return outbox.FailRequest(ctx, n.store, e) },
-		Knows:   func(t agency.EventType) bool { _, known := emailRules[t]; return known },
+		Knows:   func(t agency.EventType) bool { _, known := emailRules[t]; return known || t == agency.DigestDue },
 		Workers: n.workers, Now: n.now, Pause: n.pause,
 	}
 	return consumer.Handle(ctx, batch)
@@ -148,13 +151,16 @@ func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox
 // process sends an event's emails and does what else follows from it, as far as that is
 // not done yet. Errors: stream's, and the table's.
 func (n *invocation) process(ctx context.Context, e agency.Event, log *slog.Logger) error {
+	if e.Type == agency.DigestDue {
+		return n.processDigest(ctx, e, log)
+	}
 	all, err := loadContext(ctx, n.store, e, n.now())
 	if err != nil || len(all) == 0 {
 		return err
 	}
 	var deliveries []delivery
 	for _, c := range all {
-		mails, err := suppressed(ctx, n.store, emailsFor(c))
+		mails, err := checkRecipients(ctx, n.store, emailsFor(c))
 		if err != nil {
 			return err
 		}
@@ -180,9 +186,8 @@ func (n *invocation) process(ctx context.Context, e agency.Event, log *slog.Logg
 		waiting, failed = n.drop(ctx, e, deliveries)
 	}
 	if e.MailsRequest() && failed == nil {
-		p := all[0].profile
-		if d, reached, changed := outbox.Delivery(p, sent, waiting == nil); changed {
-			failed = n.store.SetDelivery(ctx, p.ProfileKey, e.Request, d, reached)
+		if more := outbox.NotReached(all[0].profile, askedPeople(e, sent...)...); len(more) > 0 {
+			failed = n.store.AddReached(ctx, e.RequestKey(), e.Request, more...)
 		}
 	}
 	if failed != nil {
@@ -191,12 +196,24 @@ func (n *invocation) process(ctx context.Context, e agency.Event, log *slog.Logg
 	return waiting
 }
 
+// askedPeople returns those of the people who are to answer the request of an event. The
+// event can have emails to those who ask, too.
+func askedPeople(e agency.Event, people ...agency.PersonID) []agency.PersonID {
+	person := e.RequestKey().Member.Person()
+	if person == "" {
+		return people
+	}
+	return slices.DeleteFunc(slices.Clone(people), func(id agency.PersonID) bool { return id != person })
+}
+
 // delivery is one email of an event, and what came of it in this invocation.
 type delivery struct {
 	context eventContext
 	mail
-	sent bool
-	err  error
+	// digest is what the email says if it is a digest.
+	digest *emailData
+	sent   bool
+	err    error
 }
 
 func (d *delivery) key() outbox.MailKey {
@@ -235,7 +252,7 @@ func (n *invocation) drop(ctx context.Context, e agency.Event, deliveries []deli
 		switch {
 		case err != nil:
 			return nil, err
-		case claim.State == outbox.ClaimHeld:
+		case claim.State == outbox.ClaimBusy:
 			waiting = fmt.Errorf("%w: another is at one of the emails", stream.ErrLater)
 		case claim.State == outbox.ClaimTaken:
 			fate, a := outbox.Dropped, n.attempt(m.MailKey)
@@ -266,29 +283,24 @@ func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger)
 	if !stream.HasTime(ctx, emailTime) {
 		return false, errNoTime
 	}
-	var r email
-	if d.withheld == "" {
-		if n.slow.has(d.to.ID, n.now()) && !n.ses.IsDown() {
-			return false, fmt.Errorf("%w: SES did not answer for a recipient a moment ago", stream.ErrLater)
-		}
-		if r, err = n.templates.render(d.kind, n.deployment.emailData(d.kind, d.context)); err != nil {
-			// Our own bug, which a later version fixes.
-			log.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
-			return false, fmt.Errorf("%w: one can't be written", stream.ErrLater)
-		}
+	if d.withheld == "" && n.slow.has(d.to.ID, n.now()) && !n.ses.IsDown() {
+		return false, fmt.Errorf("%w: SES did not answer for a recipient a moment ago", stream.ErrLater)
 	}
-	claim, err := n.claim(ctx, key, d.mail)
+	claim, err := n.claim(ctx, d)
 	claim.Unconfirmed = claim.Unconfirmed || n.attempt(key).unconfirmed
+	if claim.IsStopped {
+		d.withheld = outbox.Stopped
+	}
 	switch {
 	case err != nil:
 		return false, err
 	case claim.State == outbox.ClaimDone:
 		return n.store.WasSent(ctx, key)
-	case claim.State == outbox.ClaimHeld:
+	case claim.State == outbox.ClaimBusy:
 		return false, fmt.Errorf("%w: another is at one of the emails", stream.ErrLater)
-	case claim.State == outbox.ClaimCapped:
+	case claim.State == outbox.ClaimHeld:
 		// The claim has saved that.
-		n.countFate(outbox.Capped)
+		n.countFate(outbox.Held)
 		return false, nil
 	case d.withheld != "" && claim.Unconfirmed:
 		// It may have been sent. So what follows from it does.
@@ -298,6 +310,24 @@ func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger)
 	case !stream.HasTime(ctx, emailTime):
 		// The claim took long.
 		return claim.Unconfirmed, errors.Join(errNoTime, n.release(ctx, key, claim.Unconfirmed))
+	}
+	if d.digest != nil {
+		return n.write(ctx, d, claim, *d.digest, log)
+	}
+	data := n.deployment.emailData(d.kind, d.to.ID, d.context)
+	if claim.Stop != "" {
+		data.StopURL = n.deployment.stopURL(agency.Mailbox(d.to.Address), claim.Stop)
+	}
+	return n.write(ctx, d, claim, data, log)
+}
+
+// write writes a claimed email and sends it.
+func (n *invocation) write(ctx context.Context, d *delivery, claim outbox.Claim, data emailData, log *slog.Logger) (sent bool, err error) {
+	r, err := n.templates.render(d.kind, data)
+	if err != nil {
+		// Our own bug, which a later version fixes.
+		log.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
+		return claim.Unconfirmed, errors.Join(fmt.Errorf("%w: one can't be written", stream.ErrLater), n.release(ctx, d.key(), claim.Unconfirmed))
 	}
 	return n.send(ctx, d, claim, r, log)
 }
@@ -356,12 +386,23 @@ func (n *invocation) hand(ctx context.Context, d *delivery, key outbox.MailKey, 
 	return n.mailer.send(ctx, d.to.Address, tags{mail: key, addressee: d.context.event.Addressee}, r)
 }
 
-// claim claims one email. A withheld one does not count towards the daily limit.
-func (n *invocation) claim(ctx context.Context, key outbox.MailKey, m mail) (outbox.Claim, error) {
-	if m.unsolicited && m.withheld == "" {
-		return n.store.ClaimUnsolicited(ctx, key, n.owner, n.now(), lease, n.deployment.rules.DailyMails)
+// claim claims one email. A withheld one does not count towards the daily limits.
+func (n *invocation) claim(ctx context.Context, d *delivery) (outbox.Claim, error) {
+	if !d.unsolicited || d.withheld != "" {
+		return n.store.ClaimMail(ctx, d.key(), n.owner, n.now(), lease)
 	}
-	return n.store.ClaimMail(ctx, key, n.owner, n.now(), lease)
+	rules, now := n.deployment.rules, n.now()
+	u := outbox.Unsolicited{
+		Mailbox: agency.Mailbox(d.to.Address), Addressee: d.context.event.Addressee,
+		IsTagged: agency.Untagged(d.to.Address) != agency.NormaliseEmail(d.to.Address),
+		All:      rules.UnsolicitedMails.All, BySender: rules.UnsolicitedMails.BySender, ByAccount: rules.UnsolicitedMails.ByAccount,
+	}
+	if d.isNew {
+		u.All = min(u.All, rules.UnsolicitedMails.NeverSignedIn)
+	}
+	u.Sender, u.Account = askedBy(d.context)
+	u.DigestAt = rules.DigestDue(u.Mailbox, now)
+	return n.store.ClaimUnsolicited(ctx, d.key(), u, n.owner, now, lease)
 }
 
 // slowRecipients are recipients that SES gave no answer for, and when.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
 	"github.com/google/go-cmp/cmp"
 
@@ -33,6 +34,7 @@ type stage struct {
 	inbox   testbed.Inbox
 	// tableName is the store's.
 	tableName string
+	db        *dynamodb.Client
 	// metrics is what was measured.
 	metrics *testbed.Lines
 	now     time.Time
@@ -49,7 +51,7 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	ses, inbox := testbed.SES(t)
 	db, name := testbed.Table(t)
-	s := &stage{store: table.New(db, name), tableName: name, inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &testbed.Lines{}}
+	s := &stage{store: table.New(db, name), tableName: name, db: db, inbox: inbox, now: monday, seen: map[agency.EventID]bool{}, metrics: &testbed.Lines{}}
 	s.faults = &faults{store: s.store}
 	s.service = service.Service{
 		Store: s.store, Now: func() time.Time { return s.now }, Rules: testRules(t), NewEventID: cloud.NewEventID,
@@ -75,23 +77,79 @@ func (s *stage) notifier(t *testing.T, ses *sesv2.Client) *notifier {
 // faults is the table with injected failures.
 type faults struct {
 	store
-	mu       sync.Mutex
-	event    table.EventKey
-	finish   func(outbox.MailKey) error
-	delivery error
-	mails    error
+	mu      sync.Mutex
+	event   table.EventKey
+	finish  func(outbox.MailKey) error
+	reached error
+	mails   error
+	// call, if not nil, runs before each call by name, which fails with its error.
+	call func(string) error
+}
+
+func (f *faults) before(call string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.call == nil {
+		return nil
+	}
+	return f.call(call)
+}
+
+func (f *faults) HeldMails(ctx context.Context, box agency.MailboxID, digest int) ([]outbox.HeldMail, error) {
+	if err := f.before("held"); err != nil {
+		return nil, err
+	}
+	return f.store.HeldMails(ctx, box, digest)
+}
+
+func (f *faults) Unhold(ctx context.Context, box agency.MailboxID, mails ...outbox.MailKey) error {
+	if err := f.before("unhold"); err != nil {
+		return err
+	}
+	return f.store.Unhold(ctx, box, mails...)
+}
+
+func (f *faults) StopLink(ctx context.Context, box agency.MailboxID) (string, bool, error) {
+	if err := f.before("stop link"); err != nil {
+		return "", false, err
+	}
+	return f.store.StopLink(ctx, box)
+}
+
+func (f *faults) ClaimMail(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration) (outbox.Claim, error) {
+	if err := f.before("claim"); err != nil {
+		return outbox.Claim{State: outbox.ClaimBusy}, err
+	}
+	return f.store.ClaimMail(ctx, m, owner, now, lease)
+}
+
+func (f *faults) MarkDone(ctx context.Context, k table.EventKey, c outbox.Consumer, now time.Time) error {
+	if err := f.before("done"); err != nil {
+		return err
+	}
+	return f.store.MarkDone(ctx, k, c, now)
+}
+
+func (f *faults) Load(ctx context.Context, want service.Want) (service.Snapshot, error) {
+	if err := f.before("load"); err != nil {
+		return service.Snapshot{}, err
+	}
+	return f.store.Load(ctx, want)
 }
 
 var errFault = errors.New("the table fails")
 
 func (f *faults) Event(ctx context.Context, k table.EventKey) (outbox.Event, bool, error) {
-	if k == f.event {
+	if err := f.before("event"); k == f.event || err != nil {
 		return outbox.Event{}, false, errFault
 	}
 	return f.store.Event(ctx, k)
 }
 
 func (f *faults) AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.Fate, id string, now time.Time) (bool, error) {
+	if err := f.before("fate"); err != nil {
+		return false, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.finish != nil {
@@ -102,16 +160,16 @@ func (f *faults) AdvanceFate(ctx context.Context, m outbox.MailKey, fate outbox.
 	return f.store.AdvanceFate(ctx, m, fate, id, now)
 }
 
-func (f *faults) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {
-	if f.delivery != nil {
-		return f.delivery
+func (f *faults) AddReached(ctx context.Context, k agency.ProfileKey, request int, people ...agency.PersonID) error {
+	if err := f.before("reached"); err != nil || f.reached != nil {
+		return errFault
 	}
-	return f.store.SetDelivery(ctx, k, request, d, reached)
+	return f.store.AddReached(ctx, k, request, people...)
 }
 
 func (f *faults) Mails(ctx context.Context, id agency.EventID) ([]outbox.Mail, error) {
-	if f.mails != nil {
-		return nil, f.mails
+	if err := f.before("mails"); err != nil || f.mails != nil {
+		return nil, errFault
 	}
 	return f.store.Mails(ctx, id)
 }
@@ -165,6 +223,9 @@ func batch(keys ...table.EventKey) events.DynamoDBEvent {
 		pk := "ACCT#" + string(k.Addressee)
 		if k.Addressee.Person() != "" {
 			pk = "PERSON#" + string(k.Addressee)
+		}
+		if agency.MailboxID(k.Addressee).IsValid() {
+			pk = "HELD#" + string(k.Addressee)
 		}
 		b.Records = append(b.Records, record("s"+strconv.Itoa(i+1), pk, "EVENT#"+strings.TrimPrefix(string(k.ID), "evt_")))
 	}
@@ -226,6 +287,9 @@ func (s *stage) told(t *testing.T, want bool, keys ...table.EventKey) {
 	}
 }
 
+// notFailed is what an agency reads of a request's email that has not bounced.
+const notFailed agency.Delivery = ""
+
 func (s *stage) delivery(t *testing.T, id agency.ConnectionID, want agency.Delivery) {
 	t.Helper()
 	addressee, of, _ := id.Split()
@@ -255,9 +319,9 @@ func TestEachStepIsToldOnce(t *testing.T) {
 		s.told(t, true, keys[0])
 		s.now = s.now.Add(time.Hour)
 	}
-	s.delivery(t, id, agency.Waiting)
+	s.delivery(t, id, notFailed)
 	step(theRequest)
-	s.delivery(t, id, agency.Sent)
+	s.delivery(t, id, notFailed)
 	text := s.inbox.Emails(t)[0].Body.Text
 	for _, want := range []string{"ann@studio.test of Bright Studio", "https://hub.example.com/requests/" + string(id) + "\n", "Monday, 7 December 2026 at 10:00 UTC"} {
 		if !strings.Contains(text, want) {
@@ -266,14 +330,14 @@ func TestEachStepIsToldOnce(t *testing.T) {
 	}
 	s.now = s.now.Add(24 * time.Hour)
 	profile(s.service.ResendRequest(t.Context(), ann, studio, id))
-	s.delivery(t, id, agency.Waiting)
+	s.delivery(t, id, notFailed)
 	step("petra@bakery.test: Sent again: Bright Studio asks to work in Petra’s Bakery")
-	s.delivery(t, id, agency.Sent)
+	s.delivery(t, id, notFailed)
 	profile(s.service.WithdrawRequest(t.Context(), ann, studio, id))
 	step("petra@bakery.test: Bright Studio has withdrawn its request")
 	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
 	step(theRequest)
-	profile(s.service.DeclineRequest(t.Context(), petra, bakery, studio, false))
+	profile(s.service.DeclineRequest(t.Context(), petra, bakery, studio, service.Decline{Request: 2}))
 	step("ann@studio.test: Your request to "+string(bakery)+" was declined", "petra@bakery.test: The request of Bright Studio was declined")
 	s.now = s.now.Add(s.service.Rules.Cooldown)
 	profile(s.service.RequestConnection(t.Context(), ann, studio, service.ConnectionRequest{Account: bakery, Areas: some}))
@@ -328,21 +392,23 @@ func TestPersonsAreTold(t *testing.T) {
 	tom := agency.NewActor("tom@bakery.test", "https://issuer.test", "tom")
 	profile := must[agency.Profile](t)
 	sent := []string{theRequest}
-	step := func(line string) {
+	step := func(lines ...string) {
 		t.Helper()
 		s.deliver(t, s.fresh(t, bakery)...)
-		sent = append(sent, line)
+		sent = append(sent, lines...)
 		s.mailed(t, sent...)
 		s.now = s.now.Add(time.Hour)
 	}
 	s.invite(t, petra, bakery, service.Invitation{Email: tom.Email, Role: agency.Member, Areas: some})
-	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
+	step("tom@bakery.test: You’re invited to Petra’s Bakery")
+	s.accept(t, bakery, tom.Email)
+	step("petra@bakery.test: tom@bakery.test joined Petra’s Bakery", "tom@bakery.test: You joined Petra’s Bakery")
 	profile(s.service.ChangeMember(t.Context(), petra, bakery, agency.Party(tom.ID()), service.MemberChange{Areas: fewer}))
 	step("tom@bakery.test: Your role in Petra’s Bakery has changed")
 	profile(s.service.RemoveMember(t.Context(), petra, bakery, agency.Party(tom.ID()), false))
 	step("tom@bakery.test: Your access to Petra’s Bakery has ended")
-	s.invite(t, petra, bakery, service.Invitation{Email: tom.Email, Role: agency.Owner})
-	step("tom@bakery.test: You are now in the team of Petra’s Bakery")
+	s.join(t, petra, bakery, service.Invitation{Email: tom.Email, Role: agency.Owner})
+	step("petra@bakery.test: tom@bakery.test joined Petra’s Bakery", "tom@bakery.test: You joined Petra’s Bakery")
 	profile(s.service.RemoveMember(t.Context(), agency.Caller{Actor: tom}, bakery, agency.Party(tom.ID()), false))
 	step("petra@bakery.test: tom@bakery.test has left Petra’s Bakery")
 }
@@ -366,16 +432,19 @@ func TestAnOwnedAccountIsTold(t *testing.T) {
 		s.told(t, true, keys...)
 		s.now = s.now.Add(time.Hour)
 	}
-	step("ann@studio.test: Café Chloé is ready, and Bright Studio owns it", "chloe@cafe.test: Bright Studio has set up Café Chloé for you")
+	step("ann@studio.test: Café Chloé is ready, and Bright Studio owns it", "chloe@cafe.test: Bright Studio created Café Chloé for you")
+	s.reached(t, agency.PersonAt(cafe, client.ID()), notFailed, client.ID())
 	if text := s.inbox.Emails(t)[0].Body.Text; !strings.Contains(text, "the plan Growth, 99 USD a month") {
 		t.Error(text)
 	}
+	s.accept(t, cafe, client.Email)
+	step("ann@studio.test: chloe@cafe.test joined Café Chloé", "chloe@cafe.test: You joined Café Chloé")
 	profile(s.service.ChangeMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), service.MemberChange{Areas: fewer}))
 	step("chloe@cafe.test: Your access to Café Chloé has changed")
 	profile(s.service.RemoveMember(t.Context(), asStudio, cafe, agency.Party(client.ID()), false))
 	step("chloe@cafe.test: Your access to Café Chloé has ended")
-	s.invite(t, asStudio, cafe, service.Invitation{Email: client.Email, Role: agency.Member, Areas: some})
-	step("chloe@cafe.test: Bright Studio has given you access to Café Chloé")
+	s.join(t, asStudio, cafe, service.Invitation{Email: client.Email, Role: agency.Member, Areas: some})
+	step("ann@studio.test: chloe@cafe.test joined Café Chloé", "chloe@cafe.test: You joined Café Chloé")
 	profile(s.service.RemoveMember(t.Context(), agency.Caller{Actor: client}, cafe, agency.Party(client.ID()), false))
 	step("ann@studio.test: chloe@cafe.test has left Café Chloé")
 }
@@ -389,7 +458,7 @@ func TestStaleEmailsAreNotSent(t *testing.T) {
 	// The request reached nobody, so nobody is mailed that it is withdrawn.
 	s.mailed(t)
 	s.told(t, true, keys...)
-	s.delivery(t, id, agency.Sent)
+	s.delivery(t, id, notFailed)
 	// It is marked, so it can't be claimed any more.
 	claim, err := s.store.ClaimMail(t.Context(), outbox.MailKey{Event: keys[0].ID, Kind: "requested", Recipient: petraActs.ID()}, outbox.NewOwner(), s.now, lease)
 	if claim.State != outbox.ClaimDone || err != nil {
@@ -406,7 +475,7 @@ func TestTwoNotifiersSendOneSet(t *testing.T) {
 	}
 	s.deliver(t, s.fresh(t, bakery)...)
 	before := len(s.inbox.Emails(t))
-	must[agency.Profile](t)(s.service.DeclineRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
+	must[agency.Profile](t)(s.service.DeclineRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Decline{Request: 1}))
 	keys := s.fresh(t, bakery)
 	var all sync.WaitGroup
 	for range 4 {
@@ -438,7 +507,7 @@ func TestACrashBetweenSendAndMarkRepeatsOneEmail(t *testing.T) {
 	s := newStage(t)
 	bakery, studio, _ := s.requested(t)
 	s.deliver(t, s.fresh(t, bakery)...)
-	must[agency.Profile](t)(s.service.DeclineRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, false))
+	must[agency.Profile](t)(s.service.DeclineRequest(t.Context(), agency.Caller{Actor: petraActs}, bakery, studio, service.Decline{Request: 1}))
 	keys := s.fresh(t, bakery)
 	isForAgency := "ann@studio.test: Your request to " + string(bakery) + " was declined"
 	toClient := "petra@bakery.test: The request of Bright Studio was declined"

@@ -65,6 +65,7 @@ func (p mailer) send(ctx context.Context, to string, t tags, r email) (messageID
 		Content: &types.EmailContent{Simple: &types.Message{
 			Subject: content(r.Subject),
 			Body:    &types.Body{Text: content(r.Text), Html: content(r.HTML)},
+			Headers: headers(r),
 		}},
 	}, oneAttempt)
 	switch {
@@ -79,6 +80,18 @@ func (p mailer) send(ctx context.Context, to string, t tags, r email) (messageID
 	default:
 		return "", err
 	}
+}
+
+// headers says that a program sends the email and, of an unsolicited one, how a mail
+// program stops such mail with one click (RFC 8058).
+func headers(r email) []types.MessageHeader {
+	all := []types.MessageHeader{{Name: aws.String("Auto-Submitted"), Value: aws.String("auto-generated")}}
+	if r.StopURL == "" {
+		return all
+	}
+	return append(all,
+		types.MessageHeader{Name: aws.String("List-Unsubscribe"), Value: aws.String("<" + r.StopURL + ">")},
+		types.MessageHeader{Name: aws.String("List-Unsubscribe-Post"), Value: aws.String("List-Unsubscribe=One-Click")})
 }
 
 func oneAttempt(o *sesv2.Options) { o.RetryMaxAttempts = 1 }

@@ -162,7 +162,7 @@ func TestWhatSESRefuses(t *testing.T) {
 				t.Errorf("claim %v, %v; want %v", claim, err, want)
 			}
 			if test.want == later {
-				s.delivery(t, id, agency.Waiting)
+				s.delivery(t, id, notFailed)
 			}
 			if strings.Contains(lines.String(), "@") || !strings.Contains(lines.String(), string(key.ID)) {
 				t.Errorf("the log names an address, or no event: %s", &lines)

@@ -46,8 +46,9 @@ func newPace(t *testing.T) *pace {
 	t.Helper()
 	p := &pace{stage: newStage(t), made: map[agency.EventID]time.Time{}, written: map[agency.Party][]agency.EventID{}, latencies: map[string][]time.Duration{}, fail: func(string) int { return http.StatusOK }}
 	p.service.Now = time.Now
-	p.service.Rules.OpenRequests, p.service.Rules.DailyRequests, p.service.Rules.DailyMails = 1e6, 1e6, 1e6
-	p.service.Rules.DailyByPerson, p.service.Rules.DailyByNewPerson = agency.PersonLimits{}, agency.PersonLimits{}
+	p.service.Rules.OpenRequests, p.service.Rules.DailyRequests = 1e6, 1e6
+	many := agency.PersonLimits{AccountsOpened: 1e6, AccountsCreated: 1e6, Requests: 1e6, Invitations: 1e6}
+	p.service.Rules.DailyByPerson, p.service.Rules.DailyByNewPerson = many, many
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call sent
@@ -67,7 +68,7 @@ func newPace(t *testing.T) *pace {
 			}
 			return
 		case http.StatusOK:
-			p.accept(t, call)
+			p.take(t, call)
 		case http.StatusTooManyRequests:
 			w.Header().Set("X-Amzn-ErrorType", "TooManyRequestsException")
 		}
@@ -80,10 +81,11 @@ func newPace(t *testing.T) *pace {
 	p.n = p.notifier(t, p.client)
 	p.n.now, p.n.pause, p.n.workers = time.Now, stream.Pause, workers
 	p.n.ses = &stream.Sink{Pause: stream.Pause}
+	p.n.deployment.rules.UnsolicitedMails = agency.MailLimits{All: 1e6, NeverSignedIn: 1e6, BySender: 1e6, ByAccount: 1e6}
 	return p
 }
 
-func (p *pace) accept(t *testing.T, call sent) {
+func (p *pace) take(t *testing.T, call sent) {
 	t.Helper()
 	key, err := outbox.ParseMailTag(call.EmailTags[0].Value)
 	if err != nil {

@@ -7,11 +7,13 @@ import (
 	"html/template"
 	"strings"
 
+	"agencyhub/shared/outbox"
 	"agencyhub/shared/settings"
 )
 
-// email is an email as it is sent.
-type email struct{ Subject, Text, HTML string }
+// email is an email as it is sent. StopURL stops unsolicited mail to its mailbox; ""
+// for a solicited one.
+type email struct{ Subject, Text, HTML, StopURL string }
 
 //go:embed templates
 var files embed.FS
@@ -26,6 +28,7 @@ type templates struct {
 // sent to the other kind of payer. Every other kind has a file of its own.
 var sharedFiles = map[string]string{
 	"resent": "requested", "reminded": "requested",
+	"created-client": "invited", "invited-again": "invited", "invited-reminder": "invited", "offered-again": "offered", "offered-reminder": "offered",
 	"resent-person": "requested-person", "reminded-person": "requested-person",
 	"plan-changed-agency": "plan-changed", "subscription-cancelled-agency": "subscription-cancelled",
 	"subscription-resumed-agency": "subscription-resumed", "subscription-frozen-agency": "subscription-frozen",
@@ -53,7 +56,8 @@ func parseTemplates(accent settings.Accent) (templates, error) {
 			}
 		}
 	}
-	return out, nil
+	out.kinds[outbox.DigestKind], err = parse(layout, outbox.DigestKind)
+	return out, err
 }
 
 func parse(layout *template.Template, kind string) (*template.Template, error) {
@@ -72,6 +76,19 @@ func parse(layout *template.Template, kind string) (*template.Template, error) {
 	return t.Parse(string(source))
 }
 
+// subject returns the subject of an email of a kind.
+func (t templates) subject(kind string, data emailData) (string, error) {
+	of, ok := t.kinds[kind]
+	if !ok {
+		return "", fmt.Errorf("no template for %s", kind)
+	}
+	var subject strings.Builder
+	if err := of.ExecuteTemplate(&subject, "subject", data); err != nil {
+		return "", err
+	}
+	return oneLine(html.UnescapeString(subject.String())), nil
+}
+
 // render writes an email of a kind. The text part is derived from the HTML before
 // the styles are put in.
 func (t templates) render(kind string, data emailData) (email, error) {
@@ -79,16 +96,18 @@ func (t templates) render(kind string, data emailData) (email, error) {
 	if !ok {
 		return email{}, fmt.Errorf("no template for %s", kind)
 	}
-	var subject, document strings.Builder
+	var document strings.Builder
 	if err := of.ExecuteTemplate(&document, "layout", data); err != nil {
 		return email{}, err
 	}
-	if err := of.ExecuteTemplate(&subject, "subject", data); err != nil {
+	subject, err := t.subject(kind, data)
+	if err != nil {
 		return email{}, err
 	}
 	return email{
-		Subject: oneLine(html.UnescapeString(subject.String())),
+		Subject: subject,
 		Text:    textOf(document.String()),
 		HTML:    t.inline.Replace(document.String()),
+		StopURL: data.StopURL,
 	}, nil
 }

@@ -41,6 +41,8 @@ type eventContext struct {
 type recipient struct {
 	ID      agency.PersonID
 	Address string
+	// isUnused: the person's profile was never used, so they have accepted nothing.
+	isUnused bool
 }
 
 // mail is one email that an event causes: at most one of a kind to a person.
@@ -49,8 +51,10 @@ type mail struct {
 	to   recipient
 	// withheld is the fate of an email that is only noted; "" for one to send.
 	withheld outbox.Fate
-	// unsolicited emails count towards the daily limit of a person.
+	// unsolicited emails count towards the daily limits of a mailbox.
 	unsolicited bool
+	// isNew: its recipient has never signed in.
+	isNew bool
 	// lifted is when a suppressed recipient signed in again. It is zero for
 	// everybody else, and once an email has been sent since.
 	lifted time.Time
@@ -64,16 +68,25 @@ type emailRule struct {
 	// untrue or useless. It is nil for a record, which names its time and stays
 	// true: that is sent however late.
 	stale func(eventContext) bool
-	// in limits the rule to accounts of that ownership; "" is both.
+	// in limits the rule to accounts of that ownership, and of to requests of that
+	// kind; "" is all.
 	in agency.Ownership
-	// unsolicited is news that its recipients have no part in. A person gets a
-	// limited number of these a day, over all agencies. Receipts and news of what
-	// somebody has agreed to are not.
-	unsolicited bool
-	// untilUsed is unsolicited until the person has used the profile. Otherwise
-	// somebody could invite a stranger and mail them without limit.
-	untilUsed bool
+	of agency.RequestKind
+	// unsolicited reports whether the recipients have accepted nothing of what the
+	// email is about: mail that others can cause them. Such mail is limited, can be
+	// stopped, and beyond a limit waits for the digest. It is nil for an email that
+	// is solicited by everybody who has used their profile.
+	unsolicited func(eventContext) bool
 }
+
+// neverAccepted reports whether the account's side has never accepted the connection.
+func neverAccepted(c eventContext) bool { return c.profile.AccountName == "" }
+
+// notAccepted reports whether the person has not accepted their place yet.
+func notAccepted(c eventContext) bool { return c.profile.Subject == "" }
+
+// isNotAnswered reports whether the person has not accepted what they are asked.
+func isNotAnswered(c eventContext) bool { return c.profile.Request.State != agency.StateAccepted }
 
 // isForAgency reports whether emails of a kind go to the agency's side.
 func isForAgency(kind string) bool { return strings.HasSuffix(kind, "-agency") }
@@ -83,8 +96,15 @@ var asksForDecision = map[agency.EventType]bool{
 	agency.ConnectionRequested: true, agency.ConnectionResent: true, agency.ConnectionReminded: true,
 }
 
+// asksPerson holds the events whose emails ask a person to accept.
+var asksPerson = map[agency.EventType]bool{
+	agency.AccountCreated: true, agency.PersonInvited: true, agency.InvitationResent: true, agency.InvitationReminded: true, agency.OwnershipOffered: true,
+}
+
 // emailRules says which emails each type of event causes. A request by email is
-// mailed to its addressee, in kinds that presume no account. A type of event with
+// mailed to its addressee, in kinds that presume no account. Whatever its rule says,
+// an email is unsolicited to a person who has never used their own profile: they
+// were registered, and have accepted nothing. A type of event with
 // no rules mails nobody. One that is not listed is not understood.
 var emailRules = map[agency.EventType][]emailRule{
 	// Records of what somebody has just done for themselves. Switching the agency
@@ -109,7 +129,7 @@ var emailRules = map[agency.EventType][]emailRule{
 
 	agency.AccountCreated: {
 		{kind: "created-agency", to: agencySide},
-		{kind: "created-client", to: changedPerson, stale: isInviteStale, unsolicited: true},
+		{kind: "created-client", to: changedPerson, stale: isInvitationOver, unsolicited: isNotAnswered},
 	},
 	// A closing is a record. The persons of an agency-owned account are members.
 	agency.AccountClosed: {
@@ -121,20 +141,20 @@ var emailRules = map[agency.EventType][]emailRule{
 	// A request's email asks for a decision. It is stale once there is nothing to
 	// decide, or once a newer one says the same with a later date.
 	agency.ConnectionRequested: {
-		{kind: "requested", to: owners, stale: isRequestOver, unsolicited: true},
-		{kind: "requested-person", to: addressee, stale: isRequestOver, unsolicited: true},
+		{kind: "requested", to: owners, stale: isRequestOver, unsolicited: neverAccepted},
+		{kind: "requested-person", to: addressee, stale: isRequestOver, unsolicited: neverAccepted},
 	},
 	agency.ConnectionResent: {
-		{kind: "resent", to: owners, stale: isRequestOver, unsolicited: true},
-		{kind: "resent-person", to: addressee, stale: isRequestOver, unsolicited: true},
+		{kind: "resent", to: owners, stale: isRequestOver, unsolicited: neverAccepted},
+		{kind: "resent-person", to: addressee, stale: isRequestOver, unsolicited: neverAccepted},
 	},
 	agency.ConnectionReminded: {
-		{kind: "reminded", to: owners, stale: isRequestOver, unsolicited: true},
-		{kind: "reminded-person", to: addressee, stale: isRequestOver, unsolicited: true},
+		{kind: "reminded", to: owners, stale: isRequestOver, unsolicited: neverAccepted},
+		{kind: "reminded-person", to: addressee, stale: isRequestOver, unsolicited: neverAccepted},
 	},
 
 	// Decisions are records: the account's owners learn who decided, even if it has
-	// been undone since.
+	// been undone since. One of their own side has caused the email.
 	agency.ConnectionAccepted: {{kind: "accepted-agency", to: agencySide}, {kind: "accepted-client", to: owners}},
 	agency.ConnectionDeclined: {
 		{kind: "declined-agency", to: agencySide},
@@ -151,13 +171,39 @@ var emailRules = map[agency.EventType][]emailRule{
 	// The end of a request matters until the next request or a dismissal, which have
 	// emails of their own. Those that the request did not reach get none.
 	agency.ConnectionWithdrawn: {
-		{kind: "withdrawn-client", to: reached(owners), stale: isSuperseded, unsolicited: true},
-		{kind: "withdrawn-person", to: reached(addressee), stale: isSuperseded, unsolicited: true},
+		{kind: "withdrawn-client", to: reached(owners), stale: isSuperseded, unsolicited: neverAccepted},
+		{kind: "withdrawn-person", to: reached(addressee), stale: isSuperseded, unsolicited: neverAccepted},
 	},
 	agency.ConnectionExpired: {
 		{kind: "expired-agency", to: agencySide, stale: isSuperseded},
-		{kind: "expired-client", to: reached(owners), stale: isSuperseded, unsolicited: true},
-		{kind: "expired-person", to: reached(addressee), stale: isSuperseded, unsolicited: true},
+		{kind: "expired-client", to: reached(owners), stale: isSuperseded, unsolicited: neverAccepted},
+		{kind: "expired-person", to: reached(addressee), stale: isSuperseded, unsolicited: neverAccepted},
+	},
+
+	// What invites somebody is stale once there is nothing to accept, or once a newer
+	// email says the same with a later date.
+	agency.PersonInvited: {{kind: "invited", to: changedPerson, stale: isInvitationOver, unsolicited: isNotAnswered}},
+	agency.InvitationResent: {
+		{kind: "invited-again", to: changedPerson, stale: isInvitationOver, of: agency.InvitationKind, unsolicited: isNotAnswered},
+		{kind: "offered-again", to: changedPerson, stale: isInvitationOver, of: agency.OwnershipKind, unsolicited: isNotAnswered},
+	},
+	agency.InvitationReminded: {
+		{kind: "invited-reminder", to: changedPerson, stale: isInvitationOver, of: agency.InvitationKind, unsolicited: isNotAnswered},
+		{kind: "offered-reminder", to: changedPerson, stale: isInvitationOver, of: agency.OwnershipKind, unsolicited: isNotAnswered},
+	},
+	agency.OwnershipOffered: {{kind: "offered", to: changedPerson, stale: isInvitationOver, unsolicited: isNotAnswered}},
+	// The person who declines or withdraws knows it.
+	agency.InvitationDeclined:  {{kind: "invitation-declined", to: maker, stale: isAnsweredAgain}},
+	agency.InvitationWithdrawn: {{kind: "invitation-withdrawn", to: reached(changedPerson), stale: isAnsweredAgain, unsolicited: isNotAnswered}},
+	agency.InvitationExpired: {
+		{kind: "invitation-expired", to: reached(changedPerson), stale: isAnsweredAgain, unsolicited: isNotAnswered},
+		{kind: "invitation-expired-maker", to: maker, stale: isExpiryStale},
+	},
+	// Every owner pays together with the new one, and loses the right to decide alone. Who
+	// accepts gets a receipt.
+	agency.OwnershipAccepted: {
+		{kind: "ownership-accepted", to: otherOwners},
+		{kind: "ownership-received", to: changedPerson, stale: isNoOwner},
 	},
 
 	// What somebody may do is wrong as soon as it has changed again. That change, or
@@ -167,18 +213,26 @@ var emailRules = map[agency.EventType][]emailRule{
 		{kind: "lapse-ahead-agency", to: agencySide, stale: isEndDateStale},
 		{kind: "lapse-ahead-client", to: owners, stale: isEndDateStale},
 	},
+	// An acceptance is news to the person who invited, to the other owners if it makes an
+	// owner, and a receipt for the person. Who is made an owner by the
+	// platform, or replaced, pays from then on, or no longer: they are always told.
 	agency.PersonAdded: {
-		{kind: "person-added", to: changedPerson, stale: isInviteStale, in: agency.ClientOwned, unsolicited: true},
-		{kind: "access-given", to: changedPerson, stale: isInviteStale, in: agency.AgencyOwned, unsolicited: true},
+		{kind: "person-joined", to: maker, stale: isNoMember},
+		{kind: "ownership-accepted", to: ownersButMaker, in: agency.ClientOwned},
+		{kind: "person-added", to: byPerson(changedPerson), stale: isNoMember, in: agency.ClientOwned},
+		{kind: "access-given", to: byPerson(changedPerson), stale: isNoMember, in: agency.AgencyOwned},
+		{kind: "owner-named", to: byPlatform(changedPerson), stale: isNoOwner},
 	},
 	agency.PersonChanged: {
-		{kind: "person-changed", to: changedPerson, stale: isChangedAgain, in: agency.ClientOwned, untilUsed: true},
-		{kind: "access-changed", to: changedPerson, stale: isChangedAgain, in: agency.AgencyOwned, untilUsed: true},
+		{kind: "person-changed", to: byPerson(changedPerson), stale: isChangedAgain, in: agency.ClientOwned, unsolicited: notAccepted},
+		{kind: "access-changed", to: byPerson(changedPerson), stale: isChangedAgain, in: agency.AgencyOwned, unsolicited: notAccepted},
+		{kind: "owner-named", to: byPlatform(changedPerson), stale: isNoOwner},
 	},
 	// An email of a removal is wrong once the person has access again.
 	agency.PersonRemoved: {
-		{kind: "person-removed", to: changedPerson, stale: isPersonActive, in: agency.ClientOwned, untilUsed: true},
-		{kind: "access-taken", to: changedPerson, stale: isPersonActive, in: agency.AgencyOwned, untilUsed: true},
+		{kind: "person-removed", to: byPerson(changedPerson), stale: isPersonActive, in: agency.ClientOwned, unsolicited: notAccepted},
+		{kind: "access-taken", to: byPerson(changedPerson), stale: isPersonActive, in: agency.AgencyOwned, unsolicited: notAccepted},
+		{kind: "owner-replaced", to: byPlatform(changedPerson), stale: isPersonActive},
 	},
 	// An agency-owned account has no owner among its persons.
 	agency.PersonLeft: {
@@ -221,21 +275,36 @@ func isRunning(s agency.Subscription) bool {
 	return s.State == agency.SubscriptionActive || s.State == agency.SubscriptionPastDue
 }
 
+// askedBy returns the person who asked last for what an event is about, and the
+// account that they asked for; "" for none. Unsolicited mail is counted by both.
+func askedBy(c eventContext) (agency.PersonID, agency.AccountID) {
+	r, e := c.profile.Request, c.event
+	switch {
+	case e.Type.IsOfInvitation() || e.Type == agency.AccountCreated:
+		return cmp.Or(r.By, e.Actor), cmp.Or(r.From, e.Agency)
+	case e.Connection() != "":
+		return cmp.Or(r.By, e.Actor), e.Agency
+	default:
+		return e.Actor, cmp.Or(e.As, c.account.Owner, c.account.ID)
+	}
+}
+
 // emailsFor returns the emails that an event causes now, in an order that depends
 // on the context alone. A muted event mails nobody on the client's side.
 func emailsFor(c eventContext) []mail {
 	var mails []mail
 	for _, rule := range emailRules[c.event.Type] {
-		if rule.in != "" && rule.in != c.event.Ownership || c.event.Muted && !isForAgency(rule.kind) {
+		otherKind := rule.in != "" && rule.in != c.event.Ownership || rule.of != "" && rule.of != c.event.Kind
+		if otherKind || c.event.Muted && !isForAgency(rule.kind) {
 			continue
 		}
 		stale := rule.stale != nil && rule.stale(c)
 		for _, to := range rule.to(c) {
-			m := mail{kind: rule.kind, to: to, unsolicited: rule.unsolicited || rule.untilUsed && c.profile.Subject == ""}
+			m := mail{kind: rule.kind, to: to, unsolicited: to.isUnused || rule.unsolicited != nil && rule.unsolicited(c)}
 			switch {
 			case stale:
 				m.withheld = outbox.Obsolete
-			case c.mutedBy[to.ID]:
+			case c.mutedBy[to.ID], c.mutesInvitation(to):
 				m.withheld = outbox.Muted
 			}
 			mails = append(mails, m)
@@ -244,8 +313,72 @@ func emailsFor(c eventContext) []mail {
 	return mails
 }
 
+// mutesInvitation reports whether a recipient must not learn of the invitation or offer
+// that the event is about. The other side's emails are as for any other.
+func (c eventContext) mutesInvitation(to recipient) bool {
+	about := c.event.Type.IsOfInvitation() || c.event.Type == agency.AccountCreated
+	return about && c.profile.Request.Muted && to.ID == c.profile.Member.Person()
+}
+
+// maker returns the person who invited or made the offer last, while they are active in
+// the account that asks.
+func maker(c eventContext) []recipient {
+	by := c.profile.Request.By
+	if c.event.Type == agency.PersonAdded && c.event.Actor != c.profile.Member.Person() {
+		return nil // the platform has added them
+	}
+	for _, p := range c.askers() {
+		if by != "" && p.Member.Person() == by && p.StatusAt(c.now) == agency.Active && p.Email != "" {
+			return []recipient{{ID: by, Address: p.Email, isUnused: p.Subject == ""}}
+		}
+	}
+	return nil
+}
+
+// askers are the persons of the account that asks a person.
+func (c eventContext) askers() []agency.Profile {
+	if c.profile.Request.From == c.account.ID {
+		return c.team
+	}
+	return c.staff
+}
+
 // owners returns the account's owners.
 func owners(c eventContext) []recipient { return activeOf(c.team, c.now, agency.Owner, "") }
+
+// otherOwners returns the account's owners but for the person whose profile changed.
+func otherOwners(c eventContext) []recipient {
+	return slices.DeleteFunc(owners(c), func(r recipient) bool { return r.ID == c.profile.Member.Person() })
+}
+
+// ownersButMaker returns the other owners but for the person who invited, if somebody has
+// joined as an owner. Who invited has an email of their own.
+func ownersButMaker(c eventContext) []recipient {
+	if c.event.Now.Role != agency.Owner || c.event.Actor == "" {
+		return nil
+	}
+	return slices.DeleteFunc(otherOwners(c), func(r recipient) bool { return r.ID == c.profile.Request.By })
+}
+
+// byPerson limits recipients to events that a person has caused, and byPlatform to those
+// of the platform itself: a change of a person that has no actor.
+func byPerson(to func(eventContext) []recipient) func(eventContext) []recipient {
+	return func(c eventContext) []recipient {
+		if c.event.Actor == "" {
+			return nil
+		}
+		return to(c)
+	}
+}
+
+func byPlatform(to func(eventContext) []recipient) func(eventContext) []recipient {
+	return func(c eventContext) []recipient {
+		if c.event.Actor != "" {
+			return nil
+		}
+		return to(c)
+	}
+}
 
 // ownersAtClosing returns who owned a closed account when it was closed.
 func ownersAtClosing(c eventContext) []recipient {
@@ -313,7 +446,7 @@ func activeOf(people []agency.Profile, at time.Time, role agency.Role, first age
 	})
 	var out []recipient
 	for _, p := range chosen[:min(len(chosen), maxRecipients)] {
-		out = append(out, recipient{ID: p.Member.Person(), Address: p.Email})
+		out = append(out, recipient{ID: p.Member.Person(), Address: p.Email, isUnused: p.Subject == ""})
 	}
 	return out
 }
@@ -368,10 +501,43 @@ func isEndDateStale(c eventContext) bool {
 	return p.StatusAt(c.now) != agency.Active || p.Request.Number != c.event.Request || !p.Until.Equal(c.event.Now.Until) || !c.account.IsOpen()
 }
 
-// isInviteStale reports whether the person has lost their access since, or was given
-// it once more.
-func isInviteStale(c eventContext) bool {
+// isInvitationOver reports whether there is nothing to accept any more: it is answered,
+// withdrawn, expired, replaced or sent again, its maker is no longer allowed to make it, or the
+// account is closed. What is muted is told apart, as muted.
+func isInvitationOver(c eventContext) bool {
+	p := c.profile
+	canMake := slices.ContainsFunc(c.askers(), func(m agency.Profile) bool {
+		return m.Member.Person() == p.Request.By && m.MayMake(p.Request, c.now)
+	})
+	return !p.HasOpenRequestAt(c.now) || p.Request.Number != c.event.Request || p.Request.MailedAt.After(c.event.At) ||
+		!canMake || !c.account.IsOpen()
+}
+
+// isAnsweredAgain reports whether the invitation or offer is no longer as the event left
+// it. A profile that was collected since is.
+func isAnsweredAgain(c eventContext) bool {
+	p := c.profile
+	if p.Version == 0 {
+		return false
+	}
+	want := map[agency.EventType]agency.RequestState{
+		agency.InvitationDeclined: agency.StateDeclined, agency.InvitationWithdrawn: agency.StateWithdrawn, agency.InvitationExpired: agency.StateExpired,
+	}[c.event.Type]
+	return p.Request.State != want || p.Request.Number != c.event.Request || p.Status != c.event.Now.Status
+}
+
+// isExpiryStale is isAnsweredAgain for who made it. They know of a closing.
+func isExpiryStale(c eventContext) bool { return isAnsweredAgain(c) || isClosedBefore(c) }
+
+// isNoMember reports whether the person has lost their access since, or was given it
+// once more.
+func isNoMember(c eventContext) bool {
 	return !isPersonActive(c) || c.profile.Since.After(c.event.At)
+}
+
+// isNoOwner reports whether the person has ceased to be an owner, or the account is closed.
+func isNoOwner(c eventContext) bool {
+	return !isPersonActive(c) || c.profile.Role != agency.Owner || !c.account.IsOpen()
 }
 
 func isPersonActive(c eventContext) bool { return c.profile.StatusAt(c.now) == agency.Active }

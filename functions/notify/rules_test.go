@@ -55,7 +55,7 @@ func requestRules() []ruleTest {
 		{name: "requested, a moment before", c: asked, then: func(c *eventContext) { c.now = deadline.Add(-time.Millisecond) }, want: "requested petra"},
 		{name: "requested, asked again", c: asked, then: withNextRequest, want: "-requested petra"},
 		{name: "requested, sent again", c: asked, then: func(c *eventContext) { c.profile.Request.ExpiresAt = deadline.Add(time.Second) }, want: "-requested petra"},
-		{name: "requested, delivery noted", c: asked, then: func(c *eventContext) { c.profile.Request.Delivery = agency.Sent; c.profile.Version += 5 }, want: "requested petra"},
+		{name: "requested, delivery noted", c: asked, then: func(c *eventContext) { c.profile.Request.Delivery = notFailed; c.profile.Version += 5 }, want: "requested petra"},
 		{name: "requested, account closed", c: asked, then: func(c *eventContext) { c.account.Closed = c.now }, want: "-requested petra"},
 		{name: "requested, hub switched off", c: asked, then: func(c *eventContext) { c.agency.AgencyOn = false }, want: "-requested petra"},
 		{name: "requested, muted", c: asked, then: muted},
@@ -171,7 +171,9 @@ func accountRules() []ruleTest {
 		{name: "erasing", c: memberEvent(agency.PersonErasing, own, agency.Active)},
 		{name: "erased", c: memberEvent(agency.PersonErased, own, agency.Ended)},
 		{name: "created", c: created(true), want: "created-agency ann, created-agency oskar, created-client tom"},
-		{name: "created, client taken out", c: created(true), then: withStatus(agency.Revoked), want: "created-agency ann, created-agency oskar, -created-client tom"},
+		{name: "created, invitation withdrawn", c: created(true), then: answered(agency.Withdrawn, agency.StateWithdrawn), want: "created-agency ann, created-agency oskar, -created-client tom"},
+		{name: "created, sent again", c: created(true), then: func(c *eventContext) { c.profile.Request.MailedAt = c.now.Add(time.Hour) }, want: "created-agency ann, created-agency oskar, -created-client tom"},
+		{name: "created, muted", c: created(true), then: mutesInvitation, want: "created-agency ann, created-agency oskar, ~created-client tom"},
 		{name: "created for nobody", c: created(false), want: "created-agency ann, created-agency oskar"},
 		{name: "opened", c: memberEvent(agency.AccountOpened, own, agency.Active)},
 		{name: "registered", c: memberEvent(agency.AccountRegistered, own, agency.Active)},
@@ -205,10 +207,19 @@ func subscriptionRules() []ruleTest {
 
 func memberRules() []ruleTest {
 	return []ruleTest{
-		{name: "added", c: memberEvent(agency.PersonAdded, own, agency.Active), want: "person-added tom"},
-		{name: "added, removed", c: memberEvent(agency.PersonAdded, own, agency.Revoked), want: "-person-added tom"},
-		{name: "added, removed, added", c: memberEvent(agency.PersonAdded, own, agency.Active), then: func(c *eventContext) { c.profile.Since = c.now.Add(time.Second) }, want: "-person-added tom"},
-		{name: "added, changed", c: memberEvent(agency.PersonAdded, own, agency.Active), then: func(c *eventContext) { c.profile.Role = agency.Admin }, want: "person-added tom"},
+		{name: "joined", c: joined(own, agency.Member), want: "person-joined petra, person-added tom"},
+		{name: "joined, removed", c: joined(own, agency.Member), then: withStatus(agency.Revoked), want: "-person-joined petra, -person-added tom"},
+		{name: "joined, removed, joined", c: joined(own, agency.Member), then: func(c *eventContext) { c.profile.Since = c.now.Add(time.Second) }, want: "-person-joined petra, -person-added tom"},
+		{name: "joined, changed", c: joined(own, agency.Member), then: func(c *eventContext) { c.profile.Role = agency.Admin }, want: "person-joined petra, person-added tom"},
+		{name: "joined, maker gone", c: joined(own, agency.Member), then: withoutMaker, want: "person-added tom"},
+		{name: "joined as an owner", c: joined(own, agency.Owner), then: withAnotherOwner, want: "person-joined petra, ownership-accepted oskar, person-added tom"},
+		{name: "joined as an admin", c: joined(own, agency.Admin), then: withAnotherOwner, want: "person-joined petra, person-added tom"},
+		{name: "named by the platform", c: memberOwner(agency.PersonAdded), then: withAnotherOwner, want: "owner-named tom"},
+		{name: "named by the platform, removed", c: memberOwner(agency.PersonAdded), then: withStatus(agency.Revoked), want: "-owner-named tom"},
+		{name: "named by the platform, a member before", c: memberOwner(agency.PersonChanged), want: "owner-named tom"},
+		{name: "named by the platform, a member again", c: memberOwner(agency.PersonChanged), then: func(c *eventContext) { c.profile.Role = agency.Member }, want: "-owner-named tom"},
+		{name: "replaced by the platform", c: memberOwner(agency.PersonRemoved), then: withStatus(agency.Revoked), want: "owner-replaced tom"},
+		{name: "replaced by the platform, joined", c: memberOwner(agency.PersonRemoved), want: "-owner-replaced tom"},
 		{name: "changed", c: memberEvent(agency.PersonChanged, own, agency.Active), want: "person-changed tom"},
 		{name: "changed, and again", c: memberEvent(agency.PersonChanged, own, agency.Active), then: func(c *eventContext) { c.profile.Role = agency.Owner }, want: "-person-changed tom"},
 		{name: "changed, clients since", c: memberEvent(agency.PersonChanged, own, agency.Active), then: func(c *eventContext) { c.profile.Clients = []agency.AccountID{} }, want: "-person-changed tom"},
@@ -218,8 +229,8 @@ func memberRules() []ruleTest {
 		{name: "left a team", c: memberEvent(agency.PersonLeft, own, agency.Left), want: "person-left petra"},
 		{name: "left a team, added", c: memberEvent(agency.PersonLeft, own, agency.Active), want: "person-left petra"},
 		{name: "person ended", c: memberEvent(agency.PersonEnded, own, agency.Ended)},
-		{name: "given", c: memberEvent(agency.PersonAdded, owned, agency.Active), want: "access-given tom"},
-		{name: "given, taken", c: memberEvent(agency.PersonAdded, owned, agency.Revoked), want: "-access-given tom"},
+		{name: "given", c: joined(owned, agency.Member), want: "person-joined ann, access-given tom"},
+		{name: "given, taken", c: joined(owned, agency.Member), then: withStatus(agency.Revoked), want: "-person-joined ann, -access-given tom"},
 		{name: "access changed", c: memberEvent(agency.PersonChanged, owned, agency.Active), want: "access-changed tom"},
 		{name: "access changed, taken", c: memberEvent(agency.PersonChanged, owned, agency.Revoked), want: "-access-changed tom"},
 		{name: "taken", c: memberEvent(agency.PersonRemoved, owned, agency.Revoked), want: "access-taken tom"},
@@ -228,9 +239,116 @@ func memberRules() []ruleTest {
 	}
 }
 
+// memberOwner is an event of Tom, an owner, that the platform has caused.
+func memberOwner(of agency.EventType) eventContext {
+	return membership(of, own, agency.Owner, agency.Active).with(byThePlatform)
+}
+
+// withAnotherOwner: Oskar and Tom own the account too.
+func withAnotherOwner(c *eventContext) {
+	c.team = append(slices.Clone(c.team), staff(bakery, "oskar@studio.test", agency.Owner), staff(bakery, "tom@bakery.test", agency.Owner))
+}
+
+// answered is what has become of an invitation since.
+func answered(status agency.Status, state agency.RequestState) change {
+	return func(c *eventContext) { c.profile.Status, c.profile.Request.State = status, state }
+}
+
+func mutesInvitation(c *eventContext) { c.profile.Request.Muted = true }
+
+// withoutMaker: the person who invited has left.
+func withoutMaker(c *eventContext) {
+	c.team, c.staff = slices.Clone(c.team), slices.Clone(c.staff)
+	for _, people := range [][]agency.Profile{c.team, c.staff} {
+		for i := range people {
+			if people[i].Member.Person() == c.profile.Request.By {
+				people[i].Status = agency.Left
+			}
+		}
+	}
+}
+
+// asAdmin: the person who invited is an admin by now.
+func asAdmin(c *eventContext) {
+	c.team = slices.Clone(c.team)
+	for i := range c.team {
+		c.team[i].Role = agency.Admin
+	}
+}
+
+func invitationRules() []ruleTest {
+	var all []ruleTest
+	// What asks somebody to accept is stale for the same reasons.
+	for kind, c := range map[string]eventContext{
+		"invited":          invitation(agency.PersonInvited, own, agency.Owner, agency.StateOpen),
+		"invited-again":    invitation(agency.InvitationResent, own, agency.Owner, agency.StateOpen),
+		"invited-reminder": invitation(agency.InvitationReminded, own, agency.Owner, agency.StateOpen),
+		"offered":          offer(agency.OwnershipOffered, agency.StateOpen),
+		"offered-again":    offer(agency.InvitationResent, agency.StateOpen),
+		"offered-reminder": offer(agency.InvitationReminded, agency.StateOpen),
+	} {
+		ended := func(status agency.Status, state agency.RequestState) change {
+			if c.profile.Status == agency.Active {
+				status = agency.Active
+			}
+			return answered(status, state)
+		}
+		stale := "-" + kind + " tom"
+		all = append(all,
+			ruleTest{name: kind, c: c, want: kind + " tom"},
+			ruleTest{name: kind + ", accepted", c: c, then: ended(agency.Active, agency.StateAccepted), want: stale},
+			ruleTest{name: kind + ", declined", c: c, then: ended(agency.Declined, agency.StateDeclined), want: stale},
+			ruleTest{name: kind + ", withdrawn", c: c, then: ended(agency.Withdrawn, agency.StateWithdrawn), want: stale},
+			ruleTest{name: kind + ", removed", c: c, then: answered(agency.Revoked, agency.StateWithdrawn), want: stale},
+			ruleTest{name: kind + ", overdue by the clock", c: c, then: func(c *eventContext) { c.now = deadline }, want: stale},
+			ruleTest{name: kind + ", other terms", c: c, then: withNextRequest, want: stale},
+			ruleTest{name: kind + ", sent again since", c: c, then: func(c *eventContext) { c.profile.Request.MailedAt = c.event.At.Add(time.Second) }, want: stale},
+			ruleTest{name: kind + ", maker gone", c: c, then: withoutMaker, want: stale},
+			ruleTest{name: kind + ", maker no owner any more", c: c, then: asAdmin, want: stale},
+			ruleTest{name: kind + ", closed", c: c, then: closedAt(monday), want: stale},
+			ruleTest{name: kind + ", muted", c: c, then: mutesInvitation, want: "~" + kind + " tom"},
+			ruleTest{name: kind + ", blocked since", c: c, then: func(c *eventContext) {
+				c.mutedBy = map[agency.PersonID]bool{c.profile.Member.Person(): true}
+			}, want: "~" + kind + " tom"},
+			ruleTest{name: kind + ", erased", c: c, then: func(c *eventContext) { c.profile.Email = "" }},
+		)
+	}
+	unheard := func(c *eventContext) { c.profile.Request.Reached = nil }
+	withdrawn := invitation(agency.InvitationWithdrawn, own, agency.Member, agency.StateWithdrawn)
+	expired := invitation(agency.InvitationExpired, own, agency.Member, agency.StateExpired)
+	declined := invitation(agency.InvitationDeclined, own, agency.Member, agency.StateDeclined)
+	withdrawnOffer := offer(agency.InvitationWithdrawn, agency.StateWithdrawn)
+	return append(all,
+		ruleTest{name: "invited by an agency", c: invitation(agency.PersonInvited, owned, agency.Member, agency.StateOpen), want: "invited tom"},
+		ruleTest{name: "invited by an agency, maker gone", c: invitation(agency.PersonInvited, owned, agency.Member, agency.StateOpen), then: withoutMaker, want: "-invited tom"},
+		ruleTest{name: "invited as a member, maker an admin", c: invitation(agency.PersonInvited, own, agency.Member, agency.StateOpen), then: asAdmin, want: "invited tom"},
+		ruleTest{name: "invitation withdrawn", c: withdrawn, want: "invitation-withdrawn tom"},
+		ruleTest{name: "invitation withdrawn, unheard of", c: withdrawn, then: unheard},
+		ruleTest{name: "invitation withdrawn, invited again", c: withdrawn, then: func(c *eventContext) { withNextRequest(c); answered(agency.Invited, agency.StateOpen)(c) }, want: "-invitation-withdrawn tom"},
+		ruleTest{name: "invitation withdrawn, muted", c: withdrawn, then: mutesInvitation, want: "~invitation-withdrawn tom"},
+		ruleTest{name: "invitation withdrawn, collected", c: withdrawn, then: func(c *eventContext) { c.profile.Version = 0 }, want: "invitation-withdrawn tom"},
+		ruleTest{name: "offer withdrawn", c: withdrawnOffer, want: "invitation-withdrawn tom"},
+		ruleTest{name: "offer withdrawn by a removal", c: withdrawnOffer, then: withStatus(agency.Revoked), want: "-invitation-withdrawn tom"},
+		ruleTest{name: "invitation expired", c: expired, want: "invitation-expired tom, invitation-expired-maker petra"},
+		ruleTest{name: "invitation expired, unheard of", c: expired, then: unheard, want: "invitation-expired-maker petra"},
+		ruleTest{name: "invitation expired, maker gone", c: expired, then: withoutMaker, want: "invitation-expired tom"},
+		ruleTest{name: "invitation expired with the account", c: expired, then: closedAt(monday), want: "invitation-expired tom, -invitation-expired-maker petra"},
+		ruleTest{name: "invitation expired, dismissed", c: expired, then: answered(agency.Declined, agency.StateDeclined), want: "-invitation-expired tom, -invitation-expired-maker petra"},
+		ruleTest{name: "invitation expired, muted", c: expired, then: mutesInvitation, want: "~invitation-expired tom, invitation-expired-maker petra"},
+		ruleTest{name: "offer expired", c: offer(agency.InvitationExpired, agency.StateExpired), want: "invitation-expired tom, invitation-expired-maker petra"},
+		ruleTest{name: "invitation to an owned account expired", c: invitation(agency.InvitationExpired, owned, agency.Member, agency.StateExpired), want: "invitation-expired tom, invitation-expired-maker ann"},
+		ruleTest{name: "invitation declined", c: declined, want: "invitation-declined petra"},
+		ruleTest{name: "invitation declined, invited again", c: declined, then: withNextRequest, want: "-invitation-declined petra"},
+		ruleTest{name: "invitation declined, maker gone", c: declined, then: withoutMaker},
+		ruleTest{name: "offer declined", c: offer(agency.InvitationDeclined, agency.StateDeclined), want: "invitation-declined petra"},
+		ruleTest{name: "ownership accepted", c: offer(agency.OwnershipAccepted, agency.StateAccepted).by("tom@bakery.test"), want: "ownership-accepted petra, ownership-received tom"},
+		ruleTest{name: "ownership accepted, and lost", c: offer(agency.OwnershipAccepted, agency.StateAccepted).by("tom@bakery.test"), then: func(c *eventContext) { c.profile.Role = agency.Member }, want: "ownership-accepted petra, -ownership-received tom"},
+	)
+}
+
 func TestEmailRules(t *testing.T) {
 	shown := map[agency.EventType]bool{}
-	for _, test := range slices.Concat(requestRules(), connectionRules(), byEmailRules(), accountRules(), subscriptionRules(), memberRules()) {
+	for _, test := range slices.Concat(requestRules(), connectionRules(), byEmailRules(), accountRules(), subscriptionRules(), memberRules(), invitationRules()) {
 		shown[test.c.event.Type] = true
 		t.Run(test.name, func(t *testing.T) {
 			c := test.c
@@ -260,28 +378,81 @@ func ended(people []agency.Profile, at time.Time) {
 	}
 }
 
-// Unsolicited are the emails of requests and invitations, and of creating an account
-// for somebody, which gives access too.
-func TestUnsolicited(t *testing.T) {
-	var got []string
-	for _, rows := range emailRules {
-		for _, row := range rows {
-			if row.unsolicited {
-				got = append(got, row.kind)
-			}
+// unsolicitedKinds returns the kinds that are unsolicited to somebody.
+func unsolicitedKinds(c eventContext) string {
+	var kinds []string
+	for _, m := range emailsFor(c) {
+		if m.unsolicited && !slices.Contains(kinds, m.kind) {
+			kinds = append(kinds, m.kind)
 		}
 	}
-	slices.Sort(got)
-	want := []string{
-		"access-given", "created-client", "expired-client", "expired-person", "person-added", "reminded", "reminded-person",
-		"requested", "requested-person", "resent", "resent-person", "withdrawn-client", "withdrawn-person",
+	slices.Sort(kinds)
+	return strings.Join(kinds, " ")
+}
+
+// Of the account's side, emails about a connection are unsolicited until it was accepted
+// once; of a person, those about a place until they have used it. Everything else is
+// solicited by a person who has used their own profile.
+func TestUnsolicited(t *testing.T) {
+	want := map[agency.EventType]string{
+		agency.ConnectionRequested: "requested requested-person", agency.ConnectionResent: "resent resent-person",
+		agency.ConnectionReminded: "reminded reminded-person", agency.ConnectionWithdrawn: "withdrawn-client withdrawn-person",
+		agency.ConnectionExpired: "expired-client expired-person",
+		agency.AccountCreated:    "created-client", agency.PersonInvited: "invited",
+		agency.InvitationResent: "invited-again offered-again", agency.InvitationReminded: "invited-reminder offered-reminder",
+		agency.OwnershipOffered: "offered", agency.InvitationWithdrawn: "invitation-withdrawn", agency.InvitationExpired: "invitation-expired",
+		agency.PersonChanged: "access-changed person-changed", agency.PersonRemoved: "access-taken person-removed",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	got, accepted := map[agency.EventType]string{}, map[agency.EventType]string{}
+	all := slices.Concat(requestRules(), connectionRules(), byEmailRules(), accountRules(), subscriptionRules(), memberRules(), invitationRules())
+	for _, test := range all {
+		of := test.c.event.Type
+		before, after := test.c, test.c
+		if before.profile.Kind() == agency.PersonKind {
+			before.profile = before.profile.Unbound()
+		} else if before.profile.Status == agency.Pending || before.profile.Status.IsEnded() {
+			before.profile.AccountName = ""
+		}
+		after.profile.Subject, after.profile.AccountName, after.profile.Request.State = "known", "Petra’s Bakery", agency.StateAccepted
+		got[of] = merge(got[of], unsolicitedKinds(before))
+		accepted[of] = merge(accepted[of], unsolicitedKinds(after))
 	}
-	for _, m := range emailsFor(created(true)) {
-		if m.unsolicited != (m.kind == "created-client") {
-			t.Errorf("%s is unsolicited: %v", m.kind, m.unsolicited)
+	for of := range emailRules {
+		if got[of] != want[of] {
+			t.Errorf("%s: %q, want %q", of, got[of], want[of])
+		}
+		if accepted[of] != "" {
+			t.Errorf("%s: once accepted %q are unsolicited", of, accepted[of])
+		}
+	}
+}
+
+// merge returns the words of two lists, each once, in order.
+func merge(a, b string) string {
+	words := strings.Fields(a + " " + b)
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), " ")
+}
+
+// Whatever the event is, it is unsolicited to somebody who was registered as an owner and
+// has never used the account, and to nobody else.
+func TestMailToAnUnusedOwnerIsUnsolicited(t *testing.T) {
+	all := slices.Concat(requestRules(), connectionRules(), byEmailRules(), accountRules(), subscriptionRules(), memberRules(), invitationRules())
+	for _, test := range all {
+		c := test.c
+		c.profile.Subject, c.profile.AccountName, c.profile.Request.State = "known", "Petra’s Bakery", agency.StateAccepted
+		petra := agency.NewPersonID("petra@bakery.test")
+		c.team = slices.Clone(c.team)
+		for i := range c.team {
+			if c.team[i].Member.Person() == petra {
+				c.team[i] = c.team[i].Unbound()
+			}
+		}
+		for _, m := range emailsFor(c) {
+			fromTeam := m.to.ID == petra && c.profile.Member.Person() != petra && c.event.Addressee.Person() == ""
+			if m.unsolicited != fromTeam {
+				t.Errorf("%s: %s to %s is unsolicited: %t", test.name, m.kind, m.to.Address, m.unsolicited)
+			}
 		}
 	}
 }
@@ -409,7 +580,7 @@ func TestNewsToAStrangerIsUnsolicited(t *testing.T) {
 	for _, of := range []agency.EventType{agency.PersonChanged, agency.PersonRemoved} {
 		for _, ownership := range []agency.Ownership{agency.ClientOwned, agency.AgencyOwned} {
 			c := eventContext{now: monday, account: agency.Account{ID: account, Ownership: ownership, Version: 1}}
-			c.event = agency.Event{Type: of, At: monday, Addressee: agency.Party(account), Member: agency.Party(person), Ownership: ownership}
+			c.event = agency.Event{Type: of, At: monday, Addressee: agency.Party(account), Member: agency.Party(person), Ownership: ownership, Actor: petra}
 			c.profile = agency.Profile{ProfileKey: agency.PersonAt(account, person), Status: agency.Active, Email: "stranger@x.test", Version: 2}
 			for _, subject := range []string{"", "known"} {
 				c.profile.Subject = subject

@@ -48,7 +48,7 @@ func TestASuppressedPersonIsNotMailed(t *testing.T) {
 			if f := s.fate(t, key.ID, "requested", petraActs.ID()); f != outbox.Suppressed || len(ses.received) != 0 {
 				t.Errorf("%s, %d emails", f, len(ses.received))
 			}
-			s.delivery(t, id, agency.Sent)
+			s.delivery(t, id, notFailed)
 			if !strings.Contains(s.metrics.String(), `"Fate":"suppressed","Mails":[1]`) {
 				t.Errorf("metrics: %s", s.metrics)
 			}

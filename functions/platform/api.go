@@ -16,26 +16,31 @@ func api(svc *service.Service) *rest.API {
 	a := rest.New("platform")
 	h := handlers{svc}
 	rest.HandlePlatform(a, "PUT /v1/platform/accounts/{account}", huma.Operation{
-		OperationID: "register-account", Summary: "Register an account that a client has in the platform, or bring it up to date",
+		OperationID: "register-account", Summary: "Register an account that a client has in the platform, or update it",
 		Description: "The platform names the account: acct_ and 26 characters of 0-9 and a-z without i, l, o and u, " +
 			"the same for the same account each time. The same call again changes nothing, " +
-			"except that the profile of a sole owner then belongs to whichever sign-in with their address uses it next. " +
+			"except that the profile of a sole owner is bound to the next sign-in with their address. " +
 			"An account whose owners are all being erased gets the owner named; one that has another owner is refused with conflict. " +
-			"Accounts that agencies own are refused with permanently_owned. Nobody is mailed of a new account.",
+			"Accounts that agencies own are refused with permanently_owned. A new account is mailed to nobody.",
 	}, h.register)
 	rest.HandlePlatform(a, "PATCH /v1/platform/accounts/{account}", huma.Operation{
 		OperationID: "raise-limits", Summary: "Raise the limits of an account, such as an agency's, and of the people who act in its name",
 		Description: "A number raises a limit; null sets it back to the settings' own; one that is left out stays. " +
 			"A number below the settings' own changes nothing. Agency-owned accounts are refused with permanently_owned: raise the limits of their agency.",
 	}, h.raise)
+	rest.HandlePlatform(a, "POST /v1/platform/accounts/{account}/owner", huma.Operation{
+		OperationID: "replace-owner", Summary: "Replace the address of an account's only owner",
+		Description: "For a person whose address has changed at the issuer. to becomes the owner in place of from, and both addresses are told. " +
+			"The same call again changes nothing. An account whose only owner is not from is refused with conflict.",
+	}, h.replaceOwner)
 	rest.HandlePlatform(a, "POST /v1/platform/accounts/{account}/payment", huma.Operation{
-		OperationID: "report-payment", Summary: "Report that a payment for an account was made, or has failed",
+		OperationID: "report-payment", Summary: "Report that a payment for an account succeeded or failed",
 		Description: "Reports may come in any order and more than once: one that is not newer, by at, than the newest known changes nothing. " +
-			"A failure makes an active subscription past_due, and its payer is told; the next payment that is made ends that. Nobody loses access by it.",
+			"A failure makes an active subscription past_due, and its payer is told; the next payment that succeeds ends that. Nobody loses access by it.",
 	}, h.payment)
 	rest.HandlePlatform(a, "POST /v1/platform/access", huma.Operation{
 		OperationID: "check-anyone", Summary: "Check what the person with an address may do in an account now",
-		Description: "What they would be answered themselves. The platform vouches for the address: which sign-in they use is not looked at.",
+		Description: "The answer is what they would get themselves. The platform vouches for the address: which sign-in they use is not checked.",
 	}, h.access)
 	return a
 }
@@ -47,8 +52,8 @@ type platformAccount struct {
 	ID           string            `json:"id"`
 	Name         string            `json:"name"`
 	Ownership    string            `json:"ownership" enum:"agency,client"`
-	Owner        *string           `json:"owner" doc:"The agency that owns it; null when a client does."`
-	Agency       bool              `json:"agency" doc:"Whether its hub is on, so that it is an agency itself."`
+	Owner        *string           `json:"owner" doc:"The agency that owns it; null if a client does."`
+	Agency       bool              `json:"agency" doc:"Whether its agency features are on, so that it is an agency itself."`
 	Subscription rest.Subscription `json:"subscription"`
 	CreatedAt    time.Time         `json:"createdAt"`
 }
@@ -106,11 +111,23 @@ func (h handlers) raise(ctx context.Context, by agency.Platform, in *raiseInput)
 	return rest.Reply(h.account)(h.svc.RaiseLimits(ctx, by, agency.AccountID(in.Account), change))
 }
 
+type ownerInput struct {
+	Account string `path:"account" maxLength:"64"`
+	Body    struct {
+		From string `json:"from" maxLength:"254" doc:"The address of the account's only owner."`
+		To   string `json:"to" maxLength:"254" doc:"Their new address, verified by the platform."`
+	}
+}
+
+func (h handlers) replaceOwner(ctx context.Context, by agency.Platform, in *ownerInput) (*rest.Output[platformAccount], error) {
+	return rest.Reply(h.account)(h.svc.ReplaceOwner(ctx, by, agency.AccountID(in.Account), in.Body.From, in.Body.To))
+}
+
 type paymentInput struct {
 	Account string `path:"account" maxLength:"64"`
 	Body    struct {
 		State string    `json:"state" enum:"paid,failed"`
-		At    time.Time `json:"at" doc:"When it was made or failed, to the millisecond."`
+		At    time.Time `json:"at" doc:"When it succeeded or failed, to the millisecond."`
 	}
 }
 
@@ -124,7 +141,7 @@ type accessInput struct {
 	Body struct {
 		Account string `json:"account" maxLength:"64"`
 		Email   string `json:"email" maxLength:"254"`
-		As      string `json:"as,omitempty" maxLength:"64" doc:"The agency as whose staff they act."`
+		As      string `json:"as,omitempty" maxLength:"64" doc:"The agency for which they act, as its staff."`
 	}
 }
 

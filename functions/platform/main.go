@@ -1,5 +1,5 @@
-// Command platform serves the platform's own software: it registers accounts, reports
-// payments and checks anyone's access.
+// Command platform serves the platform's own software: it registers accounts,
+// replaces an owner's address, reports payments and checks anyone's access.
 package main
 
 import (

@@ -53,6 +53,8 @@ type entry struct {
 	Ownership agency.Ownership `json:"ownership"`
 	Payer     agency.Ownership `json:"payer"`
 	Request   *int             `json:"request"`
+	// Kind is the request's, in an event of an invitation or of an offer of ownership.
+	Kind *string `json:"kind"`
 	// Number rises with each event of one member in one account, or of one account
 	// or person. Readers order by it and drop what they have had.
 	Number int `json:"number"`
@@ -83,7 +85,7 @@ func newEntry(e agency.Event) entry {
 		Version: 1, ID: e.ID, Type: e.Type, At: e.At.UTC(),
 		Account: optional(e.AccountID()), Person: optional(e.Addressee.Person()), Agency: optional(e.Agency),
 		Connection: optional(e.Connection()), Member: optional(e.Member), Actor: optional(e.Actor), As: optional(e.As),
-		Client: optional(e.Client), Ownership: e.Ownership, Payer: e.Ownership, Number: e.Version, Muted: e.Muted,
+		Client: optional(e.Client), Ownership: e.Ownership, Payer: e.Ownership, Number: e.Version, Muted: e.Muted, Kind: optional(e.Kind),
 		Was: newState(e.Was), Now: newState(e.Now),
 	}
 	if e.Request > 0 {

@@ -166,7 +166,7 @@ func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logg
 		return err
 	case claim.State == outbox.ClaimDone:
 		return nil
-	case claim.State == outbox.ClaimHeld:
+	case claim.State == outbox.ClaimBusy:
 		return fmt.Errorf("%w: another is at its entry on the bus", stream.ErrLater)
 	}
 	err = p.sink.Try(ctx, claim.Attempts > 1, func(ctx context.Context) (err error) {

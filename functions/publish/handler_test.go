@@ -150,6 +150,9 @@ func batch(keys ...table.EventKey) events.DynamoDBEvent {
 		if k.Addressee.Person() != "" {
 			pk = "PERSON#" + string(k.Addressee)
 		}
+		if agency.MailboxID(k.Addressee).IsValid() {
+			pk = "HELD#" + string(k.Addressee)
+		}
 		b.Records = append(b.Records, events.DynamoDBEventRecord{EventName: "INSERT", Change: events.DynamoDBStreamRecord{
 			SequenceNumber: "s" + strconv.Itoa(i+1),
 			Keys: map[string]events.DynamoDBAttributeValue{
@@ -216,7 +219,7 @@ func TestWhatTheBusIsGiven(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{
 		"version": 1.0, "id": string(f.request.ID), "type": "connection.requested", "at": monday.Format(time.RFC3339),
 		"account": string(f.bakery), "person": nil, "agency": string(f.studio), "connection": string(f.id), "member": string(f.studio),
-		"actor": string(ann.ID()), "as": nil, "client": nil, "ownership": "client", "payer": "client", "request": 1.0, "number": 1.0, "muted": false,
+		"actor": string(ann.ID()), "as": nil, "client": nil, "ownership": "client", "payer": "client", "request": 1.0, "kind": nil, "number": 1.0, "muted": false,
 		"was": map[string]any{},
 		"now": map[string]any{
 			"status": "pending", "expires": expires,
@@ -319,7 +322,7 @@ func TestARepeatHasTheSameID(t *testing.T) {
 // An event that nobody on the account's side may learn of says so.
 func TestMutedEventsSaySo(t *testing.T) {
 	f := newFixture(t)
-	must[agency.Profile](t)(f.service.DeclineRequest(t.Context(), agency.Caller{Actor: petra}, f.bakery, f.studio, true))
+	must[agency.Profile](t)(f.service.DeclineRequest(t.Context(), agency.Caller{Actor: petra}, f.bakery, f.studio, service.Decline{Request: 1, Block: true}))
 	must[agency.Profile](t)(f.service.RequestConnection(t.Context(), ann, f.studio, service.ConnectionRequest{OwnerEmail: petra.Email, Areas: some}))
 	f.publish(t, f.unpublished(t)...)
 	muted := 0
@@ -430,6 +433,35 @@ func TestAnUnknownTypeIsLeftAlone(t *testing.T) {
 	f.publish(t, unknown, after, f.request)
 	f.done(t, false, unknown)
 	f.done(t, true, after, f.request)
+}
+
+// A digest is notify's alone: it has no entry on the bus, and none is left to do.
+func TestADigestIsNotPublished(t *testing.T) {
+	f := newFixture(t)
+	box := agency.Mailbox("petra@bakery.test")
+	mail := outbox.MailKey{Event: f.request.ID, Kind: "requested", Recipient: petra.ID()}
+	u := outbox.Unsolicited{Mailbox: box, Addressee: f.request.Addressee, DigestAt: f.at}
+	must[outbox.Claim](t)(f.table.ClaimUnsolicited(t.Context(), mail, u, outbox.NewOwner(), f.at, time.Minute))
+	before := len(f.bus.Entries())
+	must[service.Outcome](t)(f.service.SweepMailbox(t.Context(), box))
+	digests := 0
+	for item, err := range f.table.DueEvents(t.Context(), f.at.Add(time.Hour)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if agency.MailboxID(item.Event.Addressee) != box {
+			continue
+		}
+		digests++
+		f.handle(t, "", *item.Event)
+		e, _, err := f.table.Event(t.Context(), *item.Event)
+		if err != nil || e.IsDoneBy(outbox.Notify) || !e.IsDoneBy(outbox.Publish) {
+			t.Errorf("%+v, %v", e.DoneBy, err)
+		}
+	}
+	if got := len(f.bus.Entries()); got != before || digests != 1 {
+		t.Errorf("%d entries more, %d digests", got-before, digests)
+	}
 }
 
 // agency.EventTypes is complete.

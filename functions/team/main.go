@@ -1,4 +1,5 @@
-// Command team serves an account's Team Members: list, invite, change, remove.
+// Command team serves an account's Team Members: list, invite, resend, withdraw, change,
+// remove.
 package main
 
 import (

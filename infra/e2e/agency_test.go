@@ -1,6 +1,9 @@
 package e2e
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // An agencyStaff is an agency with an owner, an admin and a member, on its stack.
 type agencyStaff struct {
@@ -24,6 +27,6 @@ func newAgency(t *testing.T, s *stack, name, domain string) agencyStaff {
 	a.agencyPath = "/v1/agencies/" + a.agencyID
 	a.ann.invites(t, a.agencyID, a.ben, "admin", nil)
 	a.ann.invites(t, a.agencyID, a.cid, "member", levels{"pages": "view", "mail": "edit"})
-	s.expectEmails(t, added(a.ben, a.ann, name, "an admin"), added(a.cid, a.ann, name, "a member"))
+	s.expectEmails(t, slices.Concat(joined(a.ben, a.ann, name, "an admin"), joined(a.cid, a.ann, name, "a member"))...)
 	return a
 }

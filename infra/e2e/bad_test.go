@@ -145,15 +145,15 @@ var badCalls = []badCall{
 	{"accepting into what is no id", "olga POST /v1/requests/$byEmail/accept", `{"account":"luna","request":1}`, "", 404, "not_found", ""},
 	{"accepting another request by id", "olga POST /v1/requests/$byEmail/accept", `{"account":"$pub","request":7}`, "", 409, "conflict", ""},
 	{"a request that is none", "olga GET /v1/requests/luna", "", "", 404, "not_found", ""},
-	{"declining what is no request", "olga POST /v1/requests/con_luna/decline", "", "", 404, "not_found", ""},
+	{"declining what is no request", "olga POST /v1/requests/con_luna/decline", `{"request":1}`, "", 404, "not_found", ""},
 	{"accepting what is no request", "olga POST /v1/requests/con_luna/accept", `{"account":"$pub","request":1}`, "", 404, "not_found", ""},
 	{"allowing the agency of what is no request", "olga POST /v1/requests/con_luna/unblock", "", "", 404, "not_found", ""},
 	{"an unknown request", "olga GET /v1/requests/con_$olga_$rival", "", "", 404, "not_found", ""},
 	{"a request to the account in which one is a member", "mia GET /v1/requests/$connection", "", "", 404, "not_found", ""},
-	{"deciding by id as a member", "mia POST /v1/requests/$connection/decline", "", "", 403, "forbidden", ""},
-	invalid("blocking by a word", "olga POST /v1/requests/$byEmail/decline", `{"block":"yes"}`, "body.block"),
-	invalid("blocking null", "olga POST /v1/accounts/$luna/team/$agency/decline", `{"block":null}`, "body.block"),
-	invalid("declining with two blocks", "olga POST /v1/requests/$byEmail/decline", `{"block":true,"block":false}`, "body.block"),
+	{"deciding by id as a member", "mia POST /v1/requests/$connection/decline", `{"request":1}`, "", 403, "forbidden", ""},
+	invalid("blocking by a word", "olga POST /v1/requests/$byEmail/decline", `{"request":1,"block":"yes"}`, "body.block"),
+	invalid("blocking null", "olga POST /v1/accounts/$luna/team/$agency/decline", `{"request":1,"block":null}`, "body.block"),
+	invalid("declining with two blocks", "olga POST /v1/requests/$byEmail/decline", `{"request":1,"block":true,"block":false}`, "body.block"),
 	invalid("allowing with a body", "olga POST /v1/accounts/$luna/team/$agency/unblock", `{"agency":"x"}`, "body"),
 	invalid("allowing by id with a body", "olga POST /v1/requests/$byEmail/unblock", `{"agency":"x"}`, "body"),
 	{"allowing what is no agency's id", "olga POST /v1/accounts/$luna/team/bright/unblock", "", "", 404, "not_found", ""},
@@ -200,7 +200,12 @@ var badCalls = []badCall{
 	invalid("accepting one and a half", "olga POST /v1/accounts/$luna/team/$agency/accept", `{"request":1.5}`, "body.request"),
 	invalid("accepting by a word", "olga POST /v1/accounts/$luna/team/$agency/accept", `{"request":"1"}`, "body.request"),
 	{"accepting another request", "olga POST /v1/accounts/$luna/team/$agency/accept", `{"request":9}`, "", 409, "conflict", ""},
-	invalid("a decline of another kind", "olga POST /v1/accounts/$luna/team/$agency/decline", `{"gently":true}`, "body.gently"),
+	invalid("a decline of another kind", "olga POST /v1/accounts/$luna/team/$agency/decline", `{"request":1,"gently":true}`, "body.gently"),
+	invalid("declining nothing in particular", "olga POST /v1/accounts/$luna/team/$agency/decline", "{}", "body.request"),
+	invalid("declining without a body", "olga POST /v1/accounts/$luna/team/$agency/decline", "", "body"),
+	invalid("declining request 0", "olga POST /v1/requests/$byEmail/decline", `{"request":0}`, "body.request"),
+	{"declining another request", "olga POST /v1/accounts/$luna/team/$agency/decline", `{"request":9}`, "", 409, "conflict", ""},
+	{"declining another request by id", "olga POST /v1/requests/$byEmail/decline", `{"request":9}`, "", 409, "conflict", ""},
 	{"accepting a stranger", "olga POST /v1/accounts/$luna/team/$rival/accept", `{"request":1}`, "", 404, "not_found", ""},
 	{"accepting a person", "olga POST /v1/accounts/$luna/team/$mia/accept", `{"request":1}`, "", 404, "not_found", ""},
 	{"restricting what is pending", "olga PATCH /v1/accounts/$luna/team/$agency", `{"areas":{"pages":"view"}}`, "", 409, "not_active", ""},
@@ -223,6 +228,74 @@ var badCalls = []badCall{
 	{"removing an unknown member", "olga DELETE /v1/accounts/$luna/team/per_00000000000000000000000000", "", "", 404, "not_found", ""},
 	{"what is no member's id", "olga DELETE /v1/accounts/$luna/team/mia", "", "", 404, "not_found", ""},
 	{"a member who changes herself", "mia PATCH /v1/accounts/$luna/team/$mia", `{"role":"owner"}`, "", 403, "forbidden", ""},
+
+	// Invitations and offers of ownership: ivy is invited as a member, otto as an owner,
+	// and al, an admin, is offered ownership.
+	{"an unknown member's invitation", "olga POST /v1/accounts/$luna/team/per_00000000000000000000000000/resend", "", "", 404, "not_found", ""},
+	{"an invitation of what is no person", "olga POST /v1/accounts/$luna/team/ivy/withdraw", "", "", 404, "not_found", ""},
+	{"resending an agency's request in the team", "olga POST /v1/accounts/$luna/team/$agency/resend", "", "", 403, "forbidden", ""},
+	{"a new sign-in of an agency", "olga POST /v1/accounts/$luna/team/$agency/new-sign-in", "", "", 403, "forbidden", ""},
+	invalid("a resend with a body", "olga POST /v1/accounts/$luna/team/$ivy/resend", `{"role":"admin"}`, "body"),
+	invalid("withdrawing an invitation with a body", "olga POST /v1/accounts/$luna/team/$ivy/withdraw", `{"request":1}`, "body"),
+	invalid("a new sign-in with a body", "olga POST /v1/accounts/$luna/team/$mia/new-sign-in", `{"sub":"x"}`, "body"),
+	{"resending what was accepted", "olga POST /v1/accounts/$luna/team/$mia/resend", "", "", 409, "not_pending", ""},
+	{"withdrawing what was accepted", "olga POST /v1/accounts/$luna/team/$mia/withdraw", "", "", 409, "not_pending", ""},
+	{"a new sign-in of who is only invited", "olga POST /v1/accounts/$luna/team/$ivy/new-sign-in", "", "", 409, "not_active", ""},
+	{"a new sign-in of oneself", "olga POST /v1/accounts/$luna/team/$olga/new-sign-in", "", "", 403, "forbidden", ""},
+	{"changing who is only invited", "olga PATCH /v1/accounts/$luna/team/$ivy", `{"role":"admin"}`, "", 409, "not_active", ""},
+	{"removing who is only invited", "olga DELETE /v1/accounts/$luna/team/$ivy", "", "", 409, "not_active", ""},
+	{"sending it again on the same day with other terms", "olga POST /v1/accounts/$luna/team", `{"email":"ivy@luna.bad.test","role":"admin"}`, "", 429, "rate_limited", ""},
+	{"sending it again on the same day", "olga POST /v1/accounts/$luna/team/$ivy/resend", "", "", 429, "rate_limited", ""},
+	{"inviting as a member", "mia POST /v1/accounts/$luna/team", `{"email":"x@bad.test","role":"admin"}`, "", 403, "forbidden", ""},
+	{"resending as a member", "mia POST /v1/accounts/$luna/team/$ivy/resend", "", "", 403, "forbidden", ""},
+	{"withdrawing as a member", "mia POST /v1/accounts/$luna/team/$ivy/withdraw", "", "", 403, "forbidden", ""},
+	{"a new sign-in as a member", "mia POST /v1/accounts/$luna/team/$olga/new-sign-in", "", "", 403, "forbidden", ""},
+	{"resending an owner's invitation as an admin", "al POST /v1/accounts/$luna/team/$otto/resend", "", "", 403, "forbidden", ""},
+	{"withdrawing an owner's invitation as an admin", "al POST /v1/accounts/$luna/team/$otto/withdraw", "", "", 403, "forbidden", ""},
+	{"withdrawing an offer as an admin", "al POST /v1/accounts/$luna/team/$al/withdraw", "", "", 403, "forbidden", ""},
+	{"making it no owner's as an admin", "al POST /v1/accounts/$luna/team", `{"email":"otto@luna.bad.test","role":"admin"}`, "", 403, "forbidden", ""},
+	{"a new sign-in of an owner as an admin", "al POST /v1/accounts/$luna/team/$olga/new-sign-in", "", "", 403, "forbidden", ""},
+	invalid("accepting an invitation without a body", "ivy POST /v1/me/invitations/$luna/accept", "", "body"),
+	invalid("accepting no invitation in particular", "ivy POST /v1/me/invitations/$luna/accept", "{}", "body.request"),
+	invalid("accepting invitation 0", "ivy POST /v1/me/invitations/$luna/accept", `{"request":0}`, "body.request"),
+	invalid("accepting an invitation by a word", "ivy POST /v1/me/invitations/$luna/accept", `{"request":"1"}`, "body.request"),
+	invalid("accepting an invitation that is null", "ivy POST /v1/me/invitations/$luna/accept", `{"request":null}`, "body.request"),
+	invalid("accepting more than the invitation", "ivy POST /v1/me/invitations/$luna/accept", `{"request":1,"role":"owner"}`, "body.role"),
+	invalid("accepting other levels", "ivy POST /v1/me/invitations/$luna/accept", `{"request":1,"areas":{"pages":"edit"}}`, "body.areas"),
+	invalid("accepting on behalf of an agency", "ivy POST /v1/me/invitations/$luna/accept?as=$agency", `{"request":1}`, "query.as"),
+	{"accepting another invitation", "ivy POST /v1/me/invitations/$luna/accept", `{"request":2}`, "", 409, "conflict", ""},
+	{"accepting an unknown account's invitation", "ivy POST /v1/me/invitations/acct_00000000000000000000000000/accept", `{"request":1}`, "", 404, "not_found", ""},
+	{"accepting what is no account's invitation", "ivy POST /v1/me/invitations/luna/accept", `{"request":1}`, "", 404, "not_found", ""},
+	{"accepting an invitation to another address", "mia POST /v1/me/invitations/$pub/accept", `{"request":1}`, "", 404, "not_found", ""},
+	{"accepting an invitation that nobody made", "olga POST /v1/me/invitations/$luna/accept", `{"request":1}`, "", 404, "not_found", ""},
+	invalid("becoming an owner without a plan", "otto POST /v1/me/invitations/$luna/accept", `{"request":1}`, "body.plan"),
+	invalid("becoming an owner with a plan that is null", "otto POST /v1/me/invitations/$luna/accept", `{"request":1,"plan":null}`, "body.plan"),
+	invalid("becoming an owner with a plan too long", "otto POST /v1/me/invitations/$luna/accept", `{"request":1,"plan":"`+long(65)+`"}`, "body.plan"),
+	{"becoming an owner with another plan", "otto POST /v1/me/invitations/$luna/accept", `{"request":1,"plan":"scale"}`, "", 409, "conflict", ""},
+	{"becoming an owner with no plan that there is", "otto POST /v1/me/invitations/$luna/accept", `{"request":1,"plan":"gold"}`, "", 409, "conflict", ""},
+	invalid("accepting ownership without a plan", "al POST /v1/me/invitations/$luna/accept", `{"request":2}`, "body.plan"),
+	{"accepting ownership with another plan", "al POST /v1/me/invitations/$luna/accept", `{"request":2,"plan":"scale"}`, "", 409, "conflict", ""},
+	{"accepting ownership by the invitation's number", "al POST /v1/me/invitations/$luna/accept", `{"request":1,"plan":"starter"}`, "", 409, "conflict", ""},
+	invalid("blocking an offer of ownership", "al POST /v1/me/invitations/$luna/decline", `{"request":2,"block":true}`, "body.block"),
+	invalid("declining an invitation without a body", "ivy POST /v1/me/invitations/$luna/decline", "", "body"),
+	invalid("declining no invitation in particular", "ivy POST /v1/me/invitations/$luna/decline", `{"block":true}`, "body.request"),
+	invalid("declining and blocking by a word", "ivy POST /v1/me/invitations/$luna/decline", `{"request":1,"block":"yes"}`, "body.block"),
+	invalid("declining with a plan", "otto POST /v1/me/invitations/$luna/decline", `{"request":1,"plan":"starter"}`, "body.plan"),
+	{"declining another invitation", "ivy POST /v1/me/invitations/$luna/decline", `{"request":2}`, "", 409, "conflict", ""},
+	{"declining what one has accepted", "mia POST /v1/me/invitations/$luna/decline", `{"request":1}`, "", 409, "not_pending", ""},
+	{"declining an unknown account's invitation", "ivy POST /v1/me/invitations/acct_00000000000000000000000000/decline", `{"request":1}`, "", 404, "not_found", ""},
+	{"an invitation that nobody made", "ivy GET /v1/me/invitations/$pub", "", "", 404, "not_found", ""},
+	{"an invitation to what is no id", "ivy GET /v1/me/invitations/luna", "", "", 404, "not_found", ""},
+	invalid("an invitation's account too long", "ivy GET /v1/me/invitations/"+long(65), "", "path.account"),
+	invalid("a limit of 0 of what waits", "ivy GET /v1/me/waiting?limit=0", "", "query.limit"),
+	invalid("what waits by kind", "ivy GET /v1/me/waiting?kind=invitation", "", "query.kind"),
+	invalid("the team's cursor in what waits", "olga GET /v1/me/waiting?cursor=$members", "", "query.cursor"),
+	invalid("a cursor of nothing in what waits", "olga GET /v1/me/waiting?cursor=abc", "", "query.cursor"),
+	invalid("a cursor of a part of what waits", "olga GET /v1/me/waiting?cursor=a.abc", "", "query.cursor"),
+	{"an invitation is changed by no method", "ivy PATCH /v1/me/invitations/$luna", `{"request":1}`, "", 405, "invalid", ""},
+	invalid("a change of nothing of one's own", "ivy PATCH /v1/me", "{}", "body.unsolicitedMail"),
+	invalid("mail by another word", "ivy PATCH /v1/me", `{"unsolicitedMail":"never"}`, "body.unsolicitedMail"),
+	invalid("a change of one's address", "ivy PATCH /v1/me", `{"email":"x@bad.test"}`, "body.email"),
 
 	// Parameters.
 	invalid("a limit of 0", "olga GET /v1/accounts/$luna/team?limit=0", "", "query.limit"),
@@ -281,10 +354,12 @@ var foreignCalls = []string{
 	"GET /v1/accounts/$luna", `PATCH /v1/accounts/$luna {"name":"x"}`, "POST /v1/accounts/$luna/agency", "GET /v1/accounts/$luna/activity",
 	"GET /v1/accounts/$luna/team", `POST /v1/accounts/$luna/team {"email":"a@bad.test","role":"admin"}`,
 	`PATCH /v1/accounts/$luna/team/$mia {"role":"admin"}`, "DELETE /v1/accounts/$luna/team/$mia",
-	`POST /v1/accounts/$luna/team/$agency/accept {"request":1}`, "POST /v1/accounts/$luna/team/$agency/decline", "DELETE /v1/accounts/$luna/team/$agency",
-	"POST /v1/accounts/$luna/team/$agency/unblock", "GET /v1/accounts/$luna/blocks", "DELETE /v1/accounts/$luna", "DELETE /v1/accounts/$luna/agency",
-	"GET /v1/requests/$connection", `POST /v1/requests/$connection/accept {"account":"$luna","request":1}`, "POST /v1/requests/$connection/decline",
-	"GET /v1/requests/$byEmail", `POST /v1/requests/$byEmail/accept {"account":"$pub","request":1}`, `POST /v1/requests/$byEmail/decline {"block":true}`,
+	`POST /v1/accounts/$luna/team/$agency/accept {"request":1}`, `POST /v1/accounts/$luna/team/$agency/decline {"request":1}`, "DELETE /v1/accounts/$luna/team/$agency",
+	"POST /v1/accounts/$luna/team/$agency/unblock", "POST /v1/accounts/$luna/team/$ivy/resend", "POST /v1/accounts/$luna/team/$ivy/withdraw",
+	"POST /v1/accounts/$luna/team/$mia/new-sign-in", "GET /v1/me/invitations/$luna", `POST /v1/me/invitations/$luna/accept {"request":1}`,
+	`POST /v1/me/invitations/$luna/accept {"request":1,"plan":"starter"}`, `POST /v1/me/invitations/$luna/decline {"request":1,"block":true}`, "GET /v1/accounts/$luna/blocks", "DELETE /v1/accounts/$luna", "DELETE /v1/accounts/$luna/agency",
+	"GET /v1/requests/$connection", `POST /v1/requests/$connection/accept {"account":"$luna","request":1}`, `POST /v1/requests/$connection/decline {"request":1}`,
+	"GET /v1/requests/$byEmail", `POST /v1/requests/$byEmail/accept {"account":"$pub","request":1}`, `POST /v1/requests/$byEmail/decline {"request":1,"block":true}`,
 	"DELETE /v1/accounts/$cafe", "DELETE /v1/accounts/$luna/team/$agency?block=true", "GET /v1/agencies/$agency/accounts",
 	"GET /v1/agencies/$agency/connections/$connection", "POST /v1/agencies/$agency/connections/$connection/withdraw",
 	"POST /v1/agencies/$agency/connections/$connection/resend", "POST /v1/agencies/$agency/connections/$connection/leave",
@@ -304,16 +379,22 @@ func newBadInput(t *testing.T) *badInput {
 	t.Helper()
 	s := &badInput{agencyStaff: newAgency(t, common(t), "Bright Agency", "bad.test")}
 	olga, mia, sam := s.person(t, "olga@luna.bad.test"), s.person(t, "mia@luna.bad.test"), s.person(t, "sam@elsewhere.bad.test")
-	s.people = map[string]*person{"ann": s.ann, "ben": s.ben, "olga": olga, "mia": mia, "sam": sam}
+	al, ivy, otto := s.person(t, "al@luna.bad.test"), s.person(t, "ivy@luna.bad.test"), s.person(t, "otto@luna.bad.test")
+	s.people = map[string]*person{"ann": s.ann, "ben": s.ben, "olga": olga, "mia": mia, "sam": sam, "al": al, "ivy": ivy, "otto": otto}
 	rival := sam.opensAgency(t, "Rival Agency")
 	luna, pub := olga.opens(t, "Luna Bakery"), olga.opens(t, "Luna Pub")
 	olga.invites(t, luna, mia, "member", levels{"pages": "view"})
+	olga.invites(t, luna, al, "admin", nil)
+	olga.sendsInvitation(t, luna, ivy, "member", levels{"pages": "view"})
+	olga.sendsInvitation(t, luna, otto, "owner", nil)
+	olga.patch(t, "/v1/accounts/"+luna+"/team/"+al.id(), map[string]any{"role": "owner"}).is(t, http.StatusOK)
 	c := s.ben.requests(t, s.agencyID, luna, levels{"pages": "view"})
 	cafe := s.ann.opensOwned(t, s.agencyID, "Carl's Café", "starter", nil, nil)
 	byEmail := s.ben.requestsByEmail(t, s.agencyID, olga.email, levels{"pages": "view"})
-	s.expectEmails(t, requestedByEmail(olga, request{by: s.ben.email, agency: s.agencyName, until: moment(*byEmail.ExpiresAt)}, true),
-		added(mia, olga, "Luna Bakery", "a member"), created(s.ann, s.agencyName, "Carl's Café"),
-		requested(olga, request{by: s.ben.email, agency: s.agencyName, account: "Luna Bakery", until: moment(*c.ExpiresAt)}))
+	s.expectEmails(t, append(append(joined(mia, olga, "Luna Bakery", "a member"), joined(al, olga, "Luna Bakery", "an admin")...),
+		invited(ivy, olga, "Luna Bakery", "a member"), invited(otto, olga, "Luna Bakery", "an owner"), offered(al, olga, "Luna Bakery", "the plan Starter, 29 USD"),
+		requestedByEmail(olga, request{by: s.ben.email, agency: s.agencyName, until: moment(*byEmail.ExpiresAt)}, true), created(s.ann, s.agencyName, "Carl's Café"),
+		requested(olga, request{by: s.ben.email, agency: s.agencyName, account: "Luna Bakery", until: moment(*c.ExpiresAt)}))...)
 	past, ahead := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	next := func(who *person, path string) string {
 		page := read[list[any]](t, who.get(t, path).is(t, http.StatusOK))
@@ -324,7 +405,7 @@ func newBadInput(t *testing.T) *badInput {
 	}
 	s.names = strings.NewReplacer(
 		"$luna", luna, "$pub", pub, "$cafe", cafe, "$rival", rival, "$agency", s.agencyID, "$connection", c.ID, "$byEmail", byEmail.ID,
-		"$ann", s.ann.id(), "$ben", s.ben.id(), "$cid", s.cid.id(), "$olga", olga.id(), "$mia", mia.id(), "$past", past, "$ahead", ahead,
+		"$ann", s.ann.id(), "$ben", s.ben.id(), "$cid", s.cid.id(), "$olga", olga.id(), "$mia", mia.id(), "$al", al.id(), "$ivy", ivy.id(), "$otto", otto.id(), "$past", past, "$ahead", ahead,
 		"$OLGA", strings.ToUpper(olga.email), "$LUNA", strings.ToUpper(luna),
 		"$lines", next(olga, "/v1/accounts/"+luna+"/activity?limit=1"), "$members", next(olga, "/v1/accounts/"+luna+"/team?limit=1"),
 		"$clients", next(s.ann, s.agencyPath+"/accounts?limit=1"), "$mine", next(olga, "/v1/accounts?limit=1"))
@@ -366,7 +447,7 @@ func (s *badInput) expectRefused(t *testing.T, c badCall) {
 func TestBadInput(t *testing.T) {
 	s := newBadInput(t)
 	calls := slices.Clone(badCalls)
-	short := strings.NewReplacer("$luna", "luna", "$agency", "agency", "$cafe", "cafe", "$mia", "mia", "$connection", "con", "$byEmail", "mail")
+	short := strings.NewReplacer("$luna", "luna", "$agency", "agency", "$cafe", "cafe", "$mia", "mia", "$ivy", "ivy", "$connection", "con", "$byEmail", "mail")
 	for _, f := range foreignCalls {
 		// Accounts of others do not exist for somebody outside of them.
 		method, rest, _ := strings.Cut(f, " ")

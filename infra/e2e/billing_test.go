@@ -174,7 +174,7 @@ func (s *billingStory) resume(t *testing.T) {
 }
 
 func (s *billingStory) activityOfBoth(t *testing.T) {
-	want := []string{"account.created", "subscription.plan_changed", "subscription.cancelled", "subscription.resumed", "subscription.frozen", "subscription.resumed"}
+	want := []string{"account.created", "person.added", "subscription.plan_changed", "subscription.cancelled", "subscription.resumed", "subscription.frozen", "subscription.resumed"}
 	s.ann.expectActivity(t, s.cafe, s.agencyID, want...)
 	page := read[list[clientLine]](t, s.ben.get(t, s.agencyPath+"/activity?limit=100").is(t, http.StatusOK))
 	var got []string
@@ -187,8 +187,8 @@ func (s *billingStory) activityOfBoth(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 	}
-	mixed := []string{"account.created of " + s.accountName, "connection.requested of Luna Bakery", "connection.accepted of Luna Bakery"}
-	for _, kind := range want[1:] {
+	mixed := []string{"account.created of " + s.accountName, "person.added of " + s.accountName, "connection.requested of Luna Bakery", "connection.accepted of Luna Bakery"}
+	for _, kind := range want[2:] {
 		mixed = append(mixed, kind+" of "+s.accountName)
 	}
 	expectEqual(t, "the agency's activity", mixed, got)

@@ -74,7 +74,7 @@ func TestByEmail(t *testing.T) {
 	s.shops = map[*person]string{s.berta: s.berta.opens(t, "Berta's Bowls"), s.colin: s.colin.opens(t, "Colin's Cups")}
 	s.cups = s.sam.opens(t, "Sam's Cups")
 	s.sam.invites(t, s.cups, s.petra, "member", levels{"pages": "view"})
-	s.expectEmails(t, added(s.petra, s.sam, "Sam's Cups", "a member"))
+	s.expectEmails(t, joined(s.petra, s.sam, "Sam's Cups", "a member")...)
 
 	s.noAccess = []wantAccess{{s.ann, s.agencyID, "no, none"}, {s.ben, "", "no, none"}, {s.petra, "", "yes, own, " + everything + "; client owns"}}
 	step(t, t.Run("an agency asks by address: the person is emailed how to answer, with an account or without", s.requestByAddress))
@@ -107,7 +107,7 @@ func (s *byEmailStory) sendRequest(t *testing.T, who *person) *reply {
 
 func (s *byEmailStory) requestEmail(who *person, c connection, manages bool) wantEmail {
 	return requestedByEmail(who, request{
-		by: s.ben.email, agency: s.agencyName, areas: "Pages: view and edit", message: s.message,
+		by: s.ben.email, agency: s.agencyName, areas: "Pages: Edit", message: s.message,
 		until: moment(*c.ExpiresAt), link: s.PublicURL + "/requests/" + s.connection(who),
 	}, manages)
 }
@@ -128,7 +128,7 @@ func (s *byEmailStory) requestByAddress(t *testing.T) {
 func (s *byEmailStory) declineAndBlock(t *testing.T) {
 	for range 2 { // a repeat changes nothing
 		for _, who := range []*person{s.berta, s.colin} {
-			body := map[string]any{"block": who == s.berta}
+			body := map[string]any{"request": 1, "block": who == s.berta}
 			who.post(t, "/v1/requests/"+s.connection(who)+"/decline", body).expectStatus(t, "declined")
 		}
 	}
@@ -165,7 +165,7 @@ func (s *byEmailStory) sameAnswers(t *testing.T) {
 	for _, who := range s.addressees {
 		path := s.agencyPath + "/connections/" + s.connection(who)
 		r := s.ben.get(t, path)
-		if c := read[connection](t, r.is(t, http.StatusOK)); value(c.Delivery) != "sent" || c.Status != "pending" {
+		if c := read[connection](t, r.is(t, http.StatusOK)); c.Delivery != nil || c.Status != "pending" {
 			t.Errorf("%s: %+v", who.email, c)
 		}
 		note("looking at it", who, r)
@@ -194,14 +194,14 @@ func (s *byEmailStory) visibleToAddressee(t *testing.T) {
 	accept := map[string]any{"account": s.pots, "request": 2}
 	before := s.settled(t)
 	for _, who := range []*person{s.sam, s.ann, s.ben, s.ursel} {
-		for _, r := range []*reply{who.get(t, path), who.post(t, path+"/accept", accept), who.post(t, path+"/decline", nil)} {
+		for _, r := range []*reply{who.get(t, path), who.post(t, path+"/accept", accept), who.post(t, path+"/decline", map[string]any{"request": 2})} {
 			r.refused(t, http.StatusNotFound, "not_found", "")
 		}
 	}
 	for _, who := range []*person{s.berta, s.colin} { // a muted request does not exist for them
 		who.expectEmpty(t, "/v1/requests")
 		for _, r := range []*reply{
-			who.get(t, "/v1/requests/"+s.connection(who)), who.post(t, "/v1/requests/"+s.connection(who)+"/decline", nil),
+			who.get(t, "/v1/requests/"+s.connection(who)), who.post(t, "/v1/requests/"+s.connection(who)+"/decline", map[string]any{"request": 2}),
 			who.post(t, "/v1/requests/"+s.connection(who)+"/accept", map[string]any{"account": s.shops[who], "request": 2}),
 		} {
 			r.refused(t, http.StatusNotFound, "not_found", "")
@@ -236,7 +236,7 @@ func (s *byEmailStory) acceptIntoChosen(t *testing.T) {
 	}
 	expectAccess(t, s.pots, s.access...)
 	expectAccess(t, s.pans, s.noAccess...)
-	note := "Pages: no access (asked for: view and edit)"
+	note := "Pages: No access (asked for: Edit)"
 	s.expectEmails(t, accepted(s.ben, s.agencyName, "Petra's Pots", note).endingOn(moment(s.until)), accepted(s.ann, s.agencyName, "Petra's Pots", note).endingOn(moment(s.until)),
 		acceptedBy(s.petra, s.petra, s.agencyName, "Petra's Pots", note).endingOn(moment(s.until)))
 	rows := read[list[connection]](t, s.ann.get(t, s.agencyPath+"/accounts?status=active").is(t, http.StatusOK))
@@ -252,7 +252,7 @@ func (s *byEmailStory) acceptIntoChosen(t *testing.T) {
 func (s *byEmailStory) linkStaysValid(t *testing.T) {
 	before := s.settled(t)
 	page := htmlText(string(s.fetchPage(t, http.MethodGet, "/requests/"+s.connection(s.petra)).is(t, http.StatusOK).Body))
-	expectContains(t, "the link's page", page, "Opening this page has decided nothing", "Sign in to look at it")
+	expectContains(t, "the link's page", page, "Opening this page changes nothing", "Sign in to review it")
 	expectNoneOf(t, "the link's page", page, s.petra.email, s.agencyName, "Petra's Pots", s.message)
 	path := "/v1/requests/" + s.connection(s.petra)
 	for _, r := range []*reply{
@@ -264,7 +264,7 @@ func (s *byEmailStory) linkStaysValid(t *testing.T) {
 		}
 	}
 	s.petra.post(t, path+"/accept", map[string]any{"account": s.pans, "request": 2}).refused(t, http.StatusConflict, "not_pending", "moved")
-	s.petra.post(t, path+"/decline", nil).refused(t, http.StatusConflict, "not_pending", "moved")
+	s.petra.post(t, path+"/decline", map[string]any{"request": 2}).refused(t, http.StatusConflict, "not_pending", "moved")
 	s.ben.post(t, s.agencyPath+"/connections/"+s.connection(s.petra)+"/withdraw", nil).refused(t, http.StatusConflict, "not_pending", "moved")
 	s.petra.expectEmpty(t, "/v1/requests")
 	expectUnchanged(t, before, s.dump(t))
@@ -287,8 +287,8 @@ func (s *byEmailStory) acceptIntoNewAccount(t *testing.T) {
 		t.Errorf("accepted: %+v", c)
 	}
 	expectAccess(t, dishes, wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", mail:view pages:edit; client owns"}, wantAccess{s.cid, s.agencyID, "yes, " + s.agencyID + ", mail:view pages:view; client owns"})
-	s.expectEmails(t, accepted(s.ben, s.agencyName, "Ursel's Dishes", "Pages: view and edit"), accepted(s.ann, s.agencyName, "Ursel's Dishes", "Pages: view and edit"),
-		acceptedBy(s.ursel, s.ursel, s.agencyName, "Ursel's Dishes", "Pages: view and edit"))
+	s.expectEmails(t, accepted(s.ben, s.agencyName, "Ursel's Dishes", "Pages: Edit"), accepted(s.ann, s.agencyName, "Ursel's Dishes", "Pages: Edit"),
+		acceptedBy(s.ursel, s.ursel, s.agencyName, "Ursel's Dishes", "Pages: Edit"))
 }
 
 func (s *byEmailStory) requestAgain(t *testing.T) {
@@ -309,8 +309,8 @@ func (s *byEmailStory) requestAgain(t *testing.T) {
 	if rows := read[list[connection]](t, s.ann.get(t, s.agencyPath+"/accounts").is(t, http.StatusOK)); rows.Counts.Connected != 3 || rows.Counts.Pending != 2 {
 		t.Errorf("the agency's list counts %+v", rows.Counts)
 	}
-	s.expectEmails(t, accepted(s.ben, s.agencyName, "Petra's Pans", "Pages: view and edit"), accepted(s.ann, s.agencyName, "Petra's Pans", "Pages: view and edit"),
-		acceptedBy(s.petra, s.petra, s.agencyName, "Petra's Pans", "Pages: view and edit"))
+	s.expectEmails(t, accepted(s.ben, s.agencyName, "Petra's Pans", "Pages: Edit"), accepted(s.ann, s.agencyName, "Petra's Pans", "Pages: Edit"),
+		acceptedBy(s.petra, s.petra, s.agencyName, "Petra's Pans", "Pages: Edit"))
 }
 
 func (s *byEmailStory) acceptTwiceAtOnce(t *testing.T) {
@@ -335,7 +335,7 @@ func (s *byEmailStory) acceptTwiceAtOnce(t *testing.T) {
 func (s *byEmailStory) unblockAndRequest(t *testing.T) {
 	unblock := "/v1/requests/" + s.connection(s.berta) + "/unblock"
 	for _, ended := range []bool{true, false} {
-		expectEqual(t, "a block has ended", ended, read[struct{ Allowed bool }](t, s.berta.post(t, unblock, nil).is(t, http.StatusOK)).Allowed)
+		expectEqual(t, "a block has ended", ended, read[struct{ Unblocked bool }](t, s.berta.post(t, unblock, nil).is(t, http.StatusOK)).Unblocked)
 	}
 	s.berta.get(t, "/v1/requests/"+s.connection(s.berta)).refused(t, http.StatusNotFound, "not_found", "")
 	s.berta.expectEmpty(t, "/v1/me/blocks")
@@ -378,7 +378,7 @@ func TestByEmailTakesTheSameTime(t *testing.T) {
 			continue
 		}
 		c := ann.requestsByEmail(t, agency, who.email, levels{"pages": "view"})
-		who.post(t, "/v1/requests/"+c.ID+"/decline", map[string]any{"block": name == "blocking"}).is(t, http.StatusOK)
+		who.post(t, "/v1/requests/"+c.ID+"/decline", map[string]any{"request": c.Request, "block": name == "blocking"}).is(t, http.StatusOK)
 	}
 	s.newEmails(t)
 	const calls = 40

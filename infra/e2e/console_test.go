@@ -17,7 +17,7 @@ import (
 // their own, so that tests do not disturb each other.
 func site(t *testing.T) *stack {
 	t.Helper()
-	return browserStack.get(t, "site", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000,`+personLimits+`}`)
+	return browserStack.get(t, "site", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyRequests":1000,`+personLimits+`}`)
 }
 
 // A visitor is a person with a browser, who can also call the API.
@@ -50,7 +50,7 @@ func (v visitor) createsAccount(t *testing.T, name string) string {
 	v.w.press(t, button("Open an account"))
 	v.w.fill(t, "Name of the account", name)
 	v.w.press(t, button("Open the account"))
-	v.w.expectText(t, "Your account is open.", name)
+	v.w.expectText(t, "Account opened.", name)
 	return v.w.id(t)
 }
 
@@ -60,7 +60,7 @@ func (v visitor) createsAgency(t *testing.T, name string) string {
 	id := v.createsAccount(t, name)
 	v.w.press(t, anchor("Settings"))
 	v.w.press(t, button("Make it an agency"))
-	v.w.expectText(t, "The account is an agency now.")
+	v.w.expectText(t, "This account is an agency now.")
 	return id
 }
 
@@ -89,12 +89,18 @@ func (v visitor) sendsRequest(t *testing.T, agency, addressee, message string, l
 		v.w.choose(t, choice(level))
 	}
 	v.w.press(t, button("Send the request"))
-	v.w.expectText(t, "Your request is on its way.", "Waiting")
+	v.w.expectText(t, "Request sent.", "Waiting")
 }
 
-// requestLink waits for an email to the visitor whose subject contains this text. It
-// returns the path of the email's link to a request.
+// requestLink is emailLink for a request.
 func (v visitor) requestLink(t *testing.T, subject string) string {
+	t.Helper()
+	return v.emailLink(t, subject, "/requests/")
+}
+
+// emailLink waits for an email to the visitor whose subject contains this text. It
+// returns the path of its link that begins so.
+func (v visitor) emailLink(t *testing.T, subject, path string) string {
 	t.Helper()
 	var at string
 	eventually(t, fmt.Sprintf("an email %q to %s", subject, v.email), func() bool {
@@ -106,21 +112,21 @@ func (v visitor) requestLink(t *testing.T, subject string) string {
 			return false
 		}
 		for _, l := range link.FindAllString(all[i].Text, -1) {
-			if at == "" && strings.HasPrefix(l, v.PublicURL+"/requests/") {
+			if at == "" && strings.HasPrefix(l, v.PublicURL+path) {
 				at = strings.TrimPrefix(strings.TrimRight(l, ".)"), v.PublicURL)
 			}
 		}
 		return true
 	})
 	if at == "" {
-		t.Fatalf("the email %q to %s leads to no request", subject, v.email)
+		t.Fatalf("the email %q to %s has no link to %s…", subject, v.email, path)
 	}
 	return at
 }
 
 type consoleStory struct {
 	*stack
-	ann, cleo, carl                                visitor
+	ann, cleo, carl, mona                          visitor
 	agencyID, shop, cafe, requestPath, endedAccess string
 }
 
@@ -129,6 +135,8 @@ func TestConsole(t *testing.T) {
 	t.Parallel()
 	s := &consoleStory{stack: site(t)}
 	s.ann, s.cleo, s.carl = s.visitor(t, "ann@bright.console.test"), s.visitor(t, "cleo@shoes.console.test"), s.visitor(t, "carl@cafe.console.test")
+
+	s.mona = s.visitor(t, "mona@shoes.console.test")
 
 	s.endedAccess = "no, ended; client owns"
 	step(t, t.Run("an agency signs in, opens its account and switches the hub on", s.switchOnAgency))
@@ -139,12 +147,16 @@ func TestConsole(t *testing.T) {
 	step(t, t.Run("the client restricts it, and revokes it", s.restrictAndRevoke))
 	step(t, t.Run("a held-off agency is told to wait, until it is allowed again", s.cooldown))
 	step(t, t.Run("declined and blocked looks like declined to the agency; allowed again, it may ask", s.declineAndBlock))
+	step(t, t.Run("an invited person opens the email's link, reads the terms and accepts", s.invitePerson))
+	step(t, t.Run("ownership is accepted with its plan shown, and not with another", s.offerOwnership))
+	step(t, t.Run("who did not expect an invitation declines and blocks, or stops such emails without an account", s.unexpected))
 	step(t, t.Run("asked by email, somebody without an account opens one first and accepts", s.acceptByEmail))
 	step(t, t.Run("a form outlives a forced sign-in, and is not sent by itself", s.resubmitForm))
 	step(t, t.Run("signed out, nothing is left in the browser", s.signOut))
 	s.ann.w.expectNoComplaints(t)
 	s.cleo.w.expectNoComplaints(t)
 	s.carl.w.expectNoComplaints(t)
+	s.mona.w.expectNoComplaints(t)
 }
 
 func (s *consoleStory) switchOnAgency(t *testing.T) {
@@ -158,22 +170,24 @@ func (s *consoleStory) createAccount(t *testing.T) {
 	s.ann.w.press(t, button("Create an account"))
 	s.ann.w.fill(t, "Name of the account", "Carl's Café")
 	s.ann.w.choose(t, choice("Growth"))
-	s.ann.w.use(t, details("Let your client in"))
+	s.ann.w.use(t, details("Invite your client"))
 	s.ann.w.fill(t, "Your client’s email address", s.carl.email)
 	s.ann.w.choose(t, choice("Pages: View and edit"))
 	s.ann.w.fill(t, "Type the account’s name once more", "Carls Cafe")
 	s.ann.w.press(t, button("Create the account"))
-	s.ann.w.expectText(t, "Type the account’s name exactly as you gave it above.")
+	s.ann.w.expectText(t, "Type the account’s name exactly as above.")
 	s.ann.w.fill(t, "Type the account’s name once more", "Carl's Café")
 	s.ann.w.press(t, button("Create the account"))
-	s.ann.w.expectText(t, "The account is made.", "Carl's Café", "Your agency owns it, for good", "99 USD a month", s.carl.email)
+	s.ann.w.expectText(t, "Account created.", "Carl's Café", "Your agency owns it permanently", "99 USD a month", s.carl.email)
 	s.cafe = accountID.FindString(s.ann.w.path(t)[strings.LastIndex(s.ann.w.path(t), "con_"):])
-	expectAccess(t, s.cafe, wantAccess{s.ann.person, s.agencyID, "yes, " + s.agencyID + ", " + everything + "; agency owns"}, wantAccess{s.carl.person, "", "yes, own, pages:edit; agency owns"})
+	expectAccess(t, s.cafe, wantAccess{s.ann.person, s.agencyID, "yes, " + s.agencyID + ", " + everything + "; agency owns"}, wantAccess{s.carl.person, "", "no, invited; agency owns"})
 	s.carl.w.open(t, "/")
 	s.carl.w.press(t, button("Sign in"))
 	s.carl.w.signsIn(t, s.carl.email)
-	s.carl.w.press(t, anchor("Carl's Café"))
-	s.carl.w.expectText(t, "About this account")
+	s.carl.w.expectText(t, "Waiting for your answer", "Join Carl's Café")
+	s.carl.w.press(t, button("Accept: join Carl's Café"))
+	s.carl.w.expectText(t, "You joined the account.", "About this account")
+	expectAccess(t, s.cafe, wantAccess{s.carl.person, "", "yes, own, pages:edit; agency owns"})
 }
 
 func (s *consoleStory) requestAccess(t *testing.T) {
@@ -194,9 +208,9 @@ func (s *consoleStory) openLink(t *testing.T) {
 	s.requestPath = s.cleo.requestLink(t, "asks to work")
 	nick := s.visitor(t, "nick@elsewhere.console.test")
 	nick.w.open(t, s.requestPath)
-	nick.w.expectText(t, "Somebody asks to work in your account")
+	nick.w.expectText(t, "An agency requests access to your account")
 	nick.w.expectNoText(t, "Bright", "Cleo", "spring")
-	nick.w.press(t, button("Sign in to look at it"))
+	nick.w.press(t, button("Sign in to review it"))
 	nick.w.signsIn(t, nick.email)
 	nick.w.expectPath(t, s.requestPath)
 	nick.w.expectText(t, "You are signed in as "+nick.email)
@@ -204,19 +218,19 @@ func (s *consoleStory) openLink(t *testing.T) {
 	nick.w.press(t, button("Sign in as somebody else"))
 	nick.w.signsIn(t, s.cleo.email)
 	nick.w.expectPath(t, s.requestPath)
-	nick.w.expectText(t, "Bright Agency asks to work in Cleo Shoes", "spring campaign")
+	nick.w.expectText(t, "Bright Agency requests access to Cleo Shoes", "spring campaign")
 	expectAccess(t, s.shop, wantAccess{s.ann.person, s.agencyID, "no, pending; client owns"})
 	nick.w.expectNoComplaints(t)
 }
 
 func (s *consoleStory) narrowAndAccept(t *testing.T) {
 	s.cleo.w.press(t, anchor("Team Members"))
-	s.cleo.w.expectText(t, "Waiting for your decision", "Bright Agency asks to work here")
-	s.cleo.w.press(t, button("Look at it and decide"))
+	s.cleo.w.expectText(t, "Waiting for your answer", "Bright Agency requests access")
+	s.cleo.w.press(t, anchor("Review request"))
 	s.cleo.w.expectPath(t, s.requestPath)
 	s.cleo.w.choose(t, choice("Mail: No access"))
-	s.cleo.w.press(t, button("Accept and let them in"))
-	s.cleo.w.expectText(t, "The agency is let in, as you decided.", "Bright Agency")
+	s.cleo.w.press(t, button("Accept"))
+	s.cleo.w.expectText(t, "Request accepted.", "Bright Agency")
 	expectAccess(t, s.shop, wantAccess{s.ann.person, s.agencyID, "yes, " + s.agencyID + ", pages:edit; client owns"})
 	s.ann.w.open(t, "/agencies/"+s.agencyID)
 	s.ann.w.expectText(t, "Cleo Shoes", "Carl's Café")
@@ -226,42 +240,111 @@ func (s *consoleStory) narrowAndAccept(t *testing.T) {
 
 func (s *consoleStory) restrictAndRevoke(t *testing.T) {
 	s.cleo.w.choose(t, choice("Pages: View only"))
-	s.cleo.w.press(t, button("Save the levels"))
-	s.cleo.w.expectText(t, "Saved. It holds from now on")
+	s.cleo.w.press(t, button("Save access levels"))
+	s.cleo.w.expectText(t, "Saved. Takes effect immediately")
 	expectAccess(t, s.shop, wantAccess{s.ann.person, s.agencyID, "yes, " + s.agencyID + ", pages:view; client owns"})
-	s.cleo.w.press(t, button("Revoke now"))
-	s.cleo.w.expectText(t, "The access is revoked")
+	s.cleo.w.press(t, button("Revoke access"))
+	s.cleo.w.expectText(t, "Access revoked")
 	expectAccess(t, s.shop, wantAccess{s.ann.person, s.agencyID, s.endedAccess})
 	s.ann.w.open(t, s.ann.w.path(t))
-	s.ann.w.expectText(t, "Revoked", "Your client has ended the connection.")
+	s.ann.w.expectText(t, "Revoked", "Your client revoked your access.")
 }
 
 func (s *consoleStory) cooldown(t *testing.T) {
-	s.ann.w.press(t, button("Ask again"))
+	s.ann.w.press(t, button("Request again"))
 	s.ann.w.press(t, button("Send the request"))
 	s.ann.w.expectText(t, "You can try again in 30 days.")
 	s.cleo.w.open(t, s.requestPath)
-	s.cleo.w.press(t, button("Allow it to ask again"))
-	s.cleo.w.expectText(t, "The agency may ask again.")
+	s.cleo.w.press(t, button("Unblock"))
+	s.cleo.w.expectText(t, "Unblocked.")
 	s.ann.w.press(t, button("Send the request"))
-	s.ann.w.expectText(t, "Your request is on its way.")
+	s.ann.w.expectText(t, "Request sent.")
 }
 
 func (s *consoleStory) declineAndBlock(t *testing.T) {
 	s.cleo.w.open(t, s.requestPath)
-	s.cleo.w.use(t, details("I did not expect this"))
+	s.cleo.w.use(t, details("I didn’t expect this"))
 	s.cleo.w.press(t, button("Decline and block"))
-	s.cleo.w.expectText(t, "Declined and blocked.", "You said no to Bright Agency", "You blocked Bright Agency")
+	s.cleo.w.expectText(t, "Request declined and agency blocked.", "You declined the request of Bright Agency", "You blocked Bright Agency")
 	s.ann.w.open(t, "/agencies/"+s.agencyID+"?show=ended")
 	s.ann.w.expectText(t, "Declined")
 	s.ann.w.expectNoText(t, "locked")
-	s.cleo.w.press(t, button("Allow it to ask again"))
-	s.cleo.w.expectText(t, "The agency may ask again.")
+	s.cleo.w.press(t, button("Unblock"))
+	s.cleo.w.expectText(t, "Unblocked.")
 	s.ann.sendsRequest(t, s.agencyID, s.shop, "Once more?", "Contacts: View only")
 	s.cleo.w.open(t, s.requestPath)
 	s.cleo.w.press(t, button("Decline"))
-	s.cleo.w.expectText(t, "Nobody was let in.")
+	s.cleo.w.expectText(t, "Request declined.")
 	expectAccess(t, s.shop, wantAccess{s.ann.person, s.agencyID, s.endedAccess})
+}
+
+func (s *consoleStory) invitePerson(t *testing.T) {
+	s.cleo.w.open(t, "/accounts/"+s.shop+"/team")
+	s.cleo.w.fill(t, "Email address", s.mona.email)
+	s.cleo.w.choose(t, choice("Member"))
+	s.cleo.w.choose(t, choice("Pages: View and edit"))
+	s.cleo.w.press(t, button("Send invitation"))
+	s.cleo.w.expectText(t, "Invitation sent.", s.mona.email, "expires")
+	at := s.mona.emailLink(t, "You’re invited to Cleo Shoes", "/invitations/")
+	s.mona.w.open(t, at)
+	s.mona.w.expectText(t, "You have an invitation", "Opening this page changes nothing.")
+	s.mona.w.expectNoText(t, "Cleo", "cleo@")
+	s.mona.w.press(t, button("Sign in to see the invitation"))
+	s.mona.w.signsIn(t, s.mona.email)
+	s.mona.w.expectPath(t, at)
+	s.mona.w.expectText(t, "Join Cleo Shoes", s.cleo.email+" invited you to this account.", "You pay nothing.")
+	expectAccess(t, s.shop, wantAccess{s.mona.person, "", "no, invited; client owns"})
+	s.mona.w.press(t, button("Accept"))
+	s.mona.w.expectText(t, "You joined the account.")
+	expectAccess(t, s.shop, wantAccess{s.mona.person, "", "yes, own, pages:edit; client owns"})
+	s.mona.w.open(t, at) // the old link still works
+	s.mona.w.expectText(t, "You’ve joined Cleo Shoes", "You accepted. Your role is Member.")
+}
+
+func (s *consoleStory) offerOwnership(t *testing.T) {
+	s.cleo.w.open(t, "/accounts/"+s.shop+"/team/"+s.mona.id())
+	s.cleo.w.press(t, button("Offer ownership"))
+	s.cleo.w.expectText(t, "Ownership offered. They keep their role until they accept.")
+	at := s.mona.emailLink(t, "Become an owner of Cleo Shoes", "/invitations/")
+	s.mona.w.open(t, "/")
+	s.mona.w.expectText(t, "Become an owner of Cleo Shoes", "You will pay for this account: Starter, 29 USD a month")
+	s.mona.w.press(t, button("Review offer"))
+	s.mona.w.expectPath(t, at)
+	s.mona.w.expectText(t, "You will pay for this account: Starter, 29 USD a month.")
+	s.cleo.patch(t, "/v1/accounts/"+s.shop+"/subscription", map[string]any{"plan": "growth"}).is(t, http.StatusOK)
+	s.mona.w.choose(t, choice("I will pay for Cleo Shoes"))
+	s.mona.w.press(t, button("Accept and pay"))
+	s.mona.w.expectText(t, "The account's plan has changed since you looked.", "These are the present terms.", "You will pay for this account: Growth, 99 USD a month.")
+	expectAccess(t, s.shop, wantAccess{s.mona.person, "", "yes, own, pages:edit; client owns"})
+	s.mona.w.choose(t, choice("I will pay for Cleo Shoes: Growth, 99 USD a month."))
+	s.mona.w.press(t, button("Accept and pay"))
+	s.mona.w.expectText(t, "You’re an owner of this account now.")
+	expectAccess(t, s.shop, wantAccess{s.mona.person, "", "yes, own, " + everything + "; client owns"})
+	expectEqual(t, "the owners", []string{s.cleo.email, s.mona.email}, s.cleo.owners(t, s.shop))
+}
+
+func (s *consoleStory) unexpected(t *testing.T) {
+	ida := s.visitor(t, "ida@elsewhere.console.test")
+	s.cleo.sendsInvitation(t, s.shop, ida.person, "owner", nil)
+	at := ida.emailLink(t, "You’re invited to Cleo Shoes", "/invitations/")
+	stop := ida.emailLink(t, "You’re invited to Cleo Shoes", "/stop/")
+	ida.w.open(t, at)
+	ida.w.press(t, button("Sign in to see the invitation"))
+	ida.w.signsIn(t, ida.email)
+	ida.w.expectText(t, "You will pay for this account: Growth, 99 USD a month.")
+	ida.w.use(t, details("I didn’t expect this"))
+	ida.w.press(t, button("Decline and block"))
+	ida.w.expectText(t, "You declined this invitation", "You blocked Cleo Shoes.")
+	expectAccess(t, s.shop, wantAccess{ida.person, "", "no, ended; client owns"})
+	ida.w.open(t, "/me")
+	ida.w.expectText(t, "Cleo Shoes", "Blocked")
+	ida.w.deleteCookies(t, "__Host-id", "__Host-refresh")
+	ida.w.open(t, stop)
+	ida.w.expectText(t, "Stop emails")
+	ida.w.press(t, button("Stop these emails"))
+	ida.w.expectText(t, "Emails stopped", "This mailbox gets no more emails about requests and invitations that you haven’t accepted.")
+	expectContains(t, "her own data", string(ida.get(t, "/v1/me").is(t, http.StatusOK).Body), `"unsolicitedMail":"stopped"`)
+	ida.w.expectNoComplaints(t)
 }
 
 func (s *consoleStory) acceptByEmail(t *testing.T) {
@@ -269,23 +352,23 @@ func (s *consoleStory) acceptByEmail(t *testing.T) {
 	s.ann.sendsRequest(t, s.agencyID, paul.email, "We know each other", "Pages: View and edit", "Contacts: View only")
 	at := paul.requestLink(t, "asks to work")
 	paul.w.open(t, at)
-	paul.w.press(t, button("Sign in to look at it"))
+	paul.w.press(t, button("Sign in to review it"))
 	paul.w.signsIn(t, paul.email)
 	paul.w.expectPath(t, at)
-	paul.w.expectText(t, "Bright Agency asks to work in an account of yours", "We know each other")
+	paul.w.expectText(t, "Bright Agency requests access to an account of yours", "We know each other")
 	paul.w.press(t, button("Open an account first"))
 	paul.w.fill(t, "Name of the account", "Paul's Plants")
 	paul.w.press(t, button("Open the account"))
 	paul.w.expectPath(t, at)
 	paul.w.choose(t, choice("Paul's Plants"))
 	paul.w.choose(t, choice("Contacts: No access"))
-	paul.w.press(t, button("Accept and let them in"))
-	paul.w.expectText(t, "The agency is let in, as you decided.")
+	paul.w.press(t, button("Accept"))
+	paul.w.expectText(t, "Request accepted.")
 	expectAccess(t, paul.w.id(t), wantAccess{s.ann.person, s.agencyID, "yes, " + s.agencyID + ", pages:edit; client owns"})
 	s.ann.w.open(t, "/agencies/"+s.agencyID)
 	s.ann.w.expectText(t, "Paul's Plants")
 	paul.w.open(t, at) // the old link still works
-	paul.w.expectText(t, "Bright Agency works in Paul's Plants")
+	paul.w.expectText(t, "Bright Agency has access to Paul's Plants")
 	paul.w.expectNoComplaints(t)
 }
 
@@ -300,7 +383,7 @@ func (s *consoleStory) resubmitForm(t *testing.T) {
 		t.Errorf("the form gives back %q (%v)", typed, err)
 	}
 	s.cleo.w.press(t, button("Save the name"))
-	s.cleo.w.expectText(t, "The account has its new name.", "Cleo's Finest Shoes")
+	s.cleo.w.expectText(t, "Name changed.", "Cleo's Finest Shoes")
 }
 
 func (s *consoleStory) signOut(t *testing.T) {
@@ -323,17 +406,17 @@ func playConnection(t *testing.T, domain string, equip func(*window)) {
 	at := cleo.requestLink(t, "asks to work")
 	cleo.w.deleteCookies(t, "__Host-id", "__Host-refresh")
 	cleo.w.open(t, at)
-	cleo.w.press(t, button("Sign in to look at it")) // the issuer's session goes on
+	cleo.w.press(t, button("Sign in to review it")) // the issuer's session goes on
 	cleo.w.expectPath(t, at)
-	cleo.w.expectText(t, "Bright Agency asks to work in Cleo Shoes")
+	cleo.w.expectText(t, "Bright Agency requests access to Cleo Shoes")
 	cleo.w.choose(t, choice("Mail: No access"))
-	cleo.w.press(t, button("Accept and let them in"))
-	cleo.w.expectText(t, "The agency is let in, as you decided.")
+	cleo.w.press(t, button("Accept"))
+	cleo.w.expectText(t, "Request accepted.")
 	expectAccess(t, shop, wantAccess{ann.person, agency, "yes, " + agency + ", pages:edit; client owns"})
 	ann.w.open(t, "/agencies/"+agency)
 	ann.w.expectText(t, "Cleo Shoes", "Active")
-	cleo.w.press(t, button("Revoke now"))
-	cleo.w.expectText(t, "The access is revoked")
+	cleo.w.press(t, button("Revoke access"))
+	cleo.w.expectText(t, "Access revoked")
 	expectAccess(t, shop, wantAccess{ann.person, agency, "no, ended; client owns"})
 	ann.w.expectNoComplaints(t)
 	cleo.w.expectNoComplaints(t)
@@ -362,7 +445,7 @@ func TestConsoleByKeyboard(t *testing.T) {
 // expire after seconds.
 func TestConsoleExpiry(t *testing.T) {
 	t.Parallel()
-	s := startOwn(t, "-schedules=false", "-set", `SettingsOverride={"requestLifetime":"4s"}`)
+	s := startOwn(t, "-schedules=false", "-set", `SettingsOverride={"requestLifetime":"4s",`+personLimits+`}`)
 	ann, cleo := s.visitor(t, "ann@late.console.test"), s.visitor(t, "cleo@late.console.test")
 	agency := ann.opensAgency(t, "Bright Agency")
 	shop := cleo.createsAccount(t, "Cleo Shoes")
@@ -370,21 +453,21 @@ func TestConsoleExpiry(t *testing.T) {
 	ann.w.signsIn(t, ann.email)
 	c := ann.requests(t, agency, shop, levels{"pages": "edit"})
 	cleo.w.open(t, "/requests/"+c.ID)
-	cleo.w.expectText(t, "Bright Agency asks to work in Cleo Shoes")
+	cleo.w.expectText(t, "Bright Agency requests access to Cleo Shoes")
 	eventually(t, "the request runs out", func() bool {
 		return read[connection](t, ann.get(t, "/v1/agencies/"+agency+"/connections/"+c.ID).is(t, http.StatusOK)).Status == "expired"
 	})
-	cleo.w.press(t, button("Accept and let them in"))
+	cleo.w.press(t, button("Accept"))
 	cleo.w.expectText(t, "expired")
 	expectAccess(t, shop, wantAccess{ann.person, agency, "no, ended; client owns"})
 	cleo.w.open(t, "/requests/"+c.ID)
 	cleo.w.expectText(t, "The request of Bright Agency has expired", "at "+ann.email)
 	ann.w.open(t, "/agencies/"+agency+"/clients/"+c.ID)
-	ann.w.expectText(t, "Expired", "Nobody answered in time.")
+	ann.w.expectText(t, "Expired", "They didn’t answer in time.")
 	expectEqual(t, "expired requests", 1, s.cleanup(t).Expired)
-	ann.w.press(t, button("Ask again"))
+	ann.w.press(t, button("Request again"))
 	ann.w.press(t, button("Send the request"))
-	ann.w.expectText(t, "Your request is on its way.")
+	ann.w.expectText(t, "Request sent.")
 	ann.w.expectNoComplaints(t)
 	cleo.w.expectNoComplaints(t)
 }

@@ -32,10 +32,11 @@ func TestCreate(t *testing.T) {
 	step(t, t.Run("only the agency's owners and admins create, and only while its hub is on", s.onlyManagersCreate))
 	step(t, t.Run("the agency owns it and pays for it, and it and its client are told", s.agencyOwns))
 	step(t, t.Run("the agency's profile in it is active at once, with every area at edit", s.agencyAccess))
+	step(t, t.Run("the invited client reads the terms, and has no access until they accept", s.clientInvited))
 	step(t, t.Run("the client gets in as far as the agency decides, as a member and never more", s.clientAccess))
 	step(t, t.Run("the agency changes the client's access, and the client is told", s.changeClientAccess))
 	step(t, t.Run("the agency takes the client's access away, and the client is told", s.revokeClientAccess))
-	step(t, t.Run("the agency gives the client access again, and the client is told", s.giveAccessAgain))
+	step(t, t.Run("the agency invites the client again, who accepts", s.inviteAgain))
 	step(t, t.Run("the owning agency can never be disconnected, on no path", s.neverDisconnected))
 	step(t, t.Run("the same Idempotency-Key answers the same account as it is now; with another body it is refused", s.repeatedKey))
 	step(t, t.Run("the hub lists it with its counts", s.listed))
@@ -88,7 +89,7 @@ func (s *createStory) agencyOwns(t *testing.T) {
 		a.Subscription.Plan != "starter" || a.Subscription.State != "active" || a.Subscription.Payer != "agency" {
 		t.Errorf("created %+v", a)
 	}
-	s.expectEmails(t, created(s.ben, s.agencyName, s.accountName), created(s.ann, s.agencyName, s.accountName), createdFor(s.carl, s.agencyName, s.accountName, "Pages: view and edit"))
+	s.expectEmails(t, created(s.ben, s.agencyName, s.accountName), created(s.ann, s.agencyName, s.accountName), createdFor(s.carl, s.agencyName, s.accountName, "Pages: Edit"))
 }
 
 func (s *createStory) agencyAccess(t *testing.T) {
@@ -102,6 +103,30 @@ func (s *createStory) agencyAccess(t *testing.T) {
 	if first.ID != s.agencyID || first.Kind != "agency" || first.Status != "active" || first.Name != s.agencyName || first.Areas.String() != everything {
 		t.Errorf("the first of the team is %+v", first)
 	}
+}
+
+func (s *createStory) clientInvited(t *testing.T) {
+	expectAccess(t, s.cafe, wantAccess{s.carl, "", "no, invited; agency owns"})
+	s.carl.get(t, "/v1/accounts/"+s.cafe).refused(t, http.StatusNotFound, "not_found", "")
+	s.carl.expectEmpty(t, "/v1/accounts")
+	for _, in := range append(s.carl.waiting(t), s.carl.invitation(t, s.cafe)) {
+		if in.Kind != "invitation" || in.Account.ID != s.cafe || in.Account.Name != s.accountName || in.From.ID != s.agencyID || in.From.Name != s.agencyName ||
+			value(in.By) != s.ben.email || value(in.Role) != "member" || in.Areas.String() != "mail:view pages:edit" || in.Request != 1 || in.Plan != nil {
+			t.Errorf("he sees %+v", in)
+		}
+	}
+	accept := "/v1/me/invitations/" + s.cafe + "/accept"
+	for _, who := range []*person{s.sam, s.ann, s.ben} {
+		who.post(t, accept, map[string]any{"request": 1}).refused(t, http.StatusNotFound, "not_found", "")
+	}
+	s.carl.post(t, accept, map[string]any{"request": 2}).refused(t, http.StatusConflict, "conflict", "invited")
+	expectAccess(t, s.cafe, wantAccess{s.carl, "", "no, invited; agency owns"})
+	s.expectEmails(t)
+	for range 2 { // a repeat changes nothing
+		s.carl.joins(t, s.cafe)
+	}
+	s.carl.expectEmpty(t, "/v1/me/waiting")
+	s.expectEmails(t, joinedClient(s.carl, s.ben, s.agencyName, s.accountName, "Pages: Edit")...)
 }
 
 func (s *createStory) clientAccess(t *testing.T) {
@@ -122,7 +147,7 @@ func (s *createStory) changeClientAccess(t *testing.T) {
 	change := map[string]any{"areas": levels{"analytics": "view"}}
 	read[member](t, s.ben.patch(t, s.team+"/"+s.carl.id()+"?as="+s.agencyID, change).is(t, http.StatusOK))
 	expectAccess(t, s.cafe, wantAccess{s.carl, "", "yes, own, analytics:view; agency owns"})
-	s.expectEmails(t, accessChanged(s.carl, s.agencyName, s.accountName, "Analytics: view only (before: no access)"))
+	s.expectEmails(t, accessChanged(s.carl, s.agencyName, s.accountName, "Analytics: View (before: No access)"))
 
 	s.ben.patch(t, s.team+"/"+s.carl.id()+"?as="+s.agencyID, change).is(t, http.StatusOK)
 	s.expectEmails(t) // nothing has changed
@@ -137,14 +162,17 @@ func (s *createStory) revokeClientAccess(t *testing.T) {
 	s.expectEmails(t, accessEnded(s.carl, s.agencyName, s.accountName))
 }
 
-func (s *createStory) giveAccessAgain(t *testing.T) {
+func (s *createStory) inviteAgain(t *testing.T) {
 	body := map[string]any{"email": "  CARL@Cafe.Create.TEST ", "role": "member", "areas": levels{"pages": "view"}}
 	m := read[member](t, s.ann.post(t, s.team+"?as="+s.agencyID, body).is(t, http.StatusCreated))
-	if m.ID != s.carl.id() || value(m.Email) != s.carl.email {
+	if m.ID != s.carl.id() || value(m.Email) != s.carl.email || m.Status != "invited" || m.Request != 2 {
 		t.Errorf("another spelling of the address gave %+v", m)
 	}
+	expectAccess(t, s.cafe, wantAccess{s.carl, "", "no, invited; agency owns"})
+	s.expectEmails(t, invitedClient(s.carl, s.ann, s.agencyName, s.accountName, "Pages: View"))
+	s.carl.joins(t, s.cafe)
 	expectAccess(t, s.cafe, wantAccess{s.carl, "", "yes, own, pages:view; agency owns"})
-	s.expectEmails(t, accessGiven(s.carl, s.agencyName, s.accountName, "Pages: view only"))
+	s.expectEmails(t, joinedClient(s.carl, s.ann, s.agencyName, s.accountName, "Pages: View")...)
 }
 
 func (s *createStory) neverDisconnected(t *testing.T) {
@@ -155,9 +183,9 @@ func (s *createStory) neverDisconnected(t *testing.T) {
 	for _, r := range []*reply{
 		s.ann.post(t, con+"/leave", nil), s.ann.post(t, con+"/withdraw", nil), s.ann.post(t, con+"/resend", nil),
 		s.ann.delete(t, own+as), s.ann.patch(t, own+as, areas),
-		s.ann.post(t, own+"/accept"+as, map[string]any{"request": 1}), s.ann.post(t, own+"/decline"+as, nil),
+		s.ann.post(t, own+"/accept"+as, map[string]any{"request": 1}), s.ann.post(t, own+"/decline"+as, map[string]any{"request": 1}),
 		s.carl.delete(t, own), s.carl.patch(t, own, areas),
-		s.carl.post(t, own+"/accept", map[string]any{"request": 1}), s.carl.post(t, own+"/decline", nil),
+		s.carl.post(t, own+"/accept", map[string]any{"request": 1}), s.carl.post(t, own+"/decline", map[string]any{"request": 1}),
 		s.carl.post(t, "/v1/accounts/"+s.cafe+"/agency", nil),
 		s.ann.post(t, s.agencyPath+"/connections", request), s.sam.post(t, "/v1/agencies/"+s.rival+"/connections", request),
 	} {
@@ -207,5 +235,6 @@ func (s *createStory) withoutClient(t *testing.T) {
 }
 
 func (s *createStory) activityOnce(t *testing.T) {
-	s.ann.expectActivity(t, s.cafe, s.agencyID, "account.created", "person.changed", "person.removed", "person.added", "account.renamed", "person.left")
+	s.ann.expectActivity(t, s.cafe, s.agencyID, "account.created", "person.added", "person.changed", "person.removed", "person.invited", "person.added",
+		"account.renamed", "person.left")
 }

@@ -5,28 +5,40 @@ package e2e
 func created(to *person, agency, account string) wantEmail {
 	return wantEmail{to, account + " is ready, and " + agency + " owns it", []string{
 		"created the account " + account,
-		"It owns the account for good. The connection can never be ended to give the account another owner.",
+		"It owns the account permanently. The connection can never be ended to give the account another owner.",
 		"It pays for the account: the plan Starter, 29 USD a month.",
-		"You can give access, change it and take it away at any time.",
+		"It decides whether the client has access, and how much. You can change or remove it at any time.",
 	}}
 }
 
 func createdFor(to *person, agency, account, areas string) wantEmail {
-	return wantEmail{to, agency + " has set up " + account + " for you", []string{
-		areas, "Open the account and sign in with your address " + to.email,
-		agency + " owns this account and pays for it, and decides what you may see and change in it.",
+	return wantEmail{to, agency + " created " + account + " for you", []string{
+		agency + " created the account " + account, "invites you to it", areas,
+		"You don’t pay for anything.", agency + " owns this account and pays for it. It can change or remove your access at any time.",
+		"Sign in with your address " + to.email + " to accept or decline. The link alone gives nobody access.",
 	}}
 }
 
-func accessGiven(to *person, agency, account, areas string) wantEmail {
-	return wantEmail{to, agency + " has given you access to " + account, []string{
-		areas, "sign in with your address " + to.email, agency + " owns this account and pays for it",
+// invitedClient is the email about an invitation to an account that an agency owns.
+func invitedClient(to, by *person, agency, account, areas string) wantEmail {
+	return wantEmail{to, agency + " invites you to " + account, []string{
+		by.email + " of " + agency + " invites you to the account " + account, areas,
+		"You don’t pay for anything.", agency + " owns this account and pays for it.",
+		"Sign in with your address " + to.email + " to accept or decline. The link alone gives nobody access.",
 	}}
+}
+
+// joinedClient are the emails about a client's acceptance: to the client and to the person who
+// invited them.
+func joinedClient(who, by *person, agency, account, areas string) []wantEmail {
+	return []wantEmail{joinedNews(by, who, account), {who, "You joined " + account, []string{
+		"you accepted the invitation of " + agency + " to the account " + account, areas, "Sign in with your address " + who.email, agency + " owns this account and pays for it",
+	}}}
 }
 
 func accessChanged(to *person, agency, account, areas string) wantEmail {
 	return wantEmail{to, "Your access to " + account + " has changed", []string{
-		agency + ", which owns the account " + account + ", changed what you may do there. It took effect at once.", areas,
+		agency + " changed your access to the account " + account + ", which it owns.", areas,
 	}}
 }
 
@@ -55,6 +67,13 @@ func requested(to *person, r request) wantEmail {
 
 func resent(l wantEmail) wantEmail {
 	l.subject = "Sent again: " + l.subject
+	return l
+}
+
+// changed is the email about an invitation with other terms. role is the new one.
+func changed(l wantEmail, role string) wantEmail {
+	l.subject = "Changed: " + l.subject
+	l.contains = append(l.contains, "The invitation has changed: you are now invited as "+role+".")
 	return l
 }
 
@@ -88,7 +107,7 @@ func declinedBy(to, by *person, agency, account string) wantEmail {
 
 func expired(to *person, agency, account, until string) wantEmail {
 	return wantEmail{to, "Your request to " + account + " has expired", []string{
-		agency + " had asked to work in " + account + ". Nobody answered by " + until, "You can ask again",
+		agency + " had asked to work in " + account + ". Nobody answered by " + until, "You can request access again.",
 	}}
 }
 
@@ -134,21 +153,109 @@ func leftClient(to *person, agency, account string) wantEmail {
 	}}
 }
 
-func added(to, by *person, account, role string) wantEmail {
-	return wantEmail{to, "You are now in the team of " + account, []string{
-		by.email + " let you into the account " + account + " as " + role, "sign in with your address " + to.email,
+// invited is the email about an invitation. role is "an owner", "an admin" or "a
+// member".
+func invited(to, by *person, account, role string) wantEmail {
+	cost := "You don’t pay for anything."
+	if role == "an owner" {
+		cost = "You pay for this account: the plan Starter, 29 USD a month."
+	}
+	return wantEmail{to, "You’re invited to " + account, []string{
+		by.email + " invites you to the account " + account + " on Agency Hub, as " + role + ".", cost,
+		"Sign in with your address " + to.email + " to accept or decline. The link alone gives nobody access.",
+		"decline and block " + account + " on the same page",
+	}}
+}
+
+// joinedNews goes to the person who invited.
+func joinedNews(to, who *person, account string) wantEmail {
+	return wantEmail{to, who.email + " joined " + account, []string{who.email + " accepted your invitation to the account " + account}}
+}
+
+// added is the receipt of the person who accepted.
+func added(to *person, account, role string) wantEmail {
+	return wantEmail{to, "You joined " + account, []string{
+		"you accepted the invitation to the account " + account, "You are " + role, "Sign in with your address " + to.email,
+	}}
+}
+
+// joins are the emails about an acceptance.
+func joins(who, by *person, account, role string) []wantEmail {
+	return []wantEmail{joinedNews(by, who, account), added(who, account, role)}
+}
+
+// joined are the emails about an invitation and its acceptance.
+func joined(who, by *person, account, role string) []wantEmail {
+	return append(joins(who, by, account, role), invited(who, by, account, role))
+}
+
+func invitationDeclined(to, who *person, account string) wantEmail {
+	return wantEmail{to, who.email + " declined your invitation", []string{
+		who.email + " declined the invitation to the account " + account, "They have no access.", "You can invite them again after ",
+	}}
+}
+
+func invitationWithdrawn(to *person, account string) wantEmail {
+	return wantEmail{to, "Your invitation to " + account + " was withdrawn", []string{"Your invitation to the account " + account + " was withdrawn on", "It can’t be accepted any more."}}
+}
+
+func invitationExpired(to *person, account, until string) wantEmail {
+	return wantEmail{to, "Your invitation to " + account + " has expired", []string{
+		"You didn’t accept the invitation to the account " + account + " by " + until, "Nothing has changed",
+	}}
+}
+
+func invitationExpiredMaker(to, who *person, account, until string) wantEmail {
+	return wantEmail{to, "Your invitation to " + who.email + " has expired", []string{
+		who.email + " didn’t accept the invitation to the account " + account + " by " + until, "You can invite them again in Team Members.",
+	}}
+}
+
+// invitationEndedByClosing is the email about an invitation to an account that was closed.
+func invitationEndedByClosing(to *person, account string) wantEmail {
+	return wantEmail{to, "Your invitation to " + account + " has expired", []string{"The account " + account + " was closed, so your invitation ended"}}
+}
+
+// offered is the email about an offer of ownership. price is the account's plan and its price.
+func offered(to, by *person, account, price string) wantEmail {
+	return wantEmail{to, "Become an owner of " + account, []string{
+		by.email + " offers to make you an owner of the account " + account + ". You keep your present role until you accept.",
+		"You pay for this account: " + price + " a month.",
+		"Sign in with your address " + to.email + " to accept or decline. The link alone changes nothing.",
+	}}
+}
+
+// newOwner goes to every other owner.
+func newOwner(to, who *person, account string) wantEmail {
+	return wantEmail{to, who.email + " is now an owner of " + account, []string{who.email + " accepted ownership of the account " + account}}
+}
+
+// ownsNow is the receipt of the person who accepted an offer of ownership. price is the
+// account's plan and its price.
+func ownsNow(to *person, account, price string) wantEmail {
+	return wantEmail{to, "You are now an owner of " + account, []string{
+		"you accepted ownership of the account " + account, "You pay for this account: " + price + " a month.",
+	}}
+}
+
+func offerDeclined(to, who *person, account string) wantEmail {
+	return wantEmail{to, who.email + " declined your offer of ownership", []string{who.email + " declined ownership of the account " + account}}
+}
+
+func offerWithdrawn(to *person, account string) wantEmail {
+	return wantEmail{to, "The offer of ownership of " + account + " was withdrawn", []string{"You keep your present role."}}
+}
+
+// newSignIn is the email that asks a person to accept again.
+func newSignIn(to, by *person, account string) wantEmail {
+	return wantEmail{to, "Accept your access to " + account + " again", []string{
+		by.email + " asks you to accept your access to the account " + account + " again, with the sign-in that you use now. You have no access until you accept.",
 	}}
 }
 
 func changedRole(to, by *person, account, role string) wantEmail {
 	return wantEmail{to, "Your role in " + account + " has changed", []string{
-		by.email + " changed what you may do in the account " + account + ". It took effect at once.", "From now on you are " + role,
-	}}
-}
-
-func invitedAgain(to, by *person, account string) wantEmail {
-	return wantEmail{to, "You were invited to " + account + " once more", []string{
-		by.email + " invited you to the account " + account + " once more",
+		by.email + " changed your role or access in the account " + account + ".", "You are now " + role,
 	}}
 }
 
@@ -160,7 +267,7 @@ func removed(to, by *person, account string) wantEmail {
 
 func personLeft(to, who *person, account string) wantEmail {
 	return wantEmail{to, who.email + " has left " + account, []string{
-		who.email + " left the team of " + account + ". It took effect at once",
+		who.email + " left the team of " + account + ". They have no access any more.",
 	}}
 }
 
@@ -201,7 +308,7 @@ func declinedByEmail(to *person, agency, address string) wantEmail {
 func declinedByMe(to *person, agency string) wantEmail {
 	return wantEmail{to, "You declined the request of " + agency, []string{
 		"you declined the request that " + agency + " had sent to your address " + to.email, agency + " gets no access",
-		"For 30 days it can't ask you again, or for good if you blocked it.", "You can allow " + agency + " again at any time",
+		"For 30 days it can’t request access again. If you blocked it, it can’t until you unblock it.", "You can open the request and choose Unblock",
 	}}
 }
 
@@ -213,7 +320,7 @@ func withdrawnByEmail(to *person, agency string) wantEmail {
 
 func expiredByEmail(to *person, agency, address, until string) wantEmail {
 	return wantEmail{to, "Your request to " + address + " has expired", []string{
-		agency + " had asked " + address + " for access to an account. Nobody answered by " + until, "You can ask again",
+		agency + " had asked " + address + " for access to an account. Nobody answered by " + until, "You can request access again.",
 	}}
 }
 
@@ -250,8 +357,8 @@ func endedOnDateClient(to *person, agency, account, until string) wantEmail {
 
 func changedClients(to, by *person, account, clients string) wantEmail {
 	return wantEmail{to, "Your clients in " + account + " have changed", []string{
-		by.email + " changed for which clients of " + account + " you may work. It took effect at once.",
-		"You may work for " + clients + " of " + account + ".",
+		by.email + " changed your clients in " + account + ".",
+		"You work for " + clients + " of " + account + ".",
 	}}
 }
 
@@ -285,4 +392,10 @@ func closedClient(to *person, agency, account string) wantEmail {
 	return wantEmail{to, account + " was closed", []string{
 		agency + " closed the account " + account + ", which it owned and paid for", "you can't get in any more",
 	}}
+}
+
+func remindedOfInvitation(l wantEmail, left string) wantEmail {
+	l.subject = "Reminder: " + l.subject
+	l.contains = append(l.contains, "This invitation expires in "+left+".")
+	return l
 }

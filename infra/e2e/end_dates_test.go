@@ -20,7 +20,7 @@ type endDateStory struct {
 // the table (see age); the end itself comes by the clock.
 func TestEndDates(t *testing.T) {
 	t.Parallel()
-	s := &endDateStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false"), "Bright Agency", "enddates.test")}
+	s := &endDateStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false", "-set", `SettingsOverride={`+personLimits+`}`), "Bright Agency", "enddates.test")}
 
 	s.olga = s.person(t, "olga@luna.enddates.test")
 	s.accountName = "Luna Orchard"
@@ -99,7 +99,7 @@ func (s *endDateStory) acceptWithEndDate(t *testing.T) {
 	s.olga.post(t, s.memberPath+"/accept", body).is(t, http.StatusOK)
 	expectAccess(t, s.luna, s.activeAccess("pages:edit")...)
 	s.expectStatus(t, "active", &s.firstEnd)
-	s.expectEmails(t, accepted(s.ben, s.agencyName, s.accountName, "Pages: view and edit").endingOn(moment(s.firstEnd)), accepted(s.ann, s.agencyName, s.accountName, "").endingOn(moment(s.firstEnd)),
+	s.expectEmails(t, accepted(s.ben, s.agencyName, s.accountName, "Pages: Edit").endingOn(moment(s.firstEnd)), accepted(s.ann, s.agencyName, s.accountName, "").endingOn(moment(s.firstEnd)),
 		acceptedBy(s.olga, s.olga, s.agencyName, s.accountName, "").endingOn(moment(s.firstEnd)))
 }
 
@@ -119,7 +119,7 @@ func (s *endDateStory) moveEndDate(t *testing.T) {
 	body := map[string]any{"areas": levels{"mail": "edit"}, "until": s.secondEnd.Format(time.RFC3339)}
 	s.olga.patch(t, s.memberPath, body).is(t, http.StatusOK)
 	expectAccess(t, s.luna, s.activeAccess("mail:edit")...)
-	s.expectEmails(t, restricted(s.ben, s.agencyName, s.accountName, "Mail: view and edit (before: no access)").endingOn(moment(s.secondEnd)), restricted(s.ann, s.agencyName, s.accountName, "").endingOn(moment(s.secondEnd)))
+	s.expectEmails(t, restricted(s.ben, s.agencyName, s.accountName, "Mail: Edit (before: No access)").endingOn(moment(s.secondEnd)), restricted(s.ann, s.agencyName, s.accountName, "").endingOn(moment(s.secondEnd)))
 	for _, bad := range []time.Duration{-time.Hour, 0} {
 		s.olga.patch(t, s.memberPath, map[string]any{"until": fromNow(bad).Format(time.RFC3339)}).refused(t, http.StatusBadRequest, "invalid", "")
 	}
@@ -225,7 +225,10 @@ func TestAskAgain(t *testing.T) {
 			t.Helper()
 			s.ann.post(t, connectionPath+"/withdraw", nil).is(t, http.StatusOK)
 		}, false, "no, ended; client owns"},
-		{"declined", func(t *testing.T, _ int) { t.Helper(); olga.post(t, memberPath+"/decline", nil).is(t, http.StatusOK) }, true, "no, ended; client owns"},
+		{"declined", func(t *testing.T, n int) {
+			t.Helper()
+			olga.post(t, memberPath+"/decline", map[string]any{"request": n}).is(t, http.StatusOK)
+		}, true, "no, ended; client owns"},
 		{"expired", func(t *testing.T, _ int) {
 			t.Helper()
 			s.age(t, 14*day, connectionRow(luna, s.agencyID))

@@ -194,16 +194,20 @@ func (s *endingsStory) erasePerson(t *testing.T) {
 	s.olga.invites(t, away, eve, "admin", nil)
 	eve.get(t, "/v1/accounts/"+away).is(t, http.StatusOK)
 	s.olga.delete(t, "/v1/accounts/"+away+"/team/"+eve.id()).is(t, http.StatusOK)
+	ian, yard := s.person(t, "ian@endings.test"), s.olga.opens(t, "Luna Yard")
+	s.olga.sendsInvitation(t, yard, eve, "owner", nil)
+	eve.sendsInvitation(t, shop, ian, "admin", nil)
 	path := s.agencyPath + "/connections/" + s.ann.requestsByEmail(t, s.agencyID, eve.email, s.areas).ID
 	s.newEmails(t)
 	agencySees := shapeOf(s.ann.get(t, path))
+	inviterSees := s.olga.inTeam(t, yard, "", eve.id())
 	p := eve.delete(t, "/v1/me").refused(t, http.StatusConflict, "last_owner", "")
 	if len(p.Errors) != 1 || p.Errors[0].Field != shop {
 		t.Errorf("it names %+v", p.Errors)
 	}
 	expectAccess(t, mill, wantAccess{eve, "", "yes, own, pages:view; client owns"})
 	eve.invites(t, shop, eric, "owner", nil)
-	s.expectEmails(t, added(eric, eve, "Eve's Shop", "an owner"))
+	s.expectEmails(t, joined(eric, eve, "Eve's Shop", "an owner")...)
 
 	eve.delete(t, "/v1/me").is(t, http.StatusNoContent)
 	eve.delete(t, "/v1/me").is(t, http.StatusNoContent)
@@ -212,12 +216,14 @@ func (s *endingsStory) erasePerson(t *testing.T) {
 		expectAccess(t, shop, wantAccess{eve, "", "no, ended; client owns"}, wantAccess{eric, "", "yes, own, " + everything + "; client owns"})
 		expectAccess(t, mill, wantAccess{eve, "", "no, ended; client owns"})
 		eve.get(t, "/v1/accounts/"+shop).refused(t, http.StatusNotFound, "not_found", "")
-		for _, path := range []string{"/v1/accounts", "/v1/requests"} {
+		for _, path := range []string{"/v1/accounts", "/v1/requests", "/v1/me/waiting"} {
 			eve.expectEmpty(t, path)
 		}
 	}
 	expectAccess(t, shop, wantAccess{eve, "", "no, none"})
 	expectAccess(t, mill, wantAccess{eve, "", "no, none"})
+	eve.post(t, "/v1/me/invitations/"+yard+"/accept", map[string]any{"request": 1, "plan": "starter"}).refused(t, http.StatusNotFound, "not_found", "")
+	ian.post(t, "/v1/me/invitations/"+shop+"/accept", map[string]any{"request": 1}).refused(t, http.StatusConflict, "not_pending", "invited")
 	if r := s.cleanUp(t); r.Erased == 0 {
 		t.Errorf("cleanup did %+v", r)
 	}
@@ -226,22 +232,25 @@ func (s *endingsStory) erasePerson(t *testing.T) {
 	s.age(t, 6*time.Minute, row("PERSON#"+eve.id()+" PERSON"))
 	s.cleanUp(t)
 	erased(t)
-	s.expectEmails(t)
-	// The request keeps the address that the agency typed: the agency must not learn
-	// of the erasure.
-	typed := string(connectionRow(eve.id(), s.agencyID))
+	s.expectEmails(t, invitationWithdrawn(ian, "Eve's Shop")) // by somebody who is gone
+	expectAccess(t, shop, wantAccess{ian, "", "no, ended; client owns"})
+	// The request and the invitation keep the address that was typed: nobody must learn of
+	// the erasure by them.
+	typed := []string{string(connectionRow(eve.id(), s.agencyID)), string(connectionRow(yard, eve.id()))}
 	for key, item := range s.settled(t) {
-		if strings.Contains(item, "unmistakable") && key != typed {
+		if strings.Contains(item, "unmistakable") && !slices.Contains(typed, key) {
 			t.Errorf("her address still stands in %s: %s", key, item)
 		}
 	}
 	expectSameShape(t, "what the agency sees of its request", agencySees, shapeOf(s.ann.get(t, path)))
+	expectEqual(t, "what the account sees of its invitation", inviterSees, s.olga.inTeam(t, yard, "", eve.id()))
+	s.olga.delete(t, "/v1/accounts/"+yard+"/team/"+s.olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
 	s.age(t, 14*day, connectionRow(eve.id(), s.agencyID))
 	c := read[connection](t, s.ann.get(t, path).is(t, http.StatusOK))
 	s.cleanUp(t)
 	expectEqual(t, "its status", "expired", c.Status)
 	s.expectEmails(t, expiredByEmail(s.ann, s.agencyName, eve.email, moment(*c.ExpiresAt)))
-	expectEqual(t, "the number of members", 2, len(read[list[member]](t, eric.get(t, "/v1/accounts/"+shop+"/team").is(t, http.StatusOK)).Items))
+	expectEqual(t, "the number of members", 3, len(read[list[member]](t, eric.get(t, "/v1/accounts/"+shop+"/team").is(t, http.StatusOK)).Items))
 	eric.delete(t, "/v1/accounts/"+shop+"/team/"+eric.id()).refused(t, http.StatusConflict, "last_owner", "active")
 
 	// Their next account is a new beginning.

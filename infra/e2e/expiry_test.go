@@ -18,7 +18,7 @@ type expiryStory struct {
 // seconds and whose cleanup runs on demand.
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	s := &expiryStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false", "-set", `SettingsOverride={"requestLifetime":"3s"}`), "Bright Agency", "expiry.test")}
+	s := &expiryStory{agencyStaff: newAgency(t, startOwn(t, "-schedules=false", "-set", `SettingsOverride={"requestLifetime":"3s",`+personLimits+`}`), "Bright Agency", "expiry.test")}
 
 	s.olga = s.person(t, "olga@luna.expiry.test")
 	s.accountName = "Luna Bakery"
@@ -103,7 +103,7 @@ func (s *expiryStory) requestAgain(t *testing.T) {
 
 func (s *expiryStory) declineExpired(t *testing.T) {
 	s.waitForExpiry(t, s.latest)
-	s.olga.post(t, s.memberPath+"/decline", nil).expectStatus(t, "declined")
+	s.olga.post(t, s.memberPath+"/decline", map[string]any{"request": s.latest.Request}).expectStatus(t, "declined")
 	if r := s.cleanup(t); r.Expired != 0 || r.Backlog != 0 {
 		t.Errorf("the report is %+v", r)
 	}
@@ -133,6 +133,7 @@ func (s *expiryStory) acceptTooLate(t *testing.T) {
 
 // A cleanupReport is what cleanup prints.
 type cleanupReport struct {
+	Digests                                                                     int
 	Expired, Lapsed, Woken, Reminded, Ended, Erased, Collected, Failed, Backlog int
 	Oldest                                                                      *time.Time
 	Finished                                                                    bool

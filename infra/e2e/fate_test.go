@@ -28,6 +28,18 @@ func (s agencyStaff) delivery(t *testing.T, addressee string) string {
 	return value(c.Delivery)
 }
 
+// invitationDelivery returns what an account reads of its invitation's email.
+func invitationDelivery(t *testing.T, by *person, account string, who *person) string {
+	t.Helper()
+	for _, m := range read[list[member]](t, by.get(t, "/v1/accounts/"+account+"/team").is(t, http.StatusOK)).Items {
+		if m.ID == who.id() {
+			return value(m.Delivery)
+		}
+	}
+	t.Fatalf("%s is not in the team", who.email)
+	return ""
+}
+
 // TestFate tests the fates of emails, with the addresses of SES's mailbox simulator.
 func TestFate(t *testing.T) {
 	s := newAgency(t, unlimited(t), "Bright Agency", "fate.test")
@@ -47,25 +59,26 @@ func TestFate(t *testing.T) {
 			s.ann.requests(t, s.agencyID, luna, areas)
 			s.newEmails(t)
 			fate(t, who, "requested", as)
-			delivery(t, luna, map[string]string{"bounced": "failed", "complained": "sent"}[as])
+			delivery(t, luna, map[string]string{"bounced": "failed", "complained": ""}[as])
 
-			// The next email to that person is suppressed, and reads as sent.
+			// The next emails to that person are suppressed, which nobody reads.
 			rival := s.person(t, "sam@"+local+".rival.fate.test")
 			theirs := rival.opens(t, "Rival Offices")
-			rival.invites(t, theirs, who, "admin", nil)
+			rival.sendsInvitation(t, theirs, who, "admin", nil)
 			s.expectEmails(t)
-			fate(t, who, "person-added", "suppressed")
+			fate(t, who, "invited", "suppressed")
+			expectEqual(t, "what the team shows of the invitation's email", "", invitationDelivery(t, rival, theirs, who))
 			s.ann.post(t, s.agencyPath+"/connections/"+connectionID(luna, s.agencyID)+"/withdraw", nil).is(t, http.StatusOK)
 			s.ann.requests(t, s.agencyID, luna, areas)
 			s.expectEmails(t)
-			delivery(t, luna, "sent")
+			delivery(t, luna, "")
 
 			// Signing in ends the suppression, in SES too, or the email's fate would be
 			// another.
 			expectContains(t, "what she is told", string(who.get(t, "/v1/me").is(t, http.StatusOK).Body), `"suppressed":"`+as+`"`)
-			rival.delete(t, "/v1/accounts/"+theirs+"/team/"+who.id()).is(t, http.StatusOK)
-			s.expectEmails(t, removed(who, rival, "Rival Offices"))
-			fate(t, who, "person-removed", as)
+			who.joins(t, theirs)
+			s.expectEmails(t, joins(who, rival, "Rival Offices", "an admin")...)
+			fate(t, who, "person-added", as)
 		}))
 	}
 	step(t, t.Run("an answer from somebody on holiday is no bounce", func(t *testing.T) {
@@ -74,7 +87,7 @@ func TestFate(t *testing.T) {
 		s.ann.requests(t, s.agencyID, luna, areas)
 		s.newEmails(t)
 		fate(t, who, "requested", "delivered")
-		delivery(t, luna, "sent")
+		delivery(t, luna, "")
 	}))
 	step(t, t.Run("of two owners one is enough", func(t *testing.T) {
 		who, other := s.person(t, "bounce+two@luna.fate.test"), s.person(t, "olga@luna.fate.test")
@@ -86,7 +99,7 @@ func TestFate(t *testing.T) {
 		s.newEmails(t)
 		fate(t, who, "requested", "bounced")
 		fate(t, other, "requested", "delivered")
-		delivery(t, luna, "sent")
+		delivery(t, luna, "")
 	}))
 	step(t, t.Run("a request by email", func(t *testing.T) {
 		who := s.person(t, "bounce@simulator.amazonses.com")
@@ -94,5 +107,14 @@ func TestFate(t *testing.T) {
 		s.newEmails(t)
 		fate(t, who, "requested-person", "bounced")
 		delivery(t, who.id(), "failed")
+	}))
+	step(t, t.Run("an invitation", func(t *testing.T) {
+		who, olga := s.person(t, "bounce+three@luna.fate.test"), s.person(t, "olga@garden.fate.test")
+		garden := olga.opens(t, "Luna Garden")
+		olga.sendsInvitation(t, garden, who, "owner", nil)
+		s.newEmails(t)
+		fate(t, who, "invited", "bounced")
+		eventually(t, "the team shows that the email failed", func() bool { return invitationDelivery(t, olga, garden, who) == "failed" })
+		olga.delete(t, "/v1/accounts/"+garden+"/team/"+olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
 	}))
 }

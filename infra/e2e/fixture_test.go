@@ -32,11 +32,15 @@ type fixture struct {
 	agencies      map[string]string // ids by the state of their connection with the shop
 	// paul has a request by email and no account; petra has one, and two accounts.
 	paul, petra *person
-	ended       map[string]string // ids of the agency's ended connections, by their state
-	connected   string            // an account that is connected with the agency
-	pending     string            // id of a connection request
-	byEmail     string            // id of a request by email
-	owners      int
+	// ivy is invited to the shop, otto as its owner, dan has declined, and dora is
+	// invited to the café. al is offered ownership of the shop.
+	ivy, otto, dan, dora *person
+	ended                map[string]string // ids of the agency's ended connections, by their state
+	connected            string            // an account that is connected with the agency
+	pending              string            // id of a connection request
+	byEmail              string            // id of a request by email
+	stop                 string            // path of the link that stops emails to dora
+	owners               int
 }
 
 // wide is the widest name of the maximum length.
@@ -60,7 +64,7 @@ var pagesStack sharedStack
 // seededFixture returns the fixture, which the first test that needs it makes.
 func seededFixture(t *testing.T) *fixture {
 	t.Helper()
-	const limits = `"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000,` + personLimits
+	const limits = `"pairMails":100,"resendAfter":"1s","dailyRequests":1000,` + personLimits
 	// Requests expire at once here, and not after the restart below.
 	s := pagesStack.get(t, "looked", "-set", `SettingsOverride={"requestLifetime":"2s",`+limits+`}`)
 	seeded.once.Do(func() {
@@ -73,6 +77,7 @@ func seededFixture(t *testing.T) *fixture {
 		w.clients(t)
 		w.requests(t)
 		w.endConnections(t)
+		w.invitations(t)
 		seeded.fixture, seeded.err = w, nil
 	})
 	if seeded.err != nil {
@@ -86,7 +91,7 @@ func (w *fixture) people(t *testing.T) {
 	t.Helper()
 	for who, p := range map[string]**person{
 		ann: &w.ann, ben: &w.ben, cid: &w.cid, nora: &w.nora, nick: &w.nick, carl: &w.carl, cleo: &w.cleo, al: &w.al, mia: &w.mia,
-		paul: &w.paul, petra: &w.petra,
+		paul: &w.paul, petra: &w.petra, ivy: &w.ivy, otto: &w.otto, dan: &w.dan, dora: &w.dora,
 	} {
 		*p = w.person(t, who)
 	}
@@ -195,12 +200,35 @@ func (w *fixture) requests(t *testing.T) {
 		case "active", "restricted", "revoked":
 			w.cleo.post(t, team+id+"/accept", map[string]any{"request": 1}).is(t, http.StatusOK)
 		case "declined", "blocked":
-			w.cleo.post(t, team+id+"/decline", map[string]any{"block": state == "blocked"}).is(t, http.StatusOK)
+			w.cleo.post(t, team+id+"/decline", map[string]any{"request": 1, "block": state == "blocked"}).is(t, http.StatusOK)
 		}
 	}
 	change := map[string]any{"areas": levels{"pages": "view"}, "until": time.Now().Add(20 * 24 * time.Hour).UTC().Format(time.RFC3339)}
 	w.cleo.patch(t, team+w.agencies["restricted"], change).is(t, http.StatusOK)
 	w.cleo.delete(t, team+w.agencies["revoked"]).is(t, http.StatusOK)
+}
+
+// invitations makes the shop's invitations and offers in several states.
+func (w *fixture) invitations(t *testing.T) {
+	t.Helper()
+	team := "/v1/accounts/" + w.shop + "/team"
+	w.cleo.sendsInvitation(t, w.shop, w.ivy, "member", levels{"pages": "edit", "contacts": "view"})
+	w.cleo.sendsInvitation(t, w.shop, w.otto, "owner", nil)
+	w.cleo.sendsInvitation(t, w.shop, w.dan, "admin", nil)
+	w.dan.post(t, "/v1/me/invitations/"+w.shop+"/decline", map[string]any{"request": 1}).is(t, http.StatusOK)
+	toCafe := map[string]any{"email": w.dora.email, "role": "member", "areas": levels{"pages": "view"}}
+	w.ann.post(t, "/v1/accounts/"+w.cafe+"/team?as="+w.agency, toCafe).is(t, http.StatusCreated)
+	w.cleo.patch(t, team+"/"+w.al.id(), map[string]any{"role": "owner"}).is(t, http.StatusOK)
+	eventually(t, "dora's email", func() bool {
+		emails, err := w.Emails(t.Context(), time.Time{})
+		must(t, err)
+		for _, m := range emails {
+			if m.To == dora {
+				w.stop = stopLink.FindString(m.Text)
+			}
+		}
+		return w.stop != ""
+	})
 }
 
 // endConnections makes a connection of the agency for each way to end.
@@ -212,7 +240,7 @@ func (w *fixture) endConnections(t *testing.T) {
 		w.ended[how] = a.ID
 		switch how {
 		case "declined":
-			a.decides(t, "decline", nil)
+			a.decides(t, "decline", map[string]any{"request": 1})
 		case "withdrawn":
 			w.ben.post(t, connectionsPath+a.ID+"/withdraw", nil).is(t, http.StatusOK)
 		case "revoked":

@@ -41,7 +41,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(out)
 	}
 	report, err := os.ReadFile(file + ".refused.csv")
-	if err != nil || !strings.Contains(string(report), "62,conflict,This account has another owner.") || !strings.Contains(string(report), "63,invalid,\"There is no such plan.") {
+	if err != nil || !strings.Contains(string(report), "62,conflict,\"This account has another owner, who can change its team.\"") || !strings.Contains(string(report), "63,invalid,\"There is no such plan.") {
 		t.Errorf("%v: %s", err, report)
 	}
 	owner := s.person(t, "owner-3@import.test")

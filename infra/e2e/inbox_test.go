@@ -15,13 +15,13 @@ import (
 	"agencyhub/infra/e2e/client"
 )
 
-// An inbox is how far a stack's emails have been read, and who sends the sentinels.
+// An inbox is how far a stack's emails have been read, and who causes the sentinels.
 type inbox struct {
 	since     time.Time       // second of the newest email read
 	read      map[string]bool // ids of the emails read
 	sentinels int
-	sender    *person // invites the sentinels
-	account   string  // into which they are invited
+	sender    *person // owns an account whose change of plan is a sentinel
+	account   string
 }
 
 // A wantEmail is an email that somebody must get: its exact subject, and sentences
@@ -68,12 +68,12 @@ func (s *stack) newEmails(t *testing.T) []client.Email {
 	b := &s.inbox
 	if b.sender == nil {
 		b.read = map[string]bool{}
-		b.sender = s.person(t, "maker@mark.test")
+		b.sender = s.person(t, "owner@mark.test")
 		b.account = b.sender.opens(t, "Marks")
 	}
 	b.sentinels++
-	sentinel := fmt.Sprintf("mark-%d@mark.test", b.sentinels)
-	b.sender.post(t, "/v1/accounts/"+b.account+"/team", map[string]any{"email": sentinel, "role": "admin"}).is(t, http.StatusCreated)
+	plan := []string{"starter", "growth"}[b.sentinels%2]
+	b.sender.patch(t, "/v1/accounts/"+b.account+"/subscription", map[string]any{"plan": plan}).is(t, http.StatusOK)
 	var emails []client.Email
 	first := time.Time{}
 	eventually(t, "the sentinel's email", func() bool {
@@ -89,9 +89,9 @@ func (s *stack) newEmails(t *testing.T) []client.Email {
 			if m.At.After(b.since) {
 				b.since = m.At
 			}
-			if m.To == sentinel {
+			if m.To == b.sender.email {
 				arrived = true
-			} else if !strings.HasSuffix(m.To, "@mark.test") {
+			} else {
 				emails = append(emails, m)
 			}
 		}
@@ -106,13 +106,15 @@ func (s *stack) newEmails(t *testing.T) []client.Email {
 var link = regexp.MustCompile(`https?://[^\s"<>]+`)
 
 // expectWellFormed checks what holds for every email: one recipient, our sender,
-// both parts, and no links but known ones without secrets.
+// both parts, and no links but known ones, none with a secret but that which stops
+// emails.
 func (s *stack) expectWellFormed(t *testing.T, m client.Email) {
 	t.Helper()
 	if m.From != `"Agency Hub" <hub@agencyhub.test>` || strings.Contains(m.To, ",") || m.Text == "" || !strings.HasPrefix(m.HTML, "<!doctype html>") {
 		t.Errorf("from %s to %s: %q, %d bytes of text, %d of HTML", m.From, m.To, m.Subject, len(m.Text), len(m.HTML))
 	}
-	known := regexp.MustCompile(`^(` + regexp.QuoteMeta(s.PublicURL) + `(/requests/con_(acct|per)_[0-9a-z]{26}_acct_[0-9a-z]{26}(\?unexpected=1)?|/accounts/acct_[0-9a-z]{26}/team/acct_[0-9a-z]{26})?` +
+	known := regexp.MustCompile(`^(` + regexp.QuoteMeta(s.PublicURL) + `(/requests/con_(acct|per)_[0-9a-z]{26}_acct_[0-9a-z]{26}(\?unexpected=1)?|/invitations/acct_[0-9a-z]{26}|/waiting|/stop/box_[0-9a-z]{26}\.[A-Z2-7]{26}` +
+		`|/agencies/acct_[0-9a-z]{26}/add/connect|/accounts/acct_[0-9a-z]{26}/team(/acct_[0-9a-z]{26}|\?as=acct_[0-9a-z]{26})?)?` +
 		`|https://app\.example\.com/accounts/acct_[0-9a-z]{26}(\?agency=(acct_[0-9a-z]{26})?)?)$`)
 	for _, l := range append(link.FindAllString(m.Text, -1), link.FindAllString(m.HTML, -1)...) {
 		if !known.MatchString(html.UnescapeString(l)) {

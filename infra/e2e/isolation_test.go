@@ -35,7 +35,7 @@ func (s *stack) mailboxPID(t *testing.T) int {
 // TestSESHangs tests that an SES that answers nobody delays no entry of the bus, and that every email
 // comes once it answers again.
 func TestSESHangs(t *testing.T) {
-	s := startOwn(t, "-schedules=false", "-set", `SettingsOverride={"wakeAfter":"1s"}`)
+	s := startOwn(t, "-schedules=false", "-set", `SettingsOverride={"wakeAfter":"1s",`+personLimits+`}`)
 	olga := s.person(t, "olga@luna.hangs.test")
 	luna := olga.opens(t, "Luna Bakery")
 	s.newEmails(t)
@@ -61,7 +61,7 @@ func TestSESHangs(t *testing.T) {
 				At                time.Time
 			}
 			must(t, json.Unmarshal(p.Detail, &d))
-			if _, known := seen[d.ID]; !known && d.Account == luna && d.Type == "person.added" {
+			if _, known := seen[d.ID]; !known && d.Account == luna && d.Type == "person.invited" {
 				at[d.ID], seen[d.ID] = d.At, time.Now()
 			}
 		}

@@ -3,8 +3,11 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"agencyhub/infra/e2e/client"
 )
 
 type limitsStory struct {
@@ -18,7 +21,8 @@ type limitsStory struct {
 // TestLimits tests limits (README, Limits), on a stack where they are small.
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	s := &limitsStory{stack: startOwn(t, "-schedules=false", "-set", `SettingsOverride={"openRequests":3,"dailyRequests":5,"dailyMails":3,`+personLimits+`}`)}
+	s := &limitsStory{stack: startOwn(t, "-schedules=false", "-set", `SettingsOverride={"openRequests":3,"dailyRequests":5,"openInvitations":3,`+
+		`"unsolicitedMails":{"all":3,"bySender":3,"byAccount":3,"neverSignedIn":2},"digestAt":"1s","digestSpread":"0s",`+actorLimits+`}`)}
 	s.ann, s.olga = s.person(t, "ann@limits.test"), s.person(t, "olga@luna.limits.test")
 	s.agencyID = s.ann.opensAgency(t, "Bright Agency")
 	s.connectionsPath = "/v1/agencies/" + s.agencyID + "/connections"
@@ -31,7 +35,9 @@ func TestLimits(t *testing.T) {
 	step(t, t.Run("so many requests of an agency wait at once, by either way of asking", s.openRequests))
 	step(t, t.Run("so many new ones a day; an accepted one is given back to the day", s.dailyRequests))
 	step(t, t.Run("a request is sent again three times, a day apart; four emails in 30 days, whatever is withdrawn and asked again", s.resends))
-	step(t, t.Run("a person gets so many unsolicited emails a day over all agencies, exactly; no agency can tell, and receipts are never held back", s.dailyEmails))
+	step(t, t.Run("so many invitations and offers of an account wait at once", s.openInvitations))
+	step(t, t.Run("a mailbox gets so many unsolicited emails a day, exactly, and the others in one digest; no agency can tell, and receipts are never held back", s.dailyEmails))
+	step(t, t.Run("somebody who has never signed in gets fewer", s.neverSignedIn))
 }
 
 func (s *limitsStory) sendRequest(t *testing.T, account string) *reply {
@@ -138,7 +144,69 @@ func (s *limitsStory) resends(t *testing.T) {
 	s.newEmails(t)
 }
 
+func (s *limitsStory) openInvitations(t *testing.T) {
+	otto, ida, eva := s.person(t, "otto@inn.limits.test"), s.person(t, "ida@inn.limits.test"), s.person(t, "eva@inn.limits.test")
+	inn := otto.opens(t, "Otto's Inn")
+	team := "/v1/accounts/" + inn + "/team"
+	admin := func(email string) map[string]any { return map[string]any{"email": email, "role": "admin"} }
+	full := func(t *testing.T) {
+		t.Helper()
+		s.newEmails(t)
+		before := s.settled(t)
+		otto.post(t, team, admin("x@inn.limits.test")).limited(t, "rate_limited", "", time.Hour, time.Hour)
+		expectUnchanged(t, before, s.dump(t))
+	}
+	otto.invites(t, inn, ida, "admin", nil)
+	otto.sendsInvitation(t, inn, eva, "admin", nil)
+	otto.post(t, team, admin("bo@inn.limits.test")).is(t, http.StatusCreated)
+	otto.patch(t, team+"/"+ida.id(), map[string]any{"role": "owner"}).is(t, http.StatusOK)
+	full(t)
+	otto.post(t, team+"/"+eva.id()+"/withdraw", nil).expectStatus(t, "withdrawn")
+	otto.sendsInvitation(t, inn, eva, "admin", nil)
+	full(t)
+	ida.joins(t, inn)
+	otto.post(t, team, admin("cy@inn.limits.test")).is(t, http.StatusCreated)
+	full(t)
+	eva.post(t, "/v1/me/invitations/"+inn+"/decline", map[string]any{"request": 2}).is(t, http.StatusOK)
+	otto.post(t, team, admin("di@inn.limits.test")).is(t, http.StatusCreated)
+	full(t)
+}
+
+// digests sends the digests that are due, and returns all emails since the last look.
+func (s *limitsStory) digests(t *testing.T) []client.Email {
+	t.Helper()
+	eventually(t, "the digests are due and sent", func() bool {
+		s.cleanup(t)
+		for key := range s.settled(t) {
+			if strings.HasPrefix(key, "HELD#") && strings.Contains(key, " MAIL#") {
+				return false
+			}
+		}
+		return true
+	})
+	return s.newEmails(t)
+}
+
+// expectDigest checks that the only email is the digest of these subjects.
+func (s *limitsStory) expectDigest(t *testing.T, got []client.Email, to *person, subjects ...string) {
+	t.Helper()
+	s.expectSummary(t, got, to, fmt.Sprintf("%d requests and invitations are waiting for you on Agency Hub", len(subjects)), append(subjects, normalized(s.PublicURL+"/waiting"))...)
+}
+
+// expectSummary checks a digest with that subject.
+func (s *limitsStory) expectSummary(t *testing.T, got []client.Email, to *person, subject string, lines ...string) {
+	t.Helper()
+	if len(got) != 1 || got[0].To != to.email || got[0].Subject != subject {
+		t.Fatalf("the digest is %+v", got)
+	}
+	s.expectWellFormed(t, got[0])
+	for part, text := range map[string]string{"text": normalized(got[0].Text), "HTML": normalized(htmlText(got[0].HTML))} {
+		expectContains(t, "the digest's "+part, text, append(lines, "Here is what we held back for "+to.email)...)
+	}
+}
+
 func (s *limitsStory) dailyEmails(t *testing.T) {
+	s.digests(t) // of the steps before
 	nora := s.person(t, "nora@shop.limits.test")
 	shop := nora.opens(t, "Nora's Shop")
 	var owners []agencyOwner
@@ -151,18 +219,18 @@ func (s *limitsStory) dailyEmails(t *testing.T) {
 		owners, shapes = append(owners, owner), append(shapes, shapeOf(r, owner.agencyName))
 	}
 	expectSameShape(t, "asking somebody who has had enough", shapes...)
-	reached := 0
+	reached := map[string]bool{} // which of them is not fixed: their emails are sent side by side
 	for _, m := range s.newEmails(t) {
 		s.expectWellFormed(t, m)
 		expectEqual(t, "who got "+m.Subject, nora.email, m.To)
-		reached++
+		reached[m.Subject] = true
 	}
-	expectEqual(t, "emails that reached her", 3, reached)
+	expectEqual(t, "emails that reached her", 3, len(reached))
 	shapes = nil
 	for _, owner := range owners {
 		connectionPath := "/v1/agencies/" + owner.agencyID + "/connections/" + connectionID(nora.id(), owner.agencyID)
 		r := owner.get(t, connectionPath)
-		if c := read[connection](t, r); value(c.Delivery) != "sent" || c.Status != "pending" {
+		if c := read[connection](t, r); c.Delivery != nil || c.Status != "pending" {
 			t.Errorf("%s sees %+v", owner.agencyName, c)
 		}
 		shapes = append(shapes, shapeOf(r, owner.agencyName))
@@ -170,6 +238,18 @@ func (s *limitsStory) dailyEmails(t *testing.T) {
 	expectSameShape(t, "looking at it", shapes...)
 	// All requests are there, with an email or without.
 	expectEqual(t, "requests that she sees", len(owners), len(read[list[connection]](t, nora.get(t, "/v1/requests").is(t, http.StatusOK)).Items))
+	expectEqual(t, "what waits for her", len(owners), len(nora.waiting(t)))
+	var held []string
+	for _, owner := range owners {
+		if asks := owner.agencyName + " asks to work for you"; !reached[asks] {
+			held = append(held, asks)
+		}
+	}
+	s.expectDigest(t, s.digests(t), nora, held...)
+	for i, owner := range owners {
+		r := owner.get(t, "/v1/agencies/"+owner.agencyID+"/connections/"+connectionID(nora.id(), owner.agencyID))
+		expectEqual(t, "what "+owner.agencyName+" sees after the digest", shapes[i], shapeOf(r, owner.agencyName))
+	}
 	last := owners[len(owners)-1]
 	path := "/v1/requests/" + connectionID(nora.id(), last.agencyID) + "/accept"
 	nora.post(t, path, map[string]any{"account": shop, "request": 1}).is(t, http.StatusOK)
@@ -178,5 +258,27 @@ func (s *limitsStory) dailyEmails(t *testing.T) {
 	for _, owner := range owners[:4] {
 		owner.post(t, "/v1/agencies/"+owner.agencyID+"/connections/"+connectionID(nora.id(), owner.agencyID)+"/withdraw", nil).is(t, http.StatusOK)
 	}
-	s.expectEmails(t) // she gets no email about the end either
+	s.expectEmails(t) // the emails about the end are over the limit too
+	held = nil
+	for _, owner := range owners[:4] {
+		held = append(held, owner.agencyName+" has withdrawn its request")
+	}
+	s.expectSummary(t, s.digests(t), nora, "A summary of your emails from Agency Hub", held...)
+}
+
+func (s *limitsStory) neverSignedIn(t *testing.T) {
+	var held []string
+	nina := &person{stack: s.stack, email: "nina@shop.limits.test"}
+	for i := range 4 {
+		owner := s.person(t, fmt.Sprintf("chief%d@limits.test", i))
+		name := fmt.Sprintf("Luna House %d", i)
+		owner.sendsInvitation(t, owner.opens(t, name), nina, "admin", nil)
+		if i < 2 {
+			s.expectEmails(t, invited(nina, owner, name, "an admin"))
+			continue
+		}
+		held = append(held, "You’re invited to "+name)
+		s.expectEmails(t)
+	}
+	s.expectDigest(t, s.digests(t), nina, held...)
 }

@@ -84,11 +84,14 @@ type sharedStack struct {
 	err   error
 }
 
-// personLimits are settings of a person's limits that no test reaches.
-const personLimits = `"dailyByPerson":{"accountsOpened":1000,"accountsCreated":1000,"requests":1000,"invitations":1000},` +
+// personLimits are limits of persons and their mailboxes that no test reaches.
+const personLimits = `"unsolicitedMails":{"all":1000,"bySender":1000,"byAccount":1000,"neverSignedIn":1000},"openInvitations":10000,` + actorLimits
+
+// actorLimits are limits of acting persons that no test reaches.
+const actorLimits = `"dailyByPerson":{"accountsOpened":1000,"accountsCreated":1000,"requests":1000,"invitations":1000},` +
 	`"dailyByNewPerson":{"accountsOpened":1000,"accountsCreated":1000,"requests":1000,"invitations":1000}`
 
-// defaultStack has the settings of a deployment, but for a person's limits.
+// defaultStack has the settings of a deployment, but for personLimits.
 // highLimitStack has limits that no test reaches.
 var defaultStack, highLimitStack sharedStack
 
@@ -105,7 +108,7 @@ func common(t *testing.T) *stack {
 // unlimited returns the stack with high limits.
 func unlimited(t *testing.T) *stack {
 	t.Helper()
-	return highLimitStack.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyMails":1000,"dailyRequests":1000,`+personLimits+`}`)
+	return highLimitStack.get(t, "unlimited", "-set", `SettingsOverride={"pairMails":100,"resendAfter":"1s","dailyRequests":1000,`+personLimits+`}`)
 }
 
 func (s *sharedStack) get(t *testing.T, name string, args ...string) *stack {

@@ -27,22 +27,24 @@ func TestOneKeyTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	engine, err := testbed.NewTornEngine()
 	must(t, err)
-	s := startOwnOn(t, engine, "-schedules=false")
+	s := startOwnOn(t, engine, "-schedules=false", "-set", `SettingsOverride={`+personLimits+`}`)
 	ann := s.person(t, "ann@onekey.test")
 	agency := ann.opensAgency(t, "Key Agency")
 	t.Run("an account of one's own", func(t *testing.T) {
-		ann.keyPairs(t, "/v1/accounts", map[string]any{"name": "Key Bakery"})
+		ann.keyPairs(t, "/v1/accounts", func(int) map[string]any { return map[string]any{"name": "Key Bakery"} })
 	})
 	t.Run("an account for a client", func(t *testing.T) {
-		ann.keyPairs(t, "/v1/agencies/"+agency+"/accounts", map[string]any{
-			"name": "Key Inn", "plan": "starter", "confirmPermanentOwnership": true,
-			"client": map[string]any{"email": "carl@onekey.test", "areas": levels{"pages": "edit"}},
+		ann.keyPairs(t, "/v1/agencies/"+agency+"/accounts", func(i int) map[string]any {
+			return map[string]any{
+				"name": "Key Inn", "plan": "starter", "confirmPermanentOwnership": true,
+				"client": map[string]any{"email": fmt.Sprintf("carl-%d@onekey.test", i), "areas": levels{"pages": "edit"}},
+			}
 		})
 	})
 }
 
 // keyPairs makes pairs of the same call and checks their answers.
-func (p *person) keyPairs(t *testing.T, path string, body map[string]any) {
+func (p *person) keyPairs(t *testing.T, path string, body func(i int) map[string]any) {
 	t.Helper()
 	answers, ids, different := map[string]int{}, map[string]bool{}, 0
 	began := time.Now()
@@ -50,7 +52,7 @@ func (p *person) keyPairs(t *testing.T, path string, body map[string]any) {
 		if time.Since(began) > keyTime {
 			t.Fatalf("%d pairs in %s", i, keyTime)
 		}
-		call := raceCall{p, "POST", path, body, []string{"Idempotency-Key", fmt.Sprintf("one-key-of-many-%04d", i)}}
+		call := raceCall{p, "POST", path, body(i), []string{"Idempotency-Key", fmt.Sprintf("one-key-of-many-%04d", i)}}
 		bodies := map[string]bool{}
 		for _, r := range p.pair(t, call) {
 			if r.Status != http.StatusCreated {

@@ -2,17 +2,57 @@ package e2e
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// expectPage checks the page of a request's link: it is safe, the same for every
-// person and request, and does not reveal this one.
+// A linkPage is the page behind the link of an email, before anybody has signed in.
+type linkPage struct {
+	path string
+	// unknown is the path of something that is not there, and ids are the ids in it and
+	// those in path, in pairs. broken is no path of anything.
+	unknown, broken string
+	ids             []string
+	// form is what is sent with each of the buttons.
+	form    string
+	buttons []string
+	says    []string
+}
+
+// expectPage checks the page of a request's link.
 func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 	t.Helper()
-	page := s.fetchPage(t, http.MethodGet, "/requests/"+con).is(t, http.StatusOK)
+	parts := strings.SplitAfter(strings.TrimPrefix(con, "con_"), "acct_")
+	s.expectLinkPage(t, linkPage{
+		path: "/requests/" + con, unknown: "/requests/con_acct_00000000000000000000000000_acct_11111111111111111111111111", broken: "/requests/con_broken",
+		ids: []string{
+			"acct_00000000000000000000000000", "acct_" + strings.TrimSuffix(parts[1], "_acct_"),
+			"acct_11111111111111111111111111", "acct_" + parts[2],
+		},
+		form: "request=1&area-pages=view", buttons: []string{"accept", "decline", "block", "allow"},
+		says: []string{"Only an owner or admin of the account can answer", "Opening this page changes nothing", "Sign in to review it", "I didn’t expect this"},
+	}, texts)
+}
+
+// expectInvitationPage checks the page of an invitation's link.
+func (s *stack) expectInvitationPage(t *testing.T, account string, texts []string) {
+	t.Helper()
+	const unknown = "acct_00000000000000000000000000"
+	s.expectLinkPage(t, linkPage{
+		path: "/invitations/" + account, unknown: "/invitations/" + unknown, broken: "/invitations/acct_broken", ids: []string{unknown, account},
+		form: "request=1&plan=starter&confirm=yes", buttons: []string{"accept", "decline", "block", "allow"},
+		says: []string{"You have an invitation", "Opening this page changes nothing", "If you would pay for the account, you see its price first.", "Sign in to see the invitation"},
+	}, texts)
+}
+
+// expectLinkPage checks that the page is safe, the same for every person and for
+// whatever the link names, and reveals none of the texts.
+func (s *stack) expectLinkPage(t *testing.T, l linkPage, texts []string) {
+	t.Helper()
+	page := s.fetchPage(t, http.MethodGet, l.path).is(t, http.StatusOK)
 	for name, want := range map[string]string{
 		"Content-Type":              "text/html; charset=utf-8",
 		"X-Content-Type-Options":    "nosniff",
@@ -27,39 +67,34 @@ func (s *stack) expectPage(t *testing.T, con string, texts []string) {
 	expectContains(t, "the policy", policy, "default-src 'none'", "form-action 'self'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'")
 	text := htmlText(string(page.Body))
 	expectNoneOf(t, "the page", text, texts...)
-	expectContains(t, "the page", text,
-		"you must own or manage the account", "Opening this page has decided nothing", "Sign in to look at it", "I did not expect this")
+	expectContains(t, "the page", text, l.says...)
 
-	// Another request's page differs by the ids alone, whether the request exists or
-	// not.
-	parts := strings.SplitAfter(strings.TrimPrefix(con, "con_"), "acct_")
-	ids := []string{"acct_" + strings.TrimSuffix(parts[1], "_acct_"), "acct_" + parts[2]}
-	unknown := []string{"acct_00000000000000000000000000", "acct_11111111111111111111111111"}
-	other := s.fetchPage(t, http.MethodGet, "/requests/con_"+unknown[0]+"_"+unknown[1])
-	renamed := strings.NewReplacer(unknown[0], ids[0], unknown[1], ids[1]).Replace(string(other.Body))
+	// Another page differs by the ids alone, whether there is something or not.
+	other := s.fetchPage(t, http.MethodGet, l.unknown)
+	renamed := strings.NewReplacer(l.ids...).Replace(string(other.Body))
 	if diff := cmp.Diff(string(page.Body), renamed); diff != "" || other.Status != page.Status {
-		t.Errorf("a request that is not there answers %d (-there +not):\n%s", other.Status, diff)
+		t.Errorf("what is not there answers %d (-there +not):\n%s", other.Status, diff)
 	}
-	s.fetchPage(t, http.MethodGet, "/requests/con_broken").is(t, http.StatusNotFound)
+	s.fetchPage(t, http.MethodGet, l.broken).is(t, http.StatusNotFound)
 
-	head := s.fetchPage(t, http.MethodHead, "/requests/"+con)
+	head := s.fetchPage(t, http.MethodHead, l.path)
 	if head.Status != http.StatusOK || len(head.Body) != 0 || head.Header.Get("Content-Security-Policy") != policy {
 		t.Errorf("HEAD answers %d, %d bytes, %v", head.Status, len(head.Body), head.Header)
 	}
 	// Some scanners submit forms, some with stolen cookies. They are sent to the
 	// sign-in, and nothing changes.
-	for _, do := range []string{"accept", "decline", "block", "allow"} {
+	for _, do := range l.buttons {
 		for _, cookies := range []string{"", "__Host-id=stolen; __Host-refresh=stolen"} {
-			r := s.fetchPage(t, http.MethodPost, "/requests/"+con, "do="+do+"&request=1&area-pages=view", "Cookie", cookies)
-			if r.Status != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("Refresh"), "0; url=/signin?to=%2Frequests%2F"+con) {
+			r := s.fetchPage(t, http.MethodPost, l.path, "do="+do+"&"+l.form, "Cookie", cookies)
+			if r.Status != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("Refresh"), "0; url=/signin?to="+url.QueryEscape(l.path)) {
 				t.Errorf("a form that says %s answers %d and goes on to %q: %s", do, r.Status, r.Header.Get("Refresh"), r.Body)
 			}
 			foreign := []string{"do=" + do + "&request=1", "Cookie", cookies, "Origin", "https://scanner.test", "Sec-Fetch-Site", "cross-site"}
-			s.fetchPage(t, http.MethodPost, "/requests/"+con, foreign...).is(t, http.StatusForbidden)
+			s.fetchPage(t, http.MethodPost, l.path, foreign...).is(t, http.StatusForbidden)
 		}
 	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		if r := s.fetchPage(t, method, "/requests/"+con); r.Status != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD, POST" {
+		if r := s.fetchPage(t, method, l.path); r.Status != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD, POST" {
 			t.Errorf("%s answers %d, Allow %q: %s", method, r.Status, r.Header.Get("Allow"), r.Body)
 		}
 	}

@@ -36,10 +36,13 @@ const (
 	cleo, al, carl            = "cleo@shoes.test", "al@shoes.test", "carl@cafe.test"
 	mia                       = "mia.with-a-rather-long-address.of-her-own@shoes.test"
 	paul, petra               = "paul@person.test", "petra@person.test"
+	// ivy, otto and dan are invited to the shop, and dora to the café.
+	ivy, otto, dan, dora = "ivy@shoes.test", "otto@shoes.test", "dan@shoes.test", "dora@cafe.test"
 )
 
-// ofAgency, ofShop, ofClient and ofRequest return paths in the fixture: of the
-// agency, of the shop, of a client of the agency, and of a request to the shop.
+// ofAgency, ofShop, ofInvitation, ofClient and ofRequest return paths in the fixture: of
+// the agency, of the shop, of an invitation to the shop, of a client of the agency, and
+// of a request to the shop.
 func ofAgency(rest string) func(*fixture) string {
 	return func(w *fixture) string { return "/agencies/" + w.agency + rest }
 }
@@ -47,6 +50,8 @@ func ofAgency(rest string) func(*fixture) string {
 func ofShop(rest string) func(*fixture) string {
 	return func(w *fixture) string { return "/accounts/" + w.shop + rest }
 }
+
+func ofInvitation(w *fixture) string { return "/invitations/" + w.shop }
 
 func ofClient(id func(*fixture) string) func(*fixture) string {
 	return func(w *fixture) string { return "/agencies/" + w.agency + "/clients/" + id(w) }
@@ -63,6 +68,33 @@ var looks = []look{
 	{name: "home-empty", route: "/{$}", who: nora, path: fixed("/")},
 	{name: "home-waiting", route: "/{$}", who: cleo, path: fixed("/")},
 	{name: "home-by-email", route: "/{$}", who: petra, path: fixed("/")},
+	{name: "home-invited", route: "/{$}", who: ivy, path: fixed("/")},
+	{name: "waiting", route: "/waiting", who: cleo, path: fixed("/waiting")},
+	{name: "waiting-offer", route: "/waiting", who: al, path: fixed("/waiting")},
+	{name: "waiting-empty", route: "/waiting", who: nora, path: fixed("/waiting")},
+	{name: "invitation-link", route: "/invitations/{account}", path: ofInvitation},
+	{name: "invitation", route: "/invitations/{account}", who: ivy, path: ofInvitation},
+	{name: "invitation-owner", route: "/invitations/{account}", who: otto, path: ofInvitation},
+	{name: "invitation-refused", route: "/invitations/{account}", who: otto, path: ofInvitation, status: http.StatusConflict, does: func(t *testing.T, w *window) {
+		t.Helper()
+		if _, err := eval[string](w, `document.querySelector('input[name=plan]').value = 'gone'`); err != nil {
+			t.Fatal(err)
+		}
+		w.choose(t, choice("I will pay for Cleo Shoes"))
+		w.press(t, button("Accept and pay"))
+	}},
+	{name: "invitation-offer", route: "/invitations/{account}", who: al, path: ofInvitation},
+	{name: "invitation-client", route: "/invitations/{account}", who: dora, path: func(w *fixture) string { return "/invitations/" + w.cafe }},
+	{name: "invitation-declined", route: "/invitations/{account}", who: dan, path: ofInvitation},
+	{name: "invitation-accepted", route: "/invitations/{account}", who: mia, path: ofInvitation},
+	{name: "invitation-stranger", route: "/invitations/{account}", who: nick, path: ofInvitation, status: http.StatusNotFound},
+	{name: "stop", route: "/stop/{link}", path: func(w *fixture) string { return w.stop }},
+	{name: "stopped", route: "/stop/{link}", path: func(w *fixture) string { return w.stop }, does: func(t *testing.T, w *window) {
+		t.Helper()
+		w.press(t, button("Stop these emails"))
+		w.expectText(t, "Emails stopped")
+	}},
+	{name: "stop-broken", route: "/stop/{link}", path: fixed("/stop/box_broken"), status: http.StatusNotFound},
 	{name: "open", route: "/accounts/new", who: nora, path: fixed("/accounts/new")},
 	{name: "open-refused", route: "/accounts/new", who: nora, path: fixed("/accounts/new"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
@@ -89,7 +121,7 @@ var looks = []look{
 	{name: "create-refused", route: "/agencies/{agency}/add/create", who: ann, path: ofAgency("/add/create"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "Name of the account", wide)
-		w.use(t, details("Let your client in"))
+		w.use(t, details("Invite your client"))
 		w.fill(t, "Your client’s email address", "carl@cafe")
 		w.fill(t, "Type the account’s name once more", "something else")
 		w.press(t, button("Create the account"))
@@ -120,7 +152,7 @@ var looks = []look{
 		for _, area := range []string{"Pages", "Mail", "Contacts"} {
 			w.choose(t, choice(area+": No access"))
 		}
-		w.press(t, button("Accept and let them in"))
+		w.press(t, button("Accept"))
 	}},
 	{name: "request-stranger", route: "/requests/{id}", who: nick, path: ofRequest("", func(w *fixture) string { return w.agency }), status: http.StatusNotFound},
 	{name: "request-accepted", route: "/requests/{id}", who: cleo, path: ofRequest("", func(w *fixture) string { return w.agencies["active"] })},
@@ -136,7 +168,7 @@ var looks = []look{
 	{name: "subscription-frozen", route: "/accounts/{account}/subscription", who: nick, path: func(w *fixture) string { return "/accounts/" + w.empty + "/subscription" }, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.use(t, details("Cancel the subscription"))
-		w.press(t, button("Cancel at once"))
+		w.press(t, button("Cancel immediately"))
 		w.expectText(t, "Frozen")
 	}},
 	{name: "team", route: "/accounts/{account}/team", who: cleo, path: ofShop("/team")},
@@ -144,7 +176,7 @@ var looks = []look{
 		t.Helper()
 		w.fill(t, "Email address", "m@x")
 		w.choose(t, choice("Member"))
-		w.press(t, button("Invite"))
+		w.press(t, button("Send invitation"))
 	}},
 	{name: "team-new", route: "/accounts/{account}/team", who: nick, path: func(w *fixture) string { return "/accounts/" + w.empty + "/team" }},
 	{name: "team-owned", route: "/accounts/{account}/team", who: ann, path: func(w *fixture) string { return "/accounts/" + w.cafe + "/team?as=" + w.agency }},
@@ -154,6 +186,9 @@ var looks = []look{
 	{name: "member-restricted", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.agencies["restricted"] }},
 	{name: "member-revoked", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.agencies["revoked"] }},
 	{name: "member-person", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.mia.id() }},
+	{name: "member-invited", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.ivy.id() }},
+	{name: "member-offered", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.al.id() }},
+	{name: "member-declined", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.dan.id() }},
 	{name: "member-last-owner", route: "/accounts/{account}/team/{member}", who: cleo, path: func(w *fixture) string { return "/accounts/" + w.shop + "/team/" + w.cleo.id() }},
 	{name: "member-staff", route: "/accounts/{account}/team/{member}", who: ann, path: func(w *fixture) string { return "/accounts/" + w.agency + "/team/" + w.cid.id() }},
 	{name: "settings", route: "/accounts/{account}/settings", who: cleo, path: ofShop("/settings")},
@@ -161,7 +196,7 @@ var looks = []look{
 	{name: "settings-refused", route: "/accounts/{account}/settings", who: cleo, path: ofShop("/settings"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "The account’s name, to confirm", "something else")
-		w.press(t, button("Close it for good"))
+		w.press(t, button("Close account"))
 	}},
 	{name: "settings-member", route: "/accounts/{account}/settings", who: mia, path: ofShop("/settings")},
 	{name: "settings-of-owned", route: "/accounts/{account}/settings", who: carl, path: func(w *fixture) string { return "/accounts/" + w.cafe + "/settings" }},
@@ -173,7 +208,7 @@ var looks = []look{
 	{name: "me-refused", route: "/me", who: cleo, path: fixed("/me"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
 		w.fill(t, "Your address, to confirm", "cleo@elsewhere.test")
-		w.press(t, button("Erase my data for good"))
+		w.press(t, button("Erase my data"))
 	}},
 
 	{name: "nowhere", route: "/", who: ann, path: fixed("/nowhere"), status: http.StatusNotFound},
@@ -201,7 +236,7 @@ var routesWithoutPage = []string{
 func TestPagesAreLookedAt(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(built.root, "functions", "console", "*.go"))
 	must(t, err)
-	added := regexp.MustCompile(`\bc\.(?:privatePage|publicPage|mux\.Handle|mux\.HandleFunc)\(\s*([^,]+),`)
+	added := regexp.MustCompile(`\bc\.(?:privatePage|publicPage|addStopPage|mux\.Handle|mux\.HandleFunc)\(\s*([^,)]+)[,)]`)
 	var routes []string
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {

@@ -211,8 +211,25 @@ type (
 		Email, Role, Message, Delivery    *string
 		Areas                             levels
 		Request                           int
+		Offer                             *string
 		RequestedAt, ExpiresAt, Until     *time.Time
 		Clients                           *[]string
+	}
+	// invitation is what waits for a person's answer, or waited; only an invitation and an
+	// offer of ownership have a status.
+	invitation struct {
+		Kind, Status           string
+		ID, By, Email, Role    *string
+		Account                *struct{ ID, Name string }
+		From                   struct{ ID, Name string }
+		Areas                  levels
+		Message                *string
+		Request                int
+		RequestedAt, ExpiresAt time.Time
+		Plan                   *struct {
+			ID, Name, Currency string
+			MonthlyPrice       int
+		}
 	}
 	connection struct {
 		ID, Kind, Name, Status, Ownership string
@@ -330,25 +347,70 @@ func (p *person) opensAgency(t *testing.T, name string) string {
 	return id
 }
 
-// opensOwned creates an account that the agency owns. The client gets these areas in
-// it; nil is no client.
+// opensOwned creates an account that the agency owns. The client is invited with these
+// areas and accepts; nil is no client.
 func (p *person) opensOwned(t *testing.T, agency, name, plan string, client *person, areas levels) string {
 	t.Helper()
 	body := map[string]any{"name": name, "plan": plan, "confirmPermanentOwnership": true}
 	if client != nil {
 		body["client"] = map[string]any{"email": client.email, "areas": areas}
 	}
-	return read[account](t, p.postOnce(t, "/v1/agencies/"+agency+"/accounts", body).is(t, http.StatusCreated)).ID
+	id := read[account](t, p.postOnce(t, "/v1/agencies/"+agency+"/accounts", body).is(t, http.StatusCreated)).ID
+	if client != nil {
+		client.joins(t, id)
+	}
+	return id
 }
 
-// invites adds somebody to an account. Only a member has areas.
+// invites brings somebody into an account: they are invited, and accept. Only a member
+// has areas.
 func (p *person) invites(t *testing.T, account string, who *person, role string, areas levels) {
+	t.Helper()
+	p.sendsInvitation(t, account, who, role, areas)
+	who.joins(t, account)
+}
+
+// sendsInvitation invites somebody to an account. They have no access until they accept.
+func (p *person) sendsInvitation(t *testing.T, account string, who *person, role string, areas levels) member {
 	t.Helper()
 	body := map[string]any{"email": who.email, "role": role}
 	if areas != nil {
 		body["areas"] = areas
 	}
-	p.post(t, "/v1/accounts/"+account+"/team", body).is(t, http.StatusCreated)
+	return read[member](t, p.post(t, "/v1/accounts/"+account+"/team", body).is(t, http.StatusCreated))
+}
+
+// joins accepts the invitation to an account or the offer of ownership in it, with the
+// plan that it shows. The email about it is out by then: an acceptance makes it obsolete.
+func (p *person) joins(t *testing.T, id string) {
+	t.Helper()
+	p.awaitNotified(t)
+	in := p.invitation(t, id)
+	body := map[string]any{"request": in.Request}
+	if in.Plan != nil {
+		body["plan"] = in.Plan.ID
+	}
+	p.post(t, "/v1/me/invitations/"+id+"/accept", body).is(t, http.StatusOK)
+}
+
+// invitation returns the person's latest invitation to an account, or offer of ownership.
+func (p *person) invitation(t *testing.T, account string) invitation {
+	t.Helper()
+	return read[invitation](t, p.get(t, "/v1/me/invitations/"+account).is(t, http.StatusOK))
+}
+
+// waiting returns all that waits for the person's answer.
+func (p *person) waiting(t *testing.T) []invitation {
+	t.Helper()
+	var all []invitation
+	for next := ""; ; {
+		page := read[list[invitation]](t, p.get(t, "/v1/me/waiting?limit=7"+next).is(t, http.StatusOK))
+		all = append(all, page.Items...)
+		if page.Next == nil {
+			return all
+		}
+		next = "&cursor=" + *page.Next
+	}
 }
 
 // requests sends a connection request.
@@ -370,7 +432,7 @@ func (p *person) requestsByEmail(t *testing.T, agency, email string, areas level
 func (p *person) unblocks(t *testing.T, account, agency string, ended bool) {
 	t.Helper()
 	r := p.post(t, "/v1/accounts/"+account+"/team/"+agency+"/unblock", nil)
-	expectEqual(t, p.email+" ends a block", ended, read[struct{ Allowed bool }](t, r.is(t, http.StatusOK)).Allowed)
+	expectEqual(t, p.email+" ends a block", ended, read[struct{ Unblocked bool }](t, r.is(t, http.StatusOK)).Unblocked)
 }
 
 func connectionID(account, of string) string {

@@ -22,25 +22,32 @@ func TestPersons(t *testing.T) {
 	s.luna = s.olga.opens(t, s.accountName)
 	s.team = "/v1/accounts/" + s.luna + "/team"
 	s.fullAccess = "yes, own, " + everything + "; client owns"
-	step(t, t.Run("invited by address, in whatever spelling: active at once, and told", s.invite))
+	step(t, t.Run("invited by address, in whatever spelling: told, and without access until they accept", s.invite))
 	step(t, t.Run("changed, and told", s.change))
 	step(t, t.Run("owners are touched and made by owners alone", s.onlyOwnersTouchOwners))
 	step(t, t.Run("the last owner can't be removed or demoted, and can't leave", s.lastOwner))
 	step(t, t.Run("removed: refused at once, and told", s.remove))
 	step(t, t.Run("they leave, and the owners are told", s.leave))
-	step(t, t.Run("another sign-in with the same address is refused until it is invited again", s.otherSignIn))
+	step(t, t.Run("another sign-in with the same address is refused until it accepts a new invitation", s.otherSignIn))
 	step(t, t.Run("who one is, and which accounts one can enter", s.whoAndWhere))
 }
 
 func (s *personsStory) invite(t *testing.T) {
 	expectAccess(t, s.luna, wantAccess{s.olga, "", s.fullAccess}, wantAccess{s.alf, "", "no, none"}, wantAccess{s.mia, "", "no, none"})
-	s.olga.invites(t, s.luna, s.alf, "admin", nil)
+	s.olga.sendsInvitation(t, s.luna, s.alf, "admin", nil)
+	s.expectEmails(t, invited(s.alf, s.olga, s.accountName, "an admin"))
+	expectAccess(t, s.luna, wantAccess{s.alf, "", "no, invited; client owns"})
+	s.alf.get(t, s.team).refused(t, http.StatusNotFound, "not_found", "")
+	s.alf.joins(t, s.luna)
 	m := read[member](t, s.alf.post(t, s.team, map[string]any{"email": " MIA@Persons.Test", "role": "member", "areas": levels{"pages": "view"}}).is(t, http.StatusCreated))
-	if m.ID != s.mia.id() || m.Name != s.mia.email || m.Status != "active" || value(m.Role) != "member" {
+	if m.ID != s.mia.id() || m.Name != s.mia.email || m.Status != "invited" || value(m.Role) != "member" {
 		t.Errorf("invited: %+v", m)
 	}
-	expectAccess(t, s.luna, wantAccess{s.alf, "", s.fullAccess}, wantAccess{s.mia, "", "yes, own, pages:view; client owns"})
-	s.expectEmails(t, added(s.alf, s.olga, s.accountName, "an admin"), added(s.mia, s.alf, s.accountName, "a member"))
+	expectAccess(t, s.luna, wantAccess{s.alf, "", s.fullAccess}, wantAccess{s.mia, "", "no, invited; client owns"})
+	s.expectEmails(t, append(joins(s.alf, s.olga, s.accountName, "an admin"), invited(s.mia, s.alf, s.accountName, "a member"))...)
+	s.mia.joins(t, s.luna)
+	expectAccess(t, s.luna, wantAccess{s.mia, "", "yes, own, pages:view; client owns"})
+	s.expectEmails(t, joins(s.mia, s.alf, s.accountName, "a member")...)
 }
 
 func (s *personsStory) change(t *testing.T) {
@@ -68,6 +75,11 @@ func (s *personsStory) lastOwner(t *testing.T) {
 	s.olga.delete(t, s.team+"/"+s.olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
 	s.olga.patch(t, s.team+"/"+s.olga.id(), map[string]any{"role": "admin"}).refused(t, http.StatusConflict, "last_owner", "active")
 	s.olga.post(t, s.team, map[string]any{"email": s.olga.email, "role": "admin"}).refused(t, http.StatusConflict, "last_owner", "active")
+	s.olga.post(t, s.team+"/"+s.olga.id()+"/new-sign-in", nil).refused(t, http.StatusForbidden, "forbidden", "")
+	// Who is only invited is no owner yet.
+	s.olga.sendsInvitation(t, s.luna, s.oscar, "owner", nil)
+	s.olga.delete(t, s.team+"/"+s.olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
+	s.expectEmails(t, invited(s.oscar, s.olga, s.accountName, "an owner"))
 	expectAccess(t, s.luna, wantAccess{s.olga, "", s.fullAccess})
 	s.expectEmails(t)
 }
@@ -83,8 +95,8 @@ func (s *personsStory) remove(t *testing.T) {
 }
 
 func (s *personsStory) leave(t *testing.T) {
-	s.olga.invites(t, s.luna, s.oscar, "owner", nil)
-	s.expectEmails(t, added(s.oscar, s.olga, s.accountName, "an owner"))
+	s.oscar.joins(t, s.luna)
+	s.expectEmails(t, joins(s.oscar, s.olga, s.accountName, "an owner")...)
 	for range 2 {
 		s.alf.delete(t, s.team+"/"+s.alf.id()).expectStatus(t, "left")
 	}
@@ -93,7 +105,6 @@ func (s *personsStory) leave(t *testing.T) {
 }
 
 func (s *personsStory) otherSignIn(t *testing.T) {
-	s.oscar.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK) // first use binds
 	other := s.signIn(t, client.Identity{Email: s.oscar.email, Subject: "somebody-else"})
 	expectAccess(t, s.luna, wantAccess{s.oscar, "", s.fullAccess}, wantAccess{other, "", "no, identity_changed; client owns"})
 	for _, r := range []*reply{
@@ -103,10 +114,20 @@ func (s *personsStory) otherSignIn(t *testing.T) {
 		r.refused(t, http.StatusForbidden, "identity_changed", "")
 	}
 	s.expectEmails(t)
+	// Inviting somebody who is in changes nothing about their sign-in.
 	s.olga.post(t, s.team, map[string]any{"email": s.oscar.email, "role": "owner"}).is(t, http.StatusOK)
-	other.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK)
+	expectAccess(t, s.luna, wantAccess{other, "", "no, identity_changed; client owns"})
+	s.expectEmails(t)
+	m := read[member](t, s.olga.post(t, s.team+"/"+s.oscar.id()+"/new-sign-in", nil).is(t, http.StatusOK))
+	if m.Status != "invited" || value(m.Role) != "owner" {
+		t.Errorf("asked for a new sign-in: %+v", m)
+	}
+	expectAccess(t, s.luna, wantAccess{other, "", "no, invited; client owns"}, wantAccess{s.oscar, "", "no, invited; client owns"})
+	s.expectEmails(t, newSignIn(s.oscar, s.olga, s.accountName))
+	s.olga.delete(t, s.team+"/"+s.olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
+	other.joins(t, s.luna)
 	expectAccess(t, s.luna, wantAccess{other, "", s.fullAccess}, wantAccess{s.oscar, "", "no, identity_changed; client owns"})
-	s.expectEmails(t, invitedAgain(s.oscar, s.olga, s.accountName))
+	s.expectEmails(t, joins(s.oscar, s.olga, s.accountName, "an owner")...)
 }
 
 func (s *personsStory) whoAndWhere(t *testing.T) {
@@ -119,6 +140,6 @@ func (s *personsStory) whoAndWhere(t *testing.T) {
 		t.Errorf("she can enter %+v", mine.Items)
 	}
 	s.mia.expectEmpty(t, "/v1/accounts")
-	s.olga.expectActivity(t, s.luna, "", "account.opened", "person.added", "person.added", "person.changed", "person.changed", "person.removed",
-		"person.added", "person.left", "person.changed")
+	s.olga.expectActivity(t, s.luna, "", "account.opened", "person.invited", "person.added", "person.invited", "person.added", "person.changed", "person.changed",
+		"person.invited", "person.removed", "person.added", "person.left", "person.invited", "person.added")
 }

@@ -47,6 +47,7 @@ func TestPlatform(t *testing.T) {
 	step(t, t.Run("asks about anyone by address, and is answered as they are", s.checkAccess))
 	step(t, t.Run("a sole owner with another sign-in is let in again by the same call", s.rebindOwner))
 	step(t, t.Run("name and plan are brought up to date", s.update))
+	step(t, t.Run("the address of a sole owner is replaced, and both addresses are told", s.replaceOwner))
 	step(t, t.Run("limits are raised, and set back", s.raise))
 	step(t, t.Run("payments are reported in any order, and the payer is told once", s.payments))
 	step(t, t.Run("refused are what is malformed, what an agency owns, what is closed, and another owner", s.refusals))
@@ -115,6 +116,28 @@ func (s *platformStory) update(t *testing.T) {
 	s.olga.get(t, "/v1/accounts/"+s.luna).is(t, http.StatusOK)
 }
 
+func (s *platformStory) replaceOwner(t *testing.T) {
+	old, next := s.olga, s.person(t, "olga.new@luna.platform.test")
+	next.get(t, "/v1/accounts/"+s.luna).refused(t, http.StatusNotFound, "not_found", "")
+	for range 2 { // the second time changes nothing
+		body := map[string]any{"from": old.email, "to": " OLGA.new@luna.platform.test"}
+		a := read[platformAccount](t, s.software.post(t, s.accountPath+"/owner", body).is(t, http.StatusOK))
+		if a.ID != s.luna || a.Subscription.Plan != "scale" {
+			t.Errorf("%+v", a)
+		}
+	}
+	expectAccess(t, s.luna, wantAccess{old, "", "no, ended; client owns"}, wantAccess{next, "", "yes, own, " + everything + "; client owns"})
+	s.expectEmails(t,
+		wantEmail{next, "You are now the owner of Luna Café", []string{"made you the owner of the account Luna Café", "You pay for this account: the plan Scale, 299 USD a month."}},
+		wantEmail{old, "You no longer own Luna Café with this address", []string{"put another address in place of " + old.email + " as the owner of the account Luna Café"}})
+	s.olga = next
+	types := eventTypes(next.activity(t, s.luna, ""))
+	expectEqual(t, "the last events", []string{"person.added", "person.removed"}, types[len(types)-2:])
+	// Who took it over is bound by their first call.
+	other := s.signIn(t, client.Identity{Email: next.email, Subject: "u-other"})
+	other.get(t, "/v1/accounts/"+s.luna).refused(t, http.StatusForbidden, "identity_changed", "")
+}
+
 func (s *platformStory) raise(t *testing.T) {
 	path := "/v1/platform/accounts/" + s.agencyID
 	for _, limits := range []map[string]any{
@@ -179,6 +202,15 @@ func (s *platformStory) refusals(t *testing.T) {
 		{"an owned account", "PUT", accounts + cafe, good(func(map[string]any) {}), 409, "permanently_owned", ""},
 		{"a closed account", "PUT", accounts + closed, good(func(map[string]any) {}), 409, "conflict", ""},
 		{"another owner", "PUT", s.accountPath, good(func(b map[string]any) { b["ownerEmail"] = s.ann.email }), 409, "conflict", ""},
+		{"replacing without addresses", "POST", s.accountPath + "/owner", map[string]any{}, 400, "invalid", "body.from"},
+		{"replacing by no address", "POST", s.accountPath + "/owner", map[string]any{"from": s.olga.email, "to": "olga"}, 400, "invalid", "body.to"},
+		{"replacing by the same address", "POST", s.accountPath + "/owner", map[string]any{"from": s.olga.email, "to": "OLGA.NEW@luna.platform.test"}, 400, "invalid", "body.to"},
+		{"replacing with a role", "POST", s.accountPath + "/owner", map[string]any{"from": s.olga.email, "to": "x@platform.test", "role": "admin"}, 400, "invalid", "body.role"},
+		{"replacing somebody else", "POST", s.accountPath + "/owner", map[string]any{"from": s.ann.email, "to": "x@platform.test"}, 409, "conflict", ""},
+		{"replacing the owner of an owned account", "POST", accounts + cafe + "/owner", map[string]any{"from": s.ann.email, "to": "x@platform.test"}, 409, "permanently_owned", ""},
+		{"replacing the owner of a closed account", "POST", accounts + closed + "/owner", map[string]any{"from": s.olga.email, "to": "x@platform.test"}, 409, "conflict", ""},
+		{"replacing the owner of no account", "POST", accounts + "acct_00000000000000000000000000/owner", map[string]any{"from": s.olga.email, "to": "x@platform.test"}, 404, "not_found", ""},
+		{"replacing the owner of no id", "POST", accounts + "shop-7/owner", map[string]any{"from": s.olga.email, "to": "x@platform.test"}, 400, "invalid", "path.account"},
 		{"no limits", "PATCH", s.accountPath, map[string]any{}, 400, "invalid", "body.limits"},
 		{"limits of nothing", "PATCH", s.accountPath, raised(map[string]any{}), 400, "invalid", "body.limits"},
 		{"limits that are null", "PATCH", s.accountPath, map[string]any{"limits": nil}, 400, "invalid", "body.limits"},
@@ -221,7 +253,7 @@ func (s *platformStory) refusals(t *testing.T) {
 func (s *platformStory) scopes(t *testing.T) {
 	before := s.settled(t)
 	for _, who := range []*person{s.ann, s.olga} {
-		for _, c := range [][2]string{{"PUT", s.accountPath}, {"PATCH", s.accountPath}, {"POST", s.accountPath + "/payment"}, {"POST", "/v1/platform/access"}} {
+		for _, c := range [][2]string{{"PUT", s.accountPath}, {"PATCH", s.accountPath}, {"POST", s.accountPath + "/payment"}, {"POST", s.accountPath + "/owner"}, {"POST", "/v1/platform/access"}} {
 			r := who.call(t, c[0], c[1], map[string]any{"account": s.luna, "email": s.ann.email, "name": "x", "ownerEmail": s.ann.email})
 			if r.is(t, http.StatusForbidden); r.Header.Get("Www-Authenticate") == "" {
 				t.Errorf("%s: the gateway asks for no scope", r.to)

@@ -77,7 +77,7 @@ func TestRaces(t *testing.T) {
 	s.accountName = "Luna Mill"
 	s.luna = s.olga.opens(t, s.accountName)
 	s.olga.invites(t, s.luna, s.oscar, "owner", nil)
-	s.expectEmails(t, added(s.oscar, s.olga, s.accountName, "an owner"))
+	s.expectEmails(t, joined(s.oscar, s.olga, s.accountName, "an owner")...)
 	s.team = "/v1/accounts/" + s.luna + "/team"
 	s.connectionPath, s.memberPath = s.agencyPath+"/connections/"+connectionID(s.luna, s.agencyID), s.team+"/"+s.agencyID
 	s.activeAccess = "yes, " + s.agencyID + ", pages:edit; client owns"
@@ -92,6 +92,12 @@ func TestRaces(t *testing.T) {
 	t.Run("an accept against a withdraw: one of both", s.acceptOrWithdraw)
 	t.Run("an accept against a decline: one of both", s.acceptOrDecline)
 	t.Run("an accept by an admin who is being removed: before or not at all", s.acceptOrRemoved)
+	t.Run("an invitation is accepted twice: one acceptance", s.twoAcceptInvitation)
+	t.Run("an invitation is accepted against its withdrawal: one of both", s.acceptOrWithdrawInvitation)
+	t.Run("an invitation is accepted against its decline: one of both", s.acceptOrDeclineInvitation)
+	t.Run("an invitation is accepted while its maker is removed: before or not at all", s.acceptOrMakerRemoved)
+	t.Run("ownership is accepted while the only owner leaves: an owner remains", s.acceptOwnershipOrLeave)
+	t.Run("ownership is accepted while the plan changes: with the plan that was shown or not at all", s.acceptOwnershipOrPlan)
 	t.Run("two owners demote each other: one remains", s.twoDemotions)
 	t.Run("two owners leave at the same time: one remains", s.twoLeave)
 }
@@ -146,12 +152,12 @@ func (s *raceStory) sameKey(t *testing.T) {
 	}
 	for id := range ids {
 		s.ann.expectActivity(t, id, s.agencyID, "account.created")
-		expectAccess(t, id, wantAccess{s.carl, "", "yes, own, pages:edit; agency owns"})
+		expectAccess(t, id, wantAccess{s.carl, "", "no, invited; agency owns"})
 	}
 	if clients := read[list[connection]](t, s.ann.get(t, s.agencyPath+"/accounts").is(t, http.StatusOK)); len(clients.Items) != 1 || clients.Counts.Owned != 1 {
 		t.Errorf("the agency's list shows %+v", clients)
 	}
-	s.expectEmails(t, created(s.ann, s.agencyName, "Carl's Café"), createdFor(s.carl, s.agencyName, "Carl's Café", "Pages: view and edit"))
+	s.expectEmails(t, created(s.ann, s.agencyName, "Carl's Café"), createdFor(s.carl, s.agencyName, "Carl's Café", "Pages: Edit"))
 }
 
 func (s *raceStory) sameKeyOtherBody(t *testing.T) {
@@ -203,9 +209,9 @@ func (s *raceStory) twoAccepts(t *testing.T) {
 		// The second gets the access that the first has granted.
 		granted := read[connection](t, replies[0].is(t, http.StatusOK)).Areas.String()
 		expectEqual(t, "the answers to both", granted, read[connection](t, replies[1].is(t, http.StatusOK)).Areas.String())
-		by, grant := s.olga, "Pages: view and edit"
+		by, grant := s.olga, "Pages: Edit"
 		if granted == "mail:view" {
-			by, grant = s.oscar, "Mail: view only"
+			by, grant = s.oscar, "Mail: View"
 		}
 		expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, "yes, " + s.agencyID + ", " + granted + "; client owns"})
 		s.expectEvents(t, before, "connection.accepted")
@@ -224,7 +230,7 @@ func (s *raceStory) acceptOrWithdraw(t *testing.T) {
 			replies[1].refused(t, http.StatusConflict, "not_pending", "active")
 			expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, s.activeAccess})
 			s.expectEvents(t, before, "connection.accepted")
-			s.expectEmails(t, s.acceptedEmails(s.olga, "Pages: view and edit")...)
+			s.expectEmails(t, s.acceptedEmails(s.olga, "Pages: Edit")...)
 			s.endConnection(t)
 			continue
 		}
@@ -241,12 +247,12 @@ func (s *raceStory) acceptOrDecline(t *testing.T) {
 		before := s.leavePending(t)
 		replies := race(t,
 			raceCall{s.olga, "POST", s.memberPath + "/accept", s.acceptance(s.areas), nil},
-			raceCall{s.oscar, "POST", s.memberPath + "/decline", nil, nil})
+			raceCall{s.oscar, "POST", s.memberPath + "/decline", map[string]any{"request": s.number}, nil})
 		want := "connection.declined"
 		if replies[0].Status == http.StatusOK {
 			want = "connection.accepted"
 			replies[1].refused(t, http.StatusConflict, "not_pending", "active")
-			s.expectEmails(t, s.acceptedEmails(s.olga, "Pages: view and edit")...)
+			s.expectEmails(t, s.acceptedEmails(s.olga, "Pages: Edit")...)
 			expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, s.activeAccess})
 		} else {
 			replies[0].refused(t, http.StatusConflict, "not_pending", "declined")
@@ -266,7 +272,7 @@ func (s *raceStory) acceptOrDecline(t *testing.T) {
 func (s *raceStory) acceptOrRemoved(t *testing.T) {
 	for range rounds {
 		s.olga.invites(t, s.luna, s.alf, "admin", nil)
-		s.expectEmails(t, added(s.alf, s.olga, s.accountName, "an admin"))
+		s.expectEmails(t, joined(s.alf, s.olga, s.accountName, "an admin")...)
 		before := s.leavePending(t)
 		replies := race(t,
 			raceCall{s.alf, "POST", s.memberPath + "/accept", s.acceptance(s.areas), nil},
@@ -276,7 +282,7 @@ func (s *raceStory) acceptOrRemoved(t *testing.T) {
 		if replies[0].Status == http.StatusOK {
 			expectAccess(t, s.luna, wantAccess{s.ann, s.agencyID, s.activeAccess})
 			s.expectEvents(t, before, "connection.accepted", "person.removed")
-			s.expectEmails(t, append(s.acceptedEmails(s.alf, "Pages: view and edit"), removed(s.alf, s.olga, s.accountName))...)
+			s.expectEmails(t, append(s.acceptedEmails(s.alf, "Pages: Edit"), removed(s.alf, s.olga, s.accountName))...)
 			s.endConnection(t)
 			continue
 		}
@@ -286,6 +292,179 @@ func (s *raceStory) acceptOrRemoved(t *testing.T) {
 		s.expectEmails(t, removed(s.alf, s.olga, s.accountName))
 		s.ann.post(t, s.connectionPath+"/withdraw", nil).is(t, http.StatusOK)
 		s.expectEmails(t, withdrawn(s.olga, s.agencyName, s.accountName), withdrawn(s.oscar, s.agencyName, s.accountName))
+	}
+}
+
+// leaveInvited invites alf, reads the email, and returns the activity and the path of his
+// answers with their body.
+func (s *raceStory) leaveInvited(t *testing.T) (before []line, path string, body map[string]any) {
+	t.Helper()
+	m := s.olga.sendsInvitation(t, s.luna, s.alf, "admin", nil)
+	s.expectEmails(t, invited(s.alf, s.olga, s.accountName, "an admin"))
+	return s.olga.activity(t, s.luna, ""), "/v1/me/invitations/" + s.luna, map[string]any{"request": m.Request}
+}
+
+func (s *raceStory) removeAlf(t *testing.T) {
+	t.Helper()
+	s.olga.delete(t, s.team+"/"+s.alf.id()).expectStatus(t, "revoked")
+	s.expectEmails(t, removed(s.alf, s.olga, s.accountName))
+}
+
+func (s *raceStory) expectAlf(t *testing.T, want string) {
+	t.Helper()
+	expectAccess(t, s.luna, wantAccess{s.alf, "", want})
+}
+
+func (s *raceStory) twoAcceptInvitation(t *testing.T) {
+	for range rounds {
+		before, path, body := s.leaveInvited(t)
+		for _, r := range race(t, raceCall{s.alf, "POST", path + "/accept", body, nil}, raceCall{s.alf, "POST", path + "/accept", body, nil}) {
+			expectEqual(t, "the role that is answered", "admin", value(read[account](t, r.is(t, http.StatusOK)).Role))
+		}
+		s.expectAlf(t, "yes, own, "+everything+"; client owns")
+		s.expectEvents(t, before, "person.added")
+		s.expectEmails(t, joins(s.alf, s.olga, s.accountName, "an admin")...)
+		s.removeAlf(t)
+	}
+}
+
+func (s *raceStory) acceptOrWithdrawInvitation(t *testing.T) {
+	for range rounds {
+		before, path, body := s.leaveInvited(t)
+		replies := race(t,
+			raceCall{s.alf, "POST", path + "/accept", body, nil},
+			raceCall{s.oscar, "POST", s.team + "/" + s.alf.id() + "/withdraw", nil, nil})
+		if replies[0].Status == http.StatusOK {
+			replies[1].refused(t, http.StatusConflict, "not_pending", "active")
+			s.expectAlf(t, "yes, own, "+everything+"; client owns")
+			s.expectEvents(t, before, "person.added")
+			s.expectEmails(t, joins(s.alf, s.olga, s.accountName, "an admin")...)
+			s.removeAlf(t)
+			continue
+		}
+		replies[0].refused(t, http.StatusConflict, "not_pending", "withdrawn")
+		replies[1].is(t, http.StatusOK)
+		s.expectAlf(t, "no, ended; client owns")
+		s.expectEvents(t, before, "person.invitation_withdrawn")
+		s.expectEmails(t, invitationWithdrawn(s.alf, s.accountName))
+	}
+}
+
+func (s *raceStory) acceptOrDeclineInvitation(t *testing.T) {
+	for range rounds {
+		before, path, body := s.leaveInvited(t)
+		replies := race(t, raceCall{s.alf, "POST", path + "/accept", body, nil}, raceCall{s.alf, "POST", path + "/decline", body, nil})
+		if replies[0].Status == http.StatusOK {
+			replies[1].refused(t, http.StatusConflict, "not_pending", "active")
+			s.expectAlf(t, "yes, own, "+everything+"; client owns")
+			s.expectEvents(t, before, "person.added")
+			s.expectEmails(t, joins(s.alf, s.olga, s.accountName, "an admin")...)
+			s.removeAlf(t)
+			continue
+		}
+		replies[0].refused(t, http.StatusConflict, "not_pending", "declined")
+		replies[1].is(t, http.StatusOK)
+		s.expectAlf(t, "no, ended; client owns")
+		s.expectEvents(t, before, "person.invitation_declined")
+		s.expectEmails(t, invitationDeclined(s.olga, s.alf, s.accountName))
+		s.alf.post(t, "/v1/requests/"+connectionID(s.alf.id(), s.luna)+"/unblock", nil).is(t, http.StatusOK)
+	}
+}
+
+func (s *raceStory) acceptOrMakerRemoved(t *testing.T) {
+	eva := s.person(t, "eva@luna.races.test")
+	for range rounds {
+		s.olga.invites(t, s.luna, s.alf, "admin", nil)
+		m := s.alf.sendsInvitation(t, s.luna, eva, "admin", nil)
+		s.expectEmails(t, append(joined(s.alf, s.olga, s.accountName, "an admin"), invited(eva, s.alf, s.accountName, "an admin"))...)
+		before := s.olga.activity(t, s.luna, "")
+		replies := race(t,
+			raceCall{eva, "POST", "/v1/me/invitations/" + s.luna + "/accept", map[string]any{"request": m.Request}, nil},
+			raceCall{s.olga, "DELETE", s.team + "/" + s.alf.id(), nil, nil})
+		replies[1].is(t, http.StatusOK)
+		s.expectAlf(t, "no, ended; client owns")
+		if replies[0].Status == http.StatusOK {
+			expectAccess(t, s.luna, wantAccess{eva, "", "yes, own, " + everything + "; client owns"})
+			s.expectEvents(t, before, "person.added", "person.removed")
+			// The news goes to alf only if he is still there when it does.
+			for _, m := range s.newEmails(t) {
+				if m.To != eva.email && m.To != s.alf.email {
+					t.Errorf("%s got %q", m.To, m.Subject)
+				}
+			}
+			s.olga.delete(t, s.team+"/"+eva.id()).is(t, http.StatusOK)
+			s.expectEmails(t, removed(eva, s.olga, s.accountName))
+			continue
+		}
+		replies[0].refused(t, http.StatusConflict, "not_pending", "invited")
+		expectAccess(t, s.luna, wantAccess{eva, "", "no, invited; client owns"})
+		s.expectEvents(t, before, "person.removed")
+		s.cleanup(t)
+		s.expectEvents(t, before, "person.invitation_withdrawn", "person.removed")
+		expectAccess(t, s.luna, wantAccess{eva, "", "no, ended; client owns"})
+		s.expectEmails(t, removed(s.alf, s.olga, s.accountName), invitationWithdrawn(eva, s.accountName))
+	}
+}
+
+// offersOwnership returns a new account of one owner, who has offered ownership to alf.
+func (s *raceStory) offersOwnership(t *testing.T) (account, accept string, body map[string]any) {
+	t.Helper()
+	account = s.olga.opens(t, "Luna Well")
+	s.olga.invites(t, account, s.alf, "admin", nil)
+	s.olga.patch(t, "/v1/accounts/"+account+"/team/"+s.alf.id(), map[string]any{"role": "owner"}).is(t, http.StatusOK)
+	s.newEmails(t)
+	return account, "/v1/me/invitations/" + account + "/accept", map[string]any{"request": 2, "plan": "starter"}
+}
+
+// owners returns the active owners in the team of an account.
+func (p *person) owners(t *testing.T, account string) []string {
+	t.Helper()
+	var emails []string
+	for _, m := range read[list[member]](t, p.get(t, "/v1/accounts/"+account+"/team").is(t, http.StatusOK)).Items {
+		if m.Status == "active" && value(m.Role) == "owner" {
+			emails = append(emails, m.Name)
+		}
+	}
+	slices.Sort(emails)
+	return emails
+}
+
+func (s *raceStory) acceptOwnershipOrLeave(t *testing.T) {
+	for range rounds {
+		account, accept, body := s.offersOwnership(t)
+		replies := race(t,
+			raceCall{s.alf, "POST", accept, body, nil},
+			raceCall{s.olga, "DELETE", "/v1/accounts/" + account + "/team/" + s.olga.id(), nil, nil})
+		replies[0].is(t, http.StatusOK)
+		want := []string{s.alf.email}
+		if replies[1].Status != http.StatusOK {
+			replies[1].refused(t, http.StatusConflict, "last_owner", "active")
+			want = append(want, s.olga.email)
+		}
+		expectEqual(t, "the owners", want, s.alf.owners(t, account))
+		expectEqual(t, "acceptances", 1, countType(s.alf.activity(t, account, ""), "person.ownership_accepted"))
+		s.newEmails(t)
+	}
+}
+
+func (s *raceStory) acceptOwnershipOrPlan(t *testing.T) {
+	for range rounds {
+		account, accept, body := s.offersOwnership(t)
+		replies := race(t,
+			raceCall{s.alf, "POST", accept, body, nil},
+			raceCall{s.olga, "PATCH", "/v1/accounts/" + account + "/subscription", map[string]any{"plan": "scale"}, nil})
+		replies[1].is(t, http.StatusOK)
+		types := eventTypes(s.olga.activity(t, account, ""))
+		last := []string{"subscription.plan_changed"}
+		if replies[0].Status == http.StatusOK {
+			last = []string{"person.ownership_accepted", "subscription.plan_changed"}
+			expectEqual(t, "the owners", []string{s.alf.email, s.olga.email}, s.olga.owners(t, account))
+		} else {
+			replies[0].refused(t, http.StatusConflict, "conflict", "active")
+			expectEqual(t, "the owners", []string{s.olga.email}, s.olga.owners(t, account))
+		}
+		expectEqual(t, "the last events", last, types[len(types)-len(last):])
+		s.newEmails(t)
 	}
 }
 
@@ -307,7 +486,8 @@ func (s *raceStory) twoDemotions(t *testing.T) {
 		s.expectEmails(t, changedRole(demoted, remains, s.accountName, "an admin"))
 		remains.delete(t, s.team+"/"+remains.id()).refused(t, http.StatusConflict, "last_owner", "active")
 		remains.patch(t, s.team+"/"+demoted.id(), map[string]any{"role": "owner"}).is(t, http.StatusOK)
-		s.expectEmails(t, changedRole(demoted, remains, s.accountName, "an owner"))
+		demoted.joins(t, s.luna)
+		s.expectEmails(t, offered(demoted, remains, s.accountName, "the plan Starter, 29 USD"), newOwner(remains, demoted, s.accountName), ownsNow(demoted, s.accountName, "the plan Starter, 29 USD"))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func partition(addressee string) string {
 
 // timeAttributes are the attributes that hold times.
 var timeAttributes = []string{
-	"requestedAt", "expiresAt", "until", "since", "mailedAt", "mailed", "remindAt", "dueSk", "coolingUntil", "closed", "createdAt", "erasing",
+	"requestedAt", "answeredAt", "expiresAt", "until", "since", "mailedAt", "mailed", "remindAt", "dueSk", "coolingUntil", "closed", "createdAt", "erasing",
 }
 
 // age moves the times in rows into the past. No setting makes days pass within a
@@ -105,19 +106,35 @@ func (s *stack) dump(t *testing.T) map[string]string {
 	return items
 }
 
+var messageID = regexp.MustCompile(`"messageId":"[^"]+"`)
+
 // settled returns a dump once all emails are out and SES has reported each one's
-// fate. Both are written just after an email is there.
+// fate. Both are written just after an email is there. What a digest stands for stays
+// sent.
 func (s *stack) settled(t *testing.T) map[string]string {
 	t.Helper()
 	var items map[string]string
+	var open []string
+	defer func() {
+		if len(open) > 0 {
+			t.Logf("what is left: %q", open)
+		}
+	}()
 	eventually(t, "all emails are out, and their fates are known", func() bool {
-		items = s.dump(t)
+		items, open = s.dump(t), nil
+		digests := map[string]bool{} // by what SES named them
 		for key, item := range items {
-			if isEvent(key) && strings.Contains(item, `"duePk"`) || isEmail(key) && strings.Contains(item, `"fate":"sent"`) {
-				return false
+			if isEmail(key) && strings.Contains(key, " digest#") {
+				digests[messageID.FindString(item)] = true
 			}
 		}
-		return true
+		for key, item := range items {
+			waits := isEmail(key) && strings.Contains(item, `"fate":"sent"`) && (strings.Contains(key, " digest#") || !digests[messageID.FindString(item)])
+			if waits || isEvent(key) && strings.Contains(item, `"duePk"`) {
+				open = append(open, key+" "+item)
+			}
+		}
+		return len(open) == 0
 	})
 	return items
 }
@@ -139,6 +156,15 @@ func (s *stack) isNotified(t *testing.T) bool {
 		}
 	}
 	return true
+}
+
+// awaitNotified waits until notify has finished every event, but not for long: one may
+// keep failing.
+func (s *stack) awaitNotified(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Second); !s.isNotified(t) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // bodyWithoutID returns an answer's body without its request's id.

@@ -62,6 +62,7 @@ const (
 	ofMoved      subject = "movedRequestEvent"
 	ofBlock      subject = "blockEvent"
 	ofPerson     subject = "personEvent"
+	ofInvitation subject = "invitationEvent"
 )
 
 // subjects narrow the shared definition of an event. An id that a subject does not
@@ -71,11 +72,15 @@ var subjects = map[subject]object{
 	ofMember:     {"account": present, "person": absent, "connection": absent, "member": person, "number": ofProfile},
 	ofConnection: {"account": present, "person": absent, "agency": present, "connection": present, "member": account, "number": ofProfile},
 	// A request can be addressed to a person.
-	ofRequest: {"agency": present, "connection": present, "member": account, "number": ofProfile},
-	ofMoved:   {"account": absent, "person": present, "agency": present, "connection": present, "member": account, "number": ofProfile},
-	ofBlock:   {"agency": absent, "connection": absent, "member": account, "number": number("Rises with each change to what the addressee holds of the agency.")},
-	ofPerson:  {"account": absent, "person": present, "agency": absent, "connection": absent, "member": person, "number": number("Rises with each event of the person.")},
+	ofRequest:    {"agency": present, "connection": present, "member": account, "number": ofProfile},
+	ofMoved:      {"account": absent, "person": present, "agency": present, "connection": present, "member": account, "number": ofProfile},
+	ofBlock:      {"agency": absent, "connection": absent, "member": account, "number": number("Rises with each change of the block or cooldown.")},
+	ofInvitation: {"account": present, "person": absent, "connection": absent, "member": person, "kind": invitationKind, "request": object{"type": "integer"}, "number": ofProfile},
+	ofPerson:     {"account": absent, "person": present, "agency": absent, "connection": absent, "member": person, "number": number("Rises with each event of the person.")},
 }
+
+// invitationKind is the kind of an event's invitation.
+var invitationKind = object{"enum": []agency.RequestKind{agency.InvitationKind, agency.OwnershipKind}}
 
 var ofProfile = number("Rises with each event of this member in this account, or at this person.")
 
@@ -94,46 +99,56 @@ type description struct {
 // types are all types of events. A new one needs its line here, and `make schemas`.
 var types = map[agency.EventType]description{
 	agency.AccountOpened:     {"A person has opened an account of their own, and owns and pays for it.", ofMember, []string{"name", "role", "status"}},
-	agency.AccountCreated:    {"An agency has created an account that it owns, and pays for, for good. client is the person who was given access with it.", ofConnection, []string{"name", "areas", "status"}},
-	agency.AccountRegistered: {"The platform has made an account known that a client owns. member is its owner.", ofMember, []string{"name", "role", "status"}},
-	agency.AccountRenamed:    {"An account has another name.", ofAccount, []string{"name"}},
-	agency.AccountClosed:     {"An account is closed for good: nobody has access from now on. Events of each member's end may follow.", ofAccount, nil},
-	agency.AgencySwitchedOn:  {"An account is an agency from now on.", ofAccount, []string{"name"}},
-	agency.AgencySwitchedOff: {"An account is an agency no more. It had no clients and no open requests.", ofAccount, []string{"name"}},
+	agency.AccountCreated:    {"An agency has created an account that it owns and pays for permanently. client is the person who was invited with it, and request the number of the invitation.", ofConnection, []string{"name", "areas", "status"}},
+	agency.AccountRegistered: {"The platform has registered an account that a client owns. member is its owner.", ofMember, []string{"name", "role", "status"}},
+	agency.AccountRenamed:    {"An account was renamed.", ofAccount, []string{"name"}},
+	agency.AccountClosed:     {"An account is closed permanently: all access ends. Events of each member's end may follow.", ofAccount, nil},
+	agency.AgencySwitchedOn:  {"The agency features of an account are on: it is an agency.", ofAccount, []string{"name"}},
+	agency.AgencySwitchedOff: {"The agency features of an account are off. It had no clients and no open requests.", ofAccount, []string{"name"}},
 
-	agency.PlanChanged:           {"An account has another plan, and its price holds from now on.", ofAccount, []string{"plan", "subscription"}},
+	agency.PlanChanged:           {"An account has another plan. Its price applies from now on.", ofAccount, []string{"plan", "subscription"}},
 	agency.SubscriptionCancelled: {"A subscription ends with its period: until says when.", ofAccount, []string{"plan", "subscription", "until"}},
-	agency.SubscriptionResumed:   {"A cancellation is taken back, or a freeze is over.", ofAccount, []string{"plan", "subscription"}},
-	agency.SubscriptionFroze:     {"A subscription is over: every area is at most to be viewed from now on.", ofAccount, []string{"plan", "subscription"}},
+	agency.SubscriptionResumed:   {"A cancelled or frozen subscription was resumed.", ofAccount, []string{"plan", "subscription"}},
+	agency.SubscriptionFroze:     {"A subscription is frozen: every area is at most at view.", ofAccount, []string{"plan", "subscription"}},
 	agency.PaymentFailed:         {"The platform has reported that a payment failed.", ofAccount, []string{"plan", "subscription"}},
-	agency.PaymentRecovered:      {"The platform has reported that what was due is paid.", ofAccount, []string{"plan", "subscription"}},
+	agency.PaymentRecovered:      {"The platform has reported that a due payment succeeded.", ofAccount, []string{"plan", "subscription"}},
 
-	agency.AgencyBlocked:   {"An account, or a person, holds an agency off. The agency must not be told.", ofBlock, nil},
-	agency.AgencyUnblocked: {"What an account, or a person, held of an agency is over. The agency must not be told.", ofBlock, nil},
+	agency.AgencyBlocked:   {"An account, or a person, has blocked an agency or an account that invited them. It must not be told.", ofBlock, nil},
+	agency.AgencyUnblocked: {"An account, or a person, has ended a block or a cooldown. The agency must not be told.", ofBlock, nil},
 
 	agency.PersonErasing: {"A person has asked to be erased: they have no access anywhere from now on. Close their sessions.", ofPerson, nil},
 	agency.PersonErased:  {"The person is erased here. What else is kept of them should go too.", ofPerson, nil},
 
-	agency.ConnectionRequested:  {"An agency asks to work in an account. A muted request is shown to nobody on the account's side.", ofRequest, []string{"areas", "expires", "status"}},
+	agency.ConnectionRequested:  {"An agency requests access to an account. A muted request is shown to nobody on the account's side.", ofRequest, []string{"areas", "expires", "status"}},
 	agency.ConnectionResent:     {"An agency has sent its request again.", ofRequest, []string{"areas", "expires", "status"}},
 	agency.ConnectionReminded:   {"A request is about to expire, and its addressee is reminded.", ofRequest, []string{"areas", "expires", "status"}},
-	agency.ConnectionAccepted:   {"An agency has access to an account from now on. A request that was addressed to a person ends by this too: its connection is from now on the one in the account that they chose.", ofConnection, []string{"areas", "status"}},
+	agency.ConnectionAccepted:   {"An agency has access to an account from now on. A request that was addressed to a person ends by this too: its connection is the one in the account that they chose.", ofConnection, []string{"areas", "status"}},
 	agency.ConnectionDeclined:   {"A request was declined.", ofRequest, []string{"status"}},
-	agency.ConnectionWithdrawn:  {"An agency has taken its request back.", ofRequest, []string{"status"}},
+	agency.ConnectionWithdrawn:  {"An agency has withdrawn its request.", ofRequest, []string{"status"}},
 	agency.ConnectionExpired:    {"A request was not answered in time.", ofRequest, []string{"status"}},
-	agency.ConnectionMoved:      {"A request to a person has gone to the account that they chose. It is not sent so far: connection.accepted there tells of it.", ofMoved, []string{"status"}},
-	agency.ConnectionRestricted: {"What an agency may do in an account, or until when, has changed.", ofConnection, []string{"areas", "status"}},
+	agency.ConnectionMoved:      {"A request to a person was accepted into the account that they chose. It is not sent so far: connection.accepted there reports it.", ofMoved, []string{"status"}},
+	agency.ConnectionRestricted: {"An agency's access levels or end date in an account have changed.", ofConnection, []string{"areas", "status"}},
 	agency.ConnectionLapseAhead: {"An agency's access is about to end by its date.", ofConnection, []string{"status", "until"}},
-	agency.ConnectionRevoked:    {"An account has taken an agency's access away. Close the sessions of its staff there.", ofConnection, []string{"status"}},
+	agency.ConnectionRevoked:    {"An account has revoked an agency's access. Close the sessions of its staff there.", ofConnection, []string{"status"}},
 	agency.ConnectionLeft:       {"An agency has left an account. Close the sessions of its staff there.", ofConnection, []string{"status"}},
 	agency.ConnectionLapsed:     {"An agency's access has ended by its date. Close the sessions of its staff there.", ofConnection, []string{"status"}},
 	agency.ConnectionEnded:      {"An agency's access ended with the account.", ofConnection, []string{"status"}},
 
-	agency.PersonAdded:    {"A person is in the team of an account from now on, or the client has access to an owned one.", ofMember, []string{"areas", "role", "status"}},
-	agency.PersonChanged:  {"What a person may do in an account has changed.", ofMember, []string{"areas", "role", "status"}},
-	agency.PersonRemoved:  {"A person has no access to an account any more. Close their sessions there.", ofMember, []string{"status"}},
+	// Of an offer of ownership, status and role stay those that the person has: kind tells.
+	agency.PersonInvited:       {"A person is invited to an account's team. They have no access until they accept. If was.status is active they are asked for a new sign-in: close their sessions there.", ofInvitation, []string{"areas", "expires", "role", "status"}},
+	agency.InvitationResent:    {"An invitation or an offer of ownership was sent again, perhaps with other terms under a new number of the request.", ofInvitation, []string{"expires", "status"}},
+	agency.InvitationReminded:  {"An invitation or an offer of ownership is about to expire, and the person is reminded.", ofInvitation, []string{"expires", "status"}},
+	agency.InvitationDeclined:  {"A person has declined an invitation or an offer of ownership.", ofInvitation, []string{"status"}},
+	agency.InvitationWithdrawn: {"An invitation or an offer of ownership was withdrawn, or closed because the person who made it lost the role that it needs: then it has no actor.", ofInvitation, []string{"status"}},
+	agency.InvitationExpired:   {"An invitation or an offer of ownership was not answered in time, or its account was closed.", ofInvitation, []string{"status"}},
+	agency.OwnershipOffered:    {"A member of an account is offered to become an owner. They keep their role until they accept.", ofInvitation, []string{"expires", "role", "status"}},
+	agency.OwnershipAccepted:   {"A member of an account has accepted to become an owner, and pays for the account with the other owners.", ofInvitation, []string{"role", "status"}},
+
+	agency.PersonAdded:    {"A person has access to an account from now on: they have accepted an invitation, or the platform has made them its owner.", ofMember, []string{"areas", "role", "status"}},
+	agency.PersonChanged:  {"A person's role or access levels in an account have changed.", ofMember, []string{"areas", "role", "status"}},
+	agency.PersonRemoved:  {"A person was removed from an account. Close their sessions there.", ofMember, []string{"status"}},
 	agency.PersonLeft:     {"A person has left an account.", ofMember, []string{"status"}},
-	agency.PersonReleased: {"A person's profile belongs to whichever sign-in of their address uses it next.", ofMember, []string{"role", "status"}},
+	agency.PersonReleased: {"A person's profile is bound to the next sign-in with their address.", ofMember, []string{"role", "status"}},
 	agency.PersonEnded:    {"A person's access ended with the account, or because they are erased.", ofMember, []string{"status"}},
 }
 
@@ -177,10 +192,11 @@ func event() object {
 		"member":     id(memberID, "Whose profile changed; of what is held off, the agency."),
 		"actor":      id(personID, "Who did it; null for the clock."),
 		"as":         id(accountID, "The agency in whose name they did it."),
-		"client":     id(personID, "Who was given access to an account that was created."),
+		"client":     id(personID, "The person who was invited to an account that was created."),
 		"ownership":  object{"enum": []string{"agency", "client"}},
 		"payer":      object{"enum": []string{"agency", "client"}, "description": "Who pays for the account."},
-		"request":    object{"type": []string{"integer", "null"}, "minimum": 1, "description": "The number of the connection's request."},
+		"request":    object{"type": []string{"integer", "null"}, "minimum": 1, "description": "The number of the request concerned: a connection's, an invitation's or an offer's."},
+		"kind":       object{"enum": []any{agency.InvitationKind, agency.OwnershipKind, nil}, "description": "Whether it is an invitation or an offer of ownership, in an event of one; null for other events."},
 		"number":     object{"type": "integer", "minimum": 1},
 		"muted":      object{"type": "boolean", "description": "Nobody on the account's side may learn of it."},
 		"was":        object{"$ref": ref("state"), "description": "What the event changed, before it."},

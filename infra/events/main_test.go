@@ -57,7 +57,7 @@ func TestSchemasRefuse(t *testing.T) {
 	const a, g, p = "acct_00000000000000000000000001", "acct_00000000000000000000000002", "per_00000000000000000000000003"
 	good := `{"version":1,"id":"evt_00000000000000000000000004","type":"connection.revoked","at":"2026-11-23T12:00:00Z",` +
 		`"account":"` + a + `","person":null,"agency":"` + g + `","connection":"con_` + a + `_` + g + `","member":"` + g + `","actor":"` + p + `","as":null,"client":null,` +
-		`"ownership":"client","payer":"client","request":1,"number":3,"muted":false,"was":{"status":"active"},"now":{"status":"revoked"}}`
+		`"ownership":"client","payer":"client","request":1,"kind":null,"number":3,"muted":false,"was":{"status":"active"},"now":{"status":"revoked"}}`
 	kind := string(agency.ConnectionRevoked)
 	if err := schemas.Validate(kind, []byte(good)); err != nil {
 		t.Fatal(err)
@@ -75,9 +75,30 @@ func TestSchemasRefuse(t *testing.T) {
 		`{"status":"active"}`:       `{"status":"active","message":"Hello"}`,
 		`"2026-11-23T12:00:00Z"`:    `"yesterday"`,
 		`"as":null,`:                ``,
+		`"kind":null`:               `"kind":"connection"`,
 	} {
 		bad := strings.Replace(good, old, instead, 1)
 		if bad == good {
+			t.Fatalf("%s is not there", old)
+		}
+		if err := schemas.Validate(kind, []byte(bad)); err == nil {
+			t.Errorf("%s in the place of %s passes", instead, old)
+		}
+	}
+	invited := strings.NewReplacer("connection.revoked", "person.invitation_declined", `"member":"`+g, `"member":"`+p,
+		`"connection":"con_`+a+`_`+g+`"`, `"connection":null`, `"kind":null`, `"kind":"ownership"`).Replace(good)
+	kind = string(agency.InvitationDeclined)
+	if err := schemas.Validate(kind, []byte(invited)); err != nil {
+		t.Fatal(err)
+	}
+	for old, instead := range map[string]string{
+		`"kind":"ownership"`: `"kind":null`,
+		`"request":1`:        `"request":null`,
+		`"member":"` + p:     `"member":"` + g,
+		`"status":"revoked"`: `"role":"member"`,
+	} {
+		bad := strings.Replace(invited, old, instead, 1)
+		if bad == invited {
 			t.Fatalf("%s is not there", old)
 		}
 		if err := schemas.Validate(kind, []byte(bad)); err == nil {

@@ -15,6 +15,7 @@ type Reason string
 const (
 	NoProfile       Reason = "none"
 	StillPending    Reason = "pending"
+	StillInvited    Reason = "invited"
 	HasEnded        Reason = "ended"
 	HasLapsed       Reason = "lapsed"
 	HasClosed       Reason = "closed"
@@ -113,9 +114,15 @@ func (r Rules) DecideAccess(actor Actor, account Account, own Profile, paths []P
 
 // refusalReason says why a profile grants nothing now; "" when it grants.
 func (p Profile) refusalReason(actor Actor, now time.Time) Reason {
+	if p.Kind() == PersonKind && p.ShowsRequest() && p.Request.Muted {
+		// They don't know of the invitation, whatever became of it.
+		return NoProfile
+	}
 	switch p.StatusAt(now) {
 	case none:
 		return NoProfile
+	case Invited:
+		return StillInvited
 	case Pending:
 		return StillPending
 	case Active:

@@ -66,7 +66,7 @@ type Person struct {
 	ID PersonID
 	// Email is the address of a signed-in person; it is not stored here.
 	Email string
-	// FirstAt is when they first changed anything here; zero before that.
+	// FirstAt is when they first signed in, or changed anything; zero before that.
 	FirstAt time.Time
 	// Erasing is since when the person is being erased: they have no access any
 	// more. Zero for not.

@@ -50,6 +50,18 @@ const (
 	PaymentFailed         EventType = "subscription.payment_failed"
 	PaymentRecovered      EventType = "subscription.payment_recovered"
 
+	// What becomes of an invitation or of an offer of ownership; Event.Kind tells them
+	// apart. Their acceptance is PersonAdded or OwnershipAccepted.
+	PersonInvited       EventType = "person.invited"
+	InvitationResent    EventType = "person.invitation_resent"
+	InvitationDeclined  EventType = "person.invitation_declined"
+	InvitationWithdrawn EventType = "person.invitation_withdrawn"
+	InvitationExpired   EventType = "person.invitation_expired"
+	InvitationReminded  EventType = "person.invitation_reminded"
+	OwnershipOffered    EventType = "person.ownership_offered"
+	OwnershipAccepted   EventType = "person.ownership_accepted"
+
+	// PersonAdded: the person has access from now on.
 	PersonAdded   EventType = "person.added"
 	PersonChanged EventType = "person.changed"
 	PersonRemoved EventType = "person.removed"
@@ -59,6 +71,11 @@ const (
 	PersonReleased EventType = "person.released"
 )
 
+// DigestDue makes notify send a mailbox's digest. Its addressee is the mailbox and its
+// version the digest's number. Nothing has happened to anybody by it: it is not in
+// EventTypes, in no activity, in no count and not on the bus.
+const DigestDue = EventType("digest.due")
+
 // EventTypes lists every type of event.
 var EventTypes = []EventType{
 	AccountOpened, AccountCreated, AccountRegistered, AccountRenamed, AccountClosed, AgencySwitchedOn,
@@ -67,12 +84,25 @@ var EventTypes = []EventType{
 	ConnectionExpired, ConnectionRestricted, ConnectionRevoked, ConnectionLeft, ConnectionLapsed,
 	ConnectionEnded, ConnectionMoved, ConnectionReminded, ConnectionLapseAhead, PlanChanged,
 	SubscriptionCancelled, SubscriptionResumed, SubscriptionFroze, PaymentFailed, PaymentRecovered,
-	PersonAdded, PersonChanged, PersonRemoved, PersonLeft, PersonEnded, PersonReleased,
+	PersonInvited, InvitationResent, InvitationDeclined, InvitationWithdrawn, InvitationExpired, InvitationReminded,
+	OwnershipOffered, OwnershipAccepted, PersonAdded, PersonChanged, PersonRemoved, PersonLeft, PersonEnded, PersonReleased,
 }
 
 // IsKnown reports whether this version knows the type. Another version may have
 // stored one that it does not.
 func (t EventType) IsKnown() bool { return slices.Contains(EventTypes, t) }
+
+// IsOfInvitation reports whether the event is one of an invitation or of an offer of
+// ownership.
+func (t EventType) IsOfInvitation() bool {
+	switch t {
+	case PersonInvited, InvitationResent, InvitationDeclined, InvitationWithdrawn, InvitationExpired, InvitationReminded,
+		OwnershipOffered, OwnershipAccepted:
+		return true
+	default:
+		return false
+	}
+}
 
 // Event is one thing that happened, written in the transaction of its change. It
 // is the entry of the activity and what notify sends from. It holds ids and names
@@ -94,8 +124,10 @@ type Event struct {
 	As AccountID
 	// Ownership is the account's.
 	Ownership Ownership
-	// Request is the number of the request concerned; 0 for none.
+	// Request is the number of the request concerned; 0 for none. Kind is what it asks
+	// for, in an event of an invitation or of an offer.
 	Request int
+	Kind    RequestKind
 	// Version is the version of the profile, or of the account, that the event
 	// led to. Readers order by it and drop repeats.
 	Version int
@@ -132,14 +164,18 @@ type State struct {
 
 // EventState returns what events report of a profile.
 func (p Profile) EventState() State {
-	return State{Status: p.Status, Role: p.Role, Areas: p.ShownAreas(), Until: p.Until, Expires: p.Request.ExpiresAt, Message: p.Request.Message, Clients: p.Clients}
+	s := State{Status: p.Status, Role: p.ShownRole(), Areas: p.ShownAreas(), Until: p.Until, Message: p.Request.Message, Clients: p.Clients}
+	if p.Kind() == AgencyKind || p.ShowsRequest() || p.HasOffer() {
+		s.Expires = p.Request.ExpiresAt
+	}
+	return s
 }
 
 // IsByClock reports whether time caused the event, even where a command recorded
 // it first.
 func (e Event) IsByClock() bool {
 	switch e.Type {
-	case ConnectionExpired, ConnectionLapsed:
+	case ConnectionExpired, ConnectionLapsed, InvitationExpired:
 		return true
 	case SubscriptionFroze:
 		return !e.Was.Until.IsZero() && !e.At.Before(e.Was.Until)
@@ -162,7 +198,22 @@ func (e Event) Connection() ConnectionID {
 // MailsRequest reports whether the event's emails ask for an answer to a request,
 // so that their fate is the request's delivery.
 func (e Event) MailsRequest() bool {
-	return e.Type == ConnectionRequested || e.Type == ConnectionResent
+	switch e.Type {
+	case ConnectionRequested, ConnectionResent, PersonInvited, InvitationResent, OwnershipOffered:
+		return true
+	case AccountCreated:
+		return e.Client != ""
+	default:
+		return false
+	}
+}
+
+// RequestKey is the profile whose request the event's emails ask to answer.
+func (e Event) RequestKey() ProfileKey {
+	if e.Type == AccountCreated {
+		return ProfileKey{Addressee: e.Addressee, Member: Party(e.Client)}
+	}
+	return ProfileKey{Addressee: e.Addressee, Member: e.Member}
 }
 
 // ChangesCopies reports whether the event changes an account's name or subscription,
@@ -176,19 +227,6 @@ func (e Event) ChangesCopies() bool {
 	}
 }
 
-// Invited is the profile whose person the event tells, by an email, that they
-// have it; false for an event that lets nobody in.
-func (e Event) Invited() (ProfileKey, bool) {
-	switch {
-	case e.Type == PersonAdded:
-		return ProfileKey{Addressee: e.Addressee, Member: e.Member}, true
-	case e.Type == AccountCreated && e.Client != "":
-		return ProfileKey{Addressee: e.Addressee, Member: Party(e.Client)}, true
-	default:
-		return ProfileKey{}, false
-	}
-}
-
 // ProfileOf is the key of the agency's profile where the event happened.
 func (e Event) ProfileOf(agency AccountID) ProfileKey {
 	return ProfileKey{Addressee: e.Addressee, Member: Party(agency)}
@@ -199,6 +237,15 @@ func (e Event) ProfileOf(agency AccountID) ProfileKey {
 // be computed from an address.
 func (e Event) ForAgency() Event {
 	if e.Ownership == ClientOwned && e.Side() == AccountSide {
+		e.Actor = ""
+	}
+	return e
+}
+
+// ForAccount is the event as the people of the account read it, in the API. It names no
+// person of an agency that does not own the account: As says which agency acted.
+func (e Event) ForAccount() Event {
+	if e.Ownership == ClientOwned && (e.Side() == AgencySide || e.As != "") {
 		e.Actor = ""
 	}
 	return e

@@ -41,7 +41,7 @@ func (l PersonLimits) Of(what Counted) int {
 }
 
 // PersonLimit is how often a person can do something in a UTC day. A person is new
-// for NewPersonFor after their first command.
+// for NewPersonFor after their first sign-in or command.
 func (r Rules) PersonLimit(what Counted, p Person, now time.Time) int {
 	if p.FirstAt.IsZero() || now.Before(p.FirstAt.Add(r.NewPersonFor)) {
 		return r.DailyByNewPerson.Of(what)
@@ -69,8 +69,8 @@ const MaxRaisedLimit = 1_000_000
 // has the limit of the settings.
 type Limits map[Limit]int
 
-// of returns the limits in the rules that a raised one applies to.
-func (r *Rules) of(l Limit) []*int {
+// limitsOf returns the limits in the rules that a raised one applies to.
+func limitsOf(r *Rules, l Limit) []*int {
 	switch l {
 	case OpenRequestsLimit:
 		return []*int{&r.OpenRequests}
@@ -93,7 +93,7 @@ func (r *Rules) of(l Limit) []*int {
 // name. A raised limit below the one of the settings changes nothing.
 func (r Rules) With(raised Limits) Rules {
 	for name, n := range raised {
-		for _, limit := range r.of(name) {
+		for _, limit := range limitsOf(&r, name) {
 			if *limit > 0 {
 				*limit = max(*limit, n)
 			}
@@ -110,7 +110,7 @@ func (l Limits) Raise(change map[Limit]*int) (Limits, error) {
 	for _, name := range slices.Sorted(maps.Keys(change)) {
 		n := change[name]
 		switch {
-		case (&Rules{}).of(name) == nil:
+		case limitsOf(&Rules{}, name) == nil:
 			return l, InvalidField("limits."+string(name), "There is no limit of this name.")
 		case n == nil:
 			delete(next, name)

@@ -10,6 +10,7 @@ const (
 	ViewActivity   Operation = "see the activity"
 	Rename         Operation = "rename"
 	ManagePersons  Operation = "invite, change, remove persons"
+	OfferOwnership Operation = "offer ownership"
 	DecideRequests Operation = "decide requests, restrict, revoke, block"
 	SwitchAgency   Operation = "switch the agency features on or off"
 	Close          Operation = "close the account"
@@ -70,6 +71,7 @@ var permissions = map[Operation]map[CallerRole]Permission{
 	},
 	Rename:         {AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes},
 	ManagePersons:  {AsOwner: Yes, AsAdmin: NotOwners, OwningOwner: Yes, OwningAdmin: Yes},
+	OfferOwnership: {AsOwner: Yes},
 	DecideRequests: {AsOwner: Yes, AsAdmin: Yes, OwningOwner: PermanentOwner, OwningAdmin: PermanentOwner},
 	SwitchAgency:   {AsOwner: Yes},
 	Close:          {AsOwner: Yes, OwningOwner: Yes},
@@ -108,7 +110,7 @@ func (p Permission) Refusal() error {
 	case Yes, OwnLines, NotOwners:
 		return nil
 	case PermanentOwner:
-		return Refuse(PermanentlyOwned, "An agency owns this account for good, so it takes no connection requests and its agency can't be limited or removed.")
+		return Refuse(PermanentlyOwned, "An agency owns this account permanently. It takes no connection requests, and its agency can't be restricted or removed.")
 	case OtherPayer:
 		return Refuse(NotPayer, "Only whoever pays for this account can do that.")
 	default:

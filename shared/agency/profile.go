@@ -9,9 +9,11 @@ import (
 type Status string
 
 // The states of a profile. A connection request is an agency's profile that is
-// pending. The zero value is a profile that does not exist.
+// pending, and an invitation a person's that is invited. The zero value is a profile
+// that does not exist.
 const (
 	Pending   Status = "pending"
+	Invited   Status = "invited"
 	Active    Status = "active"
 	Declined  Status = "declined"
 	Withdrawn Status = "withdrawn"
@@ -24,13 +26,13 @@ const (
 )
 
 // Statuses are all states of a profile that exists.
-var Statuses = []Status{Pending, Active, Declined, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
+var Statuses = []Status{Pending, Invited, Active, Declined, Withdrawn, Expired, Revoked, Left, Lapsed, Ended, Moved}
 
 // IsEnded reports whether a profile in this state has ended, so that it grants
 // nothing and can start again.
-func (s Status) IsEnded() bool { return s != "" && s != Pending && s != Active }
+func (s Status) IsEnded() bool { return s != "" && s != Pending && s != Invited && s != Active }
 
-// IsValid reports whether the status is one of the ten.
+// IsValid reports whether the status is one of the eleven.
 func (s Status) IsValid() bool { return slices.Contains(Statuses, s) }
 
 // Role is the role of a person in an account. Agencies have none.
@@ -55,16 +57,12 @@ const (
 	AgencyKind Kind = "agency"
 )
 
-// Delivery is what an asker reads of the fate of their request's email, or an
-// account of the email to a person with access.
+// Delivery is what an asker reads of the fate of their request's email: "" or failed.
 type Delivery string
 
-// The fates as an agency sees them.
-const (
-	Waiting        Delivery = "waiting"
-	Sent           Delivery = "sent"
-	DeliveryFailed Delivery = "failed"
-)
+// DeliveryFailed means that every email of the latest mailing bounced. Nothing else is
+// told, at no time.
+const DeliveryFailed Delivery = "failed"
 
 // ProfileKey names one profile: one member at one addressee.
 type ProfileKey struct {
@@ -89,7 +87,8 @@ func AgencyAt(account, agency AccountID) ProfileKey {
 type Profile struct {
 	ProfileKey
 	Status Status
-	// Role is a person's; "" for an agency.
+	// Role is the one that is granted to a person; "" for an agency, and until a
+	// person's invitation is accepted.
 	Role Role
 	// Areas are the access levels that are granted. Owners, admins and an owning
 	// agency have every area at Edit, whatever they hold.
@@ -121,9 +120,18 @@ type Profile struct {
 	// MovedTo is the account that took up a request by email.
 	MovedTo AccountID
 
-	// Issuer and Subject are of the token with which the person first used the
-	// profile; both "" until then, and always for an agency.
+	// Issuer and Subject are of the token with which the person accepted their
+	// invitation, opened the account or, if registered, first used the profile. They
+	// are "" until then, and always for an agency.
 	Issuer, Subject string
+	// Registered means that the platform has named the person as an owner. Such a
+	// profile is active before its person has signed in.
+	Registered bool
+	// CloseAt is when the sweep closes the invitations and offers that the person
+	// made and is no longer allowed to; zero for never.
+	CloseAt time.Time
+	// CloseCursor is where among an agency's clients the sweep goes on with that.
+	CloseCursor string
 
 	// LastEvent is the newest event of the profile; the transaction sets it.
 	LastEvent EventID
@@ -156,15 +164,17 @@ func (p Profile) Account() AccountID {
 // with the account.
 func (p Profile) IsPermanent() bool { return p.Kind() == AgencyKind && p.Ownership == AgencyOwned }
 
-// IsHidden reports whether the profile is invisible to the client: a muted
+// IsHidden reports whether an agency's profile is invisible to the client: a muted
 // request, or one that an account has taken over.
-func (p Profile) IsHidden() bool { return p.Request.Muted || p.Status == Moved }
+func (p Profile) IsHidden() bool {
+	return p.Kind() == AgencyKind && (p.Request.Muted || p.Status == Moved)
+}
 
 // StatusAt is the status by the clock: an overdue request is expired and an
 // overdue end date has lapsed, whether or not anything has recorded it yet.
 func (p Profile) StatusAt(now time.Time) Status {
 	switch {
-	case p.Status == Pending && !now.Before(p.Request.ExpiresAt):
+	case (p.Status == Pending || p.Status == Invited) && !now.Before(p.Request.ExpiresAt):
 		return Expired
 	case p.Status == Active && !p.Until.IsZero() && !now.Before(p.Until):
 		return Lapsed
@@ -177,11 +187,13 @@ func (p Profile) StatusAt(now time.Time) Status {
 // zero for never.
 func (r Rules) Due(p Profile) time.Time {
 	switch {
+	case !p.CloseAt.IsZero():
+		return p.CloseAt
 	case p.Status.IsEnded():
 		return p.Since.Add(r.Retention)
 	case !p.RemindAt.IsZero():
 		return p.RemindAt
-	case p.Status == Pending:
+	case p.HasOpenRequest():
 		return p.Request.ExpiresAt
 	default:
 		return p.Until
@@ -198,7 +210,7 @@ const minReminderLead = 24 * time.Hour
 func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Time {
 	var moments []time.Time
 	switch {
-	case p.Status == Pending:
+	case p.HasOpenRequest():
 		moments = append(moments, p.Request.ExpiresAt.Add(-r.RemindBefore))
 	case p.Status == Active && !p.Until.IsZero():
 		for _, before := range r.LapseWarnings {
@@ -213,6 +225,15 @@ func (r Rules) remindAt(p Profile, from time.Time, least time.Duration) time.Tim
 	return time.Time{}
 }
 
+// MayMake reports whether the person of a profile, in the account that asks, has the
+// role that a request to a person needs at the instant.
+func (p Profile) MayMake(r Request, now time.Time) bool {
+	if p.StatusAt(now) != Active {
+		return false
+	}
+	return p.Role == Owner || p.Role == Admin && r.Role != Owner
+}
+
 // IsAssigned reports whether a member of an agency has access to that client.
 func (p Profile) IsAssigned(account AccountID) bool {
 	return p.Clients == nil || slices.Contains(p.Clients, account)
@@ -221,7 +242,7 @@ func (p Profile) IsAssigned(account AccountID) bool {
 // Granted returns the shown areas with every area named; everything at Edit for
 // owners, admins and an owning agency.
 func (r Rules) Granted(p Profile) Areas {
-	if p.Role == Owner || p.Role == Admin || p.IsPermanent() {
+	if role := p.ShownRole(); role == Owner || role == Admin || p.IsPermanent() {
 		return r.AllAreas(Edit)
 	}
 	return r.CompleteAreas(p.ShownAreas())
@@ -243,13 +264,13 @@ func (p Profile) WithoutIdentity() Profile {
 // the zero time is never. A resend and a new end date plan the reminder again.
 func (r Rules) NextReminder(was, next Profile, s Step) time.Time {
 	switch {
-	case s.Do == OpenRequest || s.Do == Resend || next.Status == Active && !next.Until.Equal(was.Until):
+	case s.Do == OpenRequest || s.Do == NewSignIn || s.Do == Resend || next.Status == Active && !next.Until.Equal(was.Until):
 		return r.remindAt(next, s.At, minReminderLead)
 	case s.Do == Remind || next.Status.IsEnded():
 		return time.Time{}
 	case s.Do == Warn:
 		return r.remindAt(next, s.At, 0)
-	case was.Status != next.Status:
+	case was.Status != next.Status || was.HasOpenRequest() != next.HasOpenRequest():
 		return time.Time{}
 	default:
 		return was.RemindAt

@@ -70,6 +70,39 @@ func TestREADMELives(t *testing.T) {
 	}
 }
 
+// TestREADMERequests compares the table of a request's steps with the code.
+func TestREADMERequests(t *testing.T) {
+	left := maps.Clone(requestSteps)
+	for _, cells := range lawTable(t, "## Requests")[1:] {
+		do := Action(cells[0])
+		step, known := left[do]
+		if !known {
+			t.Errorf("README, Requests: %q is no step, or is there twice", do)
+			continue
+		}
+		delete(left, do)
+		var from []RequestState
+		for name := range strings.SplitSeq(cells[1], ", ") {
+			from = append(from, RequestState(name))
+		}
+		if cells[1] == "any but open" {
+			from = []RequestState{"", StateAccepted, StateDeclined, StateWithdrawn, StateExpired, StateMoved}
+		}
+		if !slices.Equal(from, step.from) || cells[2] != string(step.by) || cells[3] != string(step.to) {
+			t.Errorf("README, Requests: %q, the code has %+v", cells[:4], step)
+		}
+		for i, kind := range []RequestKind{ConnectionKind, InvitationKind, OwnershipKind} {
+			event := strings.TrimPrefix(cells[4+i], "–")
+			if string(requestKinds[kind].events[do]) != event {
+				t.Errorf("README, Requests: %s of %s is %q, the code has %q", do, kind, event, requestKinds[kind].events[do])
+			}
+		}
+	}
+	for do := range left {
+		t.Errorf("README, Requests: %q is missing", do)
+	}
+}
+
 // statesOf reads a cell such as "none, any ended".
 func statesOf(cell string) []Status {
 	var states []Status

@@ -13,6 +13,9 @@ type Rules struct {
 	Plans []Plan
 	// RequestLifetime is how long a connection request can be accepted.
 	RequestLifetime time.Duration
+	// InvitationLifetime is how long an invitation, or an offer of ownership, can be
+	// accepted.
+	InvitationLifetime time.Duration
 	// RemindBefore is how long before its expiry a request is reminded of.
 	RemindBefore time.Duration
 	// LapseWarnings are how long before an end date both sides are warned, the
@@ -28,6 +31,13 @@ type Rules struct {
 	// OpenRequests bounds the requests of an agency that wait for an answer, and
 	// DailyRequests its new ones of a UTC day.
 	OpenRequests, DailyRequests int
+	// UnsolicitedMails bounds unsolicited mail to a mailbox.
+	UnsolicitedMails MailLimits
+	// DigestAt is when the digest of what was held on a UTC day goes out: the time
+	// since 00:00 UTC of the next day. If DigestAfter is not 0 it goes out that long
+	// after the first email was held instead. DigestSpread spreads the digests of
+	// mailboxes over the time after that.
+	DigestAt, DigestAfter, DigestSpread time.Duration
 	// OpenInvitations bounds the invitations and offers of ownership of an account
 	// that wait for an answer.
 	OpenInvitations int
@@ -36,9 +46,6 @@ type Rules struct {
 	// command.
 	DailyByPerson, DailyByNewPerson PersonLimits
 	NewPersonFor                    time.Duration
-	// DailyMails is how many unsolicited emails a person gets a UTC day, over all
-	// agencies.
-	DailyMails int
 	// Resends bounds how often one request is sent again, at least ResendAfter
 	// apart.
 	Resends     int

@@ -22,14 +22,18 @@ const (
 	Revoke      Action = "revoke"
 	Lapse       Action = "lapse"
 	Move        Action = "move"
+	// CloseRequest is of a request that what it rested on has ended.
+	CloseRequest Action = "close"
 	// Remind is of a request's expiry, Warn of an end date.
 	Remind Action = "remind"
 	Warn   Action = "warn"
 
-	Open   Action = "open"
-	Invite Action = "invite"
-	Change Action = "change"
-	Remove Action = "remove"
+	Open      Action = "open"
+	Change    Action = "change"
+	Remove    Action = "remove"
+	NewSignIn Action = "new sign-in"
+	// Appoint makes an owner of a person that the platform names.
+	Appoint Action = "appoint"
 
 	Leave Action = "leave"
 	End   Action = "end"
@@ -40,13 +44,14 @@ type Side string
 
 // The sides. AccountSide are the account's owners and admins (in an owned
 // account the owning agency's); AgencySide is the agency whose profile it is;
-// SelfSide is the person whose profile it is; ClockSide is time, and what
-// follows from something else having ended.
+// SelfSide is the person whose profile it is; PlatformSide is the platform itself;
+// ClockSide is time, and what follows from something else having ended.
 const (
-	AccountSide Side = "account"
-	AgencySide  Side = "agency"
-	SelfSide    Side = "self"
-	ClockSide   Side = "clock"
+	AccountSide  Side = "account"
+	AgencySide   Side = "agency"
+	SelfSide     Side = "self"
+	PlatformSide Side = "platform"
+	ClockSide    Side = "clock"
 )
 
 // Step is one action with its input.
@@ -54,24 +59,30 @@ type Step struct {
 	Do Action
 	By Side
 	At time.Time
-	// Areas are those requested (OpenRequest), or those to be granted (Accept,
-	// Restrict, Invite, Change). nil changes nothing.
+	// Areas are those requested (OpenRequest, Resend), or those to be granted (Accept,
+	// Restrict, Change). nil changes nothing.
 	Areas Areas
-	// Role is a person's; "" leaves it as it is.
+	// Role is a person's, in the same way; "" leaves it as it is. A Resend with a role
+	// has new terms if they differ.
 	Role Role
 	// Until is the end date to hold from now on; nil leaves it, zero removes it.
 	Until *time.Time
-	// Number is the request that an Accept names.
+	// Number is the request that an Accept or a Decline names.
 	Number int
-	// Message and Asker belong to an OpenRequest; Asker also to a Resend.
+	// From, Message and Maker belong to an OpenRequest or a NewSignIn; Maker, the person
+	// who asks, also to a Resend.
+	From    AccountID
 	Message string
-	Asker   PersonID
-	// ExpiresAt belongs to an OpenRequest or a Resend; a Resend never shortens.
+	Maker   PersonID
+	// ExpiresAt belongs to what opens or resends a request; a Resend never shortens.
 	ExpiresAt time.Time
 	// Into is the account of a Move.
 	Into AccountID
-	// Muted is fixed by an OpenRequest.
+	// Muted is fixed by what opens a request.
 	Muted bool
+	// Issuer and Subject are of the sign-in that opens an account or accepts an
+	// invitation.
+	Issuer, Subject string
 	// AccountName and Plan are the new account's, for the event of Open and Create.
 	AccountName, Plan string
 	// Registered marks an Open by which the platform registers an account.
@@ -90,6 +101,33 @@ type transition struct {
 	by   Side
 	to   Status
 	as   EventType
+	// requests are the states of the profile's request from which the row starts, and
+	// request the one to which it leads. Both are empty where the status tells.
+	requests []RequestState
+	request  RequestState
+}
+
+// startsFrom reports whether a profile is in one of the row's from states.
+func (row transition) startsFrom(p Profile) bool {
+	if !slices.Contains(row.from, p.Status) {
+		return false
+	}
+	if row.requests == nil {
+		return true
+	}
+	state := p.Request.State
+	if p.RequestKind() != OwnershipKind {
+		state = StateAccepted // of what made the person a member
+	}
+	return slices.Contains(row.requests, state)
+}
+
+// isDone reports whether a profile is in the state to which the row leads.
+func (row transition) isDone(p Profile) bool {
+	if row.request == "" {
+		return p.Status == row.to
+	}
+	return p.RequestKind() == OwnershipKind && p.Request.State == row.request
 }
 
 var none Status
@@ -101,30 +139,51 @@ var startStatuses = append([]Status{none}, endedStatuses...)
 // connectionTable is README, "Life of a connection". Ending a request that is
 // still open expires it.
 var connectionTable = withSteps(ConnectionKind, map[Action]transition{
-	Create:   {[]Status{none}, AgencySide, Active, AccountCreated},
-	Restrict: {[]Status{Active}, AccountSide, Active, ConnectionRestricted},
-	Revoke:   {[]Status{Active}, AccountSide, Revoked, ConnectionRevoked},
-	Leave:    {[]Status{Active}, AgencySide, Left, ConnectionLeft},
-	Lapse:    {[]Status{Active}, ClockSide, Lapsed, ConnectionLapsed},
-	End:      {[]Status{Active}, ClockSide, Ended, ConnectionEnded},
-	Warn:     {[]Status{Active}, ClockSide, Active, ConnectionLapseAhead},
+	Create:   {from: []Status{none}, by: AgencySide, to: Active, as: AccountCreated},
+	Restrict: {from: []Status{Active}, by: AccountSide, to: Active, as: ConnectionRestricted},
+	Revoke:   {from: []Status{Active}, by: AccountSide, to: Revoked, as: ConnectionRevoked},
+	Leave:    {from: []Status{Active}, by: AgencySide, to: Left, as: ConnectionLeft},
+	Lapse:    {from: []Status{Active}, by: ClockSide, to: Lapsed, as: ConnectionLapsed},
+	End:      {from: []Status{Active}, by: ClockSide, to: Ended, as: ConnectionEnded},
+	Warn:     {from: []Status{Active}, by: ClockSide, to: Active, as: ConnectionLapseAhead},
 })
 
-// personTable is README, "Persons".
+// personTable is README, "Persons", but for the steps of a request.
 var personTable = map[Action]transition{
-	Open:   {[]Status{none}, SelfSide, Active, AccountOpened},
-	Invite: {append([]Status{Active}, startStatuses...), AccountSide, Active, PersonAdded},
-	Change: {[]Status{Active}, AccountSide, Active, PersonChanged},
-	Remove: {[]Status{Active}, AccountSide, Revoked, PersonRemoved},
-	Leave:  {[]Status{Active}, SelfSide, Left, PersonLeft},
-	End:    {[]Status{Active}, ClockSide, Ended, PersonEnded},
+	Open:      {from: []Status{none}, by: SelfSide, to: Active, as: AccountOpened},
+	Appoint:   {from: append([]Status{Active}, startStatuses...), by: PlatformSide, to: Active, as: PersonAdded},
+	Change:    {from: []Status{Active}, by: AccountSide, to: Active, as: PersonChanged},
+	Remove:    {from: []Status{Active}, by: AccountSide, to: Revoked, as: PersonRemoved},
+	NewSignIn: {from: []Status{Active}, by: AccountSide, to: Invited, as: PersonInvited},
+	Leave:     {from: []Status{Active}, by: SelfSide, to: Left, as: PersonLeft},
+	End:       {from: []Status{Active}, by: ClockSide, to: Ended, as: PersonEnded},
+}
+
+// invitationTable and ownershipTable are the tables of a person whose latest request
+// is of that kind.
+var (
+	invitationTable = withSteps(InvitationKind, personTable)
+	ownershipTable  = withSteps(OwnershipKind, personTable)
+)
+
+// tableFor returns the transitions of a profile. The first request of somebody who is
+// active is an offer.
+func tableFor(p Profile, do Action) map[Action]transition {
+	switch {
+	case p.Kind() == AgencyKind:
+		return connectionTable
+	case p.Status == Active && (do == OpenRequest || p.RequestKind() == OwnershipKind):
+		return ownershipTable
+	default:
+		return invitationTable
+	}
 }
 
 // Apply takes a profile one step along its life. It returns the profile after the
 // step and the events that led there, oldest first, one for each version: two if
-// the clock had already ended the profile and nothing had recorded it. No events
-// and no error mean that the step repeats what its side has done, or changes
-// nothing.
+// the clock had already ended the profile or its request and nothing had recorded it,
+// or if the step closes an open request first. No events and no error mean that the
+// step repeats what its side has done, or changes nothing.
 //
 // Errors are refusals that name the present state: PermanentlyOwned, Forbidden
 // (the wrong side), AlreadyRequested, AlreadyConnected, RequestExpired,
@@ -132,34 +191,34 @@ var personTable = map[Action]transition{
 // Invalid (more areas than requested, an end date that is not ahead).
 func Apply(p Profile, s Step) (Profile, []Event, error) {
 	if p.IsPermanent() && s.By != ClockSide && s.Do != Create {
-		return p, nil, Refuse(PermanentlyOwned, "The agency owns this account for good: its connection can't be requested, decided, limited or ended.")
+		return p, nil, Refuse(PermanentlyOwned, "The agency owns this account permanently. Its connection can't be requested, decided, restricted or ended.")
 	}
-	table := personTable
-	if p.Kind() == AgencyKind {
-		table = connectionTable
-	}
-	row, ok := table[s.Do]
+	settled, events := Settle(p, s.At)
+	row, ok := tableFor(settled, s.Do)[s.Do]
 	if !ok || row.by != s.By {
 		return p, nil, Refuse(Forbidden, "That can't be done to this member from your side.")
 	}
-
-	settled, events := Settle(p, s.At)
 	switch {
 	case s.Do == Expire || s.Do == Lapse:
-		if len(events) > 0 && settled.Status == row.to {
+		if len(events) > 0 && events[0].Type == row.as {
 			return settled, events, nil
 		}
-		if p.Status != row.to {
+		if !row.isDone(p) {
 			return p, nil, &Error{Code: Conflict, State: settled.Status, Message: "Its time has not come."}
 		}
 		return p, nil, nil
-	case s.Do == End && len(events) > 0:
+	case s.Do == End && len(events) > 0 && settled.Status.IsEnded():
 		// The clock was there first: it has ended by itself.
 		return settled, events, nil
-	case s.Do == End && settled.Status == Pending:
-		row = connectionTable[Expire]
+	case s.Do == End && (settled.Status == Pending || settled.Status == Invited):
+		s.Do = Expire
+		row = tableFor(settled, s.Do)[s.Do]
+	case s.closesRequest(settled):
+		var closed []Event
+		settled, closed = settled.closeRequest(s.At)
+		events = append(events, closed...)
 	}
-	if !slices.Contains(row.from, settled.Status) {
+	if !row.startsFrom(settled) {
 		if repeats(row, settled, s) {
 			return p, nil, nil
 		}
@@ -169,14 +228,14 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 	if err != nil {
 		return p, nil, err
 	}
-	if next.Status == settled.Status && isUnchanged(s.Do, settled, next) {
+	if isUnchanged(s.Do, settled, next) {
 		return p, nil, nil
 	}
 	as := row.as
 	switch {
-	case s.Do == Invite && settled.Status == Active:
+	case s.Do == Appoint && settled.Status == Active:
 		as = PersonChanged
-	case s.Registered:
+	case s.Do == Open && s.Registered:
 		as = AccountRegistered
 	}
 	next.Version = settled.Version + 1
@@ -188,16 +247,47 @@ func Apply(p Profile, s Step) (Profile, []Event, error) {
 // Settle records what the clock has decided: an overdue request is expired, an
 // overdue end date has lapsed. It returns one event, or none.
 func Settle(p Profile, now time.Time) (Profile, []Event) {
-	status := p.StatusAt(now)
-	if status == p.Status {
+	switch {
+	case p.HasOpenRequest() && !p.HasOpenRequestAt(now):
+		return p.endRequest(Expire, p.Request.ExpiresAt, now)
+	case p.StatusAt(now) == Lapsed && p.Status != Lapsed:
+		next := p
+		next.Status, next.Since, next.Version = Lapsed, p.Until, p.Version+1
+		return next, []Event{NewProfileEvent(ConnectionLapsed, p, next, now)}
+	default:
 		return p, nil
 	}
-	next, as, at := p, ConnectionExpired, p.Request.ExpiresAt
-	if status == Lapsed {
-		as, at = ConnectionLapsed, p.Until
+}
+
+// endRequest ends the open request of a profile by the clock, as of a time.
+func (p Profile) endRequest(do Action, since, now time.Time) (Profile, []Event) {
+	row := tableFor(p, do)[do]
+	next := p
+	if row.to != p.Status {
+		next.Status, next.Since = row.to, since
 	}
-	next.Status, next.Since, next.Version = status, at, p.Version+1
-	return next, []Event{NewProfileEvent(as, p, next, now)}
+	next.Request.State, next.Version = requestSteps[do].to, p.Version+1
+	return next, []Event{NewProfileEvent(row.as, p, next, now)}
+}
+
+// closesRequest reports whether a step on a person closes their open request first:
+// what they were offered rested on what the step changes.
+func (s Step) closesRequest(p Profile) bool {
+	switch s.Do {
+	case Change:
+		return p.HasOffer() && s.Role != "" && s.Role != p.Role
+	case Remove, Leave, NewSignIn, End:
+		return p.HasOffer()
+	case Appoint:
+		return p.HasOpenRequest()
+	default:
+		return false
+	}
+}
+
+// closeRequest closes the open request of a person.
+func (p Profile) closeRequest(now time.Time) (Profile, []Event) {
+	return p.endRequest(CloseRequest, now, now)
 }
 
 // step makes the row's change to a profile that is in one of its from states.
@@ -207,29 +297,53 @@ func (row transition) step(p Profile, s Step) (Profile, error) {
 	if row.to != p.Status {
 		next.Since = s.At
 	}
-	request, err := p.Request.step(s, p.Status)
+	if s.Do == NewSignIn {
+		// What is granted now is asked for.
+		s.Role, s.Areas = p.Role, p.Areas
+	}
+	kind := p.RequestKind()
+	if s.Do == NewSignIn || s.Do == OpenRequest && kind != ConnectionKind {
+		kind = InvitationKind
+		if p.Status == Active && s.Do == OpenRequest {
+			kind = OwnershipKind
+		}
+	}
+	request, err := p.Request.step(kind, s, p.Status)
 	if err != nil {
 		return p, err
 	}
 	next.Request = request
 	switch s.Do {
-	case OpenRequest:
-		next.Areas, next.Until, next.MovedTo = nil, time.Time{}, ""
-	case Accept:
-		next.Areas = p.Request.Areas
-		return next.change(s)
-	case Restrict, Change:
-		return next.change(s)
-	case Open, Create, Invite:
-		next.Role, next.Areas = s.Role, s.Areas
-		next.Issuer, next.Subject, next.Request.Delivery = "", "", ""
-		if p.Status != Active || s.Role != Member {
+	case OpenRequest, NewSignIn:
+		if row.to != Active {
+			next.Role, next.Areas, next.Until, next.MovedTo = "", nil, time.Time{}, ""
+			next.Issuer, next.Subject, next.Registered = "", "", false
+		}
+		if s.Do == OpenRequest && row.to != Active {
 			next.Clients = nil
 		}
+	case Accept:
+		next.Areas = p.Request.Areas
+		if kind != ConnectionKind {
+			next.Role, next.Issuer, next.Subject, next.Registered = p.Request.Role, s.Issuer, s.Subject, false
+			s.Role, s.Areas = "", nil
+		}
+		return next.change(s)
+	case Restrict, Change:
+		if s.Role == Owner && p.Role != Owner {
+			return p, InvalidField("role", "A person becomes an owner by accepting an offer of ownership.")
+		}
+		return next.change(s)
+	case Open, Create, Appoint:
+		next.Role, next.Areas, next.Registered = s.Role, s.Areas, s.Do == Appoint || s.Registered
+		if p.Status != Active {
+			next.Issuer, next.Subject = s.Issuer, s.Subject
+		}
+		next.Clients = nil
 	case Move:
 		next.MovedTo = s.Into
 	default:
-		// The other actions change the status alone.
+		// The other actions change the status alone, or the request.
 	}
 	return next, nil
 }
@@ -261,22 +375,23 @@ func (p Profile) change(s Step) (Profile, error) {
 // repeats reports whether a refused step is one that its side has already done.
 func repeats(row transition, p Profile, s Step) bool {
 	switch {
-	case s.Do == OpenRequest || p.Status != row.to:
+	case s.Do == OpenRequest || s.Do == NewSignIn || !row.isDone(p):
 		return false
-	case s.Do == Accept:
+	case s.Do == Accept || s.Do == Decline:
 		return s.Number == p.Request.Number
 	default:
 		return true
 	}
 }
 
-// isUnchanged reports whether an action on an active profile kept everything that it
-// grants. A resend, a reminder and an invitation that clears a binding always change
-// something.
+// isUnchanged reports whether a change of an active profile kept everything that it
+// grants.
 func isUnchanged(do Action, p, next Profile) bool {
-	return p.Status == Active && do != Warn && p.Role == next.Role && p.Areas.Equal(next.Areas) && p.Until.Equal(next.Until) &&
-		slices.Equal(p.Clients, next.Clients) && (p.Clients == nil) == (next.Clients == nil) &&
-		p.Issuer == next.Issuer && p.Subject == next.Subject
+	if do != Restrict && do != Change && do != Appoint {
+		return false
+	}
+	return p.Status == Active && p.Role == next.Role && p.Areas.Equal(next.Areas) && p.Until.Equal(next.Until) &&
+		slices.Equal(p.Clients, next.Clients) && (p.Clients == nil) == (next.Clients == nil)
 }
 
 // RefuseState is the refusal of an action that the present state does not allow. It
@@ -284,20 +399,35 @@ func isUnchanged(do Action, p, next Profile) bool {
 func RefuseState(do Action, p Profile) error {
 	refusal := &Error{Code: NotActive, State: p.Status}
 	switch {
-	case do == OpenRequest && p.Status == Pending:
+	case do == OpenRequest && p.HasOpenRequest():
 		refusal.Code, refusal.Message = AlreadyRequested, "There is already a request that waits for an answer. Resend or withdraw that one."
 	case do == OpenRequest:
 		refusal.Code, refusal.Message = AlreadyConnected, "The agency is already connected to this account."
-	case p.Status == Expired && slices.Contains([]Action{Accept, Resend, Withdraw}, do):
-		refusal.Code, refusal.Message = RequestExpired, "The request has expired. The agency can ask again."
-	case slices.Contains([]Action{Accept, Decline, Withdraw, Resend, Move, Remind}, do):
+	case p.hasExpiredRequest() && slices.Contains([]Action{Accept, Resend, Withdraw}, do):
+		refusal.Code, refusal.Message = RequestExpired, "The request has expired. The agency can send a new one."
+		switch {
+		case p.Kind() == PersonKind && do == Accept:
+			refusal.Message = "The invitation has expired. The account can invite you again."
+		case p.Kind() == PersonKind:
+			refusal.Message = "The invitation has expired. Invite the person again."
+		}
+	case p.Kind() == PersonKind && p.Status == Active && slices.Contains([]Action{Accept, Decline, Withdraw, Resend, Remind, CloseRequest}, do):
+		refusal.Code, refusal.Message = NotPending, "There is no invitation and no offer of ownership that waits for an answer."
+	case slices.Contains([]Action{Accept, Decline, Withdraw, Resend, Move, Remind, CloseRequest}, do):
 		refusal.Code, refusal.Message = NotPending, "There is no request that waits for an answer: it is "+p.Status.sentence()+"."
+	case p.Status == Invited:
+		refusal.Message = "The invitation has not been accepted yet. Withdraw it, or invite the person again."
 	case p.Status == Pending:
 		refusal.Message = "The request has not been accepted yet. Decide it first."
 	default:
 		refusal.Message = "The member is not active: it is " + p.Status.sentence() + "."
 	}
 	return refusal
+}
+
+// hasExpiredRequest reports whether the latest request has expired without an answer.
+func (p Profile) hasExpiredRequest() bool {
+	return p.Status == Expired || p.Status == Active && p.RequestKind() == OwnershipKind && p.Request.State == StateExpired
 }
 
 // sentence is the status as a person says it.
@@ -317,9 +447,13 @@ func (s Status) sentence() string {
 // NewProfileEvent is the event of one profile's change. Who did it is filled in by the use
 // case, as is the event's id.
 func NewProfileEvent(as EventType, was, now Profile, at time.Time) Event {
-	return Event{
+	e := Event{
 		Type: as, At: at, Addressee: now.Addressee, Agency: now.Member.Account(), Member: now.Member,
-		Ownership: now.Ownership, Request: now.Request.Number, Version: now.Version, Muted: now.Request.Muted,
+		Ownership: now.Ownership, Request: now.Request.Number, Version: now.Version, Muted: now.Kind() == AgencyKind && now.Request.Muted,
 		Was: was.EventState(), Now: now.EventState(),
 	}
+	if as.IsOfInvitation() {
+		e.Kind = now.RequestKind()
+	}
+	return e
 }

@@ -128,33 +128,100 @@ var lifeOfAConnection = []row{
 		expired revoked left lapsed ended moved:                       not_active`},
 }
 
-// README, Persons.
+// README, Persons. An "offered" person is active and has an open offer of ownership; a "refused" one
+// has declined it.
 var lifeOfAPerson = []row{
 	{Open, SelfSide, AccountOpened, `
 		none:                                                          active
+		active offered overdue-offer refused:                          again
+		invited overdue-invited:                                       not_active
+		declined withdrawn expired revoked left lapsed ended moved:    not_active`},
+	{OpenRequest, AccountSide, PersonInvited, `
+		none declined withdrawn expired revoked left lapsed ended moved: invited
+		overdue-invited:                                               expired, invited
+		invited offered:                                               already_requested
+		active refused:                                                active
+		overdue-offer:                                                 active, active`},
+	{Accept, SelfSide, PersonAdded, `
+		invited offered:                                               active
 		active:                                                        again
-		declined withdrawn expired revoked left lapsed ended moved:      not_active`},
-	{Invite, AccountSide, PersonAdded, `
+		overdue-invited expired overdue-offer:                         request_expired
+		refused:                                                       not_pending
+		none declined withdrawn revoked left lapsed ended moved:       not_pending`},
+	{Decline, SelfSide, InvitationDeclined, `
+		invited expired:                                               declined
+		overdue-invited:                                               expired, declined
+		offered:                                                       active
+		overdue-offer:                                                 active, active
+		declined refused:                                              again
+		none active withdrawn revoked left lapsed ended moved:         not_pending`},
+	{Withdraw, AccountSide, InvitationWithdrawn, `
+		invited:                                                       withdrawn
+		offered:                                                       active
+		withdrawn:                                                     again
+		overdue-invited expired overdue-offer:                         request_expired
+		none active refused declined:                                  not_pending
+		revoked left lapsed ended moved:                               not_pending`},
+	{Resend, AccountSide, InvitationResent, `
+		invited:                                                       invited
+		offered:                                                       active
+		overdue-invited expired overdue-offer:                         request_expired
+		none active refused declined withdrawn:                        not_pending
+		revoked left lapsed ended moved:                               not_pending`},
+	{Expire, ClockSide, InvitationExpired, `
+		overdue-invited:                                               expired
+		overdue-offer:                                                 active
+		expired:                                                       again
+		none invited active offered refused declined withdrawn:        conflict
+		revoked left lapsed ended moved:                               conflict`},
+	{CloseRequest, ClockSide, InvitationWithdrawn, `
+		invited:                                                       withdrawn
+		offered:                                                       active
+		withdrawn:                                                     again
+		none active overdue-offer refused declined overdue-invited:    not_pending
+		expired revoked left lapsed ended moved:                       not_pending`},
+	{Remind, ClockSide, InvitationReminded, `
+		invited:                                                       invited
+		offered:                                                       active
+		none active overdue-invited overdue-offer refused declined:    not_pending
+		withdrawn expired revoked left lapsed ended moved:             not_pending`},
+	{Appoint, PlatformSide, PersonAdded, `
 		none declined withdrawn expired revoked left lapsed ended moved: active
-		active:                                                        active`},
+		invited:                                                       withdrawn, active
+		overdue-invited:                                               expired, active
+		active refused:                                                active
+		offered overdue-offer:                                         active, active`},
 	{Change, AccountSide, PersonChanged, `
-		active:                                                        active
+		active refused:                                                active
+		offered overdue-offer:                                         active, active
+		invited overdue-invited:                                       not_active
+		none declined withdrawn expired revoked left lapsed ended moved: not_active`},
+	{NewSignIn, AccountSide, PersonInvited, `
+		active refused:                                                invited
+		offered overdue-offer:                                         active, invited
+		invited overdue-invited:                                       not_active
 		none declined withdrawn expired revoked left lapsed ended moved: not_active`},
 	{Remove, AccountSide, PersonRemoved, `
-		active:                                                        revoked
+		active refused:                                                revoked
+		offered overdue-offer:                                         active, revoked
 		revoked:                                                       again
-		none declined withdrawn expired left lapsed ended moved:         not_active`},
+		invited overdue-invited:                                       not_active
+		none declined withdrawn expired left lapsed ended moved:       not_active`},
 	{Leave, SelfSide, PersonLeft, `
-		active:                                                        left
+		active refused:                                                left
+		offered overdue-offer:                                         active, left
 		left:                                                          again
-		none declined withdrawn expired revoked lapsed ended moved:      not_active`},
+		invited overdue-invited:                                       not_active
+		none declined withdrawn expired revoked lapsed ended moved:    not_active`},
 	{End, ClockSide, PersonEnded, `
-		active:                                                        ended
+		active refused:                                                ended
+		offered overdue-offer:                                         active, ended
+		invited overdue-invited:                                       expired
 		ended:                                                         again
-		none declined withdrawn expired revoked left lapsed moved:       not_active`},
+		none declined withdrawn expired revoked left lapsed moved:     not_active`},
 }
 
-var sides = []Side{AccountSide, AgencySide, SelfSide, ClockSide}
+var sides = []Side{AccountSide, AgencySide, SelfSide, PlatformSide, ClockSide}
 
 // statesOfAgency returns an agency's profiles in all states, by the names of the rows.
 func statesOfAgency() map[string]Profile {
@@ -164,10 +231,14 @@ func statesOfAgency() map[string]Profile {
 	}
 	all := map[string]Profile{"none": {ProfileKey: base.ProfileKey, Ownership: ClientOwned}}
 	for _, s := range Statuses {
+		if s == Invited {
+			continue
+		}
 		p := base
 		if p.Status = s; p.ShowsRequest() {
 			p.Areas = nil
 		}
+		p.Request.Kind, p.Request.State = ConnectionKind, requestStateOf(s)
 		all[string(s)] = p
 	}
 	// At its very moment a request has expired.
@@ -183,21 +254,50 @@ func statesOfAgency() map[string]Profile {
 	return all
 }
 
+// requestStateOf returns the state of the request of a profile in a status.
+func requestStateOf(s Status) RequestState {
+	switch s {
+	case Pending:
+		return StateOpen
+	case Declined, Withdrawn, Expired, Moved:
+		return RequestState(s)
+	default:
+		return StateAccepted
+	}
+}
+
 // statesOfPerson returns a person's profiles. A person is never pending and has no end date.
 func statesOfPerson() map[string]Profile {
 	all := map[string]Profile{}
 	for name, p := range statesOfAgency() {
-		if strings.HasPrefix(name, "overdue") || name == "permanent" || name == "pending" {
+		if strings.HasPrefix(name, "overdue") || name == "permanent" {
 			continue
 		}
-		p.ProfileKey, p.Name, p.Email, p.Role = PersonAt(someAccount, somePerson), "", "ann@client.test", Admin
-		p.Request.Number, p.Request.Message, p.Request.ExpiresAt = 0, "", time.Time{}
-		p.Issuer, p.Subject = "issuer", "subject"
+		p.ProfileKey, p.Name, p.Email = PersonAt(someAccount, somePerson), "", "ann@client.test"
+		if name == "pending" {
+			name, p.Status = "invited", Invited
+		}
 		if name == "none" {
-			p.Role = ""
+			all[name] = p
+			continue
+		}
+		p.Request.Kind, p.Request.Role, p.Request.From, p.Request.Message = InvitationKind, Admin, someAccount, ""
+		if !p.ShowsRequest() {
+			p.Role, p.Issuer, p.Subject = Admin, "issuer", "subject"
 		}
 		all[name] = p
 	}
+	overdue := all["invited"]
+	overdue.Request.ExpiresAt = noon
+	all["overdue-invited"] = overdue
+	offered := all["active"]
+	offered.Request.Kind, offered.Request.State, offered.Request.Role = OwnershipKind, StateOpen, Owner
+	all["offered"] = offered
+	refused := offered
+	refused.Request.State = StateDeclined
+	all["refused"] = refused
+	offered.Request.ExpiresAt = noon
+	all["overdue-offer"] = offered
 	return all
 }
 
@@ -206,22 +306,26 @@ func stepFor(do Action, by Side) Step {
 	s := Step{Do: do, By: by, At: noon}
 	switch do {
 	case OpenRequest:
-		s.Areas, s.Message, s.Asker, s.ExpiresAt = Areas{"pages": View}, "please", somePerson, noon.Add(24*time.Hour)
+		s.Areas, s.Message, s.Maker, s.ExpiresAt = Areas{"pages": View}, "please", somePerson, noon.Add(24*time.Hour)
 	case Resend:
-		s.ExpiresAt, s.Asker = noon.Add(24*time.Hour), somePerson
-	case Accept:
+		s.ExpiresAt, s.Maker = noon.Add(24*time.Hour), somePerson
+	case NewSignIn:
+		s.Maker, s.From, s.ExpiresAt = somePerson, someAccount, noon.Add(24*time.Hour)
+	case Accept, Decline:
 		s.Number = 2
 	case Restrict:
 		s.Areas = Areas{"mail": View}
-	case Invite, Open:
+	case Open:
 		s.Role, s.Areas = Member, Areas{"pages": View}
+	case Appoint:
+		s.Role, s.Areas = Owner, Areas{"pages": Edit}
 	case Change:
-		s.Role = Owner
+		s.Role = Member
 	case Move:
 		s.Into = someAccount
 	case Create:
 		s.Areas = Areas{"pages": Edit}
-	case Decline, Withdraw, Expire, Revoke, Leave, Lapse, End, Remove, Remind, Warn:
+	case Withdraw, Expire, CloseRequest, Revoke, Leave, Lapse, End, Remove, Remind, Warn:
 	}
 	return s
 }
@@ -339,18 +443,37 @@ func checkStep(t interface {
 func checkEvents(t *testing.T, r row, before Profile, events []Event) {
 	t.Helper()
 	want := []EventType{r.as}
+	expired, offer := ConnectionExpired, before.HasOffer()
+	if before.Kind() == PersonKind {
+		expired = InvitationExpired
+	}
 	switch settled := before.StatusAt(noon); {
-	case r.do == Invite && before.Status == Active:
+	case offer && r.do == OpenRequest:
+		want = []EventType{expired, OwnershipOffered}
+	case offer && r.do == Accept:
+		want = []EventType{OwnershipAccepted}
+	case r.do == OpenRequest && before.Kind() == PersonKind && before.Status == Active:
+		want = []EventType{OwnershipOffered}
+	case r.do == Appoint && before.Status == Active:
 		want = []EventType{PersonChanged}
+		if offer {
+			want = []EventType{InvitationWithdrawn, PersonChanged}
+		}
+	case offer && slices.Contains([]Action{Change, NewSignIn, Remove, Leave, End}, r.do), before.Status == Invited && r.do == Appoint:
+		want = []EventType{InvitationWithdrawn, r.as}
 	case r.do == End && settled == Lapsed:
 		want = []EventType{ConnectionLapsed}
-	case r.do == End && (settled == Pending || settled == Expired):
-		want = []EventType{ConnectionExpired}
+	case r.do == End && (settled == Pending || settled == Invited || settled == Expired):
+		want = []EventType{expired}
 	case r.do == Expire || r.do == Lapse:
-	case settled != before.Status && settled == Expired:
-		want = []EventType{ConnectionExpired, r.as}
+	case settled != before.Status && settled == Expired, offer && !before.HasOpenRequestAt(noon):
+		want = []EventType{expired, r.as}
 	case settled != before.Status:
 		want = []EventType{ConnectionLapsed, r.as}
+	}
+	if before.HasOpenRequest() && !before.HasOpenRequestAt(noon) && len(want) == 2 && want[0] == InvitationWithdrawn {
+		// The clock was there first.
+		want[0] = expired
 	}
 	var got []EventType
 	for _, e := range events {
@@ -413,17 +536,17 @@ func TestWhatAStepWrites(t *testing.T) {
 	}{
 		{name: "a request begins anew", from: "revoked", step: stepFor(OpenRequest, AgencySide), want: func(p *Profile) {
 			p.Status, p.Since, p.Request.Number, p.Areas, p.Request.Areas, p.Request.Message, p.Request.By = Pending, noon, 3, nil, Areas{"pages": View}, "please", somePerson
-			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Version = noon, noon, day, Waiting, 8
+			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Version = noon, noon, day, "", 8
 		}},
 		{name: "a request after a lapse has no end date", from: "overdue-active", step: stepFor(OpenRequest, AgencySide), want: func(p *Profile) {
 			p.Status, p.Since, p.Request.Number, p.Areas, p.Request.Areas, p.Request.Message, p.Request.By = Pending, noon, 3, nil, Areas{"pages": View}, "please", somePerson
-			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Until, p.Version = noon, noon, day, Waiting, never, 9
+			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Until, p.Version = noon, noon, day, "", never, 9
 		}},
 		{name: "a resend lengthens, and waits again", from: "pending", step: stepFor(Resend, AgencySide), want: func(p *Profile) {
-			p.Request.ExpiresAt, p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
+			p.Request.ExpiresAt, p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = day, somePerson, "", 1, noon, 8
 		}},
-		{name: "a resend never shortens", from: "pending", step: Step{Do: Resend, By: AgencySide, At: noon, ExpiresAt: noon.Add(time.Minute), Asker: somePerson}, want: func(p *Profile) {
-			p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = somePerson, Waiting, 1, noon, 8
+		{name: "a resend never shortens", from: "pending", step: Step{Do: Resend, By: AgencySide, At: noon, ExpiresAt: noon.Add(time.Minute), Maker: somePerson}, want: func(p *Profile) {
+			p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = somePerson, "", 1, noon, 8
 		}},
 		{name: "accept grants what was asked", from: "pending", step: Step{Do: Accept, By: AccountSide, At: noon, Number: 2}, want: func(p *Profile) {
 			p.Status, p.Since, p.Areas, p.Version = Active, noon, p.Request.Areas, 8
@@ -450,10 +573,10 @@ func TestWhatAStepWrites(t *testing.T) {
 		}},
 		{name: "a request is muted when it is made", from: "declined", step: but(stepFor(OpenRequest, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
 			p.Status, p.Since, p.Request.Number, p.Areas, p.Request.Areas, p.Request.Message, p.Request.By = Pending, noon, 3, nil, Areas{"pages": View}, "please", somePerson
-			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Request.Muted, p.Version = noon, noon, day, Waiting, true, 8
+			p.Request.RequestedAt, p.Request.MailedAt, p.Request.ExpiresAt, p.Request.Delivery, p.Request.Muted, p.Version = noon, noon, day, "", true, 8
 		}},
 		{name: "and only then", from: "pending", step: but(stepFor(Resend, AgencySide), func(s *Step) { s.Muted = true }), want: func(p *Profile) {
-			p.Request.ExpiresAt, p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = day, somePerson, Waiting, 1, noon, 8
+			p.Request.ExpiresAt, p.Request.By, p.Request.Delivery, p.Request.Resends, p.Request.MailedAt, p.Version = day, somePerson, "", 1, noon, 8
 		}},
 		{name: "a reminder changes nothing that is seen", from: "pending", step: stepFor(Remind, ClockSide), want: func(p *Profile) { p.Version = 8 }},
 		{name: "nor does a warning", from: "active", step: stepFor(Warn, ClockSide), want: func(p *Profile) { p.Version = 8 }},
@@ -471,23 +594,15 @@ func TestWhatAStepWrites(t *testing.T) {
 			checkStep(t, want, got, events, err)
 			if tt.want != nil {
 				tt.want(&want)
+				want.Request.State = requestStateOf(want.Status)
+				if tt.step.Do == Accept {
+					want.Request.AnsweredAt = noon
+				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-func TestInvitingAnActivePersonFreesTheBinding(t *testing.T) {
-	p := statesOfPerson()["active"]
-	got, events, err := Apply(p, Step{Do: Invite, By: AccountSide, At: noon, Role: p.Role, Areas: p.Areas})
-	if err != nil || got.Subject != "" || got.Issuer != "" || len(events) != 1 {
-		t.Errorf("%+v, %d events, %v", got, len(events), err)
-	}
-	again, events, err := Apply(got, Step{Do: Invite, By: AccountSide, At: noon, Role: p.Role, Areas: p.Areas})
-	if err != nil || len(events) != 0 || again.Version != got.Version {
-		t.Errorf("the same invitation again: %d events, %v", len(events), err)
 	}
 }
 
@@ -544,10 +659,10 @@ func TestTheClientsThatAMemberIsLimitedTo(t *testing.T) {
 		{"not given", one, Active, Step{Do: Change, By: AccountSide, At: noon, Areas: Areas{"mail": View}}, one, 1},
 		{"an admin has no limit", one, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Admin}, nil, 1},
 		{"nor can one be limited", nil, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Admin, Clients: &one}, nil, 1},
-		{"invited anew after leaving", one, Left, Step{Do: Invite, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, nil, 1},
-		// An invitation replaces role and areas and removes the identity, nothing else.
-		{"invited while in", one, Active, Step{Do: Invite, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, one, 1},
-		{"invited while in, as an admin", one, Active, Step{Do: Invite, By: AccountSide, At: noon, Role: Admin, Areas: Areas{"mail": View}}, nil, 1},
+		{"invited again after leaving", one, Left, Step{Do: OpenRequest, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, nil, 1},
+		// A change of role and areas changes nothing else.
+		{"given other areas", one, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Member, Areas: Areas{"mail": View}}, one, 1},
+		{"made an admin, with areas", one, Active, Step{Do: Change, By: AccountSide, At: noon, Role: Admin, Areas: Areas{"mail": View}}, nil, 1},
 	} {
 		p := statesOfPerson()[string(tt.status)]
 		p.Role, p.Clients = Member, tt.was
@@ -584,11 +699,14 @@ func checkRandomLife(t *rapid.T, p Profile, actions []Action, check func(before,
 		now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "minutes")) * time.Minute)
 		s := Step{
 			Do: rapid.SampledFrom(actions).Draw(t, "do"), By: rapid.SampledFrom(sides).Draw(t, "by"), At: now,
-			Areas: areas.Draw(t, "areas"), Number: rapid.IntRange(0, 4).Draw(t, "number"), Role: rapid.SampledFrom([]Role{"", Owner, Member}).Draw(t, "role"),
+			Areas: areas.Draw(t, "areas"), Number: rapid.IntRange(0, 4).Draw(t, "number"),
 			ExpiresAt: now.Add(time.Duration(rapid.IntRange(1, 120).Draw(t, "life")) * time.Minute), Muted: rapid.Bool().Draw(t, "muted"),
 		}
-		if p.Kind() == PersonKind && rapid.Bool().Draw(t, "assigned") {
-			s.Clients = &[]AccountID{someAccount}
+		if p.Kind() == PersonKind {
+			s.Role = rapid.SampledFrom([]Role{"", Owner, Admin, Member}).Draw(t, "role")
+			if rapid.Bool().Draw(t, "assigned") {
+				s.Clients = &[]AccountID{someAccount}
+			}
 		}
 		if p.Kind() == AgencyKind && rapid.Bool().Draw(t, "ends") {
 			until := now.Add(time.Duration(rapid.IntRange(-60, 120).Draw(t, "until")) * time.Minute)
@@ -656,11 +774,28 @@ func TestLifeOfAPersonHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := Profile{ProfileKey: PersonAt(someAccount, somePerson), Ownership: ClientOwned}
 		checkRandomLife(t, start, actionsOf(lifeOfAPerson), func(before, after Profile, s Step, events []Event, err error) {
-			if len(events) != after.Version-before.Version || len(events) > 1 {
+			if len(events) != after.Version-before.Version || len(events) > 2 {
 				t.Fatalf("%d events for %d versions", len(events), after.Version-before.Version)
 			}
-			if after.Status == Active && before.Status != Active && s.Do != Invite && s.Do != Open {
+			if after.Status == Active && before.Status != Active && s.Do != Open && s.Do != Appoint &&
+				(s.Do != Accept || s.By != SelfSide || !before.HasOpenRequestAt(s.At) || s.Number != before.Request.Number) {
 				t.Fatalf("active by %s from %s", s.Do, before.Status)
+			}
+			owns := func(p Profile) bool { return p.Status == Active && p.Role == Owner }
+			if owns(after) && !owns(before) && s.Do != Open && s.Do != Appoint && (s.Do != Accept || before.Request.Role != Owner) {
+				t.Fatalf("an owner by %s", s.Do)
+			}
+			if n := after.Request.Number - before.Request.Number; n < 0 || n > 1 || n == 1 && s.Do != OpenRequest && s.Do != NewSignIn && s.Do != Resend {
+				t.Fatalf("%s counted request %d after %d", s.Do, after.Request.Number, before.Request.Number)
+			}
+			if before.HasOpenRequestAt(s.At) && after.HasOpenRequest() && before.Request.Number == after.Request.Number && after.Request.ExpiresAt.Before(before.Request.ExpiresAt) {
+				t.Fatalf("%s shortened the request", s.Do)
+			}
+			if err == nil && len(events) > 0 && after.HasOpenRequest() && !after.HasOpenRequestAt(s.At) {
+				t.Fatalf("%s left an overdue request open", s.Do)
+			}
+			if after.Request.Muted != before.Request.Muted && s.Do != OpenRequest && s.Do != NewSignIn {
+				t.Fatalf("%s changed whether the request is muted", s.Do)
 			}
 			if after.Status == Pending || !after.Until.IsZero() {
 				t.Fatalf("a person is %s, until %s", after.Status, after.Until)

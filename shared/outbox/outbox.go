@@ -85,7 +85,45 @@ type Claim struct {
 	// Unconfirmed means that SES may have accepted the email in an earlier attempt:
 	// its answer was lost, or the claim was never given back.
 	Unconfirmed bool
+	// Stop is the value of the link that stops unsolicited mail to the mailbox; ""
+	// for a solicited email.
+	Stop string
+	// IsStopped means that the mailbox gets no unsolicited mail: the email must not
+	// be sent.
+	IsStopped bool
 }
+
+// Unsolicited is what an email that its recipient did not ask for is counted by.
+type Unsolicited struct {
+	Mailbox agency.MailboxID
+	// Sender is the person who asked last, and Account the account that they asked
+	// for; "" where there is none.
+	Sender  agency.PersonID
+	Account agency.AccountID
+	// Addressee is of the email's event.
+	Addressee agency.Party
+	// IsTagged reports whether the address has a +tag.
+	IsTagged bool
+	// All bounds the emails to the mailbox of a UTC day, BySender those of the
+	// sender among them, and ByAccount those for the account.
+	All, BySender, ByAccount int
+	// DigestAt is when the next digest goes out, if the email is the first to be held.
+	DigestAt time.Time
+}
+
+// HeldMail is an email that waits for the digest of its mailbox.
+type HeldMail struct {
+	MailKey
+	// Addressee is of the email's event.
+	Addressee agency.Party
+	// IsTagged reports whether the address has a +tag.
+	IsTagged bool
+	// At is when it was held.
+	At time.Time
+}
+
+// DigestKind is the kind of the email that lists held emails.
+const DigestKind = "digest"
 
 // NewOwner returns a random token by which claims are told apart. A claim that its
 // owner repeats, or the client on its own, finds itself.
@@ -98,14 +136,14 @@ type ClaimState int
 const (
 	// ClaimTaken means that the caller sends the email.
 	ClaimTaken ClaimState = iota
-	// ClaimHeld means that another sender holds a claim that has not expired. The
+	// ClaimBusy means that another sender has a claim that has not expired. The
 	// email may still need to be sent.
-	ClaimHeld
+	ClaimBusy
 	// ClaimDone means that the email already has a final fate.
 	ClaimDone
-	// ClaimCapped means that an unsolicited email is over its recipient's daily
-	// limit. That is its fate, and is stored.
-	ClaimCapped
+	// ClaimHeld means that an unsolicited email is over a daily limit and waits for
+	// the digest. That is its fate, and is stored.
+	ClaimHeld
 )
 
 // Fate is what became of an email.
@@ -115,15 +153,19 @@ type Fate string
 const (
 	// Waiting is claimed, or can be claimed again.
 	Waiting Fate = "waiting"
-	// Obsolete, Capped, Muted, Suppressed and Dropped are not sent: because a later
-	// change made the email pointless, because of the recipient's daily limit,
-	// because the request is muted, because the address bounced or complained
-	// before, or because its recipient ceased to be one.
+	// Held is over a daily limit, and waits for the digest of its mailbox.
+	Held Fate = "held"
+	// Obsolete, Stopped, Muted, Suppressed, Dropped and Counted are not sent: because a
+	// later change made the email pointless, because its mailbox gets no unsolicited
+	// mail, because the request is muted, because the address bounced or complained
+	// before, because its recipient ceased to be one, or because the digest went to
+	// another spelling of the mailbox and counts the email without naming it.
 	Obsolete   Fate = "obsolete"
-	Capped     Fate = "capped"
+	Stopped    Fate = "stopped"
 	Muted      Fate = "muted"
 	Suppressed Fate = "suppressed"
 	Dropped    Fate = "dropped"
+	Counted    Fate = "counted"
 	// Unconfirmed may or may not have been accepted by SES, whose answer was lost,
 	// and is not sent again: a later change made it pointless. What follows from a
 	// sent email follows from it too. SES's own report can still tell.
@@ -149,7 +191,8 @@ const (
 // fate that was reported.
 var fateRanks = [][]Fate{
 	{Waiting},
-	{Obsolete, Capped, Muted, Suppressed, Dropped},
+	{Held},
+	{Obsolete, Stopped, Muted, Suppressed, Dropped, Counted},
 	{Unconfirmed},
 	{Sent}, {Delayed}, {Failed}, {Delivered}, {Bounced}, {Complained},
 }
@@ -173,6 +216,10 @@ func (f Fate) Below() []Fate {
 type Mail struct {
 	MailKey
 	Fate Fate
+	// MessageID is SES's; "" for an email that was not sent.
+	MessageID string
+	// MayBeSent means that an email that waits may have been sent by an earlier attempt.
+	MayBeSent bool
 	// At is when the fate was stored or, while the email waits, when it was first
 	// claimed.
 	At time.Time
@@ -199,23 +246,10 @@ func AllBounced(mails []Mail) bool {
 	return bounced > 0
 }
 
-// Delivery returns what an agency reads of its request's email after a run of
-// notify, and everyone the request has reached; sent are the recipients of that
-// run. When the run is done, the delivery is "sent", even if no email was: a
-// withheld email must read like a sent one. One that SES refused has not
-// bounced, and only a bounce reads "failed". changed reports whether there is
-// anything to store.
-func Delivery(request agency.Profile, sent []agency.PersonID, done bool) (d agency.Delivery, reached []agency.PersonID, changed bool) {
-	d, reached = request.Request.Delivery, slices.Clone(request.Request.Reached)
-	for _, id := range sent {
-		if !slices.Contains(reached, id) {
-			reached = append(reached, id)
-		}
-	}
-	if done {
-		d = agency.Sent
-	}
-	return d, reached, done || len(reached) > len(request.Request.Reached)
+// NotReached returns the people that the latest request of a profile has not reached
+// before.
+func NotReached(request agency.Profile, people ...agency.PersonID) []agency.PersonID {
+	return slices.DeleteFunc(slices.Clone(people), func(id agency.PersonID) bool { return slices.Contains(request.Request.Reached, id) })
 }
 
 // Requests is the part of the store that FailRequest uses.
@@ -233,8 +267,16 @@ func FailRequest(ctx context.Context, store Requests, e agency.Event) error {
 		return nil
 	}
 	mails, err := store.Mails(ctx, e.ID)
-	if err != nil || !AllBounced(mails) {
+	if err != nil {
 		return err
 	}
-	return store.FailDelivery(ctx, agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}, e.Request, e.At)
+	key := e.RequestKey()
+	if person := key.Member.Person(); person != "" {
+		// The event can have emails to those who ask, too.
+		mails = slices.DeleteFunc(mails, func(m Mail) bool { return m.Recipient != person })
+	}
+	if !AllBounced(mails) {
+		return nil
+	}
+	return store.FailDelivery(ctx, key, e.Request, e.At)
 }

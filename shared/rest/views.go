@@ -30,9 +30,9 @@ func (Areas) Schema(huma.Registry) *huma.Schema {
 type Account struct {
 	ID           string       `json:"id"`
 	Name         string       `json:"name"`
-	Ownership    string       `json:"ownership" enum:"agency,client" doc:"Who owns it. Fixed at creation."`
-	Owner        *string      `json:"owner" doc:"The agency that owns it; null when a client does."`
-	Agency       bool         `json:"agency" doc:"Whether its hub is on, so that it is an agency itself."`
+	Ownership    string       `json:"ownership" enum:"agency,client" doc:"Who owns it. It never changes."`
+	Owner        *string      `json:"owner" doc:"The agency that owns it; null if a client does."`
+	Agency       bool         `json:"agency" doc:"Whether its agency features are on, so that it is an agency itself."`
 	Role         *string      `json:"role" doc:"Your own role in it; null when you act for an agency."`
 	Subscription Subscription `json:"subscription"`
 	Access       Access       `json:"access"`
@@ -53,7 +53,7 @@ type Access struct {
 	Allowed   bool    `json:"allowed" doc:"Whether some area is not none."`
 	Areas     Areas   `json:"areas"`
 	Via       *string `json:"via" doc:"own, or the agency through which access is had; null for none."`
-	Reason    *string `json:"reason" enum:"none,pending,ended,lapsed,closed,not_assigned,identity_changed,frozen" doc:"Why access is refused, or cut; null where it is neither."`
+	Reason    *string `json:"reason" enum:"none,pending,invited,ended,lapsed,closed,not_assigned,identity_changed,frozen" doc:"Why access is refused, or cut; null where it is neither. invited means that you have an invitation: accept it to have access."`
 	Ownership *string `json:"ownership" enum:"agency,client"`
 	Payer     *string `json:"payer" enum:"agency,client"`
 }
@@ -88,32 +88,45 @@ type Member struct {
 	Kind        string     `json:"kind" enum:"person,agency"`
 	Name        string     `json:"name" doc:"The agency's name, or the person's address."`
 	Email       *string    `json:"email" doc:"A person's address."`
-	Status      string     `json:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
-	Role        *string    `json:"role" enum:"owner,admin,member" doc:"A person's; null for an agency."`
-	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
+	Status      string     `json:"status" enum:"pending,invited,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved" doc:"pending is an agency's request, and invited a person's invitation, that waits for an answer. Only active grants access."`
+	Role        *string    `json:"role" enum:"owner,admin,member" doc:"A person's; the one that they get by accepting while they are invited. Null for an agency."`
+	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending or invited."`
 	Ownership   string     `json:"ownership" enum:"agency,client"`
-	Request     *int       `json:"request" doc:"The number of the request; accepting names it."`
-	Message     *string    `json:"message"`
-	RequestedAt *time.Time `json:"requestedAt"`
-	ExpiresAt   *time.Time `json:"expiresAt"`
-	Until       *time.Time `json:"until"`
-	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email. A person's is null, or failed when the email that told them came back and they have not signed in since."`
+	Request     *int       `json:"request" doc:"The number of the request; accepting and declining name it. A person's is that of the invitation that status is about, or of the open offer; null for the others."`
+	Offer       *string    `json:"offer" enum:"owner" doc:"The role that an open offer gives to an active person once they accept it. request, requestedAt and expiresAt are then the offer's. Null for none."`
+	Message     *string    `json:"message" doc:"The message of an agency's request."`
+	RequestedAt *time.Time `json:"requestedAt" doc:"When the request was made."`
+	ExpiresAt   *time.Time `json:"expiresAt" doc:"Until when the request can be answered."`
+	Until       *time.Time `json:"until" doc:"When an agency's access ends by itself."`
+	Delivery    *string    `json:"delivery" enum:"failed" doc:"failed means that each email of the request's last mailing bounced. Null says nothing about the emails."`
 	Clients     *[]string  `json:"clients" nullable:"true" doc:"The only clients that a member of an agency is assigned to; null for all."`
 }
 
 // NewMember returns a profile in its account's Team Members.
 func NewMember(svc *service.Service, p agency.Profile) Member {
+	now := svc.Now()
 	m := Member{
-		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(svc.Now())),
-		Role: Optional(p.Role), Areas: Areas(svc.GrantedAreas(p)), Ownership: string(p.Ownership),
-		Message: Optional(p.Request.Message), RequestedAt: OptionalTime(p.Request.RequestedAt), ExpiresAt: OptionalTime(p.Request.ExpiresAt),
-		Until: OptionalTime(p.Until), Delivery: Optional(p.Request.Delivery), Clients: OptionalIDs(p.Clients),
+		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(now)),
+		Role: Optional(p.ShownRole()), Areas: Areas(svc.GrantedAreas(p)), Ownership: string(p.Ownership),
+		Until: OptionalTime(p.Until), Clients: OptionalIDs(p.Clients),
 	}
 	if p.Kind() == agency.PersonKind {
 		m.Name = p.Email
+		offered := p.HasOffer() && p.HasOpenRequestAt(now)
+		if offered {
+			m.Offer = Optional(p.Request.Role)
+		}
+		if !offered && !p.ShowsRequest() {
+			// The latest request was answered, and what it led to has changed since.
+			return m
+		}
 	}
+	m.Message, m.RequestedAt, m.ExpiresAt = Optional(p.Request.Message), OptionalTime(p.Request.RequestedAt), OptionalTime(p.Request.ExpiresAt)
 	if p.Request.Number > 0 {
 		m.Request = &p.Request.Number
+	}
+	if p.Request.Delivery == agency.DeliveryFailed {
+		m.Delivery = Optional(p.Request.Delivery)
 	}
 	return m
 }
@@ -123,26 +136,26 @@ type Connection struct {
 	ID          string     `json:"id"`
 	Kind        string     `json:"kind" enum:"agency"`
 	Account     *string    `json:"account" doc:"The account's id; null while it is addressed by email."`
-	Agency      AgencyRef  `json:"agency"`
+	Agency      AccountRef `json:"agency"`
 	Name        string     `json:"name" doc:"The account's name; the id of whom it is addressed to until a request has been accepted."`
 	Email       *string    `json:"email" doc:"The address as it was typed, where the request is addressed to a person."`
 	Status      string     `json:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Role        *string    `json:"role" doc:"Always null: an agency has no role."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
 	Ownership   string     `json:"ownership" enum:"agency,client"`
-	Request     *int       `json:"request" doc:"The number of the request; accepting names it."`
+	Request     *int       `json:"request" doc:"The number of the request; accepting and declining name it."`
 	Message     *string    `json:"message"`
 	RequestedAt *time.Time `json:"requestedAt"`
 	ExpiresAt   *time.Time `json:"expiresAt"`
 	Until       *time.Time `json:"until"`
-	Delivery    *string    `json:"delivery" enum:"waiting,sent,failed" doc:"What became of the request's email: failed is when it has reached nobody, because each one that was sent came back."`
+	Delivery    *string    `json:"delivery" enum:"failed" doc:"failed means that each email of the request's last mailing bounced. Null says nothing about the emails."`
 
 	Plan         *string `json:"plan" doc:"What the agency pays for, in an account that it owns; null where it does not pay."`
 	Subscription *string `json:"subscription" enum:"active,past_due,cancelling,frozen" doc:"Where the subscription stands, in an account that the agency owns; null where it does not pay."`
 }
 
-// AgencyRef is an agency's id and name.
-type AgencyRef struct {
+// AccountRef is an account's id and name.
+type AccountRef struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
@@ -155,7 +168,7 @@ func NewConnection(svc *service.Service, p agency.Profile) Connection {
 		name = string(p.Addressee)
 	}
 	c := Connection{
-		ID: string(p.ID()), Kind: m.Kind, Account: Optional(p.Account()), Agency: AgencyRef{ID: m.ID, Name: p.Name}, Name: name,
+		ID: string(p.ID()), Kind: m.Kind, Account: Optional(p.Account()), Agency: AccountRef{ID: m.ID, Name: p.Name}, Name: name,
 		Status: m.Status, Areas: m.Areas, Ownership: m.Ownership, Request: m.Request, Message: m.Message,
 		RequestedAt: m.RequestedAt, ExpiresAt: m.ExpiresAt, Until: m.Until, Delivery: m.Delivery,
 	}
@@ -168,16 +181,17 @@ func NewConnection(svc *service.Service, p agency.Profile) Connection {
 	return c
 }
 
-// Block is an agency that is blocked, or that can't request again yet.
+// Block is an agency, or an account that invited a person, that is blocked or can't ask
+// again yet.
 type Block struct {
-	Agency       AgencyRef  `json:"agency"`
-	Blocked      bool       `json:"blocked" doc:"Held off for good, until it is allowed again."`
-	CoolingUntil *time.Time `json:"coolingUntil" doc:"Until when a decline or a revocation holds the agency off."`
+	Agency       AccountRef `json:"agency" doc:"Who is blocked or in a cooldown: an agency or, among a person's own, also an account that invited them."`
+	Blocked      bool       `json:"blocked" doc:"Its requests reach nobody until it is unblocked. It is not told."`
+	CoolingUntil *time.Time `json:"coolingUntil" doc:"Until when it can't request again after a decline or a revocation; null for no cooldown."`
 }
 
 // NewBlock returns a block or cooldown.
 func NewBlock(b service.Block) Block {
 	return Block{
-		Agency: AgencyRef{ID: string(b.Asker), Name: b.Name}, Blocked: b.Blocked, CoolingUntil: OptionalTime(b.CoolingUntil),
+		Agency: AccountRef{ID: string(b.Asker), Name: b.Name}, Blocked: b.Blocked, CoolingUntil: OptionalTime(b.CoolingUntil),
 	}
 }

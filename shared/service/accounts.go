@@ -53,6 +53,7 @@ func (d *decision) openAccount(
 	d.Accounts = append(d.Accounts, account)
 	step := agency.Step{
 		Do: agency.Open, By: agency.SelfSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit), AccountName: name, Registered: registered,
+		Issuer: owner.Issuer, Subject: owner.Subject,
 	}
 	if registered {
 		step.Plan = plan
@@ -63,8 +64,6 @@ func (d *decision) openAccount(
 	if err != nil {
 		return account, first, err
 	}
-	first.Issuer, first.Subject = owner.Issuer, owner.Subject
-	d.put(first)
 	return account, first, nil
 }
 
@@ -75,7 +74,7 @@ type NewClientAccount struct {
 	// ConfirmPermanentOwnership must be true: the caller knows that the agency
 	// will always own the account and pay for it.
 	ConfirmPermanentOwnership bool
-	// Client gets access immediately; nil for nobody.
+	// Client is invited; nil for nobody.
 	Client *NewClient
 }
 
@@ -99,8 +98,7 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 	hash := bodyHash("create", name, in.Plan, client)
 	want := wantAuthority(caller, agencyID).plus(Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.AgencyAt(id, agencyID)}})
 	if client != nil {
-		person := agency.NewPersonID(client.Email)
-		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
+		want = want.plus(wantInvitation(id, agencyID, client.Email))
 	}
 	return run(ctx, s, &caller, want, func(d *decision) (view AccountView, err error) {
 		auth, err := d.authorizeInAgency(agency.ManageClients, agencyID)
@@ -127,7 +125,9 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 		}
 		if client != nil {
 			// The event of the account is the client's too: this one's is not written.
-			_, _, _, err = d.invite(account, Invitation{Email: client.Email, Role: agency.Member, Areas: client.Areas})
+			var invited agency.Profile
+			invited, _, err = d.invite(account, agencyID, Invitation{Email: client.Email, Role: agency.Member, Areas: client.Areas})
+			d.Events[len(d.Events)-1].Request = invited.Request.Number
 		}
 		return d.viewAs(agencyID, role, account), err
 	})
@@ -135,7 +135,7 @@ func (s *Service) CreateAccount(ctx context.Context, actor agency.Actor, agencyI
 
 func (s *Service) readNewAccount(in NewClientAccount) (name string, client *NewClient, err error) {
 	if !in.ConfirmPermanentOwnership {
-		return "", nil, agency.InvalidField("confirmPermanentOwnership", "Confirm that your agency will own this account, and pay for it, for good: this can never be undone. Send true.")
+		return "", nil, agency.InvalidField("confirmPermanentOwnership", "Confirm that your agency owns this account permanently and pays for it. This can't be undone. Send true.")
 	}
 	if name, err = agency.ParseName("name", in.Name); err != nil {
 		return "", nil, err
@@ -204,7 +204,7 @@ func (s *Service) RenameAccount(ctx context.Context, caller agency.Caller, id ag
 func (s *Service) CloseAccount(ctx context.Context, caller agency.Caller, id agency.AccountID) (AccountView, error) {
 	return s.changeAccount(ctx, caller, id, allowing(agency.Close), func(d *decision, a *agency.Account) (agency.EventType, error) {
 		if a.AgencyOn {
-			return "", agency.Refuse(agency.HasClients, "This account is an agency. Switch its hub off first.")
+			return "", agency.Refuse(agency.HasClients, "This account is an agency. Switch its agency features off first.")
 		}
 		a.Closed, a.DueAt = d.now, d.now
 		return agency.AccountClosed, nil
@@ -323,37 +323,25 @@ func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page)
 	return list, nil
 }
 
-// maxBound bounds the profiles that one call of Me binds.
-const maxBound = 20
-
-// Me returns what is stored of the actor. Up to 20 of their unused profiles are
-// bound to the actor's identity. A suppression of their address ends.
+// Me returns what is stored of the actor, and stores when they first called it. A
+// suppression of their address ends. It costs the same however many accounts and
+// invitations they have.
 func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, error) {
 	caller := agency.Caller{Actor: actor}
-	want := Want{People: []agency.PersonID{actor.ID()}}
-	err := eachPage(func(page Page) (string, error) {
-		mine, err := s.Store.Memberships(ctx, actor.ID(), page)
-		for _, p := range mine.Items {
-			if p.Subject == "" && len(want.Profiles) < maxBound {
-				want = want.plus(Want{Profiles: []agency.ProfileKey{p.ProfileKey}})
-			}
-		}
-		return mine.Next, err
-	})
-	if err != nil {
-		return agency.Person{}, err
-	}
 	var me agency.Person
-	err = s.query(ctx, &caller, want, func(d *decision) error {
+	err := s.query(ctx, &caller, Want{People: []agency.PersonID{actor.ID()}}, func(d *decision) error {
 		me = d.read.Person(actor.ID())
+		if !me.Suppression.IsActive() && !me.FirstAt.IsZero() {
+			return nil
+		}
 		if me.Suppression.IsActive() {
 			me.Suppression.Lifted = d.now
-			me.Version++
-			d.People = append(d.People, me)
 		}
-		for key := range d.read.Profiles {
-			d.bind(d.read.Profile(key))
+		if me.FirstAt.IsZero() {
+			me.FirstAt = d.now
 		}
+		me.Version++
+		d.People = append(d.People, me)
 		return nil
 	})
 	me.Email = actor.Email

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"slices"
 
 	"agencyhub/shared/agency"
 )
@@ -10,7 +11,7 @@ import (
 // its owners and admins, and to a connected agency what concerns that agency.
 // Errors: Invalid (cursor), IdentityChanged, NotFound, Forbidden.
 func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Event], error) {
-	only, err := s.authorizeList(ctx, caller, agency.ViewActivity, id)
+	only, me, err := s.authorizeList(ctx, caller, agency.ViewActivity, id)
 	if err != nil {
 		return List[agency.Event]{}, err
 	}
@@ -20,19 +21,39 @@ func (s *Service) AccountActivity(ctx context.Context, caller agency.Caller, id 
 			list.Items[i] = e.ForAgency()
 		}
 	}
+	if me.Request.Muted {
+		// What is muted is shown to everybody but its addressee.
+		list.Items = slices.DeleteFunc(list.Items, func(e agency.Event) bool {
+			return e.Type.IsOfInvitation() && e.Member == me.Member && e.Addressee == me.Addressee && e.Request == me.Request.Number
+		})
+	}
 	return list, err
 }
 
 // authorizeList authorizes a caller for a list of an account's. It returns the
-// agency whose own entries alone they see; "" for all.
-func (s *Service) authorizeList(ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID) (agency.AccountID, error) {
-	return runQuery(ctx, s, &caller, wantAuthority(caller, id), func(d *decision) (only agency.AccountID, err error) {
+// agency whose own entries alone they see, "" for all, and the profile by which they
+// act.
+func (s *Service) authorizeList(
+	ctx context.Context, caller agency.Caller, op agency.Operation, id agency.AccountID,
+) (only agency.AccountID, me agency.Profile, err error) {
+	err = s.query(ctx, &caller, wantAuthority(caller, id), func(d *decision) error {
 		auth, err := d.authorize(op, id)
+		only, me = "", auth.profile
 		if err == nil && auth.permission(op) == agency.OwnLines {
 			only = caller.As
 		}
-		return only, err
+		return err
 	})
+	return only, me, err
+}
+
+// withoutMutedOffer is a member as the caller reads them: without a muted offer to
+// the caller themselves.
+func withoutMutedOffer(p agency.Profile, caller agency.Caller) agency.Profile {
+	if p.Member == agency.Party(caller.ID()) && p.HasOffer() && p.Request.Muted {
+		p.Request = agency.Request{}
+	}
+	return p
 }
 
 // ClientEvent is an event as an agency's activity shows it.

@@ -162,7 +162,7 @@ func TestHeldOff(t *testing.T) {
 	if blocked, until, err := held(w.ann, w.con); blocked || !until.IsZero() || err != nil {
 		t.Errorf("nothing holds the agency off: %t %s %v", blocked, until, err)
 	}
-	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), w.client, w.agency, false))
+	must[agency.Profile](t)(w.declineAt(as(w.ann), w.client, w.agency, false))
 	ends := w.Now().Add(30 * day)
 	if blocked, until, err := held(w.bob, w.con); blocked || !until.Equal(ends) || err != nil {
 		t.Errorf("after a decline: %t %s %v", blocked, until, err)
@@ -177,7 +177,7 @@ func TestHeldOff(t *testing.T) {
 		t.Errorf("once it is over: %t %s %v", blocked, until, err)
 	}
 	must[agency.Profile](t)(w.request())
-	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), w.client, w.agency, true))
+	must[agency.Profile](t)(w.declineAt(as(w.ann), w.client, w.agency, true))
 	if blocked, _, err := held(w.bob, w.con); !blocked || err != nil {
 		t.Errorf("after a block: %t %v", blocked, err)
 	}

@@ -9,10 +9,10 @@ import (
 	"agencyhub/shared/service"
 )
 
-// unwanted puts a person into the teams of n agencies of somebody else.
-func (w *world) unwanted(who agency.Actor, n int) *world {
+// unwanted puts a person into the teams of 25 agencies of somebody else.
+func (w *world) unwanted(who agency.Actor) *world {
 	w.t.Helper()
-	for i := range n {
+	for i := range 25 {
 		id := w.mustOpen(w.eve, 500+i, fmt.Sprint("Unwanted ", i))
 		must[service.AccountView](w.t)(w.SwitchAgencyOn(w.t.Context(), w.eve, id))
 		w.mustInvite(w.eve, id, who, agency.Owner)
@@ -63,7 +63,7 @@ func TestAccessInSpiteOfUnwantedAccounts(t *testing.T) {
 	if !through.Allowed || !owned.Allowed || !own.Allowed {
 		t.Fatalf("%+v, %+v, %+v", through, owned, own)
 	}
-	w.unwanted(w.gil, 25).unwanted(w.ann, 25)
+	w.unwanted(w.gil).unwanted(w.ann)
 	diff(t, "through an agency", through, w.access(as(w.gil), w.client))
 	diff(t, "through an agency, asked by the platform", through, must[agency.Access](t)(w.CheckAccessOf(t.Context(), platform, w.gil.Email, "", w.client)))
 	diff(t, "through the owner", owned, w.access(as(w.gil), w.owned))
@@ -165,6 +165,7 @@ func TestTwoAgenciesAtOnce(t *testing.T) {
 			race(t, func(w *world) *world { w.pending().anotherAgency(); return w.filled(n) },
 				[]func(*world) error{acceptByOwner, (*world).acceptAnother},
 				func(t *testing.T, w *world, codes []agency.Code, _ []string) {
+					t.Helper()
 					slices.Sort(codes)
 					diff(t, "codes", want, codes)
 					diff(t, "agencies", agency.MaxAgencies, len(w.account(w.client).Agencies))
@@ -177,6 +178,7 @@ func TestAcceptAgainstRevokeOfAnother(t *testing.T) {
 	race(t, func(w *world) *world { w.connected().anotherAgency(); return w.filled(agency.MaxAgencies) },
 		[]func(*world) error{(*world).acceptAnother, func(w *world) error { return second(w.revoke()) }},
 		func(t *testing.T, w *world, codes []agency.Code, _ []string) {
+			t.Helper()
 			agencies := agency.MaxAgencies
 			if codes[0] != "" {
 				agencies--

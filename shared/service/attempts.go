@@ -32,6 +32,8 @@ type attempts struct {
 	confirms bool
 	// read is what the next attempt decides on; nil if that must be read first.
 	read *Snapshot
+	// unbound is the caller's profile that a refused attempt would have bound.
+	unbound agency.ProfileKey
 }
 
 // run makes attempts until one is no conflict, and the store is not busy.
@@ -69,6 +71,10 @@ func (a *attempts) try(ctx, bounded context.Context) error {
 	}
 	for {
 		d, err := a.decideOn(*a.read)
+		a.unbound = agency.ProfileKey{}
+		if err != nil && d != nil {
+			a.unbound = d.bound
+		}
 		if err == nil && !d.Changes.IsEmpty() {
 			// A failed condition on a count is found by the transaction itself, so
 			// that refusal needs no second read.
@@ -128,6 +134,7 @@ func (a *attempts) decideOn(read Snapshot) (d *decision, err error) {
 		}
 		d.chain(e)
 	}
+	d.markMakers()
 	d.Counts = d.counts()
 	d.noteFirst()
 	return d, nil

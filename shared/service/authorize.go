@@ -41,7 +41,7 @@ func (d *decision) locate(account agency.AccountID) (authority, error) {
 	auth.profile = d.profile(own)
 	active := auth.profile.StatusAt(d.now) == agency.Active
 	if active && auth.profile.IsBoundToAnother(c.Actor) {
-		return auth, agency.Refuse(agency.IdentityChanged, "This address now belongs to another sign-in than the one that was let in. Ask an owner to invite you again.")
+		return auth, agency.Refuse(agency.IdentityChanged, "This address has a new sign-in since it joined the account. Ask an owner or admin of the account for a new sign-in.")
 	}
 	if active && auth.account.IsOpen() && d.read.Person(c.ID()).Erasing.IsZero() {
 		if c.As == "" {
@@ -57,17 +57,25 @@ func (d *decision) locate(account agency.AccountID) (authority, error) {
 	return auth, nil
 }
 
-// bind binds an active profile of the caller's to their identity when it is used
+// bind binds a registered profile of the caller's to their identity when it is used
 // for the first time.
 func (d *decision) bind(p agency.Profile) agency.Profile {
-	if p.Status != agency.Active || p.Subject != "" {
+	if p.Status != agency.Active || !p.Registered || p.Subject != "" {
 		return p
 	}
 	p.Issuer, p.Subject = d.caller.Issuer, d.caller.Subject
-	p.Request.Delivery = "" // they are here, whether an email reached them or not
 	p.Version++
 	d.put(p)
+	d.bound = p.ProfileKey
 	return p
+}
+
+// bindRefused binds a registered profile whose first call was refused.
+func (s *Service) bindRefused(ctx context.Context, caller agency.Caller, key agency.ProfileKey) error {
+	return s.command(ctx, &caller, Want{Profiles: []agency.ProfileKey{key}}, func(d *decision) error {
+		d.bind(d.profile(key))
+		return nil
+	})
 }
 
 // authorize is locate for a caller who must be allowed an operation. Further errors:
@@ -116,7 +124,7 @@ func (auth authority) allowsInAgency(op agency.Operation) error {
 		return err
 	}
 	if !auth.account.IsAgency() {
-		return agency.Refuse(agency.Conflict, "The agency hub of this account is off. An owner can switch it on.")
+		return agency.Refuse(agency.Conflict, "The agency features of this account are off. An owner can switch them on.")
 	}
 	return nil
 }

@@ -320,6 +320,7 @@ func TestTheAgencysActivity(t *testing.T) {
 		{"connection.accepted", "Client", agency.AccountSide, ""},
 		{"connection.requested", w.eve.Email, agency.AgencySide, w.gil.ID()},
 		{"connection.requested", "Client", agency.AgencySide, w.gil.ID()},
+		{"person.added", "Owned", "", w.olga.ID()},
 		{"account.created", "Owned", agency.AgencySide, w.gil.ID()},
 	}
 	for _, limit := range []int{1, 3, 100} {

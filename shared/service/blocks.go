@@ -134,7 +134,7 @@ func (s *Service) BlockOf(ctx context.Context, actor agency.Actor, id agency.Con
 // AccountBlocks lists an account's blocks and cooldowns. Errors: Invalid
 // (cursor), IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (s *Service) AccountBlocks(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[Block], error) {
-	if _, err := s.authorizeList(ctx, caller, agency.DecideRequests, id); err != nil {
+	if _, _, err := s.authorizeList(ctx, caller, agency.DecideRequests, id); err != nil {
 		return List[Block]{}, err
 	}
 	return s.blocks(ctx, agency.Party(id), page)

@@ -58,8 +58,8 @@ func TestEachEventNamesTheOneBefore(t *testing.T) {
 		}
 		last[e.Member] = e.ID
 	}
-	if chained != 3 {
-		t.Errorf("%d events have one before them, want 3: accepted, revoked and the second rename", chained)
+	if chained != 5 {
+		t.Errorf("%d events have one before them, want 5: two invitations accepted, accepted, revoked and the second rename", chained)
 	}
 	if p := w.profile(agency.AgencyAt(w.client, w.agency)); p.LastEvent != last[agency.Party(w.agency)] {
 		t.Errorf("the profile's last event is %q, want %q", p.LastEvent, last[agency.Party(w.agency)])
@@ -72,7 +72,7 @@ func TestAClientsEventsFollowTheirAccounts(t *testing.T) {
 	id := must[service.AccountView](t)(w.CreateAccount(t.Context(), w.gil, w.agency, "created-0123456789", service.NewClientAccount{
 		Name: "Café", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: "chloe@cafe.test", Areas: agency.Areas{"pages": agency.View}},
 	})).ID
-	must[agency.Profile](t)(w.RemoveMember(t.Context(), agency.Caller{Actor: w.gil, As: w.agency}, id, agency.Party(agency.NewPersonID("chloe@cafe.test")), false))
+	must[agency.Profile](t)(w.WithdrawInvitation(t.Context(), agency.Caller{Actor: w.gil, As: w.agency}, id, agency.Party(agency.NewPersonID("chloe@cafe.test"))))
 	list, err := w.Store.Activity(t.Context(), agency.Party(id), "", service.Page{Limit: 10})
 	if err != nil || len(list.Items) != 2 || list.Items[0].After != list.Items[1].ID {
 		t.Errorf("%+v, %v", list.Items, err)

@@ -39,7 +39,11 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 	}
 	caller := agency.Caller{Actor: actor}
 	pairKey := agency.PairKey{Addressee: key.Addressee, Asker: agencyID}
-	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}, Pairs: []agency.PairKey{pairKey}})
+	pairs := []agency.PairKey{pairKey}
+	if email != "" {
+		pairs = append(pairs, untaggedPair(email, agencyID))
+	}
+	want := wantAuthority(caller, agencyID).plus(Want{Profiles: []agency.ProfileKey{key}, Pairs: pairs})
 	if in.Account != "" {
 		want = want.plus(Want{Accounts: []agency.AccountID{in.Account}})
 	}
@@ -76,19 +80,19 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 		if forbidden != nil {
 			return p, forbidden
 		}
-		pair := d.pair(pairKey)
-		p = d.resumeCounters(key)
+		p = d.resumeCounters(key, agencyID)
 		p.Name, p.Ownership, p.Email = auth.account.Name, agency.ClientOwned, email
 		p, err = d.apply(p, agency.Step{
-			Do: agency.OpenRequest, By: agency.AgencySide, Areas: areas, Message: message, Asker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),
-			Muted: pair.IsBlockedOrCooling(d.now),
+			Do: agency.OpenRequest, By: agency.AgencySide, Areas: areas, Message: message, Maker: actor.ID(), ExpiresAt: d.now.Add(d.rules.RequestLifetime),
+			From: agencyID, Muted: d.isMuted(pairs...),
 		})
 		if err != nil {
 			return p, err
 		}
-		if in.Account != "" && pair.IsCooling(d.now) {
-			return p, &agency.Error{Code: agency.Cooling, State: d.read.Profile(key).Status, RetryAfter: pair.CoolingUntil.Sub(d.now),
-				Message: "They have declined not long ago. Give them time before you ask again."}
+		if in.Account != "" {
+			if err := d.isCooling(d.read.Profile(key), pairKey); err != nil {
+				return p, err
+			}
 		}
 		rules := d.rules.With(auth.account.Limits)
 		d.limits = append(d.limits, CountChange{
@@ -125,7 +129,7 @@ func (in ConnectionRequest) addressee(agencyID agency.AccountID) (agency.Profile
 // a whole lifetime from now. Errors: IdentityChanged, NotFound, PermanentlyOwned,
 // Forbidden, RequestExpired, NotPending, RateLimited.
 func (s *Service) ResendRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
-	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Resend, By: agency.AgencySide, Asker: actor.ID()})
+	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Resend, By: agency.AgencySide, Maker: actor.ID()})
 }
 
 // WithdrawRequest withdraws a pending request. Errors: as ResendRequest's.

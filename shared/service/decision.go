@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +20,8 @@ type decision struct {
 	caller *agency.Caller
 	// limits are conditions on counts, on which the changes depend.
 	limits []CountChange
+	// bound is the caller's profile that the decision binds to their identity.
+	bound agency.ProfileKey
 }
 
 // refusal turns a failed condition on a count into the refusal of the command.
@@ -27,6 +30,9 @@ func (d *decision) refusal(err error) error {
 	case errors.Is(err, ErrTooManyOpen):
 		return &agency.Error{Code: agency.RateLimited, RetryAfter: time.Hour, Cause: err,
 			Message: "Your agency has too many requests that wait for an answer. Withdraw some, or wait."}
+	case errors.Is(err, ErrTooManyInvited):
+		return &agency.Error{Code: agency.RateLimited, RetryAfter: time.Hour, Cause: err,
+			Message: "Too many invitations of this account wait for an answer. Withdraw some, or wait."}
 	case errors.Is(err, ErrTooManyToday):
 		return &agency.Error{Code: agency.RateLimited, RetryAfter: day(d.now).AddDate(0, 0, 1).Sub(d.now), Cause: err,
 			Message: "Your agency has made as many new requests as it may in one day. Go on tomorrow."}
@@ -57,7 +63,7 @@ func (d *decision) chain(e *agency.Event) {
 			}
 		}
 		// The event of a new account is its client's too.
-		if invited, ok := e.Invited(); ok && invited != key {
+		if invited := e.RequestKey(); e.MailsRequest() && invited != key {
 			for i := range d.Profiles {
 				if d.Profiles[i].ProfileKey == invited {
 					d.Profiles[i].LastEvent = e.ID
@@ -130,9 +136,17 @@ func (d *decision) counts() []CountChange {
 		return &moves[len(moves)-1]
 	}
 	for _, p := range d.Profiles {
+		was := d.read.Profile(p.ProfileKey)
 		if agencyID := p.Member.Account(); agencyID != "" {
-			of(agencyID).count(d.read.Profile(p.ProfileKey), -1)
+			of(agencyID).count(was, -1)
 			of(agencyID).count(p, 1)
+			continue
+		}
+		if was.HasOpenRequest() {
+			of(was.Request.From).Invited--
+		}
+		if p.HasOpenRequest() {
+			of(p.Request.From).Invited++
 		}
 	}
 	for _, e := range d.Events {
@@ -142,8 +156,11 @@ func (d *decision) counts() []CountChange {
 	}
 	for _, l := range d.limits {
 		c := of(l.Agency)
-		c.MaxPending, c.NoClients = l.MaxPending, l.NoClients
-		c.Day, c.Requests, c.DayBelow = l.Day, l.Requests, l.DayBelow
+		c.MaxPending, c.MaxInvited = cmp.Or(c.MaxPending, l.MaxPending), cmp.Or(c.MaxInvited, l.MaxInvited)
+		c.NoClients = c.NoClients || l.NoClients
+		if l.Requests != 0 {
+			c.Day, c.Requests, c.DayBelow = l.Day, l.Requests, l.DayBelow
+		}
 	}
 	return moves
 }
@@ -159,21 +176,26 @@ func (c *CountChange) count(p agency.Profile, by int) {
 	}
 }
 
-// resumeCounters is an agency's profile before a request. One that was deleted
+// resumeCounters is a profile before a request of the asker. One that was deleted
 // continues its counters.
-func (d *decision) resumeCounters(key agency.ProfileKey) agency.Profile {
+func (d *decision) resumeCounters(key agency.ProfileKey, asker agency.AccountID) agency.Profile {
 	p := d.profile(key)
 	if p.Version == 0 {
-		pair := d.pair(agency.PairKey{Addressee: key.Addressee, Asker: key.Member.Account()})
+		addressee := key.Addressee
+		if key.Member.Person() != "" {
+			addressee = key.Member
+		}
+		pair := d.pair(agency.PairKey{Addressee: addressee, Asker: asker})
 		p.Request.Number, p.Version = pair.Requests, pair.Versions
 	}
 	return p
 }
 
-// saveCounters keeps the counters of a profile that is being deleted in its pair.
-func (d *decision) saveCounters(p agency.Profile) {
-	pair := d.pair(agency.PairKey{Addressee: p.Addressee, Asker: p.Member.Account()})
-	pair.Requests, pair.Versions = p.Request.Number, p.Version
+// saveCounters keeps the counters of a profile that is being deleted in the pair of
+// who was asked and who asked. Several profiles can share it: it keeps the highest.
+func (d *decision) saveCounters(p agency.Profile, key agency.PairKey) {
+	pair := d.pair(key)
+	pair.Requests, pair.Versions = max(pair.Requests, p.Request.Number), max(pair.Versions, p.Version)
 	d.putPair(pair)
 }
 
@@ -219,7 +241,7 @@ func (d *decision) countMail(key agency.PairKey) error {
 	if len(recent) >= d.rules.PairMails {
 		return &agency.Error{
 			Code: agency.RateLimited, RetryAfter: recent[len(recent)-d.rules.PairMails].Add(d.rules.PairWindow).Sub(d.now),
-			Message: "Your agency has written to them often enough for now.",
+			Message: "You have emailed them as often as you can for now. Try again later.",
 		}
 	}
 	p.Mailed = append(recent, d.now)
@@ -250,17 +272,6 @@ func (d *decision) accountEvent(as agency.EventType, a agency.Account, was, now 
 	d.Events = append(d.Events, agency.Event{
 		Type: as, At: d.now, Addressee: agency.Party(a.ID), Agency: a.Owner, Ownership: a.Ownership, Version: a.Version, Was: was, Now: now,
 	})
-}
-
-// eraseMore makes the erasure of a profile's person start over, if one goes on: its
-// lists may have been read before the profile was written.
-func (d *decision) eraseMore(p agency.Profile) {
-	person := d.read.Person(p.Member.Person())
-	if person.Erasing.IsZero() {
-		return
-	}
-	person.Version++
-	d.People = append(d.People, person)
 }
 
 // listAgencies keeps each account's list of the agencies with an active profile in

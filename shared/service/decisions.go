@@ -40,11 +40,19 @@ func (s *Service) readAcceptance(in Grant) (agency.Step, error) {
 	return step, err
 }
 
-// DeclineRequest declines a request, or dismisses an expired one; block also blocks
-// the agency. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
-// NotPending.
-func (s *Service) DeclineRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
-	return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Decline, By: agency.AccountSide}, block)
+// Decline is the answer no to a request.
+type Decline struct {
+	// Request is the number of the request that they saw.
+	Request int
+	// Block also blocks the account that asks.
+	Block bool
+}
+
+// DeclineRequest declines a request, or dismisses an expired one. Errors:
+// IdentityChanged, NotFound, PermanentlyOwned, Forbidden, Conflict (another request
+// than the one named), NotPending.
+func (s *Service) DeclineRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in Decline) (agency.Profile, error) {
+	return s.decideConnection(ctx, caller, id, agencyID, agency.Step{Do: agency.Decline, By: agency.AccountSide, Number: in.Request}, in.Block)
 }
 
 // decideConnection is one step by the account's side on an agency's profile. A
@@ -70,7 +78,7 @@ func (s *Service) decideConnection(ctx context.Context, caller agency.Caller, id
 		if step.Do == agency.Accept {
 			asker := d.read.Account(agencyID)
 			if was.StatusAt(d.now) == agency.Pending && !asker.IsAgency() {
-				return p, agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
+				return p, agency.Refuse(agency.Conflict, "The agency that asked has switched its agency features off.")
 			}
 			p.Name, p.AccountName, p.Subscription = asker.Name, auth.account.Name, auth.account.Subscription.Summary()
 		}
@@ -164,12 +172,12 @@ func (s *Service) AcceptRequestInto(ctx context.Context, actor agency.Actor, id 
 		}
 		asker := d.read.Account(agencyID)
 		if request.StatusAt(d.now) == agency.Pending && !asker.IsAgency() {
-			return p, agency.Refuse(agency.Conflict, "Whoever asked is no agency any more.")
+			return p, agency.Refuse(agency.Conflict, "The agency that asked has switched its agency features off.")
 		}
 		if target.StatusAt(d.now) == agency.Active {
-			return p, &agency.Error{Code: agency.AlreadyConnected, State: agency.Active, Message: "The agency already works in this account."}
+			return p, &agency.Error{Code: agency.AlreadyConnected, State: agency.Active, Message: "The agency is already connected to this account."}
 		}
-		if p, err = d.acceptInto(request, d.resumeCounters(there), step, auth.account, asker); err != nil {
+		if p, err = d.acceptInto(request, d.resumeCounters(there, agencyID), step, auth.account, asker); err != nil {
 			return p, err
 		}
 		d.endRestraint(request, pairs)
@@ -207,14 +215,14 @@ func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, 
 }
 
 // DeclineRequestByID is DeclineRequest by the request's id.
-func (s *Service) DeclineRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
+func (s *Service) DeclineRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, in Decline) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {
 		return agency.Profile{}, noSuchRequest()
 	}
 	caller := agency.Caller{Actor: actor}
 	if account := addressee.Account(); account != "" {
-		return s.DeclineRequest(ctx, caller, account, agencyID, block)
+		return s.DeclineRequest(ctx, caller, account, agencyID, in)
 	}
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
 	pairs := []agency.PairKey{agency.PersonPair(actor.ID(), agencyID)}
@@ -227,10 +235,10 @@ func (s *Service) DeclineRequestByID(ctx context.Context, actor agency.Actor, id
 		if was.Version == 0 || was.Request.Muted {
 			return p, noSuchRequest()
 		}
-		if p, err = d.apply(was, agency.Step{Do: agency.Decline, By: agency.AccountSide}); err != nil {
+		if p, err = d.apply(was, agency.Step{Do: agency.Decline, By: agency.AccountSide, Number: in.Request}); err != nil {
 			return p, err
 		}
-		d.startRestraint(p.Version != was.Version, block, pairs)
+		d.startRestraint(p.Version != was.Version, in.Block, pairs)
 		return p, nil
 	})
 }

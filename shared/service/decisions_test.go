@@ -97,23 +97,22 @@ func (w *world) setEnd(after time.Duration) *world {
 // A decline by email is of the person alone. It mutes later requests, since a refusal would show it.
 func TestADeclineByEmailHolds(t *testing.T) {
 	w := newWorld(t)
-	ctx := t.Context()
 	must[agency.Profile](t)(w.requestByEmail(w.ann))
-	p := must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
+	p := must[agency.Profile](t)(w.declineByID(w.ann, w.emailConnection(w.ann), false))
 	if p.Status != agency.Declined {
 		t.Errorf("%+v", p)
 	}
 	// A repeat changes nothing, except that a block begins.
 	before := w.items()
-	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), false))
+	must[agency.Profile](t)(w.declineByID(w.ann, w.emailConnection(w.ann), false))
 	testbed.SameItems(t, before, w.items())
 	w.advance(time.Hour)
-	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
+	must[agency.Profile](t)(w.declineByID(w.ann, w.emailConnection(w.ann), true))
 	if p := w.pairBetween(party(w.ann), w.agency); !p.Blocked || !p.CoolingUntil.Equal(noon.Add(30*day)) {
 		t.Errorf("%+v", p)
 	}
 	before = w.items()
-	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true))
+	must[agency.Profile](t)(w.declineByID(w.ann, w.emailConnection(w.ann), true))
 	testbed.SameItems(t, before, w.items())
 	if p := must[agency.Profile](t)(w.requestByEmail(w.ann)); !p.Request.Muted || p.Request.Number != 2 {
 		t.Errorf("%+v", p)
@@ -152,8 +151,8 @@ func TestMutedIsHidden(t *testing.T) {
 			"accept by its id":  second(w.AcceptRequestInto(ctx, w.ann, w.con, w.client, service.Grant{Request: 2})),
 			"accept by email":   second(w.acceptInto(w.ann, w.client, 1)),
 			"decline":           second(w.decline(w.bob, true)),
-			"decline by its id": second(w.DeclineRequestByID(ctx, w.ann, w.con, false)),
-			"decline by email":  second(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)),
+			"decline by its id": second(w.declineByID(w.ann, w.con, false)),
+			"decline by email":  second(w.declineByID(w.ann, w.emailConnection(w.ann), true)),
 			"restrict":          second(w.ChangeMember(ctx, as(w.ann), w.client, agency.Party(w.agency), service.MemberChange{Areas: viewPages})),
 			"revoke":            second(w.RemoveMember(ctx, as(w.ann), w.client, agency.Party(w.agency), true)),
 			"see":               second(w.GetRequest(ctx, w.ann, w.con)),
@@ -289,9 +288,9 @@ func TestAcceptingClearsBothPairs(t *testing.T) {
 			must[agency.Profile](t)(w.requestByEmail(w.ann))
 			shop := w.mustOpen(w.ann, 5, "Shop")
 			must[agency.Profile](t)(w.RequestConnection(ctx, w.gil, w.agency, service.ConnectionRequest{Account: shop, Areas: viewPages}))
-			must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), shop, w.agency, true))
+			must[agency.Profile](t)(w.declineAt(as(w.ann), shop, w.agency, true))
 			must[agency.Profile](t)(w.requestByEmail(w.bob))
-			must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.bob, w.emailConnection(w.bob), true))
+			must[agency.Profile](t)(w.declineByID(w.bob, w.emailConnection(w.bob), true))
 			noError(t, accept(w))
 			for of, held := range map[agency.Party]bool{
 				agency.Party(w.client): false, party(w.ann): false, party(w.bob): true, agency.Party(shop): true,
@@ -352,7 +351,7 @@ func TestBlocksAreListedAndEnded(t *testing.T) {
 	w.pending()
 	sameBlocks(t, "before", nil, w.accountBlocks(t))
 	must[agency.Profile](t)(w.decline(w.ann, true))
-	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.ann), w.client, v.agency, false))
+	must[agency.Profile](t)(w.declineAt(as(w.ann), w.client, v.agency, false))
 	must[agency.Profile](t)(v.WithdrawRequest(ctx, u.gil, u.agency, agency.NewConnectionID(agency.Party(w.client), u.agency)))
 	until := noon.Add(30 * day)
 	both := []block{{w.agency, "Agency", true, until}, {v.agency, "Agency-v", false, until}}

@@ -29,7 +29,7 @@ func TestRefusalsDoNotTellWhoIsInAnAccount(t *testing.T) {
 				second(w.ChangeMember(ctx, c, w.client, there, service.MemberChange{Areas: viewPages})),
 				second(w.ChangeMember(ctx, c, w.client, away, service.MemberChange{Areas: viewPages})),
 			},
-			"decline": {second(w.DeclineRequest(ctx, c, w.client, asked, false)), second(w.DeclineRequest(ctx, c, w.client, stranger, false))},
+			"decline": {second(w.declineAt(c, w.client, asked, false)), second(w.declineAt(c, w.client, stranger, false))},
 			"revoke":  {second(w.RemoveMember(ctx, c, w.client, agency.Party(asked), false)), second(w.RemoveMember(ctx, c, w.client, agency.Party(stranger), false))},
 		} {
 			if agency.CodeOf(pair[0]) != agency.Forbidden || pair[0].Error() != pair[1].Error() {

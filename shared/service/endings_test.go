@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -73,7 +72,7 @@ func TestCloseAnAccount(t *testing.T) {
 	diff(t, "third", service.OutcomeNone, must[service.Outcome](t)(w.SweepAccount(ctx, w.client)))
 	diff(t, "calls", map[string]int{"BatchGetItem": 1}, w.TakeCalls())
 	diff(t, "owners", 0, w.account(w.client).Owners)
-	happened := w.events(w.client)[5:]
+	happened := w.events(w.client)[7:]
 	slices.Sort(happened[2:])
 	diff(t, "events", []string{"connection.requested", "account.closed", "connection.ended", "connection.expired", "person.ended", "person.ended", "person.ended"}, happened)
 	w.audit(t)
@@ -122,7 +121,7 @@ func checkClosed(t *testing.T, w, v *world) {
 		"revoke":        second(w.revoke()),
 		"accept":        second(w.AcceptRequest(ctx, as(w.ann), w.client, v.agency, service.Grant{Request: 1})),
 		"accept into":   second(w.acceptInto(w.ann, w.client, 1)),
-		"decline":       second(w.DeclineRequest(ctx, as(w.ann), w.client, v.agency, true)),
+		"decline":       second(w.declineAt(as(w.ann), w.client, v.agency, true)),
 		"unblock":       second(w.Unblock(ctx, as(w.ann), w.client, v.agency)),
 		"blocks":        second(w.AccountBlocks(ctx, as(w.ann), w.client, service.Page{Limit: 1})),
 		"team":          second(w.Team(ctx, as(w.ann), w.client, service.Page{Limit: 1})),
@@ -304,16 +303,15 @@ func TestEraseAPerson(t *testing.T) {
 	v := w.world("-v")
 	v.mustInvite(v.ann, v.client, x, agency.Member)
 	v.mustInvite(v.gil, v.agency, x, agency.Admin)
-	must[agency.Person](t)(w.Me(ctx, x))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(x), v.client, party(x), false))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(v.gil), v.agency, party(x), false))
-	if _, _, err := w.InvitePerson(ctx, as(w.gil, w.agency), w.owned, service.Invitation{Email: x.Email, Role: agency.Member, Areas: viewPages}); err != nil {
-		t.Fatal(err)
-	}
-	must[agency.Person](t)(w.Me(ctx, x))
+	must[agency.Profile](t)(w.inviteClient(x))
+	w.mustAccept(x, w.owned)
+	shop := w.mustOpen(w.ann, 7, "Shop")
+	must[agency.Profile](t)(w.invite(w.ann, shop, x, agency.Admin))
 	must[agency.Profile](t)(w.requestByEmail(x))
 	must[agency.Profile](t)(v.requestByEmail(x))
-	must[agency.Profile](t)(w.DeclineRequestByID(ctx, x, v.emailConnection(x), true))
+	must[agency.Profile](t)(w.declineByID(x, v.emailConnection(x), true))
 
 	w.TakeCalls()
 	noError(t, w.EraseMe(ctx, x))
@@ -335,7 +333,7 @@ func TestEraseAPerson(t *testing.T) {
 		"rename":      second(w.RenameAccount(ctx, as(x), w.client, "Mine")),
 		"accept into": second(w.acceptInto(x, w.client, 1)),
 		"see":         second(w.GetRequest(ctx, x, w.emailConnection(x))),
-		"decline":     second(w.DeclineRequestByID(ctx, x, w.emailConnection(x), false)),
+		"decline":     second(w.declineByID(x, w.emailConnection(x), false)),
 	})
 	refused(t, "an account opened by who is erased", agency.Conflict, second(w.OpenAccount(ctx, x, idempotencyKey(1), "New")))
 	diff(t, "accounts", 0, len(must[service.List[service.AccountView]](t)(w.MyAccounts(ctx, x, service.Page{Limit: 10})).Items))
@@ -349,7 +347,10 @@ func TestEraseAPerson(t *testing.T) {
 	}
 	diff(t, "runs", true, runs < 10)
 	// The requests that agencies addressed to the person remain theirs.
-	asked := []string{"PERSON#" + string(x.ID()) + " TEAM#" + string(w.agency), "PERSON#" + string(x.ID()) + " TEAM#" + string(v.agency)}
+	asked := []string{
+		"PERSON#" + string(x.ID()) + " TEAM#" + string(w.agency), "PERSON#" + string(x.ID()) + " TEAM#" + string(v.agency),
+		"ACCT#" + string(shop) + " TEAM#" + string(x.ID()),
+	}
 	slices.Sort(asked)
 	diff(t, "where the address stands", asked, w.itemsWith(t, x))
 	diff(t, "counts", service.Counts{Owned: 1, Pending: 1}, w.counts())
@@ -357,7 +358,9 @@ func TestEraseAPerson(t *testing.T) {
 	w.collected = true
 	w.audit(t)
 
-	// The same address is a new person.
+	// The same address is a new person, and the earlier invitation does not reach them.
+	diff(t, "muted", true, w.profile(agency.PersonAt(shop, x.ID())).Request.Muted)
+	refused(t, "an invitation to who was erased", agency.NotFound, second(w.acceptInvitation(x, shop)))
 	must[service.AccountView](t)(w.OpenAccount(ctx, x, idempotencyKey(1), "New"))
 	w.mustInvite(w.ann, w.client, x, agency.Member)
 	diff(t, "access", agency.ViaOwn, w.access(as(x), w.client).Via)
@@ -420,11 +423,13 @@ func TestWhoIsErasedOwnsNothing(t *testing.T) {
 	}
 	w.audit(t)
 
-	// Nor does anybody make them an owner again.
+	// Nor does anybody make them an owner again: they can't accept.
 	noError(t, w.EraseMe(ctx, w.mem))
-	allRefused(t, agency.Conflict, map[string]error{
-		"inviting": third(w.InvitePerson(ctx, as(w.bob), w.client, service.Invitation{Email: w.ann.Email, Role: agency.Owner})),
-		"changing": second(w.ChangeMember(ctx, as(w.bob), w.client, party(w.mem), service.MemberChange{Role: agency.Owner})),
+	must[agency.Profile](t)(w.invite(w.bob, w.client, w.ann, agency.Owner))
+	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.bob), w.client, party(w.mem), service.MemberChange{Role: agency.Owner}))
+	allRefused(t, agency.NotFound, map[string]error{
+		"an invitation": second(w.acceptInvitation(w.ann, w.client)),
+		"an offer":      second(w.acceptInvitation(w.mem, w.client)),
 	})
 
 	// Of two at the same time one stays.
@@ -470,29 +475,22 @@ func TestErasingStopsAtALastOwner(t *testing.T) {
 	w.audit(t)
 }
 
-// An invitation that arrives while a person's last item is erased is ended too.
+// An invitation that arrives while a person is erased is muted, and nobody can tell.
 func TestInvitedWhileBeingErased(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	noError(t, w.EraseMe(ctx, w.eve))
-	// The first run looks through the lists for what the indexes lag behind.
-	must[service.Outcome](t)(w.SweepPerson(ctx, w.eve.ID()))
-	w.advance(5 * time.Minute)
-	once := sync.Once{}
-	w.BeforeBatch = func(in *dynamodb.BatchGetItemInput) error {
-		// The lists were read and empty: the last command begins.
-		if n := w.Calls("Query"); n >= 2 && len(in.RequestItems[w.tableName].Keys) == 1 {
-			once.Do(func() { w.BeforeBatch = nil; w.mustInvite(w.ann, w.client, w.eve, agency.Member) })
-		}
-		return nil
-	}
-	w.TakeCalls()
+	p := must[agency.Profile](t)(w.invite(w.ann, w.client, w.eve, agency.Member))
+	diff(t, "status", agency.Invited, p.Status)
+	refused(t, "accepting", agency.NotFound, second(w.acceptInvitation(w.eve, w.client)))
 	for range 5 {
 		must[service.Outcome](t)(w.SweepPerson(ctx, w.eve.ID()))
 		w.advance(5 * time.Minute)
 	}
-	diff(t, "invited, and ended", agency.Ended, w.profile(agency.PersonAt(w.client, w.eve.ID())).Status)
-	diff(t, "where the address stands", 0, len(w.itemsWith(t, w.eve)))
+	now := w.profile(agency.PersonAt(w.client, w.eve.ID()))
+	diff(t, "muted", true, now.Request.Muted)
+	diff(t, "as its asker sees it", agency.Invited, now.Status)
+	diff(t, "waiting", 0, len(w.waiting(w.eve)))
 	w.collected = true
 	w.audit(t)
 }

@@ -83,7 +83,7 @@ func (s *Service) checkIdentity(ctx context.Context, actor agency.Actor, key age
 		return err
 	}
 	if p := read.Profile(key); p.Status == agency.Active && p.IsBoundToAnother(actor) {
-		return agency.Refuse(agency.IdentityChanged, "This address now belongs to another sign-in than the one that was let in.")
+		return agency.Refuse(agency.IdentityChanged, "This address has a new sign-in since it joined an account. Ask an owner or admin of that account for a new sign-in.")
 	}
 	return nil
 }
@@ -122,6 +122,7 @@ func (s *Service) SweepPerson(ctx context.Context, id agency.PersonID) (Outcome,
 	did := 0
 	for _, list := range []func(Page) (List[agency.Profile], error){
 		func(page Page) (List[agency.Profile], error) { return s.Store.Memberships(ctx, id, page) },
+		func(page Page) (List[agency.Profile], error) { return s.Store.Invitations(ctx, id, page) },
 		func(page Page) (List[agency.Profile], error) { return s.Store.FormerMemberships(ctx, id, page) },
 		func(page Page) (List[agency.Profile], error) { return s.Store.Team(ctx, agency.Party(id), page) },
 	} {
@@ -197,9 +198,9 @@ func (s *Service) eraseAgain(ctx context.Context, id agency.PersonID, at time.Ti
 }
 
 // eraseProfile ends one profile of a person who is being erased and deletes the
-// address from it. A request addressed to them stays as it is for the agency,
-// with the address that it typed, and reaches nobody. It reports whether there
-// was anything to do.
+// address from it. A request addressed to them, or an invitation, stays as it is for
+// the side that asks, with the address that it typed, and reaches nobody. It reports
+// whether there was anything to do.
 func (s *Service) eraseProfile(ctx context.Context, id agency.PersonID, key agency.ProfileKey) (did bool, err error) {
 	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{id}}
 	account := key.Addressee.Account()
@@ -211,8 +212,8 @@ func (s *Service) eraseProfile(ctx context.Context, id agency.PersonID, key agen
 		did = false
 		switch {
 		case p.Version == 0:
-		case account == "":
-			if did = p.Status == agency.Pending && !p.Request.Muted; did {
+		case account == "" || p.Status == agency.Invited:
+			if did = p.HasOpenRequest() && !p.Request.Muted; did {
 				p.Request.Muted = true
 				p.Version++
 				d.put(p)

@@ -70,7 +70,8 @@ func newFixture(t testing.TB) *fixture {
 			Areas: []agency.Area{{ID: "pages", Name: "Pages"}, {ID: "mail", Name: "Mail"}},
 			Plans: []agency.Plan{{ID: "starter", Name: "Starter", MonthlyPrice: 2900, Currency: "USD"}, {ID: "growth", Name: "Growth", MonthlyPrice: 9900, Currency: "USD"}}, RequestLifetime: lifetime, WakeAfter: 2 * time.Minute,
 			RemindBefore: 3 * day, LapseWarnings: []time.Duration{7 * day, day}, Cooldown: 30 * day, Retention: 90 * day,
-			PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, DailyRequests: 50, DailyMails: 10, Resends: 3, ResendAfter: day,
+			PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, OpenInvitations: 100, InvitationLifetime: 30 * day, DailyRequests: 50,
+			UnsolicitedMails: agency.MailLimits{All: 10, NeverSignedIn: 3, BySender: 3, ByAccount: 3}, DigestAt: 6 * time.Hour, DigestSpread: 2 * time.Hour, Resends: 3, ResendAfter: day,
 		},
 		Now: func() time.Time {
 			f.mu.Lock()
@@ -145,7 +146,7 @@ func (f *fixture) checkVersions(in *dynamodb.TransactWriteItemsInput) {
 		now, err2 := strconv.Atoi(testbed.Num(p.Item["version"]))
 		steps := now - was
 		// The versions of a collected connection continue where they ended.
-		restored := was == 0 && strings.HasPrefix(testbed.Str(p.Item["sk"]), "TEAM#acct_")
+		restored := was == 0 && strings.HasPrefix(testbed.Str(p.Item["sk"]), "TEAM#")
 		// Binding to an identity is a write without an event.
 		if n := events[k]; errors.Join(err1, err2) != nil || steps < 1 || !restored && steps != n && steps != n+1 {
 			f.t.Errorf("%s from version %d to %d with %d events (%v, %v)", k, was, now, n, err1, err2)
@@ -246,23 +247,71 @@ func (f *fixture) world(suffix string) *world {
 		Name: "Owned" + suffix, Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: w.olga.Email, Areas: viewPages},
 	}))
 	w.owned = owned.ID
+	w.mustAccept(w.olga, w.owned)
 	w.con, w.ownCon = agency.NewConnectionID(agency.Party(w.client), w.agency), agency.NewConnectionID(agency.Party(w.owned), w.agency)
-	// Everybody has signed in before, so no command binds an identity.
-	for _, a := range []agency.Actor{w.bob, w.mem, w.gus, w.gem, w.olga} {
-		must[agency.Person](f.t)(f.Me(ctx, a))
-	}
 	return w
 }
 
 func (w *world) mustInvite(by agency.Actor, in agency.AccountID, who agency.Actor, role agency.Role) {
 	w.t.Helper()
+	must[agency.Profile](w.t)(w.invite(by, in, who, role))
+	w.mustAccept(who, in)
+}
+
+// invite invites a person, who has not accepted yet.
+func (w *world) invite(by agency.Actor, in agency.AccountID, who agency.Actor, role agency.Role) (agency.Profile, error) {
 	i := service.Invitation{Email: who.Email, Role: role}
 	if role == agency.Member {
 		i.Areas = editPages
 	}
-	if _, _, err := w.InvitePerson(w.t.Context(), as(by), in, i); err != nil {
-		w.t.Fatal(err)
+	p, _, err := w.InvitePerson(w.t.Context(), as(by), in, i)
+	return p, err
+}
+
+// inviteClient invites a person into the agency-owned account.
+func (w *world) inviteClient(who agency.Actor) (agency.Profile, error) {
+	p, _, err := w.InvitePerson(w.t.Context(), as(w.gil, w.agency), w.owned, service.Invitation{Email: who.Email, Role: agency.Member, Areas: viewPages})
+	return p, err
+}
+
+// waiting returns everything that waits for a person.
+func (f *fixture) waiting(who agency.Actor) []service.Waiting {
+	f.t.Helper()
+	var all []service.Waiting
+	for cursor := ""; ; {
+		list := must[service.List[service.Waiting]](f.t)(f.Waiting(f.t.Context(), who, service.Page{Limit: 10, Cursor: cursor}))
+		all = append(all, list.Items...)
+		if cursor = list.Next; cursor == "" {
+			return all
+		}
 	}
+}
+
+// acceptInvitation accepts what waits for a person in an account, as it is now.
+func (f *fixture) acceptInvitation(who agency.Actor, in agency.AccountID) (service.AccountView, error) {
+	read := must[service.Snapshot](f.t)(f.store.Load(f.t.Context(), service.Want{
+		Accounts: []agency.AccountID{in}, Profiles: []agency.ProfileKey{agency.PersonAt(in, who.ID())},
+	}))
+	answer := service.Answer{Request: read.Profile(agency.PersonAt(in, who.ID())).Request.Number, Plan: read.Account(in).Subscription.Plan}
+	return f.AcceptInvitation(f.t.Context(), who, in, answer)
+}
+
+func (f *fixture) mustAccept(who agency.Actor, in agency.AccountID) {
+	f.t.Helper()
+	must[service.AccountView](f.t)(f.acceptInvitation(who, in))
+}
+
+// declineAt declines an agency's latest request to an account.
+func (f *fixture) declineAt(by agency.Caller, id, agencyID agency.AccountID, block bool) (agency.Profile, error) {
+	p := f.profile(agency.AgencyAt(id, agencyID))
+	return f.DeclineRequest(f.t.Context(), by, id, agencyID, service.Decline{Request: p.Request.Number, Block: block})
+}
+
+// declineByID declines the latest request of a connection.
+func (f *fixture) declineByID(by agency.Actor, id agency.ConnectionID, block bool) (agency.Profile, error) {
+	addressee, agencyID, _ := id.Split()
+	p := f.profile(agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)})
+	return f.DeclineRequestByID(f.t.Context(), by, id, service.Decline{Request: p.Request.Number, Block: block})
 }
 
 func (w *world) request() (agency.Profile, error) {
@@ -374,6 +423,7 @@ type auditor struct {
 	t        *testing.T
 	all      map[string]testbed.Item
 	clients  map[string]clientCounts
+	invited  map[string]int            // open invitations and offers by who asks, less what is kept
 	months   map[string]map[string]int // events by agency and type, less what the months count
 	owners   map[string]int
 	agencies map[string][]string // with an active profile, by account
@@ -383,7 +433,7 @@ type auditor struct {
 // audit fails the test where two places of the table disagree.
 func (f *fixture) audit(t *testing.T) {
 	t.Helper()
-	a := &auditor{f, t, f.items(), map[string]clientCounts{}, map[string]map[string]int{}, map[string]int{}, map[string][]string{}, map[string]int{}}
+	a := &auditor{f, t, f.items(), map[string]clientCounts{}, map[string]int{}, map[string]map[string]int{}, map[string]int{}, map[string][]string{}, map[string]int{}}
 	for _, k := range slices.Sorted(maps.Keys(a.all)) {
 		i := a.all[k]
 		pk, sk := testbed.Str(i["pk"]), testbed.Str(i["sk"])
@@ -406,6 +456,9 @@ func (f *fixture) audit(t *testing.T) {
 				t.Errorf("%s counts %+v and keeps %+v, %v", id, a.clients[id], kept, err)
 			}
 			delete(a.clients, id)
+			if n := testbed.Num(i["invited"]); n != "" {
+				a.invited[id] -= atoi(n)
+			}
 		case isCount:
 			for what, n := range a.months[id] {
 				a.months[id][what] = n - atoi(testbed.Num(i[what]))
@@ -422,6 +475,11 @@ func (f *fixture) audit(t *testing.T) {
 	for id, c := range a.clients {
 		if c != (clientCounts{}) {
 			t.Errorf("%s counts %+v and keeps nothing", id, c)
+		}
+	}
+	for id, n := range a.invited {
+		if n != 0 {
+			t.Errorf("%s has %d more open invitations than it counts", id, n)
 		}
 	}
 	for id, in := range a.agencies {
@@ -453,8 +511,13 @@ func (a *auditor) profile(k, pk, id string, i testbed.Item) {
 			a.agencies[pk] = append(a.agencies[pk], id)
 		}
 	}
-	// Only an active profile without an end date has no due mark.
-	if due := !active || i["until"] != nil; due != (i["duePk"] != nil) || due != (testbed.Str(i["dueSk"]) != "") {
+	offered := active && testbed.Str(i["requestKind"]) == "ownership" && testbed.Str(i["requestState"]) == "open"
+	if strings.HasPrefix(id, "per_") && (status == "invited" || offered) {
+		a.invited[testbed.Str(i["requestFrom"])]++
+	}
+	// Only an active profile without an end date, an offer or invitations to close has no
+	// due mark.
+	if due := !active || i["until"] != nil || offered || i["closeAt"] != nil; due != (i["duePk"] != nil) || due != (testbed.Str(i["dueSk"]) != "") {
 		a.t.Errorf("%s is %s: due mark %t", k, status, !due)
 	}
 }
@@ -482,6 +545,10 @@ func (a *auditor) event(pk string, i testbed.Item) {
 		}
 	} else if !found && !a.collected {
 		a.t.Errorf("%s is gone", subject)
+	}
+	// What happens in an agency-owned account concerns its owner.
+	if testbed.Str(i["ownership"]) == "agency" && testbed.Str(i["agency"]) == "" {
+		a.t.Errorf("%s of %s names no agency", kind, subject)
 	}
 	if id := testbed.Str(i["agency"]); id != "" {
 		if a.months[id] == nil {

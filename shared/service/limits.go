@@ -6,9 +6,10 @@ import "agencyhub/shared/agency"
 // the limits of the account in whose name they act; nil where they act for
 // themselves. The person must have been read.
 func (d *decision) countActor(what agency.Counted, raised agency.Limits) {
-	id := d.caller.ID()
-	most := d.rules.With(raised).PersonLimit(what, d.read.Person(id), d.now)
+	most := d.rules.With(raised).PersonLimit(what, d.read.Person(d.caller.ID()), d.now)
 	if len(d.PersonCounts) == 0 {
+		// One mailbox counts as one person, whatever tags its addresses have.
+		id := agency.NewPersonID(agency.Untagged(d.caller.Email))
 		d.PersonCounts = []PersonCount{{Person: id, Day: d.now, Max: map[agency.Counted]int{}}}
 	}
 	d.PersonCounts[0].Max[what] = most
@@ -31,7 +32,7 @@ func personLimitMessage(counted []agency.Counted) string {
 	}
 }
 
-// noteFirst keeps when the caller first changed anything, if their person was read.
+// noteFirst stores when the caller first changed anything, if their person was read.
 func (d *decision) noteFirst() {
 	if d.caller == nil || d.Changes.IsEmpty() {
 		return

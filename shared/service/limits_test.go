@@ -21,7 +21,7 @@ func mail(n int, to agency.Actor) outbox.MailKey {
 // mustClaimMail claims an unsolicited email, of which a person gets ten a day.
 func mustClaimMail(w *world, n int, to agency.Actor) {
 	w.t.Helper()
-	if got, err := w.store.ClaimUnsolicited(w.t.Context(), mail(n, to), outbox.NewOwner(), w.Now(), lease, 10); got.State != outbox.ClaimTaken || err != nil {
+	if got, err := w.store.ClaimUnsolicited(w.t.Context(), mail(n, to), outbox.Unsolicited{Mailbox: agency.Mailbox(to.Email), All: 10}, outbox.NewOwner(), w.Now(), lease); got.State != outbox.ClaimTaken || err != nil {
 		w.t.Fatalf("claim %v, %v", got, err)
 	}
 }
@@ -121,7 +121,6 @@ func TestOpenRequests(t *testing.T) {
 // on that day.
 func TestDailyRequests(t *testing.T) {
 	w := newWorld(t)
-	ctx := t.Context()
 	w.Rules.DailyRequests = 3
 	must[agency.Profile](t)(w.requestByEmail(w.ann))
 	must[agency.Profile](t)(w.request())
@@ -129,7 +128,7 @@ func TestDailyRequests(t *testing.T) {
 	w.refusedFor(t, "a fourth", agency.RateLimited, 12*time.Hour, func() error { return second(w.requestByEmail(w.bob)) })
 	// A withdrawn or declined request returns no place.
 	must[agency.Profile](t)(w.withdraw())
-	must[agency.Profile](t)(w.DeclineRequestByID(ctx, w.eve, w.emailConnection(w.eve), false))
+	must[agency.Profile](t)(w.declineByID(w.eve, w.emailConnection(w.eve), false))
 	diff(t, "counted", 3, w.requestsToday())
 	w.advance(12*time.Hour - time.Millisecond)
 	w.refusedFor(t, "the day's last moment", agency.RateLimited, time.Millisecond, func() error { return second(w.requestByEmail(w.bob)) })

@@ -19,7 +19,7 @@ var repeats = map[string]func(w *world, n int) (id string, err error){
 	},
 	"create": func(w *world, n int) (string, error) {
 		a, err := w.CreateAccount(w.t.Context(), w.gil, w.agency, idempotencyKey(n), service.NewClientAccount{
-			Name: "Theirs", Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: w.eve.Email, Areas: viewPages},
+			Name: "Theirs", Plan: "growth", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: fmt.Sprintf("eve%d@x.test", n), Areas: viewPages},
 		})
 		return string(a.ID), err
 	},

@@ -52,6 +52,9 @@ func TestLimitsOfAPerson(t *testing.T) {
 		agency.AccountsOpened:  func(w *world, n int) error { return w.open(w.gus, 100+n) },
 		agency.AccountsCreated: func(w *world, n int) error { return w.createFor(w.gus, w.agency, 100+n) },
 		agency.RequestsMade:    func(w *world, n int) error { return w.requestOf(w.gus, w.agency, n) },
+		agency.InvitationsMade: func(w *world, n int) error {
+			return second(w.invite(w.gus, w.agency, actor(fmt.Sprint("invited", n)), agency.Admin))
+		},
 	} {
 		t.Run(string(what), func(t *testing.T) {
 			w := newWorld(t).limited()
@@ -93,9 +96,10 @@ func TestLimitsOfAPerson(t *testing.T) {
 
 // What a person does is counted over all their accounts, and not with what others do.
 func TestAPersonsLimitsAreTheirOwn(t *testing.T) {
-	w := newWorld(t).limited()
+	w := newWorld(t)
 	v := w.world("-v")
 	w.mustInvite(v.gil, v.agency, w.gil, agency.Admin)
+	w.limited()
 	noError(t, w.requestOf(w.gil, w.agency, 1))
 	noError(t, w.requestOf(w.gil, v.agency, 1))
 	for _, in := range []agency.AccountID{w.agency, v.agency} {
@@ -136,9 +140,10 @@ func (w *world) requestKeyed(n int) (agency.Profile, error) {
 
 // Of many at once, as many succeed as the limit has places.
 func TestAPersonsLimitInARace(t *testing.T) {
-	w := newWorld(t).limited()
+	w := newWorld(t)
 	v := w.world("-v")
 	w.mustInvite(v.gil, v.agency, w.gil, agency.Admin)
+	w.limited()
 	noError(t, w.requestOf(w.gil, w.agency, 0))
 	var wg sync.WaitGroup
 	errs := make([]error, 12)
@@ -159,22 +164,22 @@ func TestAPersonsLimitInARace(t *testing.T) {
 	w.audit(t)
 }
 
-// A person is new from the first thing that they changed, be it the binding of their profile.
+// A person is new from the first thing that they changed, be it that they have accepted an invitation.
 func TestSinceWhenAPersonIsNew(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	dan, never := actor("dan"), time.Time{}
 	diff(t, "nobody", never, w.firstAt(dan))
 	w.advance(time.Hour)
-	w.mustInvite(w.ann, w.client, dan, agency.Admin)
+	must[agency.Profile](t)(w.invite(w.ann, w.client, dan, agency.Admin))
 	diff(t, "invited", never, w.firstAt(dan))
 	w.access(as(dan), w.client)
 	refused(t, "not theirs", agency.NotFound, second(w.GetAccount(ctx, as(dan), w.owned)))
 	diff(t, "access checked, and refused", never, w.firstAt(dan))
 	w.advance(time.Hour)
-	must[service.AccountView](t)(w.GetAccount(ctx, as(dan), w.client))
+	w.mustAccept(dan, w.client)
 	first := noon.Add(2 * time.Hour)
-	diff(t, "bound", first, w.firstAt(dan))
+	diff(t, "accepted", first, w.firstAt(dan))
 	w.advance(time.Hour)
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(dan), w.client, "Renamed"))
 	diff(t, "at a later change", first, w.firstAt(dan))
@@ -189,10 +194,13 @@ func TestSinceWhenAPersonIsNew(t *testing.T) {
 
 // The platform raises the limits of an agency and of those who act for it.
 func TestRaisedLimits(t *testing.T) {
-	w := newWorld(t).limited()
-	w.Rules.OpenRequests, w.Rules.DailyRequests = 3, 3
+	w := newWorld(t)
 	v := w.world("-v")
 	w.mustInvite(v.gil, v.agency, w.gil, agency.Admin)
+	dan := actor("dan")
+	w.mustInvite(w.gil, w.agency, dan, agency.Admin)
+	w.limited()
+	w.Rules.OpenRequests, w.Rules.DailyRequests, w.Rules.OpenInvitations = 3, 3, 1
 	raise := func(change map[agency.Limit]*int) {
 		t.Helper()
 		must[agency.Account](t)(w.RaiseLimits(t.Context(), platform, w.agency, change))
@@ -216,8 +224,12 @@ func TestRaisedLimits(t *testing.T) {
 	w.refusedFor(t, "a seventh", agency.RateLimited, 12*time.Hour, func() error { return w.requestOf(w.gil, w.agency, 6) })
 
 	// Who joins the agency has them too; what is not raised stays.
-	dan := actor("dan")
-	w.mustInvite(w.gil, w.agency, dan, agency.Admin)
+	invite := func(n int) error { return second(w.inviteClient(actor(fmt.Sprint("client", n)))) }
+	w.refusedFor(t, "an invitation too many", agency.RateLimited, 12*time.Hour, func() error { return invite(1) })
+	raise(map[agency.Limit]*int{agency.InvitesByPersonLimit: new(10)})
+	noError(t, invite(1))
+	w.refusedFor(t, "open invitations", agency.RateLimited, time.Hour, func() error { return invite(2) })
+	raise(map[agency.Limit]*int{agency.OpenInvitationsLimit: new(2), agency.InvitesByPersonLimit: nil})
 	for n := range 6 {
 		noError(t, w.requestOf(dan, w.agency, 10+n))
 	}
@@ -231,7 +243,7 @@ func TestRaisedLimits(t *testing.T) {
 	noError(t, w.requestOf(dan, w.agency, 21))
 	noError(t, w.requestOf(dan, w.agency, 22))
 	w.refusedFor(t, "no longer raised", agency.RateLimited, day, func() error { return w.requestOf(dan, w.agency, 23) })
-	diff(t, "kept", agency.Limits{agency.OpenRequestsLimit: 100, agency.DailyRequestsLimit: 100, agency.CreatedByPersonLimit: 3}, w.account(w.agency).Limits)
+	diff(t, "kept", agency.Limits{agency.OpenRequestsLimit: 100, agency.DailyRequestsLimit: 100, agency.OpenInvitationsLimit: 2, agency.CreatedByPersonLimit: 3}, w.account(w.agency).Limits)
 	raise(map[agency.Limit]*int{agency.OpenRequestsLimit: nil, agency.DailyRequestsLimit: nil, agency.CreatedByPersonLimit: nil, agency.OpenInvitationsLimit: nil})
 	diff(t, "kept of none", agency.Limits(nil), w.account(w.agency).Limits)
 	w.audit(t)
@@ -271,5 +283,23 @@ func TestWhoseLimitsAreNotRaised(t *testing.T) {
 	before := w.items()
 	must[agency.Account](t)(w.RaiseLimits(ctx, platform, w.client, map[agency.Limit]*int{agency.OpenInvitationsLimit: new(1_000_000), agency.DailyRequestsLimit: nil}))
 	testbed.SameItems(t, before, w.items())
+	w.audit(t)
+}
+
+// Invitations count per acting person over all their accounts; a client that comes with a new account
+// does not.
+func TestInvitationsOfAPersonAreCounted(t *testing.T) {
+	w := newWorld(t)
+	w.Rules.DailyByPerson = agency.PersonLimits{Invitations: 2}
+	w.Rules.DailyByNewPerson = w.Rules.DailyByPerson
+	w.advance(day)
+	shop := w.mustOpen(w.ann, 5, "Shop")
+	must[agency.Profile](t)(w.invite(w.ann, w.client, actor("one"), agency.Admin))
+	must[agency.Profile](t)(w.ChangeMember(t.Context(), as(w.ann), w.client, party(w.bob), service.MemberChange{Role: agency.Owner}))
+	refused(t, "a third", agency.RateLimited, second(w.invite(w.ann, shop, actor("two"), agency.Admin)))
+	refused(t, "a new sign-in", agency.RateLimited, second(w.AskNewSignIn(t.Context(), as(w.ann), w.client, party(w.mem))))
+	must[agency.Profile](t)(w.inviteClient(actor("three")))
+	w.advance(day)
+	must[agency.Profile](t)(w.invite(w.ann, shop, actor("two"), agency.Admin))
 	w.audit(t)
 }

@@ -67,9 +67,9 @@ func (s *Service) register(ctx context.Context, by agency.Platform, id agency.Ac
 		case !account.Exists():
 			account, err = d.registerNew(id, in)
 		case by.Authorize(agency.Register, account.Ownership) != nil:
-			err = agency.Refuse(agency.PermanentlyOwned, "An agency owns this account for good. The platform registers accounts that clients own.")
+			err = agency.Refuse(agency.PermanentlyOwned, "An agency owns this account permanently. The platform registers accounts that clients own.")
 		case !account.IsOpen():
-			err = agency.Refuse(agency.Conflict, "This account was closed, for good.")
+			err = agency.Refuse(agency.Conflict, "This account was closed.")
 		default:
 			account, err = d.registerAgain(account, in, owners)
 		}
@@ -161,7 +161,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	if d.isActiveOwner(own) {
 		if account.Owners == 1 && own.Subject != "" {
 			was := own
-			own.Issuer, own.Subject = "", ""
+			own.Issuer, own.Subject, own.Registered = "", "", true
 			own.Version++
 			d.put(own)
 			d.Events = append(d.Events, agency.NewProfileEvent(agency.PersonReleased, was, own, d.now))
@@ -175,7 +175,7 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	for _, id := range owners {
 		p := d.profile(agency.PersonAt(account.ID, id))
 		if d.isActiveOwner(p) {
-			return account, agency.Refuse(agency.Conflict, "This account has another owner. Whoever owns it sees to its team.")
+			return account, agency.Refuse(agency.Conflict, "This account has another owner, who can change its team.")
 		}
 		if p.Status == agency.Active && p.Role == agency.Owner {
 			still++
@@ -184,12 +184,76 @@ func (d *decision) registerAgain(account agency.Account, in Registration, owners
 	if still != account.Owners {
 		return account, errOwnersChanged
 	}
-	_, events, _, err := d.invite(account, Invitation{Email: in.OwnerEmail, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
+	p, err := d.appoint(account, in.OwnerEmail)
 	if err != nil {
 		return account, err
 	}
-	d.Events = append(d.Events, events...)
-	return d.account(account), nil
+	err = d.countOwners(account, own, p)
+	return d.account(account), err
+}
+
+// appoint makes an owner of a person that the platform names. The count of owners is left
+// to the caller. Errors: Conflict (the person is being erased).
+func (d *decision) appoint(account agency.Account, email string) (agency.Profile, error) {
+	person := agency.NewPersonID(email)
+	if !d.read.Person(person).Erasing.IsZero() {
+		return agency.Profile{}, errBeingErased()
+	}
+	p := d.profile(agency.PersonAt(account.ID, person))
+	p.Email, p.AccountName, p.Ownership, p.Subscription = email, account.Name, account.Ownership, account.Subscription.Summary()
+	return d.apply(p, agency.Step{Do: agency.Appoint, By: agency.PlatformSide, Role: agency.Owner, Areas: d.rules.AllAreas(agency.Edit)})
+}
+
+// ReplaceOwner puts the address to in place of from as the sole owner of an account, and
+// tells both. It is for a person whose address has changed at the issuer. A repeat
+// changes nothing. Errors: Invalid, NotFound, PermanentlyOwned, Forbidden, Conflict (it
+// is closed, from is not its sole owner, or to is being erased).
+func (s *Service) ReplaceOwner(ctx context.Context, by agency.Platform, id agency.AccountID, from, to string) (agency.Account, error) {
+	if err := by.Authorize(agency.Register, agency.ClientOwned); err != nil {
+		return agency.Account{}, err
+	}
+	from, err1 := agency.ParseEmail("from", from)
+	to, err2 := agency.ParseEmail("to", to)
+	old, next := agency.NewPersonID(from), agency.NewPersonID(to)
+	switch {
+	case err1 != nil:
+		return agency.Account{}, err1
+	case err2 != nil:
+		return agency.Account{}, err2
+	case !id.IsValid():
+		return agency.Account{}, agency.InvalidField("account", "This is no account id.")
+	case old == next:
+		return agency.Account{}, agency.InvalidField("to", "This is the same address. Name the new one.")
+	}
+	want := Want{
+		Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.PersonAt(id, old), agency.PersonAt(id, next)},
+		People: []agency.PersonID{next},
+	}
+	return run(ctx, s, nil, want, func(d *decision) (agency.Account, error) {
+		account := d.read.Account(id)
+		was, now := d.profile(want.Profiles[0]), d.profile(want.Profiles[1])
+		owns := func(p agency.Profile) bool { return p.Status == agency.Active && p.Role == agency.Owner }
+		switch {
+		case !account.Exists():
+			return account, agency.Refuse(agency.NotFound, "There is no account with this id.")
+		case account.Ownership == agency.AgencyOwned:
+			return account, agency.PermanentOwner.Refusal()
+		case !account.IsOpen():
+			return account, agency.Refuse(agency.Conflict, "This account was closed.")
+		case account.Owners == 1 && owns(now) && was.Status == agency.Revoked && was.Role == agency.Owner:
+			account.Subscription = account.Subscription.At(d.now)
+			return account, nil
+		case account.Owners != 1 || !owns(was):
+			return account, agency.Refuse(agency.Conflict, "The address in from is not the account's only owner. An owner can change its team.")
+		}
+		// One owner comes and one goes: the account keeps its count.
+		if _, err := d.appoint(account, to); err != nil {
+			return account, err
+		}
+		_, err := d.apply(was, agency.Step{Do: agency.Remove, By: agency.AccountSide})
+		account.Subscription = account.Subscription.At(d.now)
+		return account, err
+	})
 }
 
 // isActiveOwner reports whether a profile is of an owner who is not being erased.
@@ -223,7 +287,7 @@ func (s *Service) RaiseLimits(ctx context.Context, by agency.Platform, id agency
 		case by.Authorize(agency.Register, account.Ownership) != nil:
 			return account, agency.Refuse(agency.PermanentlyOwned, "An agency owns this account, so the agency's limits hold in it. Raise those.")
 		case !account.IsOpen():
-			return account, agency.Refuse(agency.Conflict, "This account was closed, for good.")
+			return account, agency.Refuse(agency.Conflict, "This account was closed.")
 		}
 		limits, err := account.Limits.Raise(change)
 		if err != nil {
@@ -271,7 +335,7 @@ func (s *Service) ReportPayment(ctx context.Context, by agency.Platform, id agen
 		case !account.Exists():
 			return account, agency.Refuse(agency.NotFound, "There is no account with this id.")
 		case !account.IsOpen():
-			return account, agency.Refuse(agency.Conflict, "This account was closed, for good.")
+			return account, agency.Refuse(agency.Conflict, "This account was closed.")
 		}
 		if at.After(account.Subscription.ReportedAt) {
 			d.freezeOverdue(&account)

@@ -70,7 +70,9 @@ func TestThePlatformSetsASoleOwnerFree(t *testing.T) {
 	}
 	must[service.AccountView](t)(w.GetAccount(ctx, as(again), w.client))
 	refused(t, "the identity before", agency.IdentityChanged, second(w.GetAccount(ctx, as(w.ann), w.client)))
-	must[agency.Profile](t)(w.ChangeMember(ctx, as(again), w.client, party(w.bob), service.MemberChange{Role: agency.Owner}))
+	must[service.AccountView](t)(w.GetAccount(ctx, as(again), w.client))
+	must[agency.Profile](t)(w.invite(again, w.client, w.bob, agency.Owner))
+	w.mustAccept(w.bob, w.client)
 	before := w.items()
 	must[agency.Account](t)(w.register(w.client, "Client", w.ann.Email, ""))
 	testbed.SameItems(t, before, w.items())
@@ -104,7 +106,7 @@ func TestThePlatformGivesNoOwnedAccountAway(t *testing.T) {
 	ctx := t.Context()
 	w.Faults.AfterBatch = func() {
 		w.Faults.AfterBatch = nil
-		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.ann), w.client, party(w.bob), service.MemberChange{Role: agency.Owner}))
+		w.mustInvite(w.ann, w.client, w.bob, agency.Owner)
 		must[agency.Profile](t)(w.ChangeMember(ctx, as(w.bob), w.client, party(w.ann), service.MemberChange{Role: agency.Admin}))
 	}
 	refused(t, "a third owner", agency.Conflict, second(w.register(w.client, "Client", w.eve.Email, "")))

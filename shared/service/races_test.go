@@ -163,7 +163,7 @@ func TestAcceptByWhoIsBeingRemoved(t *testing.T) {
 
 func twoOwners(w *world) *world {
 	w.t.Helper()
-	must[agency.Profile](w.t)(w.ChangeMember(w.t.Context(), as(w.ann), w.client, party(w.bob), service.MemberChange{Role: agency.Owner}))
+	w.mustInvite(w.ann, w.client, w.bob, agency.Owner)
 	return w
 }
 

@@ -188,11 +188,30 @@ func (d *draw) accountCommand(n int) error {
 		}
 		return third(d.InvitePerson(d.ctx, d.caller, d.id, in))
 	case 4:
-		return second(d.ChangeMember(d.ctx, d.caller, d.id, party(d.who), service.MemberChange{Role: d.role}))
+		return d.invitationCommand()
 	case 5:
+		return second(d.ChangeMember(d.ctx, d.caller, d.id, party(d.who), service.MemberChange{Role: d.role}))
+	case 6:
 		return second(d.RemoveMember(d.ctx, d.caller, d.id, party(d.who), false))
 	default:
 		return second(d.RemoveMember(d.ctx, d.caller, d.id, party(d.caller.Actor), false))
+	}
+}
+
+func (d *draw) invitationCommand() error {
+	switch d.IntN(9) {
+	case 0:
+		return second(d.ResendInvitation(d.ctx, d.caller, d.id, party(d.who)))
+	case 1:
+		return second(d.WithdrawInvitation(d.ctx, d.caller, d.id, party(d.who)))
+	case 2:
+		return second(d.AskNewSignIn(d.ctx, d.caller, d.id, party(d.who)))
+	case 3:
+		return second(d.DeclineInvitation(d.ctx, d.who, d.id, service.Decline{Request: d.request, Block: d.IntN(4) == 0}))
+	case 4:
+		return second(d.AcceptInvitation(d.ctx, d.who, d.id, service.Answer{Request: d.request, Plan: "starter"}))
+	default:
+		return second(d.acceptInvitation(d.who, d.id))
 	}
 }
 
@@ -204,7 +223,7 @@ func (d *draw) connectionCommand(n int) error {
 	case 9, 10:
 		return second(d.AcceptRequest(d.ctx, d.caller, d.id, d.of, service.Grant{Request: d.request, Until: pick(d.Rand, []*time.Time{nil, &d.until})}))
 	case 11:
-		return second(d.DeclineRequest(d.ctx, d.caller, d.id, d.of, d.IntN(4) == 0))
+		return second(d.declineAt(d.caller, d.id, d.of, d.IntN(4) == 0))
 	case 12:
 		return second(d.WithdrawRequest(d.ctx, d.staff, d.of, con))
 	case 13:
@@ -232,7 +251,7 @@ func (d *draw) emailCommand(n int) error {
 		grant := service.Grant{Request: read.Profile(d.emailKey).Request.Number, Until: pick(d.Rand, []*time.Time{nil, &d.until})}
 		return second(d.AcceptRequestInto(d.ctx, d.owner, con, into, grant))
 	case 21:
-		return second(d.DeclineRequestByID(d.ctx, d.owner, con, d.IntN(3) == 0))
+		return second(d.declineByID(d.owner, con, d.IntN(3) == 0))
 	}
 	switch d.IntN(4) {
 	case 0:

@@ -76,7 +76,7 @@ func (r *refusals) callAccept(v *world, by agency.Actor, g service.Grant) func()
 }
 
 func (r *refusals) callDecline(v *world, by agency.Actor) func() error {
-	return func() error { return second(r.DeclineRequest(r.t.Context(), as(by), v.client, v.agency, false)) }
+	return func() error { return second(r.declineAt(as(by), v.client, v.agency, false)) }
 }
 
 func (r *refusals) callRemove(c agency.Caller, id agency.AccountID, m agency.Party) func() error {
@@ -225,7 +225,7 @@ func (r *refusals) ownership() []refusal {
 			return second(r.AcceptRequest(ctx, as(r.olga), r.owned, r.agency, service.Grant{}))
 		}},
 		{"the client declines the owner", agency.PermanentlyOwned, "", func() error {
-			return second(r.DeclineRequest(ctx, as(r.olga), r.owned, r.agency, false))
+			return second(r.declineAt(as(r.olga), r.owned, r.agency, false))
 		}},
 		{"the owner revokes itself", agency.PermanentlyOwned, "", r.callRemove(as(r.gil, r.agency), r.owned, r.party)},
 		{"the owner's member revokes it", agency.PermanentlyOwned, "", r.callRemove(as(r.gem, r.agency), r.owned, r.party)},

@@ -15,28 +15,24 @@ func (s *Service) MyRequests(ctx context.Context, actor agency.Actor, page Page)
 	return list, err
 }
 
-// RequestDetail is a request with what its email adds: the account asked, zero
-// while it is addressed by email, and the address of the person who asks, "" if
-// the agency has removed them since.
+// RequestDetail is a request, an invitation or an offer with what its email adds: the
+// account concerned, zero while a request is addressed by email, and the address of
+// the person who asks, "" if they have left the account that asks.
 type RequestDetail struct {
 	agency.Profile
 	To agency.Account
 	By string
 }
 
-// RequestDetails completes requests that another use case has returned to an
-// actor who may answer them.
+// RequestDetails completes requests, invitations and offers that another use case has
+// returned to an actor who may answer or withdraw them.
 func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile) ([]RequestDetail, error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
 	var want Want
 	for _, p := range requests {
-		asker := Want{Profiles: []agency.ProfileKey{agency.PersonAt(p.Member.Account(), p.Request.By)}}
-		if account := p.Account(); account != "" {
-			asker.Accounts = []agency.AccountID{account}
-		}
-		want = want.plus(asker)
+		want = want.plus(wantWaiting(p))
 	}
 	read, err := s.Store.Load(ctx, want)
 	if err != nil {
@@ -44,54 +40,10 @@ func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile
 	}
 	details := make([]RequestDetail, len(requests))
 	for i, p := range requests {
-		details[i] = RequestDetail{Profile: p, To: read.Account(p.Account())}
-		if by := read.Profile(agency.PersonAt(p.Member.Account(), p.Request.By)); by.StatusAt(s.Now()) == agency.Active {
-			details[i].By = by.Email
-		}
+		w := newWaiting(p, read, s)
+		details[i] = RequestDetail{Profile: p, To: w.Account, By: w.By}
 	}
 	return details, nil
-}
-
-// maxAccounts bounds how many accounts PendingRequests looks through.
-const maxAccounts = 25
-
-// PendingRequests lists the requests that wait for the actor's answer: those
-// addressed to them, then those to accounts in which they are owner or admin, of
-// which it looks through the first 25 by name.
-func (s *Service) PendingRequests(ctx context.Context, actor agency.Actor) ([]RequestDetail, error) {
-	now := s.Now()
-	var waiting []agency.Profile
-	look := func(at agency.Party) error {
-		return eachPage(func(page Page) (string, error) {
-			team, err := s.Store.Team(ctx, at, page)
-			for _, p := range team.Items {
-				if p.Kind() == agency.PersonKind {
-					// Agencies sort first: there are no more.
-					return "", err
-				}
-				if p.StatusAt(now) == agency.Pending && !p.IsHidden() {
-					waiting = append(waiting, p)
-				}
-			}
-			return team.Next, err
-		})
-	}
-	if err := look(agency.Party(actor.ID())); err != nil {
-		return nil, err
-	}
-	accounts, err := s.MyAccounts(ctx, actor, Page{Limit: maxAccounts})
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range accounts.Items {
-		if agency.PermissionFor(agency.DecideRequests, agency.CallerRoleOf(a.Role, "", ""), a.Ownership) != agency.Yes {
-			continue
-		}
-		if err := look(agency.Party(a.ID)); err != nil {
-			return nil, err
-		}
-	}
-	return s.RequestDetails(ctx, waiting...)
 }
 
 // GetRequest returns a request to an actor who may answer it: the person

@@ -38,7 +38,7 @@ func (w *world) mustOpen(who agency.Actor, n int, name string) agency.AccountID 
 }
 
 func (w *world) decline(by agency.Actor, block bool) (agency.Profile, error) {
-	return w.DeclineRequest(w.t.Context(), as(by), w.client, w.agency, block)
+	return w.declineAt(as(by), w.client, w.agency, block)
 }
 
 func (w *world) counts() service.Counts {
@@ -138,19 +138,24 @@ func masked(text string) string {
 	return digits.ReplaceAllString(text, "0")
 }
 
-// addresseeStages are persons by what they have to do with the agency before it requests access to
-// their account by email. A request to some of them is muted.
-var addresseeStages = []struct {
+type addresseeStage struct {
 	name  string
 	muted bool
 	stage func(*world, agency.Actor)
-}{
+}
+
+// addresseeStages are persons by what they have to do with the agency before it requests access to
+// their account by email. A request to some of them is muted.
+var addresseeStages = []addresseeStage{
 	{"unknown", false, func(*world, agency.Actor) {}},
 	{"owner of two accounts", false, func(w *world, a agency.Actor) { w.mustOpen(a, 1, "One"); w.mustOpen(a, 2, "Two") }},
 	{"owner of an agency", false, func(w *world, a agency.Actor) {
 		must[service.AccountView](w.t)(w.SwitchAgencyOn(w.t.Context(), a, w.mustOpen(a, 1, "One")))
 	}},
-	{"member of the asking agency", false, func(w *world, a agency.Actor) { w.mustInvite(w.gil, w.agency, a, agency.Member) }},
+	{"member of another account", false, func(w *world, a agency.Actor) { w.mustInvite(w.ann, w.mustOpen(w.ann, 9, "Other"), a, agency.Member) }},
+	{"invited elsewhere", false, func(w *world, a agency.Actor) {
+		must[agency.Profile](w.t)(w.invite(w.ann, w.client, a, agency.Member))
+	}},
 	{"already connected", false, func(w *world, a agency.Actor) {
 		w.connectTo(a)
 	}},
@@ -329,7 +334,7 @@ func checkMoved(t *testing.T, w *world, id agency.ConnectionID, shop agency.Acco
 	}
 	for name, do := range map[string]func() error{
 		"into another": func() error { return second(w.acceptInto(w.ann, w.client, 1)) },
-		"declined":     func() error { return second(w.DeclineRequestByID(ctx, w.ann, id, true)) },
+		"declined":     func() error { return second(w.declineByID(w.ann, id, true)) },
 		"withdrawn":    func() error { return second(w.WithdrawRequest(ctx, w.gil, w.agency, id)) },
 		"resent":       func() error { return second(w.ResendRequest(ctx, w.gil, w.agency, id)) },
 	} {
@@ -375,7 +380,7 @@ func TestByEmailAndByIDAtOnce(t *testing.T) {
 	if p.Request.Number != 2 {
 		t.Errorf("%+v", p)
 	}
-	diff(t, "events", []string{"connection.requested", "connection.expired", "connection.accepted"}, w.events(w.client)[3:])
+	diff(t, "events", []string{"connection.requested", "connection.expired", "connection.accepted"}, w.events(w.client)[5:])
 	diff(t, "counts", service.Counts{Owned: 1, Connected: 1}, w.counts())
 	w.audit(t)
 }
@@ -439,7 +444,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 		{"of no form", agency.NotFound, func() error {
 			return second(w.AcceptRequestInto(ctx, w.ann, "con_x", w.client, service.Grant{Request: 1}))
 		}},
-		{"not mine to decline", agency.NotFound, func() error { return second(w.DeclineRequestByID(ctx, w.bob, w.emailConnection(w.ann), false)) }},
+		{"not mine to decline", agency.NotFound, func() error { return second(w.declineByID(w.bob, w.emailConnection(w.ann), false)) }},
 		{"not mine to see", agency.NotFound, func() error { return second(w.GetRequest(ctx, w.bob, w.emailConnection(w.ann))) }},
 		{"not the agency's to see there", agency.NotFound, func() error { return second(w.GetRequest(ctx, w.gil, w.emailConnection(w.ann))) }},
 		{"into an account that is not mine", agency.NotFound, func() error { return second(w.acceptInto(w.ann, off.client, 1)) }},
@@ -474,7 +479,7 @@ func TestWhoMayTakeARequestUp(t *testing.T) {
 	refused(t, "switched off with a request that waits", agency.HasClients, second(off.SwitchAgencyOff(ctx, off.gil, off.agency)))
 	w.advance(lifetime)
 	refused(t, "late", agency.RequestExpired, second(w.acceptInto(w.ann, w.mustOpen(w.ann, 6, "Late"), 1)))
-	if _, err := w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), false); err != nil {
+	if _, err := w.declineByID(w.ann, w.emailConnection(w.ann), false); err != nil {
 		t.Errorf("dismissed: %v", err)
 	}
 	w.audit(t)

@@ -47,7 +47,14 @@ func (s *Service) attempt(ctx context.Context, a attempts) error {
 	// A caller can name one thing twice, such as their own agency as the one they
 	// act for.
 	a.Service, a.want = s, a.want.plus(Want{})
-	return a.run(ctx)
+	err := a.run(ctx)
+	if err != nil && a.unbound.Member != "" {
+		// A refused call is the first one of a registered person too.
+		if failed := s.bindRefused(ctx, *a.caller, a.unbound); failed != nil {
+			return failed
+		}
+	}
+	return err
 }
 
 // run is command for a decision with a result.

@@ -76,14 +76,14 @@ func TestConnectStory(t *testing.T) {
 	if p = must[agency.Profile](t)(w.request()); p.Request.Number != 4 || p.Status != agency.Pending {
 		t.Errorf("asked after an expiry: %+v", p)
 	}
-	must[agency.Profile](t)(w.DeclineRequest(ctx, as(w.bob), w.client, w.agency, false))
+	must[agency.Profile](t)(w.declineAt(as(w.bob), w.client, w.agency, false))
 	w.advance(30 * day)
 	must[agency.Profile](t)(w.request())
 	must[agency.Profile](t)(w.accept(w.ann, 5))
 	must[agency.Profile](t)(w.leave())
 	diff(t, "counts at the end", service.Counts{Owned: 1}, must[service.Counts](t)(w.store.Counts(ctx, w.agency)))
 	diff(t, "events", []string{
-		"account.opened", "person.added", "person.added",
+		"account.opened", "person.invited", "person.added", "person.invited", "person.added",
 		"connection.requested", "connection.resent", "connection.accepted", "connection.restricted", "connection.revoked",
 		"connection.requested", "connection.withdrawn", "connection.requested", "connection.expired", "connection.requested", "connection.declined",
 		"connection.requested", "connection.accepted", "connection.left",
@@ -109,12 +109,16 @@ func TestCreateStory(t *testing.T) {
 	}
 	full := agency.Access{Allowed: true, Areas: editAll, Via: string(w.agency), Ownership: agency.AgencyOwned, Payer: agency.AgencyOwned}
 	diff(t, "the agency's access", full, w.access(as(w.gus, w.agency), made.ID))
-	// The client's access is given, changed and removed.
+	// The client is invited; their access is changed and removed.
 	member := party(w.olga)
-	p, added, err := w.InvitePerson(ctx, as(w.gus, w.agency), made.ID, service.Invitation{Email: "OLGA@x.test", Role: agency.Member, Areas: viewPages})
-	if err != nil || !added || p.Role != agency.Member || p.Ownership != agency.AgencyOwned {
-		t.Errorf("%+v, %t, %v", p, added, err)
+	p, invited, err := w.InvitePerson(ctx, as(w.gus, w.agency), made.ID, service.Invitation{Email: "OLGA@x.test", Role: agency.Member, Areas: viewPages})
+	if err != nil || !invited || p.Status != agency.Invited || p.ShownRole() != agency.Member || p.Ownership != agency.AgencyOwned || p.Request.From != w.agency {
+		t.Errorf("%+v, %t, %v", p, invited, err)
 	}
+	if got := w.access(as(w.olga), made.ID); got.Allowed || got.Reason != agency.StillInvited {
+		t.Errorf("before the acceptance: %+v", got)
+	}
+	w.mustAccept(w.olga, made.ID)
 	diff(t, "the client's access", viewPages, w.access(as(w.olga), made.ID).Areas)
 	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.gil, w.agency), made.ID, member, service.MemberChange{Areas: editPages}))
 	diff(t, "the client's access changed", editPages, w.access(as(w.olga), made.ID).Areas)
@@ -122,9 +126,9 @@ func TestCreateStory(t *testing.T) {
 	if got := w.access(as(w.olga), made.ID); got.Allowed || got.Reason != agency.HasEnded {
 		t.Errorf("%+v", got)
 	}
-	diff(t, "events", []string{"account.created", "person.added", "person.changed", "person.removed"}, w.events(made.ID))
-	diff(t, "events with a client", []string{"account.created"}, w.events(w.owned))
-	first := must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(w.owned), "", service.Page{Limit: 1})).Items[0]
+	diff(t, "events", []string{"account.created", "person.invited", "person.added", "person.changed", "person.removed"}, w.events(made.ID))
+	diff(t, "events with a client", []string{"account.created", "person.added"}, w.events(w.owned))
+	first := must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(w.owned), "", service.Page{Limit: 2})).Items[1]
 	if first.Client != w.olga.ID() || first.Agency != w.agency || first.Now.Name != "Owned" {
 		t.Errorf("%+v", first)
 	}
@@ -137,17 +141,20 @@ func TestCreateStory(t *testing.T) {
 		if e.Type == agency.AccountCreated {
 			onBehalf = "" // not on behalf of the agency
 		}
+		if e.Type == agency.PersonAdded {
+			continue // the client's own act
+		}
 		if e.As != onBehalf || e.Actor != w.gus.ID() && e.Actor != w.gil.ID() {
 			t.Errorf("%s by %q as %q", e.Type, e.Actor, e.As)
 		}
 	}
-	diff(t, "lines of the agency", 4, len(must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(made.ID), w.agency, service.Page{Limit: 10})).Items))
+	diff(t, "lines of the agency", 5, len(must[service.List[agency.Event]](t)(w.store.Activity(ctx, agency.Party(made.ID), w.agency, service.Page{Limit: 10})).Items))
 
 	// The client of an agency-owned account may leave.
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, member, false))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.olga), w.owned, member, false))
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(w.gus, w.agency), w.owned, "New name"))
-	diff(t, "events", []string{"account.created", "person.left", "account.renamed"}, w.events(w.owned))
+	diff(t, "events", []string{"account.created", "person.added", "person.left", "account.renamed"}, w.events(w.owned))
 	if got := must[service.AccountView](t)(w.GetAccount(ctx, as(w.gem, w.agency), w.owned)); got.Name != "New name" || got.Role != "" || !got.Access.Areas.Equal(editPages) {
 		t.Errorf("%+v", got)
 	}
@@ -164,12 +171,15 @@ func TestPersonsStory(t *testing.T) {
 		noError(t, err)
 		return p, added
 	}
-	if _, added := invite(agency.Member, viewPages); !added {
-		t.Error("not added")
+	if p, invited := invite(agency.Member, viewPages); !invited || p.Status != agency.Invited || p.Role != "" {
+		t.Errorf("%+v, %t", p, invited)
 	}
-	if p, added := invite(agency.Owner, nil); added || p.Role != agency.Owner || !p.Areas.Equal(editAll) {
-		t.Errorf("%+v, %t", p, added)
+	w.mustAccept(w.eve, w.client)
+	if p, invited := invite(agency.Owner, nil); invited || p.Role != agency.Member || !p.HasOffer() {
+		t.Errorf("%+v, %t", p, invited)
 	}
+	diff(t, "owners before the offer is accepted", 1, w.account(w.client).Owners)
+	w.mustAccept(w.eve, w.client)
 	diff(t, "owners", 2, w.account(w.client).Owners)
 	p := must[agency.Profile](t)(w.ChangeMember(ctx, as(w.eve), w.client, party(w.ann), service.MemberChange{Role: agency.Member, Areas: viewPages}))
 	if p.Role != agency.Member || !p.Areas.Equal(viewPages) {
@@ -180,15 +190,19 @@ func TestPersonsStory(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	must[agency.Profile](t)(w.ChangeMember(ctx, as(w.eve), w.client, party(w.ann), service.MemberChange{Role: agency.Owner}))
+	w.mustAccept(w.ann, w.client)
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, eve, false))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, eve, false))
-	if _, added := invite(agency.Admin, nil); !added {
-		t.Error("not added anew")
+	if _, invited := invite(agency.Admin, nil); !invited {
+		t.Error("not invited again")
 	}
+	w.mustAccept(w.eve, w.client)
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.eve), w.client, eve, false))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.eve), w.client, eve, false))
 	diff(t, "events", []string{
-		"account.opened", "person.added", "person.added", "person.added", "person.changed", "person.changed", "person.changed", "person.removed", "person.added", "person.left",
+		"account.opened", "person.invited", "person.added", "person.invited", "person.added", "person.invited", "person.added",
+		"person.ownership_offered", "person.ownership_accepted", "person.changed", "person.ownership_offered", "person.ownership_accepted",
+		"person.removed", "person.invited", "person.added", "person.left",
 	}, w.events(w.client))
 	mine := must[service.List[service.AccountView]](t)(w.MyAccounts(ctx, w.ann, service.Page{Limit: 10}))
 	if len(mine.Items) != 1 || mine.Items[0].Role != agency.Owner || mine.Items[0].ID != w.client {
@@ -297,9 +311,15 @@ func connectionCommands(ctx context.Context) []commandCase {
 		{"withdraw", (*world).pending, func(w *world) error { return second(w.withdraw()) }, oneWrite},
 		{"accept", (*world).pending, func(w *world) error { return second(w.accept(w.ann, 1)) }, oneWrite},
 		{"accept again", (*world).connected, func(w *world) error { return second(w.accept(w.ann, 1)) }, twoReads},
-		{"decline", (*world).pending, func(w *world) error { return second(w.decline(w.ann, false)) }, oneWrite},
-		{"decline and block", (*world).pending, func(w *world) error { return second(w.decline(w.ann, true)) }, oneWrite},
-		{"dismiss and block", expired, func(w *world) error { return second(w.decline(w.ann, true)) }, oneWrite},
+		{"decline", (*world).pending, func(w *world) error {
+			return second(w.DeclineRequest(ctx, as(w.ann), w.client, w.agency, service.Decline{Request: 1}))
+		}, oneWrite},
+		{"decline and block", (*world).pending, func(w *world) error {
+			return second(w.DeclineRequest(ctx, as(w.ann), w.client, w.agency, service.Decline{Request: 1, Block: true}))
+		}, oneWrite},
+		{"dismiss and block", expired, func(w *world) error {
+			return second(w.DeclineRequest(ctx, as(w.ann), w.client, w.agency, service.Decline{Request: 1, Block: true}))
+		}, oneWrite},
 		{"restrict", (*world).connected, func(w *world) error { return w.change(agency.Party(w.agency), toViewPages) }, oneWrite},
 		{"set an end", (*world).connected, func(w *world) error {
 			until := noon.Add(day)
@@ -326,7 +346,9 @@ func connectionCommands(ctx context.Context) []commandCase {
 			return w
 		}, func(w *world) error { return second(w.acceptInto(w.ann, w.client, 1)) }, twoReads},
 		{"decline by email and block", (*world).pendingByEmail,
-			func(w *world) error { return second(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), true)) }, oneWrite},
+			func(w *world) error {
+				return second(w.DeclineRequestByID(ctx, w.ann, w.emailConnection(w.ann), service.Decline{Request: 1, Block: true}))
+			}, oneWrite},
 	}
 }
 
@@ -369,11 +391,11 @@ func reads(ctx context.Context) []commandCase {
 		{"access of one's own", fresh, func(w *world) error { return second(w.CheckAccess(ctx, as(w.eve), w.client)) }, oneRead},
 		{"access through any agency", (*world).connected,
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil), w.client)) }, calls{"BatchGetItem": 2}},
-		{"access through any agency, of whom many have invited", func(w *world) *world { return w.connected().unwanted(w.gil, 25) },
+		{"access through any agency, of whom many have invited", func(w *world) *world { return w.connected().unwanted(w.gil) },
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil), w.client)) }, calls{"BatchGetItem": 2}},
-		{"access of one's own, of whom many have invited", func(w *world) *world { return w.unwanted(w.ann, 25) },
+		{"access of one's own, of whom many have invited", func(w *world) *world { return w.unwanted(w.ann) },
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.ann), w.client)) }, oneRead},
-		{"access as, of whom many have invited", func(w *world) *world { return w.connected().unwanted(w.gil, 25) },
+		{"access as, of whom many have invited", func(w *world) *world { return w.connected().unwanted(w.gil) },
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil, w.agency), w.client)) }, oneRead},
 	}
 }
@@ -381,7 +403,7 @@ func reads(ctx context.Context) []commandCase {
 // A command is one batch read and one transaction, or two batch reads where it changes nothing. An
 // access check that names an agency is one batch read.
 func TestACommandIsOneReadAndOneWrite(t *testing.T) {
-	for _, cases := range []func(context.Context) []commandCase{accountCommands, connectionCommands, sweeps, reads} {
+	for _, cases := range []func(context.Context) []commandCase{accountCommands, connectionCommands, invitations, sweeps, reads} {
 		for _, tt := range cases(t.Context()) {
 			t.Run(tt.name, func(t *testing.T) {
 				w := tt.before(newWorld(t))
@@ -457,13 +479,15 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	eve := w.eve
-	w.mustInvite(w.ann, w.client, eve, agency.Admin)
+	must[agency.Account](t)(w.register(w.client, "Client", w.ann.Email, ""))
+	must[service.AccountView](t)(w.GetAccount(ctx, as(w.ann), w.client))
+	must[agency.Account](t)(w.ReplaceOwner(ctx, platform, w.client, w.ann.Email, eve.Email))
 	bound := func() agency.Profile {
 		key := agency.PersonAt(w.client, eve.ID())
 		return must[service.Snapshot](t)(w.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{key}})).Profile(key)
 	}
 	if p := bound(); p.Subject != "" || p.Issuer != "" {
-		t.Fatalf("bound by an invitation: %+v", p)
+		t.Fatalf("bound before its first use: %+v", p)
 	}
 	if got := w.access(as(eve), w.client); !got.Allowed || bound().Subject != "" {
 		t.Errorf("the access check bound it, or refused: %+v", got)
@@ -488,28 +512,35 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 			t.Errorf("bound anew: %+v", p)
 		}
 	}
-	// After a new invitation the first identity to sign in is bound.
-	w.mustInvite(w.ann, w.client, eve, agency.Admin)
-	must[agency.Person](t)(w.Me(ctx, another))
-	if p := bound(); p.Subject != another.Subject {
-		t.Errorf("not bound by me: %+v", p)
-	}
+	release := func() { must[agency.Account](t)(w.register(w.client, "Client", eve.Email, "")) }
+	// Once the platform has released it, the next identity to use it is bound.
+	release()
+	must[service.AccountView](t)(w.GetAccount(ctx, as(another), w.client))
 	refused(t, "renamed by the identity before", agency.IdentityChanged, second(w.RenameAccount(ctx, as(eve), w.client, "Mine")))
 	// A command binds too, in its own transaction.
-	w.mustInvite(w.ann, w.client, eve, agency.Admin)
+	release()
 	w.TakeCalls()
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(eve), w.client, "Mine"))
 	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	if p := bound(); p.Subject != eve.Subject {
 		t.Errorf("not bound by a command: %+v", p)
 	}
-	// Also when the caller's own profile is the target of the command.
-	w.mustInvite(w.ann, w.client, eve, agency.Admin)
-	if p := must[agency.Profile](t)(w.RemoveMember(ctx, as(eve), w.client, party(eve), false)); p.Status != agency.Left || p.Subject != eve.Subject {
-		t.Errorf("%+v", p)
+	// A refused call binds in a transaction of its own: a command's and a query's.
+	for name, refuse := range map[string]func() error{
+		"command": func() error { return second(w.RemoveMember(ctx, as(another), w.client, party(eve), false)) },
+		"read":    func() error { return second(w.GetMember(ctx, as(another), w.client, party(w.gem))) },
+	} {
+		release()
+		if err := refuse(); err == nil || agency.CodeOf(err) == agency.IdentityChanged {
+			t.Errorf("%s: %v", name, err)
+		}
+		if p := bound(); p.Subject != another.Subject {
+			t.Errorf("not bound by a refused %s: %+v", name, p)
+		}
 	}
+	w.audit(t)
 	// On behalf of an agency, the profile in the agency is bound.
-	w.mustInvite(w.gil, w.agency, eve, agency.Admin)
+	must[agency.Account](t)(w.ReplaceOwner(ctx, platform, w.agency, w.gil.Email, eve.Email))
 	must[service.AccountView](t)(w.GetAccount(ctx, as(eve, w.agency), w.owned))
 	refused(t, "seen by another identity as the agency", agency.IdentityChanged, second(w.GetAccount(ctx, as(another, w.agency), w.owned)))
 	w.audit(t)
@@ -599,7 +630,7 @@ func TestAnAgencySeesItsOwnLines(t *testing.T) {
 		}
 	}
 	diff(t, "own lines", 2, len(must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.gus, w.agency), w.client, page)).Items))
-	diff(t, "the client's lines", 5, len(must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.bob), w.client, page)).Items))
+	diff(t, "the client's lines", 7, len(must[service.List[agency.Event]](t)(w.AccountActivity(ctx, as(w.bob), w.client, page)).Items))
 	diff(t, "the client's team", 4, len(must[service.List[agency.Profile]](t)(w.Team(ctx, as(w.bob), w.client, page)).Items))
 	diff(t, "the owned account's team", 2, len(must[service.List[agency.Profile]](t)(w.Team(ctx, as(w.gus, w.agency), w.owned, page)).Items))
 }

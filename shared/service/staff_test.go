@@ -300,7 +300,7 @@ func TestAccessEndsAtItsInstant(t *testing.T) {
 	}
 	diff(t, "calls", map[string]int{"BatchGetItem": 1, "TransactWriteItems": 1}, w.TakeCalls())
 	diff(t, "counts", service.Counts{Owned: 1, Pending: 1}, w.counts())
-	diff(t, "events", []string{"connection.requested", "connection.accepted", "connection.restricted", "connection.lapsed", "connection.requested"}, w.events(w.client)[3:])
+	diff(t, "events", []string{"connection.requested", "connection.accepted", "connection.restricted", "connection.lapsed", "connection.requested"}, w.events(w.client)[5:])
 	w.audit(t)
 }
 

@@ -32,6 +32,8 @@ type Store interface {
 	Clients(context.Context, agency.AccountID, ClientFilter, Page) (List[agency.Profile], error)
 	// Memberships lists a person's active profiles, ordered by account name.
 	Memberships(context.Context, agency.PersonID, Page) (List[agency.Profile], error)
+	// Invitations lists a person's open invitations that are not muted, oldest first.
+	Invitations(context.Context, agency.PersonID, Page) (List[agency.Profile], error)
 	// FormerMemberships lists a person's ended profiles that still hold their
 	// address.
 	FormerMemberships(context.Context, agency.PersonID, Page) (List[agency.Profile], error)
@@ -45,6 +47,18 @@ type Store interface {
 	// months since an instant in which anything happened, by one strongly
 	// consistent query.
 	Months(ctx context.Context, id agency.AccountID, since time.Time) (Counts, []Month, error)
+
+	// StopMail stops unsolicited mail to a mailbox. It returns false for a value that
+	// is not the mailbox's. StopOwnMail needs none.
+	StopMail(ctx context.Context, box agency.MailboxID, value string, now time.Time) (bool, error)
+	StopOwnMail(ctx context.Context, box agency.MailboxID, now time.Time) error
+	// AllowMail allows it again.
+	AllowMail(context.Context, agency.MailboxID) error
+	// MailStopped reports whether it is stopped, strongly consistent.
+	MailStopped(context.Context, agency.MailboxID) (bool, error)
+	// OpenDigest writes the event of a mailbox's digest and removes its due mark, in
+	// one transaction. It returns false if none is due by the event's time.
+	OpenDigest(context.Context, agency.Event) (bool, error)
 }
 
 // Want names what a decision needs.
@@ -166,6 +180,10 @@ type CountChange struct {
 	Month time.Time
 	// Happened counts the events of the month by type.
 	Happened map[agency.EventType]int
+	// Invited moves the agency's or account's open invitations and offers. MaxInvited,
+	// if not 0, bounds them after this change; beyond it Save returns
+	// ErrTooManyInvited.
+	Invited, MaxInvited int
 	// MaxPending, if not 0, bounds the agency's pending requests after this
 	// change; beyond it Save returns ErrTooManyOpen.
 	MaxPending int
@@ -198,9 +216,10 @@ func (e *PersonLimitError) Error() string {
 
 // The errors of Save, which has written nothing, for a condition on a count.
 var (
-	ErrTooManyOpen  = errors.New("service: too many requests are open")
-	ErrTooManyToday = errors.New("service: too many requests were made today")
-	ErrHasClients   = errors.New("service: the agency has clients")
+	ErrTooManyOpen    = errors.New("service: too many requests are open")
+	ErrTooManyToday   = errors.New("service: too many requests were made today")
+	ErrTooManyInvited = errors.New("service: too many invitations are open")
+	ErrHasClients     = errors.New("service: the agency has clients")
 )
 
 // ClientFilter narrows a list of clients. Prefix is of the account's name and

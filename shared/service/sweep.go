@@ -19,22 +19,26 @@ const (
 	OutcomeErased    Outcome = "erased"
 	OutcomeCollected Outcome = "collected"
 	OutcomeFrozen    Outcome = "frozen"
+	OutcomeDigest    Outcome = "digest"
+	OutcomeClosed    Outcome = "closed"
 )
 
 // SweepProfile does what is due at one profile: it records that a request has
-// expired or an end date has lapsed, reminds of either, or deletes a profile that
-// ended long ago. A repeat changes nothing more.
+// expired or an end date has lapsed, reminds of either, closes the invitations of
+// somebody who is no longer allowed to make them, or deletes a profile that ended long
+// ago. A repeat changes nothing more.
 func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outcome, error) {
 	var done Outcome
+	var maker, collected *agency.Profile
 	want := Want{Profiles: []agency.ProfileKey{key}}
+	if account := key.Addressee.Account(); account != "" {
+		want.Accounts = []agency.AccountID{account}
+	}
 	if of := key.Member.Account(); of != "" {
 		want.Pairs = []agency.PairKey{{Addressee: key.Addressee, Asker: of}}
-		if account := key.Addressee.Account(); account != "" {
-			want.Accounts = []agency.AccountID{account}
-		}
 	}
 	err := s.command(ctx, nil, want, func(d *decision) error {
-		done = OutcomeNone
+		done, maker, collected = OutcomeNone, nil, nil
 		p := d.read.Profile(key)
 		if due := d.rules.Due(p); p.Version == 0 || due.IsZero() || d.now.Before(due) {
 			if p.Version > 0 && !due.Equal(p.DueAt) {
@@ -44,26 +48,58 @@ func (s *Service) SweepProfile(ctx context.Context, key agency.ProfileKey) (Outc
 			}
 			return nil
 		}
+		if !p.CloseAt.IsZero() {
+			maker = &p
+			return nil
+		}
 		if p.Status.IsEnded() {
+			if p.Kind() == agency.PersonKind && p.Request.From != "" {
+				collected = &p
+				return nil
+			}
 			d.GoneProfiles, done = append(d.GoneProfiles, key), OutcomeCollected
 			if p.Kind() == agency.AgencyKind {
-				d.saveCounters(p)
+				d.saveCounters(p, agency.PairKey{Addressee: key.Addressee, Asker: key.Member.Account()})
 			}
 			return nil
 		}
 		step := agency.Step{Do: agency.Remind, By: agency.ClockSide}
 		switch status := p.StatusAt(d.now); {
-		case status == agency.Expired:
+		case p.HasOpenRequest() && !p.HasOpenRequestAt(d.now):
 			step.Do, done = agency.Expire, OutcomeExpired
 		case status == agency.Lapsed:
 			step.Do, done = agency.Lapse, OutcomeLapsed
-		case status == agency.Active:
+		case status == agency.Active && !p.HasOffer():
 			step.Do, done = agency.Warn, OutcomeReminded
 		default:
 			done = OutcomeReminded
 		}
 		_, err := d.apply(p, step)
 		return err
+	})
+	switch {
+	case err == nil && maker != nil:
+		return s.closeInvitations(ctx, *maker)
+	case err == nil && collected != nil:
+		return s.collectPerson(ctx, *collected)
+	default:
+		return done, err
+	}
+}
+
+// collectPerson deletes the profile of a person that ended long ago. Its counters are
+// kept in the pair of the person and the account that had asked them.
+func (s *Service) collectPerson(ctx context.Context, was agency.Profile) (Outcome, error) {
+	pair := agency.PersonPair(was.Member.Person(), was.Request.From)
+	done := OutcomeNone
+	err := s.command(ctx, nil, Want{Profiles: []agency.ProfileKey{was.ProfileKey}, Pairs: []agency.PairKey{pair}}, func(d *decision) error {
+		p := d.read.Profile(was.ProfileKey)
+		if done = OutcomeNone; p.Version != was.Version {
+			return nil
+		}
+		d.saveCounters(p, pair)
+		d.GoneProfiles, done = append(d.GoneProfiles, p.ProfileKey), OutcomeCollected
+		return nil
 	})
 	return done, err
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,13 +13,16 @@ import (
 // and admins, and to a connected agency its own profile alone. Errors: Invalid
 // (cursor), IdentityChanged, NotFound, Forbidden.
 func (s *Service) Team(ctx context.Context, caller agency.Caller, id agency.AccountID, page Page) (List[agency.Profile], error) {
-	only, err := s.authorizeList(ctx, caller, agency.ViewTeam, id)
+	only, _, err := s.authorizeList(ctx, caller, agency.ViewTeam, id)
 	if err != nil {
 		return List[agency.Profile]{}, err
 	}
 	if only == "" {
 		list, err := s.Store.Team(ctx, agency.Party(id), page)
 		list.Items = slices.DeleteFunc(list.Items, agency.Profile.IsHidden)
+		for i, p := range list.Items {
+			list.Items[i] = withoutMutedOffer(p, caller)
+		}
 		return list, err
 	}
 	read, err := s.Store.Load(ctx, Want{Profiles: []agency.ProfileKey{agency.AgencyAt(id, only)}})
@@ -38,7 +42,7 @@ func (s *Service) GetMember(ctx context.Context, caller agency.Caller, id agency
 		if err != nil {
 			return err
 		}
-		p = d.profile(key)
+		p = withoutMutedOffer(d.profile(key), caller)
 		theirs := auth.permission(agency.ViewTeam) != agency.OwnLines || member == agency.Party(caller.As)
 		return auth.authorizeMember(agency.ViewTeam, p.Version > 0 && !p.IsHidden() && theirs)
 	})
@@ -46,84 +50,6 @@ func (s *Service) GetMember(ctx context.Context, caller agency.Caller, id agency
 		return agency.Profile{}, err
 	}
 	return p, nil
-}
-
-// Invitation is a person to give access to, and their role and access levels.
-type Invitation struct {
-	Email string
-	// Role is Member in an agency-owned account.
-	Role agency.Role
-	// Areas are a Member's; nil for the other roles, which have all.
-	Areas agency.Areas
-}
-
-// InvitePerson gives a person access immediately. Somebody with access gets this
-// role and these areas, and can sign in with a new identity; added tells the two
-// apart. Errors: Invalid, IdentityChanged, NotFound, Forbidden, LastOwner,
-// Conflict (somebody who is being erased can't be an owner).
-func (s *Service) InvitePerson(ctx context.Context, caller agency.Caller, id agency.AccountID, in Invitation) (p agency.Profile, added bool, err error) {
-	if in.Email, err = agency.ParseEmail("email", in.Email); err != nil {
-		return agency.Profile{}, false, err
-	}
-	if in.Areas, err = s.Rules.ParseRole(in.Role, in.Areas, true); err != nil {
-		return agency.Profile{}, false, err
-	}
-	person := agency.NewPersonID(in.Email)
-	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}})
-	err = s.command(ctx, &caller, want, func(d *decision) error {
-		auth, err := d.authorize(agency.ManagePersons, id)
-		if err != nil {
-			return err
-		}
-		if auth.account.Ownership == agency.AgencyOwned && in.Role != agency.Member {
-			return agency.InvalidField("role", "In an account that an agency owns, every person is a member.")
-		}
-		if err := auth.canEditOwner(d.profile(agency.PersonAt(id, person)), in.Role); err != nil {
-			return err
-		}
-		var events []agency.Event
-		p, events, added, err = d.invite(auth.account, in)
-		d.Events = append(d.Events, events...)
-		return err
-	})
-	return p, added, err
-}
-
-// canEditOwner refuses an admin who would change, remove or make an owner.
-func (auth authority) canEditOwner(target agency.Profile, role agency.Role) error {
-	if auth.permission(agency.ManagePersons) == agency.NotOwners && (target.Status == agency.Active && target.Role == agency.Owner || role == agency.Owner) {
-		return agency.Refuse(agency.Forbidden, "Only an owner can make, change or remove an owner.")
-	}
-	return nil
-}
-
-// invite gives a person access; added reports whether they had none before. The
-// events are left to the caller. Errors: Conflict (somebody who is being erased
-// can't be an owner), LastOwner.
-func (d *decision) invite(account agency.Account, in Invitation) (p agency.Profile, events []agency.Event, added bool, err error) {
-	was := d.profile(agency.PersonAt(account.ID, agency.NewPersonID(in.Email)))
-	if err := d.canBeOwner(was, in.Role); err != nil {
-		return was, nil, false, err
-	}
-	p = was
-	p.Email, p.AccountName, p.Ownership, p.Subscription = in.Email, account.Name, account.Ownership, account.Subscription.Summary()
-	p, events, err = d.change(p, agency.Step{Do: agency.Invite, By: agency.AccountSide, Role: in.Role, Areas: in.Areas})
-	if err != nil {
-		return p, nil, false, err
-	}
-	if p.Version != was.Version {
-		d.eraseMore(p)
-	}
-	return p, events, was.Status != agency.Active, d.countOwners(account, was, p)
-}
-
-// canBeOwner refuses to make somebody an owner who is being erased: they could
-// not keep it.
-func (d *decision) canBeOwner(p agency.Profile, role agency.Role) error {
-	if role == agency.Owner && !d.read.Person(p.Member.Person()).Erasing.IsZero() {
-		return errBeingErased()
-	}
-	return nil
 }
 
 // MemberChange is what a member is to have from now on. What is not given stays.
@@ -141,9 +67,9 @@ type MemberChange struct {
 const MaxAssigned = 90
 
 // ChangeMember changes a person's role, areas or assigned clients, or restricts
-// an agency.
-// Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
-// NotActive, LastOwner, Conflict (as InvitePerson's).
+// an agency. The role owner is offered: the person keeps the role that they have until
+// they accept. Errors: Invalid, IdentityChanged, NotFound, PermanentlyOwned, Forbidden,
+// NotActive, LastOwner, Cooling, RateLimited.
 func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id agency.AccountID, member agency.Party, in MemberChange) (agency.Profile, error) {
 	if in.Role == "" && in.Areas == nil && in.Until == nil && in.Clients == nil {
 		return agency.Profile{}, agency.InvalidField("", "Say what to change.")
@@ -159,12 +85,13 @@ func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id age
 		return agency.Profile{}, err
 	}
 	key := agency.ProfileKey{Addressee: agency.Party(id), Member: member}
+	from := askerFor(caller, id)
 	want := wantAuthority(caller, id).plus(Want{Profiles: []agency.ProfileKey{key}})
-	if in.Role == agency.Owner {
-		want = want.plus(Want{People: []agency.PersonID{agency.PersonID(member)}})
+	if in.Role == agency.Owner && member.Person() != "" {
+		want = want.plus(Want{Pairs: []agency.PairKey{agency.PersonPair(member.Person(), from)}})
 	}
 	var p agency.Profile
-	err = s.command(ctx, &caller, want, func(d *decision) error {
+	decide := func(d *decision) error {
 		auth, err := d.locate(id)
 		if err != nil {
 			return err
@@ -175,11 +102,11 @@ func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id age
 		}
 		role := in.Role
 		if role == "" {
-			role = was.Role
+			role = was.ShownRole()
 		}
 		switch {
-		case auth.account.Ownership == agency.AgencyOwned && role != agency.Member:
-			return agency.InvalidField("role", "In an account that an agency owns, every person is a member.")
+		case auth.canHaveRole(role) != nil:
+			return auth.canHaveRole(role)
 		case role != agency.Member && in.Areas != nil:
 			return agency.InvalidField("areas", "Owners and admins have every area. Leave the areas out.")
 		case in.Clients != nil && *in.Clients != nil && (role != agency.Member || auth.account.Ownership == agency.AgencyOwned):
@@ -188,14 +115,22 @@ func (s *Service) ChangeMember(ctx context.Context, caller agency.Caller, id age
 		if err := auth.canEditOwner(was, role); err != nil {
 			return err
 		}
-		if err := d.canBeOwner(was, in.Role); err != nil {
+		if in.Role == agency.Owner && was.StatusAt(d.now) == agency.Active && was.Role != agency.Owner {
+			var events []agency.Event
+			p, events, err = d.invite(auth.account, from, Invitation{Email: was.Email, Role: agency.Owner, Areas: areas})
+			d.Events = append(d.Events, events...)
 			return err
 		}
 		if p, err = d.apply(was, agency.Step{Do: agency.Change, By: agency.AccountSide, Role: in.Role, Areas: areas, Clients: in.Clients}); err != nil {
 			return err
 		}
 		return d.countOwners(auth.account, was, p)
-	})
+	}
+	err = s.command(ctx, &caller, want, decide)
+	if missing, ok := errors.AsType[*pairNotReadError](err); ok {
+		// Only the profile tells that the address has a tag.
+		err = s.command(ctx, &caller, want.plus(Want{Pairs: []agency.PairKey{missing.key}}), decide)
+	}
 	return p, err
 }
 

@@ -42,7 +42,7 @@ func TestTrend(t *testing.T) {
 	_, left := accept(nil)
 	_, lapsing := accept(&until)
 	decliner, declined := request()
-	must[agency.Profile](t)(w.DeclineRequest(ctx, as(decliner), declined.Account(), w.agency, false))
+	must[agency.Profile](t)(w.declineAt(as(decliner), declined.Account(), w.agency, false))
 	nextMonth() // one is left, one lapses, one is withdrawn, one expires
 	must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, left.ID()))
 	_, withdrawn := request()
@@ -131,7 +131,7 @@ func TestClientFilters(t *testing.T) {
 		case 3:
 			must[agency.Profile](t)(w.WithdrawRequest(ctx, w.gil, w.agency, p.ID()))
 		case 4:
-			must[agency.Profile](t)(w.DeclineRequest(ctx, as(owner), account.ID, w.agency, false))
+			must[agency.Profile](t)(w.declineAt(as(owner), account.ID, w.agency, false))
 		}
 		if n == 2 {
 			must[agency.Profile](t)(w.LeaveAccount(ctx, w.gil, w.agency, p.ID()))

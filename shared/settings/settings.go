@@ -87,20 +87,30 @@ func object(data []byte) (map[string]json.RawMessage, error) {
 func read(values map[string]json.RawMessage) (Settings, error) {
 	var s Settings
 	readers := map[string]func(json.RawMessage) error{
-		"product":         func(raw json.RawMessage) (err error) { s.Product, err = readName(raw); return err },
-		"accent":          func(raw json.RawMessage) (err error) { s.Accent, err = readAccent(raw); return err },
-		"openUrl":         func(raw json.RawMessage) (err error) { s.openURL, err = readOpenURL(raw); return err },
-		"areas":           func(raw json.RawMessage) (err error) { s.rules.Areas, err = readAreas(raw); return err },
-		"plans":           func(raw json.RawMessage) (err error) { s.rules.Plans, err = readPlans(raw); return err },
-		"requestLifetime": duration(&s.rules.RequestLifetime, minRequestLifetime, maxRequestLifetime),
-		"remindBefore":    duration(&s.rules.RemindBefore, time.Second, 30*day),
-		"lapseWarnings":   func(raw json.RawMessage) (err error) { s.rules.LapseWarnings, err = readWarnings(raw); return err },
-		"cooldown":        duration(&s.rules.Cooldown, time.Second, 365*day),
-		"pairMails":       count(&s.rules.PairMails, 1, 100),
-		"pairWindow":      duration(&s.rules.PairWindow, time.Second, 365*day),
-		"openRequests":    count(&s.rules.OpenRequests, 1, maxLimit),
-		"dailyRequests":   count(&s.rules.DailyRequests, 1, maxLimit),
-		"openInvitations": count(&s.rules.OpenInvitations, 1, maxLimit),
+		"product":            func(raw json.RawMessage) (err error) { s.Product, err = readName(raw); return err },
+		"accent":             func(raw json.RawMessage) (err error) { s.Accent, err = readAccent(raw); return err },
+		"openUrl":            func(raw json.RawMessage) (err error) { s.openURL, err = readOpenURL(raw); return err },
+		"areas":              func(raw json.RawMessage) (err error) { s.rules.Areas, err = readAreas(raw); return err },
+		"plans":              func(raw json.RawMessage) (err error) { s.rules.Plans, err = readPlans(raw); return err },
+		"requestLifetime":    duration(&s.rules.RequestLifetime, minRequestLifetime, maxRequestLifetime),
+		"invitationLifetime": duration(&s.rules.InvitationLifetime, minRequestLifetime, maxRequestLifetime),
+		"remindBefore":       duration(&s.rules.RemindBefore, time.Second, 30*day),
+		"lapseWarnings":      func(raw json.RawMessage) (err error) { s.rules.LapseWarnings, err = readWarnings(raw); return err },
+		"cooldown":           duration(&s.rules.Cooldown, time.Second, 365*day),
+		"pairMails":          count(&s.rules.PairMails, 1, 100),
+		"pairWindow":         duration(&s.rules.PairWindow, time.Second, 365*day),
+		"openRequests":       count(&s.rules.OpenRequests, 1, maxLimit),
+		"openInvitations":    count(&s.rules.OpenInvitations, 1, maxLimit),
+		"dailyRequests":      count(&s.rules.DailyRequests, 1, maxLimit),
+		"unsolicitedMails": func(raw json.RawMessage) (err error) {
+			s.rules.UnsolicitedMails, err = readMailLimits(raw)
+			return err
+		},
+		"digestAt": func(raw json.RawMessage) (err error) {
+			s.rules.DigestAt, s.rules.DigestAfter, err = readDigestAt(raw)
+			return err
+		},
+		"digestSpread": duration(&s.rules.DigestSpread, 0, 12*time.Hour),
 		"dailyByPerson": func(raw json.RawMessage) (err error) {
 			s.rules.DailyByPerson, err = readPersonLimits(raw)
 			return err
@@ -110,7 +120,6 @@ func read(values map[string]json.RawMessage) (Settings, error) {
 			return err
 		},
 		"newPersonFor": duration(&s.rules.NewPersonFor, time.Second, 365*day),
-		"dailyMails":   count(&s.rules.DailyMails, 1, 1000),
 		"resends":      count(&s.rules.Resends, 0, 20),
 		"resendAfter":  duration(&s.rules.ResendAfter, time.Second, 30*day),
 		"retention":    duration(&s.rules.Retention, time.Minute, 730*day),
@@ -156,6 +165,39 @@ func readWarnings(raw json.RawMessage) ([]time.Duration, error) {
 		warnings = append(warnings, d)
 	}
 	return warnings, nil
+}
+
+// maxMails bounds each limit of unsolicited mail.
+const maxMails = 1000
+
+// readMailLimits reads how many unsolicited emails a mailbox gets.
+func readMailLimits(raw json.RawMessage) (agency.MailLimits, error) {
+	var in struct{ All, BySender, ByAccount, NeverSignedIn *int }
+	err := decode(raw, &in)
+	for _, n := range []*int{in.All, in.BySender, in.ByAccount, in.NeverSignedIn} {
+		if err != nil || n == nil || *n < 1 || *n > maxMails {
+			return agency.MailLimits{}, fmt.Errorf("must be {\"all\", \"bySender\", \"byAccount\", \"neverSignedIn\"}, each a whole number from 1 to %d", maxMails)
+		}
+	}
+	return agency.MailLimits{All: *in.All, BySender: *in.BySender, ByAccount: *in.ByAccount, NeverSignedIn: *in.NeverSignedIn}, nil
+}
+
+// maxDigestAfter bounds a digestAt that is a duration.
+const maxDigestAfter = day
+
+// readDigestAt reads a time of the next day, such as "06:00", or how long after the
+// first email was held.
+func readDigestAt(raw json.RawMessage) (at, after time.Duration, err error) {
+	var text string
+	if err := decode(raw, &text); err == nil {
+		if clock, err := time.Parse("15:04", text); err == nil && len(text) == len("15:04") {
+			return time.Duration(clock.Hour())*time.Hour + time.Duration(clock.Minute())*time.Minute, 0, nil
+		}
+	}
+	if duration(&after, time.Second, maxDigestAfter)(raw) != nil {
+		return 0, 0, errors.New(`must be a time of the next UTC day such as "06:00", or a duration after the first email such as "5m", from 1s to 1d`)
+	}
+	return 0, after, nil
 }
 
 // maxLimit bounds the limits of accounts and persons.

@@ -31,8 +31,9 @@ const every = `{
 		{"id": "growth", "name": "Growth", "monthlyPrice": 9900, "currency": "USD"},
 		{"id": "scale", "name": "Scale", "monthlyPrice": 29900, "currency": "USD"}
 	],
-	"requestLifetime": "14d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
-	"pairWindow": "30d", "openRequests": 100, "dailyRequests": 50, "dailyMails": 10, "resends": 3, "resendAfter": "1d",
+	"requestLifetime": "14d", "invitationLifetime": "30d", "remindBefore": "3d", "lapseWarnings": ["7d", "1d"], "cooldown": "30d", "pairMails": 4,
+	"pairWindow": "30d", "openRequests": 100, "dailyRequests": 50, "digestAt": "06:30", "digestSpread": "1h",
+	"unsolicitedMails": {"all": 20, "bySender": 4, "byAccount": 5, "neverSignedIn": 6}, "resends": 3, "resendAfter": "1d",
 	"openInvitations": 90, "dailyByPerson": {"accountsOpened": 1, "accountsCreated": 2, "requests": 3, "invitations": 4},
 	"dailyByNewPerson": {"accountsOpened": 5, "accountsCreated": 6, "requests": 7, "invitations": 8}, "newPersonFor": "8d",
 	"retention": "90d", "wakeAfter": "5m", "wakesPerRun": 7
@@ -53,8 +54,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 			{ID: "growth", Name: "Growth", MonthlyPrice: 9900, Currency: "USD"},
 			{ID: "scale", Name: "Scale", MonthlyPrice: 29900, Currency: "USD"},
 		},
-		RequestLifetime: 14 * day, RemindBefore: 3 * day, LapseWarnings: []time.Duration{7 * day, day},
-		Cooldown: 30 * day, PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, DailyRequests: 50, DailyMails: 10,
+		RequestLifetime: 14 * day, InvitationLifetime: 30 * day, RemindBefore: 3 * day, LapseWarnings: []time.Duration{7 * day, day},
+		Cooldown: 30 * day, PairMails: 4, PairWindow: 30 * day, OpenRequests: 100, DailyRequests: 50,
+		UnsolicitedMails: agency.MailLimits{All: 20, BySender: 4, ByAccount: 5, NeverSignedIn: 6}, DigestAt: 6*time.Hour + 30*time.Minute, DigestSpread: time.Hour,
 		OpenInvitations: 90, DailyByPerson: agency.PersonLimits{AccountsOpened: 1, AccountsCreated: 2, Requests: 3, Invitations: 4},
 		DailyByNewPerson: agency.PersonLimits{AccountsOpened: 5, AccountsCreated: 6, Requests: 7, Invitations: 8}, NewPersonFor: 8 * day,
 		Resends: 3, ResendAfter: day, Retention: 90 * day, WakeAfter: 5 * time.Minute, WakesPerRun: 7,
@@ -121,9 +123,9 @@ func TestInvalidSettings(t *testing.T) {
 		`null`:  "must be a JSON object",
 		`[]`:    "must be a JSON object",
 		`{} {}`: "must be a JSON object",
-		`{"requestlifetime":"1d"}`: `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyByNewPerson, dailyByPerson, dailyMails, dailyRequests, ` +
-			`lapseWarnings, newPersonFor, openInvitations, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, ` +
-			`resendAfter, resends, retention, wakeAfter, wakesPerRun`,
+		`{"requestlifetime":"1d"}`: `no setting "requestlifetime"; the settings are accent, areas, cooldown, dailyByNewPerson, dailyByPerson, dailyRequests, digestAt, digestSpread, ` +
+			`invitationLifetime, lapseWarnings, newPersonFor, openInvitations, openRequests, openUrl, pairMails, pairWindow, plans, product, remindBefore, requestLifetime, ` +
+			`resendAfter, resends, retention, unsolicitedMails, wakeAfter, wakesPerRun`,
 		`{"product":""}`:                               "product: must be a text",
 		`{"product":" A"}`:                             "product: must be a text",
 		`{"product":"A\nB"}`:                           "product: must be a text",
@@ -207,13 +209,14 @@ func TestBoundsOfDurations(t *testing.T) {
 		read     func(agency.Rules) time.Duration
 		from, to time.Duration
 	}{
-		"requestLifetime": {func(r agency.Rules) time.Duration { return r.RequestLifetime }, time.Second, 90 * day},
-		"remindBefore":    {func(r agency.Rules) time.Duration { return r.RemindBefore }, time.Second, 30 * day},
-		"cooldown":        {func(r agency.Rules) time.Duration { return r.Cooldown }, time.Second, 365 * day},
-		"pairWindow":      {func(r agency.Rules) time.Duration { return r.PairWindow }, time.Second, 365 * day},
-		"resendAfter":     {func(r agency.Rules) time.Duration { return r.ResendAfter }, time.Second, 30 * day},
-		"retention":       {func(r agency.Rules) time.Duration { return r.Retention }, time.Minute, 730 * day},
-		"wakeAfter":       {func(r agency.Rules) time.Duration { return r.WakeAfter }, time.Second, time.Hour},
+		"requestLifetime":    {func(r agency.Rules) time.Duration { return r.RequestLifetime }, time.Second, 90 * day},
+		"invitationLifetime": {func(r agency.Rules) time.Duration { return r.InvitationLifetime }, time.Second, 90 * day},
+		"remindBefore":       {func(r agency.Rules) time.Duration { return r.RemindBefore }, time.Second, 30 * day},
+		"cooldown":           {func(r agency.Rules) time.Duration { return r.Cooldown }, time.Second, 365 * day},
+		"pairWindow":         {func(r agency.Rules) time.Duration { return r.PairWindow }, time.Second, 365 * day},
+		"resendAfter":        {func(r agency.Rules) time.Duration { return r.ResendAfter }, time.Second, 30 * day},
+		"retention":          {func(r agency.Rules) time.Duration { return r.Retention }, time.Minute, 730 * day},
+		"wakeAfter":          {func(r agency.Rules) time.Duration { return r.WakeAfter }, time.Second, time.Hour},
 	} {
 		for d, ok := range map[time.Duration]bool{
 			tt.from: true, tt.to: true, tt.from - time.Nanosecond: false, tt.to + time.Nanosecond: false, 0: false, -tt.from: false,
@@ -240,7 +243,6 @@ func TestBoundsOfCounts(t *testing.T) {
 		"openRequests":    {func(r agency.Rules) int { return r.OpenRequests }, 1, 10_000},
 		"dailyRequests":   {func(r agency.Rules) int { return r.DailyRequests }, 1, 10_000},
 		"openInvitations": {func(r agency.Rules) int { return r.OpenInvitations }, 1, 10_000},
-		"dailyMails":      {func(r agency.Rules) int { return r.DailyMails }, 1, 1000},
 		"resends":         {func(r agency.Rules) int { return r.Resends }, 0, 20},
 		"wakesPerRun":     {func(r agency.Rules) int { return r.WakesPerRun }, 1, 10_000},
 	} {
@@ -258,6 +260,40 @@ func TestBoundsOfCounts(t *testing.T) {
 			if _, err := Load(`{"` + name + `":` + wrong + `}`); err == nil || !strings.Contains(err.Error(), name+": must be a whole number") {
 				t.Errorf("%s of %s: %v", name, wrong, err)
 			}
+		}
+	}
+}
+
+func TestUnsolicitedMails(t *testing.T) {
+	s, err := Load(`{"unsolicitedMails":{"all":1000,"bySender":1,"byAccount":2,"neverSignedIn":3}}`)
+	if want := (agency.MailLimits{All: 1000, BySender: 1, ByAccount: 2, NeverSignedIn: 3}); err != nil || s.Rules().UnsolicitedMails != want {
+		t.Errorf("%+v, %v", s.Rules().UnsolicitedMails, err)
+	}
+	for _, wrong := range []string{
+		`10`, `null`, `{}`, `{"all":10,"bySender":3,"byAccount":3}`, `{"all":0,"bySender":3,"byAccount":3,"neverSignedIn":3}`,
+		`{"all":1001,"bySender":3,"byAccount":3,"neverSignedIn":3}`, `{"all":10,"bySender":3,"byAccount":3,"neverSignedIn":3,"more":1}`,
+		`{"all":10,"bySender":3,"byAccount":3,"neverSignedIn":"3"}`,
+	} {
+		if _, err := Load(`{"unsolicitedMails":` + wrong + `}`); err == nil || !strings.Contains(err.Error(), "unsolicitedMails: must be {") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
+func TestDigestAt(t *testing.T) {
+	held := time.Date(2026, 11, 23, 23, 59, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"06:00": held.Add(time.Minute + 6*time.Hour), "00:00": held.Add(time.Minute), "23:59": held.Add(day),
+		"1s": held.Add(time.Second), "1d": held.Add(day), "90m": held.Add(90 * time.Minute),
+	} {
+		s, err := Load(`{"digestSpread":"0s","digestAt":"` + text + `"}`)
+		if got := s.Rules().DigestDue(agency.Mailbox("vera@client.test"), held); err != nil || !got.Equal(want) {
+			t.Errorf("%s is at %s, %v", text, got, err)
+		}
+	}
+	for _, wrong := range []string{`"24:00"`, `"6:00"`, `"06:60"`, `"06:00:00"`, `"500ms"`, `"2d"`, `""`, `6`, `null`} {
+		if _, err := Load(`{"digestAt":` + wrong + `}`); err == nil || !strings.Contains(err.Error(), "digestAt: must be a time of the next UTC day") {
+			t.Errorf("%s: %v", wrong, err)
 		}
 	}
 }

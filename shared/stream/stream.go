@@ -85,6 +85,8 @@ func Pause(ctx context.Context, d time.Duration) {
 type item struct {
 	key      table.EventKey
 	sequence string
+	// after is the event that this one waits for; "" for none.
+	after agency.EventID
 	// position is the record's in the batch.
 	position int
 	// woken: the event is not new; cleanup has woken it.
@@ -128,7 +130,8 @@ func (c *Consumer) Handle(ctx context.Context, batch events.DynamoDBEvent) (even
 }
 
 // profiles returns the records of a batch by profile, or by account where it changed
-// itself; those with a new event first.
+// itself; those with a new event first. The first event of a client is that of their
+// account, which is of the agency's profile: the two are one list then.
 func profiles(ctx context.Context, batch events.DynamoDBEvent) [][]item {
 	at := map[[2]agency.Party]int{}
 	var all [][]item
@@ -141,17 +144,19 @@ func profiles(ctx context.Context, batch events.DynamoDBEvent) [][]item {
 		}
 		// An event's member never changes, so the image is as good as the table.
 		profile := [2]agency.Party{key.Addressee}
-		if member, ok := record.Change.NewImage["member"]; ok && member.DataType() == events.DataTypeString {
-			profile[1] = agency.Party(member.String())
-		}
+		profile[1] = agency.Party(textOf(record, "member"))
 		n, ok := at[profile]
 		if !ok {
 			n = len(all)
 			at[profile], all = n, append(all, nil)
 		}
 		// Events that were woken may come in any order.
-		all[n] = append(all[n], item{key: key, sequence: record.Change.SequenceNumber, position: position, woken: record.EventName == "MODIFY"})
+		all[n] = append(all[n], item{
+			key: key, sequence: record.Change.SequenceNumber, position: position, woken: record.EventName == "MODIFY",
+			after: agency.EventID(textOf(record, "after")),
+		})
 	}
+	all = joined(all)
 	for _, profile := range all {
 		slices.SortStableFunc(profile, func(a, b item) int { return cmp.Compare(a.key.ID, b.key.ID) })
 	}
@@ -165,6 +170,39 @@ func profiles(ctx context.Context, batch events.DynamoDBEvent) [][]item {
 	}
 	slices.SortStableFunc(all, func(a, b []item) int { return cmp.Compare(isOld(a), isOld(b)) })
 	return all
+}
+
+// joined returns the lists with those made one in which an event waits for one of another
+// list.
+func joined(all [][]item) [][]item {
+	list := map[agency.EventID]int{}
+	for n := range all {
+		for _, i := range all[n] {
+			list[i.key.ID] = n
+		}
+	}
+	for n := range all {
+		for _, i := range all[n] {
+			before, ok := list[i.after]
+			from := list[i.key.ID]
+			if !ok || before == from {
+				continue
+			}
+			for _, moved := range all[from] {
+				list[moved.key.ID] = before
+			}
+			all[before], all[from] = append(all[before], all[from]...), nil
+		}
+	}
+	return slices.DeleteFunc(all, func(profile []item) bool { return len(profile) == 0 })
+}
+
+// textOf returns an attribute of a record's item; "" for none.
+func textOf(record events.DynamoDBEventRecord, name string) string {
+	if value, ok := record.Change.NewImage[name]; ok && value.DataType() == events.DataTypeString {
+		return value.String()
+	}
+	return ""
 }
 
 // keyOf reads the event's key.

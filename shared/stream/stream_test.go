@@ -58,13 +58,19 @@ func newFixture(t *testing.T) *fixture {
 // add writes events of one profile in one account, one after another.
 func (f *fixture) add(t *testing.T, account, member string, n int) []agency.Event {
 	t.Helper()
+	return f.addAfter(t, "", account, member, n)
+}
+
+// addAfter is add where the first waits for another event.
+func (f *fixture) addAfter(t *testing.T, after agency.EventID, account, member string, n int) []agency.Event {
+	t.Helper()
 	var all []agency.Event
 	for i := range n {
 		e := agency.Event{
 			ID: cloud.NewEventID(f.now), Type: agency.PersonChanged, At: f.now, WakeAt: f.now.Add(time.Minute),
 			Addressee: agency.Party(agency.NewAccountID("x", account)), Member: agency.Party(agency.NewPersonID(member)), Version: i + 1,
 		}
-		if i > 0 {
+		if e.After = after; i > 0 {
 			e.After = all[i-1].ID
 		}
 		if err := f.table.Save(t.Context(), service.Snapshot{}, service.Changes{Events: []agency.Event{e}}); err != nil {
@@ -80,7 +86,9 @@ func batch(all ...agency.Event) (b events.DynamoDBEvent) {
 	for i, e := range all {
 		b.Records = append(b.Records, events.DynamoDBEventRecord{EventName: "INSERT", Change: events.DynamoDBStreamRecord{
 			SequenceNumber: "s" + strconv.Itoa(i+1),
-			NewImage:       map[string]events.DynamoDBAttributeValue{"member": events.NewStringAttribute(string(e.Member))},
+			NewImage: map[string]events.DynamoDBAttributeValue{
+				"member": events.NewStringAttribute(string(e.Member)), "after": events.NewStringAttribute(string(e.After)),
+			},
 			Keys: map[string]events.DynamoDBAttributeValue{
 				"pk": events.NewStringAttribute("ACCT#" + string(e.Addressee)), "sk": events.NewStringAttribute("EVENT#" + strings.TrimPrefix(string(e.ID), "evt_")),
 			},
@@ -170,6 +178,22 @@ func TestAnEventWaitsForTheOneBefore(t *testing.T) {
 	f.handle(t, "", batch(tom...))
 	f.isDone(t, false, tom[0])
 	f.isDone(t, true, tom[1])
+}
+
+// The first event of a client waits for that of their account, which is of the agency's
+// profile. In one batch it waits for its turn, and not for the sweep.
+func TestAnEventFollowsAnotherProfiles(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}} {
+		f := newFixture(t)
+		f.Workers = 1 // one list after another
+		created := f.add(t, "one", "the agency", 1)
+		all := append(created, f.addAfter(t, created[0].ID, "one", "carl@x.test", 2)...)
+		f.handle(t, "", batch(all[order[0]], all[order[1]], all[order[2]]))
+		if diff := cmp.Diff(ids(all...), f.done); diff != "" {
+			t.Errorf("%v: %s", order, diff)
+		}
+		f.isDone(t, true, all...)
+	}
 }
 
 // What the table fails is tried again within the invocation, and then given back with all

@@ -36,13 +36,14 @@ func (t *Table) Redrive(ctx context.Context, k EventKey, at, due time.Time) (boo
 }
 
 // DueItem is something that is due: an unfinished event, a profile, an account
-// that is cancelled or closed, or a person who is being erased. Exactly one is
-// set.
+// that is cancelled or closed, a person who is being erased, or the digest of a
+// mailbox. Exactly one is set.
 type DueItem struct {
 	Event   *EventKey
 	Profile *agency.ProfileKey
 	Account agency.AccountID
 	Person  agency.PersonID
+	Mailbox agency.MailboxID
 	// At is when it was due.
 	At time.Time
 	// Since is when an event happened, and Wakes how often it was woken.
@@ -58,7 +59,7 @@ func (d DueItem) String() string {
 	case d.Profile != nil:
 		return string(d.Profile.Member) + " in " + string(d.Profile.Addressee)
 	default:
-		return string(d.Account) + string(d.Person)
+		return string(d.Account) + string(d.Person) + string(d.Mailbox)
 	}
 }
 
@@ -155,6 +156,9 @@ func dueItem(item map[string]types.AttributeValue) (DueItem, error) {
 	if k.sk == accountSort || k.sk == personSort {
 		addressee, err := parsePartition(k.pk)
 		return DueItem{Account: addressee.Account(), Person: addressee.Person(), At: at}, err
+	}
+	if box, ok := parseMailbox(k.pk); ok && k.sk == heldSort {
+		return DueItem{Mailbox: box, At: at}, nil
 	}
 	p, err := parseProfileKey(k.pk, k.sk)
 	if err != nil {

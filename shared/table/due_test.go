@@ -242,7 +242,7 @@ func TestUnknownItemsAreSkipped(t *testing.T) {
 	for i, unknown := range []testbed.Item{
 		{"pk": text("HELD#1"), "sk": text("HELD")},
 		{"pk": text(pk), "sk": text("LATER#1")},
-		{"pk": text(pk), "sk": text("TEAM#" + string(account(2).ID)), "status": text("invited")},
+		{"pk": text(pk), "sk": text("TEAM#" + string(account(2).ID)), "status": text("paused")},
 		{"pk": text(pk), "sk": text("TEAM#" + string(account(3).ID)), "status": text("active"), "dueSk": text("1st")},
 		{"pk": text(pk), "sk": text("EVENT#00000000000000000000099999"), "at": text("later")},
 		{"pk": text(pk), "sk": text("EVENT#00000000000000000000099998"), "at": text("2026-11-23T11:00:00.000Z"), "wakes": &types.AttributeValueMemberN{Value: "1.5"}},

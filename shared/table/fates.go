@@ -56,7 +56,8 @@ func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]outbox.Mail,
 			if kind == outbox.BusKind {
 				continue
 			}
-			m := outbox.Mail{MailKey: outbox.MailKey{Event: event, Kind: kind, Recipient: agency.PersonID(recipient)}, Fate: outbox.Fate(textOf(item["fate"]))}
+			m := outbox.Mail{MailKey: outbox.MailKey{Event: event, Kind: kind, Recipient: agency.PersonID(recipient)}, Fate: outbox.Fate(textOf(item["fate"])), MessageID: textOf(item["messageId"])}
+			m.MayBeSent = m.Fate == outbox.Waiting && mayBeSent(item)
 			at := textOf(item["finishedAt"])
 			if at == "" {
 				at = textOf(item["claimedAt"])
@@ -72,48 +73,38 @@ func (t *Table) Mails(ctx context.Context, event agency.EventID) ([]outbox.Mail,
 	}
 }
 
-// SetDelivery stores the delivery of the request with that number, and everyone
-// it has reached. A request that does not exist any more is no error. A failure
-// that SES reported before stays.
-func (t *Table) SetDelivery(ctx context.Context, k agency.ProfileKey, request int, d agency.Delivery, reached []agency.PersonID) error {
-	people := &types.AttributeValueMemberL{Value: []types.AttributeValue{}}
-	for _, id := range reached {
-		people.Value = append(people.Value, text(string(id)))
+// AddReached stores that the request with that number has reached more people. One that
+// does not exist any more is no error. Several may do so at once.
+func (t *Table) AddReached(ctx context.Context, k agency.ProfileKey, request int, people ...agency.PersonID) error {
+	list, condition := &types.AttributeValueMemberL{}, "#request = :request"
+	values := map[string]types.AttributeValue{":request": number(request), ":one": number(1), ":people": list, ":nobody": &types.AttributeValueMemberL{Value: []types.AttributeValue{}}}
+	for i, id := range people {
+		name := fmt.Sprintf(":p%d", i)
+		values[name] = text(string(id))
+		list.Value = append(list.Value, values[name])
+		condition += " AND NOT contains(#reached, " + name + ")"
 	}
-	values := map[string]types.AttributeValue{
-		":d": text(string(d)), ":failed": text(string(agency.DeliveryFailed)), ":request": number(request), ":one": number(1), ":reached": people,
-	}
-	const those = "SET #reached = :reached, #version = #version + :one"
-	risen, err := t.update(ctx, profileKey(k), those+", #delivery = :d",
-		"#request = :request AND #delivery <> :failed AND (#delivery <> :d OR attribute_not_exists(#reached) OR #reached <> :reached)", values)
-	if risen || err != nil {
+	added, err := t.update(ctx, profileKey(k), "SET #reached = list_append(if_not_exists(#reached, :nobody), :people), #version = #version + :one", condition, values)
+	if added || err != nil || len(people) < 2 {
 		return err
 	}
-	delete(values, ":d")
-	_, err = t.update(ctx, profileKey(k), those,
-		"#request = :request AND #delivery = :failed AND (attribute_not_exists(#reached) OR #reached <> :reached)", values)
-	return err
+	// Somebody else has added some of them.
+	for _, id := range people {
+		if err := t.AddReached(ctx, k, request, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// FailDelivery stores that the emails of a pending request bounced, unless it has
-// been resent since the mailing at that time.
+// FailDelivery stores that the emails of an open request bounced, unless it has been
+// resent since the mailing at that time.
 func (t *Table) FailDelivery(ctx context.Context, k agency.ProfileKey, request int, mailedAt time.Time) error {
 	_, err := t.update(ctx, profileKey(k), "SET #delivery = :failed, #version = #version + :one",
-		"#request = :request AND #mailedAt = :at AND #status = :pending AND #delivery <> :failed",
+		"#request = :request AND #mailedAt = :at AND #requestState = :open AND (attribute_not_exists(#delivery) OR #delivery <> :failed)",
 		map[string]types.AttributeValue{
 			":failed": text(string(agency.DeliveryFailed)), ":request": number(request), ":at": text(stamp(mailedAt)),
-			":pending": text(string(agency.Pending)), ":one": number(1),
-		})
-	return err
-}
-
-// FailInvitation stores that the email about a person's access bounced, unless
-// they have used the profile or been invited again since that time.
-func (t *Table) FailInvitation(ctx context.Context, k agency.ProfileKey, since time.Time) error {
-	_, err := t.update(ctx, profileKey(k), "SET #delivery = :failed, #version = #version + :one",
-		"#status = :active AND #since = :since AND attribute_not_exists(#sub) AND attribute_not_exists(#delivery)",
-		map[string]types.AttributeValue{
-			":failed": text(string(agency.DeliveryFailed)), ":active": text(string(agency.Active)), ":since": text(stamp(since)), ":one": number(1),
+			":open": text(string(agency.StateOpen)), ":one": number(1),
 		})
 	return err
 }

@@ -121,10 +121,11 @@ type profileItem struct {
 	keys
 	Status agency.Status `dynamodbav:"status"`
 	Role   agency.Role   `dynamodbav:"role,omitempty"`
-	// Areas are those that the profile shows. Asked are those of an accepted
-	// request; until then they are Areas.
+	// Role and Areas are those that the profile shows. AskedRole and Asked are those
+	// of an accepted request, or of an offer; until then they are Role and Areas.
 	Areas       agency.Areas     `dynamodbav:"areas,omitempty"`
 	Asked       agency.Areas     `dynamodbav:"asked,omitempty"`
+	AskedRole   agency.Role      `dynamodbav:"askedRole,omitempty"`
 	Name        string           `dynamodbav:"name,omitempty"`
 	Email       string           `dynamodbav:"email,omitempty"`
 	AccountName string           `dynamodbav:"accountName,omitempty"`
@@ -134,19 +135,23 @@ type profileItem struct {
 	SubscriptionState agency.SubscriptionState `dynamodbav:"subscriptionState,omitempty"`
 	FreezesAt         string                   `dynamodbav:"freezesAt,omitempty"`
 
-	Request     int               `dynamodbav:"request,omitempty"`
-	Message     string            `dynamodbav:"message,omitempty"`
-	RequestedBy agency.PersonID   `dynamodbav:"requestedBy,omitempty"`
-	RequestedAt string            `dynamodbav:"requestedAt,omitempty"`
-	ExpiresAt   string            `dynamodbav:"expiresAt,omitempty"`
-	Until       string            `dynamodbav:"until,omitempty"`
-	Since       string            `dynamodbav:"since"`
-	Delivery    agency.Delivery   `dynamodbav:"delivery,omitempty"`
-	MovedTo     agency.AccountID  `dynamodbav:"movedTo,omitempty"`
-	Resends     int               `dynamodbav:"resends,omitempty"`
-	MailedAt    string            `dynamodbav:"mailedAt,omitempty"`
-	Reached     []agency.PersonID `dynamodbav:"reached,omitempty"`
-	RemindAt    string            `dynamodbav:"remindAt,omitempty"`
+	Request      int                 `dynamodbav:"request,omitempty"`
+	RequestKind  agency.RequestKind  `dynamodbav:"requestKind,omitempty"`
+	RequestState agency.RequestState `dynamodbav:"requestState,omitempty"`
+	RequestFrom  agency.AccountID    `dynamodbav:"requestFrom,omitempty"`
+	Message      string              `dynamodbav:"message,omitempty"`
+	RequestedBy  agency.PersonID     `dynamodbav:"requestedBy,omitempty"`
+	RequestedAt  string              `dynamodbav:"requestedAt,omitempty"`
+	AnsweredAt   string              `dynamodbav:"answeredAt,omitempty"`
+	ExpiresAt    string              `dynamodbav:"expiresAt,omitempty"`
+	Until        string              `dynamodbav:"until,omitempty"`
+	Since        string              `dynamodbav:"since"`
+	Delivery     agency.Delivery     `dynamodbav:"delivery,omitempty"`
+	MovedTo      agency.AccountID    `dynamodbav:"movedTo,omitempty"`
+	Resends      int                 `dynamodbav:"resends,omitempty"`
+	MailedAt     string              `dynamodbav:"mailedAt,omitempty"`
+	Reached      []agency.PersonID   `dynamodbav:"reached,omitempty"`
+	RemindAt     string              `dynamodbav:"remindAt,omitempty"`
 	// Muted is a digit and always there, so that a muted request is written in as
 	// many bytes as any other.
 	Muted int `dynamodbav:"muted"`
@@ -155,6 +160,11 @@ type profileItem struct {
 	Clients  []agency.AccountID `dynamodbav:"clients,omitempty"`
 	Issuer   string             `dynamodbav:"iss,omitempty"`
 	Subject  string             `dynamodbav:"sub,omitempty"`
+	// Registered is true for an owner that the platform has named.
+	Registered bool `dynamodbav:"registered,omitempty"`
+	// CloseAt and CloseCursor are of the invitations that the person made.
+	CloseAt     string `dynamodbav:"closeAt,omitempty"`
+	CloseCursor string `dynamodbav:"closeCursor,omitempty"`
 	// LastEvent is the newest event of the profile.
 	LastEvent agency.EventID `dynamodbav:"lastEvent,omitempty"`
 	Version   int            `dynamodbav:"version"`
@@ -162,30 +172,33 @@ type profileItem struct {
 
 func fromProfile(p agency.Profile) profileItem {
 	i := profileItem{
-		keys: profileKey(p.ProfileKey).keys(), Status: p.Status, Role: p.Role, Areas: p.ShownAreas(), Name: p.Name, Email: p.Email,
+		keys: profileKey(p.ProfileKey).keys(), Status: p.Status, Role: p.ShownRole(), Areas: p.ShownAreas(), Name: p.Name, Email: p.Email,
 		AccountName: p.AccountName, Ownership: p.Ownership,
 		Plan: p.Subscription.Plan, SubscriptionState: p.Subscription.State, FreezesAt: stamp(p.Subscription.FreezesAt),
-		Request: p.Request.Number, Message: p.Request.Message, RequestedBy: p.Request.By,
-		RequestedAt: stamp(p.Request.RequestedAt), ExpiresAt: stamp(p.Request.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
+		Request: p.Request.Number, RequestKind: p.Request.Kind, RequestState: p.Request.State, RequestFrom: p.Request.From, Message: p.Request.Message, RequestedBy: p.Request.By,
+		RequestedAt: stamp(p.Request.RequestedAt), AnsweredAt: stamp(p.Request.AnsweredAt), ExpiresAt: stamp(p.Request.ExpiresAt), Until: stamp(p.Until), Since: stamp(p.Since),
 		Delivery: p.Request.Delivery, MovedTo: p.MovedTo, Issuer: p.Issuer, Subject: p.Subject, Version: p.Version,
 		Resends: p.Request.Resends, MailedAt: stamp(p.Request.MailedAt), Reached: p.Request.Reached, RemindAt: stamp(p.RemindAt), Muted: digit(p.Request.Muted),
 		Assigned: p.Clients != nil, Clients: p.Clients, LastEvent: p.LastEvent,
+		Registered: p.Registered, CloseAt: stamp(p.CloseAt), CloseCursor: p.CloseCursor,
 	}
 	if !p.ShowsRequest() {
-		i.Asked = p.Request.Areas
+		i.Asked, i.AskedRole = p.Request.Areas, p.Request.Role
 	}
 	switch {
 	case p.Kind() == agency.AgencyKind && p.Status != agency.Moved, p.Status == agency.Active:
 		// An agency sees its ended connections, but not those that an account has
 		// taken over; a person lists the accounts to which they have access.
 		i.MemberPK, i.MemberSK = string(p.Member), memberSort(p)
+	case p.Status == agency.Invited:
+		i.MemberPK, i.MemberSK = invitedPrefix+string(p.Member), memberSort(p)
 	case p.Kind() == agency.PersonKind && p.Email != "":
 		// An ended profile is found for one purpose: to delete the address from
 		// it.
 		i.MemberPK, i.MemberSK = formerPrefix+string(p.Member), memberSort(p)
 	}
 	i.due(p.DueAt)
-	if p.Status.IsEnded() && !p.DueAt.IsZero() {
+	if p.Status.IsEnded() && !p.DueAt.IsZero() && p.CloseAt.IsZero() {
 		// DynamoDB deletes what cleanup does not.
 		i.TTL = p.DueAt.Unix()
 	}
@@ -195,23 +208,25 @@ func fromProfile(p agency.Profile) profileItem {
 func (i profileItem) profile() (agency.Profile, error) {
 	k, err := parseProfileKey(i.PK, i.SK)
 	p := agency.Profile{
-		ProfileKey: k, Status: i.Status, Role: i.Role, Name: i.Name, Email: i.Email,
+		ProfileKey: k, Status: i.Status, Name: i.Name, Email: i.Email,
 		AccountName: i.AccountName, Ownership: i.Ownership, Subscription: agency.Subscription{Plan: i.Plan, State: i.SubscriptionState},
-		Request: agency.Request{Number: i.Request, Message: i.Message, By: i.RequestedBy, Delivery: i.Delivery, Resends: i.Resends, Reached: i.Reached, Muted: i.Muted != 0},
-		MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
+		Request: agency.Request{
+			Number: i.Request, Kind: i.RequestKind, State: i.RequestState, From: i.RequestFrom, Message: i.Message, By: i.RequestedBy, Delivery: i.Delivery, Resends: i.Resends, Reached: i.Reached, Muted: i.Muted != 0,
+		},
+		Registered: i.Registered, CloseCursor: i.CloseCursor, MovedTo: i.MovedTo, Issuer: i.Issuer, Subject: i.Subject, Version: i.Version,
 		Clients: i.Clients, LastEvent: i.LastEvent,
 	}
 	if p.ShowsRequest() {
-		p.Request.Areas = i.Areas
+		p.Request.Areas, p.Request.Role = i.Areas, i.Role
 	} else {
-		p.Areas, p.Request.Areas = i.Areas, i.Asked
+		p.Areas, p.Role, p.Request.Areas, p.Request.Role = i.Areas, i.Role, i.Asked, i.AskedRole
 	}
 	if i.Assigned && p.Clients == nil {
 		p.Clients = []agency.AccountID{}
 	}
 	err = errors.Join(err, i.checkStatus(i.Status), i.checkSubscription(i.SubscriptionState),
-		read(&p.Request.RequestedAt, i.RequestedAt), read(&p.Request.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since),
-		read(&p.Request.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK),
+		read(&p.Request.RequestedAt, i.RequestedAt), read(&p.Request.AnsweredAt, i.AnsweredAt), read(&p.Request.ExpiresAt, i.ExpiresAt), read(&p.Until, i.Until), read(&p.Since, i.Since),
+		read(&p.Request.MailedAt, i.MailedAt), read(&p.RemindAt, i.RemindAt), read(&p.DueAt, i.DueSK), read(&p.CloseAt, i.CloseAt),
 		read(&p.Subscription.FreezesAt, i.FreezesAt))
 	return p, err
 }
@@ -361,11 +376,13 @@ type eventItem struct {
 	As        agency.AccountID `dynamodbav:"as,omitempty"`
 	Ownership agency.Ownership `dynamodbav:"ownership"`
 	Request   int              `dynamodbav:"request,omitempty"`
-	Version   int              `dynamodbav:"version"`
-	Was       stateItem        `dynamodbav:"was"`
-	Now       stateItem        `dynamodbav:"now"`
-	Client    agency.PersonID  `dynamodbav:"client,omitempty"`
-	Muted     int              `dynamodbav:"muted"`
+	// Kind is the request's, in an event of an invitation.
+	Kind    agency.RequestKind `dynamodbav:"kind,omitempty"`
+	Version int                `dynamodbav:"version"`
+	Was     stateItem          `dynamodbav:"was"`
+	Now     stateItem          `dynamodbav:"now"`
+	Client  agency.PersonID    `dynamodbav:"client,omitempty"`
+	Muted   int                `dynamodbav:"muted"`
 	// After is the event before it of the same profile or account.
 	After agency.EventID `dynamodbav:"after,omitempty"`
 }
@@ -373,7 +390,7 @@ type eventItem struct {
 func fromEvent(e agency.Event) eventItem {
 	i := eventItem{
 		keys: eventKey(EventKey{e.Addressee, e.ID}).keys(), Addressee: e.Addressee, Type: e.Type, At: stamp(e.At), Agency: e.Agency, Member: e.Member,
-		Actor: e.Actor, As: e.As, Ownership: e.Ownership, Request: e.Request, Version: e.Version,
+		Actor: e.Actor, As: e.As, Ownership: e.Ownership, Request: e.Request, Kind: e.Kind, Version: e.Version,
 		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client, Muted: digit(e.Muted), After: e.After,
 	}
 	if e.Agency != "" {
@@ -388,7 +405,7 @@ func (i eventItem) event() (agency.Event, error) {
 	k, err := ParseEventKey(i.PK, i.SK)
 	e := agency.Event{
 		ID: k.ID, Addressee: k.Addressee, Type: i.Type, Agency: i.Agency, Member: i.Member, Actor: i.Actor, As: i.As,
-		Ownership: i.Ownership, Request: i.Request, Version: i.Version, Client: i.Client, Muted: i.Muted != 0, After: i.After,
+		Ownership: i.Ownership, Request: i.Request, Kind: i.Kind, Version: i.Version, Client: i.Client, Muted: i.Muted != 0, After: i.After,
 	}
 	var err1, err2 error
 	e.Was, err1 = i.Was.state()

@@ -29,11 +29,16 @@ const (
 	limitPrefix   = "LIMIT#"
 	callPrefix    = "CALL#"
 	formerPrefix  = "FORMER#"
+	heldPrefix    = "HELD#"
+	stopPrefix    = "STOP#"
+	invitedPrefix = "INVITED#"
 	duePrefix     = "DUE#"
 
 	accountSort = "ACCT"
 	personSort  = "PERSON"
 	nowSort     = "now"
+	heldSort    = "HELD"
+	stopSort    = "STOP"
 
 	eventIDPrefix = "evt_"
 )
@@ -60,10 +65,14 @@ func profileKey(p agency.ProfileKey) key {
 	return key{partition(p.Addressee), teamPrefix + string(p.Member)}
 }
 
-// partition is the partition key of everything about an addressee.
+// partition is the partition key of everything about an addressee. That of a
+// digest is a mailbox.
 func partition(p agency.Party) string {
 	if id := p.Person(); id != "" {
 		return personPrefix + string(id)
+	}
+	if agency.MailboxID(p).IsValid() {
+		return heldPrefix + string(p)
 	}
 	return accountPrefix + string(p)
 }
@@ -116,6 +125,29 @@ func parseCallKey(pk, sk string) (service.CallKey, error) {
 	return c, nil
 }
 
+// stopKey is the key of what a mailbox's owner has stopped.
+func stopKey(box agency.MailboxID) key { return key{stopPrefix + string(box), stopSort} }
+
+// heldKey is the key of a mailbox's next digest. The emails held for it are in the
+// same partition.
+func heldKey(box agency.MailboxID) key { return key{heldPrefix + string(box), heldSort} }
+
+func heldMailKey(box agency.MailboxID, m outbox.MailKey) key {
+	return key{heldPrefix + string(box), mailPrefix + m.Tag()}
+}
+
+// parseMailbox reads the partition key of held emails.
+func parseMailbox(pk string) (agency.MailboxID, bool) {
+	id, ok := strings.CutPrefix(pk, heldPrefix)
+	return agency.MailboxID(id), ok && agency.MailboxID(id).IsValid()
+}
+
+// mailboxLimitKey is the key of the counts of unsolicited mail to a mailbox of a UTC
+// day.
+func mailboxLimitKey(box agency.MailboxID, day time.Time) key {
+	return limitKey(agency.Party(box), day)
+}
+
 // limitKey is the key of somebody's counts of a UTC day.
 func limitKey(who agency.Party, day time.Time) key {
 	return key{limitPrefix + string(who), day.UTC().Format("2006-01-02")}
@@ -146,6 +178,9 @@ func parsePartition(pk string) (agency.Party, error) {
 // ParseEventKey reads the primary key of an event.
 func ParseEventKey(pk, sk string) (EventKey, error) {
 	addressee, err := parsePartition(pk)
+	if box, ok := parseMailbox(pk); ok {
+		addressee, err = agency.Party(box), nil
+	}
 	if err != nil {
 		return EventKey{}, err
 	}
@@ -170,8 +205,11 @@ func parseProfileKey(pk, sk string) (agency.ProfileKey, error) {
 }
 
 // memberSort orders a member's profiles: an agency's by status and then name, a
-// person's by name.
+// person's by name, and their invitations by time.
 func memberSort(p agency.Profile) string {
+	if p.Status == agency.Invited {
+		return stamp(p.Request.RequestedAt) + "#" + string(p.Addressee)
+	}
 	name := agency.Fold(p.AccountName)
 	if p.Kind() == agency.PersonKind {
 		return name

@@ -72,6 +72,13 @@ func (t *Table) Memberships(ctx context.Context, id agency.PersonID, page servic
 	return list(ctx, t, query{index: "ByMember", pk: "memberPk", partition: string(id), sk: "memberSk"}, page, profileOf)
 }
 
+// Invitations lists a person's open invitations that are not muted, oldest first.
+func (t *Table) Invitations(ctx context.Context, id agency.PersonID, page service.Page) (service.List[agency.Profile], error) {
+	q := query{index: "ByMember", pk: "memberPk", partition: invitedPrefix + string(id), sk: "memberSk"}
+	q.only, q.equals = "muted", number(0)
+	return list(ctx, t, q, page, profileOf)
+}
+
 // FormerMemberships lists a person's ended profiles that still hold their
 // address.
 func (t *Table) FormerMemberships(ctx context.Context, id agency.PersonID, page service.Page) (service.List[agency.Profile], error) {

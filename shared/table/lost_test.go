@@ -50,7 +50,7 @@ func TestAClaimFindsItself(t *testing.T) {
 		if err != nil || got.State != outbox.ClaimTaken || got.Attempts > lose || got.Unconfirmed {
 			t.Errorf("%d answers lost: %+v, %v", lose, got, err)
 		}
-		if other, err := store.ClaimMail(t.Context(), mail(lose, ann), outbox.NewOwner(), noon, lease); err != nil || other.State != outbox.ClaimHeld {
+		if other, err := store.ClaimMail(t.Context(), mail(lose, ann), outbox.NewOwner(), noon, lease); err != nil || other.State != outbox.ClaimBusy {
 			t.Errorf("another's claim: %+v, %v", other, err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestAClaimKnowsOfUnconfirmedAttempts(t *testing.T) {
 	second := claim(2, noon.Add(lease), 2, true)
 	// What it says later is not about the claim of another.
 	noError(t, store.ReleaseMail(t.Context(), mail(2, ann), first, false))
-	if got, err := store.ClaimMail(t.Context(), mail(2, ann), outbox.NewOwner(), noon.Add(lease), lease); got.State != outbox.ClaimHeld || err != nil {
+	if got, err := store.ClaimMail(t.Context(), mail(2, ann), outbox.NewOwner(), noon.Add(lease), lease); got.State != outbox.ClaimBusy || err != nil {
 		t.Errorf("a claim was given back by another: %+v, %v", got, err)
 	}
 	noError(t, store.ReleaseMail(t.Context(), mail(2, ann), second, false))
@@ -146,10 +146,10 @@ func TestAnUnknownFateIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := store.items(t)
-	if c, err := store.ClaimMail(t.Context(), mail(1, ann), outbox.NewOwner(), noon.Add(day), lease); c.State != outbox.ClaimHeld || err != nil {
+	if c, err := store.ClaimMail(t.Context(), mail(1, ann), outbox.NewOwner(), noon.Add(day), lease); c.State != outbox.ClaimBusy || err != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), outbox.NewOwner(), noon.Add(day), lease, 10); c.State != outbox.ClaimHeld || err != nil {
+	if c, err := store.ClaimUnsolicited(t.Context(), mail(1, ann), toBox(1), outbox.NewOwner(), noon.Add(day), lease); c.State != outbox.ClaimBusy || err != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for _, f := range outbox.Fates[1:] {

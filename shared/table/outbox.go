@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
 )
@@ -176,13 +175,13 @@ func (t *Table) ClaimMail(ctx context.Context, m outbox.MailKey, owner string, n
 	case err == nil:
 		return taken(owner, out.Attributes), nil
 	case !lost:
-		return outbox.Claim{State: outbox.ClaimHeld}, fmt.Errorf("table: claim: %w", err)
+		return outbox.Claim{State: outbox.ClaimBusy}, fmt.Errorf("table: claim: %w", err)
 	}
 	fate := outbox.Fate(textOf(failed.Item["fate"]))
 	if fate == outbox.Waiting || !fate.IsKnown() {
 		// Another version of the product has stored a fate that this one does not
 		// know: the email is left to it.
-		return outbox.Claim{State: outbox.ClaimHeld}, nil
+		return outbox.Claim{State: outbox.ClaimBusy}, nil
 	}
 	return outbox.Claim{State: outbox.ClaimDone}, nil
 }
@@ -190,15 +189,17 @@ func (t *Table) ClaimMail(ctx context.Context, m outbox.MailKey, owner string, n
 // taken is the claim over a mail as it was before.
 func taken(owner string, was map[string]types.AttributeValue) outbox.Claim {
 	attempts, _ := strconv.Atoi(numberOf(was["attempts"])) // 0 for none
-	c := outbox.Claim{State: outbox.ClaimTaken, Attempts: attempts + 1, Unconfirmed: numberOf(was["unconfirmed"]) != ""}
 	if textOf(was["owner"]) == owner {
 		// The owner has claimed it before, or the client has repeated the claim.
-		c.Attempts = attempts
-		return c
+		return outbox.Claim{State: outbox.ClaimTaken, Attempts: attempts, Unconfirmed: numberOf(was["unconfirmed"]) != ""}
 	}
-	// A lease that was not given back ran out in the middle of an attempt.
-	c.Unconfirmed = c.Unconfirmed || textOf(was["leaseUntil"]) != ""
-	return c
+	return outbox.Claim{State: outbox.ClaimTaken, Attempts: attempts + 1, Unconfirmed: mayBeSent(was)}
+}
+
+// mayBeSent reports whether SES may have accepted a claimed mail: it has not answered, or
+// a lease that was not given back ran out in the middle of an attempt.
+func mayBeSent(mail map[string]types.AttributeValue) bool {
+	return numberOf(mail["unconfirmed"]) != "" || textOf(mail["leaseUntil"]) != ""
 }
 
 func numberOf(v types.AttributeValue) string {
@@ -218,48 +219,6 @@ func claiming(owner string, now time.Time, lease time.Duration) (update, conditi
 			":one": number(1), ":ttl": epoch(now.Add(mailRetention)),
 		}
 }
-
-// ClaimUnsolicited is ClaimMail for an email that its recipient did not ask for.
-// The first claim counts it towards the limit of its recipient's UTC day.
-func (t *Table) ClaimUnsolicited(ctx context.Context, m outbox.MailKey, owner string, now time.Time, lease time.Duration, limit int) (outbox.Claim, error) {
-	claim, _, values := claiming(owner, now, lease)
-	// A mail that was claimed before has been counted before.
-	condition := "attribute_not_exists(#pk)"
-	w := writer{table: t.name, limits: map[int]error{0: errClaimed}}
-	w.items = append(w.items, types.TransactWriteItem{Update: &types.Update{
-		TableName: &t.name, Key: mailKey(m).attributes(), UpdateExpression: &claim, ConditionExpression: &condition,
-		ExpressionAttributeNames: names(claim + " " + condition), ExpressionAttributeValues: values,
-	}})
-	mails := adding(map[string]int{"mails": 1})
-	mails.require(lessThan("mails"), map[string]int{":max": limit})
-	mails.expireAt(now.Add(limitRetention))
-	w.add(limitKey(agency.Party(m.Recipient), now), mails, errCapped)
-	err := retryConflicts(ctx, func() error {
-		_, err := t.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: w.items})
-		return w.translate(err)
-	})
-	switch {
-	case err == nil:
-		return outbox.Claim{State: outbox.ClaimTaken, Attempts: 1}, nil
-	case errors.Is(err, errClaimed):
-		return t.ClaimMail(ctx, m, owner, now, lease)
-	case errors.Is(err, errCapped):
-		// Final, since another claim would find it uncounted.
-		capped, err := t.update(ctx, mailKey(m), "SET #fate = :capped, #claimedAt = :now, #finishedAt = :now, #ttl = :ttl", "attribute_not_exists(#pk)",
-			map[string]types.AttributeValue{":capped": text(string(outbox.Capped)), ":now": text(stamp(now)), ":ttl": epoch(now.Add(mailRetention))})
-		if capped || err != nil {
-			return outbox.Claim{State: outbox.ClaimCapped}, err
-		}
-		return t.ClaimMail(ctx, m, owner, now, lease)
-	default:
-		return outbox.Claim{State: outbox.ClaimHeld}, err
-	}
-}
-
-var (
-	errClaimed = errors.New("table: the mail was claimed, and counted, before")
-	errCapped  = errors.New("table: the recipient has had enough mail today")
-)
 
 // WasSent reports, strongly consistent, whether SES accepted an email or may have,
 // whatever became of it since.

@@ -39,10 +39,10 @@ func TestOneAtATimeHoldsAMail(t *testing.T) {
 	}
 
 	claim(noon, outbox.ClaimTaken)
-	claim(noon, outbox.ClaimHeld)
-	claim(noon.Add(lease-time.Millisecond), outbox.ClaimHeld)
+	claim(noon, outbox.ClaimBusy)
+	claim(noon.Add(lease-time.Millisecond), outbox.ClaimBusy)
 	claim(noon.Add(lease), outbox.ClaimTaken) // the lease is over
-	claim(noon.Add(lease), outbox.ClaimHeld)
+	claim(noon.Add(lease), outbox.ClaimBusy)
 	noError(t, store.ReleaseMail(t.Context(), m, owner, false))
 	claim(noon.Add(lease), outbox.ClaimTaken) // released
 	noError(t, store.FinishMail(t.Context(), m, outbox.Sent, "ses-1", noon.Add(lease)))
@@ -83,7 +83,7 @@ func TestOfManyOneClaimsAMail(t *testing.T) {
 		for _, c := range claims {
 			if c == outbox.ClaimTaken {
 				won++
-			} else if c != outbox.ClaimHeld {
+			} else if c != outbox.ClaimBusy {
 				t.Errorf("claim %d", c)
 			}
 		}
@@ -174,40 +174,34 @@ func TestOfManyOneWakesAnEvent(t *testing.T) {
 	}
 }
 
-func TestDeliveryIsOfOneRequest(t *testing.T) {
+func TestReachedPeopleAreAdded(t *testing.T) {
 	store := newStore(t)
 	p := agency.Profile{
-		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: agency.Request{Number: 2, ExpiresAt: noon.Add(time.Hour), Delivery: agency.Waiting},
+		ProfileKey: agency.AgencyAt(account(1).ID, account(2).ID), Status: agency.Pending, Ownership: agency.ClientOwned, Request: agency.Request{Number: 2, ExpiresAt: noon.Add(time.Hour)},
 		Since: noon, Version: 5,
 	}
 	put(t, store, service.Changes{Profiles: []agency.Profile{p}})
-	one, two := []agency.PersonID{person(1).ID}, []agency.PersonID{person(1).ID, person(2).ID}
+	one, two, three := person(1).ID, person(2).ID, person(3).ID
 	for _, tt := range []struct {
-		request     int
-		delivery    agency.Delivery
-		reached     []agency.PersonID
-		version     int
-		want        agency.Delivery
-		wantReached []agency.PersonID
+		request int
+		people  []agency.PersonID
+		version int
+		want    []agency.PersonID
 	}{
-		{1, agency.Sent, one, 5, agency.Waiting, nil},
-		{3, agency.Sent, one, 5, agency.Waiting, nil},
-		{2, agency.Waiting, one, 6, agency.Waiting, one},
-		{2, agency.Sent, one, 7, agency.Sent, one},
-		{2, agency.Sent, one, 7, agency.Sent, one},
-		{2, agency.Sent, two, 8, agency.Sent, two},
-		{2, agency.DeliveryFailed, two, 9, agency.DeliveryFailed, two},
-		// A failed delivery stays failed, even when the email reached some recipients.
-		{2, agency.Sent, nil, 10, agency.DeliveryFailed, []agency.PersonID{}},
-		{2, agency.Sent, nil, 10, agency.DeliveryFailed, []agency.PersonID{}},
+		{1, []agency.PersonID{one}, 5, nil},
+		{3, []agency.PersonID{one}, 5, nil},
+		{2, []agency.PersonID{one}, 6, []agency.PersonID{one}},
+		{2, []agency.PersonID{one}, 6, []agency.PersonID{one}},
+		// Another digest has added one of them meanwhile.
+		{2, []agency.PersonID{one, two, three}, 8, []agency.PersonID{one, two, three}},
 	} {
-		noError(t, store.SetDelivery(t.Context(), p.ProfileKey, tt.request, tt.delivery, tt.reached))
+		noError(t, store.AddReached(t.Context(), p.ProfileKey, tt.request, tt.people...))
 		got := load(t, store, service.Want{Profiles: []agency.ProfileKey{p.ProfileKey}}).Profile(p.ProfileKey)
 		want := p
-		want.Version, want.Request.Delivery, want.Request.Reached = tt.version, tt.want, tt.wantReached
-		diff(t, fmt.Sprintf("%s of request %d", tt.delivery, tt.request), want, got)
+		want.Version, want.Request.Reached = tt.version, tt.want
+		diff(t, fmt.Sprintf("%d people of request %d", len(tt.people), tt.request), want, got)
 	}
-	noError(t, store.SetDelivery(t.Context(), agency.AgencyAt(account(3).ID, account(2).ID), 1, agency.Sent, nil))
+	noError(t, store.AddReached(t.Context(), agency.AgencyAt(account(3).ID, account(2).ID), 1, one))
 	if all := store.items(t); len(all) != 1 {
 		t.Errorf("%d items", len(all))
 	}
@@ -228,7 +222,7 @@ func TestWhatWasSentIsKnown(t *testing.T) {
 		t.Fatal(claim, err)
 	}
 	sent(false)
-	for _, fate := range []outbox.Fate{outbox.Obsolete, outbox.Muted, outbox.Capped, outbox.Suppressed} {
+	for _, fate := range []outbox.Fate{outbox.Obsolete, outbox.Muted, outbox.Stopped, outbox.Suppressed} {
 		noError(t, store.FinishMail(t.Context(), m, fate, "", noon))
 		sent(false)
 	}

@@ -282,7 +282,7 @@ func (w *writer) count(m service.CountChange) {
 	for event, n := range m.Happened {
 		month[string(event)] = n
 	}
-	now := adding(map[string]int{"owned": m.Owned, "connected": m.Connected, "pending": m.Pending})
+	now := adding(map[string]int{"owned": m.Owned, "connected": m.Connected, "pending": m.Pending, "invited": m.Invited})
 	switch {
 	case m.NoClients:
 		now.require(none("owned")+" AND "+none("connected")+" AND "+none("pending"), map[string]int{":zero": 0})
@@ -290,6 +290,9 @@ func (w *writer) count(m service.CountChange) {
 	case m.MaxPending > 0:
 		now.require(lessThan("pending"), map[string]int{":max": m.MaxPending - m.Pending + 1})
 		w.add(countKey(m.Agency, nowSort), now, service.ErrTooManyOpen)
+	case m.MaxInvited > 0:
+		now.require(lessThan("invited"), map[string]int{":max": m.MaxInvited - m.Invited + 1})
+		w.add(countKey(m.Agency, nowSort), now, service.ErrTooManyInvited)
 	default:
 		w.add(countKey(m.Agency, nowSort), now, nil)
 	}

@@ -57,6 +57,20 @@ type Email struct {
 		Text string `json:"text"`
 		HTML string `json:"html"`
 	} `json:"body"`
+	Headers []struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	} `json:"headers"`
+}
+
+// Header returns the value of a header of our own; "" for none.
+func (e Email) Header(name string) string {
+	for _, h := range e.Headers {
+		if h.Name == name {
+			return h.Value
+		}
+	}
+	return ""
 }
 
 // Emails returns all emails so far, the oldest first.

@@ -114,7 +114,8 @@ type Email struct {
 	Subject string
 	Text    string
 	HTML    string
-	At      time.Time // to the second
+	Header  map[string]string // those that the sender has set
+	At      time.Time         // to the second
 }
 
 // Emails returns the emails in the inbox since a second, the oldest first. The zero
@@ -135,6 +136,7 @@ func (s *Stack) Emails(ctx context.Context, since time.Time) ([]Email, error) {
 			Destination struct{ To, CC, BCC []string }
 			Subject     string
 			Body        struct{ HTML, Text string }
+			Headers     []struct{ Name, Value string }
 			At          int64
 		}
 	}
@@ -155,8 +157,12 @@ func (s *Stack) Emails(ctx context.Context, since time.Time) ([]Email, error) {
 				to += address
 			}
 		}
+		header := map[string]string{}
+		for _, h := range e.Headers {
+			header[h.Name] = h.Value
+		}
 		emails = append(emails, Email{
-			ID: e.MessageID, From: e.From, To: to, Subject: e.Subject,
+			ID: e.MessageID, From: e.From, To: to, Subject: e.Subject, Header: header,
 			Text: e.Body.Text, HTML: e.Body.HTML, At: time.Unix(e.At, 0),
 		})
 	}
