@@ -20,11 +20,12 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("%v:\n%s", err, out)
 		}
 		expectContains(t, "the story", string(out), "permanently_owned", "Luna Bakery has accepted your request", "status: revoked", "status: declined",
-			"cooling: ", "not_assigned", "blocked: true", "That was the story: 16 steps, 18 emails.", s.SES)
+			"cooling: ", "not_assigned", "reason: invited", "last_owner: ", "offer: owner",
+			"ownership as owner", "blocked: true", "That was the story: 22 steps, 30 emails.", s.SES)
 		if token.Match(out) {
 			t.Errorf("it shows a token:\n%s", out)
 		}
-		expectEqual(t, "the number of emails, as the story says", 18, len(s.newEmails(t)))
+		expectEqual(t, "the number of emails, as the story says", 30, len(s.newEmails(t)))
 	}
 	var stderr bytes.Buffer
 	cmd := exec.Command(program, "-data", t.TempDir())
