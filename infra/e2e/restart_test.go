@@ -66,6 +66,10 @@ func (s *restartStory) startAgain(t *testing.T) {
 		t.Errorf("the second start took %s", took)
 	}
 	s.inbox.since, s.inbox.read = time.Time{}, map[string]bool{} // the inbox does not outlive its process
+	eventually(t, "the new inbox answers", func() bool {
+		_, err := s.Emails(t.Context(), time.Time{})
+		return err == nil
+	})
 }
 
 func (s *restartStory) restartKeepsAll(t *testing.T) {
