@@ -31,7 +31,7 @@ func barrier(n int) func() {
 	}
 }
 
-const raceRounds = 16
+const raceRounds, shortRaceRounds = 16, 6
 
 // race runs contenders in one world, again and again: in half of the rounds after all have read the
 // same, in the others freely. check gets the code of each, and the events of the client's account
@@ -40,7 +40,11 @@ func race(t *testing.T, stage func(*world) *world, contenders []func(*world) err
 	t.Helper()
 	f := newFixture(t)
 	outcomes := map[string]int{}
-	for round := range raceRounds {
+	rounds := raceRounds
+	if testing.Short() {
+		rounds = shortRaceRounds
+	}
+	for round := range rounds {
 		w := stage(f.world(fmt.Sprintf("-%d", round)))
 		before := len(w.events(w.client))
 		f.AfterBatch = nil
