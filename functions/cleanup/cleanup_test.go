@@ -33,7 +33,7 @@ type fixture struct {
 	ann      agency.Actor
 	agencyID agency.AccountID
 	// metrics has the recorded metrics.
-	metrics *strings.Builder
+	metrics *testbed.Lines
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -46,7 +46,7 @@ func newFixture(t *testing.T) *fixture {
 	faults := &testbed.Faults{Client: db}
 	f := &fixture{store: table.New(faults, name), faults: faults, name: name, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	svc := &service.Service{Store: f.store, Now: func() time.Time { return f.now }, Rules: rules.Rules(), NewEventID: cloud.NewEventID}
-	f.metrics = &strings.Builder{}
+	f.metrics = &testbed.Lines{}
 	f.cleaner = &cleaner{svc: svc, table: f.store, meter: cloud.NewMeter(f.metrics, svc.Now), clock: time.Now}
 	f.ann = agency.NewActor("ann@agency.test", "issuer", "ann")
 	f.agencyID = f.open(t, f.ann, "agency-key-0123456789")

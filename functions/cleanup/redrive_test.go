@@ -79,7 +79,7 @@ func (f *fixture) redriveAll(t *testing.T, events int, between func()) (calls in
 		took := time.Since(start)
 		cancel()
 		// A busy machine is a little late.
-		if took > deadline+time.Second || err != nil || r.Failed != 0 || r.RedriveFailed != 0 || f.metrics.Len() == 0 {
+		if took > deadline+time.Second || err != nil || r.Failed != 0 || r.RedriveFailed != 0 || f.metrics.String() == "" {
 			t.Fatalf("call %d: %+v, %v after %s", calls, r, err, took)
 		}
 		if r.Next != nil && (r.Woken != 0 || r.Redriven == 0) || r.Woken > f.svc.Rules.WakesPerRun {

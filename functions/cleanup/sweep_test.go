@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"sync"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/cloud"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/service"
 )
@@ -196,7 +194,6 @@ func TestADigestIsStarted(t *testing.T) {
 		t.Errorf("%d digests too early", got.Digests)
 	}
 	f.now = due
-	f.meter = cloud.NewMeter(io.Discard, f.svc.Now) // the runs meet
 	var runs sync.WaitGroup
 	started := make([]report, 4)
 	for i := range started {

@@ -18,6 +18,13 @@ func (l *Lines) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+// Reset forgets all that was written.
+func (l *Lines) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // String returns all that was written.
 func (l *Lines) String() string {
 	l.mu.Lock()
