@@ -227,14 +227,14 @@ func (d *digest) sendTo(ctx context.Context, s *spelling, all []spelling, stop s
 	return a, a.err
 }
 
-// check returns the emails that still wait for a spelling, the newest first, as far as
-// the digest lists them. It ends those that don't wait any more.
+// check returns the emails that still wait for a spelling, the newest first: enough for
+// as many askers as the digest has lines. It ends those that don't wait any more.
 func (d *digest) check(ctx context.Context, s *spelling) (waiting []heldMail, err error) {
-	lines := map[string]bool{}
+	askers := map[agency.PersonID]bool{}
 	held := s.held
 	s.held = nil
 	for batch := range slices.Chunk(held, heldBatch) {
-		if len(lines) >= maxLines || len(waiting) >= maxChecked {
+		if len(askers) >= maxLines || len(waiting) >= maxChecked {
 			s.held = append(s.held, batch...)
 			continue
 		}
@@ -254,11 +254,7 @@ func (d *digest) check(ctx context.Context, s *spelling) (waiting []heldMail, er
 				ended = append(ended, s.ended(h.HeldMail, h.fate))
 				continue
 			}
-			line, err := d.line(h)
-			if err != nil {
-				return nil, err
-			}
-			lines[line] = true
+			askers[h.asker()] = true
 			waiting, s.held = append(waiting, h), append(s.held, h.HeldMail)
 		}
 		if err := d.end(ctx, ended); err != nil {
@@ -332,13 +328,13 @@ func (d *digest) data(s *spelling, waiting []heldMail, stop string) (data emailD
 		Product: d.deployment.product, To: waiting[0].mail.to.Address, HomeURL: d.deployment.publicURL,
 		WaitingURL: d.deployment.publicURL + "/waiting", StopURL: d.deployment.stopURL(d.box, stop),
 	}
-	for _, h := range waiting {
+	for _, h := range inTurns(waiting) {
 		text, err := d.line(h)
 		if err != nil {
 			return data, nil, err
 		}
 		lines := &data.News
-		if asksForAnswer(h.context.event.Type, h.Kind) {
+		if h.asksForAnswer() {
 			lines = &data.Asks
 		}
 		i := slices.IndexFunc(*lines, func(l heldLine) bool { return l.Text == text })
@@ -356,9 +352,44 @@ func (d *digest) data(s *spelling, waiting []heldMail, stop string) (data emailD
 	return data, listed, nil
 }
 
-// asksForAnswer reports whether an email of an event asks its recipient to accept.
-func asksForAnswer(of agency.EventType, kind string) bool {
-	return (asksForDecision[of] || asksPerson[of]) && !isForAgency(kind)
+// asksForAnswer reports whether the email asks its recipient to accept.
+func (h heldMail) asksForAnswer() bool {
+	of := h.context.event.Type
+	return (asksForDecision[of] || asksPerson[of]) && !isForAgency(h.Kind)
+}
+
+// asker is the person who caused the email.
+func (h heldMail) asker() agency.PersonID {
+	by, _ := askedBy(h.context)
+	return by
+}
+
+// inTurns orders emails for the lines of a digest: what asks for an answer before news,
+// and of each the newest of every asker before anybody's second, so that nobody pushes
+// others out by asking more.
+func inTurns(waiting []heldMail) []heldMail {
+	// news is 1 for news, and 0 for what asks for an answer.
+	type group struct {
+		news  int
+		asker agency.PersonID
+	}
+	type place struct{ news, turn int }
+	turns := map[group]int{}
+	places := map[outbox.MailKey]place{}
+	for _, h := range waiting {
+		g := group{asker: h.asker()}
+		if !h.asksForAnswer() {
+			g.news = 1
+		}
+		places[h.MailKey] = place{g.news, turns[g]}
+		turns[g]++
+	}
+	ordered := slices.Clone(waiting)
+	slices.SortStableFunc(ordered, func(a, b heldMail) int {
+		x, y := places[a.MailKey], places[b.MailKey]
+		return cmp.Or(cmp.Compare(x.news, y.news), cmp.Compare(x.turn, y.turn))
+	})
+	return ordered
 }
 
 // finishHeld ends the emails that are left once the digest was sent: those of its spelling

@@ -280,6 +280,26 @@ func TestADigestTellsRequestsFromNews(t *testing.T) {
 	}
 }
 
+// However much one person asks, a digest first names everybody who asks.
+func TestADigestNamesEveryAskerFirst(t *testing.T) {
+	s := heldStage(t)
+	s.service.Rules.DailyByNewPerson = agency.PersonLimits{}
+	s.askBy(t, 1, "petra@bakery.test")
+	for n := range 2 {
+		who := agency.NewActor(fmt.Sprintf("junk%d@studio.test", n), "https://issuer.test", fmt.Sprint("junk", n))
+		for i := range 8 {
+			s.ask(t, who, s.agencyOf(t, who, fmt.Sprintf("Junk %d of %d", i, n)), service.ConnectionRequest{OwnerEmail: "petra@bakery.test"})
+			s.deliver(t, s.waiting(t)...)
+		}
+	}
+	s.sweepDigest(t, petraBox, service.OutcomeDigest)
+	s.processAll(t, "petra@bakery.test: Requests and invitations are waiting for you on Agency Hub")
+	want := "Waiting for your answer - Junk 7 of 1 asks to work for you - Junk 7 of 0 asks to work for you - Studio 1 asks to work for you - Junk 6 of 1"
+	if text := s.text(t); !strings.Contains(text, want) || !strings.Contains(text, "7 more emails are not listed here.") {
+		t.Error(text)
+	}
+}
+
 // The invitation to a new account has not reached the agency's owner, who gets a digest
 // with news of the account.
 func TestADigestReachesOnlyWhoIsAsked(t *testing.T) {

@@ -22,6 +22,8 @@ func TestAttacks(t *testing.T) {
 	t.Run("20 junk invitations don't shut somebody out of their clients, and don't slow their sign-in", s.shutOut)
 	t.Run("junk doesn't silence the genuine request of somebody who has signed in", s.silence)
 	t.Run("nor of somebody who never has", s.silenceNewcomer)
+	t.Run("nor can more junk push it out of the digest", s.pushOut)
+	t.Run("nor another spelling of the address take the digest", s.misspell)
 	t.Run("nobody is made owner and payer by another's act", s.makeOwner)
 	t.Run("40 plan changes of an account whose owner has never accepted", s.planChanges)
 	t.Run("40 role changes after a sign-in", s.roleChanges)
@@ -65,28 +67,40 @@ func (s *attackStory) shutOut(t *testing.T) {
 	}
 }
 
-func (s *attackStory) silence(t *testing.T) {
-	v := s.victim(t, "sila")
-	all := s.junk(t, 12, v.email)
+func (s *attackStory) silence(t *testing.T) { s.expectNotSilenced(t, s.victim(t, "sila"), 12) }
+
+func (s *attackStory) silenceNewcomer(t *testing.T) { s.expectNotSilenced(t, s.newcomer("nele"), 4) }
+
+// expectNotSilenced checks that as much junk as fills a mailbox's day, and more, costs a
+// victim those emails and a digest, and tells nobody anything.
+func (s *attackStory) expectNotSilenced(t *testing.T, v *victim, n int) {
+	t.Helper()
+	all := s.junk(t, n, v.email)
 	v.isAsked(t)
 	v.expectSameReading(t, all)
 	got := v.expectUnharmed(t)
 	v.expectSameReading(t, all)
-	if len(got.unsolicited) != 10 || len(got.digests) != 1 {
+	if len(got.unsolicited) != v.mails || len(got.digests) != 1 {
 		t.Errorf("%s", got)
 	}
 }
 
-func (s *attackStory) silenceNewcomer(t *testing.T) {
-	v := s.newcomer("nele")
-	all := s.junk(t, 4, v.email)
+// pushOut asks more after the genuine request than a digest has lines.
+func (s *attackStory) pushOut(t *testing.T) {
+	v := s.victim(t, "xena")
+	s.junk(t, 12, v.email)
 	v.isAsked(t)
-	v.expectSameReading(t, all)
-	got := v.expectUnharmed(t)
-	v.expectSameReading(t, all)
-	if len(got.unsolicited) != 3 || len(got.digests) != 1 {
-		t.Errorf("%s", got)
-	}
+	s.junk(t, 12, v.email)
+	v.expectUnharmed(t)
+}
+
+// misspell asks another spelling of the mailbox last.
+func (s *attackStory) misspell(t *testing.T) {
+	v, by := s.victim(t, "yara"), s.stranger(t)
+	s.junk(t, 12, v.email)
+	v.isAsked(t)
+	s.invite(t, by, by.opens(t, "Junk"), "yara+x@victims.test", "member").is(t, http.StatusCreated)
+	v.expectUnharmed(t)
 }
 
 func (s *attackStory) makeOwner(t *testing.T) {
