@@ -331,44 +331,40 @@ func (s *raceStory) twoAcceptInvitation(t *testing.T) {
 func (s *raceStory) acceptOrWithdrawInvitation(t *testing.T) {
 	for range rounds {
 		before, path, body := s.leaveInvited(t)
-		replies := race(t,
-			raceCall{s.alf, "POST", path + "/accept", body, nil},
-			raceCall{s.oscar, "POST", s.team + "/" + s.alf.id() + "/withdraw", nil, nil})
-		if replies[0].Status == http.StatusOK {
-			replies[1].refused(t, http.StatusConflict, "not_pending", "active")
-			s.expectAlf(t, "yes, own, "+everything+"; client owns")
-			s.expectEvents(t, before, "person.added")
-			s.expectEmails(t, joins(s.alf, s.olga, s.accountName, "an admin")...)
-			s.removeAlf(t)
-			continue
-		}
-		replies[0].refused(t, http.StatusConflict, "not_pending", "withdrawn")
-		replies[1].is(t, http.StatusOK)
-		s.expectAlf(t, "no, ended; client owns")
-		s.expectEvents(t, before, "person.invitation_withdrawn")
-		s.expectEmails(t, invitationWithdrawn(s.alf, s.accountName))
+		withdraw := raceCall{s.oscar, "POST", s.team + "/" + s.alf.id() + "/withdraw", nil, nil}
+		s.acceptOr(t, before, raceCall{s.alf, "POST", path + "/accept", body, nil}, withdraw, "withdrawn", invitationWithdrawn(s.alf, s.accountName))
 	}
 }
 
 func (s *raceStory) acceptOrDeclineInvitation(t *testing.T) {
 	for range rounds {
 		before, path, body := s.leaveInvited(t)
-		replies := race(t, raceCall{s.alf, "POST", path + "/accept", body, nil}, raceCall{s.alf, "POST", path + "/decline", body, nil})
-		if replies[0].Status == http.StatusOK {
-			replies[1].refused(t, http.StatusConflict, "not_pending", "active")
-			s.expectAlf(t, "yes, own, "+everything+"; client owns")
-			s.expectEvents(t, before, "person.added")
-			s.expectEmails(t, joins(s.alf, s.olga, s.accountName, "an admin")...)
-			s.removeAlf(t)
-			continue
+		decline := raceCall{s.alf, "POST", path + "/decline", body, nil}
+		if !s.acceptOr(t, before, raceCall{s.alf, "POST", path + "/accept", body, nil}, decline, "declined", invitationDeclined(s.olga, s.alf, s.accountName)) {
+			s.alf.post(t, "/v1/requests/"+connectionID(s.alf.id(), s.luna)+"/unblock", nil).is(t, http.StatusOK)
 		}
-		replies[0].refused(t, http.StatusConflict, "not_pending", "declined")
-		replies[1].is(t, http.StatusOK)
-		s.expectAlf(t, "no, ended; client owns")
-		s.expectEvents(t, before, "person.invitation_declined")
-		s.expectEmails(t, invitationDeclined(s.olga, s.alf, s.accountName))
-		s.alf.post(t, "/v1/requests/"+connectionID(s.alf.id(), s.luna)+"/unblock", nil).is(t, http.StatusOK)
 	}
+}
+
+// acceptOr races an acceptance against a call that ends the invitation in a state, and
+// reports whether the acceptance came first. Alf is out again after it.
+func (s *raceStory) acceptOr(t *testing.T, before []line, accept, other raceCall, state string, told wantEmail) bool {
+	t.Helper()
+	replies := race(t, accept, other)
+	if replies[0].Status == http.StatusOK {
+		replies[1].refused(t, http.StatusConflict, "not_pending", "active")
+		s.expectAlf(t, "yes, own, "+everything+"; client owns")
+		s.expectEvents(t, before, "person.added")
+		s.expectEmails(t, joins(s.alf, s.olga, s.accountName, "an admin")...)
+		s.removeAlf(t)
+		return true
+	}
+	replies[0].refused(t, http.StatusConflict, "not_pending", state)
+	replies[1].is(t, http.StatusOK)
+	s.expectAlf(t, "no, ended; client owns")
+	s.expectEvents(t, before, "person.invitation_"+state)
+	s.expectEmails(t, told)
+	return false
 }
 
 func (s *raceStory) acceptOrMakerRemoved(t *testing.T) {
