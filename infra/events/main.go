@@ -186,7 +186,7 @@ func event() object {
 		"type":       object{"type": "string"},
 		"at":         instant,
 		"account":    id(accountID, "Where it happened."),
-		"person":     id(personID, "Where it happened, if in no account: whom a request is addressed to, or who is concerned."),
+		"person":     id(personID, "Where it happened, if in no account: the person that a request is addressed to, or who is concerned."),
 		"agency":     id(accountID, "The agency concerned; of an owned account, its owner."),
 		"connection": id(connectionID, "How the API names the connection."),
 		"member":     id(memberID, "Whose profile changed; of what is held off, the agency."),

@@ -95,7 +95,7 @@ func (c claims) actor() (agency.Actor, error) {
 	case c.hasPlatformScope():
 		return agency.Actor{}, unauthenticated("This token is the platform's own. Persons make this call, with a token of their own.")
 	case c["iss"] == "" || c["sub"] == "":
-		return agency.Actor{}, unauthenticated("The token does not say who issued it and to whom. Sign in again.")
+		return agency.Actor{}, unauthenticated("The token has no issuer or subject. Sign in again.")
 	case c["email"] == "":
 		return agency.Actor{}, unauthenticated("The token carries no email address. Use the token that signing in as a person gives, with the scope email.")
 	case !isAddress(c["email"]):

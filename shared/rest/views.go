@@ -137,7 +137,7 @@ type Connection struct {
 	Kind        string     `json:"kind" enum:"agency"`
 	Account     *string    `json:"account" doc:"The account's id; null while it is addressed by email."`
 	Agency      AccountRef `json:"agency"`
-	Name        string     `json:"name" doc:"The account's name; the id of whom it is addressed to until a request has been accepted."`
+	Name        string     `json:"name" doc:"The account's name; the addressee's id until a request has been accepted."`
 	Email       *string    `json:"email" doc:"The address as it was typed, where the request is addressed to a person."`
 	Status      string     `json:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Role        *string    `json:"role" doc:"Always null: an agency has no role."`

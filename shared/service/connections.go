@@ -115,7 +115,7 @@ func (s *Service) RequestConnection(ctx context.Context, actor agency.Actor, age
 func (in ConnectionRequest) addressee(agencyID agency.AccountID) (agency.ProfileKey, string, error) {
 	switch {
 	case (in.Account == "") == (in.OwnerEmail == ""):
-		return agency.ProfileKey{}, "", agency.InvalidField("", "Say whom you ask: an account by its id, or its owner by email, and not both.")
+		return agency.ProfileKey{}, "", agency.InvalidField("", "Name the account, or its owner's email address, and not both.")
 	case in.Account == agencyID:
 		return agency.ProfileKey{}, "", agency.InvalidField("account", "This is the agency's own account.")
 	case in.Account != "":

@@ -299,9 +299,37 @@ func TestABlockCoversWhatTheAccountAsks(t *testing.T) {
 	w.audit(t)
 }
 
-// An invitation shows nothing of its addressee: the answer, the reads and the writes are the same to
-// the byte.
+// An invitation shows nothing of its addressee, by any call that makes one, with a tag or without: the
+// answer, the reads and the writes are the same to the byte.
 func TestAnInvitationShowsNothing(t *testing.T) {
+	for name, way := range map[string]struct {
+		tag    string
+		invite func(*world, agency.Actor) (agency.AccountID, any)
+	}{
+		"invite": {"", func(w *world, who agency.Actor) (agency.AccountID, any) {
+			p := must[agency.Profile](w.t)(w.invite(w.gil, w.agency, who, agency.Admin))
+			p.Request.Muted = false
+			return w.agency, p
+		}},
+		"invite a tagged address": {"+tag", func(w *world, who agency.Actor) (agency.AccountID, any) {
+			p := must[agency.Profile](w.t)(w.invite(w.gil, w.agency, who, agency.Admin))
+			p.Request.Muted = false
+			return w.agency, p
+		}},
+		"create an account for a client": {"", func(w *world, who agency.Actor) (agency.AccountID, any) {
+			v := must[service.AccountView](w.t)(w.CreateAccount(w.t.Context(), w.gil, w.agency, idempotencyKey(9), service.NewClientAccount{
+				Name: "New", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: who.Email, Areas: viewPages},
+			}))
+			return v.ID, v
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { showsNothing(t, way.tag, way.invite) })
+	}
+}
+
+// showsNothing compares what an invitation reads, writes and answers over the stages of its addressee.
+func showsNothing(t *testing.T, tag string, invite func(*world, agency.Actor) (agency.AccountID, any)) {
+	t.Helper()
 	var first []string
 	for i, tt := range append(addresseeStages[:len(addresseeStages):len(addresseeStages)], addresseeStage{
 		"suppressed", false, func(w *world, a agency.Actor) {
@@ -311,15 +339,23 @@ func TestAnInvitationShowsNothing(t *testing.T) {
 		w := newWorld(t)
 		addressee := actor(fmt.Sprintf("person-%02d", i))
 		tt.stage(w, addressee)
+		asked := addressee
+		if tag != "" {
+			asked = actor(fmt.Sprintf("person-%02d%s", i, tag))
+		}
 		sent := w.recordCalls()
-		p := must[agency.Profile](t)(w.invite(w.gil, w.agency, addressee, agency.Admin))
+		id, answer := invite(w, asked)
 		lines := sent()
-		diff(t, tt.name+": muted", tt.muted, p.Request.Muted)
-		seen := must[agency.Profile](t)(w.GetMember(t.Context(), as(w.gil), w.agency, party(addressee)))
-		p.Request.Muted, seen.Request.Muted = false, false
-		lines = append(lines, asText(t, p), asText(t, seen))
+		caller := as(w.gil)
+		if id != w.agency {
+			caller = as(w.gil, w.agency)
+		}
+		seen := must[agency.Profile](t)(w.GetMember(t.Context(), caller, id, party(asked)))
+		diff(t, tt.name+": muted", tt.muted, seen.Request.Muted)
+		seen.Request.Muted = false
+		lines = append(lines, asText(t, answer), asText(t, seen))
 		for i := range lines {
-			lines[i] = masked(lines[i])
+			lines[i] = masked(anyHash.ReplaceAllString(lines[i], "HASH"))
 		}
 		slices.Sort(lines)
 		if first == nil {

@@ -391,11 +391,11 @@ func reads(ctx context.Context) []commandCase {
 		{"access of one's own", fresh, func(w *world) error { return second(w.CheckAccess(ctx, as(w.eve), w.client)) }, oneRead},
 		{"access through any agency", (*world).connected,
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil), w.client)) }, calls{"BatchGetItem": 2}},
-		{"access through any agency, of whom many have invited", func(w *world) *world { return w.connected().unwanted(w.gil) },
+		{"access through any agency, after many invitations", func(w *world) *world { return w.connected().unwanted(w.gil) },
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil), w.client)) }, calls{"BatchGetItem": 2}},
-		{"access of one's own, of whom many have invited", func(w *world) *world { return w.unwanted(w.ann) },
+		{"access of one's own, after many invitations", func(w *world) *world { return w.unwanted(w.ann) },
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.ann), w.client)) }, oneRead},
-		{"access as, of whom many have invited", func(w *world) *world { return w.connected().unwanted(w.gil) },
+		{"access as, after many invitations", func(w *world) *world { return w.connected().unwanted(w.gil) },
 			func(w *world) error { return second(w.CheckAccess(ctx, as(w.gil, w.agency), w.client)) }, oneRead},
 	}
 }

@@ -343,8 +343,8 @@ type addition struct {
 // adding returns the addition of everything that is not 0.
 func adding(by map[string]int) *addition {
 	a := &addition{names: map[string]string{}, values: map[string]types.AttributeValue{}}
-	for attribute, n := range by {
-		if n != 0 {
+	for _, attribute := range slices.Sorted(maps.Keys(by)) {
+		if n := by[attribute]; n != 0 {
 			// Types of events, which contain dots, are among the attributes.
 			i := strconv.Itoa(len(a.sums))
 			a.sums = append(a.sums, "#add"+i+" :add"+i)
