@@ -69,7 +69,7 @@ type plan struct {
 	Currency     string `json:"currency" doc:"By ISO 4217, such as USD."`
 }
 
-func (h handlers) waiting(w service.Waiting) Waiting {
+func (h handlers) waiting(w service.RequestDetail) Waiting {
 	rules, kind := h.svc.Rules, w.RequestKind()
 	v := Waiting{
 		Kind: string(kind), From: rest.AccountRef{ID: string(w.From.ID), Name: w.From.Name}, By: rest.Optional(w.By),
@@ -105,7 +105,7 @@ type invitation struct {
 	Status string `json:"status" enum:"open,accepted,declined,withdrawn,expired" doc:"What became of it. Only an open one can be accepted."`
 }
 
-func (h handlers) newInvitation(w service.Waiting) invitation {
+func (h handlers) newInvitation(w service.RequestDetail) invitation {
 	state := w.Request.State
 	if state == agency.StateOpen && (!w.HasOpenRequestAt(h.svc.Now()) || !w.Account.IsOpen()) {
 		// The sweep has yet to record it.

@@ -314,10 +314,10 @@ func TestAnswersThatAreRefused(t *testing.T) {
 			apitest.Must[agency.Profile](w.Stage)(w.WithdrawInvitation(t.Context(), w.byCleo(), w.shop, agency.Party(ian.ID())))
 		}, ian, one, "not_pending [withdrawn]", "not_pending [withdrawn]"},
 		{"declined", func(w *world) {
-			apitest.Must[service.Waiting](w.Stage)(w.DeclineInvitation(t.Context(), ian, w.shop, service.Decline{Request: 1}))
+			apitest.Must[service.RequestDetail](w.Stage)(w.DeclineInvitation(t.Context(), ian, w.shop, service.Decline{Request: 1}))
 		}, ian, one, "not_pending [declined]", ""},
 		{"declined under another number", func(w *world) {
-			apitest.Must[service.Waiting](w.Stage)(w.DeclineInvitation(t.Context(), ian, w.shop, service.Decline{Request: 1}))
+			apitest.Must[service.RequestDetail](w.Stage)(w.DeclineInvitation(t.Context(), ian, w.shop, service.Decline{Request: 1}))
 		}, ian, other, "not_pending [declined]", "not_pending [declined]"},
 		{"accepted before", func(w *world) {
 			apitest.Must[service.AccountView](w.Stage)(w.AcceptInvitation(t.Context(), ian, w.shop, service.Answer{Request: 1}))

@@ -69,7 +69,7 @@ const (
 )
 
 // stateOfInvitation returns what became of an invitation, by the clock.
-func stateOfInvitation(w service.Waiting, now time.Time) invitationState {
+func stateOfInvitation(w service.RequestDetail, now time.Time) invitationState {
 	switch {
 	case !w.Account.IsOpen():
 		return invitationClosed
@@ -163,7 +163,7 @@ func askedBy(actor agency.Actor, from agency.AccountID) agency.ConnectionID {
 }
 
 // fill fills in who invites, to what, and what became of it.
-func (p *invitationPage) fill(c *console, w service.Waiting) {
+func (p *invitationPage) fill(c *console, w service.RequestDetail) {
 	p.AccountName, p.From, p.By = cmp.Or(w.Account.Name, w.AccountName), w.From.Name, w.By
 	p.IsAgencyOwned, p.IsOffer = w.Ownership == agency.AgencyOwned, w.RequestKind() == agency.OwnershipKind
 	p.State, p.Role, p.Request = stateOfInvitation(w, c.now()), w.ShownRole(), w.Request.Number

@@ -121,7 +121,7 @@ func (c *console) waitingCards(v *visit, page service.Page) (service.List[waitin
 	return cards, nil
 }
 
-func (c *console) waitingCard(w service.Waiting) waitingCard {
+func (c *console) waitingCard(w service.RequestDetail) waitingCard {
 	card := waitingCard{
 		Kind: w.RequestKind(), Account: w.Account.Name, From: cmp.Or(w.From.Name, w.Name), By: w.By,
 		IsAgencyOwned: w.Account.Ownership == agency.AgencyOwned, Role: w.Request.Role, Message: w.Request.Message,

@@ -61,7 +61,7 @@ func (s *stage) sweepDigest(t *testing.T, box agency.MailboxID, want service.Out
 func (s *stage) waitingFor(t *testing.T, actor agency.Actor) (n int) {
 	t.Helper()
 	for page := (service.Page{Limit: 100}); ; {
-		list := must[service.List[service.Waiting]](t)(s.service.Waiting(t.Context(), actor, page))
+		list := must[service.List[service.RequestDetail]](t)(s.service.Waiting(t.Context(), actor, page))
 		n += len(list.Items)
 		if page.Cursor = list.Next; page.Cursor == "" {
 			return n
@@ -528,7 +528,7 @@ func TestABlockMutesWhatIsOpen(t *testing.T) {
 		})).ID)
 	}
 	s.deliver(t, s.waiting(t)...)
-	must[service.Waiting](t)(s.service.DeclineInvitation(t.Context(), tom, accounts[0], service.Decline{Request: 1, Block: true}))
+	must[service.RequestDetail](t)(s.service.DeclineInvitation(t.Context(), tom, accounts[0], service.Decline{Request: 1, Block: true}))
 	s.processAll(t, "ann@studio.test: tom+1@x.test declined your invitation")
 	s.now = s.now.Add(day)
 	p := must[agency.Profile](t)(s.service.ResendInvitation(t.Context(), agency.Caller{Actor: annActs, As: studio}, accounts[1], agency.Party(tom.ID())))

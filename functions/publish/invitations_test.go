@@ -27,7 +27,7 @@ func TestInvitationsOnTheBus(t *testing.T) {
 	}
 	answer := func(name string, p agency.Profile, decline bool) {
 		if decline {
-			must[service.Waiting](t)(f.service.DeclineInvitation(t.Context(), person(name), f.bakery, service.Decline{Request: p.Request.Number}))
+			must[service.RequestDetail](t)(f.service.DeclineInvitation(t.Context(), person(name), f.bakery, service.Decline{Request: p.Request.Number}))
 			return
 		}
 		must[service.AccountView](t)(f.service.AcceptInvitation(t.Context(), person(name), f.bakery, service.Answer{Request: p.Request.Number, Plan: f.service.Rules.DefaultPlan()}))

@@ -142,7 +142,7 @@ func TestInvitationsThatAreRefused(t *testing.T) {
 	w.invite(cleo, `{"email":"ian@x.test","role":"member","areas":{"pages":"view"}}`)
 	w.Join(w.byCleo(), w.shop, apitest.Person("deniz"), agency.Member)
 	declined := w.Invite(w.byCleo(), w.shop, apitest.Person("no"), agency.Member)
-	apitest.Must[service.Waiting](w.Stage)(w.DeclineInvitation(t.Context(), apitest.Person("no"), w.shop, service.Decline{Request: declined.Request.Number}))
+	apitest.Must[service.RequestDetail](w.Stage)(w.DeclineInvitation(t.Context(), apitest.Person("no"), w.shop, service.Decline{Request: declined.Request.Number}))
 	before := w.Items()
 	const member = `"role":"member","areas":{"pages":"view"}}`
 	for _, tt := range []struct {
@@ -208,7 +208,7 @@ func TestInvitationsTellNothing(t *testing.T) {
 	}
 	// blocking blocks by an invitation that another account of the agency made.
 	p := w.Invite(agency.Caller{Actor: gil, As: w.studio}, w.cafe, blocking, agency.Member)
-	apitest.Must[service.Waiting](w.Stage)(w.DeclineInvitation(t.Context(), blocking, w.cafe, service.Decline{Request: p.Request.Number, Block: true}))
+	apitest.Must[service.RequestDetail](w.Stage)(w.DeclineInvitation(t.Context(), blocking, w.cafe, service.Decline{Request: p.Request.Number, Block: true}))
 	if err := w.EraseMe(t.Context(), erasing); err != nil {
 		t.Fatal(err)
 	}

@@ -259,6 +259,16 @@ func Settle(p Profile, now time.Time) (Profile, []Event) {
 	}
 }
 
+// SettleBy returns a profile as it counts at the instant: as Settle, and with an
+// invitation or offer closed whose maker has no longer the role that it needs.
+func SettleBy(p, maker Profile, now time.Time) Profile {
+	p, _ = Settle(p, now)
+	if p.Kind() == PersonKind && p.HasOpenRequest() && !maker.MayMake(p.Request, now) {
+		p, _ = p.closeRequest(now)
+	}
+	return p
+}
+
 // endRequest ends the open request of a profile by the clock, as of a time.
 func (p Profile) endRequest(do Action, since, now time.Time) (Profile, []Event) {
 	row := tableFor(p, do)[do]

@@ -275,11 +275,11 @@ func (w *world) inviteClient(who agency.Actor) (agency.Profile, error) {
 }
 
 // waiting returns everything that waits for a person.
-func (f *fixture) waiting(who agency.Actor) []service.Waiting {
+func (f *fixture) waiting(who agency.Actor) []service.RequestDetail {
 	f.t.Helper()
-	var all []service.Waiting
+	var all []service.RequestDetail
 	for cursor := ""; ; {
-		list := must[service.List[service.Waiting]](f.t)(f.Waiting(f.t.Context(), who, service.Page{Limit: 10, Cursor: cursor}))
+		list := must[service.List[service.RequestDetail]](f.t)(f.Waiting(f.t.Context(), who, service.Page{Limit: 10, Cursor: cursor}))
 		all = append(all, list.Items...)
 		if cursor = list.Next; cursor == "" {
 			return all

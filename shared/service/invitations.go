@@ -352,8 +352,8 @@ func (d *decision) canAccept(account agency.Account, was agency.Profile, in Answ
 // the actor in an account, or dismisses an expired one; block also blocks the account
 // that asks, and what it owns. Errors: Invalid (blocking by an offer), IdentityChanged,
 // NotFound, Conflict (another request than the one named), NotPending.
-func (s *Service) DeclineInvitation(ctx context.Context, actor agency.Actor, id agency.AccountID, in Decline) (Waiting, error) {
-	var declined Waiting
+func (s *Service) DeclineInvitation(ctx context.Context, actor agency.Actor, id agency.AccountID, in Decline) (RequestDetail, error) {
+	var declined RequestDetail
 	err := s.answerInvitation(ctx, actor, id, func(d *decision, _ agency.Account, was agency.Profile) error {
 		if in.Block && was.RequestKind() == agency.OwnershipKind && was.Status == agency.Active {
 			return agency.InvalidField("block", "An offer of ownership can be declined, but not blocked: you are a member of this account.")
@@ -363,7 +363,7 @@ func (s *Service) DeclineInvitation(ctx context.Context, actor agency.Actor, id 
 			return err
 		}
 		d.startRestraint(p.Version != was.Version, in.Block, []agency.PairKey{agency.PersonPair(actor.ID(), was.Request.From)})
-		declined = newWaiting(p, d.read, s)
+		declined = newRequestDetail(p, d.read, d.now)
 		return nil
 	})
 	return declined, err
@@ -439,6 +439,31 @@ func (d *decision) answer(actor agency.Actor, id agency.AccountID, was agency.Pr
 
 func noSuchInvitation() error {
 	return agency.Refuse(agency.NotFound, "There is no such invitation, or it is not for your address.")
+}
+
+// GetInvitation returns the latest invitation or offer of ownership to the actor in an
+// account, whatever became of it. Errors: IdentityChanged, NotFound.
+func (s *Service) GetInvitation(ctx context.Context, actor agency.Actor, id agency.AccountID) (RequestDetail, error) {
+	key := agency.PersonAt(id, actor.ID())
+	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}}
+	if !want.isWellFormed() {
+		return RequestDetail{}, noSuchInvitation()
+	}
+	read, err := s.Store.Load(ctx, want)
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	p := read.Profile(key)
+	switch {
+	case p.Request.Number == 0 || p.Request.Muted || !read.Person(actor.ID()).Erasing.IsZero():
+		return RequestDetail{}, noSuchInvitation()
+	case p.Status == agency.Active && p.IsBoundToAnother(actor):
+		return RequestDetail{}, agency.Refuse(agency.IdentityChanged, "This address has a new sign-in since it joined the account. Ask an owner or admin of the account for a new sign-in.")
+	}
+	if read, err = s.Store.Load(ctx, wantRequestDetail(p).plus(Want{})); err != nil {
+		return RequestDetail{}, err
+	}
+	return newRequestDetail(p, read, s.Now()), nil
 }
 
 // markMakers plans to close the invitations and offers of everybody who loses the role

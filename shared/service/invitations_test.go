@@ -42,7 +42,7 @@ func TestInvitationStory(t *testing.T) {
 	if len(waiting) != 1 || waiting[0].By != w.ann.Email || waiting[0].Account.Name != "Client" || waiting[0].From.ID != w.client || waiting[0].IsForPayer() {
 		t.Fatalf("%+v", waiting)
 	}
-	if got := must[service.Waiting](t)(w.GetInvitation(ctx, w.eve, w.client)); got.Status != agency.Invited || got.By != w.ann.Email {
+	if got := must[service.RequestDetail](t)(w.GetInvitation(ctx, w.eve, w.client)); got.Status != agency.Invited || got.By != w.ann.Email {
 		t.Errorf("%+v", got)
 	}
 	refused(t, "another's invitation", agency.NotFound, w.answer(w.bob, w.owned, 1, ""))
@@ -570,7 +570,7 @@ func TestWaiting(t *testing.T) {
 		var kinds []agency.RequestKind
 		pages, cursor := 0, ""
 		for {
-			list := must[service.List[service.Waiting]](t)(w.Waiting(ctx, w.bob, service.Page{Limit: limit, Cursor: cursor}))
+			list := must[service.List[service.RequestDetail]](t)(w.Waiting(ctx, w.bob, service.Page{Limit: limit, Cursor: cursor}))
 			for _, item := range list.Items {
 				kinds = append(kinds, item.RequestKind())
 			}
@@ -826,7 +826,7 @@ func TestAnEndedInvitationTellsNothingNew(t *testing.T) {
 	noError(t, w.refuse(w.eve, w.client, 1, true))
 	must[service.SubscriptionView](t)(w.ChangePlan(ctx, as(w.ann), w.client, "growth"))
 	must[service.AccountView](t)(w.RenameAccount(ctx, as(w.ann), w.client, "Renamed"))
-	got := must[service.Waiting](t)(w.GetInvitation(ctx, w.eve, w.client))
+	got := must[service.RequestDetail](t)(w.GetInvitation(ctx, w.eve, w.client))
 	if got.IsForPayer() || got.Account.Name != "Client" || got.From.Name != "Client" || got.Account.Subscription.Plan != "" || got.By != "" {
 		t.Errorf("%+v", got)
 	}
@@ -834,6 +834,6 @@ func TestAnEndedInvitationTellsNothingNew(t *testing.T) {
 	w.mustInvite(w.ann, w.client, w.mem, agency.Admin)
 	must[agency.Profile](t)(w.invite(w.bob, w.client, actor("x"), agency.Admin))
 	must[agency.Profile](t)(w.RemoveMember(ctx, as(w.ann), w.client, party(w.bob), false))
-	diff(t, "state", agency.StateWithdrawn, must[service.Waiting](t)(w.GetInvitation(ctx, actor("x"), w.client)).Request.State)
+	diff(t, "state", agency.StateWithdrawn, must[service.RequestDetail](t)(w.GetInvitation(ctx, actor("x"), w.client)).Request.State)
 	diff(t, "waiting", 0, len(w.waiting(actor("x"))))
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"slices"
+	"time"
 
 	"agencyhub/shared/agency"
 )
@@ -15,13 +16,22 @@ func (s *Service) MyRequests(ctx context.Context, actor agency.Actor, page Page)
 	return list, err
 }
 
-// RequestDetail is a request, an invitation or an offer with what its email adds: the
-// account concerned, zero while a request is addressed by email, and the address of
-// the person who asks, "" if they have left the account that asks.
+// RequestDetail is a request, an invitation or an offer with what its email adds.
 type RequestDetail struct {
 	agency.Profile
-	To agency.Account
+	// Account is the account concerned: the one asked for access, or the one that
+	// invites; zero while a request is addressed by email.
+	Account agency.Account
+	// From is the account that asks.
+	From agency.Account
+	// By is the address of the person who asks; "" if they have left since.
 	By string
+}
+
+// IsForPayer reports whether accepting makes the actor a payer of the account. It is
+// false for what can't be accepted any more.
+func (d RequestDetail) IsForPayer() bool {
+	return d.Kind() == agency.PersonKind && d.HasOpenRequest() && d.Request.Role == agency.Owner
 }
 
 // RequestDetails completes requests, invitations and offers that another use case has
@@ -32,7 +42,7 @@ func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile
 	}
 	var want Want
 	for _, p := range requests {
-		want = want.plus(wantWaiting(p))
+		want = want.plus(wantRequestDetail(p))
 	}
 	read, err := s.Store.Load(ctx, want)
 	if err != nil {
@@ -40,10 +50,55 @@ func (s *Service) RequestDetails(ctx context.Context, requests ...agency.Profile
 	}
 	details := make([]RequestDetail, len(requests))
 	for i, p := range requests {
-		w := newWaiting(p, read, s)
-		details[i] = RequestDetail{Profile: p, To: w.Account, By: w.By}
+		details[i] = newRequestDetail(p, read, s.Now())
 	}
 	return details, nil
+}
+
+// askerOf is the account that asks by a profile's request.
+func askerOf(p agency.Profile) agency.AccountID {
+	if of := p.Member.Account(); of != "" {
+		return of
+	}
+	return p.Request.From
+}
+
+func wantRequestDetail(p agency.Profile) Want {
+	var w Want
+	if account := p.Account(); account != "" {
+		w.Accounts = append(w.Accounts, account)
+	}
+	if from := askerOf(p); from != "" {
+		w.Accounts = append(w.Accounts, from)
+		if p.Request.By != "" {
+			w.Profiles = append(w.Profiles, agency.PersonAt(from, p.Request.By))
+		}
+	}
+	return w
+}
+
+// newRequestDetail completes a request from what wantRequestDetail has read. Its state is
+// by the clock and by its maker's present role. Of an account that a person did not join,
+// or has left, it has what the profile keeps.
+func newRequestDetail(p agency.Profile, read Snapshot, now time.Time) RequestDetail {
+	from := askerOf(p)
+	maker := read.Profile(agency.PersonAt(from, p.Request.By))
+	p = agency.SettleBy(p, maker, now)
+	d := RequestDetail{Profile: p, Account: read.Account(p.Account()), From: read.Account(from)}
+	if p.Kind() == agency.PersonKind && p.Status.IsEnded() {
+		a := d.Account
+		d.Account = agency.Account{ID: a.ID, Name: p.AccountName, Ownership: a.Ownership, Closed: a.Closed, Version: a.Version}
+		if d.From.ID == a.ID {
+			d.From = d.Account
+		}
+		if p.Status != agency.Expired {
+			return d
+		}
+	}
+	if maker.StatusAt(now) == agency.Active {
+		d.By = maker.Email
+	}
+	return d
 }
 
 // GetRequest returns a request to an actor who may answer it: the person

@@ -8,24 +8,6 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Waiting is a request that waits for the actor's answer, with what its email adds.
-type Waiting struct {
-	agency.Profile
-	// Account is the account concerned: the one asked for access, or the one that
-	// invites; zero while a request is addressed by email.
-	Account agency.Account
-	// From is the account that asks.
-	From agency.Account
-	// By is the address of the person who asks; "" if they have left since.
-	By string
-}
-
-// IsForPayer reports whether accepting makes the actor a payer of the account. It is
-// false for what can't be accepted any more.
-func (w Waiting) IsForPayer() bool {
-	return w.Kind() == agency.PersonKind && w.HasOpenRequest() && w.Request.Role == agency.Owner
-}
-
 // The parts of the list of what waits, in order. A cursor is a part's name and where
 // to go on in it.
 const (
@@ -42,7 +24,7 @@ const accountsPerPage = 25
 // to them by email, then offers of ownership and requests in accounts in which they
 // decide these, at most 25 accounts a page. A page may be short, or empty, and still have a
 // Next. Errors: Invalid (cursor).
-func (s *Service) Waiting(ctx context.Context, actor agency.Actor, page Page) (List[Waiting], error) {
+func (s *Service) Waiting(ctx context.Context, actor agency.Actor, page Page) (List[RequestDetail], error) {
 	part, cursor, _ := strings.Cut(page.Cursor, ".")
 	var rows []agency.Profile
 	var next string
@@ -50,23 +32,23 @@ func (s *Service) Waiting(ctx context.Context, actor agency.Actor, page Page) (L
 	case "", waitingInvitations:
 		list, err := s.Store.Invitations(ctx, actor.ID(), Page{Limit: page.Limit, Cursor: cursor})
 		if err != nil {
-			return List[Waiting]{}, err
+			return List[RequestDetail]{}, err
 		}
 		rows, next = list.Items, following(waitingInvitations, list.Next, waitingByEmail)
 	case waitingByEmail:
 		list, err := s.Store.Team(ctx, agency.Party(actor.ID()), Page{Limit: page.Limit, Cursor: cursor})
 		if err != nil {
-			return List[Waiting]{}, err
+			return List[RequestDetail]{}, err
 		}
 		rows, next = list.Items, following(waitingByEmail, list.Next, waitingInAccounts)
 	case waitingInAccounts:
 		list, err := s.waitingInAccounts(ctx, actor, max(1, page.Limit), cursor)
 		if err != nil {
-			return List[Waiting]{}, err
+			return List[RequestDetail]{}, err
 		}
 		rows, next = list.Items, following(waitingInAccounts, list.Next, "")
 	default:
-		return List[Waiting]{}, errForeignCursor()
+		return List[RequestDetail]{}, errForeignCursor()
 	}
 	now, open := s.Now(), rows[:0]
 	for _, p := range rows {
@@ -75,7 +57,7 @@ func (s *Service) Waiting(ctx context.Context, actor agency.Actor, page Page) (L
 		}
 	}
 	items, err := s.waitingDetails(ctx, actor, open)
-	return List[Waiting]{Items: items, Next: next}, err
+	return List[RequestDetail]{Items: items, Next: next}, err
 }
 
 func errForeignCursor() error {
@@ -173,100 +155,24 @@ func (s *Service) pendingAt(ctx context.Context, at agency.Party) ([]agency.Prof
 
 // waitingDetails completes requests that wait for the actor. Those of closed accounts,
 // and all of somebody who is being erased, are left out.
-func (s *Service) waitingDetails(ctx context.Context, actor agency.Actor, requests []agency.Profile) ([]Waiting, error) {
+func (s *Service) waitingDetails(ctx context.Context, actor agency.Actor, requests []agency.Profile) ([]RequestDetail, error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
 	want := Want{People: []agency.PersonID{actor.ID()}}
 	for _, p := range requests {
-		want = want.plus(wantWaiting(p))
+		want = want.plus(wantRequestDetail(p))
 	}
 	read, err := s.Store.Load(ctx, want)
 	if err != nil || !read.Person(actor.ID()).Erasing.IsZero() {
 		return nil, err
 	}
-	var items []Waiting
+	var items []RequestDetail
 	for _, p := range requests {
-		w := newWaiting(p, read, s)
+		w := newRequestDetail(p, read, s.Now())
 		if w.HasOpenRequest() && (p.Account() == "" || w.Account.IsOpen()) {
 			items = append(items, w)
 		}
 	}
 	return items, nil
-}
-
-// askerOf is the account that asks by a profile's request.
-func askerOf(p agency.Profile) agency.AccountID {
-	if of := p.Member.Account(); of != "" {
-		return of
-	}
-	return p.Request.From
-}
-
-func wantWaiting(p agency.Profile) Want {
-	var w Want
-	if account := p.Account(); account != "" {
-		w.Accounts = append(w.Accounts, account)
-	}
-	if from := askerOf(p); from != "" {
-		w.Accounts = append(w.Accounts, from)
-		if p.Request.By != "" {
-			w.Profiles = append(w.Profiles, agency.PersonAt(from, p.Request.By))
-		}
-	}
-	return w
-}
-
-// newWaiting completes a request from what wantWaiting has read. Its state is by the
-// clock, and by whether its maker still has the role that it needs. Of an account to
-// which the person was never joined, or is no longer, it has what the profile keeps.
-func newWaiting(p agency.Profile, read Snapshot, s *Service) Waiting {
-	now, from := s.Now(), askerOf(p)
-	p, _ = agency.Settle(p, now)
-	maker := read.Profile(agency.PersonAt(from, p.Request.By))
-	if p.Kind() == agency.PersonKind && p.HasOpenRequest() && !maker.MayMake(p.Request, now) {
-		if closed, _, err := agency.Apply(p, agency.Step{Do: agency.CloseRequest, By: agency.ClockSide, At: now}); err == nil {
-			p = closed
-		}
-	}
-	w := Waiting{Profile: p, Account: read.Account(p.Account()), From: read.Account(from)}
-	if p.Kind() == agency.PersonKind && p.Status.IsEnded() {
-		a := w.Account
-		w.Account = agency.Account{ID: a.ID, Name: p.AccountName, Ownership: a.Ownership, Closed: a.Closed, Version: a.Version}
-		if w.From.ID == a.ID {
-			w.From = w.Account
-		}
-		if p.Status != agency.Expired {
-			return w
-		}
-	}
-	if maker.StatusAt(now) == agency.Active {
-		w.By = maker.Email
-	}
-	return w
-}
-
-// GetInvitation returns the latest invitation or offer of ownership to the actor in an
-// account, whatever became of it. Errors: IdentityChanged, NotFound.
-func (s *Service) GetInvitation(ctx context.Context, actor agency.Actor, id agency.AccountID) (Waiting, error) {
-	key := agency.PersonAt(id, actor.ID())
-	want := Want{Profiles: []agency.ProfileKey{key}, People: []agency.PersonID{actor.ID()}}
-	if !want.isWellFormed() {
-		return Waiting{}, noSuchInvitation()
-	}
-	read, err := s.Store.Load(ctx, want)
-	if err != nil {
-		return Waiting{}, err
-	}
-	p := read.Profile(key)
-	switch {
-	case p.Request.Number == 0 || p.Request.Muted || !read.Person(actor.ID()).Erasing.IsZero():
-		return Waiting{}, noSuchInvitation()
-	case p.Status == agency.Active && p.IsBoundToAnother(actor):
-		return Waiting{}, agency.Refuse(agency.IdentityChanged, "This address has a new sign-in since it joined the account. Ask an owner or admin of the account for a new sign-in.")
-	}
-	if read, err = s.Store.Load(ctx, wantWaiting(p).plus(Want{})); err != nil {
-		return Waiting{}, err
-	}
-	return newWaiting(p, read, s), nil
 }
