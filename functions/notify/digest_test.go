@@ -455,7 +455,7 @@ func TestUnsolicitedMailCanBeStopped(t *testing.T) {
 func TestARegisteredOwnerIsNotFlooded(t *testing.T) {
 	s := newStage(t)
 	id := agency.NewAccountID("platform", "1")
-	must[agency.Account](t)(s.service.RegisterAccount(t.Context(), agency.Platform{Client: "the-platform"}, id, service.Registration{Name: "Vera’s", OwnerEmail: "vera@x.test", Plan: "starter"}))
+	mustRegister(t)(s.service.RegisterAccount(t.Context(), agency.Platform{Client: "the-platform"}, id, service.Registration{Name: "Vera’s", OwnerEmail: "vera@x.test", Plan: "starter"}))
 	for i := range 40 {
 		s.now = s.now.Add(time.Minute)
 		payment := service.Payment{Failed: i%2 == 0, At: s.now}

@@ -266,7 +266,7 @@ func TestADigestTellsRequestsFromNews(t *testing.T) {
 	s.askBy(t, 1, "petra@bakery.test")
 	id := agency.NewAccountID("platform", "1")
 	platform := agency.Platform{Client: "the-platform"}
-	must[agency.Account](t)(s.service.RegisterAccount(t.Context(), platform, id, service.Registration{Name: "Petra’s", OwnerEmail: "petra@bakery.test", Plan: "starter"}))
+	mustRegister(t)(s.service.RegisterAccount(t.Context(), platform, id, service.Registration{Name: "Petra’s", OwnerEmail: "petra@bakery.test", Plan: "starter"}))
 	for n := range 4 {
 		s.now = s.now.Add(time.Minute)
 		must[agency.Account](t)(s.service.ReportPayment(t.Context(), platform, id, service.Payment{Failed: n%2 == 0, At: s.now}))
@@ -308,11 +308,11 @@ func TestADigestReachesOnlyWhoIsAsked(t *testing.T) {
 	id := agency.NewAccountID("platform", "1")
 	platform := agency.Platform{Client: "the-platform"}
 	registration := service.Registration{Name: "Vera’s", OwnerEmail: vera.Email, Plan: "starter"}
-	must[agency.Account](t)(s.service.RegisterAccount(t.Context(), platform, id, registration))
+	mustRegister(t)(s.service.RegisterAccount(t.Context(), platform, id, registration))
 	must[service.AccountView](t)(s.service.SwitchAgencyOn(t.Context(), vera, id))
 	s.join(t, agency.Caller{Actor: vera}, id, service.Invitation{Email: annActs.Email, Role: agency.Admin})
 	// The platform releases her sign-in: she has never used it.
-	must[agency.Account](t)(s.service.RegisterAccount(t.Context(), platform, id, registration))
+	mustRegister(t)(s.service.RegisterAccount(t.Context(), platform, id, registration))
 	s.deliver(t, s.waiting(t)...)
 	s.n.deployment.rules.UnsolicitedMails.All = 0
 	shop := must[service.AccountView](t)(s.service.CreateAccount(t.Context(), annActs, id, "shop-0123456789012345", service.NewClientAccount{
@@ -403,4 +403,15 @@ func TestWhatAnInvitationSentAgainSays(t *testing.T) {
 	invite(agency.Admin, "You’re invited to Petra’s Bakery", "Petra’s Bakery petra@bakery.test invites you")
 	invite(agency.Owner, "Changed: You’re invited to Petra’s Bakery", "The invitation has changed: you are now invited as an owner.")
 	invite(agency.Owner, "Sent again: You’re invited to Petra’s Bakery", "You already have this invitation.")
+}
+
+// mustRegister fails the test on an error of RegisterAccount.
+func mustRegister(t *testing.T) func(agency.Account, bool, error) {
+	t.Helper()
+	return func(_ agency.Account, _ bool, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,12 +17,16 @@ func api(svc *service.Service) *rest.API {
 	a := rest.New("platform")
 	h := handlers{svc}
 	rest.HandlePlatform(a, "PUT /v1/platform/accounts/{account}", huma.Operation{
-		OperationID: "register-account", Summary: "Register an account that a client has in the platform, or update it",
+		OperationID: "register-account", DefaultStatus: http.StatusCreated, Summary: "Register an account that a client has in the platform, or update it",
 		Description: "The platform names the account: acct_ and 26 characters of 0-9 and a-z without i, l, o and u, " +
-			"the same for the same account each time. The same call again changes nothing, " +
+			"the same for the same account each time. The answer is 201 for a new account and 200 for one that was there. The same call again changes nothing, " +
 			"except that the profile of a sole owner is bound to the next sign-in with their address. " +
 			"An account whose owners are all being erased gets the owner named; one that has another owner is refused with conflict. " +
 			"Accounts that agencies own are refused with permanently_owned. A new account is mailed to nobody.",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "The account was there already. Its name and plan are as in the call.",
+			Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/PlatformAccount"}}},
+		}},
 	}, h.register)
 	rest.HandlePlatform(a, "PATCH /v1/platform/accounts/{account}", huma.Operation{
 		OperationID: "raise-limits", Summary: "Raise the limits of an account, such as an agency's, and of the people who act in its name",
@@ -76,10 +81,23 @@ type registerInput struct {
 	}
 }
 
-func (h handlers) register(ctx context.Context, by agency.Platform, in *registerInput) (*rest.Output[platformAccount], error) {
-	return rest.Reply(h.account)(h.svc.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
+type registerOutput struct {
+	Status int
+	Body   platformAccount
+}
+
+func (h handlers) register(ctx context.Context, by agency.Platform, in *registerInput) (*registerOutput, error) {
+	account, created, err := h.svc.RegisterAccount(ctx, by, agency.AccountID(in.Account), service.Registration{
 		Name: in.Body.Name, OwnerEmail: in.Body.OwnerEmail, Plan: in.Body.Plan,
-	}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &registerOutput{Status: http.StatusOK, Body: h.account(account)}
+	if created {
+		out.Status = http.StatusCreated
+	}
+	return out, nil
 }
 
 type raiseInput struct {

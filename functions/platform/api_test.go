@@ -140,3 +140,19 @@ func TestReplaceOwnerAgainstAnAcceptance(t *testing.T) {
 		}
 	}
 }
+
+// Registering answers 201 for a new account, and 200 for one that was there.
+func TestRegisterSaysWhatIsNew(t *testing.T) {
+	s := apitest.New(t, api)
+	call := "PUT /v1/platform/accounts/" + string(agency.NewAccountID("platform", "shop-7"))
+	for _, tt := range []struct {
+		body string
+		want int
+	}{
+		{`{"name":"Shop","ownerEmail":"cleo@x.test"}`, 201},
+		{`{"name":"Shop","ownerEmail":"cleo@x.test"}`, 200},
+		{`{"name":"Another name","ownerEmail":"cleo@x.test"}`, 200},
+	} {
+		apitest.Read[platformAccount](s.CallPlatform(call, tt.body), tt.want)
+	}
+}

@@ -19,27 +19,26 @@ type Registration struct {
 }
 
 // RegisterAccount registers an account that a client has in the platform, under
-// the platform's id, or updates its name and plan. A repeat changes nothing,
-// except that a sole owner's profile is bound to their next sign-in. An account
-// whose owners are all being erased gets the owner named; any other keeps its
-// own. Errors: Invalid, PermanentlyOwned, Forbidden, Conflict (it is closed, it
+// the platform's id, or updates its name and plan; created is false for one that
+// was there. A repeat changes nothing, except that a sole owner's profile is bound
+// to their next sign-in. An account whose owners are all being erased gets the
+// owner named; any other keeps its own. Errors: Invalid, PermanentlyOwned, Forbidden, Conflict (it is closed, it
 // has another owner, it is frozen and the plan another, or the owner's data is
 // being erased).
-func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (agency.Account, error) {
+func (s *Service) RegisterAccount(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (account agency.Account, created bool, err error) {
 	if err := by.Authorize(agency.Register, agency.ClientOwned); err != nil {
-		return agency.Account{}, err
+		return agency.Account{}, false, err
 	}
-	in, err := s.readRegistration(id, in)
-	if err != nil {
-		return agency.Account{}, err
+	if in, err = s.readRegistration(id, in); err != nil {
+		return agency.Account{}, false, err
 	}
 	for range registerAttempts {
-		account, err := s.register(ctx, by, id, in)
+		account, created, err = s.register(ctx, by, id, in)
 		if !errors.Is(err, errOwnersChanged) {
-			return account, err
+			return account, created, err
 		}
 	}
-	return agency.Account{}, unavailable(errOwnersChanged)
+	return agency.Account{}, false, unavailable(errOwnersChanged)
 }
 
 // registerAttempts bounds how often a registration reads an account's owners.
@@ -51,20 +50,21 @@ var errOwnersChanged = errors.New("service: the owners have changed")
 
 // register is RegisterAccount with the owners as they are listed now. Further
 // errors: errOwnersChanged.
-func (s *Service) register(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (agency.Account, error) {
+func (s *Service) register(ctx context.Context, by agency.Platform, id agency.AccountID, in Registration) (account agency.Account, created bool, err error) {
 	person := agency.NewPersonID(in.OwnerEmail)
 	owners, err := s.otherOwners(ctx, id, person)
 	if err != nil {
-		return agency.Account{}, err
+		return agency.Account{}, false, err
 	}
 	want := Want{Accounts: []agency.AccountID{id}, Profiles: []agency.ProfileKey{agency.PersonAt(id, person)}, People: []agency.PersonID{person}}
 	for _, owner := range owners {
 		want = want.plus(Want{Profiles: []agency.ProfileKey{agency.PersonAt(id, owner)}, People: []agency.PersonID{owner}})
 	}
-	return run(ctx, s, nil, want, func(d *decision) (account agency.Account, err error) {
+	account, err = run(ctx, s, nil, want, func(d *decision) (account agency.Account, err error) {
 		account = d.read.Account(id)
+		created = !account.Exists()
 		switch {
-		case !account.Exists():
+		case created:
 			account, err = d.registerNew(id, in)
 		case by.Authorize(agency.Register, account.Ownership) != nil:
 			err = agency.Refuse(agency.PermanentlyOwned, "An agency owns this account permanently. The platform registers accounts that clients own.")
@@ -76,6 +76,7 @@ func (s *Service) register(ctx context.Context, by agency.Platform, id agency.Ac
 		account.Subscription = account.Subscription.At(d.now)
 		return account, err
 	})
+	return account, created, err
 }
 
 func (s *Service) readRegistration(id agency.AccountID, in Registration) (Registration, error) {
