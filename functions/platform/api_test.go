@@ -141,7 +141,7 @@ func TestReplaceOwnerAgainstAnAcceptance(t *testing.T) {
 	}
 }
 
-// Registering answers 201 for a new account, and 200 for one that was there.
+// TestRegisterSaysWhatIsNew checks the status: 201 for a new account, and 200 for one that was there.
 func TestRegisterSaysWhatIsNew(t *testing.T) {
 	s := apitest.New(t, api)
 	call := "PUT /v1/platform/accounts/" + string(agency.NewAccountID("platform", "shop-7"))

@@ -29,7 +29,7 @@ func TestImport(t *testing.T) {
 	for n := range many {
 		fmt.Fprintf(&rows, "shop-%d,Shop %d,Owner-%d@import.test,growth\n", n, n, n%7)
 	}
-	rows.WriteString("shop-3,Shop 3,somebody@else.import.test,\nshop-x,Shop x,owner@import.test,free\n")
+	rows.WriteString("shop-3,Shop 3,somebody@else.import.test,\nshop-x,Shop x,owner@import.test,free\nshop-5,Shop 5,owner-5@import.test,\nshop-y,\"Shop y,owner@import.test,\n")
 	must(t, os.WriteFile(file, []byte(rows.String()), 0o600))
 	run := func(path string) (string, bool) {
 		cmd := exec.Command(program, "-url", s.PublicURL, "-data", s.Data, path)
@@ -37,12 +37,17 @@ func TestImport(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err == nil
 	}
-	if out, ok := run(file); ok || !strings.Contains(out, "62 rows, 60 registered, 2 refused") {
+	if out, ok := run(file); ok || !strings.Contains(out, "64 rows, 60 registered, 1 already there, 3 refused") {
 		t.Fatal(out)
 	}
 	report, err := os.ReadFile(file + ".refused.csv")
-	if err != nil || !strings.Contains(string(report), "62,conflict,\"This account has another owner, who can change its team.\"") || !strings.Contains(string(report), "63,invalid,\"There is no such plan.") {
-		t.Errorf("%v: %s", err, report)
+	must(t, err)
+	for _, row := range []string{
+		"\n62,conflict,\"This account has another owner, who can change its team.\",shop-3,Shop 3,somebody@else.import.test,\n",
+		"\n63,invalid,\"There is no such plan.", ",shop-x,Shop x,owner@import.test,free\n",
+		"\n65,invalid,\"A quote is opened and not closed", ",shop-y,\"Shop y,owner@import.test,\n",
+	} {
+		expectContains(t, "the report", string(report), row)
 	}
 	owner := s.person(t, "owner-3@import.test")
 	mine := read[list[account]](t, owner.get(t, "/v1/accounts?limit=100").is(t, http.StatusOK))
@@ -53,6 +58,13 @@ func TestImport(t *testing.T) {
 	owner.get(t, "/v1/accounts/"+id).is(t, http.StatusOK)
 	before := s.settled(t)
 	if out, ok := run(file); !ok || !strings.Contains(out, "has been imported to its end") {
+		t.Error(out)
+	}
+	expectUnchanged(t, before, s.dump(t))
+	// The same rows in another file are there already.
+	again := filepath.Join(t.TempDir(), "again.csv")
+	must(t, os.WriteFile(again, []byte("account,name,owner,plan\nshop-4,Shop 4,owner-4@import.test,growth\n"), 0o600))
+	if out, ok := run(again); !ok || !strings.Contains(out, "1 row, 0 registered, 1 already there, 0 refused") {
 		t.Error(out)
 	}
 	expectUnchanged(t, before, s.dump(t))

@@ -1,29 +1,31 @@
 package main
 
 import (
-	"bufio"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"agencyhub/shared/agency"
 )
 
-// A row is one account of the file.
+// A row is one account of the file: one line.
 type row struct {
-	// line is the number of its first line in the file, from 1.
+	// line is its number in the file, from 1.
 	line int
-	// fields are the row's fields as they are in the file.
-	fields                   []string
+	// raw is the line as it is in the file, in UTF-8, without the columns of a report.
+	raw string
+	// all is the whole line.
+	all                      string
 	account                  agency.AccountID
 	name, ownerEmail, planID string
 	// problem is why the row is not sent; "" for none.
 	problem string
-	// end is the position in the file after the row, in bytes.
+	// end is about the position in the file behind the row, in bytes.
 	end int64
 }
 
@@ -35,125 +37,220 @@ var (
 	known    = slices.Concat(required, []string{"plan"}, reported)
 )
 
-// maxRowBytes bounds one row, for a quote that is never closed.
-const maxRowBytes = 64 << 10
+// separators are those that a file can have, the likeliest first.
+const separators = ",;\t|"
 
 // A reader reads rows one after the other, and keeps none.
 type reader struct {
-	csv     *csv.Reader
-	limited *limitedReader
-	columns []string
-	at      map[string]int
+	lines     lineReader
+	counted   *countingReader
+	separator byte
+	columns   int
+	at        map[string]int
+	// isReport is set for a file that begins with the columns of a report.
+	isReport bool
+	// head is what a report of this file begins with: its byte order mark and its line
+	// sep=, and header is its line of columns.
+	head, header string
 }
 
-// newReader reads the first row, the names of columns.
+// newReader reads a file up to the names of its columns.
 func newReader(file io.Reader) (*reader, error) {
-	r := &reader{limited: &limitedReader{from: file, left: maxRowBytes}, at: map[string]int{}}
-	// Some programs write a byte order mark first, and separate by semicolons.
-	buffered := bufio.NewReader(r.limited)
-	if head, _ := buffered.Peek(3); string(head) == "\ufeff" {
-		_, _ = buffered.Discard(3)
+	counted := &countingReader{from: file}
+	text, err := newDecoder(counted)
+	if err != nil {
+		return nil, err
 	}
-	head, _ := buffered.Peek(256)
-	first, _, _ := strings.Cut(string(head), "\n")
-	r.csv = csv.NewReader(buffered)
-	r.csv.FieldsPerRecord, r.csv.ReuseRecord = -1, false
-	if strings.Contains(first, ";") && !strings.Contains(first, ",") {
-		r.csv.Comma = ';'
+	r := &reader{lines: lineReader{in: text.in}, counted: counted, head: text.mark}
+	line, err := r.lines.next()
+	if separator, ok := sepLine(line); ok && err == nil {
+		if !strings.ContainsRune(separators, separator) {
+			return nil, fmt.Errorf("line %d says that %q separates the fields: that is a comma, a semicolon, a tab or a bar", r.lines.number, separator)
+		}
+		r.separator, r.head = byte(separator), r.head+line+"\n"
+		line, err = r.lines.next()
 	}
-	r.limited.left = maxRowBytes
-	columns, err := r.csv.Read()
+	for err == nil && strings.Trim(line, allOfBlanks+separators+`"`) == "" {
+		line, err = r.lines.next()
+	}
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file is empty: its first row names the columns, account,name,owner and plan")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the first row, of the columns' names: %w", err)
+		return nil, err
 	}
-	for i, name := range columns {
-		name = strings.ToLower(strings.TrimSpace(name))
-		if _, twice := r.at[name]; twice || !slices.Contains(known, name) {
-			return nil, fmt.Errorf("column %d is %q: the columns are account, name and owner, and plan where it is said, each once", i+1, name)
+	return r, r.readHeader(line)
+}
+
+// sepLine returns the separator that a line of the form sep=; names, which spreadsheets
+// read and write before the first row.
+func sepLine(line string) (rune, bool) {
+	line = strings.Trim(strings.TrimRight(line, " "), `"`)
+	if len(line) < 5 || !strings.EqualFold(line[:4], "sep=") {
+		return 0, false
+	}
+	separator, size := utf8.DecodeRuneInString(line[4:])
+	return separator, strings.Trim(line[4+size:], separators) == ""
+}
+
+// readHeader reads the names of the columns. Without a line sep= it finds the
+// separator by which most of them are known.
+func (r *reader) readHeader(line string) error {
+	if !utf8.ValidString(line) {
+		return fmt.Errorf("line %d, of the columns' names, %s", r.lines.number, notUTF8)
+	}
+	candidates := separators
+	if r.separator != 0 {
+		candidates = string(r.separator)
+	}
+	var columns []string
+	problem, best := "", -1
+	for _, separator := range []byte(candidates) {
+		fields, why := split(line, separator)
+		if why != "" {
+			if problem == "" {
+				problem = why
+			}
+			continue
 		}
-		r.columns, r.at[name] = append(r.columns, name), i
+		names, found := values(fields), 0
+		for i, name := range names {
+			if names[i] = strings.ToLower(trim(name)); slices.Contains(known, names[i]) {
+				found++
+			}
+		}
+		if found > best {
+			best, columns, r.separator = found, names, separator
+		}
+	}
+	if best < 0 {
+		return fmt.Errorf("line %d, of the columns' names, can't be read: %s", r.lines.number, problem)
+	}
+	for len(columns) > 1 && columns[len(columns)-1] == "" {
+		columns = columns[:len(columns)-1]
+	}
+	if err := r.nameColumns(columns); err != nil {
+		return err
+	}
+	r.header = r.withoutReport(line)
+	return nil
+}
+
+// nameColumns checks and keeps the names of the columns. Those of a report may be there
+// twice: a report of a report whose columns were moved has them so.
+func (r *reader) nameColumns(columns []string) error {
+	r.columns, r.at = len(columns), map[string]int{}
+	r.isReport = len(columns) > len(reported) && slices.Equal(columns[:len(reported)], reported)
+	for i, name := range columns {
+		if _, twice := r.at[name]; twice && !slices.Contains(reported, name) || !slices.Contains(known, name) {
+			return fmt.Errorf("column %d is %q: the columns are account, name and owner, and plan where it is said, each once", i+1, name)
+		}
+		r.at[name] = i
 	}
 	for _, name := range required {
 		if _, ok := r.at[name]; !ok {
-			return nil, fmt.Errorf("there is no column %q: the columns are account, name and owner, and plan where it is said", name)
+			return fmt.Errorf("there is no column %q: the columns are account, name and owner, and plan where it is said", name)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // next reads a row. A malformed row has a problem; an error ends the file, io.EOF at
-// its end.
+// its end. Lines without a value are no rows: spreadsheets write them behind the last.
 func (r *reader) next() (row, error) {
-	r.limited.left = maxRowBytes
-	fields, err := r.csv.Read()
-	out := row{fields: fields, end: r.csv.InputOffset()}
-	var malformed *csv.ParseError
-	switch {
-	case errors.Is(err, errTooLong):
-		return out, fmt.Errorf("behind byte %d a row has more than %d bytes: is a quote not closed?", out.end, maxRowBytes)
-	case errors.As(err, &malformed):
-		out.line, out.problem = malformed.StartLine, "The row can't be read: "+malformed.Err.Error()+"."
+	for {
+		line, err := r.lines.next()
+		if err != nil {
+			return row{}, err
+		}
+		out := row{line: r.lines.number, all: line, raw: r.withoutReport(line), end: r.counted.read}
+		fields, problem := split(line, r.separator)
+		if problem == "" && !slices.ContainsFunc(fields, func(f field) bool { return trim(f.value) != "" }) {
+			continue
+		}
+		if !utf8.ValidString(line) {
+			problem = "The row " + notUTF8 + "."
+		}
+		if out.problem = problem; problem == "" {
+			r.parse(&out, values(fields))
+		}
 		return out, nil
-	case err != nil:
-		return out, err
 	}
-	out.line, _ = r.csv.FieldPos(0)
-	r.parse(&out)
-	return out, nil
 }
 
-// withoutReport returns a row's fields, or the columns' names, without those of a
-// report of refusals. A missing field is "".
-func (r *reader) withoutReport(fields []string) []string {
-	var own []string
-	for i, name := range r.columns {
-		field := ""
-		if i < len(fields) {
-			field = fields[i]
-		}
-		if !slices.Contains(reported, name) {
-			own = append(own, field)
-		}
+// withoutReport returns a line of a report without the report's own columns, and
+// another one as it is.
+func (r *reader) withoutReport(line string) string {
+	if !r.isReport {
+		return line
 	}
-	return own
+	if fields, _ := split(line, r.separator); len(fields) > len(reported) {
+		return line[fields[len(reported)].start:]
+	}
+	return line
 }
+
+// notUTF8 is what is wrong with a line that is not valid UTF-8.
+const notUTF8 = "holds a broken character: the file may be in Windows-1252. Save it as CSV UTF-8"
+
+// shortened is a long number as spreadsheets show and save it: digits are lost.
+var shortened = regexp.MustCompile(`^[0-9]([.,][0-9]+)?[Ee]\+[0-9]+$`)
 
 // parse sets a row's values, and finds problems that the API need not be asked
-// about.
-func (r *reader) parse(out *row) {
-	if len(out.fields) != len(r.columns) {
-		out.problem = fmt.Sprintf("The row has %d fields, and the first row %d.", len(out.fields), len(r.columns))
+// about. Empty fields behind the last column are ignored: spreadsheets write them.
+func (r *reader) parse(out *row, fields []string) {
+	for len(fields) > r.columns && trim(fields[len(fields)-1]) == "" {
+		fields = fields[:len(fields)-1]
+	}
+	if len(fields) != r.columns {
+		own := 0 // the columns of a report are not the row's
+		if r.isReport && len(fields) > len(reported) {
+			own = len(reported)
+		}
+		out.problem = fmt.Sprintf("The row has %s, and the first row %d.", plural(len(fields)-own, "field"), r.columns-own)
 		return
 	}
 	field := func(name string) string {
 		if i, ok := r.at[name]; ok {
-			return strings.TrimSpace(out.fields[i])
+			return unprotect(trim(fields[i]))
 		}
 		return ""
 	}
 	out.name, out.ownerEmail, out.planID = field("name"), field("owner"), field("plan")
 	account := field("account")
 	switch {
-	case !utf8.ValidString(strings.Join(out.fields, "")):
-		out.problem = "The row is not valid UTF-8."
 	case account == "" || len(account) > 128:
 		out.problem = "The account needs an id, of 128 bytes at most."
-	case out.name == "" || utf8.RuneCountInString(out.name) > agency.MaxName:
-		out.problem = fmt.Sprintf("The account needs a name, of %d characters at most.", agency.MaxName)
-	case !strings.Contains(out.ownerEmail, "@") || len(out.ownerEmail) > agency.MaxEmail:
-		out.problem = "The account needs an owner's email address."
+	case strings.ContainsFunc(account, func(r rune) bool { return r != ' ' && (unicode.IsSpace(r) || !unicode.IsGraphic(r)) }):
+		out.problem = "The account's id holds an invisible character. Remove it."
+	case shortened.MatchString(account):
+		out.problem = "The account's id is a number that a spreadsheet has shortened. Format the column as text and enter it again."
+	case out.name == "":
+		out.problem = "The account needs a name."
 	default:
-		out.account, out.problem = accountID(account)
+		if out.account, out.problem = accountID(account); out.problem == "" {
+			out.ownerEmail, out.problem = ownerEmail(out.ownerEmail)
+		}
 	}
+}
+
+// ownerEmail checks an owner's address.
+func ownerEmail(given string) (email, problem string) {
+	email, err := agency.ParseEmail("owner", given)
+	if refusal, ok := errors.AsType[*agency.Error](err); ok {
+		return "", refusal.Message
+	}
+	if err != nil {
+		return "", err.Error()
+	}
+	return email, ""
 }
 
 // accountID returns an account id as it is, or the id for the platform's own one,
 // which is the same each time.
 func accountID(given string) (agency.AccountID, string) {
-	if !strings.HasPrefix(given, "acct_") {
+	const prefix = "acct_"
+	if len(given) < len(prefix) || !strings.EqualFold(given[:len(prefix)], prefix) {
 		return agency.NewAccountID("platform", given), ""
 	}
 	if id := agency.AccountID(given); id.IsValid() {
@@ -162,20 +259,14 @@ func accountID(given string) (agency.AccountID, string) {
 	return "", "This is no account's id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u."
 }
 
-// A limitedReader fails after some bytes, until it is given more. A buffer reads a
-// little ahead.
-type limitedReader struct {
+// A countingReader counts the bytes that were read.
+type countingReader struct {
 	from io.Reader
-	left int
+	read int64
 }
 
-var errTooLong = errors.New("the row is too long")
-
-func (b *limitedReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errTooLong
-	}
-	n, err := b.from.Read(p)
-	b.left -= n
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.read += int64(n)
 	return n, err
 }

@@ -41,28 +41,33 @@ type config struct {
 	progressFile, refusedFile string
 }
 
-// A progress is how far an import has come: everything before Line is registered or
-// refused.
+// A progress is how far an import has come: everything up to Line is registered, was
+// there already, or is refused.
 type progress struct {
-	// Line is the line of the last row, and Rows the number of rows.
+	// Line is the line of the last row, and Rows the number of rows: the sum of
+	// Registered, Existing and Refused.
 	Line int `json:"line"`
 	Rows int `json:"rows"`
-	Done int `json:"done"`
+	// Registered is the number of new accounts, and Existing of rows whose account was
+	// there.
+	Registered int `json:"registered"`
+	Existing   int `json:"existing"`
 	// Refused is the number of refused rows, and RefusedBytes the size of their
 	// report.
 	Refused      int   `json:"refused"`
 	RefusedBytes int64 `json:"refusedBytes"`
-	// Hash is the hash of all rows so far, which differs for another file.
+	// Hash is the hash of the columns' names and all rows so far, which differs for
+	// another file.
 	Hash string `json:"hash"`
 	// Finished is set at the end of the file.
 	Finished bool `json:"finished"`
 }
 
-// A result is a row with the API's answer.
+// A result is a row with what became of it.
 type result struct {
-	row     row
-	refused *refusal
-	err     error
+	outcome
+	row row
+	err error
 }
 
 // A job is a row for a worker, and the channel of its result.
@@ -86,7 +91,8 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
-	report, err := c.openReport(p, r.withoutReport(r.columns))
+	p.add(r.header)
+	report, err := c.openReport(p, r)
 	if err != nil {
 		return err
 	}
@@ -115,7 +121,7 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 			close(ch)
 		}
 	}()
-	failure := c.collect(queue, p, func(s result) error { return p.refuse(report, r.withoutReport(s.row.fields), s) })
+	failure := c.collect(queue, p, func(s result) error { return p.refuse(report, r.separator, s) })
 	stop() // other results are not needed
 	for range queue {
 	}
@@ -126,10 +132,10 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 // register registers the account of one row.
 func (c *config) register(ctx context.Context, r row) result {
 	if r.problem != "" {
-		return result{row: r, refused: &refusal{"invalid", r.problem}}
+		return result{row: r, outcome: outcome{refused: &refusal{"invalid", r.problem}}}
 	}
-	refused, err := c.send(ctx, r)
-	return result{row: r, refused: refused, err: err}
+	out, err := c.send(ctx, r)
+	return result{row: r, outcome: out, err: err}
 }
 
 // sendRows reads the next rows and gives each to a worker. The rows of one account
@@ -141,7 +147,7 @@ func (c *config) sendRows(ctx context.Context, r *reader, p *tally, queue chan<-
 		case errors.Is(err, io.EOF) && n < p.skip:
 			err = fmt.Errorf("the file is shorter than when its import was begun; to begin anew, remove %s", c.progressFile)
 		case err == nil && n < p.skip:
-			if p.add(next.fields); n < p.skip-1 || p.sum() == p.Hash {
+			if p.add(next.all); n < p.skip-1 || p.sum() == p.Hash {
 				continue
 			}
 			err = fmt.Errorf("the file is another than when its import was begun; to begin anew, remove %s", c.progressFile)
@@ -183,15 +189,18 @@ func (c *config) collect(queue <-chan chan result, p *tally, refuse func(result)
 		if s.err != nil {
 			return s.err
 		}
-		if s.refused != nil {
+		switch {
+		case s.refused != nil:
 			if err := refuse(s); err != nil {
 				return err
 			}
-		} else {
-			p.Done++
+		case s.created:
+			p.Registered++
+		default:
+			p.Existing++
 		}
 		p.Line, p.Rows = s.row.line, p.Rows+1
-		p.add(s.row.fields)
+		p.add(s.row.all)
 		bar.show(p, s.row.end)
 		if now := c.now(); now.Sub(saved) >= saveEvery {
 			saved = now
@@ -237,33 +246,45 @@ type tally struct {
 }
 
 func (p *tally) String() string {
-	return fmt.Sprintf("%d rows, %d registered, %d refused", p.Rows, p.Done, p.Refused)
+	return fmt.Sprintf("%s, %d registered, %d already there, %d refused", plural(p.Rows, "row"), p.Registered, p.Existing, p.Refused)
 }
 
-func (p *tally) add(fields []string) {
-	for _, f := range fields {
-		_, _ = fmt.Fprintf(p.hash, "%d:%s", len(f), f) // a hash never fails
+// plural returns a number of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
 	}
-	_, _ = p.hash.Write([]byte{'\n'})
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// add adds a line to the hash.
+func (p *tally) add(line string) {
+	_, _ = io.WriteString(p.hash, line+"\n") // a hash never fails
 }
 
 func (p *tally) sum() string { return fmt.Sprintf("%x", p.hash.Sum(nil)) }
 
-// refuse adds a row to the report, with its line and the reason.
-func (p *tally) refuse(report io.Writer, fields []string, s result) error {
-	n, err := report.Write(record(append(fields, strconv.Itoa(s.row.line), s.refused.code, strings.TrimSpace(s.refused.reason))))
+// refuse adds a row to the report: its line, the reason, and the row as it is in the
+// file. The report can be mended and imported.
+func (p *tally) refuse(report io.Writer, separator byte, s result) error {
+	n, err := io.WriteString(report, reportLine(separator, s.row.raw, strconv.Itoa(s.row.line), s.refused.code, s.refused.reason))
 	p.Refused++
 	p.RefusedBytes += int64(n)
 	return err
 }
 
-// record returns a row of a report.
-func record(fields []string) []byte {
+// reportLine returns a line of a report: its own fields, then a line of the file. What
+// is malformed in the latter can't harm the fields before it.
+func reportLine(separator byte, raw string, own ...string) string {
+	for i, field := range own {
+		own[i] = strings.Join(strings.Fields(field), " ") // on one line
+	}
 	var text bytes.Buffer
 	w := csv.NewWriter(&text)
-	_ = w.Write(fields) // a buffer takes everything
+	w.Comma = rune(separator)
+	_ = w.Write(own) // a buffer takes everything
 	w.Flush()
-	return text.Bytes()
+	return strings.TrimSuffix(text.String(), "\n") + string(separator) + raw + "\n"
 }
 
 func (c *config) readProgress() (*tally, error) {
@@ -295,9 +316,9 @@ func (c *config) save(p *tally) error {
 	return os.Rename(c.progressFile+".new", c.progressFile)
 }
 
-// openReport opens the report of refusals, and cuts it to its size at the saved
+// openReport opens the report of a file's refusals, and cuts it to its size at the saved
 // progress.
-func (c *config) openReport(p *tally, columns []string) (_ *os.File, err error) {
+func (c *config) openReport(p *tally, r *reader) (_ *os.File, err error) {
 	report, err := os.OpenFile(c.refusedFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -321,7 +342,7 @@ func (c *config) openReport(p *tally, columns []string) (_ *os.File, err error) 
 		return nil, err
 	}
 	if p.RefusedBytes == 0 {
-		n, err := report.Write(record(append(columns, reported...)))
+		n, err := io.WriteString(report, r.head+reportLine(r.separator, r.header, reported...))
 		if p.RefusedBytes = int64(n); err != nil {
 			return nil, err
 		}
