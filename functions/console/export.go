@@ -6,6 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
@@ -109,7 +113,7 @@ func utc(t time.Time) string {
 // csvFile is a table in the format of RFC 4180.
 type csvFile struct{ bytes.Buffer }
 
-// row adds a row. No spreadsheet runs its cells as formulas.
+// row adds a row, in which no spreadsheet finds a formula: see safeCell.
 func (s *csvFile) row(cells ...string) {
 	safe := make([]string, len(cells))
 	for i, cell := range cells {
@@ -121,12 +125,48 @@ func (s *csvFile) row(cells ...string) {
 	w.Flush()
 }
 
-// safeCell returns a text that no spreadsheet takes for a formula. Those begin with one
-// of these characters, or its wide form, perhaps after blanks.
+// formulaMark is written before a sign at which a cell would begin a formula. It is no
+// blank and no quote, in any program: an apostrophe is a quote where the reader says so.
+const formulaMark = '_'
+
+// safeCell returns a text in which no spreadsheet finds a formula, whichever of comma,
+// semicolon and tab separates its cells, and whether it minds quotes or not. A cell can
+// begin at the begin of the text and behind each of these characters and each line
+// break in it. If a formula's sign is next, but for quotes and what is invisible, the
+// mark is put before it. Everything else stays as it is.
 func safeCell(text string) string {
-	begin := strings.TrimLeft(text, " \u00a0\u3000")
-	if begin != "" && strings.ContainsAny(begin[:1], "=+-@\t\r\n") || strings.IndexAny(begin, "＝＋－＠") == 0 {
-		return "'" + text
+	var safe strings.Builder
+	begins := true
+	for _, r := range text {
+		switch {
+		case isCellEnd(r):
+			begins = true
+		case begins && isFormulaSign(r):
+			safe.WriteRune(formulaMark)
+			begins = false
+		case !isBeforeCell(r):
+			begins = false
+		}
+		safe.WriteRune(r)
 	}
-	return text
+	return safe.String()
+}
+
+// isFormulaSign reports whether a spreadsheet takes a cell that begins with a character
+// for a formula: in plain, fullwidth, small or raised form. A bar and a percent sign call
+// other programs in some.
+func isFormulaSign(r rune) bool {
+	return strings.ContainsAny(norm.NFKC.String(string(r))[:1], "=+-@|%") || r == '−'
+}
+
+// isCellEnd reports whether a program can end a cell at a character.
+func isCellEnd(r rune) bool {
+	return strings.ContainsRune(",;\t\r\n\v\f\u0085\u2028\u2029", r)
+}
+
+// isBeforeCell reports whether a program, or a person, can overlook a character at the
+// begin of a cell: quotes, blanks, marks without a letter, and what is invisible.
+func isBeforeCell(r rune) bool {
+	return strings.ContainsRune("`\u2800", r) || unicode.In(r, unicode.Quotation_Mark, unicode.M, unicode.Other_Default_Ignorable_Code_Point) ||
+		!unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError
 }
