@@ -31,8 +31,8 @@ type receiver struct {
 
 // Handle records one event of SES. Events can come late, twice and out of order. Each
 // step changes nothing when it is repeated, so a failure is repaired by handling the
-// event again. Handle returns only errors of the table, after which Lambda tries again.
-// It logs an event that it cannot understand.
+// event again. After an error Lambda tries again, and keeps the event in the failures
+// queue at last. Errors: those of the table, and errUnreadable.
 func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	n, err := parseEvent(raw, r.configurationSet, r.now())
 	switch {
@@ -40,8 +40,10 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		slog.DebugContext(ctx, "An event of SES is left alone.", "reason", err.Error())
 		return nil
 	case err != nil:
-		slog.WarnContext(ctx, "An event of SES can't be understood.", "reason", err.Error())
-		return nil
+		// Trying again does not help, but leads to the queue: the event is the only copy
+		// of its news.
+		slog.ErrorContext(ctx, "An event of SES can't be read.", "reason", err.Error())
+		return err
 	}
 	log := slog.With("event", string(n.mail.Event), "account", string(n.addressee), "kind", n.mail.Kind,
 		"recipient", string(n.mail.Recipient), "messageId", n.messageID, "fate", string(n.fate))

@@ -155,6 +155,18 @@ func (s *fixture) complaint(feedback string) map[string]any {
 	return map[string]any{"complaint": map[string]any{"complaintFeedbackType": feedback, "timestamp": s.now}}
 }
 
+// withheldBounce and withheldComplaint are what SES says of an email that it has withheld
+// because of an earlier one.
+func (s *fixture) withheldBounce() map[string]any {
+	more := s.bounce("Permanent")
+	more["bounce"].(map[string]any)["bounceSubType"] = "OnAccountSuppressionList"
+	return more
+}
+
+func (s *fixture) withheldComplaint() map[string]any {
+	return map[string]any{"complaint": map[string]any{"complaintSubType": "OnAccountSuppressionList", "timestamp": s.now}}
+}
+
 // check compares the fates of the request's emails, why each owner is not mailed, and
 // what the agency reads of the request's delivery.
 func (s *fixture) check(t *testing.T, want string) {
@@ -204,11 +216,16 @@ func TestFates(t *testing.T) {
 		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Permanent") }, "bounced (bounced), -: failed"},
 		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Transient") }, "delayed, -: -"},
 		{"Bounce", func(s *fixture) map[string]any { return s.bounce("Undetermined") }, "delayed, -: -"},
-		{"Bounce", nil, "delayed, -: -"},
 		{"Complaint", func(s *fixture) map[string]any { return s.complaint("abuse") }, "complained (complained), -: -"},
+		{"Complaint", func(s *fixture) map[string]any { return s.complaint("") }, "complained (complained), -: -"},
+		// SES has withheld these, because of an earlier bounce or complaint.
+		{"Bounce", func(s *fixture) map[string]any { return s.withheldBounce() }, "bounced (bounced), -: failed"},
+		{"Complaint", func(s *fixture) map[string]any { return s.withheldComplaint() }, "suppressed (complained), -: -"},
+		{"Rendering Failure", nil, "failed, -: -"},
 		{"Complaint", func(s *fixture) map[string]any { return s.complaint("not-spam") }, "sent, -: -"},
 		{"Open", nil, "sent, -: -"},
-		{"Rendering Failure", nil, "sent, -: -"},
+		{"Click", nil, "sent, -: -"},
+		{"Subscription", nil, "sent, -: -"},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			s := newFixture(t)
@@ -412,28 +429,28 @@ func TestSigningInLiftsASuppression(t *testing.T) {
 	s.check(t, "complained (bounced), sent: -")
 }
 
-// An event of another sender, or one that cannot be understood, changes nothing and is
-// no error.
-func TestEventsThatAreIgnored(t *testing.T) {
-	s := newFixture(t)
-	s.claimEmails(t, outbox.Sent)
-	s.finishEvent(t)
+// record collects the lines of the log.
+func record(t *testing.T) *strings.Builder {
+	t.Helper()
 	var lines strings.Builder
 	log := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&lines, nil)))
 	t.Cleanup(func() { slog.SetDefault(log) })
+	return &lines
+}
+
+// An event of another sender is left alone.
+func TestEventsThatAreIgnored(t *testing.T) {
+	s := newFixture(t)
+	s.claimEmails(t, outbox.Sent)
+	s.finishEvent(t)
+	lines := record(t)
 	good := string(s.newEvent(t, 0, "Bounce", s.bounce("Permanent")))
 	for what, raw := range map[string]string{
 		"another configuration set": strings.Replace(good, `["hub"]`, `["billing"]`, 1),
 		"none":                      strings.Replace(good, `"ses:configuration-set"`, `"other"`, 1),
-		"two of them":               strings.Replace(good, `["hub"]`, `["hub","billing"]`, 1),
 		"another source":            strings.Replace(good, `"aws.ses"`, `"evil"`, 1),
-		"no tag":                    strings.Replace(good, `"mail":[`, `"letter":[`, 1),
-		"an unknown tag":            strings.Replace(good, s.mail(0).Tag(), "welcome-mail", 1),
-		"no addressee":              strings.Replace(good, `"addressee":["acct_`, `"addressee":["x_`, 1),
 		"nothing":                   `{}`,
-		"no object":                 `"petra@bakery.test"`,
-		"another form":              strings.Replace(good, `"eventType":"Bounce"`, `"eventType":{"petra@bakery.test":1}`, 1),
 	} {
 		if raw == good {
 			t.Fatalf("%s: the same event", what)
@@ -443,14 +460,79 @@ func TestEventsThatAreIgnored(t *testing.T) {
 		}
 		s.check(t, "sent, -: -")
 	}
+	if lines.Len() > 0 {
+		t.Errorf("the log: %s", lines)
+	}
 	// An unknown email still suppresses its address.
 	unknown := s.mail(0)
 	unknown.Event = s.svc.NewEventID(s.now)
 	s.handle(t, json.RawMessage(strings.Replace(good, s.mail(0).Tag(), unknown.Tag(), 1)))
 	s.check(t, "sent (bounced), -: -")
 	if strings.Contains(lines.String(), "@") {
-		t.Errorf("the log holds an address: %s", lines.String())
+		t.Errorf("the log holds an address: %s", lines)
 	}
+}
+
+// News of our own emails that can't be read is an error, so that Lambda keeps it in the
+// failures queue. Nothing is changed, and neither the error nor the log holds an address.
+func TestNewsThatCannotBeRead(t *testing.T) {
+	s := newFixture(t)
+	s.claimEmails(t, outbox.Sent)
+	s.finishEvent(t)
+	lines := record(t)
+	good := string(s.newEvent(t, 0, "Bounce", s.bounce("Permanent")))
+	for what, test := range map[string]struct{ raw, reason string }{
+		"two configuration sets": {strings.Replace(good, `["hub"]`, `["hub","billing"]`, 1), "several configuration sets"},
+		"no tag":                 {strings.Replace(good, `"mail":[`, `"letter":[`, 1), "names no email"},
+		"an unknown tag":         {strings.Replace(good, s.mail(0).Tag(), "petra@bakery.test", 1), "names no email"},
+		"no addressee":           {strings.Replace(good, `"addressee":["acct_`, `"addressee":["petra@bakery.test`, 1), "names no email"},
+		"no object":              {`"petra@bakery.test"`, "not of the form"},
+		"another form":           {strings.Replace(good, `"eventType":"Bounce"`, `"eventType":{"petra@bakery.test":1}`, 1), "not of the form"},
+		"no time":                {strings.Replace(good, `"bounceType":"Permanent","timestamp":"2026`, `"bounceType":"Permanent","timestamp":"petra@bakery.test`, 1), "not of the form"},
+		"an unknown type":        {strings.Replace(good, `"eventType":"Bounce"`, `"eventType":"petra@bakery.test"`, 1), "unknown type"},
+		"no type":                {strings.Replace(good, `"eventType":"Bounce",`, ``, 1), "unknown type"},
+		"an unknown bounce":      {strings.Replace(good, `"bounceType":"Permanent"`, `"bounceType":"petra@bakery.test"`, 1), "a bounce of an unknown type"},
+		"no bounce":              {string(s.newEvent(t, 0, "Bounce", nil)), "a bounce of an unknown type"},
+	} {
+		if test.raw == good {
+			t.Fatalf("%s: the same event", what)
+		}
+		err := s.Handle(t.Context(), json.RawMessage(test.raw))
+		if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), test.reason) || strings.Contains(err.Error(), "@") {
+			t.Errorf("%s: %v, want %q", what, err, test.reason)
+		}
+		if !strings.Contains(lines.String(), test.reason) {
+			t.Errorf("%s: the log: %s", what, lines)
+		}
+		s.check(t, "sent, -: -")
+	}
+	if strings.Contains(lines.String(), "@") || s.metrics.Len() > 0 {
+		t.Errorf("the log holds an address, or something was counted: %s %s", lines, s.metrics)
+	}
+}
+
+// A withheld complaint never raises the alarm, in any order of events, and its asker
+// learns nothing of it.
+func TestAWithheldComplaintIsNone(t *testing.T) {
+	s := newFixture(t)
+	s.claimEmails(t, outbox.Sent, outbox.Sent)
+	s.finishEvent(t)
+	s.receive(t, 1, "Bounce", s.bounce("Permanent"))
+	for range 2 {
+		s.receive(t, 0, "Complaint", s.withheldComplaint())
+		s.check(t, "suppressed (complained), bounced (bounced): -")
+	}
+	s.receive(t, 0, "Send", nil)
+	s.check(t, "suppressed (complained), bounced (bounced): -")
+	if all := s.metrics.String(); strings.Contains(all, `"Fate":"complained"`) || strings.Count(all, `"Fate":"suppressed"`) != 1 {
+		t.Error(all)
+	}
+	// Signing in ends it, like that of a complaint.
+	s.now = s.now.Add(time.Minute)
+	if _, err := s.svc.Me(t.Context(), s.owners[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.check(t, "suppressed, bounced (bounced): -")
 }
 
 // faults is the table, which fails at one step.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -11,7 +12,8 @@ import (
 )
 
 // sesEvent is the part of an event of SES that is read. It has no addresses: our own
-// tags say whose email it is.
+// tags say whose email it is. Each email has one recipient, so an event is about one
+// person, however many it lists.
 type sesEvent struct {
 	Source string
 	Detail struct {
@@ -25,8 +27,8 @@ type sesEvent struct {
 			Timestamp                 time.Time
 		}
 		Complaint struct {
-			ComplaintFeedbackType string
-			Timestamp             time.Time
+			ComplaintFeedbackType, ComplaintSubType string
+			Timestamp                               time.Time
 		}
 	}
 }
@@ -43,12 +45,15 @@ type notice struct {
 	at     time.Time
 }
 
-// Why an event is ignored. Trying again would not help.
+// Why an event is ignored.
 var (
 	errNotOurs       = errors.New("it is of another configuration set")
 	errNotOfInterest = errors.New("it changes no email's fate")
-	errUnreadable    = errors.New("it names no email of the hub's")
 )
+
+// errUnreadable is the error of an event of ours that can't be read: a later version
+// may. Its message holds nothing of the event.
+var errUnreadable = errors.New("news of SES can't be read")
 
 // parseEvent reads an event. Errors: errNotOurs, errNotOfInterest, errUnreadable.
 func parseEvent(raw json.RawMessage, configurationSet string, now time.Time) (notice, error) {
@@ -58,14 +63,18 @@ func parseEvent(raw json.RawMessage, configurationSet string, now time.Time) (no
 		return notice{}, fmt.Errorf("%w: it is not of the form", errUnreadable)
 	}
 	tags := e.Detail.Mail.Tags
-	if e.Source != "aws.ses" || single(tags["ses:configuration-set"]) != configurationSet {
+	sets := tags["ses:configuration-set"]
+	switch {
+	case e.Source != "aws.ses" || !slices.Contains(sets, configurationSet):
 		return notice{}, errNotOurs
+	case len(sets) > 1:
+		return notice{}, fmt.Errorf("%w: it is of several configuration sets", errUnreadable)
 	}
 	n := notice{messageID: e.Detail.Mail.MessageID, addressee: agency.Party(single(tags["addressee"]))}
 	var err error
 	known := n.addressee.IsValid() || agency.MailboxID(n.addressee).IsValid()
 	if n.mail, err = outbox.ParseMailTag(single(tags["mail"])); err != nil || !known {
-		return notice{}, errUnreadable
+		return notice{}, fmt.Errorf("%w: it names no email of the hub's", errUnreadable)
 	}
 	if n.fate, n.reason, n.at, err = e.fate(); err != nil {
 		return notice{}, err
@@ -78,26 +87,47 @@ func parseEvent(raw json.RawMessage, configurationSet string, now time.Time) (no
 	return n, nil
 }
 
+// onSuppressionList is the subtype of an email that SES has accepted and withheld: the
+// address is on its list because of an earlier bounce, or complaint.
+// https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+const onSuppressionList = "OnAccountSuppressionList"
+
 // fate returns the email's fate, and why and from when on the person is not mailed. A
-// transient bounce, such as of a full mailbox, says nothing about the address.
+// transient bounce, such as of a full mailbox, says nothing about the address. A
+// withheld bounce counts as a bounce, of which its asker learns. A withheld complaint is
+// none: nobody has complained about this email, and its asker learns nothing. Errors:
+// errNotOfInterest, errUnreadable.
 func (e sesEvent) fate() (outbox.Fate, agency.SuppressionReason, time.Time, error) {
 	d := e.Detail
-	switch {
-	case d.EventType == "Send":
+	switch d.EventType {
+	case "Send":
 		return outbox.Sent, "", time.Time{}, nil
-	case d.EventType == "Delivery":
+	case "Delivery":
 		return outbox.Delivered, "", time.Time{}, nil
-	case d.EventType == "DeliveryDelay", d.EventType == "Bounce" && d.Bounce.BounceType != "Permanent":
+	case "DeliveryDelay":
 		return outbox.Delayed, "", time.Time{}, nil
-	case d.EventType == "Bounce":
-		return outbox.Bounced, agency.AddressBounced, d.Bounce.Timestamp, nil
-	case d.EventType == "Reject":
+	case "Reject", "Rendering Failure":
 		return outbox.Failed, "", time.Time{}, nil
-	case d.EventType == "Complaint" && d.Complaint.ComplaintFeedbackType != "not-spam":
+	case "Bounce":
+		switch d.Bounce.BounceType {
+		case "Permanent":
+			return outbox.Bounced, agency.AddressBounced, d.Bounce.Timestamp, nil
+		case "Transient", "Undetermined":
+			return outbox.Delayed, "", time.Time{}, nil
+		}
+		return "", "", time.Time{}, fmt.Errorf("%w: it is a bounce of an unknown type", errUnreadable)
+	case "Complaint":
+		switch {
+		case d.Complaint.ComplaintSubType == onSuppressionList:
+			return outbox.Suppressed, agency.AddressComplained, d.Complaint.Timestamp, nil
+		case d.Complaint.ComplaintFeedbackType == "not-spam":
+			return "", "", time.Time{}, errNotOfInterest
+		}
 		return outbox.Complained, agency.AddressComplained, d.Complaint.Timestamp, nil
-	default:
+	case "Open", "Click", "Subscription":
 		return "", "", time.Time{}, errNotOfInterest
 	}
+	return "", "", time.Time{}, fmt.Errorf("%w: it is of an unknown type", errUnreadable)
 }
 
 // single returns the value of a tag that has exactly one; else "".

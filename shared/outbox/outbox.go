@@ -155,17 +155,16 @@ const (
 	Waiting Fate = "waiting"
 	// Held is over a daily limit, and waits for the digest of its mailbox.
 	Held Fate = "held"
-	// Obsolete, Stopped, Muted, Suppressed, Dropped and Counted are not sent: because a
-	// later change made the email pointless, because its mailbox gets no unsolicited
-	// mail, because the request is muted, because the address bounced or complained
-	// before, because its recipient ceased to be one, or because the digest went to
-	// another spelling of the mailbox and counts the email without naming it.
-	Obsolete   Fate = "obsolete"
-	Stopped    Fate = "stopped"
-	Muted      Fate = "muted"
-	Suppressed Fate = "suppressed"
-	Dropped    Fate = "dropped"
-	Counted    Fate = "counted"
+	// Obsolete, Stopped, Muted, Dropped and Counted are not sent: because a later change
+	// made the email pointless, because its mailbox gets no unsolicited mail, because
+	// the request is muted, because its recipient ceased to be one, or because the
+	// digest went to another spelling of the mailbox and counts the email without
+	// naming it.
+	Obsolete Fate = "obsolete"
+	Stopped  Fate = "stopped"
+	Muted    Fate = "muted"
+	Dropped  Fate = "dropped"
+	Counted  Fate = "counted"
 	// Unconfirmed may or may not have been accepted by SES, whose answer was lost,
 	// and is not sent again: a later change made it pointless. What follows from a
 	// sent email follows from it too. SES's own report can still tell.
@@ -177,6 +176,9 @@ const (
 	Delayed Fate = "delayed"
 	// Failed was refused by SES itself, immediately or after a check.
 	Failed Fate = "failed"
+	// Suppressed is withheld because the address bounced or complained before: by
+	// notify, or by SES, which accepts the email and tells of it afterwards.
+	Suppressed Fate = "suppressed"
 	// Delivered was accepted by the recipient's server. It can still bounce.
 	Delivered Fate = "delivered"
 	// Bounced came back permanently.
@@ -192,9 +194,9 @@ const (
 var fateRanks = [][]Fate{
 	{Waiting},
 	{Held},
-	{Obsolete, Stopped, Muted, Suppressed, Dropped, Counted},
+	{Obsolete, Stopped, Muted, Dropped, Counted},
 	{Unconfirmed},
-	{Sent}, {Delayed}, {Failed}, {Delivered}, {Bounced}, {Complained},
+	{Sent}, {Delayed}, {Failed}, {Suppressed}, {Delivered}, {Bounced}, {Complained},
 }
 
 // Fates lists every fate, from the lowest.

@@ -172,7 +172,8 @@ func TestWhatSESWouldSay(t *testing.T) {
 					MessageID string
 					Tags      map[string][]string
 				}
-				Bounce struct{ BounceType, BounceSubType string }
+				Bounce    struct{ BounceType, BounceSubType string }
+				Complaint struct{ ComplaintSubType, ComplaintFeedbackType string }
 			}
 			if err := json.Unmarshal(e.Detail, &d); err != nil {
 				return err
@@ -180,7 +181,7 @@ func TestWhatSESWouldSay(t *testing.T) {
 			if d.Mail.MessageID != "ses-1" || d.Mail.Tags["mail"][0] != "tag" || d.Mail.Tags["ses:configuration-set"][0] != "hub" || e.Source != "aws.ses" {
 				t.Errorf("%s", e.Detail)
 			}
-			said = append(said, strings.TrimSpace(d.EventType+" "+d.Bounce.BounceType+" "+d.Bounce.BounceSubType))
+			said = append(said, strings.Join(strings.Fields(d.EventType+" "+d.Bounce.BounceType+" "+d.Bounce.BounceSubType+" "+d.Complaint.ComplaintSubType+" "+d.Complaint.ComplaintFeedbackType), " "))
 			return nil
 		},
 	}
@@ -206,10 +207,13 @@ func TestWhatSESWouldSay(t *testing.T) {
 	mail("suppressed@shop.test", "hub", "Bounce Permanent Suppressed")
 	for range 2 { // the simulator's own never come onto the list
 		mail("bounce@simulator.amazonses.com", "hub", "Bounce Permanent General")
-		mail("complaint@simulator.amazonses.com", "hub", "Delivery", "Complaint")
+		mail("complaint@simulator.amazonses.com", "hub", "Delivery", "Complaint abuse")
+		mail("complained@shop.test", "hub", "Complaint OnAccountSuppressionList")
 	}
-	mail("complaint+1@shop.test", "hub", "Delivery", "Complaint")
-	mail("complaint+1@shop.test", "hub", "Bounce Permanent OnAccountSuppressionList")
+	mail("bounce+1@shop.test", "hub", "Bounce Permanent General")
+	mail("bounce+1@shop.test", "hub", "Bounce Permanent OnAccountSuppressionList")
+	mail("complaint+1@shop.test", "hub", "Delivery", "Complaint abuse")
+	mail("complaint+1@shop.test", "hub", "Complaint OnAccountSuppressionList")
 	const path = "/v2/email/suppression/addresses/complaint%2B1%40shop.test"
 	if code := call(http.MethodDelete, path, ""); code != http.StatusOK {
 		t.Errorf("%d", code)
@@ -217,7 +221,7 @@ func TestWhatSESWouldSay(t *testing.T) {
 	if code := call(http.MethodDelete, path, ""); code != http.StatusNotFound {
 		t.Errorf("the second time: %d", code)
 	}
-	mail("complaint+1@shop.test", "hub", "Delivery", "Complaint")
+	mail("complaint+1@shop.test", "hub", "Delivery", "Complaint abuse")
 	if code := call(http.MethodGet, "/store", ""); code != http.StatusOK {
 		t.Errorf("the inbox's own page: %d", code)
 	}

@@ -21,7 +21,8 @@ import (
 // A Mail stands in for SES: it passes calls on to the mailbox, and publishes the
 // events that SES would. Names of SES's mailbox simulator decide, at any domain:
 // bounce@…, complaint@…, ooto@… and suppressed@… (or suppressionlist@…), each also as
-// bounce+label@…. Every other email is delivered.
+// bounce+label@…. To complained@…, a name of our own, an email is withheld as to an
+// address that has complained before. Every other email is delivered.
 type Mail struct {
 	Mailbox string              // host:port
 	Events  map[string][]string // the types to publish, by configuration set
@@ -30,7 +31,7 @@ type Mail struct {
 	Logf    func(format string, args ...any)
 
 	mu         sync.Mutex
-	suppressed map[string]bool // SES's suppression list
+	suppressed map[string]outcome // SES's suppression list, with what becomes of an email to it
 }
 
 // An email is what matters of a SendEmail.
@@ -113,9 +114,13 @@ func (m *Mail) publishEvents(e email, messageID string) error {
 					"bounceType": n.how, "bounceSubType": n.why, "bouncedRecipients": who, "timestamp": now, "feedbackId": lambda.NewID(),
 				}
 			case "Complaint":
-				detail["complaint"] = map[string]any{
-					"complainedRecipients": who, "timestamp": now, "feedbackId": lambda.NewID(), "complaintFeedbackType": "abuse",
+				complaint := map[string]any{"complainedRecipients": who, "timestamp": now, "feedbackId": lambda.NewID(), "complaintSubType": nil}
+				if n.why != "" {
+					complaint["complaintSubType"] = n.why // SES has withheld the email: nobody reports it
+				} else {
+					complaint["complaintFeedbackType"] = "abuse"
 				}
+				detail["complaint"] = complaint
 			case "Delivery":
 				detail["delivery"] = map[string]any{"timestamp": now, "recipients": []string{address}, "processingTimeMillis": 1, "smtpResponse": "250 2.0.0 OK"}
 			}
@@ -134,7 +139,8 @@ func (m *Mail) publishEvents(e email, messageID string) error {
 	return nil
 }
 
-// An outcome is one event of an email. how and why are a bounce's type and subtype.
+// An outcome is one event of an email. how and why are a bounce's type and subtype, or
+// why a complaint's subtype.
 type outcome struct{ kind, title, how, why string }
 
 // outcomes returns the events of an email to an address, in order. An address that
@@ -144,7 +150,7 @@ func (m *Mail) outcomes(address string) []outcome {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.suppressed == nil {
-		m.suppressed = map[string]bool{}
+		m.suppressed = map[string]outcome{}
 	}
 	name, domain, _ := strings.Cut(strings.ToLower(address), "@")
 	name, _, _ = strings.Cut(name, "+")
@@ -152,19 +158,30 @@ func (m *Mail) outcomes(address string) []outcome {
 	bounced := func(how, why string) outcome {
 		return outcome{kind: "Bounce", title: "Email Bounced", how: how, why: why}
 	}
-	own := domain == "simulator.amazonses.com"
-	switch {
-	case m.suppressed[address]:
-		return []outcome{bounced("Permanent", "OnAccountSuppressionList")}
-	case name == "suppressed", name == "suppressionlist":
+	complained := func(why string) outcome {
+		return outcome{kind: "Complaint", title: "Email Complaint Received", why: why}
+	}
+	const onList = "OnAccountSuppressionList"
+	suppress := func(next outcome) {
+		if domain != "simulator.amazonses.com" {
+			m.suppressed[address] = next
+		}
+	}
+	if next, ok := m.suppressed[address]; ok {
+		return []outcome{next}
+	}
+	switch name {
+	case "suppressed", "suppressionlist":
 		return []outcome{bounced("Permanent", "Suppressed")}
-	case name == "bounce":
-		m.suppressed[address] = !own
+	case "complained":
+		return []outcome{complained(onList)}
+	case "bounce":
+		suppress(bounced("Permanent", onList))
 		return []outcome{bounced("Permanent", "General")}
-	case name == "complaint":
-		m.suppressed[address] = !own
-		return []outcome{delivered, {kind: "Complaint", title: "Email Complaint Received"}}
-	case name == "ooto":
+	case "complaint":
+		suppress(complained(onList))
+		return []outcome{delivered, complained("")}
+	case "ooto":
 		return []outcome{delivered, bounced("Transient", "General")}
 	default:
 		return []outcome{delivered}
@@ -176,7 +193,7 @@ func (m *Mail) unsuppress(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	if !m.suppressed[r.PathValue("address")] {
+	if _, ok := m.suppressed[r.PathValue("address")]; !ok {
 		w.Header().Set("X-Amzn-ErrorType", "NotFoundException")
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = fmt.Fprint(w, `{"message":"The address is not on the list."}`)
