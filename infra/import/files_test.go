@@ -192,6 +192,9 @@ func TestOddFilesGoOnWhereTheyStopped(t *testing.T) {
 			must(t, err)
 			whole := importOdd(t, content)
 			h := newFakeAPI(t)
+			if len(whole.calls) < want.registered {
+				t.Fatal(whole.err)
+			}
 			last := whole.calls[len(whole.calls)-1]
 			down := true
 			h.answer = func(account, name string, try int) (int, string, string) {

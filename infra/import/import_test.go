@@ -210,8 +210,8 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	err := c.run(t.Context(), strings.NewReader(file.String()))
 	wantError(t, err, "stopped behind line 98: 97 rows, 87 registered, 0 already there, 10 refused", "after 8 tries")
 	before, _ := h.state()
-	// Another file, or a shorter one, is refused.
-	for _, other := range []string{strings.Replace(file.String(), "Shop 5,", "Shop 6,", 1), strings.Join(strings.Split(file.String(), "\n")[:50], "\n")} {
+	// Another file, one with other columns, or a shorter one, is refused.
+	for _, other := range []string{strings.Replace(file.String(), "Shop 5,", "Shop 6,", 1), strings.Replace(file.String(), "name,owner", "owner,name", 1), strings.Join(strings.Split(file.String(), "\n")[:50], "\n")} {
 		wantError(t, c.run(t.Context(), strings.NewReader(other)), "to begin anew, remove "+c.progressFile)
 	}
 	// A crash leaves a report that is longer than the saved progress.

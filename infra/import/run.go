@@ -265,7 +265,7 @@ func (p *tally) add(line string) {
 func (p *tally) sum() string { return fmt.Sprintf("%x", p.hash.Sum(nil)) }
 
 // refuse adds a row to the report: its line, the reason, and the row as it is in the
-// file. The report can be mended and imported.
+// file, formulas included. The report is a file to mend and import.
 func (p *tally) refuse(report io.Writer, separator byte, s result) error {
 	n, err := io.WriteString(report, reportLine(separator, s.row.raw, strconv.Itoa(s.row.line), s.refused.code, s.refused.reason))
 	p.Refused++
