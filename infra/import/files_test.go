@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -196,9 +197,10 @@ func TestOddFilesGoOnWhereTheyStopped(t *testing.T) {
 				t.Fatal(whole.err)
 			}
 			last := whole.calls[len(whole.calls)-1]
-			down := true
+			var down atomic.Bool
+			down.Store(true)
 			h.answer = func(account, name string, try int) (int, string, string) {
-				if down && strings.HasPrefix(last, name+" ") {
+				if down.Load() && strings.HasPrefix(last, name+" ") {
 					return 503, "", ""
 				}
 				return whole.answer(account, name, try)
@@ -208,7 +210,7 @@ func TestOddFilesGoOnWhereTheyStopped(t *testing.T) {
 			wantError(t, c.run(t.Context(), bytes.NewReader(content)), "The same command goes on from there")
 			first, err := c.readProgress()
 			must(t, err)
-			down = false
+			down.Store(false)
 			if err := c.run(t.Context(), bytes.NewReader(content)); (err != nil) != (want.refused > 0) {
 				t.Error(err)
 			}

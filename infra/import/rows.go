@@ -70,7 +70,7 @@ func newReader(file io.Reader) (*reader, error) {
 		r.separator, r.head = byte(separator), r.head+line+"\n"
 		line, err = r.lines.next()
 	}
-	for err == nil && strings.Trim(line, allOfBlanks+separators+`"`) == "" {
+	for err == nil && strings.Trim(line, blanks+byteOrder+zeroWidth+separators+`"`) == "" {
 		line, err = r.lines.next()
 	}
 	if errors.Is(err, io.EOF) {
