@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -77,8 +76,8 @@ type meOutput struct {
 		ID    string `json:"id"`
 		Email string `json:"email" doc:"Your address in the form in which it is compared."`
 
-		Suppressed   *string    `json:"suppressed" enum:"bounced,complained" doc:"Why email to you was suppressed: an email bounced, or you complained about one. This call ends it; it is shown until the next email is sent. Null for neither."`
-		SuppressedAt *time.Time `json:"suppressedAt" doc:"When that was."`
+		Suppressed   *string         `json:"suppressed" enum:"bounced,complained" doc:"Why email to you was suppressed: an email bounced, or you complained about one. This call ends it; it is shown until the next email is sent. Null for neither."`
+		SuppressedAt *rest.Timestamp `json:"suppressedAt" doc:"When that was."`
 
 		UnsolicitedMail string `json:"unsolicitedMail" enum:"allowed,stopped" doc:"Whether your mailbox gets emails about requests and invitations that you have not accepted."`
 	}
@@ -190,31 +189,31 @@ func (h handlers) erase(ctx context.Context, actor agency.Actor, _ *struct{}) (*
 // Line is an event as the activity shows it. It is exported because huma ignores the
 // fields of an embedded struct that is not.
 type Line struct {
-	ID        string    `json:"id"`
-	Type      string    `json:"type"`
-	At        time.Time `json:"at"`
-	Actor     *string   `json:"actor" doc:"The person who did it; null for the clock, for the platform, and for a person of the other side: an agency does not read who acts in a client's account, nor the account who acts for an agency."`
-	Side      *string   `json:"side" enum:"account,agency,clock" doc:"The side of the connection that did it; null for an event of no connection."`
-	As        *string   `json:"as" doc:"The agency that they acted for."`
-	Agency    *string   `json:"agency" doc:"The agency concerned."`
-	Member    *string   `json:"member" doc:"Whose profile changed."`
-	Request   *int      `json:"request" doc:"The number of the request concerned."`
-	Kind      *string   `json:"kind" enum:"invitation,ownership" doc:"Whether it is an invitation or an offer of ownership, in an event of one; null for other events."`
-	Was       state     `json:"was"`
-	Now       state     `json:"now"`
-	Ownership string    `json:"ownership" enum:"agency,client"`
+	ID        string         `json:"id"`
+	Type      string         `json:"type"`
+	At        rest.Timestamp `json:"at"`
+	Actor     *string        `json:"actor" doc:"The person who did it; null for the clock, for the platform, and for a person of the other side: an agency does not read who acts in a client's account, nor the account who acts for an agency."`
+	Side      *string        `json:"side" enum:"account,agency,clock" doc:"The side of the connection that did it; null for an event of no connection."`
+	As        *string        `json:"as" doc:"The agency that they acted for."`
+	Agency    *string        `json:"agency" doc:"The agency concerned."`
+	Member    *string        `json:"member" doc:"Whose profile changed."`
+	Request   *int           `json:"request" doc:"The number of the request concerned."`
+	Kind      *string        `json:"kind" enum:"invitation,ownership" doc:"Whether it is an invitation or an offer of ownership, in an event of one; null for other events."`
+	Was       state          `json:"was"`
+	Now       state          `json:"now"`
+	Ownership string         `json:"ownership" enum:"agency,client"`
 }
 
 type state struct {
-	Name         *string    `json:"name,omitempty"`
-	Status       *string    `json:"status,omitempty"`
-	Role         *string    `json:"role,omitempty"`
-	Areas        rest.Areas `json:"areas,omitempty"`
-	Until        *time.Time `json:"until,omitempty" doc:"When access ends by itself, or a cancelled subscription freezes."`
-	Expires      *time.Time `json:"expires,omitempty" doc:"Until when the request can be answered."`
-	Clients      *[]string  `json:"clients,omitempty" doc:"The only clients that a member of an agency is assigned to; left out for all."`
-	Plan         *string    `json:"plan,omitempty"`
-	Subscription *string    `json:"subscription,omitempty"`
+	Name         *string         `json:"name,omitempty"`
+	Status       *string         `json:"status,omitempty"`
+	Role         *string         `json:"role,omitempty"`
+	Areas        rest.Areas      `json:"areas,omitempty"`
+	Until        *rest.Timestamp `json:"until,omitempty" doc:"When access ends by itself, or a cancelled subscription freezes."`
+	Expires      *rest.Timestamp `json:"expires,omitempty" doc:"Until when the request can be answered."`
+	Clients      *[]string       `json:"clients,omitempty" doc:"The only clients that a member of an agency is assigned to; left out for all."`
+	Plan         *string         `json:"plan,omitempty"`
+	Subscription *string         `json:"subscription,omitempty"`
 }
 
 func newState(s agency.State) state {

@@ -27,8 +27,8 @@ func TestLinesShowTheChange(t *testing.T) {
 		{member(view), member(view, "acct_1"), pages + `"view"}}`, pages + `"view"},"clients":["acct_1"]}`},
 		// Limited to no clients differs from not limited.
 		{member(view), member(view, []agency.AccountID{}...), pages + `"view"}}`, pages + `"view"},"clients":[]}`},
-		{agency.State{Expires: at}, agency.State{Expires: at.Add(time.Hour)}, `{"expires":"2026-11-23T12:00:00Z"}`, `{"expires":"2026-11-23T13:00:00Z"}`},
-		{agency.State{Until: at}, agency.State{Until: at.Add(time.Hour)}, `{"until":"2026-11-23T12:00:00Z"}`, `{"until":"2026-11-23T13:00:00Z"}`},
+		{agency.State{Expires: at}, agency.State{Expires: at.Add(time.Hour)}, `{"expires":"2026-11-23T12:00:00.000Z"}`, `{"expires":"2026-11-23T13:00:00.000Z"}`},
+		{agency.State{Until: at}, agency.State{Until: at.Add(time.Hour)}, `{"until":"2026-11-23T12:00:00.000Z"}`, `{"until":"2026-11-23T13:00:00.000Z"}`},
 		{agency.State{Plan: "starter", Subscription: agency.SubscriptionActive}, agency.State{Plan: "growth", Subscription: agency.SubscriptionPastDue},
 			`{"plan":"starter","subscription":"active"}`, `{"plan":"growth","subscription":"past_due"}`},
 	} {

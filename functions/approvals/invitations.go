@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -47,8 +46,8 @@ type Waiting struct {
 	Areas       rest.Areas       `json:"areas" doc:"The access levels asked for, or those that you get."`
 	Message     *string          `json:"message" doc:"The agency's message."`
 	Request     int              `json:"request" doc:"The number of the request; accepting and declining name it."`
-	RequestedAt time.Time        `json:"requestedAt"`
-	ExpiresAt   time.Time        `json:"expiresAt" doc:"Until when it can be answered."`
+	RequestedAt rest.Timestamp   `json:"requestedAt"`
+	ExpiresAt   rest.Timestamp   `json:"expiresAt" doc:"Until when it can be answered."`
 	Plan        *plan            `json:"plan" doc:"What you pay for if you accept; null where accepting does not make you a payer."`
 }
 

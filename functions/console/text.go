@@ -91,7 +91,8 @@ func statusName(s agency.Status) string {
 // fullTime returns an instant in full.
 func fullTime(t time.Time) string { return t.UTC().Format("Monday, 2 January 2006 at 15:04:05 UTC") }
 
-func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// iso is an instant for programs, to the millisecond by which it is decided.
+func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999Z07:00") }
 
 // inWords returns a length of time as in "3 days": in the largest unit that it
 // reaches, rounded up.

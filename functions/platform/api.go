@@ -60,7 +60,7 @@ type platformAccount struct {
 	Owner        *string           `json:"owner" doc:"The agency that owns it; null if a client does."`
 	Agency       bool              `json:"agency" doc:"Whether its agency features are on, so that it is an agency itself."`
 	Subscription rest.Subscription `json:"subscription"`
-	CreatedAt    time.Time         `json:"createdAt"`
+	CreatedAt    rest.Timestamp    `json:"createdAt"`
 }
 
 func (h handlers) account(a agency.Account) platformAccount {

@@ -79,7 +79,7 @@ func TestInvite(t *testing.T) {
 	at, expires := apitest.Noon, apitest.Noon.Add(30*day)
 	want := rest.Member{
 		ID: string(ian.ID()), Kind: "person", Name: ian.Email, Email: new(ian.Email), Status: "invited", Role: new("member"),
-		Areas: areas("view", "none"), Ownership: "client", Request: new(1), RequestedAt: &at, ExpiresAt: &expires,
+		Areas: areas("view", "none"), Ownership: "client", Request: new(1), RequestedAt: rest.OptionalTime(at), ExpiresAt: rest.OptionalTime(expires),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("inviting (-want +got): %s", diff)
@@ -115,7 +115,7 @@ func TestInvite(t *testing.T) {
 	expires = now.Add(30 * day)
 	want = rest.Member{
 		ID: string(mia.ID()), Kind: "person", Name: mia.Email, Email: new(mia.Email), Status: "active", Role: new("admin"), Offer: new("owner"),
-		Areas: areas("edit", "edit"), Ownership: "client", Request: new(2), RequestedAt: &now, ExpiresAt: &expires,
+		Areas: areas("edit", "edit"), Ownership: "client", Request: new(2), RequestedAt: rest.OptionalTime(now), ExpiresAt: rest.OptionalTime(expires),
 	}
 	if diff := cmp.Diff(want, offered); diff != "" {
 		t.Errorf("offering ownership (-want +got): %s", diff)
@@ -334,4 +334,49 @@ func TestStepsThatAreRefused(t *testing.T) {
 		}
 	}
 	testbed.SameItems(t, before, w.Items())
+}
+
+// Times are answered as they decide, to the millisecond: an end date that was read and is
+// given back changes nothing, and access ends at it.
+func TestTimesAreWhole(t *testing.T) {
+	w := newWorld(t)
+	w.Pause(t.Context(), 123*time.Millisecond)
+	view := agency.Areas{w.Rules.Areas[0].ID: agency.View}
+	con := apitest.Must[agency.Profile](w.Stage)(w.RequestConnection(t.Context(), gil, w.studio, service.ConnectionRequest{Account: w.shop, Areas: view}))
+	path := w.team(w.shop) + "/" + string(w.studio)
+	agencyOf := func() rest.Member {
+		return apitest.Read[rest.List[rest.Member]](w.Call(cleo, "GET "+w.team(w.shop), ""), 200).Items[0]
+	}
+	if m := agencyOf(); !m.ExpiresAt.Equal(con.Request.ExpiresAt) || m.ExpiresAt.Nanosecond() != 123e6 {
+		t.Errorf("expiresAt is %v, and %v decides", m.ExpiresAt, con.Request.ExpiresAt)
+	}
+	apitest.Must[agency.Profile](w.Stage)(w.AcceptRequest(t.Context(), w.byCleo(), w.shop, w.studio, service.Grant{Request: 1}))
+	events := func() int {
+		return len(apitest.Must[service.List[agency.Event]](w.Stage)(w.AccountActivity(t.Context(), w.byCleo(), w.shop, service.Page{Limit: 100})).Items)
+	}
+	until := w.Now().Add(day).Add(456_789 * time.Microsecond)
+	for i, given := range []string{until.Format(time.RFC3339Nano), ""} {
+		before := events()
+		if given == "" {
+			given = agencyOf().Until.Format(time.RFC3339Nano)
+		}
+		m := w.member(200, w.Call(cleo, "PATCH "+path, `{"until":"`+given+`"}`))
+		if want := until.Truncate(time.Millisecond); !m.Until.Equal(want) {
+			t.Errorf("until is %v, want %v", m.Until, want)
+		}
+		if changed := events() - before; changed != 1-i {
+			t.Errorf("%s was recorded %d times", given, changed)
+		}
+	}
+	end := agencyOf().Until.Time
+	for _, tt := range []struct {
+		at      time.Time
+		allowed bool
+	}{{end.Add(-time.Millisecond), true}, {end, false}} {
+		w.Pause(t.Context(), tt.at.Sub(w.Now()))
+		access := apitest.Must[agency.Access](w.Stage)(w.CheckAccess(t.Context(), agency.Caller{Actor: gil, As: w.studio}, w.shop))
+		if access.Allowed != tt.allowed {
+			t.Errorf("at %v, with the end at %v: %+v", tt.at, end, access)
+		}
+	}
 }

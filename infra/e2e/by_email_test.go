@@ -24,7 +24,7 @@ type shape struct {
 
 var (
 	anyID     = regexp.MustCompile(`(acct|per)_[0-9a-z]{26}`)
-	anyMoment = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`)
+	anyMoment = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"`)
 )
 
 // shapeOf returns an answer's shape. The names differ between the answers that are

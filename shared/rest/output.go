@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
 )
@@ -74,11 +76,26 @@ func NewList[V, T any](list service.List[V], view func(V) T) List[T] {
 	return out
 }
 
-// Time returns an instant as answers show it: UTC, in whole seconds.
-func Time(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+// Timestamp is an instant in an answer: UTC, in milliseconds, as it is stored and decided
+// by. Every one has the same length, so that answers that must be alike are.
+type Timestamp struct{ time.Time }
+
+// MarshalJSON writes an instant, such as "2030-01-31T12:00:00.000Z".
+func (t Timestamp) MarshalJSON() ([]byte, error) {
+	return []byte(t.UTC().Format(`"2006-01-02T15:04:05.000Z"`)), nil
+}
+
+// TransformSchema describes an instant as RFC 3339.
+func (Timestamp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Format = "date-time"
+	return s
+}
+
+// Time returns an instant for an answer.
+func Time(t time.Time) Timestamp { return Timestamp{t.UTC().Truncate(time.Millisecond)} }
 
 // OptionalTime is Time for an instant that can be absent: nil for the zero time.
-func OptionalTime(t time.Time) *time.Time {
+func OptionalTime(t time.Time) *Timestamp {
 	if t.IsZero() {
 		return nil
 	}

@@ -69,8 +69,8 @@ type echo struct {
 	Key   string       `json:"key"`
 	Name  string       `json:"name"`
 	Limit int          `json:"limit"`
-	When  time.Time    `json:"when"`
-	Until *time.Time   `json:"until"`
+	When  Timestamp    `json:"when"`
+	Until *Timestamp   `json:"until"`
 }
 
 type none struct{}
@@ -87,7 +87,7 @@ func testAPI() *API {
 	a := New("things")
 	Handle(a, "POST /v1/things/{thing}", huma.Operation{OperationID: "make-thing", DefaultStatus: 201},
 		func(_ context.Context, actor agency.Actor, in *makeInput) (*Output[echo], error) {
-			when := time.Date(2030, 1, 31, 13, 0, 0, 999, time.FixedZone("", 3600))
+			when := time.Date(2030, 1, 31, 13, 0, 0, 123_999_999, time.FixedZone("", 3600))
 			return &Output[echo]{echo{
 				Actor: actor, Thing: in.Thing, As: in.As, Key: in.Key, Name: in.Body.Name, When: Time(when), Until: OptionalTime(time.Time{}),
 			}}, nil
@@ -189,7 +189,7 @@ func TestGoldenEventReachesTheHandler(t *testing.T) {
 		StatusCode: 201,
 		Headers:    map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff"},
 		Body: `{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},` +
-			`"thing":"acct_1","as":"acct_2","key":"0123456789abcdef","name":"Acme","limit":0,"when":"2030-01-31T12:00:00Z","until":null}` + "\n",
+			`"thing":"acct_1","as":"acct_2","key":"0123456789abcdef","name":"Acme","limit":0,"when":"2030-01-31T12:00:00.123Z","until":null}` + "\n",
 	}
 	if diff := cmp.Diff(want, response); diff != "" {
 		t.Error(diff)
@@ -326,7 +326,7 @@ func TestWellFormedCalls(t *testing.T) {
 		"empty object for a body": {"POST", "/v1/things/a/poke", "{}", 204, ""},
 		"null where it has a meaning": {"POST", "/v1/things/a", `{"name":"a","until":null}`, 201,
 			`{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},"thing":"a",` +
-				`"as":"","key":"0123456789abcdef","name":"a","limit":0,"when":"2030-01-31T12:00:00Z","until":null}`},
+				`"as":"","key":"0123456789abcdef","name":"a","limit":0,"when":"2030-01-31T12:00:00.123Z","until":null}`},
 		"body at the bound": {"POST", "/v1/things/a/poke", "{" + strings.Repeat(" ", 64<<10-2) + "}", 204, ""},
 	}
 	for name, test := range tests {

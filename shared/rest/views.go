@@ -1,8 +1,6 @@
 package rest
 
 import (
-	"time"
-
 	"github.com/danielgtaylor/huma/v2"
 
 	"agencyhub/shared/agency"
@@ -36,15 +34,15 @@ type Account struct {
 	Role         *string      `json:"role" doc:"Your own role in it; null when you act for an agency."`
 	Subscription Subscription `json:"subscription"`
 	Access       Access       `json:"access"`
-	CreatedAt    time.Time    `json:"createdAt"`
-	ClosedAt     *time.Time   `json:"closedAt" doc:"When it was closed; null while it is open."`
+	CreatedAt    Timestamp    `json:"createdAt"`
+	ClosedAt     *Timestamp   `json:"closedAt" doc:"When it was closed; null while it is open."`
 }
 
 // Subscription is an account's plan and its payment state.
 type Subscription struct {
 	Plan      *string   `json:"plan" doc:"Null for whoever is not on the side that pays."`
 	State     string    `json:"state" enum:"active,past_due,cancelling,frozen"`
-	PeriodEnd time.Time `json:"periodEnd" doc:"The end of the present period: periods are calendar months, UTC."`
+	PeriodEnd Timestamp `json:"periodEnd" doc:"The end of the present period: periods are calendar months, UTC."`
 	Payer     string    `json:"payer" enum:"agency,client"`
 }
 
@@ -95,9 +93,9 @@ type Member struct {
 	Request     *int       `json:"request" doc:"The number of the request; accepting and declining name it. A person's is that of the invitation that status is about, or of the open offer; null for the others."`
 	Offer       *string    `json:"offer" enum:"owner" doc:"The role that an open offer gives to an active person once they accept it. request, requestedAt and expiresAt are then the offer's. Null for none."`
 	Message     *string    `json:"message" doc:"The message of an agency's request."`
-	RequestedAt *time.Time `json:"requestedAt" doc:"When the request was made."`
-	ExpiresAt   *time.Time `json:"expiresAt" doc:"Until when the request can be answered."`
-	Until       *time.Time `json:"until" doc:"When an agency's access ends by itself."`
+	RequestedAt *Timestamp `json:"requestedAt" doc:"When the request was made."`
+	ExpiresAt   *Timestamp `json:"expiresAt" doc:"Until when the request can be answered."`
+	Until       *Timestamp `json:"until" doc:"When an agency's access ends by itself."`
 	Delivery    *string    `json:"delivery" enum:"failed" doc:"failed means that each email of the request's last mailing bounced. Null says nothing about the emails."`
 	Clients     *[]string  `json:"clients" nullable:"true" doc:"The only clients that a member of an agency is assigned to; null for all."`
 }
@@ -145,9 +143,9 @@ type Connection struct {
 	Ownership   string     `json:"ownership" enum:"agency,client"`
 	Request     *int       `json:"request" doc:"The number of the request; accepting and declining name it."`
 	Message     *string    `json:"message"`
-	RequestedAt *time.Time `json:"requestedAt"`
-	ExpiresAt   *time.Time `json:"expiresAt"`
-	Until       *time.Time `json:"until"`
+	RequestedAt *Timestamp `json:"requestedAt"`
+	ExpiresAt   *Timestamp `json:"expiresAt"`
+	Until       *Timestamp `json:"until"`
 	Delivery    *string    `json:"delivery" enum:"failed" doc:"failed means that each email of the request's last mailing bounced. Null says nothing about the emails."`
 
 	Plan         *string `json:"plan" doc:"What the agency pays for, in an account that it owns; null where it does not pay."`
@@ -186,7 +184,7 @@ func NewConnection(svc *service.Service, p agency.Profile) Connection {
 type Block struct {
 	Agency       AccountRef `json:"agency" doc:"Who is blocked or in a cooldown: an agency or, among a person's own, also an account that invited them."`
 	Blocked      bool       `json:"blocked" doc:"Its requests reach nobody until it is unblocked. It is not told."`
-	CoolingUntil *time.Time `json:"coolingUntil" doc:"Until when it can't request again after a decline or a revocation; null for no cooldown."`
+	CoolingUntil *Timestamp `json:"coolingUntil" doc:"Until when it can't request again after a decline or a revocation; null for no cooldown."`
 }
 
 // NewBlock returns a block or cooldown.
