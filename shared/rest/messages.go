@@ -23,10 +23,9 @@ import (
 // fieldError removes the mark, and replaces a message without one.
 const (
 	ours = "\x00"
-	// missing and wrongKind are followed by a field's name. huma gives such a message
-	// the location of the object around the field.
-	missing   = ours + "missing:"
-	wrongKind = ours + "kind:"
+	// missing is followed by a field's name. huma gives such a message the location of the
+	// object around the field.
+	missing = ours + "missing:"
 )
 
 // init sets the package variables by which huma is configured, before any API exists.
@@ -141,10 +140,8 @@ func refusal(status int, message string, errs []error) error {
 
 // fieldError returns one fault that huma found, in our words.
 func fieldError(detail *huma.ErrorDetail) agency.FieldError {
-	for prefix, message := range map[string]string{missing: "This field is missing.", wrongKind: "This value is not of the right kind."} {
-		if name, ok := strings.CutPrefix(detail.Message, prefix); ok {
-			return agency.FieldError{Field: detail.Location + "." + name, Message: message}
-		}
+	if name, ok := strings.CutPrefix(detail.Message, missing); ok {
+		return agency.FieldError{Field: detail.Location + "." + name, Message: "This field is missing."}
 	}
 	sentence, ok := strings.CutPrefix(detail.Message, ours)
 	if !ok {

@@ -162,8 +162,11 @@ func exit(err error) {
 	os.Exit(1) //nolint:revive // Serve is the whole of a main, before lambda.Start
 }
 
+// OpenAPI returns the description of the API's operations.
+func (a *API) OpenAPI() *huma.OpenAPI { return a.huma.OpenAPI() }
+
 func (a *API) printOpenAPI(w *os.File) error {
-	fragment, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
+	fragment, err := json.MarshalIndent(a.OpenAPI(), "", "  ")
 	if err != nil {
 		return fmt.Errorf("cannot write the OpenAPI fragment: %w", err)
 	}

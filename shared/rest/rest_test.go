@@ -51,9 +51,16 @@ type makeInput struct {
 		Areas  levels     `json:"areas,omitempty"`
 		Until  *time.Time `json:"until" required:"false"`
 		Inner  *struct {
-			Deep string `json:"deep"`
+			Deep    string `json:"deep"`
+			Numbers []int  `json:"numbers,omitempty"`
 		} `json:"inner,omitempty"`
+		Embedded
 	}
+}
+
+// Embedded is exported because huma ignores the fields of an embedded struct that is not.
+type Embedded struct {
+	Count int `json:"count,omitempty"`
 }
 
 type listInput struct {
@@ -212,7 +219,11 @@ func malformedCall(t *testing.T, e events.APIGatewayV2HTTPRequest, status int, f
 	}
 }
 
-const anyThing = "/v1/things/acct_1"
+const (
+	anyThing = "/v1/things/acct_1"
+	notWhole = "Give a whole number, without a decimal point or an exponent."
+	notATime = "Give a date and time such as 2030-01-31T12:00:00Z."
+)
 
 func TestMalformedBodies(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -250,10 +261,17 @@ func TestMalformedBodies(t *testing.T) {
 		}},
 		"too long":                      {`{"name":"01234567890"}`, []string{"body.name: This is too long: it may have 10 characters at most."}},
 		"too small":                     {`{"name":"a","number":0}`, []string{"body.number: Give a number of 1 or more."}},
-		"a fraction":                    {`{"name":"a","number":1.5}`, []string{"body.number: Give a whole number."}},
-		"an integer spelled as a float": {`{"name":"a","number":1.0}`, []string{"body.number: This value is not of the right kind."}},
-		"a number beyond all":           {`{"name":"a","number":1e999}`, []string{"body: A value in the body is not of the right kind."}},
-		"a bad time":                    {`{"name":"a","until":"tomorrow"}`, []string{"body.until: Give a date and time such as 2030-01-31T12:00:00Z."}},
+		"a fraction":                    {`{"name":"a","number":1.5}`, []string{"body.number: " + notWhole}},
+		"an integer spelled as a float": {`{"name":"a","number":1.0}`, []string{"body.number: " + notWhole}},
+		"an integer with an exponent":   {`{"name":"a","number":1e2}`, []string{"body.number: " + notWhole}},
+		"a number beyond all":           {`{"name":"a","number":1e999}`, []string{"body.number: This number is too large or too small."}},
+		"a number beyond all elsewhere": {`{"name":1e999}`, []string{"body.name: This number is too large or too small."}},
+		"an integer beyond 64 bits":     {`{"name":"a","number":9223372036854775808}`, []string{"body.number: This number is too large or too small."}},
+		"an integer in a list":          {`{"name":"a","inner":{"deep":"x","numbers":[1,2.0]}}`, []string{"body.inner.numbers[1]: " + notWhole}},
+		"an embedded integer":           {`{"name":"a","count":1.0}`, []string{"body.count: " + notWhole}},
+		"a text for an embedded one":    {`{"name":"a","count":"1"}`, []string{"body.count: Give a whole number."}},
+		"a bad time":                    {`{"name":"a","until":"tomorrow"}`, []string{"body.until: " + notATime}},
+		"a time of 25 o'clock":          {`{"name":"a","until":"2030-01-31T25:00:00Z"}`, []string{"body.until: " + notATime}},
 		"several": {`{"nom":"a","number":0}`, []string{
 			"body.name: This field is missing.",
 			"body.nom: There is no such field.",
@@ -325,6 +343,9 @@ func TestWellFormedCalls(t *testing.T) {
 		"no answer":               {"POST", "/v1/things/a/poke", "", 204, ""},
 		"empty object for a body": {"POST", "/v1/things/a/poke", "{}", 204, ""},
 		"null where it has a meaning": {"POST", "/v1/things/a", `{"name":"a","until":null}`, 201,
+			`{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},"thing":"a",` +
+				`"as":"","key":"0123456789abcdef","name":"a","limit":0,"when":"2030-01-31T12:00:00.123Z","until":null}`},
+		"an escaped time": {"POST", "/v1/things/a", `{"name":"a","until":"2030-01-31T12:00:00\u002b01:00"}`, 201,
 			`{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},"thing":"a",` +
 				`"as":"","key":"0123456789abcdef","name":"a","limit":0,"when":"2030-01-31T12:00:00.123Z","until":null}`},
 		"body at the bound": {"POST", "/v1/things/a/poke", "{" + strings.Repeat(" ", 64<<10-2) + "}", 204, ""},

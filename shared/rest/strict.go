@@ -23,8 +23,8 @@ import (
 // strict returns a middleware that runs before huma's own validation. It identifies the
 // caller first, so that others learn nothing about the form of a call. Then it refuses
 // what huma and encoding/json accept: doubled keys and parameters, empty parameters,
-// null without a meaning, more than one JSON value, invalid UTF-8, other content types,
-// and a body that the operation does not read.
+// null without a meaning, numbers of a form that Go does not read, more than one JSON value,
+// invalid UTF-8, other content types, and a body that the operation does not read.
 func strict(a *API, identify func(*call) error) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
@@ -118,13 +118,20 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 	if !ok {
 		return malformed("body", "The body must be a JSON object.")
 	}
+	if bytes.IndexByte(body, '\\') >= 0 {
+		// time.Time reads a text as it is written, with its escapes.
+		if body, err = json.Marshal(object); err != nil {
+			return err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	if op.RequestBody == nil {
 		if len(object) > 0 {
 			return malformed("body", "This call takes no body.")
 		}
 		return nil
 	}
-	return checkNulls(a.huma.OpenAPI().Components.Schemas, op.RequestBody.Content["application/json"].Schema, "body", object)
+	return checkValue(a.huma.OpenAPI().Components.Schemas, op.RequestBody.Content["application/json"].Schema, "body", object)
 }
 
 // maxDepth is how many levels deep a body may be.
@@ -210,9 +217,10 @@ func shortened(name string) string {
 	return string([]rune(name)[:maxRunes]) + "…"
 }
 
-// checkNulls refuses null for a field that has no such value. huma takes it for a
-// missing field, which may not be what the caller meant.
-func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value any) error {
+// checkValue refuses what huma's validation lets through, by the documented name of the
+// field: null for a field that has no such value, which huma takes for a missing field, and
+// numbers that encoding/json cannot read into the field.
+func checkValue(schemas huma.Registry, schema *huma.Schema, path string, value any) error {
 	for schema != nil && schema.Ref != "" {
 		schema = schemas.SchemaFromRef(schema.Ref)
 	}
@@ -224,9 +232,11 @@ func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value a
 		if schema.Type != "" && !schema.Nullable {
 			return malformed(path, "This field cannot be null: give it a value or leave it out.")
 		}
+	case json.Number:
+		return checkNumber(path, value, schema.Type == huma.TypeInteger)
 	case []any:
 		for i, item := range value {
-			if err := checkNulls(schemas, schema.Items, path+"["+strconv.Itoa(i)+"]", item); err != nil {
+			if err := checkValue(schemas, schema.Items, path+"["+strconv.Itoa(i)+"]", item); err != nil {
 				return err
 			}
 		}
@@ -237,7 +247,7 @@ func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value a
 			if !ok {
 				property = others
 			}
-			if err := checkNulls(schemas, property, path+"."+shortened(name), value[name]); err != nil {
+			if err := checkValue(schemas, property, path+"."+shortened(name), value[name]); err != nil {
 				return err
 			}
 		}
@@ -245,16 +255,30 @@ func checkNulls(schemas huma.Registry, schema *huma.Schema, path string, value a
 	return nil
 }
 
-// jsonFormat reads and writes bodies. strict has checked the syntax, so a body that it
-// cannot read has a value of the wrong kind.
+// checkNumber refuses a number that is too large and, where an integer is wanted, one that is
+// not written as such.
+func checkNumber(path string, value json.Number, isInteger bool) error {
+	_, err := value.Float64()
+	if isInteger && err == nil {
+		_, err = value.Int64()
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, strconv.ErrRange):
+		return malformed(path, "This number is too large or too small.")
+	default:
+		return malformed(path, "Give a whole number, without a decimal point or an exponent.")
+	}
+}
+
+// jsonFormat reads and writes bodies. strict has checked the syntax and the values. What it
+// cannot read even so is refused without a field: the names in an error of encoding/json
+// are those of Go types.
 var jsonFormat = huma.Format{
 	Marshal: huma.DefaultJSONFormat.Marshal,
 	Unmarshal: func(data []byte, v any) error {
-		err := json.Unmarshal(data, v)
-		if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && mistyped.Field != "" {
-			return inputError(wrongKind + mistyped.Field)
-		}
-		if err != nil {
+		if json.Unmarshal(data, v) != nil {
 			return inputError(ours + "A value in the body is not of the right kind.")
 		}
 		return nil

@@ -136,7 +136,11 @@ type Answer struct {
 // Call calls the API for a person, by "METHOD /path?query". The body is "" for none.
 func (s *Stage) Call(who agency.Actor, call, body string) Answer {
 	s.t.Helper()
-	return s.call(map[string]string{"iss": who.Issuer, "sub": who.Subject, "email": who.Email, "email_verified": "true"}, call, body)
+	return s.call(claimsOf(who), call, body)
+}
+
+func claimsOf(who agency.Actor) map[string]string {
+	return map[string]string{"iss": who.Issuer, "sub": who.Subject, "email": who.Email, "email_verified": "true"}
 }
 
 // CallWithout calls the API without a token.
@@ -148,16 +152,22 @@ func (s *Stage) CallWithout(call, body string) Answer {
 // CallPlatform calls the API with a token of the platform's own software.
 func (s *Stage) CallPlatform(call, body string) Answer {
 	s.t.Helper()
-	return s.call(map[string]string{"iss": "https://issuer.test", "sub": "platform", "client_id": "platform", "scope": "hub/platform"}, call, body)
+	return s.call(platformClaims, call, body)
 }
 
-func (s *Stage) call(claims map[string]string, call, body string) Answer {
+var platformClaims = map[string]string{"iss": "https://issuer.test", "sub": "platform", "client_id": "platform", "scope": "hub/platform"}
+
+// call calls the API. headers are pairs of a name and a value.
+func (s *Stage) call(claims map[string]string, call, body string, headers ...string) Answer {
 	s.t.Helper()
 	method, target, _ := strings.Cut(call, " ")
 	path, query, _ := strings.Cut(target, "?")
-	event := events.APIGatewayV2HTTPRequest{RawPath: path, RawQueryString: query, Body: body}
+	event := events.APIGatewayV2HTTPRequest{RawPath: path, RawQueryString: query, Body: body, Headers: map[string]string{}}
 	if body != "" {
-		event.Headers = map[string]string{"content-type": "application/json"}
+		event.Headers["content-type"] = "application/json"
+	}
+	for i := 0; i < len(headers); i += 2 {
+		event.Headers[headers[i]] = headers[i+1]
 	}
 	event.RequestContext.HTTP.Method, event.RequestContext.RequestID = method, "request-1"
 	if claims != nil {
