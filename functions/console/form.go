@@ -10,9 +10,11 @@ import (
 	_ "time/tzdata" // Lambda has no zones of its own
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
 )
 
-// maxForm bounds a form, in bytes. The longest message fits several times.
+// maxForm bounds a form as it is sent, in bytes. The longest form that a page takes has less
+// than half of that: a message of 500 characters, each 12 bytes, or 100 clients by their ids.
 const maxForm = 32 << 10
 
 // form is what a person typed.
@@ -28,7 +30,8 @@ func (f form) values(name string) []string { return f[name] }
 // area's id.
 const areaFields = "area-*"
 
-// readForm reads the fields of the page's own forms from a POST. Errors: Invalid.
+// readForm reads the fields of the page's own forms from a POST. Errors: Invalid, and
+// rest.TooLarge above maxForm.
 func (v *visit) readForm() error {
 	kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
@@ -36,11 +39,10 @@ func (v *visit) readForm() error {
 	}
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
 	if err := v.r.ParseForm(); err != nil {
-		message := "The form could not be read. Reload the page and try again."
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			message = "That is too long. Shorten it and try again."
+			return rest.TooLarge(v.ctx, "The form is too long, and nothing was done. Go back, shorten what you entered, and send it again.")
 		}
-		return &agency.Error{Code: agency.Invalid, Message: message, Cause: err}
+		return &agency.Error{Code: agency.Invalid, Message: "The form could not be read. Reload the page and try again.", Cause: err}
 	}
 	v.form = form{}
 	for _, name := range v.fieldNames(v.r.Pattern) {

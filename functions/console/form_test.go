@@ -1,11 +1,45 @@
 package main
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 )
+
+// The longest legal form of each page fits, with half of the bound to spare.
+func TestLongestForms(t *testing.T) {
+	w := newWorld(t)
+	const percent, id = len("%F0%9F%99%82"), len("acct_00000000000000000000000000")
+	longest := map[string]int{
+		"name": agency.MaxName * percent, "message": agency.MaxMessage * percent, "confirm": agency.MaxName * percent,
+		"email": agency.MaxEmail * 3, "addressee": agency.MaxEmail * 3, "key": 128, "zone": 64, "until": len("2030-01-31"),
+		"client": maxListed * (len("client=&") + id), "others": service.MaxAssigned * (id + len("%0D%0A")),
+		"account": id, "agency": id, "member": id, "plan": 64, "role": 16, "do": 16, "request": 20, "block": 3, "limited": 3,
+		"invitation": 3, "connection": 2 * id,
+	}
+	for path := range w.fields {
+		size := 0
+		for _, name := range w.fieldNames(path) {
+			length, known := longest[name]
+			if strings.HasPrefix(name, "area-") {
+				length, known = len("edit"), true
+			}
+			if !known {
+				t.Errorf("%s has the field %s, whose length this test does not know", path, name)
+			}
+			size += len(name) + len("=&") + length
+		}
+		if size > maxForm/2 {
+			t.Errorf("the longest form of %s has %d bytes; %d are taken", path, size, maxForm)
+		}
+	}
+	w.as(annAt).post("/agencies/"+string(w.studio)+"/add/connect", "key", strings.Repeat("k", 128), "addressee", "new@client.test", "area-pages", "view",
+		"message", strings.Repeat("🙂", agency.MaxMessage)).wantText(t, http.StatusSeeOther)
+}
 
 // Access ends with the last second of the chosen day, in the reader's zone.
 func TestEndOfDay(t *testing.T) {

@@ -245,7 +245,8 @@ func TestFormSavedAcrossSignIn(t *testing.T) {
 	b := w.browser()
 	sent := b.post("/accounts/new", "name", strings.Repeat("x", 5000), "key", "0123456789abcdef")
 	b.follow(b.signIn(sent.refreshTarget(t), cleoAt)).wantText(t, http.StatusOK, "too long to keep")
-	w.as(cleoAt).post("/accounts/new", "name", strings.Repeat("x", maxForm)).wantText(t, http.StatusBadRequest, "That is too long")
+	w.as(cleoAt).post("/accounts/new", "name", strings.Repeat("x", maxForm)).wantText(t, http.StatusRequestEntityTooLarge,
+		"That is too long", "nothing was done. Go back, shorten what you entered, and send it again.")
 }
 
 // A person who signs in after another in the same browser gets nothing of theirs: no

@@ -52,11 +52,7 @@ func (a *API) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest) (
 			writeProblem(w, ProblemOf(ctx, fmt.Errorf("panic: %v", cause)))
 		}
 	}()
-	r, err := request(ctx, event)
-	if err != nil {
-		writeProblem(w, ProblemOf(ctx, err))
-		return w
-	}
+	r := request(ctx, event)
 	a.handler.ServeHTTP(w, r)
 	if c := callOf(ctx); c.route == "" {
 		c.route = r.Pattern
@@ -84,14 +80,13 @@ func logCall(ctx context.Context, c *call, method string, status int, took time.
 	slog.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }
 
-// request returns the event as a request of net/http.
-func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.Request, error) {
-	body := []byte(event.Body)
+// request returns the event as a request of net/http. Its body is decoded while it is
+// read: a handler that reads up to its bound pays for no more than that.
+func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) *http.Request {
+	body, length := io.Reader(strings.NewReader(event.Body)), len(event.Body)
 	if event.IsBase64Encoded {
-		var err error
-		if body, err = base64.StdEncoding.DecodeString(event.Body); err != nil {
-			return nil, &agency.Error{Code: agency.Invalid, Message: "The body could not be read.", Cause: err}
-		}
+		length = base64.StdEncoding.DecodedLen(length) - strings.Count(event.Body[max(0, length-2):], "=")
+		body = encodedBody{base64.NewDecoder(base64.StdEncoding, body)}
 	}
 	header := http.Header{}
 	for name, value := range event.Headers {
@@ -106,11 +101,22 @@ func request(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.R
 	r := &http.Request{
 		Method: event.RequestContext.HTTP.Method, URL: &url.URL{Path: path.Path, RawPath: path.RawPath, RawQuery: event.RawQueryString},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Body: io.NopCloser(body), ContentLength: int64(length),
 		Host: event.RequestContext.DomainName, RemoteAddr: event.RequestContext.HTTP.SourceIP,
 	}
 	r.RequestURI = r.URL.RequestURI()
-	return r.WithContext(ctx), nil
+	return r.WithContext(ctx)
+}
+
+// encodedBody reads a body that came in base 64. Errors: Invalid.
+type encodedBody struct{ decoder io.Reader }
+
+func (b encodedBody) Read(p []byte) (int, error) {
+	n, err := b.decoder.Read(p)
+	if err != nil && err != io.EOF {
+		err = &agency.Error{Code: agency.Invalid, Message: "The body could not be read.", Cause: err}
+	}
+	return n, err
 }
 
 // pathOf reads an event's rawPath. HTTP APIs have decoded it, other sources of the same

@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"runtime"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
+
+	"agencyhub/shared/agency"
 )
 
 func TestEventToRequest(t *testing.T) {
@@ -35,10 +39,7 @@ func TestEventToRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := event(t, "GET", "", "")
 			e.RawPath, e.RawQueryString = test.rawPath, test.rawQuery
-			r, err := request(t.Context(), e)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := request(t.Context(), e)
 			list := ""
 			if values := r.URL.Query()["x"]; len(values) > 1 {
 				encoded, err := json.Marshal(values)
@@ -56,10 +57,7 @@ func TestEventToRequest(t *testing.T) {
 
 	e := event(t, "POST", "/v1/a", base64.StdEncoding.EncodeToString([]byte{0xff, 0x00}))
 	e.IsBase64Encoded = true
-	r, err := request(t.Context(), e)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := request(t.Context(), e)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -172,4 +170,37 @@ func TestTheSpecificRouteServes(t *testing.T) {
 // page adds a route with a plain handler, for every method.
 func page(a *API, path string, handler http.Handler) {
 	a.handler.(*mux).add("", path, handler.ServeHTTP)
+}
+
+// A body above the bound is refused by a problem of ours, whatever its size and form, and
+// is not decoded to its end.
+func TestLargeBodies(t *testing.T) {
+	a := testAPI()
+	for name, size := range map[string]int{"a byte too many": maxBody + 1, "almost what Lambda takes": 4 << 20} {
+		for _, encoded := range []bool{false, true} {
+			e := event(t, "POST", anyThing, strings.Repeat(" ", size))
+			if encoded {
+				e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(e.Body)), true
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			response, err := a.Invoke(t.Context(), e)
+			runtime.ReadMemStats(&after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := problem(t, response)
+			if p.Status != http.StatusRequestEntityTooLarge || p.Code != agency.Invalid || p.Errors[0].Field != "body" {
+				t.Errorf("%s: %+v", name, p)
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+				t.Errorf("%s: %d bytes were allocated", name, used)
+			}
+		}
+	}
+	e := event(t, "POST", "/v1/things/a/poke", base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", maxBody-2)+"{}")))
+	e.IsBase64Encoded = true
+	if response := invoke(t, e); response.StatusCode != http.StatusNoContent {
+		t.Errorf("a body at the bound: %d %s", response.StatusCode, response.Body)
+	}
 }

@@ -106,6 +106,13 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 	return p
 }
 
+// TooLarge returns the refusal of a body above its bound: 413. The message says the bound.
+func TooLarge(ctx context.Context, message string) *Problem {
+	p := ProblemOf(ctx, malformed("body", message))
+	p.setStatus(http.StatusRequestEntityTooLarge)
+	return p
+}
+
 func (p *Problem) setStatus(status int) { p.Status, p.Title = status, http.StatusText(status) }
 
 func (p *Problem) setHeader(name, value string) {

@@ -91,9 +91,7 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 		return err
 	}
 	if len(body) > maxBody {
-		p := ProblemOf(r.Context(), malformed("body", fmt.Sprintf("The body is too large: it may have %d bytes at most.", maxBody)))
-		p.setStatus(http.StatusRequestEntityTooLarge)
-		return p
+		return TooLarge(r.Context(), fmt.Sprintf("The body is too large: it may have %d bytes at most.", maxBody))
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if len(body) == 0 {
