@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"agencyhub/shared/agency"
+	"agencyhub/shared/rest"
 	"agencyhub/shared/table"
 )
 
@@ -412,9 +415,19 @@ func TestHeaders(t *testing.T) {
 	for _, path := range []string{"/", "/requests/" + string(w.con), "/nowhere"} {
 		page := w.browser().get(path)
 		for name, want := range map[string]string{
-			"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Strict-Transport-Security": "max-age=31536000", "X-Frame-Options": "DENY",
+			"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
 		} {
 			wantEqual(t, path+": "+name, want, page.Header().Get(name))
+		}
+		// As the gateway gets it.
+		event := events.APIGatewayV2HTTPRequest{RawPath: path}
+		event.RequestContext.HTTP.Method = http.MethodGet
+		answer, err := rest.Site("console", w.console).Invoke(t.Context(), event)
+		must(t, err)
+		for name, want := range map[string]string{
+			"Content-Security-Policy": policy, "Strict-Transport-Security": "max-age=31536000", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+		} {
+			wantEqual(t, path+": "+name, want, answer.Headers[name])
 		}
 	}
 	for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'",

@@ -137,8 +137,18 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
-func newRecorder() *recorder {
-	return &recorder{header: http.Header{"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}}, status: http.StatusOK}
+func newRecorder() *recorder { return &recorder{header: baseHeaders(), status: http.StatusOK} }
+
+// baseHeaders returns the headers of every answer, refusals and panics included. A page
+// replaces the policy by its own: JSON loads nothing and is shown in no frame. Browsers
+// ignore Strict-Transport-Security over http, so it is sent on one machine too.
+func baseHeaders() http.Header {
+	return http.Header{
+		"Cache-Control":             {"no-store"},
+		"Content-Security-Policy":   {"default-src 'none'; frame-ancestors 'none'"},
+		"Strict-Transport-Security": {"max-age=31536000"},
+		"X-Content-Type-Options":    {"nosniff"},
+	}
 }
 
 // Header returns the headers, which can be changed.

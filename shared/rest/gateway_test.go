@@ -99,7 +99,7 @@ func TestPathValues(t *testing.T) {
 func TestResponses(t *testing.T) {
 	page := events.APIGatewayV2HTTPResponse{
 		StatusCode: 200,
-		Headers:    map[string]string{"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"},
+		Headers:    headers("Content-Type", "text/html; charset=utf-8", "Cache-Control", "no-cache"),
 		Cookies:    []string{"a=1", "b=2"},
 		Body:       "POST x theme=dark; seen=1",
 	}
@@ -202,5 +202,36 @@ func TestLargeBodies(t *testing.T) {
 	e.IsBase64Encoded = true
 	if response := invoke(t, e); response.StatusCode != http.StatusNoContent {
 		t.Errorf("a body at the bound: %d %s", response.StatusCode, response.Body)
+	}
+}
+
+// Every answer has the headers that protect it: results, problems and panics.
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	captureLog(t)
+	large := strings.Repeat(" ", maxBody+1)
+	for call, status := range map[string]int{
+		"GET /v1/things": 200, "POST /v1/things/a/poke": 204, "POST /v1/things/a": 400, "POST /v1/fail/forbidden": 403,
+		"GET /v1/nothing": 404, "DELETE /v1/things": 404, "POST /v1/fail/cooling": 429, "POST /v1/fail/unknown": 500,
+		"POST /v1/fail/panic": 500, "POST /v1/fail/unavailable": 503, "POST /v1/things/large": 413, "POST /requests/x": 200,
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		body := ""
+		if status == 413 {
+			body = large
+		}
+		response := invoke(t, event(t, method, path, body))
+		if response.StatusCode != status {
+			t.Errorf("%s: %d %s", call, response.StatusCode, response.Body)
+		}
+		for name, want := range headers() {
+			if got := response.Headers[name]; got != want && (name != "Cache-Control" || path != "/requests/x") {
+				t.Errorf("%s: %s is %q", call, name, got)
+			}
+		}
+	}
+	e := event(t, "GET", "/v1/things", "")
+	e.RequestContext.Authorizer = nil
+	if response := invoke(t, e); response.StatusCode != 401 || response.Headers["Strict-Transport-Security"] == "" {
+		t.Errorf("without a token: %d %v", response.StatusCode, response.Headers)
 	}
 }

@@ -152,6 +152,18 @@ func goldenEvent(t *testing.T) (e events.APIGatewayV2HTTPRequest) {
 	return e
 }
 
+// headers returns the headers of every answer and, in pairs, others.
+func headers(more ...string) map[string]string {
+	all := map[string]string{
+		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=31536000",
+		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+	}
+	for i := 0; i < len(more); i += 2 {
+		all[more[i]] = more[i+1]
+	}
+	return all
+}
+
 // event returns the golden event with another call in it.
 func event(t *testing.T, method, target, body string) events.APIGatewayV2HTTPRequest {
 	t.Helper()
@@ -194,7 +206,7 @@ func TestGoldenEventReachesTheHandler(t *testing.T) {
 	response := invoke(t, goldenEvent(t))
 	want := events.APIGatewayV2HTTPResponse{
 		StatusCode: 201,
-		Headers:    map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff"},
+		Headers:    headers("Content-Type", "application/json"),
 		Body: `{"actor":{"Email":"ann@agency.test","Issuer":"https://issuer.example.com","Subject":"subject-1"},` +
 			`"thing":"acct_1","as":"acct_2","key":"0123456789abcdef","name":"Acme","limit":0,"when":"2030-01-31T12:00:00.123Z","until":null}` + "\n",
 	}
