@@ -360,7 +360,8 @@ func (s *stack) serveControl(context.Context) (_ stopFunc, err error) {
 // serve serves on a listener. The stop waits for requests that run, and then closes
 // their connections.
 func (s *stack) serve(l net.Listener, h http.Handler) stopFunc {
-	server := &http.Server{Handler: h, MaxHeaderBytes: 4 * gateway.MaxHeaders, ReadHeaderTimeout: 10 * time.Second}
+	// Far above what the gateway takes: its own refusal has the body of AWS.
+	server := &http.Server{Handler: h, MaxHeaderBytes: 64 * gateway.MaxHeaders, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.fail(err)

@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -37,7 +38,7 @@ const (
 // A Gateway serves the routes of a template.
 type Gateway struct {
 	routes []template.Route
-	limit  *limiter
+	limits limits
 	tokens *tokenChecker
 	invoke lambda.Invoke
 	now    func() time.Time
@@ -46,7 +47,7 @@ type Gateway struct {
 
 // New returns the gateway of a stack.
 func New(stack *template.Stack, invoke lambda.Invoke, now func() time.Time, logf func(format string, args ...any)) *Gateway {
-	return &Gateway{routes: stack.Routes, limit: newLimiter(stack.Throttle), tokens: newTokenChecker(now), invoke: invoke, now: now, logf: logf}
+	return &Gateway{routes: stack.Routes, limits: newLimits(stack), tokens: newTokenChecker(now), invoke: invoke, now: now, logf: logf}
 }
 
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +56,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status := g.serve(w, r, id); status != 0 {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"message":%q}`, http.StatusText(status)) //nolint:gosec // a text of net/http, nothing of the request
+		fmt.Fprintf(w, `{"message":%q}`, http.StatusText(status))
 	}
 }
 
@@ -64,10 +65,11 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, id string) int {
 	if headerSize(r) > MaxHeaders {
 		return http.StatusRequestHeaderFieldsTooLarge
 	}
-	if !g.limit.allow(g.now()) {
+	route, parameters := match(g.routes, r.Method, r.URL.EscapedPath())
+	// Before the token is looked at: a request without one counts too.
+	if !g.limits.of(route).allow(g.now()) {
 		return http.StatusTooManyRequests
 	}
-	route, parameters := match(g.routes, r.Method, r.URL.EscapedPath())
 	if route == nil {
 		return http.StatusNotFound
 	}
@@ -91,10 +93,14 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, id string) int {
 	}
 	event := payload(r, route, parameters, body, id, g.now())
 	event.RequestContext.Authorizer = authorizer
-	encoded, err := json.Marshal(event)
+	encoded, err := encode(event)
 	if err != nil {
 		g.logf("%s %s: %v", r.Method, route.Key(), err)
 		return http.StatusInternalServerError
+	}
+	// Lambda refuses the event with its own 413.
+	if len(encoded) > lambda.MaxPayload {
+		return http.StatusRequestEntityTooLarge
 	}
 	// A caller that goes away does not stop the function; the integration timeout does.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), route.Timeout)
@@ -131,6 +137,16 @@ type event struct {
 		events.APIGatewayV2HTTPRequestContext
 		Authentication *struct{} `json:"authentication"`
 	} `json:"requestContext"`
+}
+
+// encode returns the event as JSON without what Go escapes for HTML: that would count
+// against Lambda's limit.
+func encode(e *event) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(e)
+	return b.Bytes(), err
 }
 
 // payload returns the event of payload format 2.0. Like live HTTP APIs it decodes the
@@ -258,7 +274,35 @@ func writeResponse(w http.ResponseWriter, response []byte) error {
 	return nil
 }
 
-// A limiter is the token bucket of a stage. A rate of 0 is no limit.
+// limits are the token buckets of a stage. AWS does not say whether routes without
+// settings of their own have the default each or together. Here they have it together:
+// what one class of routes leaves to another here, it leaves on AWS in both readings.
+type limits struct {
+	stage  *limiter
+	routes map[string]*limiter // by route key
+}
+
+func newLimits(stack *template.Stack) limits {
+	l := limits{stage: newLimiter(stack.Throttle), routes: map[string]*limiter{}}
+	for _, r := range stack.Routes {
+		if r.Throttle != nil {
+			l.routes[r.Key()] = newLimiter(*r.Throttle)
+		}
+	}
+	return l
+}
+
+// of returns the limiter of a route, nil for a request that no route takes.
+func (l limits) of(route *template.Route) *limiter {
+	if route != nil {
+		if own, ok := l.routes[route.Key()]; ok {
+			return own
+		}
+	}
+	return l.stage
+}
+
+// A limiter is one token bucket. A rate of 0 is no limit.
 type limiter struct {
 	mu     sync.Mutex
 	rate   float64

@@ -90,7 +90,7 @@ func TestGatewayRefusals(t *testing.T) {
 			{Method: "GET", Path: "/failing", Function: "failing", Timeout: time.Second},
 			{Method: "GET", Path: "/closed", Function: "echo", Timeout: time.Second, Authorizer: &template.Authorizer{}},
 		},
-		limit:  newLimiter(template.Throttle{Rate: 1, Burst: 8}),
+		limits: newLimits(&template.Stack{Throttle: template.Throttle{Rate: 1, Burst: 10}}),
 		tokens: newTokenChecker(func() time.Time { return now }),
 		invoke: func(ctx context.Context, function string, _ []byte) ([]byte, error) {
 			switch function {
@@ -113,7 +113,10 @@ func TestGatewayRefusals(t *testing.T) {
 		status       int
 		want         string
 	}{
-		{"POST", "/open", bytes.NewReader(make([]byte, maxBody)), "", 204, ""},
+		// Without a type a body is sent in Base64, a third longer than it is.
+		{"POST", "/open", bytes.NewReader(make([]byte, lambda.MaxPayload/4*3-4096)), "", 204, ""},
+		{"POST", "/open", bytes.NewReader(make([]byte, lambda.MaxPayload/4*3)), "", 413, `{"message":"Request Entity Too Large"}`},
+		{"POST", "/open", bytes.NewReader(make([]byte, maxBody)), "", 413, `{"message":"Request Entity Too Large"}`},
 		{"POST", "/open", bytes.NewReader(make([]byte, maxBody+1)), "", 413, `{"message":"Request Entity Too Large"}`},
 		{"GET", "/open", nil, strings.Repeat("x", MaxHeaders), 431, `{"message":"Request Header Fields Too Large"}`},
 		{"GET", "/none", nil, "", 404, `{"message":"Not Found"}`},
@@ -138,6 +141,71 @@ func TestGatewayRefusals(t *testing.T) {
 	now = now.Add(time.Second)
 	if status, _, _ := localtest.Fetch(t, "GET", server.URL+"/open", nil); status != 204 {
 		t.Errorf("a second later: %d", status)
+	}
+}
+
+// What Go escapes for HTML counts as it is against Lambda's limit.
+func TestEncode(t *testing.T) {
+	e := payload(httptest.NewRequest("POST", "/", nil), &template.Route{}, nil, nil, lambda.NewID(), noon)
+	e.Body = "<&>"
+	if raw := localtest.Must[[]byte](t)(encode(e)); !bytes.Contains(raw, []byte(`"body":"<&>"`)) {
+		t.Errorf("the event is %s", raw)
+	}
+}
+
+// A flood of anonymous requests on one route's limit leaves the limits of the others.
+func TestLimitsOfRoutes(t *testing.T) {
+	stack := localtest.Must[*template.Stack](t)(template.Read("../../../template.yaml", map[string]string{
+		"PublicUrl": "http://localhost:1", "OidcIssuer": "http://localhost:2", "OidcAudience": "hub", "SenderAddress": "hub@agencyhub.test",
+		"AccessRateLimit": "2", "AccessBurstLimit": "3", "ApiRateLimit": "4", "ApiBurstLimit": "5", "PagesRateLimit": "6", "PagesBurstLimit": "7",
+	}, nil))
+	const account = "/v1/accounts/acct_00000000000000000000000000"
+	classes := map[string]struct {
+		burst, rate int
+		status      int // of a request without a token
+		calls       []string
+	}{
+		"access of persons":      {3, 2, 401, []string{"GET " + account + "/access"}},
+		"access of the platform": {3, 2, 401, []string{"POST /v1/platform/access"}},
+		"the API's other calls": {5, 4, 401, []string{
+			"GET /v1/me", "POST /v1/accounts", "POST " + account + "/access", "GET /v1/nothing", "PUT /v1/platform/accounts/acct_0", "DELETE /v1/me",
+		}},
+		"pages": {7, 6, 204, []string{"GET /", "POST /me", "GET /static/1/app.js", "GET /v2/me", "GET /nowhere", "GET /v1"}},
+	}
+	for flooded := range classes {
+		now := noon
+		g := New(stack, func(context.Context, string, []byte) ([]byte, error) { return []byte(`{"statusCode":204}`), nil }, func() time.Time { return now }, t.Logf)
+		// passed returns how many of n requests of a class get past its limit.
+		passed := func(class string, n int) (passed int) {
+			for i := range n {
+				method, path, _ := strings.Cut(classes[class].calls[i%len(classes[class].calls)], " ")
+				w := httptest.NewRecorder()
+				g.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+				switch w.Code {
+				case classes[class].status:
+					passed++
+				case http.StatusTooManyRequests:
+				default:
+					t.Errorf("%s %s: %d", method, path, w.Code)
+				}
+			}
+			return passed
+		}
+		if n := passed(flooded, 60); n != classes[flooded].burst {
+			t.Errorf("a flood of %s: %d pass, want %d", flooded, n, classes[flooded].burst)
+		}
+		for other, c := range classes {
+			if other == flooded {
+				continue
+			}
+			if n := passed(other, c.burst); n != c.burst {
+				t.Errorf("a flood of %s leaves %d of %d of %s", flooded, n, c.burst, other)
+			}
+		}
+		now = now.Add(time.Second)
+		if n := passed(flooded, 60); n != classes[flooded].rate {
+			t.Errorf("%s a second later: %d pass, want %d", flooded, n, classes[flooded].rate)
+		}
 	}
 }
 

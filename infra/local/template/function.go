@@ -117,6 +117,8 @@ func (t *reader) readRoute(f *Function, n *yaml.Node) error {
 	if err := checkPath(r.Path); err != nil {
 		return fmt.Errorf("property Path: %w", err)
 	}
+	r.Throttle = t.throttles[id][r.Key()]
+	delete(t.throttles[id], r.Key())
 	t.stack.Routes = append(t.stack.Routes, r)
 	return nil
 }

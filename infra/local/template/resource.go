@@ -8,6 +8,7 @@ import (
 func (t *reader) readAPI(res *resource) error {
 	var p struct {
 		DefaultRouteSettings struct{ ThrottlingRateLimit, ThrottlingBurstLimit number }
+		RouteSettings        map[string]struct{ ThrottlingRateLimit, ThrottlingBurstLimit number }
 		Auth                 struct {
 			DefaultAuthorizer string
 			Authorizers       map[string]struct {
@@ -21,6 +22,13 @@ func (t *reader) readAPI(res *resource) error {
 		return err
 	}
 	t.stack.Throttle = Throttle{Rate: float64(p.DefaultRouteSettings.ThrottlingRateLimit), Burst: int(p.DefaultRouteSettings.ThrottlingBurstLimit)}
+	t.throttles[res.id] = map[string]*Throttle{}
+	for key, s := range p.RouteSettings {
+		if s.ThrottlingRateLimit <= 0 || s.ThrottlingBurstLimit <= 0 {
+			return fmt.Errorf("property RouteSettings.%s: ThrottlingRateLimit and ThrottlingBurstLimit go together, both above 0", key)
+		}
+		t.throttles[res.id][key] = &Throttle{Rate: float64(s.ThrottlingRateLimit), Burst: int(s.ThrottlingBurstLimit)}
+	}
 	t.authorizers[res.id] = map[string]*Authorizer{}
 	for name, a := range p.Auth.Authorizers {
 		if a.IdentitySource != "" && a.IdentitySource != "$request.header.Authorization" {

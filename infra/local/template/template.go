@@ -20,7 +20,7 @@ import (
 type Stack struct {
 	Functions  []*Function
 	Routes     []Route
-	Throttle   Throttle
+	Throttle   Throttle // of the routes without one of their own
 	Tables     []Table
 	Queues     []string // names
 	Streams    []Stream
@@ -60,6 +60,7 @@ type Route struct {
 	Authorizer *Authorizer // nil: open
 	Scopes     []string
 	Timeout    time.Duration // of the integration
+	Throttle   *Throttle     // nil: that of the stack
 }
 
 // Key returns the route key, such as "GET /v1/me" or "$default".
@@ -97,7 +98,8 @@ type Authorizer struct {
 	Scopes   []string
 }
 
-// A Throttle is the limit of the API's stage. A Rate of 0 is no limit.
+// A Throttle is a limit of requests, of the API's stage or of a route. A Rate of 0 is no
+// limit.
 type Throttle struct {
 	Rate  float64 // requests a second
 	Burst int
@@ -186,7 +188,7 @@ func Read(path string, set, given map[string]string) (*Stack, error) {
 	if len(doc.Content) == 0 {
 		return nil, fmt.Errorf("%s is empty", path)
 	}
-	t := &reader{root: doc.Content[0], stack: &Stack{}, authorizers: map[string]map[string]*Authorizer{}, defaultAuthorizer: map[string]string{}}
+	t := &reader{root: doc.Content[0], stack: &Stack{}, authorizers: map[string]map[string]*Authorizer{}, defaultAuthorizer: map[string]string{}, throttles: map[string]map[string]*Throttle{}}
 	if err := t.read(set, given); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -200,6 +202,7 @@ type reader struct {
 	stack             *Stack
 	authorizers       map[string]map[string]*Authorizer // by api, by name
 	defaultAuthorizer map[string]string                 // by api
+	throttles         map[string]map[string]*Throttle   // by api, by route key; those that no route has taken
 }
 
 func (t *reader) read(set, given map[string]string) error {
@@ -245,6 +248,16 @@ func (t *reader) read(set, given map[string]string) error {
 			if err := kind.read(res); err != nil {
 				return fmt.Errorf("resource %s: %w", res.id, err)
 			}
+		}
+	}
+	return t.checkThrottles()
+}
+
+// checkThrottles returns an error for settings of a route that does not exist, as AWS does.
+func (t *reader) checkThrottles() error {
+	for api, routes := range t.throttles {
+		for key := range routes {
+			return fmt.Errorf("resource %s: property RouteSettings: there is no route %s", api, key)
 		}
 	}
 	return nil

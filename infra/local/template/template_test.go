@@ -43,7 +43,7 @@ func TestReadTemplate(t *testing.T) {
 		Routes: []Route{
 			{Method: "ANY", Path: "/echo/{name}", Function: "EchoFunction", Authorizer: oidc, Timeout: 30 * time.Second},
 			{Method: "ANY", Path: "/open/{proxy+}", Function: "EchoFunction", Timeout: 30 * time.Second},
-			{Method: "GET", Path: "/scoped", Function: "EchoFunction", Authorizer: oidc, Scopes: []string{"hub/platform"}, Timeout: 30 * time.Second},
+			{Method: "GET", Path: "/scoped", Function: "EchoFunction", Authorizer: oidc, Scopes: []string{"hub/platform"}, Timeout: 30 * time.Second, Throttle: &Throttle{Rate: 1000, Burst: 7}},
 		},
 		Throttle: Throttle{Rate: 1000, Burst: 500},
 		Tables: []Table{{Name: "Notes", ID: "Notes", Streamed: true, Create: map[string]any{
@@ -90,6 +90,9 @@ func TestReadTemplateRefuses(t *testing.T) {
 		"event's property":     {"Path: /scoped,", "Path: /scoped, RouteSettings: {},", "resource EchoFunction: event Scoped: property RouteSettings is not understood"},
 		"event's type":         {"Type: ScheduleV2", "Type: SNS", "resource CleanupFunction: event EveryMinute: property Type: SNS is not understood"},
 		"API's property":       {"      DefaultRouteSettings:", "      CorsConfiguration: true\n      DefaultRouteSettings:", "resource Api: property CorsConfiguration is not understood"},
+		"setting of no route":  {"        GET /scoped: {Thr", "        GET /other: {Thr", "resource Api: property RouteSettings: there is no route GET /other"},
+		"setting of a route":   {", ThrottlingBurstLimit: 7}", ", ThrottlingBurstLimit: 7, DetailedMetricsEnabled: true}", "resource Api: property DetailedMetricsEnabled is not understood"},
+		"half a limit":         {", ThrottlingBurstLimit: 7}", "}", "resource Api: property RouteSettings.GET /scoped: ThrottlingRateLimit and ThrottlingBurstLimit go together"},
 		"table's property":     {"      BillingMode", "      ImportSourceSpecification: {}\n      BillingMode", "resource Notes: property ImportSourceSpecification is not understood"},
 		"queue's property":     {"MessageRetentionPeriod", "FifoQueue", "resource Failures: property FifoQueue is not understood"},
 		"intrinsic":            {"!Sub '${Greeting} from ${AWS::Region}'", "!ImportValue x", "resource EchoFunction: property Environment: Variables: GREETING: Fn::ImportValue is not understood"},
