@@ -394,7 +394,7 @@ func (n *invocation) claim(ctx context.Context, d *delivery) (outbox.Claim, erro
 	rules, now := n.deployment.rules, n.now()
 	u := outbox.Unsolicited{
 		Mailbox: agency.Mailbox(d.to.Address), Addressee: d.context.event.Addressee,
-		IsTagged: agency.Untagged(d.to.Address) != agency.NormaliseEmail(d.to.Address),
+		IsTagged: agency.Untagged(d.to.Address) != d.to.Address,
 		All:      rules.UnsolicitedMails.All, BySender: rules.UnsolicitedMails.BySender, ByAccount: rules.UnsolicitedMails.ByAccount,
 	}
 	if d.isNew {

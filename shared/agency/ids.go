@@ -5,8 +5,6 @@ import (
 	"encoding/base32"
 	"strings"
 	"time"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // AccountID identifies an account, and the agency that it is while its agency
@@ -14,8 +12,8 @@ import (
 type AccountID string
 
 // PersonID identifies a person: "per_" and 26 characters, 128 bits of a hash of
-// the normalised verified address. It is a pseudonym and not anonymous: it can be
-// computed from the address.
+// the verified address in its normal form (ParseEmail). It is a pseudonym and not
+// anonymous: it can be computed from the address.
 type PersonID string
 
 // Party is an AccountID or a PersonID: what can stand on either side of a
@@ -98,10 +96,15 @@ func NewAccountID(maker Party, key string) AccountID {
 	return AccountID(accountPrefix + digest("account", string(maker), key))
 }
 
-// NewPersonID derives the id of the person behind an address. The address is
-// normalised first, so every spelling of it gives the same person.
-func NewPersonID(email string) PersonID {
-	return PersonID(personPrefix + digest("person", NormaliseEmail(email)))
+// NewPersonID derives the id of the person behind an address. It normalises the address
+// itself, so no caller can make two people of its spellings. What ParseEmail refuses is
+// nobody's: "".
+func NewPersonID(address string) PersonID {
+	email := NormaliseEmail(address)
+	if email == "" {
+		return ""
+	}
+	return PersonID(personPrefix + digest("person", email))
 }
 
 // NewEventID makes an event id of a ULID in either case.
@@ -135,11 +138,4 @@ func (id ConnectionID) Split() (addressee Party, agency AccountID, ok bool) {
 	}
 	addressee, agency = Party(rest[:at]), AccountID(rest[at+1:])
 	return addressee, agency, addressee.IsValid() && agency.IsValid()
-}
-
-// NormaliseEmail returns an address as it is compared: Unicode NFC, trimmed, all
-// in lower case. Some letters compose only in lower case, so the result is
-// composed again. A second call changes nothing.
-func NormaliseEmail(address string) string {
-	return norm.NFC.String(strings.ToLower(strings.TrimSpace(norm.NFC.String(address))))
 }

@@ -18,38 +18,31 @@ const mailboxPrefix = "box_"
 func (id MailboxID) IsValid() bool { return wellFormed(string(id), mailboxPrefix) }
 
 // Mailbox returns the id of the mailbox behind an address: without the tag and, at
-// Gmail, without the dots of the local part, which it ignores.
+// Gmail, without the dots of the local part, which it ignores. What ParseEmail refuses
+// has none: "".
 func Mailbox(address string) MailboxID {
 	address = Untagged(address)
-	local, domain, _ := cutAddress(address)
+	local, domain, ok := strings.Cut(address, "@")
+	if !ok {
+		return ""
+	}
 	if domain == "gmail.com" || domain == "googlemail.com" {
-		if plain := strings.ReplaceAll(local, ".", ""); plain != "" {
-			local = plain
-		}
-		address = local + "@gmail.com"
+		address = strings.ReplaceAll(local, ".", "") + "@gmail.com"
 	}
 	return MailboxID(mailboxPrefix + digest("mailbox", address))
 }
 
-// Untagged returns the normalised address without its tag: the part of the local
-// part from the first plus sign on. A local part that begins with a plus sign has no
-// tag.
+// Untagged returns the normal form of an address without its tag: the part of the local
+// part from the first plus sign on, with the dots before it. A local part that begins
+// with a plus sign has no tag. What ParseEmail refuses gives "".
 func Untagged(address string) string {
 	address = NormaliseEmail(address)
-	local, domain, ok := cutAddress(address)
-	if plain, _, _ := strings.Cut(local, "+"); ok && plain != "" {
-		return plain + "@" + domain
+	local, domain, _ := strings.Cut(address, "@")
+	plain, _, tagged := strings.Cut(local, "+")
+	if !tagged || plain == "" {
+		return address
 	}
-	return address
-}
-
-// cutAddress splits an address at its last "@"; ok is false if it has none.
-func cutAddress(address string) (local, domain string, ok bool) {
-	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
-		return "", "", false
-	}
-	return address[:at], address[at+1:], true
+	return strings.TrimRight(plain, ".") + "@" + domain
 }
 
 // MailLimits bounds the unsolicited emails to a mailbox of a UTC day.

@@ -2,7 +2,6 @@ package agency
 
 import (
 	"fmt"
-	"net/mail"
 	"strings"
 	"time"
 	"unicode"
@@ -15,7 +14,6 @@ import (
 const (
 	MaxName    = 80
 	MaxMessage = 500
-	MaxEmail   = 254
 )
 
 // ParseName checks the name of an account: plain text on one line that reads in
@@ -52,18 +50,6 @@ func ParseMessage(field, given string) (string, error) {
 		return "", InvalidField(field, "A message has at most %d characters.", MaxMessage)
 	}
 	return message, nil
-}
-
-// ParseEmail checks an address and normalises it.
-func ParseEmail(field, given string) (string, error) {
-	email := NormaliseEmail(given)
-	parsed, err := mail.ParseAddress(email)
-	_, domain, _ := strings.Cut(email, "@")
-	if err != nil || parsed.Address != email || len(email) > MaxEmail || !strings.Contains(domain, ".") || domain[0] == '[' ||
-		strings.ContainsFunc(email, unsafe) || strings.ContainsFunc(email, unicode.IsSpace) {
-		return "", InvalidField(field, "Give an email address, such as ann@example.com.")
-	}
-	return email, nil
 }
 
 // maxUntilYears bounds how far ahead an end date may be.
