@@ -3,12 +3,13 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"net/mail"
 	"net/url"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+
+	"agencyhub/shared/agency"
 )
 
 // Variable is the name of an environment variable that the template sets for functions.
@@ -36,7 +37,7 @@ type Environment struct {
 	// PublicURL is the origin of the console: scheme and host, without a slash at the
 	// end.
 	PublicURL string
-	// SenderAddress is the plain address that emails are sent from.
+	// SenderAddress is the plain address that emails are sent from, in ASCII.
 	SenderAddress string
 	// ConfigurationSet is the name of SES's configuration set, which publishes the fates
 	// of emails.
@@ -64,7 +65,7 @@ func ReadEnvironment(needs ...Variable) (Environment, error) {
 	}{
 		TableName:        {&e.TableName, nameForm.MatchString, "must be a table's name"},
 		PublicURL:        {&e.PublicURL, isOrigin, "must be a scheme and a host such as https://hub.example.com, without a slash at the end"},
-		SenderAddress:    {&e.SenderAddress, isAddress, "must be one plain email address such as hub@example.com"},
+		SenderAddress:    {&e.SenderAddress, isAddress, "must be one plain email address such as hub@example.com, a domain with other letters in its xn-- form"},
 		ConfigurationSet: {&e.ConfigurationSet, nameForm.MatchString, "must be a configuration set's name"},
 		OIDCIssuer:       {&e.OIDCIssuer, isIssuer, "must be an issuer's URL such as https://login.example.com"},
 		OIDCClientID:     {&e.OIDCClientID, isClientID, "must be a client's id"},
@@ -106,7 +107,9 @@ func isClientID(s string) bool {
 	return len(s) <= 300 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
+// isAddress reports whether SES can carry a sender: an address in ASCII, without a name.
+// Its case is kept, since IAM compares it with ses:FromAddress.
 func isAddress(s string) bool {
-	address, err := mail.ParseAddress(s)
-	return err == nil && address.Address == s
+	isASCII := !strings.ContainsFunc(s, func(r rune) bool { return r > '~' })
+	return s != "" && isASCII && strings.EqualFold(agency.NormaliseEmail(s), s)
 }

@@ -191,12 +191,21 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}
+	for sender, ok := range map[string]bool{
+		"Hub@Example.com": true, "hub@xn--bcher-kva.example": true,
+		"hub@bücher.example": false, "hüb@example.com": false, "hub@\u212alient.example": false, " hub@example.com": false, "hub@example": false, "hub": false,
+	} {
+		t.Setenv("SENDER_ADDRESS", sender)
+		if e, err := ReadEnvironment(SenderAddress); (err == nil) != ok || ok && e.SenderAddress != sender {
+			t.Errorf("%q: %q, %v", sender, e.SenderAddress, err)
+		}
+	}
 	t.Setenv("SENDER_ADDRESS", "Hub <hub@example.com>")
 	t.Setenv("SETTINGS_OVERRIDE", "{")
 	_, err = ReadEnvironment(PublicURL, SenderAddress, ConfigurationSet)
 	want := "CONFIGURATION_SET is not set: it must be a configuration set's name\n" +
 		"PUBLIC_URL must be a scheme and a host such as https://hub.example.com, without a slash at the end\n" +
-		"SENDER_ADDRESS must be one plain email address such as hub@example.com\n" +
+		"SENDER_ADDRESS must be one plain email address such as hub@example.com, a domain with other letters in its xn-- form\n" +
 		"SETTINGS_OVERRIDE: settings override: it must be a JSON object, such as {\"requestLifetime\":\"7d\"}"
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

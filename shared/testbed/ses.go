@@ -3,13 +3,19 @@ package testbed
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sesv2"
+
+	"agencyhub/shared/testbed/sesrules"
 )
 
 var sesEndpoint = sync.OnceValues(startSES)
@@ -28,7 +34,8 @@ func SES(t testing.TB) (*sesv2.Client, Inbox) {
 	return sesv2.NewFromConfig(Config(), func(o *sesv2.Options) { o.BaseEndpoint = &endpoint }), inbox
 }
 
-// startSES starts aws-ses-v2-local, which keeps emails in memory, on a free port.
+// startSES starts aws-ses-v2-local, which keeps emails in memory, on a free port, and
+// before it what refuses the calls that SES refuses. It returns the address of that.
 func startSES() (endpoint string, err error) {
 	program := filepath.Join(Root(), "infra", "local", "node_modules", "aws-ses-v2-local", "dist", "cli.js")
 	if _, err := os.Stat(program); err != nil {
@@ -38,8 +45,18 @@ func startSES() (endpoint string, err error) {
 	if err != nil {
 		return "", err
 	}
-	endpoint = "http://127.0.0.1:" + port
-	return endpoint, start(endpoint, "node", program, "--host", "127.0.0.1", "--port", port)
+	mailbox := &url.URL{Scheme: "http", Host: "127.0.0.1:" + port}
+	if err := start(mailbox.String(), "node", program, "--host", "127.0.0.1", "--port", port); err != nil {
+		return "", err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(mailbox) }}
+	server := &http.Server{Handler: sesrules.Handler(pass), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }() // it ends with the process
+	return "http://" + l.Addr().String(), nil
 }
 
 // Inbox has the emails that the local SES was sent.

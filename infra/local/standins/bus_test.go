@@ -194,7 +194,7 @@ func TestWhatSESWouldSay(t *testing.T) {
 	mail := func(to, set string, want ...string) {
 		t.Helper()
 		said = nil
-		call(http.MethodPost, "/v2/email/outbound-emails", `{"ConfigurationSetName":"`+set+`","Destination":{"ToAddresses":["`+to+`"]},"EmailTags":[{"Name":"mail","Value":"tag"}]}`)
+		call(http.MethodPost, "/v2/email/outbound-emails", `{"FromEmailAddress":"hub@agencyhub.test","ConfigurationSetName":"`+set+`","Destination":{"ToAddresses":["`+to+`"]},"EmailTags":[{"Name":"mail","Value":"tag"}]}`)
 		if diff := cmp.Diff(want, said); diff != "" {
 			t.Errorf("to %s: %s", to, diff)
 		}
@@ -202,6 +202,8 @@ func TestWhatSESWouldSay(t *testing.T) {
 	mail("ann@agency.test", "hub", "Delivery")
 	mail("ann@agency.test", "other")
 	mail("refused@agency.test", "hub")
+	mail("olga@bücher.test", "hub") // SES wants Punycode
+	mail("olga@xn--bcher-kva.test", "hub", "Delivery")
 	mail("ooto@simulator.amazonses.com", "hub", "Delivery", "Bounce Transient General")
 	mail("suppressionlist@simulator.amazonses.com", "hub", "Bounce Permanent Suppressed")
 	mail("suppressed@shop.test", "hub", "Bounce Permanent Suppressed")

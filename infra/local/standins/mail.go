@@ -16,6 +16,7 @@ import (
 
 	"agencyhub/infra/local/lambda"
 	"agencyhub/infra/local/template"
+	"agencyhub/shared/testbed/sesrules"
 )
 
 // A Mail stands in for SES: it passes calls on to the mailbox, and publishes the
@@ -42,14 +43,14 @@ type email struct {
 	EmailTags            []struct{ Name, Value string }
 }
 
-// Handler serves the API of SES.
+// Handler serves the API of SES, and refuses what SES refuses.
 func (m *Mail) Handler() http.Handler {
 	mailbox := &url.URL{Scheme: "http", Host: m.Mailbox}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2/email/outbound-emails", m.send)
 	mux.HandleFunc("DELETE /v2/email/suppression/addresses/{address}", m.unsuppress)
 	mux.Handle("/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(mailbox) }})
-	return mux
+	return sesrules.Handler(mux)
 }
 
 // send passes an email to the mailbox and then publishes its events.
