@@ -74,7 +74,7 @@ func (h handlers) account(v service.AccountView) rest.Account { return rest.NewA
 type meOutput struct {
 	Body struct {
 		ID    string `json:"id"`
-		Email string `json:"email" doc:"Your address in the form in which it is compared."`
+		Email string `json:"email" doc:"Your verified address, in lower case and its domain in Unicode."`
 
 		Suppressed   *string         `json:"suppressed" enum:"bounced,complained" doc:"Why email to you was suppressed: an email bounced, or you complained about one. This call ends it; it is shown until the next email is sent. Null for neither."`
 		SuppressedAt *rest.Timestamp `json:"suppressedAt" doc:"When that was."`
@@ -96,7 +96,7 @@ func (h handlers) me(ctx context.Context, actor agency.Actor, _ *struct{}) (*meO
 	}
 	stopped, err := h.svc.MyMailStopped(ctx, actor)
 	out := &meOutput{}
-	out.Body.ID, out.Body.Email, out.Body.UnsolicitedMail = string(me.ID), me.Email, mailAllowed
+	out.Body.ID, out.Body.Email, out.Body.UnsolicitedMail = string(me.ID), agency.DisplayEmail(me.Email), mailAllowed
 	out.Body.Suppressed, out.Body.SuppressedAt = rest.Optional(me.Suppression.Reason), rest.OptionalTime(me.Suppression.At)
 	if stopped {
 		out.Body.UnsolicitedMail = mailStopped

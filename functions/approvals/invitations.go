@@ -41,7 +41,7 @@ type Waiting struct {
 	Account     *rest.AccountRef `json:"account" doc:"The account concerned; null for a connection request to your address, for which you choose one."`
 	From        rest.AccountRef  `json:"from" doc:"The account that asks: the agency, or the account that invites or its owning agency."`
 	By          *string          `json:"by" doc:"The address of the person who asked; null if they have left since."`
-	Email       *string          `json:"email" doc:"Your address as the agency typed it, of a connection request to it."`
+	Email       *string          `json:"email" doc:"Your address, of a connection request to it. Its domain is in Unicode."`
 	Role        *string          `json:"role" enum:"owner,admin,member" doc:"The role that you get by accepting; null for a connection."`
 	Areas       rest.Areas       `json:"areas" doc:"The access levels asked for, or those that you get."`
 	Message     *string          `json:"message" doc:"The agency's message."`
@@ -82,7 +82,7 @@ func (h handlers) waiting(w service.RequestDetail) Waiting {
 		v.ID = rest.Optional(w.ID())
 	}
 	if w.Addressee.Person() != "" {
-		v.Email = rest.Optional(w.Email)
+		v.Email = rest.Optional(agency.DisplayEmail(w.Email))
 	}
 	if w.IsForPayer() {
 		v.Plan = new(plan(rules.Plan(w.Account.Subscription.Plan)))

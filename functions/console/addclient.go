@@ -116,7 +116,7 @@ func (c *console) connectClient(v *visit, a *visitedAccount) (response, error) {
 		p.IsRepeat, p.PreviousURL, p.Message, before = true, clientURL(p.Agency, again), was.Request.Message, c.svc.GrantedAreas(was)
 		p.Addressee = string(was.Addressee)
 		if was.Addressee.Person() != "" {
-			p.Addressee = was.Email
+			p.Addressee = agency.DisplayEmail(was.Email)
 		}
 	}
 	p.Levels = v.newLevelsTable("Access levels to request", before, nil)

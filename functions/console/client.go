@@ -125,7 +125,7 @@ func (c *console) fillConnection(p *clientPage, profile agency.Profile) {
 	p.Request, p.Message, p.RequestedAt = profile.Request.Number, profile.Request.Message, profile.Request.RequestedAt
 	p.MailedAt = profile.Request.MailedAt
 	if profile.Addressee.Person() != "" {
-		p.ByEmail = profile.Email
+		p.ByEmail = agency.DisplayEmail(profile.Email)
 	}
 	p.Levels = c.areaLevels(c.svc.GrantedAreas(profile))
 	if p.IsPending() {
@@ -181,7 +181,7 @@ func (c *console) fillAccount(v *visit, p *clientPage) error {
 			continue
 		}
 		person := clientPerson{
-			Email: one.Email, Access: c.accessSummary(c.svc.GrantedAreas(one)), URL: account + "/team/" + string(one.Member) + "?as=" + string(p.Agency),
+			Email: agency.DisplayEmail(one.Email), Access: c.accessSummary(c.svc.GrantedAreas(one)), URL: account + "/team/" + string(one.Member) + "?as=" + string(p.Agency),
 		}
 		if status == agency.Invited {
 			person.Expires, person.EmailFailed = one.Request.ExpiresAt, one.Request.Delivery == agency.DeliveryFailed

@@ -241,7 +241,7 @@ func (c *console) clientFacts(p agency.Profile) clientFacts {
 	switch {
 	case f.Name != "":
 	case p.Addressee.Person() != "":
-		f.Name, f.NameNote = p.Email, "By email: they choose the account"
+		f.Name, f.NameNote = agency.DisplayEmail(p.Email), "By email: they choose the account"
 	default:
 		f.Name, f.NameNote = string(p.Addressee), "You see its name once they accept"
 	}

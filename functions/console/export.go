@@ -75,7 +75,7 @@ func (c *console) exportRow(p agency.Profile) []string {
 		side = "Agency"
 	}
 	if p.Addressee.Person() != "" {
-		email = p.Email
+		email = agency.DisplayEmail(p.Email)
 	}
 	row := []string{p.AccountName, email, statusName(f.Status), side, side, c.planName(f.Plan), "", ""}
 	if f.Cost() != "" {

@@ -121,7 +121,7 @@ func (c *console) fillAgency(v *visit, p *memberPage, m agency.Profile) error {
 
 // fillPerson fills in what only people have.
 func (c *console) fillPerson(v *visit, p *memberPage, m agency.Profile) error {
-	p.Name, p.IsUnused, p.IsYou = m.Email, m.Subject == "", m.Member == agency.Party(v.actor.ID()) && p.Account.As == ""
+	p.Name, p.IsUnused, p.IsYou = agency.DisplayEmail(m.Email), m.Subject == "", m.Member == agency.Party(v.actor.ID()) && p.Account.As == ""
 	isActive := p.Status == agency.Active
 	p.IsLastOwner = isActive && m.Role == agency.Owner && p.Account.Owners < 2
 	p.CanChange = p.Account.canManage(m.Role) && isActive

@@ -96,7 +96,7 @@ func (v *visit) send(status int, body []byte) error {
 
 // fill sets what the frame shows on every page.
 func (v *visit) fill(f *frame) {
-	f.Product, f.Actor, f.Here = v.env.Settings.Product, v.actor.Email, v.currentURL()
+	f.Product, f.Actor, f.Here = v.env.Settings.Product, agency.DisplayEmail(v.actor.Email), v.currentURL()
 	if f.Notice == "" {
 		f.Notice, f.IsWarning = notices[v.notice], isWarning(v.notice)
 	}

@@ -244,7 +244,7 @@ func (c *console) memberRow(v *visit, a *visitedAccount, m agency.Profile) membe
 		Since: statusSince(m, v.now()), Until: m.Until, IsOwningAgency: m.IsPermanent(), URL: a.URL("/team/" + string(m.Member)),
 	}
 	if m.Kind() == agency.PersonKind {
-		row.Name, row.IsYou, row.IsUnused = m.Email, m.Member == agency.Party(v.actor.ID()), m.Subject == ""
+		row.Name, row.IsYou, row.IsUnused = agency.DisplayEmail(m.Email), m.Member == agency.Party(v.actor.ID()), m.Subject == ""
 		row.IsOffered = m.HasOffer() && m.HasOpenRequestAt(v.now())
 	}
 	return row

@@ -325,7 +325,7 @@ func (d *digest) line(h heldMail) (string, error) {
 // what waits for that very spelling is listed: another one may be another person's.
 func (d *digest) data(s *spelling, waiting []heldMail, stop string) (data emailData, listed []heldMail, err error) {
 	data = emailData{
-		Product: d.deployment.product, To: waiting[0].mail.to.Address, HomeURL: d.deployment.publicURL,
+		Product: d.deployment.product, To: agency.DisplayEmail(waiting[0].mail.to.Address), HomeURL: d.deployment.publicURL,
 		WaitingURL: d.deployment.publicURL + "/waiting", StopURL: d.deployment.stopURL(d.box, stop),
 	}
 	for _, h := range inTurns(waiting) {

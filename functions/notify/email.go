@@ -112,7 +112,7 @@ func (d deployment) emailData(kind string, to agency.PersonID, c eventContext) e
 	e, p := c.event, c.profile
 	data := emailData{
 		Product: d.product, Agency: accountName(c.agency.Name), Account: accountName(c.account.Name),
-		By: c.actor, To: p.Email, When: formatTime(e.At), Expires: formatTime(expires(c)), Until: formatTime(e.Now.Until), UntilWas: formatTime(e.Was.Until),
+		By: agency.DisplayEmail(c.actor), To: agency.DisplayEmail(p.Email), When: formatTime(e.At), Expires: formatTime(expires(c)), Until: formatTime(e.Now.Until), UntilWas: formatTime(e.Was.Until),
 		Cooldown: formatDuration(d.rules.Cooldown), Retention: formatDuration(d.rules.Retention),
 		Role: string(e.Now.Role), Clients: clientLimit(e), Message: sanitize(e.Now.Message, agency.MaxMessage),
 		AccessChanged: e.Was.Role != e.Now.Role || !e.Was.Areas.Equal(e.Now.Areas),
@@ -217,7 +217,7 @@ func (d deployment) open(account, as agency.AccountID) string {
 func (c eventContext) clientName() string {
 	switch {
 	case c.event.AccountID() == "":
-		return cmp.Or(oneLine(c.profile.Email), "a person")
+		return cmp.Or(oneLine(agency.DisplayEmail(c.profile.Email)), "a person")
 	case c.profile.StatusAt(c.now) == agency.Active:
 		return accountName(c.account.Name)
 	case c.profile.AccountName != "":

@@ -85,7 +85,7 @@ type Member struct {
 	ID          string     `json:"id" doc:"The person's or the agency's id."`
 	Kind        string     `json:"kind" enum:"person,agency"`
 	Name        string     `json:"name" doc:"The agency's name, or the person's address."`
-	Email       *string    `json:"email" doc:"A person's address."`
+	Email       *string    `json:"email" doc:"A person's address, its domain in Unicode."`
 	Status      string     `json:"status" enum:"pending,invited,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved" doc:"pending is an agency's request, and invited a person's invitation, that waits for an answer. Only active grants access."`
 	Role        *string    `json:"role" enum:"owner,admin,member" doc:"A person's; the one that they get by accepting while they are invited. Null for an agency."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending or invited."`
@@ -104,12 +104,12 @@ type Member struct {
 func NewMember(svc *service.Service, p agency.Profile) Member {
 	now := svc.Now()
 	m := Member{
-		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(p.Email), Status: string(p.StatusAt(now)),
+		ID: string(p.Member), Kind: string(p.Kind()), Name: p.Name, Email: Optional(agency.DisplayEmail(p.Email)), Status: string(p.StatusAt(now)),
 		Role: Optional(p.ShownRole()), Areas: Areas(svc.GrantedAreas(p)), Ownership: string(p.Ownership),
 		Until: OptionalTime(p.Until), Clients: OptionalIDs(p.Clients),
 	}
 	if p.Kind() == agency.PersonKind {
-		m.Name = p.Email
+		m.Name = agency.DisplayEmail(p.Email)
 		offered := p.HasOffer() && p.HasOpenRequestAt(now)
 		if offered {
 			m.Offer = Optional(p.Request.Role)
@@ -136,7 +136,7 @@ type Connection struct {
 	Account     *string    `json:"account" doc:"The account's id; null while it is addressed by email."`
 	Agency      AccountRef `json:"agency"`
 	Name        string     `json:"name" doc:"The account's name; the addressee's id until a request has been accepted."`
-	Email       *string    `json:"email" doc:"The address as it was typed, where the request is addressed to a person."`
+	Email       *string    `json:"email" doc:"The address, where the request is addressed to a person. Its domain is in Unicode."`
 	Status      string     `json:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Role        *string    `json:"role" doc:"Always null: an agency has no role."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
@@ -171,7 +171,7 @@ func NewConnection(svc *service.Service, p agency.Profile) Connection {
 		RequestedAt: m.RequestedAt, ExpiresAt: m.ExpiresAt, Until: m.Until, Delivery: m.Delivery,
 	}
 	if p.Addressee.Person() != "" {
-		c.Email = Optional(p.Email)
+		c.Email = Optional(agency.DisplayEmail(p.Email))
 	}
 	if p.Ownership == agency.AgencyOwned {
 		c.Plan, c.Subscription = Optional(p.Subscription.Plan), Optional(p.Subscription.StateAt(svc.Now()))

@@ -89,7 +89,7 @@ func (s *Service) AgencyActivity(ctx context.Context, actor agency.Actor, agency
 		p := read.Profile(e.ProfileOf(agencyID))
 		name := p.AccountName
 		if p.Addressee.Person() != "" {
-			name = p.Email
+			name = agency.DisplayEmail(p.Email)
 		}
 		list.Items = append(list.Items, ClientEvent{Event: e.ForAgency(), Name: name})
 	}

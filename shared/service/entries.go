@@ -90,7 +90,7 @@ func (r entryReader) isManager(id agency.AccountID) bool {
 	return active && (own.Role == agency.Owner || own.Role == agency.Admin)
 }
 
-// address is a person's address, if the caller sees a team in which they are or
+// address is a person's address as people read it, if the caller sees a team in which they are or
 // were.
 func (r entryReader) address(e agency.Event, person agency.PersonID) string {
 	if person == "" {
@@ -98,7 +98,7 @@ func (r entryReader) address(e agency.Event, person agency.PersonID) string {
 	}
 	for _, team := range e.Teams() {
 		if p := r.read.Profile(agency.PersonAt(team, person)); p.Email != "" && r.seesTeam(team) {
-			return p.Email
+			return agency.DisplayEmail(p.Email)
 		}
 	}
 	return ""
@@ -112,7 +112,7 @@ func (r entryReader) entry(e agency.Event) ActivityEntry {
 		AgencyName: r.read.Account(agencyID).Name, For: r.read.Account(e.As).Name,
 	}
 	if e.AccountID() == "" {
-		line.Asked = connection.Email
+		line.Asked = agency.DisplayEmail(connection.Email)
 	} else if r.seesTeam(e.AccountID()) {
 		line.Account = r.read.Account(e.AccountID()).Name
 	}

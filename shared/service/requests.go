@@ -96,7 +96,7 @@ func newRequestDetail(p agency.Profile, read Snapshot, now time.Time) RequestDet
 		}
 	}
 	if maker.StatusAt(now) == agency.Active {
-		d.By = maker.Email
+		d.By = agency.DisplayEmail(maker.Email)
 	}
 	return d
 }
