@@ -183,13 +183,8 @@ func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (t
 	return tokens{id: id, refresh: given.RefreshToken, actor: actor}, nil
 }
 
-// errUnverified is the error of a sign-in with an unverified address.
-var errUnverified = &agency.Error{
-	Code: agency.Unauthenticated, Message: "Your email address is not verified yet. Verify it where you sign in, then sign in again.",
-}
-
-// verify returns the person that an id token names, and its nonce. Errors:
-// errUnverified, and what is wrong with the token.
+// verify returns the person that an id token names, and its nonce. Errors: what is wrong
+// with the token, and agency.ErrToken for one that is genuine and is refused.
 func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, string, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
@@ -199,18 +194,34 @@ func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, string, e
 	if err != nil {
 		return agency.Actor{}, "", err
 	}
-	var claims struct {
-		Email    string          `json:"email"`
-		Verified json.RawMessage `json:"email_verified"`
-	}
-	if err := token.Claims(&claims); err != nil {
+	var raw map[string]json.RawMessage
+	if err := token.Claims(&raw); err != nil {
 		return agency.Actor{}, "", fmt.Errorf("the id token's claims: %w", err)
 	}
-	// Some issuers send the string "true".
-	if claims.Email == "" || strings.Trim(string(claims.Verified), `"`) != "true" {
-		return agency.Actor{}, "", errUnverified
+	claims := agency.Claims{}
+	for name, value := range raw {
+		claims[name] = claimText(value)
 	}
-	return agency.NewActor(claims.Email, token.Issuer, token.Subject), token.Nonce, nil
+	actor, err := claims.Actor()
+	return actor, token.Nonce, err
+}
+
+// claimText returns a claim as an HTTP API's authorizer passes it on: a string as it is,
+// a list as "[a b]", and anything else as its JSON.
+func claimText(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil && list != nil {
+		words := make([]string, len(list))
+		for n, item := range list {
+			words[n] = claimText(item)
+		}
+		return "[" + strings.Join(words, " ") + "]"
+	}
+	return string(raw)
 }
 
 // revoke revokes a refresh token (RFC 7009), if the issuer supports that.

@@ -147,6 +147,10 @@ func (v *visit) problem(err error) response {
 	switch problem.Code {
 	case agency.Unauthenticated:
 		p.SignInURL = "/signin?to=" + url.QueryEscape(to)
+		if errors.Is(err, agency.ErrToken) {
+			// The issuer's session would give the same token again.
+			p.SignInURL = "/signin?another=1&to=" + url.QueryEscape(to)
+		}
 	case agency.Forbidden, agency.NotFound, agency.NotPayer, agency.IdentityChanged:
 		p.SignInURL = "/signin?another=1&to=" + url.QueryEscape(to)
 	case agency.Unavailable:

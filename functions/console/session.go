@@ -292,7 +292,7 @@ func (c *console) signInCallback(v *visit) (response, error) {
 		return response{}, signInFailed("You were not signed in. Please try again.")
 	}
 	given, err := c.issuer.exchange(v.ctx, a, q.Get("code"))
-	if errors.Is(err, errUnverified) {
+	if errors.Is(err, agency.ErrToken) {
 		return response{}, err
 	}
 	if err != nil {

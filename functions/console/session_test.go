@@ -106,7 +106,7 @@ func TestSignInIsRefused(t *testing.T) {
 		"an old token":             {map[string]any{"exp": w.clock().Add(-time.Hour).Unix()}, same, false, "Signing in does not work"},
 		"an unverified address":    {map[string]any{"email_verified": false}, same, false, "not verified yet"},
 		"no word on the address":   {map[string]any{"email_verified": nil}, same, false, "not verified yet"},
-		"no address":               {map[string]any{"email": ""}, same, false, "not verified yet"},
+		"no address":               {map[string]any{"email": ""}, same, false, "gives no email address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.issuer.extraClaims = tt.more

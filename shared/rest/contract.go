@@ -45,8 +45,8 @@ func methodsAt(routes []pattern, segments []string) []string {
 func refuseUnknown(w http.ResponseWriter, r *http.Request, segments []string) {
 	ctx := r.Context()
 	c := callOf(ctx)
-	_, err := c.claims.actor()
-	if _, other := c.claims.platform(); err != nil && other != nil {
+	_, err := c.person()
+	if _, other := c.claims.Platform(); err != nil && other != nil {
 		writeProblem(w, ProblemOf(ctx, err))
 		return
 	}

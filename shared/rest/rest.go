@@ -45,7 +45,7 @@ func New(title string) *API {
 			Description: "A token of the deployment's OIDC issuer that carries a verified email address."},
 		"platform": {Type: "http", Scheme: "bearer", BearerFormat: "JWT",
 			Description: "A token that the issuer gave to the platform's own software by its client credentials, " +
-				"with the scope " + platformScope + " and no email address."},
+				"with the scope " + agency.PlatformScope + " and no email address."},
 	}
 	m := &mux{}
 	return &API{huma: humago.New(m, config), handler: m}
@@ -83,7 +83,7 @@ func Handle[I, O any](a *API, route string, op huma.Operation, handler Handler[a
 // HandlePlatform is Handle for an operation that only the platform's own software calls,
 // with a token of its own.
 func HandlePlatform[I, O any](a *API, route string, op huma.Operation, handler Handler[agency.Platform, I, O]) {
-	op.Security = []map[string][]string{{"platform": {platformScope}}}
+	op.Security = []map[string][]string{{"platform": {agency.PlatformScope}}}
 	register(a, route, op, (*call).byPlatform, func(ctx context.Context, in *I) (*O, error) {
 		return handler(ctx, callOf(ctx).platform, in)
 	})

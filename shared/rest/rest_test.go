@@ -424,6 +424,7 @@ func TestPersonCaller(t *testing.T) {
 		"space":              func(c map[string]string) { c["email"] = "ann @agency.test" },
 		"line break":         func(c map[string]string) { c["email"] = "ann@agency.test\nBcc: x" },
 		"long":               func(c map[string]string) { c["email"] = strings.Repeat("a", 250) + "@b.test" },
+		"cannot be mailed":   func(c map[string]string) { c["email"] = "zoë@agency.test" },
 		"not verified":       func(c map[string]string) { c["email_verified"] = "false" },
 		"verified otherwise": func(c map[string]string) { c["email_verified"] = "1" },
 		"verified missing":   func(c map[string]string) { delete(c, "email_verified") },
