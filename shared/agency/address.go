@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // The bounds of an address in its ASCII form, in octets (RFC 5321, 4.5.3.1).
@@ -95,7 +96,7 @@ func asciiDomain(given string) (string, bool) {
 	}
 	// UTS 46 mapped ẞ to ss before version 15.1, and maps it to ß since. Between Unicode
 	// 15.0 and 17.0, the tables of idna, it is the only one that changes its domain.
-	if strings.Contains(host, "ẞ") {
+	if strings.Contains(host, "ẞ") || hasMixedACE(host) {
 		return "", false
 	}
 	host, err := domains.ToASCII(host)
@@ -114,6 +115,18 @@ func asciiDomain(given string) (string, bool) {
 	}
 	again, err := domains.ToASCII(shown)
 	return host, err == nil && again == host
+}
+
+// hasMixedACE reports whether a label has the prefix of an encoded one and yet letters
+// that aren't ASCII, which idna decodes as if they were (RFC 3492, 6.2 refuses them).
+func hasMixedACE(domain string) bool {
+	isDot := func(r rune) bool { return r == '.' || r == '。' }
+	for label := range strings.FieldsFuncSeq(lowerASCII(norm.NFKC.String(domain)), isDot) {
+		if strings.HasPrefix(label, acePrefix) && !isASCII(label) {
+			return true
+		}
+	}
+	return false
 }
 
 // acePrefix begins a label that IDNA has encoded (RFC 5890, 2.3.2.1).
