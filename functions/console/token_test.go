@@ -7,7 +7,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// A genuine token that names nobody whom the hub can serve is refused, as in the API. The page
+// A genuine token of nobody that the hub can serve is refused, as in the API. The page
 // says why, and leads to a sign-in that asks who it is. Otherwise the issuer's session would
 // give the same token again.
 func TestGenuineTokensThatAreRefused(t *testing.T) {
@@ -46,7 +46,7 @@ func TestGenuineTokensThatAreRefused(t *testing.T) {
 	}
 }
 
-// Every spelling of a verified address is one person, whom the pages show in Unicode.
+// Every spelling of a verified address is one person, and the pages show it in Unicode.
 func TestSpellingsOfASignInAreOnePerson(t *testing.T) {
 	w := newWorld(t)
 	w.issuer.extraClaims = map[string]any{"sub": "sub-Olga@BÜCHER.test"}

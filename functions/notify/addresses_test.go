@@ -19,7 +19,7 @@ import (
 
 var olgaActs = agency.NewActor("Olga@BÜCHER.test", "https://issuer.test", "olga")
 
-// recipients returns whom the emails in the inbox went to, but for the first few.
+// recipients returns the recipients of the emails in the inbox, but for the first few.
 func (s *stage) recipients(t *testing.T, after int) (to []string) {
 	t.Helper()
 	for _, e := range s.inbox.Emails(t)[after:] {

@@ -16,7 +16,7 @@ const (
 	maxLabel = 63
 )
 
-// The refusals of an address, each a sentence for whoever typed it.
+// The refusals of an address, each a sentence for the person who typed it.
 const (
 	badForm          = "Give an email address, such as ann@example.com."
 	hiddenCharacter  = "The address contains an invisible character. Type it again by hand instead of pasting it."
@@ -38,7 +38,7 @@ var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiR
 //   - Spaces around it are cut off. It has one "@", which is ASCII.
 //   - The local part is a dot-atom (RFC 5322, 3.2.3) of 1 to 64 octets, in lower case.
 //     Nothing but ASCII is mapped: İ and K are refused, not read as i and k. SES
-//     carries no other local part.
+//     takes no other local part.
 //   - The domain is mapped and encoded by IDNA (UTS 46). It has two or more labels of
 //     letters, digits and hyphens, 1 to 63 octets each, and no trailing dot. The last
 //     label isn't a number.

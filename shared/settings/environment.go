@@ -107,7 +107,7 @@ func isClientID(s string) bool {
 	return len(s) <= 300 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// isAddress reports whether SES can carry a sender: an address in ASCII, without a name.
+// isAddress reports whether SES takes a sender: an address in ASCII, without a name.
 // Its case is kept, since IAM compares it with ses:FromAddress.
 func isAddress(s string) bool {
 	isASCII := !strings.ContainsFunc(s, func(r rune) bool { return r > '~' })

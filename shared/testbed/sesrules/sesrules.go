@@ -13,8 +13,8 @@ import (
 // maxRecipients is SES's bound of To, Cc and Bcc together.
 const maxRecipients = 50
 
-// Handler answers the calls of SendEmail (SES API v2) that SES refuses as SES does: 400,
-// BadRequestException. All others it passes on to next.
+// Handler returns a handler that refuses the calls of SendEmail (SES API v2) that SES
+// refuses, with 400 and BadRequestException. It passes all others on to next.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || r.URL.Path != "/v2/email/outbound-emails" {
