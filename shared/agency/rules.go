@@ -8,7 +8,9 @@ import (
 
 // Rules are what a deployment decides: areas, plans, lifetimes and limits.
 type Rules struct {
-	Areas []Area
+	// Product is the platform's name, which no account's name may be taken for.
+	Product string
+	Areas   []Area
 	// Plans, the default first.
 	Plans []Plan
 	// RequestLifetime is how long a connection request can be accepted.

@@ -2,6 +2,7 @@ package agency
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -16,40 +17,66 @@ const (
 	MaxMessage = 500
 )
 
-// ParseName checks the name of an account: plain text on one line that reads in
-// the order in which it is written.
-func ParseName(field, given string) (string, error) {
-	name := normaliseLine(given)
+// ParseName checks the name of an account, of any script: see README, Names and
+// messages. It returns the name in NFC, with single blanks and without what is
+// invisible. Errors: Invalid, whose sentence says what the name has and where.
+func (r Rules) ParseName(field, given string) (string, error) {
+	name, err := parseText(field, "name", given, MaxName, false)
 	switch {
-	case strings.ContainsFunc(given, unsafe):
-		return "", InvalidField(field, "A name is plain text on one line, without control characters.")
-	case !strings.ContainsFunc(name, visible):
+	case err != nil:
+		return "", err
+	case !strings.ContainsFunc(name, isVisible):
 		return "", InvalidField(field, "Give it a name.")
-	case utf8.RuneCountInString(name) > MaxName:
-		return "", InvalidField(field, "A name has at most %d characters.", MaxName)
+	case isTakenFor(name, r.Product):
+		return "", InvalidField(field, "This name could be taken for %s itself. Choose another one.", r.Product)
 	}
 	return name, nil
 }
 
-// normaliseLine is a text as names are kept: in composed form, with single blanks.
-func normaliseLine(given string) string {
-	return strings.Join(strings.Fields(norm.NFC.String(given)), " ")
+// SameName reports whether two texts, as they were typed, are the same name. What is
+// invisible does not count.
+func SameName(a, b string) bool { return visible(a) == visible(b) }
+
+// ParseMessage checks the message of a request: a text as ParseName takes it, which can
+// be empty and whose line breaks become blanks. Errors: Invalid.
+func ParseMessage(field, given string) (string, error) {
+	return parseText(field, "message", given, MaxMessage, true)
 }
 
-// SameName reports whether two texts, as they were typed, are the same name.
-func SameName(a, b string) bool { return normaliseLine(a) == normaliseLine(b) }
-
-// ParseMessage checks the message of a request: plain text, whose line breaks
-// become blanks.
-func ParseMessage(field, given string) (string, error) {
-	message := normaliseLine(given)
-	switch {
-	case strings.ContainsFunc(message, unsafe):
-		return "", InvalidField(field, "A message is plain text without control characters.")
-	case utf8.RuneCountInString(message) > MaxMessage:
-		return "", InvalidField(field, "A message has at most %d characters.", MaxMessage)
+// parseText checks a text of at most limit characters once it is plain.
+func parseText(field, noun, given string, limit int, isMultiline bool) (string, error) {
+	if why, at, found := findFlaw(given, isMultiline); found {
+		return "", why.refusal(field, noun, given[:at])
 	}
-	return message, nil
+	text := plain(given)
+	if why, at, found := findMarks(text); found {
+		return "", why.refusal(field, noun, text[:at])
+	}
+	if at := encodedWord.FindStringIndex(text); at != nil {
+		return "", encodedText.refusal(field, noun, text[:at[0]])
+	}
+	if utf8.RuneCountInString(text) > limit {
+		return "", InvalidField(field, "A %s has at most %d characters.", noun, limit)
+	}
+	return text, nil
+}
+
+// encodedWord is how an encoded word begins (RFC 2047), in any charset and also without
+// its end: mail readers decode it in a subject.
+var encodedWord = regexp.MustCompile(`(?i)=\?[^?]*\?\s*[bq]\s*\?`)
+
+// PlainText returns a text as it can be shown on one line, whatever was stored: without
+// what ParseName refuses or strips.
+func PlainText(s string) string { return plain(s) }
+
+// visible returns a text without its invisible characters.
+func visible(s string) string {
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		if as, _ := treat(r); as == contextual {
+			return -1
+		}
+		return r
+	}, plain(s)))
 }
 
 // maxUntilYears bounds how far ahead an end date may be.
@@ -87,27 +114,13 @@ func Money(amount int, currency string) string {
 	return fmt.Sprintf("%d.%0*d %s", amount/unit, decimals, amount%unit, currency)
 }
 
-// Fold is a name as it is ordered and searched: in composed form, in lower case,
-// without control characters.
-func Fold(name string) string {
-	return strings.ToLower(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, norm.NFC.String(name)))
-}
+// Fold returns a name as it is ordered and searched: in NFC, in lower case, without
+// what is invisible.
+func Fold(name string) string { return strings.ToLower(visible(name)) }
 
-// unsafe reports whether a character can mislead a reader: controls, line
+// unsafe reports whether a character can mislead a reader of an address: controls, line
 // separators, and what reorders or hides text.
 func unsafe(r rune) bool {
 	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) ||
-		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Cf, r) && r != zeroWidthJoiner
-}
-
-// zeroWidthJoiner holds emoji and some scripts together, and hides nothing.
-const zeroWidthJoiner = '\u200d'
-
-func visible(r rune) bool {
-	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.IsMark(r)
+		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Cf, r) && r != joiner
 }

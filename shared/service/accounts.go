@@ -14,7 +14,7 @@ import (
 // IdempotencyMismatch, RateLimited; and IdentityChanged or NotFound for a repeat by somebody
 // who can't see the account any more.
 func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
-	name, err := agency.ParseName("name", name)
+	name, err := s.Rules.ParseName("name", name)
 	if err != nil {
 		return AccountView{}, err
 	}
@@ -137,7 +137,7 @@ func (s *Service) readNewAccount(in NewClientAccount) (name string, client *NewC
 	if !in.ConfirmPermanentOwnership {
 		return "", nil, agency.InvalidField("confirmPermanentOwnership", "Confirm that your agency owns this account permanently and pays for it. This can't be undone. Send true.")
 	}
-	if name, err = agency.ParseName("name", in.Name); err != nil {
+	if name, err = s.Rules.ParseName("name", in.Name); err != nil {
 		return "", nil, err
 	}
 	if !s.Rules.HasPlan(in.Plan) {
@@ -184,7 +184,7 @@ func bodyHash(values ...any) string {
 // RenameAccount gives an account another name. Errors: Invalid, IdentityChanged,
 // NotFound, Forbidden.
 func (s *Service) RenameAccount(ctx context.Context, caller agency.Caller, id agency.AccountID, name string) (AccountView, error) {
-	name, err := agency.ParseName("name", name)
+	name, err := s.Rules.ParseName("name", name)
 	if err != nil {
 		return AccountView{}, err
 	}

@@ -84,7 +84,7 @@ func (s *Service) readRegistration(id agency.AccountID, in Registration) (Regist
 		return in, agency.InvalidField("account", "This is no account id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u.")
 	}
 	var err error
-	if in.Name, err = agency.ParseName("name", in.Name); err != nil {
+	if in.Name, err = s.Rules.ParseName("name", in.Name); err != nil {
 		return in, err
 	}
 	if in.OwnerEmail, err = agency.ParseEmail("ownerEmail", in.OwnerEmail); err != nil {

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"agencyhub/shared/agency"
@@ -40,6 +39,7 @@ type Settings struct {
 // Rules returns the settings that use cases apply. The caller can change the copy.
 func (s Settings) Rules() agency.Rules {
 	s.rules.Areas, s.rules.Plans = slices.Clone(s.rules.Areas), slices.Clone(s.rules.Plans)
+	s.rules.Product = s.Product
 	s.rules.LapseWarnings = slices.Clone(s.rules.LapseWarnings)
 	return s.rules
 }
@@ -250,8 +250,8 @@ func readName(raw json.RawMessage) (string, error) {
 // isName reports whether the text is a name that can be used unchanged in a subject, a
 // page and an email.
 func isName(name string) bool {
-	return name != "" && strings.TrimSpace(name) == name && utf8.RuneCountInString(name) <= 60 &&
-		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
+	parsed, err := agency.Rules{}.ParseName("name", name)
+	return err == nil && parsed == name && utf8.RuneCountInString(name) <= 60
 }
 
 func readOpenURL(raw json.RawMessage) (string, error) {
