@@ -12,7 +12,7 @@ import (
 )
 
 // emailData is what the templates are filled with. Names and the message are plain
-// text of bounded length in which nothing looks like a link.
+// text of bounded length in which mail programs find nothing to make a link of.
 type emailData struct {
 	Product string
 	// Agency is the agency's name. Account is the account as its readers may know
@@ -217,7 +217,7 @@ func (d deployment) open(account, as agency.AccountID) string {
 func (c eventContext) clientName() string {
 	switch {
 	case c.event.AccountID() == "":
-		return cmp.Or(oneLine(agency.DisplayEmail(c.profile.Email)), "a person")
+		return cmp.Or(agency.PlainText(agency.DisplayEmail(c.profile.Email)), "a person")
 	case c.profile.StatusAt(c.now) == agency.Active:
 		return accountName(c.account.Name)
 	case c.profile.AccountName != "":

@@ -654,20 +654,24 @@ func view(t *testing.T, source string) (words string, links []string) {
 func TestHostileNames(t *testing.T) {
 	wide := strings.Repeat("漢", 80)
 	for name, hostile := range map[string]string{
-		"markup":     `</td><script>alert(1)</script><img src=x onerror=alert(1)><a href="https://evil.test">x</a>`,
-		"quotes":     `" onmouseover="alert(1)' style='x`,
-		"a template": `{{.By}} {{template "html" .}}`,
-		"a link":     "https://evil.test click",
-		"a host":     "www.evil.test/now",
-		"an address": "win@evil.test",
-		"a header":   "Bright\r\nBcc: all@evil.test\r\n\r\nBuy now",
-		"bidi":       "Bright\u202egnp.exe\u2066 Studio\u200f",
-		"hidden":     "Bri\u00adght\ufeff\u200bStudio\x00\x1b[31m",
-		"not UTF-8":  "Bright\xff\xfeStudio",
-		"wide":       wide,
-		"too long":   wide + wide,
-		"emoji":      "👩‍👩‍👧 & Co.",
-		"a quote":    "> You can answer",
+		"markup":          `</td><script>alert(1)</script><img src=x onerror=alert(1)><a href="https://evil.test">x</a>`,
+		"quotes":          `" onmouseover="alert(1)' style='x`,
+		"a template":      `{{.By}} {{template "html" .}}`,
+		"a link":          "https://evil.test click",
+		"a host":          "www.evil.test/now",
+		"an address":      "win@evil.test",
+		"wide marks":      "evil。test evil．test win＠evil.test evil․test",
+		"a number":        "+1 (555) 123-4567 evil",
+		"an encoded word": "=?utf-8?q?evil?=",
+		"a flag":          "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f Kyiv 🇺🇦",
+		"a header":        "Bright\r\nBcc: all@evil.test\r\n\r\nBuy now",
+		"bidi":            "Bright\u202egnp.exe\u2066 Studio\u200f",
+		"hidden":          "Bri\u00adght\ufeff\u200bStudio\x00\x1b[31m",
+		"not UTF-8":       "Bright\xff\xfeStudio",
+		"wide":            wide,
+		"too long":        wide + wide,
+		"emoji":           "👩‍👩‍👧 & Co.",
+		"a quote":         "> You can answer",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for shown, c := range goldenEmails() {
@@ -706,7 +710,7 @@ func TestHostileNames(t *testing.T) {
 }
 
 // linkable is what mail programs make links of, had it been left as it was.
-var linkable = regexp.MustCompile(`https?://evil|evil\.test|@evil`)
+var linkable = regexp.MustCompile(`https?://evil|evil[.。．․]test|[@＠]evil|555|=\?utf`)
 
 // hidden are the characters that must not survive.
 func hidden(r rune) bool {

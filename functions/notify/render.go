@@ -86,7 +86,7 @@ func (t templates) subject(kind string, data emailData) (string, error) {
 	if err := of.ExecuteTemplate(&subject, "subject", data); err != nil {
 		return "", err
 	}
-	return oneLine(html.UnescapeString(subject.String())), nil
+	return strings.Join(strings.Fields(html.UnescapeString(subject.String())), " "), nil
 }
 
 // render writes an email of a kind. The text part is derived from the HTML before

@@ -6,62 +6,128 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"agencyhub/shared/agency"
 )
 
-// The domain refuses control characters in what people type. Emails are where they
-// would do harm, so nothing here relies on that.
+// What people type was checked before it was stored. Emails are where it would do
+// harm, so nothing here relies on that.
 
 // accountName returns an account's name as emails show it.
 func accountName(s string) string { return sanitize(s, agency.MaxName) }
 
-// sanitize returns typed text on one line, of at most limit characters, in which
-// nothing looks like a link.
-func sanitize(s string, limit int) string {
-	s = oneLine(s)
-	if runes := []rune(s); len(runes) > limit {
-		s = string(runes[:limit-1]) + "…"
+// sanitize returns typed text on one line, of at most limit characters, in which mail
+// programs find nothing to make a link of.
+func sanitize(s string, limit int) string { return inert(cut(agency.PlainText(s), limit)) }
+
+// nonJoiner breaks what mail programs make links of. It is not seen, takes no space, and
+// no domain name may have it between Latin letters (RFC 5892, A.1), so that a link made
+// all the same leads nowhere.
+const nonJoiner = "\u200c"
+
+// inert returns a text with non-joiners where mail programs look for domain names, URLs,
+// addresses, paths, telephone numbers and encoded words. Without them it is the same.
+func inert(s string) string {
+	runes := []rune(s)
+	// breaks[i] is set where a break follows runes[i].
+	breaks := make([]bool, len(runes))
+	for i, r := range runes[:max(0, len(runes)-1)] {
+		next := runes[i+1]
+		if isLinkMark(r) && next != ' ' {
+			breaks[i] = true
+			if i > 0 {
+				breaks[i-1] = true
+			}
+		}
+		if r == '=' && next == '?' {
+			breaks[i] = true
+		}
+	}
+	for from := 0; from < len(runes); from++ {
+		to := from
+		for to < len(runes) && isOfNumber(runes[to]) {
+			to++
+		}
+		if canBeDialled(runes[from:to]) {
+			for i := from; i+1 < to; i++ {
+				breaks[i] = true
+			}
+		}
+		from = max(from, to-1)
 	}
 	var out strings.Builder
-	runes := []rune(s)
 	for i, r := range runes {
 		out.WriteRune(r)
-		if strings.ContainsRune(linkMarks, r) && i+1 < len(runes) && runes[i+1] != ' ' {
+		if breaks[i] && !extends(runes[i+1]) && r != ' ' {
 			out.WriteString(nonJoiner)
 		}
 	}
 	return out.String()
 }
 
-// Mail programs make links of what looks like an address, by the characters between
-// its parts. A zero-width non-joiner after each breaks the link and is not seen.
-const linkMarks = ".:/@\u3002\uff0e\uff61"
+// isLinkMark reports whether a character stands between the parts of a URL, a domain
+// name, an address or a path, in any width.
+func isLinkMark(r rune) bool {
+	return strings.ContainsAny(norm.NFKC.String(string(r)), ".:/@\\\u3002")
+}
 
-const nonJoiner = "\u200c"
+// isOfNumber reports whether a character can be a part of a telephone number: a digit of
+// any script, or what is written between digits.
+func isOfNumber(r rune) bool {
+	return unicode.IsDigit(r) || unicode.Is(unicode.Pd, r) || extends(r) && !unicode.IsLetter(r) ||
+		strings.ContainsAny(norm.NFKC.String(string(r)), " +.,()[]/*#:~_\u00b7\u2022\u2010\u2212")
+}
 
-// oneLine replaces control characters and line ends by blanks, and removes what
-// reorders or hides text. Joiners, which emoji and some scripts need, stay.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
+// canBeDialled reports whether a part of a text has the digits of a telephone number:
+// five, or four with a dash or the like, as before letters of a keypad.
+func canBeDialled(runes []rune) bool {
+	digits, isDivided := 0, false
+	for _, r := range runes {
 		switch {
-		case unicode.IsControl(r), unicode.IsSpace(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			return ' '
-		case r == utf8.RuneError, unicode.Is(unicode.Cf, r) && r != '\u200d' && string(r) != nonJoiner:
-			return -1
-		default:
-			return r
+		case unicode.IsDigit(r):
+			digits++
+		case digits > 0 && r != ' ' && r != ',' && !extends(r):
+			isDivided = true
 		}
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
+	}
+	return digits >= 5 || digits == 4 && isDivided
+}
+
+// extends reports whether a character belongs to the one before it: a mark, a joiner, a
+// tag or the tone of an emoji's skin.
+func extends(r rune) bool {
+	return unicode.IsMark(r) || string(r) == nonJoiner || r == '\u200d' || r >= '\U0001f3fb' && r <= '\U0001f3ff' || r >= '\U000e0020' && r <= '\U000e007f'
+}
+
+// cut returns a text of at most limit characters, without counting breaks. It ends
+// between two characters as people see them, and with an ellipsis if it is shortened.
+func cut(s string, limit int) string {
+	runes := []rune(s)
+	count, end, flags := 0, 0, 0
+	for i, r := range runes {
+		if string(r) == nonJoiner {
+			continue
+		}
+		isFlag := r >= '\U0001f1e6' && r <= '\U0001f1ff'
+		if count < limit && !extends(r) && (i == 0 || runes[i-1] != '\u200d') && !(isFlag && flags%2 == 1) {
+			end = i
+		}
+		if flags++; !isFlag {
+			flags = 0
+		}
+		count++
+	}
+	if count <= limit {
+		return s
+	}
+	return strings.TrimRight(string(runes[:end]), " "+nonJoiner) + "…"
 }
 
 // short cuts a name for a subject, where a long one would push out what matters.
 func short(s string) string {
 	const limit = 40
-	if runes := []rune(s); len(runes) > limit {
-		return strings.TrimRight(string(runes[:limit-1]), " "+nonJoiner) + "…"
-	}
-	return s
+	return cut(s, limit)
 }
 
 // textMarks are what the text part has in place of an element of the templates.
@@ -101,6 +167,8 @@ func textOf(document string) string {
 // into a terminal.
 const textWidth = 72
 
+func widthOf(s string) int { return utf8.RuneCountInString(s) - strings.Count(s, nonJoiner) }
+
 // wrap breaks the lines of a text part between words. A line's indent or quote mark
 // is repeated in its further lines; under a list's dash they are indented. Repeated
 // blank lines become one.
@@ -121,7 +189,7 @@ func wrap(s string) string {
 			switch {
 			case i == 0:
 				current += word
-			case utf8.RuneCountInString(current)+1+utf8.RuneCountInString(word) > textWidth:
+			case widthOf(current)+1+widthOf(word) > textWidth:
 				out = append(out, current)
 				current = further + word
 			default:

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -117,10 +116,3 @@ func Money(amount int, currency string) string {
 // Fold returns a name as it is ordered and searched: in NFC, in lower case, without
 // what is invisible.
 func Fold(name string) string { return strings.ToLower(visible(name)) }
-
-// unsafe reports whether a character can mislead a reader of an address: controls, line
-// separators, and what reorders or hides text.
-func unsafe(r rune) bool {
-	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) ||
-		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Cf, r) && r != joiner
-}
