@@ -50,9 +50,7 @@ func inert(s string) string {
 			to++
 		}
 		if canBeDialled(runes[from:to]) {
-			for i := from; i+1 < to; i++ {
-				breaks[i] = true
-			}
+			breakNumber(runes, breaks, from, to)
 		}
 		from = max(from, to-1)
 	}
@@ -64,6 +62,20 @@ func inert(s string) string {
 		}
 	}
 	return out.String()
+}
+
+// breakNumber sets a break after each character of a part of a text from its first digit
+// to its last one, and after that one if more of the number may follow.
+func breakNumber(runes []rune, breaks []bool, from, to int) {
+	for !unicode.IsDigit(runes[from]) {
+		from++
+	}
+	for !unicode.IsDigit(runes[to-1]) {
+		to--
+	}
+	for i := from; i < to && i+1 < len(runes); i++ {
+		breaks[i] = i+1 < to || breaks[i] || isOfNumber(runes[i+1]) && runes[i+1] != ' '
+	}
 }
 
 // isLinkMark reports whether a character stands between the parts of a URL, a domain
@@ -83,11 +95,11 @@ func isOfNumber(r rune) bool {
 // five, or four with a dash or the like, as before letters of a keypad.
 func canBeDialled(runes []rune) bool {
 	digits, isDivided := 0, false
-	for _, r := range runes {
+	for i, r := range runes {
 		switch {
 		case unicode.IsDigit(r):
 			digits++
-		case digits > 0 && r != ' ' && r != ',' && !extends(r):
+		case i > 0 && unicode.IsDigit(runes[i-1]) && r != ' ' && r != ',' && !extends(r):
 			isDivided = true
 		}
 	}
