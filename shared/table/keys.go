@@ -32,6 +32,7 @@ const (
 	heldPrefix    = "HELD#"
 	stopPrefix    = "STOP#"
 	invitedPrefix = "INVITED#"
+	sessionPrefix = "SESSION#"
 	duePrefix     = "DUE#"
 
 	accountSort = "ACCT"
@@ -39,6 +40,7 @@ const (
 	nowSort     = "now"
 	heldSort    = "HELD"
 	stopSort    = "STOP"
+	sessionSort = "SESSION"
 
 	eventIDPrefix = "evt_"
 )
@@ -140,6 +142,16 @@ func heldMailKey(box agency.MailboxID, m outbox.MailKey) key {
 func parseMailbox(pk string) (agency.MailboxID, bool) {
 	id, ok := strings.CutPrefix(pk, heldPrefix)
 	return agency.MailboxID(id), ok && agency.MailboxID(id).IsValid()
+}
+
+func sessionKey(id SessionID) key { return key{sessionPrefix + string(id), sessionSort} }
+
+func parseSessionKey(pk, sk string) (SessionID, error) {
+	id, ok := strings.CutPrefix(pk, sessionPrefix)
+	if !ok || sk != sessionSort || !SessionID(id).IsValid() {
+		return "", fmt.Errorf("table: no session's key: %q %q", pk, sk)
+	}
+	return SessionID(id), nil
 }
 
 // mailboxLimitKey is the key of the counts of unsolicited mail to a mailbox of a UTC

@@ -36,6 +36,10 @@ func TestKeysComeApart(t *testing.T) {
 	if got, err := parseCallKey(callKey(c).pk, callKey(c).sk); err != nil || got != c {
 		t.Errorf("%v is %v, %v", c, got, err)
 	}
+	session := NewSessionID("a secret")
+	if got, err := parseSessionKey(sessionKey(session).pk, sessionKey(session).sk); err != nil || got != session {
+		t.Errorf("%v is %v, %v", session, got, err)
+	}
 	for _, e := range []EventKey{{agency.Party(account1), event1}, {agency.Party(person1), event1}} {
 		k := eventKey(e)
 		if got, err := ParseEventKey(k.pk, k.sk); err != nil || got != e {
@@ -46,17 +50,19 @@ func TestKeysComeApart(t *testing.T) {
 
 func TestKeysAreTheContract(t *testing.T) {
 	for want, got := range map[key]key{
-		{"ACCT#" + string(account1), "ACCT"}:                             accountKey(account1),
-		{"PERSON#" + string(person1), "PERSON"}:                          personKey(person1),
-		{"ACCT#" + string(account1), "TEAM#" + string(person1)}:          profileKey(agency.PersonAt(account1, person1)),
-		{"ACCT#" + string(account1), "TEAM#" + string(account2)}:         profileKey(agency.AgencyAt(account1, account2)),
-		{"PERSON#" + string(person1), "TEAM#" + string(account2)}:        profileKey(agency.ProfileKey{Addressee: agency.Party(person1), Member: agency.Party(account2)}),
-		{"ACCT#" + string(account1), "EVENT#01arz3ndektsv4rrffq69g5fav"}: eventKey(EventKey{agency.Party(account1), event1}),
-		{"MAIL#" + string(event1), "request#" + string(person1)}:         mailKey(outbox.MailKey{Event: event1, Kind: "request", Recipient: person1}),
-		{"CALL#" + string(account1), hash1}:                              callKey(service.CallKey{Agency: account1, Hash: hash1}),
-		{"COUNT#" + string(account1), "now"}:                             countKey(account1, nowSort),
-		{"COUNT#" + string(account1), "2026-11"}:                         countKey(account1, monthSort(noon)),
-		{"COUNT#" + string(account1), "2026-12"}:                         countKey(account1, monthSort(time.Date(2026, 11, 30, 23, 30, 0, 0, time.FixedZone("west", -3600)))),
+		{"ACCT#" + string(account1), "ACCT"}:                                                    accountKey(account1),
+		{"PERSON#" + string(person1), "PERSON"}:                                                 personKey(person1),
+		{"ACCT#" + string(account1), "TEAM#" + string(person1)}:                                 profileKey(agency.PersonAt(account1, person1)),
+		{"ACCT#" + string(account1), "TEAM#" + string(account2)}:                                profileKey(agency.AgencyAt(account1, account2)),
+		{"PERSON#" + string(person1), "TEAM#" + string(account2)}:                               profileKey(agency.ProfileKey{Addressee: agency.Party(person1), Member: agency.Party(account2)}),
+		{"ACCT#" + string(account1), "EVENT#01arz3ndektsv4rrffq69g5fav"}:                        eventKey(EventKey{agency.Party(account1), event1}),
+		{"MAIL#" + string(event1), "request#" + string(person1)}:                                mailKey(outbox.MailKey{Event: event1, Kind: "request", Recipient: person1}),
+		{"CALL#" + string(account1), hash1}:                                                     callKey(service.CallKey{Agency: account1, Hash: hash1}),
+		{"SESSION#" + hash1, "SESSION"}:                                                         sessionKey(SessionID(hash1)),
+		{"SESSION#ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "SESSION"}: sessionKey(NewSessionID("a")),
+		{"COUNT#" + string(account1), "now"}:                                                    countKey(account1, nowSort),
+		{"COUNT#" + string(account1), "2026-11"}:                                                countKey(account1, monthSort(noon)),
+		{"COUNT#" + string(account1), "2026-12"}:                                                countKey(account1, monthSort(time.Date(2026, 11, 30, 23, 30, 0, 0, time.FixedZone("west", -3600)))),
 	} {
 		if got != want {
 			t.Errorf("%v, want %v", got, want)
@@ -116,6 +122,23 @@ func FuzzCallKey(f *testing.F) {
 	})
 }
 
+func FuzzSessionKey(f *testing.F) {
+	f.Add("SESSION#"+hash1, "SESSION")
+	f.Add("SESSION#"+strings.ToUpper(hash1), "SESSION")
+	f.Add("SESSION#"+hash1[1:], "SESSION")
+	f.Add("SESSION#"+hash1, "SESSION#")
+	f.Add("STOP#"+hash1, "SESSION")
+	f.Fuzz(func(t *testing.T, pk, sk string) {
+		id, err := parseSessionKey(pk, sk)
+		if err != nil {
+			return
+		}
+		if k := sessionKey(id); k.pk != pk || k.sk != sk || !id.IsValid() {
+			t.Errorf("%q %q is %v, whose key is %v", pk, sk, id, k)
+		}
+	})
+}
+
 func TestMalformedKeysAreRefused(t *testing.T) {
 	for _, k := range []key{
 		{}, {"ACCT#", "TEAM#"}, {string(account1), "TEAM#" + string(person1)}, {"ACCT#" + string(account1), string(person1)},
@@ -131,6 +154,9 @@ func TestMalformedKeysAreRefused(t *testing.T) {
 		}
 		if got, err := parseCallKey(k.pk, k.sk); err == nil {
 			t.Errorf("%v is the call %v", k, got)
+		}
+		if got, err := parseSessionKey(k.pk, k.sk); err == nil {
+			t.Errorf("%v is the session %v", k, got)
 		}
 	}
 }
@@ -159,6 +185,7 @@ func TestKeysAreTheirOwn(t *testing.T) {
 			add(accountKey(accounts[i]), accounts[i])
 			add(personKey(people[i]), people[i])
 			add(countKey(accounts[i], nowSort), "count"+string(accounts[i]))
+			add(sessionKey(NewSessionID(string(accounts[i]))), "session"+string(accounts[i]))
 			add(callKey(service.CallKey{Agency: accounts[i], Hash: hash1}), "call"+string(accounts[i]))
 			for j := range 2 {
 				add(profileKey(agency.AgencyAt(accounts[i], accounts[j])), agency.AgencyAt(accounts[i], accounts[j]))

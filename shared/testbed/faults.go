@@ -21,11 +21,13 @@ type Faults struct {
 	*dynamodb.Client
 	mu    sync.Mutex
 	calls map[string]int
-	// BeforeBatch, BeforeWrite and BeforeQuery run before a call, which fails with
-	// their error.
-	BeforeBatch func(*dynamodb.BatchGetItemInput) error
-	BeforeWrite func(*dynamodb.TransactWriteItemsInput) error
-	BeforeQuery func(*dynamodb.QueryInput) error
+	// The functions run before a call, which fails with their error.
+	BeforeBatch  func(*dynamodb.BatchGetItemInput) error
+	BeforeWrite  func(*dynamodb.TransactWriteItemsInput) error
+	BeforeQuery  func(*dynamodb.QueryInput) error
+	BeforeGet    func(*dynamodb.GetItemInput) error
+	BeforeUpdate func(*dynamodb.UpdateItemInput) error
+	BeforeDelete func(*dynamodb.DeleteItemInput) error
 	// MaxKeys bounds how many keys of a batch are read; 0 is no bound.
 	MaxKeys int
 	// SplitBatch, if not nil, runs between the two parts in which each batch is read:
@@ -262,16 +264,37 @@ func (f *Faults) Query(ctx context.Context, in *dynamodb.QueryInput, opts ...fun
 	return f.Client.Query(ctx, in, opts...)
 }
 
-// GetItem counts the call.
+// GetItem runs BeforeGet and the read.
 func (f *Faults) GetItem(ctx context.Context, in *dynamodb.GetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
 	f.count("GetItem")
+	if f.BeforeGet != nil {
+		if err := f.BeforeGet(in); err != nil {
+			return nil, err
+		}
+	}
 	return f.Client.GetItem(ctx, in, opts...)
 }
 
-// UpdateItem counts the call.
+// UpdateItem runs BeforeUpdate and the update.
 func (f *Faults) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	f.count("UpdateItem")
+	if f.BeforeUpdate != nil {
+		if err := f.BeforeUpdate(in); err != nil {
+			return nil, err
+		}
+	}
 	return f.Client.UpdateItem(ctx, in, opts...)
+}
+
+// DeleteItem runs BeforeDelete and the deletion.
+func (f *Faults) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	f.count("DeleteItem")
+	if f.BeforeDelete != nil {
+		if err := f.BeforeDelete(in); err != nil {
+			return nil, err
+		}
+	}
+	return f.Client.DeleteItem(ctx, in, opts...)
 }
 
 // Cancelled returns the error by which DynamoDB refuses a transaction, with a reason for
