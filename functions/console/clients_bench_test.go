@@ -44,7 +44,7 @@ func BenchmarkClientsList(b *testing.B) {
 
 func BenchmarkClientsPage(b *testing.B) {
 	s := busySite(b)
-	session := &http.Cookie{Name: idCookie, Value: s.as(annAt).cookies[idCookie]}
+	session := &http.Cookie{Name: hostSession, Value: s.as(annAt).cookies[hostSession]}
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodGet, publicURL+s.path(""), nil)
 		r.AddCookie(session)

@@ -11,6 +11,7 @@ import (
 	"agencyhub/shared/rest"
 	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
+	"agencyhub/shared/table"
 )
 
 // console is the site. A page has one address. GET shows it. A POST to it does what
@@ -18,6 +19,7 @@ import (
 // typed and what is wrong with it.
 type console struct {
 	svc       *service.Service
+	sessions  *sessions
 	env       settings.Environment
 	now       func() time.Time
 	issuer    *issuer
@@ -32,12 +34,13 @@ type console struct {
 
 // newConsole returns the site of a deployment. Errors say what is wrong with its
 // environment or its files.
-func newConsole(svc *service.Service, env settings.Environment, now func() time.Time) (*console, error) {
+func newConsole(svc *service.Service, store *table.Table, env settings.Environment, now func() time.Time) (*console, error) {
 	c := &console{svc: svc, env: env, now: now, mux: http.NewServeMux(), guard: http.NewCrossOriginProtection(), fields: map[string][]string{}}
 	if err := c.guard.AddTrustedOrigin(env.PublicURL); err != nil {
 		return nil, fmt.Errorf("the address of the hub: %w", err)
 	}
 	c.issuer = newIssuer(env, now)
+	c.sessions = &sessions{store: store, issuer: c.issuer, now: now, sleep: sleep}
 	var err error
 	if c.assets, err = newAssets(env.Settings.Accent); err != nil {
 		return nil, err
@@ -54,9 +57,9 @@ func (c *console) routes() {
 	c.mux.Handle("GET /static/{version}/{name}", c.assets)
 	c.mux.HandleFunc("GET /favicon.ico", c.assets.icon)
 	c.mux.HandleFunc("GET /robots.txt", robots)
-	c.publicPage("/signin", c.signIn)
-	c.publicPage("/signin/callback", c.signInCallback)
-	c.publicPage("/signout", c.signOut, "do")
+	c.openPage("/signin", c.signIn)
+	c.openPage("/signin/callback", c.signInCallback)
+	c.openPage("/signout", c.signOut, "do")
 	c.publicPage("/requests/{id}", c.request, "do", "request", "account", "zone", "until", areaFields)
 	c.publicPage("/invitations/{account}", c.invitation, "do", "request", "plan", "confirm")
 	c.addStopPage("/stop/{link}")
@@ -99,9 +102,20 @@ func (c *console) privatePage(path string, h handler, fields ...string) {
 	}, fields...)
 }
 
-// publicPage adds a page for everyone. Only a POST from a page of ours changes
-// anything. fields are the names of the fields in the page's forms: no others are read.
+// publicPage adds a page for everyone, which can differ for signed-in people.
 func (c *console) publicPage(path string, h handler, fields ...string) {
+	c.openPage(path, func(v *visit) (response, error) {
+		if err := v.authenticate(); err != nil {
+			return response{}, err
+		}
+		return h(v)
+	}, fields...)
+}
+
+// openPage adds a page that is the same for everyone, and reads no session. Only a POST
+// from a page of ours changes anything. fields are the names of the fields in the page's
+// forms: no others are read.
+func (c *console) openPage(path string, h handler, fields ...string) {
 	c.fields[path] = fields
 	c.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{console: c, r: r, ctx: r.Context(), w: w}
@@ -126,7 +140,7 @@ func (c *console) respond(v *visit, serve func() (response, error)) {
 func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")

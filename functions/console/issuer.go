@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -121,24 +122,26 @@ func newSignInAttempt(to string) signInAttempt {
 	return signInAttempt{State: rand.Text(), Verifier: oauth2.GenerateVerifier(), Nonce: rand.Text(), To: to}
 }
 
-// authURL returns the issuer's address for a sign-in. With another the issuer asks who
-// the person is, even if it has a session.
-func (i *issuer) authURL(ctx context.Context, a signInAttempt, another bool) (string, error) {
+// authURL returns the issuer's address for a sign-in. With asks the issuer asks who the
+// person is, even if it has a session (prompt=login of OpenID Connect Core, 3.1.2.1).
+func (i *issuer) authURL(ctx context.Context, a signInAttempt, asks bool) (string, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
 		return "", err
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.Verifier), oidc.Nonce(a.Nonce)}
-	if another {
+	if asks {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
 	}
 	return p.oauth2.AuthCodeURL(a.State, options...), nil
 }
 
-// tokens are a session.
+// tokens are what the issuer gives for a sign-in or a refresh token: who the person is,
+// until when that holds, and the next refresh token, "" for none.
 type tokens struct {
-	id, refresh string
-	actor       agency.Actor
+	actor   agency.Actor
+	expires time.Time
+	refresh string
 }
 
 // exchange returns the tokens for an authorization code.
@@ -154,24 +157,49 @@ func (i *issuer) exchange(ctx context.Context, a signInAttempt, code string) (to
 	return i.read(ctx, given, a.Nonce)
 }
 
-// refresh returns new tokens for a session whose id token has expired.
+// refusedError is the issuer's refusal to renew a session: the person has to sign in.
+type refusedError struct{ reason string }
+
+func (e *refusedError) Error() string { return e.reason }
+
+// refresh returns new tokens for a refresh token, within renewalTime. Errors:
+// refusedError, and a failure of the issuer, which may pass. With an error after the
+// issuer's answer it returns the new refresh token too.
 func (i *issuer) refresh(ctx context.Context, refresh string) (tokens, error) {
+	ctx, cancel := context.WithTimeout(ctx, renewalTime)
+	defer cancel()
 	p, err := i.provider(ctx)
 	if err != nil {
 		return tokens{}, err
 	}
 	given, err := p.oauth2.TokenSource(i.clientContext(ctx), &oauth2.Token{RefreshToken: refresh}).Token()
+	if refusal, ok := errors.AsType[*oauth2.RetrieveError](err); ok && refusal.ErrorCode == "invalid_grant" {
+		return tokens{}, &refusedError{"the refresh token is not valid any more"}
+	}
 	if err != nil {
 		return tokens{}, withoutBody(err)
 	}
-	return i.read(ctx, given, "")
+	t, err := i.read(ctx, given, "")
+	// What the token says is final. That it can't be verified may pass: its key may be
+	// new, and the issuer's keys can't be fetched.
+	if refusal, ok := errors.AsType[*agency.Error](err); ok {
+		err = &refusedError{refusal.Message}
+	}
+	if errors.Is(err, errNoIDToken) {
+		err = &refusedError{err.Error()}
+	}
+	t.refresh = given.RefreshToken
+	return t, err
 }
+
+// errNoIDToken is a response of the issuer without an id token.
+var errNoIDToken = errors.New("the issuer gave no id token")
 
 // read verifies the id token in the issuer's response. nonce is "" where none was sent.
 func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (tokens, error) {
 	id, ok := given.Extra("id_token").(string)
 	if !ok {
-		return tokens{}, errors.New("the issuer gave no id token")
+		return tokens{}, errNoIDToken
 	}
 	actor, got, err := i.verify(ctx, id)
 	if err != nil {
@@ -180,7 +208,25 @@ func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (t
 	if nonce != "" && got != nonce {
 		return tokens{}, errors.New("the id token is of another sign-in")
 	}
-	return tokens{id: id, refresh: given.RefreshToken, actor: actor}, nil
+	expires, err := expiryOf(id)
+	if err != nil {
+		return tokens{}, err
+	}
+	return tokens{actor: actor, expires: expires, refresh: given.RefreshToken}, nil
+}
+
+// expiryOf returns the end of a verified id token.
+func expiryOf(id string) (time.Time, error) {
+	var claims struct {
+		Expiry float64 `json:"exp"`
+	}
+	_, rest, _ := strings.Cut(id, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err == nil {
+		err = json.Unmarshal(text, &claims)
+	}
+	return time.Unix(int64(claims.Expiry), 0), err
 }
 
 // verify returns the person that an id token names, and its nonce. Errors: what is wrong
@@ -247,7 +293,8 @@ func (i *issuer) revoke(ctx context.Context, refresh string) error {
 	return nil
 }
 
-// endSessionURL returns where to sign out of the issuer; "" for nowhere. It contains no
+// endSessionURL returns where to sign out of the issuer (OpenID Connect RP-Initiated
+// Logout), which leads back to /signout; "" for nowhere. It contains no
 // id token, since those contain email addresses.
 func (i *issuer) endSessionURL(ctx context.Context) (string, error) {
 	p, err := i.provider(ctx)
@@ -260,8 +307,8 @@ func (i *issuer) endSessionURL(ctx context.Context) (string, error) {
 	}
 	q := at.Query()
 	q.Set("client_id", i.clientID)
-	q.Set("post_logout_redirect_uri", i.publicURL+"/")
-	q.Set("logout_uri", i.publicURL+"/") // Cognito's name for it
+	q.Set("post_logout_redirect_uri", i.publicURL+"/signout")
+	q.Set("logout_uri", i.publicURL+"/signout") // Cognito's name for it
 	at.RawQuery = q.Encode()
 	return at.String(), nil
 }

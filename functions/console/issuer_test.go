@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,16 +39,35 @@ type testIssuer struct {
 	mu sync.Mutex
 	// codes and refreshes are the codes and refresh tokens that can be used.
 	codes     map[string]grantedCode
-	refreshes map[string]map[string]any
+	refreshes map[string]*refreshToken
 	revoked   []string
 	// extraClaims are added to the next tokens, or replace others.
 	extraClaims map[string]any
 	// calls counts those of the token endpoint.
 	calls int
+	// reuses counts refresh tokens that came again, each of which ended its grant.
+	reuses int
 	// withholdsRefresh reports whether no refresh token is given.
 	withholdsRefresh bool
-	// refreshPadding makes refresh tokens longer by so many bytes.
-	refreshPadding int
+	// beforeToken, if not nil, runs before a call of the token endpoint. It fails with the
+	// status that it returns, but for 0.
+	beforeToken func() int
+	// loses is a status in place of the answer of the token endpoint; 0 for the answer.
+	loses int
+	// failsKeys makes the keys unavailable.
+	failsKeys bool
+}
+
+// refreshToken is a refresh token, which can be used once.
+type refreshToken struct {
+	grant *grant
+	used  bool
+}
+
+// grant is what a person granted when they signed in.
+type grant struct {
+	email string
+	ended bool
 }
 
 type grantedCode struct {
@@ -59,7 +77,7 @@ type grantedCode struct {
 
 func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
 	t.Helper()
-	i := &testIssuer{t: t, now: now, codes: map[string]grantedCode{}, refreshes: map[string]map[string]any{}}
+	i := &testIssuer{t: t, now: now, codes: map[string]grantedCode{}, refreshes: map[string]*refreshToken{}}
 	mux := http.NewServeMux()
 	i.Server = httptest.NewServer(mux)
 	t.Cleanup(i.Close)
@@ -71,6 +89,10 @@ func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
 		})
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		if i.failsKeys {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
 		key := issuerKey().PublicKey
 		writeJSON(w, http.StatusOK, map[string]any{"keys": []any{map[string]any{
 			"kty": "RSA", "kid": "1", "alg": "RS256", "use": "sig",
@@ -82,7 +104,9 @@ func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		i.revoked = append(i.revoked, r.FormValue("token"))
-		delete(i.refreshes, r.FormValue("token"))
+		if of := i.refreshes[r.FormValue("token")]; of != nil {
+			of.grant.ended = true
+		}
 	})
 	return i
 }
@@ -137,44 +161,87 @@ func (i *testIssuer) signIn(at, email string) *url.URL {
 	return back
 }
 
-// refreshToken returns a refresh token of Cleo's.
-func (i *testIssuer) refreshToken() string {
-	refresh := rand.Text()
+// refreshToken returns a refresh token of a new grant of a person's.
+func (i *testIssuer) refreshToken(email string) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.refreshes[refresh] = map[string]any{"email": cleoAt}
+	return i.newRefreshToken(&grant{email: email})
+}
+
+func (i *testIssuer) newRefreshToken(of *grant) string {
+	refresh := rand.Text()
+	i.refreshes[refresh] = &refreshToken{grant: of}
 	return refresh
 }
 
+// isOpen reports whether a refresh token can be used.
+func (i *testIssuer) isOpen(refresh string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	of := i.refreshes[refresh]
+	return of != nil && !of.used && !of.grant.ended
+}
+
+// endGrants ends all grants, as an administrator does.
+func (i *testIssuer) endGrants() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, of := range i.refreshes {
+		of.grant.ended = true
+	}
+}
+
 func (i *testIssuer) serveToken(w http.ResponseWriter, r *http.Request) {
+	if i.beforeToken != nil {
+		if status := i.beforeToken(); status != 0 {
+			w.WriteHeader(status)
+			return
+		}
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.calls++
-	var claims map[string]any
-	switch r.FormValue("grant_type") {
-	case "authorization_code":
-		granted, ok := i.codes[r.FormValue("code")]
-		delete(i.codes, r.FormValue("code"))
-		if !ok || oauth2.S256ChallengeFromVerifier(r.FormValue("code_verifier")) != granted.challenge {
-			writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
-			return
-		}
-		claims = granted.claims
-	case "refresh_token":
-		of, ok := i.refreshes[r.FormValue("refresh_token")]
-		delete(i.refreshes, r.FormValue("refresh_token"))
-		if !ok {
-			writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
-			return
-		}
-		claims = i.claims(of["email"].(string))
+	claims, of := i.redeem(r)
+	if claims == nil {
+		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+		return
 	}
 	refresh := ""
 	if !i.withholdsRefresh {
-		refresh = rand.Text() + strings.Repeat("x", i.refreshPadding)
-		i.refreshes[refresh] = map[string]any{"email": claims["email"]}
+		refresh = i.newRefreshToken(of)
+	}
+	if i.loses != 0 {
+		w.WriteHeader(i.loses)
+		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"access_token": "unused", "token_type": "Bearer", "expires_in": 3600, "refresh_token": refresh, "id_token": i.token(claims),
 	})
+}
+
+// redeem returns the claims for a code or a refresh token, and its grant; nil where it is
+// not valid. A refresh token that comes again ends its grant.
+func (i *testIssuer) redeem(r *http.Request) (map[string]any, *grant) {
+	if r.FormValue("grant_type") == "authorization_code" {
+		granted, ok := i.codes[r.FormValue("code")]
+		delete(i.codes, r.FormValue("code"))
+		if !ok || oauth2.S256ChallengeFromVerifier(r.FormValue("code_verifier")) != granted.challenge {
+			return nil, nil
+		}
+		email, _ := granted.claims["email"].(string)
+		return granted.claims, &grant{email: email}
+	}
+	of := i.refreshes[r.FormValue("refresh_token")]
+	if of == nil {
+		return nil, nil
+	}
+	if of.used && !of.grant.ended {
+		i.reuses++
+		of.grant.ended = true
+	}
+	if of.grant.ended {
+		return nil, nil
+	}
+	of.used = true
+	return i.claims(of.grant.email), of.grant
 }

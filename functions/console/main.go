@@ -1,6 +1,6 @@
 // Command console serves the web pages: an agency's clients, an account's Team Members,
 // and the request that an email leads to. It calls the same use cases as the API, for
-// the person that its cookies sign in. It decides nothing itself, and imports no other
+// the person that its session names. It decides nothing itself, and imports no other
 // function.
 package main
 
@@ -10,6 +10,7 @@ import (
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/rest"
 	"agencyhub/shared/settings"
+	"agencyhub/shared/table"
 )
 
 func main() {
@@ -26,7 +27,7 @@ func build() (*console, func(context.Context), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := newConsole(svc, env, cloud.Now)
+	c, err := newConsole(svc, table.New(cloud.DynamoDB(), env.TableName), env, cloud.Now)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 
 	"agencyhub/shared/agency"
 )
@@ -69,7 +70,13 @@ func (c *console) changeMe(v *visit) (response, error) {
 		if err := c.svc.EraseMe(v.ctx, v.actor); err != nil {
 			return response{}, err
 		}
-		return show("erased", &erasedPage{IssuerSignOutURL: v.endSession()}), nil
+		issuerURL, _, err := v.endSession()
+		if err != nil {
+			// They have no access: the session opens no account.
+			logSession(v.ctx, slog.LevelWarn, "The session of an erased person could not be ended.", err)
+			v.dropSession()
+		}
+		return show("erased", &erasedPage{IssuerSignOutURL: issuerURL}), nil
 	default:
 		return response{}, unknownAction()
 	}

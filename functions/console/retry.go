@@ -45,7 +45,7 @@ func (v *visit) offerRetry(p *problemPage, pause time.Duration) {
 		return
 	}
 	v.notice = "" // it is about the form, which this page does not show
-	if !v.setJSON(formCookie, savedForm{v.currentURL(), v.form, v.actor.Subject}) {
+	if !v.saveForm() {
 		v.setNotice("lost")
 	}
 }

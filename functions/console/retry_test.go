@@ -90,9 +90,9 @@ func (s *site) withStore(db table.API) *site {
 	s.t.Helper()
 	svc := *s.svc
 	svc.Store = table.New(db, s.table)
-	other, err := newConsole(&svc, s.env, s.clock)
+	other, err := newConsole(&svc, table.New(db, s.table), s.env, s.clock)
 	must(s.t, err)
-	other.issuer = s.console.issuer
+	other.issuer, other.sessions.issuer, other.sessions.sleep = s.console.issuer, s.console.issuer, s.sessions.sleep
 	return &site{console: other, t: s.t, issuer: s.issuer, db: s.db, table: s.table, at: s.clock()}
 }
 

@@ -1,369 +1,352 @@
 package main
 
 import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
-)
-
-// The cookies. By their prefix browsers take them only from us, over HTTPS, and for
-// every path (RFC 6265bis).
-const (
-	idCookie      = "__Host-id"
-	refreshCookie = "__Host-refresh"
-	// attemptCookie is followed by the first characters of the attempt's state.
-	attemptCookie = "__Host-signin-"
-	formCookie    = "__Host-form"
-	noticeCookie  = "__Host-notice"
+	"agencyhub/shared/table"
 )
 
 const (
-	// maxCookie bounds a cookie's value, in bytes. Browsers drop a cookie of more
-	// than 4,096 with its name and attributes.
-	maxCookie = 3800
-	// maxCookies bounds all cookies together, in bytes. HTTP APIs take headers of
-	// 10,240 bytes, and refuse a browser with more until its cookies expire.
-	maxCookies = 8 << 10
-	// sessionTime is how long a browser keeps a session; the issuer may end it
+	// sessionTime is how long a session lasts from its sign-in. The issuer may end it
 	// earlier.
 	sessionTime = 30 * 24 * time.Hour
-	// attemptTime is how long a person may take to sign in.
-	attemptTime = 15 * time.Minute
+	// maxEarly bounds how long before the end of an id token it is renewed.
+	maxEarly = time.Minute
+	// renewalTime bounds the issuer's part of a renewal, and saveTime the store's.
+	renewalTime = 5 * time.Second
+	saveTime    = 3 * time.Second
+	// leaseTime is how long a renewal may take before another request tries it.
+	leaseTime = renewalTime + saveTime
+	// maxWait bounds how long a request waits for the renewal of another. It is longer
+	// than a lease, and leaves time for the page: a function has 15 seconds.
+	maxWait = leaseTime + time.Second
+	// minPause and maxPause bound a pause between two looks at a session.
+	minPause = 50 * time.Millisecond
+	maxPause = 500 * time.Millisecond
 )
 
-func (v *visit) setCookie(name, value string, keep time.Duration) {
-	http.SetCookie(v.w, &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: int(keep / time.Second), Secure: true, HttpOnly: true,
-		// Lax, so that the link in an email opens with the session.
-		SameSite: http.SameSiteLaxMode,
-	})
+// session is the content of a session: who signed in, and what renews that. The table
+// holds it encrypted.
+type session struct {
+	Email   string `json:"email"`
+	Issuer  string `json:"issuer"`
+	Subject string `json:"subject"`
+	// Refresh is the issuer's refresh token; "" for none.
+	Refresh string `json:"refresh,omitempty"`
+	// RenewAt is from when on the id token is renewed, and Expires when it ends.
+	RenewAt time.Time `json:"renewAt"`
+	Expires time.Time `json:"expires"`
+	// Ends is when the person has to sign in again in any case.
+	Ends time.Time `json:"ends"`
 }
 
-func (v *visit) dropCookie(name string) { v.setCookie(name, "", -time.Second) }
+// actor returns the person of the session.
+func (s *session) actor() agency.Actor { return agency.NewActor(s.Email, s.Issuer, s.Subject) }
 
-func (v *visit) cookie(name string) string {
-	c, err := v.r.Cookie(name)
+// isValid reports whether the id token is valid.
+func (s *session) isValid(now time.Time) bool { return now.Before(s.Expires) && now.Before(s.Ends) }
+
+// with returns the session with the issuer's new tokens. They are renewed before the
+// last fifth of their time, so that requests meanwhile need not wait.
+func (s *session) with(given tokens, now time.Time) *session {
+	next := *s
+	next.Email, next.Issuer, next.Subject = given.actor.Email, given.actor.Issuer, given.actor.Subject
+	next.Refresh, next.Expires = given.refresh, given.expires
+	next.RenewAt = given.expires.Add(-min(given.expires.Sub(now)/5, maxEarly))
+	return &next
+}
+
+// secretLength is the length of a session's secret, a text of rand.Text with at least
+// 128 random bits.
+const secretLength = 26
+
+// splitSession splits the value of a session's cookie into its secret and the mark of
+// its person. It reports whether the secret has the form of one.
+func splitSession(value string) (secret, mark string, ok bool) {
+	secret, mark, _ = strings.Cut(value, ".")
+	return secret, mark, len(secret) == secretLength && strings.Trim(secret, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+// markOf returns the mark of a person in a session: it shows, after the session's end,
+// whether the same person signs in again, and to nobody else who they are.
+func markOf(id table.SessionID, actor agency.Actor) string {
+	sum := sha256.Sum256([]byte(string(id) + "\n" + actor.Issuer + "\n" + actor.Subject))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// newCipher returns the encryption of a session's content: AES-256-GCM with a random
+// nonce, under a key that HKDF-SHA-256 (RFC 5869) derives from the secret. The secret is
+// in the person's cookie only, so nobody who reads the table can read the content.
+func newCipher(secret string) cipher.AEAD {
+	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "agency hub session", 32)
 	if err != nil {
-		return ""
+		panic(err) // of a key that is too long
 	}
-	return c.Value
-}
-
-// makeCookieRoom drops cookies until new values of so many bytes fit within maxCookies,
-// in place of the named cookies. It drops sign-in attempts, the oldest first, then the
-// saved form. It reports whether they fit.
-func (v *visit) makeCookieRoom(bytes int, names ...string) bool {
-	const separators = len("=; ")
-	var spare []*http.Cookie
-	var savedForm *http.Cookie
-	for _, name := range names {
-		bytes += len(name) + separators
-	}
-	for _, c := range v.r.Cookies() {
-		if slices.Contains(names, c.Name) {
-			continue
-		}
-		bytes += len(c.Name) + len(c.Value) + separators
-		switch {
-		case strings.HasPrefix(c.Name, attemptCookie):
-			spare = append(spare, c)
-		case c.Name == formCookie:
-			savedForm = c
-		}
-	}
-	if savedForm != nil {
-		spare = append(spare, savedForm)
-	}
-	for _, c := range spare {
-		if bytes <= maxCookies {
-			break
-		}
-		v.dropCookie(c.Name)
-		bytes -= len(c.Name) + len(c.Value) + separators
-	}
-	return bytes <= maxCookies
-}
-
-// setJSON saves a value in a cookie for attemptTime, and reports whether it fits. dropped are
-// cookies that this response drops.
-func (v *visit) setJSON(name string, value any, dropped ...string) bool {
-	text, err := json.Marshal(value)
+	block, err := aes.NewCipher(key)
 	if err != nil {
-		panic(err) // strings and maps of them always marshal
+		panic(err) // of a key of another length
 	}
-	encoded := base64.RawURLEncoding.EncodeToString(text)
-	if len(encoded) > maxCookie || !v.makeCookieRoom(len(encoded), append(dropped, name)...) {
+	sealer, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err) // of another block size
+	}
+	return sealer
+}
+
+// seal encrypts a session. It is bound to its id, the key of its item.
+func (s *session) seal(secret string) []byte {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // texts and times of four-digit years always marshal
+	}
+	return newCipher(secret).Seal(nil, nil, text, []byte(table.NewSessionID(secret))) //nolint:gosec // the cipher makes the nonce
+}
+
+// openSession decrypts a session. It reports whether the content is whole, and was
+// sealed with this secret for this item.
+func openSession(secret string, stored table.Session) (*session, bool) {
+	text, err := newCipher(secret).Open(nil, nil, stored.Sealed, []byte(stored.ID))
+	var s session
+	return &s, err == nil && json.Unmarshal(text, &s) == nil
+}
+
+// sessions are the sessions of all browsers, in the table.
+type sessions struct {
+	store  *table.Table
+	issuer *issuer
+	now    func() time.Time
+	// sleep pauses. It returns false if the context has ended.
+	sleep func(context.Context, time.Duration) bool
+}
+
+// sleep pauses for a duration. It returns false if the context has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
 		return false
 	}
-	v.setCookie(name, encoded, attemptTime)
-	return true
 }
 
-// takeJSON reads what setJSON saved, and drops the cookie. It reports whether there was
-// a valid one.
-func (v *visit) takeJSON(name string, into any) bool {
-	encoded := v.cookie(name)
-	if encoded == "" {
-		return false
+// begin stores a new session, and returns the value of its cookie. Errors: Unavailable.
+func (s *sessions) begin(ctx context.Context, given tokens) (string, error) {
+	secret, now := rand.Text(), s.now()
+	id := table.NewSessionID(secret)
+	content := (&session{Ends: now.Add(sessionTime)}).with(given, now)
+	if err := s.store.CreateSession(ctx, id, content.seal(secret), content.Ends); err != nil {
+		return "", err
 	}
-	v.dropCookie(name)
-	text, err := base64.RawURLEncoding.DecodeString(encoded)
-	return err == nil && json.Unmarshal(text, into) == nil
+	return secret + "." + markOf(id, given.actor), nil
 }
 
-// authenticate sets actor by the id token, or by a new one from the refresh token once
-// the id token has expired. It stays zero where neither is valid. It also takes the
-// notice and the form that earlier pages left.
-func (v *visit) authenticate() {
-	id, refresh := v.cookie(idCookie), v.cookie(refreshCookie)
-	if id == "" && refresh == "" {
-		return
-	}
-	actor, _, err := v.issuer.verify(v.ctx, id)
-	_, expired := errors.AsType[*oidc.TokenExpiredError](err)
-	switch {
-	case err == nil:
-		v.actor = actor
-	case refresh != "" && (expired || id == ""):
-		given, err := v.issuer.refresh(v.ctx, refresh)
-		if err != nil {
-			// The session is over, or the issuer is down: the sign-in will show which.
-			slog.InfoContext(v.ctx, "A session could not be renewed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-			return
-		}
-		v.keepSession(given)
-	default:
-		slog.InfoContext(v.ctx, "A session does not hold.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-		return
-	}
-	if v.actor.Email == "" {
-		return
-	}
-	v.notice = v.takeNotice()
-	var saved savedForm
-	if !v.isPost() && v.cookie(formCookie) != "" && v.takeJSON(formCookie, &saved) {
+// current returns the session with a secret, with a valid id token; nil if there is none
+// or it is over. One request renews the id token, under a lease. Others go on with the
+// old one while that is valid, and wait then. Errors: Unavailable.
+func (s *sessions) current(ctx context.Context, secret string) (*session, error) {
+	id := table.NewSessionID(secret)
+	for pause, waited := minPause, time.Duration(0); waited < maxWait; pause = min(2*pause, maxPause) {
+		stored, found, err := s.store.Session(ctx, id)
 		switch {
-		case saved.Subject != "" && saved.Subject != v.actor.Subject:
-			// Somebody else typed it, in the same browser.
-			v.notice = ""
-		case saved.Path == v.currentURL():
-			v.form = saved.Form
-			if saved.Subject == "" {
-				// Perhaps somebody else confirmed it.
-				delete(v.form, "confirm")
+		case errors.Is(err, table.ErrUnreadable):
+			logSession(ctx, slog.LevelWarn, "A session can't be read.", err)
+			return nil, nil
+		case err != nil || !found:
+			return nil, err
+		}
+		held, ok := openSession(secret, stored)
+		if !ok || held.Issuer != s.issuer.url {
+			logSession(ctx, slog.LevelWarn, "A session can't be opened.", nil)
+			return nil, nil
+		}
+		now := s.now()
+		switch {
+		case !now.Before(held.Ends):
+			return nil, nil
+		case now.Before(held.RenewAt):
+			return held, nil
+		case held.Refresh == "" && held.isValid(now):
+			return held, nil
+		case held.Refresh == "":
+			return nil, nil
+		}
+		if !now.Before(stored.LeasedUntil) {
+			r := renewal{sessions: s, secret: secret, id: id, version: stored.Version, owner: rand.Text(), held: held}
+			leased, err := s.store.LeaseSession(ctx, id, stored.Version, r.owner, now, now.Add(leaseTime))
+			if leased {
+				return r.run(ctx)
+			}
+			if err != nil && !held.isValid(now) {
+				return nil, err
 			}
 		}
+		if held.isValid(now) {
+			return held, nil
+		}
+		if !s.sleep(ctx, pause) {
+			break
+		}
+		waited += pause
 	}
+	return nil, errIssuerFails(errors.New("the renewal of another request takes too long"))
 }
 
-// keepSession signs the browser in, and reports whether it will stay so. Browsers drop a
-// cookie that is too long: then the session lasts for this request only.
-func (v *visit) keepSession(t tokens) bool {
-	v.actor = t.actor
-	if len(t.id) > maxCookie {
-		slog.ErrorContext(v.ctx, "An id token is too long for a cookie: nobody can stay signed in.", "bytes", len(t.id))
-		return false
-	}
-	if len(t.refresh) > maxCookie {
-		slog.ErrorContext(v.ctx, "A refresh token is too long for a cookie: sessions end with their id token.", "bytes", len(t.refresh))
-		t.refresh = ""
-	}
-	v.makeCookieRoom(len(t.id)+len(t.refresh), idCookie, refreshCookie)
-	v.setCookie(idCookie, t.id, sessionTime)
-	if t.refresh != "" {
-		v.setCookie(refreshCookie, t.refresh, sessionTime)
-	} else if v.cookie(refreshCookie) != "" {
-		// It belongs to the person who was signed in before, and would restore them.
-		v.dropCookie(refreshCookie)
-	}
-	return true
+// renewal is the renewal of a session by the request that holds its lease.
+type renewal struct {
+	*sessions
+	secret  string
+	id      table.SessionID
+	version int
+	owner   string
+	held    *session
 }
 
-// savedForm is a form that was sent without a session. A cookie keeps it until the
-// person has signed in.
-type savedForm struct {
-	Path string `json:"p"`
-	Form form   `json:"f"`
-	// Subject is the person whose session ended; "" where unknown.
-	Subject string `json:"s,omitempty"`
-}
-
-// subjectOf returns the subject of an invalid id token. It is unverified: use it only
-// to notice that somebody else signs in.
-func subjectOf(id string) string {
-	var claims struct{ Sub string }
-	_, rest, _ := strings.Cut(id, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	text, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil || json.Unmarshal(text, &claims) != nil {
-		return ""
+// run renews the session, and returns it; nil if it is over. While the issuer fails, the
+// session stays as it is. Errors: Unavailable.
+func (r *renewal) run(ctx context.Context) (*session, error) {
+	// The issuer gives a new refresh token once: the end of the request must not lose it.
+	background := context.WithoutCancel(ctx)
+	given, err := r.issuer.refresh(background, r.held.Refresh)
+	if err == nil && given.actor.Subject != r.held.Subject {
+		err = &refusedError{"the issuer renews the session of another person"}
 	}
-	return claims.Sub
-}
-
-// currentURL returns the page's own address on the site, without a cursor.
-func (v *visit) currentURL() string {
-	q := v.r.URL.Query()
-	q.Del("cursor")
-	if len(q) == 0 {
-		return v.r.URL.EscapedPath()
-	}
-	return v.r.URL.EscapedPath() + "?" + q.Encode()
-}
-
-// askToSignIn leads to the issuer and back here. A sent form is saved and shown again
-// then; it is not sent by itself.
-func (v *visit) askToSignIn() response {
-	to := signInTo(v.currentURL())
-	if !v.isPost() {
-		return redirect(to)
-	}
-	p := &problemPage{Status: http.StatusUnauthorized, Code: agency.Unauthenticated, SignInURL: to}
-	id := v.cookie(idCookie)
-	if id != "" {
-		// The token is of no more use, and the form needs its room.
-		v.dropCookie(idCookie)
-	}
-	if v.setJSON(formCookie, savedForm{v.currentURL(), v.form, subjectOf(id)}, idCookie) {
-		p.Message = "You have to sign in again. What you typed is kept meanwhile."
-		v.setNotice("kept")
-	} else {
-		p.Message = "You have to sign in again. What you typed is too long to be kept."
-		v.setNotice("lost")
-	}
-	// The response to a form can't redirect to the issuer (form-action 'self'), so
-	// this page goes on by itself.
-	v.w.Header().Set("Refresh", "0; url="+to)
-	return response{status: p.Status, name: "problem", data: p}
-}
-
-// signInTo returns where to sign in, to be led to a page of ours.
-func signInTo(path string) string { return "/signin?to=" + url.QueryEscape(path) }
-
-// localPath returns an address on this site; "/" in place of any other.
-func localPath(to string) string {
-	u, err := url.Parse(to)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") ||
-		strings.ContainsAny(to, "\\\t\r\n") || len(to) > 1024 {
-		return "/"
-	}
-	if path := u.EscapedPath(); path == "/signout" || strings.HasPrefix(path, "/signin") {
-		return "/"
-	}
-	return to
-}
-
-// signIn starts a sign-in. It is a GET, since a form can't lead to the issuer
-// (form-action 'self'), and changes only a cookie.
-func (c *console) signIn(v *visit) (response, error) {
-	a := newSignInAttempt(localPath(v.r.URL.Query().Get("to")))
-	at, err := c.issuer.authURL(v.ctx, a, v.r.URL.Query().Get("another") != "")
-	if err != nil {
-		return response{}, v.issuerFailed(err)
-	}
-	if name := attemptCookie + a.State[:8]; !v.setJSON(name, a) {
-		a.To = "/"
-		v.setJSON(name, a)
-	}
-	return redirect(at), nil
-}
-
-// signInCallback is the page that the issuer leads back to.
-func (c *console) signInCallback(v *visit) (response, error) {
-	q := v.r.URL.Query()
-	state := q.Get("state")
-	var a signInAttempt
-	if len(state) < 8 || !v.takeJSON(attemptCookie+state[:8], &a) || a.State != state {
-		return response{}, signInFailed("This sign-in took too long, or began in another browser. Please sign in again.")
-	}
-	if q.Get("code") == "" {
-		slog.InfoContext(v.ctx, "The issuer signs nobody in.", "requestId", rest.RequestID(v.ctx), "error", loggableCode(q.Get("error")))
-		return response{}, signInFailed("You were not signed in. Please try again.")
-	}
-	given, err := c.issuer.exchange(v.ctx, a, q.Get("code"))
-	if errors.Is(err, agency.ErrToken) {
-		return response{}, err
+	if _, refused := errors.AsType[*refusedError](err); refused {
+		logSession(ctx, slog.LevelInfo, "A session is over.", err)
+		r.end(background, given.refresh)
+		return nil, nil
 	}
 	if err != nil {
-		return response{}, v.issuerFailed(err)
+		return r.fail(background, given.refresh, err)
 	}
-	if !v.keepSession(given) {
-		// A redirect would lead to the sign-in again, and again.
-		return response{}, errors.New("an id token is too long for a cookie")
+	next := r.held.with(given, r.now())
+	if saved, err := r.save(background, next); err != nil {
+		// Whether it was saved is not known. This request has its answer all the same.
+		logSession(ctx, slog.LevelError, "A renewed session could not be saved.", err)
+		return next, nil
+	} else if saved {
+		return next, nil
 	}
-	// The person has proved the address: Me lifts a suppression of their mail.
-	v.retryURL = signInTo(localPath(a.To)) // this address serves once
-	me, err := c.svc.Me(v.ctx, given.actor)
+	_, found, err := r.store.Session(ctx, r.id)
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	if reason := me.Suppression.Reason; reason != "" && v.cookie(noticeCookie) == "" {
-		v.setNotice(string(reason))
+	if !found {
+		// The person has signed out meanwhile.
+		r.revoke(background, given.refresh)
+		return nil, nil
 	}
-	return redirect(localPath(a.To)), nil
+	return next, nil // another request has renewed it, after the lease
 }
 
-// loggableCode returns an OAuth error code, if a log may contain it.
-func loggableCode(code string) string {
-	if len(code) > 40 || strings.ContainsFunc(code, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) {
-		return "unknown"
+// end deletes the session, which the issuer has ended. refresh is a refresh token that it
+// has given all the same; "" for none.
+func (r *renewal) end(ctx context.Context, refresh string) {
+	if refresh != "" {
+		r.revoke(ctx, refresh)
 	}
-	return code
-}
-
-func signInFailed(message string) error {
-	return &agency.Error{Code: agency.Unauthenticated, Message: message}
-}
-
-// issuerFailed logs an error of the issuer, and returns the person's error.
-func (v *visit) issuerFailed(err error) error {
-	slog.ErrorContext(v.ctx, "A sign-in failed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-	return signInFailed("Signing in does not work at the moment. Please try again in a minute.")
-}
-
-// signedOutPage confirms that the person is signed out.
-type signedOutPage struct {
-	frame
-	// IssuerSignOutURL is where to sign out of the issuer too; "" for nowhere.
-	IssuerSignOutURL string
-}
-
-// signOut ends the session here, and revokes its refresh token. The issuer's own
-// session remains: a form can't lead there, so the page offers a link.
-func (*console) signOut(v *visit) (response, error) {
-	if !v.isPost() {
-		return redirect("/"), nil
+	if _, _, err := r.store.DeleteSession(ctx, r.id, r.owner); err != nil {
+		// The issuer refuses it the next time too.
+		logSession(ctx, slog.LevelWarn, "A session that is over could not be deleted.", err)
 	}
-	return show("signed-out", &signedOutPage{IssuerSignOutURL: v.endSession()}), nil
 }
 
-// endSession drops the session's cookies and revokes its refresh token. It returns
-// where to sign out of the issuer too; "" where that can't be done.
-func (v *visit) endSession() string {
-	if refresh := v.cookie(refreshCookie); refresh != "" {
-		if err := v.issuer.revoke(v.ctx, refresh); err != nil {
-			// The cookies are dropped all the same.
-			slog.WarnContext(v.ctx, "A refresh token could not be revoked.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
+// fail returns the session as it is, if it is still valid; the error Unavailable
+// otherwise. refresh is a new refresh token, if the issuer has given one.
+func (r *renewal) fail(ctx context.Context, refresh string, cause error) (*session, error) {
+	logSession(ctx, slog.LevelError, "The issuer does not renew a session.", cause)
+	isValid := r.held.isValid(r.now())
+	switch {
+	case refresh != "" && refresh != r.held.Refresh:
+		next := *r.held
+		next.Refresh = refresh
+		if saved, err := r.save(ctx, &next); !saved {
+			logSession(ctx, slog.LevelError, "A refresh token could not be saved.", err)
+		}
+	case !isValid:
+		if err := r.store.ReleaseSession(ctx, r.id, r.owner); err != nil {
+			logSession(ctx, slog.LevelWarn, "A lease could not be released.", err) // it runs out
+		}
+	default:
+		// The next attempt waits for the end of the lease, so that pages stay fast.
+	}
+	if isValid {
+		return r.held, nil
+	}
+	return nil, errIssuerFails(cause)
+}
+
+// save stores renewed content. It tries for saveTime, since the issuer may take the old
+// refresh token no more. It returns false if the session was ended, or the lease has
+// passed to another request.
+func (r *renewal) save(ctx context.Context, next *session) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, saveTime)
+	defer cancel()
+	sealed := next.seal(r.secret)
+	for pause, waited := minPause, time.Duration(0); ; pause = min(2*pause, maxPause) {
+		saved, err := r.store.RenewSession(ctx, r.id, r.version, r.owner, sealed)
+		if waited += pause; err == nil || waited > saveTime || !r.sleep(ctx, pause) {
+			return saved, err
 		}
 	}
-	for _, name := range []string{idCookie, refreshCookie, formCookie, noticeCookie} {
-		v.dropCookie(name)
+}
+
+// finish ends the session with a secret: it deletes it and revokes its refresh token. It
+// reports whether the issuer answered. No such session is no error. Errors: Unavailable.
+func (s *sessions) finish(ctx context.Context, secret string) (answered bool, err error) {
+	was, deleted, err := s.store.DeleteSession(ctx, table.NewSessionID(secret), "")
+	if errors.Is(err, table.ErrUnreadable) {
+		logSession(ctx, slog.LevelWarn, "A session can't be read.", err)
+		return true, nil
 	}
-	v.actor = agency.Actor{}
-	at, err := v.issuer.endSessionURL(v.ctx)
+	if err != nil || !deleted {
+		return true, err
+	}
+	held, ok := openSession(secret, was)
+	if !ok || held.Refresh == "" {
+		return true, nil
+	}
+	return s.revoke(ctx, held.Refresh), nil
+}
+
+// revoke revokes a refresh token, and reports whether the issuer answered. Without its
+// session nobody has the token.
+func (s *sessions) revoke(ctx context.Context, refresh string) bool {
+	err := s.issuer.revoke(ctx, refresh)
 	if err != nil {
-		return ""
+		logSession(ctx, slog.LevelWarn, "A refresh token could not be revoked.", err)
 	}
-	return at
+	return err == nil
+}
+
+// errIssuerFails is the refusal of a request whose session can't be renewed now.
+func errIssuerFails(cause error) error {
+	return &agency.Error{
+		Code: agency.Unavailable, RetryAfter: issuerPause, Cause: cause,
+		Message: "We can’t confirm your sign-in right now. Nothing was changed; try again in a moment.",
+	}
+}
+
+// issuerPause is when to try again what the issuer fails at.
+const issuerPause = 5 * time.Second
+
+// logSession logs what happens to a session. It names the request only.
+func logSession(ctx context.Context, level slog.Level, message string, err error) {
+	attributes := []slog.Attr{slog.String("requestId", rest.RequestID(ctx))}
+	if err != nil {
+		attributes = append(attributes, slog.String("error", err.Error()))
+	}
+	slog.LogAttrs(ctx, level, message, attributes...)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/oauth2"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
@@ -57,14 +58,15 @@ func newSite(t testing.TB) *site {
 	must(t, err)
 	rules := loaded.Rules()
 	rules.DailyByPerson, rules.DailyByNewPerson = agency.PersonLimits{}, agency.PersonLimits{}
-	svc := &service.Service{Store: table.New(s.db, s.table), Rules: rules, Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
+	store := table.New(s.db, s.table)
+	svc := &service.Service{Store: store, Rules: rules, Now: s.clock, NewEventID: func(at time.Time) agency.EventID {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.events++
 		return agency.EventID(fmt.Sprintf("evt_%013d%013d", at.UnixMilli(), s.events))
 	}}
 	env := settings.Environment{PublicURL: publicURL, OIDCIssuer: s.issuer.URL, OIDCClientID: clientID, Settings: loaded}
-	if s.console, err = newConsole(svc, env, s.clock); err != nil {
+	if s.console, err = newConsole(svc, store, env, s.clock); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -94,7 +96,7 @@ func (s *site) actor(email string) agency.Actor {
 	return agency.NewActor(email, s.issuer.URL, "sub-"+email)
 }
 
-// dump returns all items of the table, by key.
+// dump returns all items of the table, but for sessions, by key.
 func (s *site) dump() map[string]string {
 	s.t.Helper()
 	all := map[string]string{}
@@ -103,6 +105,9 @@ func (s *site) dump() map[string]string {
 		page, err := pages.NextPage(s.t.Context())
 		must(s.t, err)
 		for _, item := range page.Items {
+			if item["sk"].(*types.AttributeValueMemberS).Value == "SESSION" {
+				continue
+			}
 			text, err := json.Marshal(item)
 			must(s.t, err)
 			key, err := json.Marshal([]any{item["pk"], item["sk"]})
@@ -130,12 +135,29 @@ type result struct {
 
 func (s *site) browser() *browser { return &browser{site: s, cookies: map[string]string{}} }
 
-// as returns a browser in which a person is signed in.
-func (s *site) as(email string) *browser {
+// as returns a browser in which a person is signed in, until their id token ends.
+func (s *site) as(email string) *browser { return s.asWith(email, "") }
+
+// cleoRenewable returns a browser in which Cleo is signed in, with a refresh token.
+func (s *site) cleoRenewable() *browser { return s.asWith(cleoAt, s.issuer.refreshToken(cleoAt)) }
+
+func (s *site) asWith(email, refresh string) *browser {
+	s.t.Helper()
 	b := s.browser()
-	b.cookies[idCookie] = s.issuer.token(s.issuer.claims(email))
+	token := (&oauth2.Token{RefreshToken: refresh}).WithExtra(map[string]any{"id_token": s.issuer.token(s.issuer.claims(email))})
+	given, err := s.console.issuer.read(s.t.Context(), token, "")
+	must(s.t, err)
+	b.cookies[hostSession], err = s.sessions.begin(s.t.Context(), given)
+	must(s.t, err)
 	return b
 }
+
+// The names of cookies at a hub with an https address.
+const (
+	hostSession   = "__Host-" + sessionCookie
+	hostForm      = "__Host-" + formCookie
+	hostSignedOut = "__Host-" + signedOutCookie
+)
 
 func (b *browser) get(path string) result { return b.send(http.MethodGet, path, nil) }
 
@@ -145,7 +167,7 @@ func (b *browser) post(path string, fields ...string) result {
 	for i := 0; i < len(fields); i += 2 {
 		form.Add(fields[i], fields[i+1])
 	}
-	return b.send(http.MethodPost, path, form, "Sec-Fetch-Site", "same-origin", "Origin", publicURL)
+	return b.send(http.MethodPost, path, form, "Sec-Fetch-Site", "same-origin", "Origin", b.env.PublicURL)
 }
 
 func (b *browser) send(method, path string, form url.Values, headers ...string) result {
@@ -155,7 +177,7 @@ func (b *browser) send(method, path string, form url.Values, headers ...string) 
 		ctx = b.t.Context()
 	}
 	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(form.Encode()))
-	r.Host = "hub.test"
+	_, r.Host, _ = strings.Cut(b.env.PublicURL, "://")
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -168,7 +190,7 @@ func (b *browser) send(method, path string, form url.Values, headers ...string) 
 	w := httptest.NewRecorder()
 	b.ServeHTTP(w, r)
 	for _, c := range w.Result().Cookies() {
-		if len(c.Name)+len(c.Value) > 4000 || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
+		if len(c.Name)+len(c.Value) > 4000 || c.Secure != b.isSecure() || strings.HasPrefix(c.Name, "__Host-") != c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
 			b.t.Errorf("a browser would not keep, or give away, the cookie %s of %d bytes", c.Name, len(c.Value))
 		}
 		b.cookies[c.Name] = c.Value

@@ -23,7 +23,6 @@ func (c *console) addStopPage(path string) {
 			if err := v.checkMethod(); err != nil {
 				return response{}, err
 			}
-			v.authenticate()
 			return c.stop(v)
 		}))
 	})

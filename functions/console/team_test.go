@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -242,11 +243,14 @@ func TestMe(t *testing.T) {
 	last := cleo.post("/me", "do", "erase", "confirm", cleoAt)
 	last.wantText(t, http.StatusConflict, "last owner of 1 of your accounts", "Cleo Shoes: invite another owner, who must accept, or close it")
 	w.invite("olga@client.test", agency.Owner)
-	cleo.cookies[refreshCookie] = w.issuer.refreshToken()
+	cleo = w.cleoRenewable()
+	was := maps.Clone(cleo.cookies)
 	cleo.post("/me", "do", "erase", "confirm", " CLEO@client.test ").wantText(t, http.StatusOK, "Your data is being erased")
-	if len(cleo.cookies) != 0 || len(w.issuer.revoked) != 1 {
+	if len(cleo.cookies) != 1 || cleo.cookies[hostSignedOut] == "" || len(w.issuer.revoked) != 1 {
 		t.Errorf("erased, the browser keeps %v; %d tokens are revoked", cleo.cookies, len(w.issuer.revoked))
 	}
+	cleo.cookies = was
+	cleo.get("/me").wantText(t, http.StatusSeeOther)
 	w.as(cleoAt).get("/").wantText(t, http.StatusOK, "You are in no account yet")
 }
 

@@ -36,8 +36,7 @@ type visit struct {
 	notice string
 }
 
-// serve runs a page's handler for the signed-in person. A panic is returned as an
-// error.
+// serve runs a page's handler. A panic is returned as an error.
 func (v *visit) serve(h handler) (res response, err error) {
 	return v.recovered(func() (response, error) {
 		if err := v.checkMethod(); err != nil {
@@ -48,7 +47,6 @@ func (v *visit) serve(h handler) (res response, err error) {
 				return response{}, err
 			}
 		}
-		v.authenticate()
 		return h(v)
 	})()
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -301,6 +302,19 @@ func (w *window) signsIn(t *testing.T, email string) {
 	t.Helper()
 	w.fill(t, "Email address", email)
 	w.press(t, button("Sign in"))
+}
+
+// goBackTo goes back in the window's history to a page of the site.
+func (w *window) goBackTo(t *testing.T, path string) {
+	t.Helper()
+	history := call(t, w, page.GetNavigationHistory, cdp.Empty{})
+	for i := history.CurrentIndex - 1; i >= 0; i-- {
+		if entry := history.Entries[i]; entry.URL == w.PublicURL+path {
+			call(t, w, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: entry.ID})
+			return
+		}
+	}
+	t.Fatalf("%s was not at %s", w.who, path)
 }
 
 // deleteCookies deletes cookies of the site, as browsers do in time.

@@ -338,7 +338,7 @@ func (s *consoleStory) unexpected(t *testing.T) {
 	expectAccess(t, s.shop, wantAccess{ida.person, "", "no, ended; client owns"})
 	ida.w.open(t, "/me")
 	ida.w.expectText(t, "Cleo Shoes", "Blocked")
-	ida.w.deleteCookies(t, "__Host-id", "__Host-refresh")
+	ida.w.deleteCookies(t, "hub-session")
 	ida.w.open(t, stop)
 	ida.w.expectText(t, "Stop emails")
 	ida.w.press(t, button("Stop these emails"))
@@ -375,7 +375,7 @@ func (s *consoleStory) acceptByEmail(t *testing.T) {
 func (s *consoleStory) resubmitForm(t *testing.T) {
 	s.cleo.w.open(t, "/accounts/"+s.shop+"/settings")
 	s.cleo.w.fill(t, "Name", "Cleo's Finest Shoes")
-	s.cleo.w.deleteCookies(t, "__Host-id", "__Host-refresh")
+	s.cleo.w.deleteCookies(t, "hub-session")
 	s.cleo.w.press(t, button("Save the name"))
 	s.cleo.w.expectText(t, "You had to sign in again. What you typed is still here")
 	expectEqual(t, "the account's name", "Cleo Shoes", read[account](t, s.cleo.get(t, "/v1/accounts/"+s.shop).is(t, http.StatusOK)).Name)
@@ -387,10 +387,17 @@ func (s *consoleStory) resubmitForm(t *testing.T) {
 }
 
 func (s *consoleStory) signOut(t *testing.T) {
+	s.cleo.w.open(t, "/me")
 	s.cleo.w.press(t, button("Sign out"))
-	s.cleo.w.expectText(t, "You are signed out")
+	s.cleo.w.expectText(t, "You are signed out", "This browser has forgotten you")
+	s.cleo.w.expectPath(t, "/signout")
+	// Neither the way back nor a new sign-in gets by without the person.
+	s.cleo.w.goBackTo(t, "/me")
+	s.cleo.w.expectText(t, "Any email address signs in")
 	s.cleo.w.open(t, "/accounts/"+s.shop+"/settings?x="+url.QueryEscape("a b"))
-	s.cleo.w.expectNoText(t, "Sign out of your sign-in service too")
+	s.cleo.w.expectText(t, "Any email address signs in")
+	s.cleo.w.signsIn(t, s.cleo.email)
+	s.cleo.w.expectText(t, "Cleo's Finest Shoes")
 }
 
 // playConnection plays the life of a connection, from sign-in until it is revoked.
@@ -404,7 +411,7 @@ func playConnection(t *testing.T, domain string, equip func(*window)) {
 	shop := cleo.createsAccount(t, "Cleo Shoes")
 	ann.sendsRequest(t, agency, shop, "Shall we?", "Pages: View and edit", "Mail: View only")
 	at := cleo.requestLink(t, "asks to work")
-	cleo.w.deleteCookies(t, "__Host-id", "__Host-refresh")
+	cleo.w.deleteCookies(t, "hub-session")
 	cleo.w.open(t, at)
 	cleo.w.press(t, button("Sign in to review it")) // the issuer's session goes on
 	cleo.w.expectPath(t, at)

@@ -219,6 +219,7 @@ var looks = []look{
 		t.Helper()
 		w.signsIn(t, "nobody@else.test")
 		w.press(t, button("Sign out"))
+		w.expectText(t, "This browser has forgotten you") // by way of the issuer
 	}},
 }
 
@@ -236,7 +237,7 @@ var routesWithoutPage = []string{
 func TestPagesAreLookedAt(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(built.root, "functions", "console", "*.go"))
 	must(t, err)
-	added := regexp.MustCompile(`\bc\.(?:privatePage|publicPage|addStopPage|mux\.Handle|mux\.HandleFunc)\(\s*([^,)]+)[,)]`)
+	added := regexp.MustCompile(`\bc\.(?:privatePage|publicPage|openPage|addStopPage|mux\.Handle|mux\.HandleFunc)\(\s*([^,)]+)[,)]`)
 	var routes []string
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
@@ -248,7 +249,7 @@ func TestPagesAreLookedAt(t *testing.T) {
 			switch name := m[1]; {
 			case strings.HasPrefix(name, `"`):
 				routes = append(routes, strings.Trim(name, `"`))
-			case name != "path": // inside of privatePage and publicPage
+			case name != "path": // inside of privatePage, publicPage and openPage
 				t.Errorf("%s adds a route by %s, which this test can't read", filepath.Base(file), name)
 			}
 		}

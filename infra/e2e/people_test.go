@@ -41,6 +41,18 @@ func (s *stack) signIn(t *testing.T, who client.Identity) *person {
 	return &person{stack: s, email: who.Email, token: token}
 }
 
+// signInToPages signs in on the pages, and returns the session's cookie.
+func (s *stack) signInToPages(t *testing.T, email string) string {
+	t.Helper()
+	cookie, err := s.SignInToPages(t.Context(), email)
+	must(t, err)
+	s.addSecret(email, "address")
+	_, value, _ := strings.Cut(cookie, "=")
+	secret, _, _ := strings.Cut(value, ".")
+	s.addSecret(secret, "session")
+	return cookie
+}
+
 // id returns the person's id.
 func (p *person) id() string { return string(agency.NewPersonID(p.email)) }
 

@@ -95,6 +95,8 @@ type victim struct {
 	came  string
 	// solicited is how many emails they have caused themselves.
 	solicited int
+	// session is the cookie of their session on the pages; "" before the first page.
+	session string
 }
 
 // victim signs in somebody who has an agency, of which the shop is a client.
@@ -163,7 +165,10 @@ func (v *victim) page(t *testing.T, path string, form ...string) *reply {
 	if len(form) > 0 {
 		method, body = http.MethodPost, []byte(form[0])
 	}
-	answer, err := v.Call(t.Context(), method, path, body, "Cookie", "__Host-id="+v.token, "Content-Type", "application/x-www-form-urlencoded")
+	if v.session == "" {
+		v.session = v.signInToPages(t, v.email)
+	}
+	answer, err := v.Call(t.Context(), method, path, body, "Cookie", v.session, "Content-Type", "application/x-www-form-urlencoded")
 	must(t, err)
 	return &reply{Answer: answer, to: method + " " + path}
 }

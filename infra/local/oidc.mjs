@@ -1,7 +1,8 @@
 // The OIDC issuer of the local stack: any email address signs in, verified. The runner
 // passes one argument, a JSON object of strings: port, clientId, publicUrl, platformId
-// and platformSecret (the client of the platform's own software), and data (the folder
-// of the signing key, which is kept so that tokens survive a restart).
+// and platformSecret (the client of the platform's own software), pageTokenSeconds (how
+// long the id tokens of pages last), and data (the folder of the signing key, which is
+// kept so that tokens survive a restart).
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -33,6 +34,22 @@ const { jwks, cookies } = secrets();
 const persons = new Map();
 const subjectOf = (email) => `u-${createHash('sha256').update(email.normalize('NFC').toLowerCase()).digest('hex').slice(0, 20)}`;
 
+// idTokenTime returns how long an id token lasts, in seconds. Pages ask for offline_access;
+// the tokens of `make token` are for typing calls, and last an hour.
+function idTokenTime(ctx) {
+  const { AuthorizationCode: code, RefreshToken: refresh } = ctx.oidc.entities;
+  return (refresh ?? code).scopes.has('offline_access') ? Number(config.pageTokenSeconds) : hour;
+}
+
+// logoutSource writes the page that signs out here: at once, or by its button.
+function logoutSource(ctx, form) {
+  ctx.body = page('Sign out', `${form}
+  <h1>Sign out</h1>
+  <p>You are being signed out of the identity provider on this machine.</p>
+  <button form="op.logoutForm" name="logout" value="yes">Sign out</button>
+  <script>document.querySelector('button').click()</script>`);
+}
+
 const provider = new Provider(issuer, {
   jwks,
   cookies: { keys: [cookies] },
@@ -43,7 +60,7 @@ const provider = new Provider(issuer, {
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     redirect_uris: [`${config.publicUrl}/signin/callback`],
-    post_logout_redirect_uris: [`${config.publicUrl}/`],
+    post_logout_redirect_uris: [`${config.publicUrl}/signout`],
   }, {
     client_id: config.platformId,
     client_secret: config.platformSecret,
@@ -56,7 +73,9 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], email: ['email', 'email_verified'] },
   conformIdTokenClaims: false, // puts the email into the id token
   issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
-  ttl: { AccessToken: hour, ClientCredentials: hour, AuthorizationCode: 60, IdToken: hour, Interaction: hour, Grant: 14 * 24 * hour, RefreshToken: 14 * 24 * hour, Session: 14 * 24 * hour },
+  // Each refresh token can be used once. One that comes again ends its grant.
+  rotateRefreshToken: true,
+  ttl: { AccessToken: hour, ClientCredentials: hour, AuthorizationCode: 60, IdToken: idTokenTime, Interaction: hour, Grant: 14 * 24 * hour, RefreshToken: 14 * 24 * hour, Session: 14 * 24 * hour },
   findAccount: (ctx, sub) => {
     const person = persons.get(sub);
     return person && { accountId: sub, claims: () => ({ sub, ...person }) };
@@ -71,6 +90,7 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: false },
     revocation: { enabled: true },
+    rpInitiatedLogout: { enabled: true, logoutSource },
     clientCredentials: { enabled: true },
     // Makes the platform's tokens JWTs, with a scope that users can't request.
     resourceIndicators: {
@@ -84,12 +104,12 @@ const provider = new Provider(issuer, {
 
 const escape = (s) => s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
-const page = (email, problem) => `<!doctype html>
+const page = (title, content) => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>Sign in</title>
+<title>${title}</title>
 <style>
   body { font: 16px/1.5 system-ui, sans-serif; margin: 12vh auto; max-width: 24rem; padding: 0 1rem; color: #1c2430; background: #f6f7f9 }
   form { background: #fff; border: 1px solid #d9dee5; border-radius: 10px; padding: 1.5rem }
@@ -106,17 +126,19 @@ const page = (email, problem) => `<!doctype html>
 </style>
 </head>
 <body>
-<form method="post">
+${content}
+</body>
+</html>
+`;
+
+const signInPage = (email, problem) => page('Sign in', `<form method="post">
   <h1>Sign in</h1>
   <p>This page stands for your identity provider on this machine. Any email address signs in, without a password.</p>
   ${problem ? `<p class="problem" role="alert">${problem}</p>` : ''}
   <label for="email">Email address</label>
   <input id="email" name="email" type="email" value="${escape(email)}" required autofocus autocomplete="username" placeholder="ann@agency.test">
   <button>Sign in</button>
-</form>
-</body>
-</html>
-`;
+</form>`);
 
 async function form(req) {
   let body = '';
@@ -142,7 +164,7 @@ async function interaction(req, res) {
     problem = 'That is not an email address.';
   }
   res.writeHead(problem ? 400 : 200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
-  return res.end(page(email, problem));
+  return res.end(signInPage(email, problem));
 }
 
 const handle = provider.callback();

@@ -30,11 +30,12 @@ import (
 // The options of a stack, from the command line.
 type options struct {
 	template                  string
-	data                      string // folder: data, binaries, stack.json
-	bin                       string // folder of the functions' binaries; "" for data/bin
-	http, ses, oidc, dynamodb int    // ports; 0 takes a free one
-	fresh                     bool   // delete the data first
-	schedules                 bool   // run schedules on time
+	data                      string        // folder: data, binaries, stack.json
+	bin                       string        // folder of the functions' binaries; "" for data/bin
+	http, ses, oidc, dynamodb int           // ports; 0 takes a free one
+	pageToken                 time.Duration // how long the id token of a page's session lasts
+	fresh                     bool          // delete the data first
+	schedules                 bool          // run schedules on time
 	set                       map[string]string
 }
 
@@ -154,7 +155,7 @@ func (s *stack) openPorts(context.Context) (stop stopFunc, err error) {
 	if _, err := os.Stat(filepath.Join(home, "node_modules")); err != nil {
 		return stop, errors.New("the stand-ins are not installed: run `make setup`")
 	}
-	s.mailbox, s.issuer = standins.Mailbox(node, home, s.ses), standins.Issuer(node, home, s.oidc, s.publicURL(), s.folder)
+	s.mailbox, s.issuer = standins.Mailbox(node, home, s.ses), standins.Issuer(node, home, s.oidc, s.publicURL(), s.folder, s.pageToken)
 	s.programs = []*standins.Program{s.mailbox, s.issuer}
 	if s.outside == "" {
 		if s.engine, err = standins.Engine(home, s.dynamodb, s.folder); err != nil {

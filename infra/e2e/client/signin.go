@@ -79,6 +79,41 @@ func (s *Stack) SignIn(ctx context.Context, who Identity) (string, error) {
 	return token, nil
 }
 
+// SignInToPages signs in on the pages as a browser does, and returns the session's
+// cookie as name=value.
+func (s *Stack) SignInToPages(ctx context.Context, email string) (string, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return "", err
+	}
+	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(next *http.Request, before []*http.Request) error {
+		if len(before) > 10 {
+			return errors.New("the sign-in redirects in a circle")
+		}
+		if next.URL.Path == "/robots.txt" {
+			return http.ErrUseLastResponse // where the sign-in leads to
+		}
+		return nil
+	}}
+	page, _, err := visit(ctx, browser, http.MethodGet, s.PublicURL+"/signin?to=/robots.txt", nil)
+	if err != nil {
+		return "", err
+	}
+	if _, _, err := visit(ctx, browser, http.MethodPost, page.String(), url.Values{"email": {email}}); err != nil {
+		return "", err
+	}
+	site, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range jar.Cookies(site) {
+		if c.Name == "hub-session" {
+			return c.Name + "=" + c.Value, nil
+		}
+	}
+	return "", fmt.Errorf("signing in as %s: the pages set no session", email)
+}
+
 // PlatformToken returns a token of the platform's own software, by its client
 // credentials.
 func (s *Stack) PlatformToken(ctx context.Context) (string, error) {

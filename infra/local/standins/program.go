@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"agencyhub/infra/local/process"
 )
@@ -121,13 +122,14 @@ func Mailbox(node, home string, port int) *Program {
 	}, quiet: func(line string) bool { return !strings.Contains(strings.ToLower(line), "error") }}
 }
 
-// Issuer returns the OIDC issuer, which keeps its signing key in the folder data.
-func Issuer(node, home string, port int, publicURL, data string) *Program {
+// Issuer returns the OIDC issuer, which keeps its signing key in the folder data. pageToken
+// is how long the id tokens of pages last; others last an hour.
+func Issuer(node, home string, port int, publicURL, data string, pageToken time.Duration) *Program {
 	return &Program{name: "oidc", Port: port, path: node, args: func(port int) []string {
 		// The encoding of a map of strings cannot fail.
 		config, _ := json.Marshal(map[string]string{
 			"port": strconv.Itoa(port), "clientId": ClientID, "publicUrl": publicURL, "data": filepath.Join(data, "oidc"),
-			"platformId": PlatformID, "platformSecret": PlatformSecret,
+			"platformId": PlatformID, "platformSecret": PlatformSecret, "pageTokenSeconds": strconv.Itoa(int(pageToken.Seconds())),
 		})
 		return []string{filepath.Join(home, "oidc.mjs"), string(config)}
 	}, quiet: func(line string) bool { return strings.Contains(line, "oidc-provider WARNING") }}
