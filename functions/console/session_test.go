@@ -226,6 +226,24 @@ func TestEarlyRenewal(t *testing.T) {
 	}
 }
 
+// A request that has read a session before it was renewed by another does not use the
+// old refresh token.
+func TestLateRenewal(t *testing.T) {
+	w := newWorld(t)
+	b := w.cleoRenewable()
+	w.sleeps(func(time.Duration) bool { return true })
+	w.advance(2 * time.Hour)
+	faults := &testbed.Faults{Client: w.db}
+	other := b.copied()
+	first := sync.OnceFunc(func() { other.get("/me").wantText(t, http.StatusOK, cleoAt) })
+	faults.BeforeUpdate = func(*dynamodb.UpdateItemInput) error { first(); return nil }
+	late := b.copied()
+	late.site = w.withStore(faults)
+	late.get("/me").wantText(t, http.StatusOK, cleoAt)
+	wantEqual(t, "calls of the issuer", 1, w.issuer.calls)
+	wantEqual(t, "refresh tokens that came again", 0, w.issuer.reuses)
+}
+
 // A request that dies during a renewal keeps others waiting until its lease ends.
 func TestRenewalThatDies(t *testing.T) {
 	w := newWorld(t)
@@ -413,6 +431,8 @@ func TestSignOutDuringRenewal(t *testing.T) {
 			}
 		}
 	}
+	// The late renewal has revoked its new token too, whatever the issuer does about it.
+	wantEqual(t, "revoked refresh tokens", 3, len(w.issuer.revoked))
 }
 
 // A session ends by the clock, whether DynamoDB has deleted its item or not.
@@ -480,6 +500,7 @@ func TestSealedSession(t *testing.T) {
 		"of another item": w.mustStored(t, ann).Sealed, "cut": whole[:20], "empty": {}, "changed": flipped,
 		"sealed under another secret": held.seal(ann.secret()),
 		"sealed for another item":     newCipher(b.secret()).Seal(nil, nil, must2(json.Marshal(held)), []byte(table.NewSessionID(ann.secret()))),
+		"sealed for no item":          newCipher(b.secret()).Seal(nil, nil, must2(json.Marshal(held)), nil),
 		"of another issuer":           (&session{Email: annAt, Issuer: "https://evil.test", Subject: "x", Expires: held.Expires, RenewAt: held.RenewAt, Ends: held.Ends}).seal(b.secret()),
 	} {
 		put(b, sealed)
