@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,6 +20,7 @@ func TestSessionsOfManyTabs(t *testing.T) {
 	const tabs, token = 20, 2 * time.Second
 	s := startOwn(t, "-schedules=false", "-page-token", token.String())
 	cookie := s.signInToPages(t, "tina@tabs.test")
+	expectEqual(t, "how long a token for calls lasts", time.Hour, lifetime(t, s.person(t, "tom@tabs.test").token))
 	headers := []string{"Cookie", cookie, "Content-Type", "application/x-www-form-urlencoded", "Origin", s.PublicURL}
 	const rounds = 32 // of a quarter of a second, which the gateway's throttle lets pass: four tokens
 	pace := time.NewTicker(token / 8)
@@ -54,4 +57,14 @@ func TestSessionsOfManyTabs(t *testing.T) {
 		must(t, err)
 		expectEqual(t, fmt.Sprintf("where %s leads with the old cookie", path), "/signin?to="+url.QueryEscape(path), got.Header.Get("Location"))
 	}
+}
+
+// lifetime returns how long a token is valid from its issue.
+func lifetime(t *testing.T, token string) time.Duration {
+	t.Helper()
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	must(t, err)
+	var claims struct{ Iat, Exp int64 }
+	must(t, json.Unmarshal(payload, &claims))
+	return time.Duration(claims.Exp-claims.Iat) * time.Second
 }
