@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,55 +200,37 @@ func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (t
 	if !ok {
 		return tokens{}, errNoIDToken
 	}
-	actor, got, err := i.verify(ctx, id)
+	actor, token, err := i.verify(ctx, id)
 	if err != nil {
 		return tokens{}, err
 	}
-	if nonce != "" && got != nonce {
+	if nonce != "" && token.Nonce != nonce {
 		return tokens{}, errors.New("the id token is of another sign-in")
 	}
-	expires, err := expiryOf(id)
-	if err != nil {
-		return tokens{}, err
-	}
-	return tokens{actor: actor, expires: expires, refresh: given.RefreshToken}, nil
+	return tokens{actor: actor, expires: token.Expiry, refresh: given.RefreshToken}, nil
 }
 
-// expiryOf returns the end of a verified id token.
-func expiryOf(id string) (time.Time, error) {
-	var claims struct {
-		Expiry float64 `json:"exp"`
-	}
-	_, rest, _ := strings.Cut(id, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	text, err := base64.RawURLEncoding.DecodeString(payload)
-	if err == nil {
-		err = json.Unmarshal(text, &claims)
-	}
-	return time.Unix(int64(claims.Expiry), 0), err
-}
-
-// verify returns the person that an id token names, and its nonce. Errors: what is wrong
+// verify returns the person that an id token names, and the token. Errors: what is wrong
 // with the token, and agency.ErrToken for one that is genuine and is refused.
-func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, string, error) {
+func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, *oidc.IDToken, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
-		return agency.Actor{}, "", err
+		return agency.Actor{}, nil, err
 	}
 	token, err := p.verifier.Verify(i.clientContext(ctx), id)
 	if err != nil {
-		return agency.Actor{}, "", err
+		return agency.Actor{}, nil, err
 	}
 	var raw map[string]json.RawMessage
 	if err := token.Claims(&raw); err != nil {
-		return agency.Actor{}, "", fmt.Errorf("the id token's claims: %w", err)
+		return agency.Actor{}, nil, fmt.Errorf("the id token's claims: %w", err)
 	}
 	claims := agency.Claims{}
 	for name, value := range raw {
 		claims[name] = claimText(value)
 	}
 	actor, err := claims.Actor()
-	return actor, token.Nonce, err
+	return actor, token, err
 }
 
 // claimText returns a claim as an HTTP API's authorizer passes it on: a string as it is,
