@@ -53,16 +53,16 @@ func api(svc *service.Service) *rest.API {
 		Description: "For its owners and admins, and for the agency that owns it. A connected agency sees its own entries alone.",
 	}, h.activity)
 	rest.Handle(a, "GET /v1/agencies/{agency}/activity", huma.Operation{
-		OperationID: "list-agency-activity", Tags: []string{"hub"}, Summary: "List what happened between the agency and its clients, newest first",
+		OperationID: "list-agency-activity", Tags: []string{"clients"}, Summary: "List what happened between the agency and its clients, newest first",
 		Description: "For the agency's owners and admins.",
 	}, h.agencyActivity)
 	rest.Handle(a, "POST /v1/agencies/{agency}/accounts", huma.Operation{
-		OperationID: "create-account", Tags: []string{"hub"}, DefaultStatus: http.StatusCreated,
+		OperationID: "create-account", Tags: []string{"clients"}, DefaultStatus: http.StatusCreated,
 		Summary:     "Create an account that the agency owns and pays for permanently",
 		Description: "The client is invited, and has access once they accept. The agency has access immediately.",
 	}, h.create)
 	rest.Handle(a, "GET /v1/agencies/{agency}/accounts", huma.Operation{
-		OperationID: "list-clients", Tags: []string{"hub"}, Summary: "List the agency's clients: owned, connected, requested and ended",
+		OperationID: "list-clients", Tags: []string{"clients"}, Summary: "List the agency's clients: owned, connected, requested and ended",
 	}, h.clients)
 	return a
 }
@@ -73,8 +73,8 @@ func (h handlers) account(v service.AccountView) rest.Account { return rest.NewA
 
 type meOutput struct {
 	Body struct {
-		ID    string `json:"id"`
-		Email string `json:"email" doc:"Your verified address, in lower case and its domain in Unicode."`
+		ID    string `json:"id" format:"person-id"`
+		Email string `json:"email" format:"address" doc:"Your verified address, in lower case and its domain in Unicode."`
 
 		Suppressed   *string         `json:"suppressed" enum:"bounced,complained" doc:"Why email to you was suppressed: an email bounced, or you complained about one. This call ends it; it is shown until the next email is sent. Null for neither."`
 		SuppressedAt *rest.Timestamp `json:"suppressedAt" doc:"When that was."`
@@ -134,7 +134,7 @@ func (h handlers) open(ctx context.Context, actor agency.Actor, in *openInput) (
 
 type createInput struct {
 	rest.Idempotency
-	Agency string `path:"agency" maxLength:"64"`
+	Agency string `path:"agency" format:"account-id"`
 	Body   struct {
 		Name                      string       `json:"name" minLength:"1" maxLength:"80"`
 		Plan                      string       `json:"plan" maxLength:"64"`
@@ -144,7 +144,7 @@ type createInput struct {
 }
 
 type clientInput struct {
-	Email string     `json:"email" maxLength:"254"`
+	Email string     `json:"email" format:"address" maxLength:"254"`
 	Areas rest.Areas `json:"areas"`
 }
 
@@ -171,7 +171,7 @@ func (h handlers) rename(ctx context.Context, actor agency.Actor, in *renameInpu
 }
 
 type accountInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 }
 
 func (h handlers) switchOn(ctx context.Context, actor agency.Actor, in *accountInput) (*rest.Output[rest.Account], error) {
@@ -189,14 +189,14 @@ func (h handlers) erase(ctx context.Context, actor agency.Actor, _ *struct{}) (*
 // Line is an event as the activity shows it. It is exported because huma ignores the
 // fields of an embedded struct that is not.
 type Line struct {
-	ID        string         `json:"id"`
+	ID        string         `json:"id" format:"event-id"`
 	Type      string         `json:"type"`
 	At        rest.Timestamp `json:"at"`
-	Actor     *string        `json:"actor" doc:"The person who did it; null for the clock, for the platform, and for a person of the other side: an agency does not read who acts in a client's account, nor the account who acts for an agency."`
+	Actor     *string        `json:"actor" format:"person-id" doc:"The person who did it; null for the clock, for the platform, and for a person of the other side: an agency does not read who acts in a client's account, nor the account who acts for an agency."`
 	Side      *string        `json:"side" enum:"account,agency,clock" doc:"The side of the connection that did it; null for an event of no connection."`
-	As        *string        `json:"as" doc:"The agency that they acted for."`
-	Agency    *string        `json:"agency" doc:"The agency concerned."`
-	Member    *string        `json:"member" doc:"Whose profile changed."`
+	As        *string        `json:"as" format:"account-id" doc:"The agency that they acted for."`
+	Agency    *string        `json:"agency" format:"account-id" doc:"The agency concerned."`
+	Member    *string        `json:"member" format:"member-id" doc:"Whose profile changed."`
 	Request   *int           `json:"request" doc:"The number of the request concerned."`
 	Kind      *string        `json:"kind" enum:"invitation,ownership" doc:"Whether it is an invitation or an offer of ownership, in an event of one; null for other events."`
 	Was       state          `json:"was"`
@@ -211,7 +211,7 @@ type state struct {
 	Areas        rest.Areas      `json:"areas,omitempty"`
 	Until        *rest.Timestamp `json:"until,omitempty" doc:"When access ends by itself, or a cancelled subscription freezes."`
 	Expires      *rest.Timestamp `json:"expires,omitempty" doc:"Until when the request can be answered."`
-	Clients      *[]string       `json:"clients,omitempty" doc:"The only clients that a member of an agency is assigned to; left out for all."`
+	Clients      *[]string       `json:"clients,omitempty" format:"account-id" doc:"The only clients that a member of an agency is assigned to; left out for all."`
 	Plan         *string         `json:"plan,omitempty"`
 	Subscription *string         `json:"subscription,omitempty"`
 }
@@ -247,15 +247,15 @@ func (h handlers) activity(ctx context.Context, actor agency.Actor, in *rest.OnA
 }
 
 type agencyActivityInput struct {
-	Agency string `path:"agency" maxLength:"64"`
+	Agency string `path:"agency" format:"account-id"`
 	rest.Paging
 }
 
 // clientLine is a line of an agency's activity.
 type clientLine struct {
 	Line
-	Connection *string `json:"connection" doc:"The connection concerned."`
-	Account    *string `json:"account" doc:"The account concerned; null for a request that is addressed by email."`
+	Connection *string `json:"connection" format:"connection-id" doc:"The connection concerned."`
+	Account    *string `json:"account" format:"account-id" doc:"The account concerned; null for a request that is addressed by email."`
 	Client     *string `json:"client" doc:"The client's name as the agency knows it: the account's, or the address that it typed; null until a request was accepted."`
 }
 
@@ -270,7 +270,7 @@ func (h handlers) agencyActivity(ctx context.Context, actor agency.Actor, in *ag
 }
 
 type clientsInput struct {
-	Agency string `path:"agency" maxLength:"64"`
+	Agency string `path:"agency" format:"account-id"`
 	rest.Paging
 	Status string `query:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Prefix string `query:"prefix" maxLength:"80" doc:"How the account's name begins; needs a status."`

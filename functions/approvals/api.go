@@ -62,7 +62,7 @@ func (h handlers) connection(p agency.Profile) rest.Connection { return rest.New
 
 type acceptInput struct {
 	rest.OnAccount
-	Member string `path:"member" maxLength:"64" doc:"The agency's id."`
+	Member string `path:"member" format:"account-id" doc:"The agency's id."`
 	Body   struct {
 		Acceptance
 	}
@@ -87,7 +87,7 @@ func (h handlers) accept(ctx context.Context, actor agency.Actor, in *acceptInpu
 
 type declineInput struct {
 	rest.OnAccount
-	Member string `path:"member" maxLength:"64" doc:"The agency's id."`
+	Member string `path:"member" format:"account-id" doc:"The agency's id."`
 	Body   decline
 }
 
@@ -105,7 +105,7 @@ func (h handlers) decline(ctx context.Context, actor agency.Actor, in *declineIn
 
 type memberInput struct {
 	rest.OnAccount
-	Member string `path:"member" maxLength:"64" doc:"The agency's id."`
+	Member string `path:"member" format:"account-id" doc:"The agency's id."`
 }
 
 type unblockedOutput struct {
@@ -126,7 +126,7 @@ func (h handlers) unblock(ctx context.Context, actor agency.Actor, in *memberInp
 }
 
 type requestInput struct {
-	ID string `path:"id" maxLength:"128"`
+	ID string `path:"id" format:"connection-id"`
 }
 
 func (h handlers) see(ctx context.Context, actor agency.Actor, in *requestInput) (*rest.Output[rest.Connection], error) {
@@ -134,9 +134,9 @@ func (h handlers) see(ctx context.Context, actor agency.Actor, in *requestInput)
 }
 
 type acceptIntoInput struct {
-	ID   string `path:"id" maxLength:"128"`
+	ID   string `path:"id" format:"connection-id"`
 	Body struct {
-		Account string `json:"account" maxLength:"64" doc:"The account to which the agency gets access."`
+		Account string `json:"account" format:"account-id" doc:"The account to which the agency gets access."`
 		Acceptance
 	}
 }
@@ -146,7 +146,7 @@ func (h handlers) acceptInto(ctx context.Context, actor agency.Actor, in *accept
 }
 
 type declineByIDInput struct {
-	ID   string `path:"id" maxLength:"128"`
+	ID   string `path:"id" format:"connection-id"`
 	Body decline
 }
 

@@ -37,11 +37,11 @@ func (h handlers) addInvitations(a *rest.API) {
 // ignores the fields of an embedded struct that is not.
 type Waiting struct {
 	Kind        string           `json:"kind" enum:"connection,invitation,ownership" doc:"connection: an agency requests access to an account. invitation: an account invites you. ownership: you are offered to become an owner of an account."`
-	ID          *string          `json:"id" doc:"The connection's id; null for the other kinds, which are named by their account."`
+	ID          *string          `json:"id" format:"connection-id" doc:"The connection's id; null for the other kinds, which are named by their account."`
 	Account     *rest.AccountRef `json:"account" doc:"The account concerned; null for a connection request to your address, for which you choose one."`
 	From        rest.AccountRef  `json:"from" doc:"The account that asks: the agency, or the account that invites or its owning agency."`
-	By          *string          `json:"by" doc:"The address of the person who asked; null if they have left since."`
-	Email       *string          `json:"email" doc:"Your address, of a connection request to it. Its domain is in Unicode."`
+	By          *string          `json:"by" format:"address" doc:"The address of the person who asked; null if they have left since."`
+	Email       *string          `json:"email" format:"address" doc:"Your address, of a connection request to it. Its domain is in Unicode."`
 	Role        *string          `json:"role" enum:"owner,admin,member" doc:"The role that you get by accepting; null for a connection."`
 	Areas       rest.Areas       `json:"areas" doc:"The access levels asked for, or those that you get."`
 	Message     *string          `json:"message" doc:"The agency's message."`
@@ -114,7 +114,7 @@ func (h handlers) newInvitation(w service.RequestDetail) invitation {
 }
 
 type invitationInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 }
 
 func (h handlers) invitation(ctx context.Context, actor agency.Actor, in *invitationInput) (*rest.Output[invitation], error) {
@@ -122,7 +122,7 @@ func (h handlers) invitation(ctx context.Context, actor agency.Actor, in *invita
 }
 
 type acceptInvitationInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 	Body    struct {
 		Request int    `json:"request" minimum:"1" doc:"The number of the request that you saw. If there is another one by now, the answer is conflict."`
 		Plan    string `json:"plan,omitempty" maxLength:"64" doc:"The id of the plan that you saw. Needed to become an owner. If the account has another one by now, the answer is conflict."`
@@ -136,7 +136,7 @@ func (h handlers) acceptInvitation(ctx context.Context, actor agency.Actor, in *
 func (h handlers) account(v service.AccountView) rest.Account { return rest.NewAccount(h.svc, v) }
 
 type declineInvitationInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 	Body    struct {
 		Request int  `json:"request" minimum:"1" doc:"The number of the request that you saw. If there is another one by now, the answer is conflict."`
 		Block   bool `json:"block,omitempty" doc:"Also blocks the account that asks and the accounts that it owns. It is not told. Invalid for an offer of ownership."`

@@ -81,7 +81,7 @@ func (h handlers) cancel(ctx context.Context, actor agency.Actor, in *cancelInpu
 }
 
 type billInput struct {
-	Agency string `path:"agency" maxLength:"64"`
+	Agency string `path:"agency" format:"account-id"`
 	rest.Paging
 }
 
@@ -95,7 +95,7 @@ type billOutput struct {
 }
 
 type billLine struct {
-	Account      string `json:"account"`
+	Account      string `json:"account" format:"account-id"`
 	Name         string `json:"name"`
 	Plan         string `json:"plan"`
 	PlanName     string `json:"planName"`

@@ -40,10 +40,10 @@ type handlers struct{ svc *service.Service }
 
 type requestInput struct {
 	rest.OptionalIdempotency
-	Agency string `path:"agency" maxLength:"64"`
+	Agency string `path:"agency" format:"account-id"`
 	Body   struct {
-		Account    string     `json:"account,omitempty" maxLength:"64" doc:"The account's id. Give this or ownerEmail."`
-		OwnerEmail string     `json:"ownerEmail,omitempty" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
+		Account    string     `json:"account,omitempty" format:"account-id" doc:"The account's id. Give this or ownerEmail."`
+		OwnerEmail string     `json:"ownerEmail,omitempty" format:"address" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
 		Message    string     `json:"message,omitempty" maxLength:"500" doc:"A message to its owner, in plain text."`
 		Areas      rest.Areas `json:"areas"`
 	}
@@ -56,8 +56,8 @@ func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestIn
 }
 
 type connectionInput struct {
-	Agency string `path:"agency" maxLength:"64"`
-	ID     string `path:"id" maxLength:"128"`
+	Agency string `path:"agency" format:"account-id"`
+	ID     string `path:"id" format:"connection-id"`
 }
 
 type useCase func(context.Context, agency.Actor, agency.AccountID, agency.ConnectionID) (agency.Profile, error)

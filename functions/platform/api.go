@@ -54,10 +54,10 @@ type handlers struct{ svc *service.Service }
 
 // platformAccount is an account as the platform sees it: without a role or an access.
 type platformAccount struct {
-	ID           string            `json:"id"`
+	ID           string            `json:"id" format:"account-id"`
 	Name         string            `json:"name"`
 	Ownership    string            `json:"ownership" enum:"agency,client"`
-	Owner        *string           `json:"owner" doc:"The agency that owns it; null if a client does."`
+	Owner        *string           `json:"owner" format:"account-id" doc:"The agency that owns it; null if a client does."`
 	Agency       bool              `json:"agency" doc:"Whether its agency features are on, so that it is an agency itself."`
 	Subscription rest.Subscription `json:"subscription"`
 	CreatedAt    rest.Timestamp    `json:"createdAt"`
@@ -73,10 +73,10 @@ func (h handlers) account(a agency.Account) platformAccount {
 }
 
 type registerInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 	Body    struct {
 		Name       string `json:"name" minLength:"1" maxLength:"80"`
-		OwnerEmail string `json:"ownerEmail" maxLength:"254" doc:"An owner's address, verified by the platform."`
+		OwnerEmail string `json:"ownerEmail" format:"address" maxLength:"254" doc:"An owner's address, verified by the platform."`
 		Plan       string `json:"plan,omitempty" maxLength:"64" doc:"Left out, it stays; a new account is then on the first of the settings' plans."`
 	}
 }
@@ -101,7 +101,7 @@ func (h handlers) register(ctx context.Context, by agency.Platform, in *register
 }
 
 type raiseInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 	Body    struct {
 		Limits raisedLimits `json:"limits"`
 	}
@@ -130,10 +130,10 @@ func (h handlers) raise(ctx context.Context, by agency.Platform, in *raiseInput)
 }
 
 type ownerInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 	Body    struct {
-		From string `json:"from" maxLength:"254" doc:"The address of the account's only owner."`
-		To   string `json:"to" maxLength:"254" doc:"Their new address, verified by the platform."`
+		From string `json:"from" format:"address" maxLength:"254" doc:"The address of the account's only owner."`
+		To   string `json:"to" format:"address" maxLength:"254" doc:"Their new address, verified by the platform."`
 	}
 }
 
@@ -142,7 +142,7 @@ func (h handlers) replaceOwner(ctx context.Context, by agency.Platform, in *owne
 }
 
 type paymentInput struct {
-	Account string `path:"account" maxLength:"64"`
+	Account string `path:"account" format:"account-id"`
 	Body    struct {
 		State string    `json:"state" enum:"paid,failed"`
 		At    time.Time `json:"at" doc:"When it succeeded or failed, to the millisecond."`
@@ -157,9 +157,9 @@ func (h handlers) payment(ctx context.Context, by agency.Platform, in *paymentIn
 
 type accessInput struct {
 	Body struct {
-		Account string `json:"account" maxLength:"64"`
-		Email   string `json:"email" maxLength:"254"`
-		As      string `json:"as,omitempty" maxLength:"64" doc:"The agency for which they act, as its staff."`
+		Account string `json:"account" format:"account-id"`
+		Email   string `json:"email" format:"address" maxLength:"254"`
+		As      string `json:"as,omitempty" format:"account-id" doc:"The agency for which they act, as its staff."`
 	}
 }
 

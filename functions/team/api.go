@@ -59,7 +59,7 @@ func (h handlers) member(p agency.Profile) rest.Member { return rest.NewMember(h
 type inviteInput struct {
 	rest.OnAccount
 	Body struct {
-		Email string     `json:"email" maxLength:"254"`
+		Email string     `json:"email" format:"address" maxLength:"254"`
 		Role  string     `json:"role" enum:"owner,admin,member"`
 		Areas rest.Areas `json:"areas,omitempty" doc:"Needed for a member, and invalid for the other roles, which have every area at edit."`
 	}
@@ -87,13 +87,13 @@ func (h handlers) invite(ctx context.Context, actor agency.Actor, in *inviteInpu
 
 type changeInput struct {
 	rest.OnAccount
-	Member string `path:"member" maxLength:"64"`
+	Member string `path:"member" format:"member-id"`
 	Body   struct {
 		Role  string     `json:"role,omitempty" enum:"owner,admin,member" doc:"A person's; an agency has none."`
 		Areas rest.Areas `json:"areas,omitempty" doc:"All access levels: an area that is not named is none."`
 
 		Until   rest.Nullable[time.Time] `json:"until,omitempty" doc:"When an agency's access ends by itself; null for never."`
-		Clients rest.Nullable[[]string]  `json:"clients,omitempty" maxItems:"90" doc:"The only clients of the agency that this member is assigned to; null for all."`
+		Clients rest.Nullable[[]string]  `json:"clients,omitempty" format:"account-id" maxItems:"90" doc:"The only clients of the agency that this member is assigned to; null for all."`
 	}
 }
 
@@ -127,7 +127,7 @@ func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInpu
 
 type memberInput struct {
 	rest.OnAccount
-	Member string `path:"member" maxLength:"64" doc:"The person's id."`
+	Member string `path:"member" format:"person-id" doc:"The person's id."`
 }
 
 // onMember returns the handler of a use case that needs only a member.
@@ -142,7 +142,7 @@ func (h handlers) onMember(
 
 type removeInput struct {
 	rest.OnAccount
-	Member string `path:"member" maxLength:"64"`
+	Member string `path:"member" format:"member-id"`
 	Block  bool   `query:"block" doc:"Also blocks the agency. It is not told."`
 }
 

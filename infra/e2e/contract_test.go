@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -29,11 +30,14 @@ type contract struct {
 type operation struct {
 	id, method, path string
 	segments         []string
-	responses        map[string]bool // "200", "default"
-	answered         bool            // with a success, in this run
+	responses        map[string]string // where each is described, by "200" and the like
+	answered         bool              // with a success, in this run
 }
 
 const documentURL = "openapi.json"
+
+// pointerEscape escapes a part of a JSON pointer.
+var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")
 
 func readContract(root string) (*contract, error) {
 	raw, err := os.ReadFile(filepath.Join(root, "infra", "openapi.yaml"))
@@ -60,7 +64,9 @@ func readContract(root string) (*contract, error) {
 	var outline struct {
 		Paths map[string]map[string]struct {
 			OperationID string
-			Responses   map[string]any
+			Responses   map[string]struct {
+				Ref string `json:"$ref"`
+			}
 		}
 	}
 	if err := json.Unmarshal(encoded, &outline); err != nil {
@@ -68,9 +74,10 @@ func readContract(root string) (*contract, error) {
 	}
 	for path, methods := range outline.Paths {
 		for method, o := range methods {
-			op := &operation{id: o.OperationID, method: strings.ToUpper(method), path: path, segments: strings.Split(path, "/"), responses: map[string]bool{}}
-			for status := range o.Responses {
-				op.responses[status] = true
+			op := &operation{id: o.OperationID, method: strings.ToUpper(method), path: path, segments: strings.Split(path, "/"), responses: map[string]string{}}
+			for status, response := range o.Responses {
+				op.responses[status] = cmp.Or(strings.TrimPrefix(response.Ref, "#"),
+					"/paths/"+pointerEscape.Replace(path)+"/"+method+"/responses/"+status)
 			}
 			c.operations = append(c.operations, op)
 		}
@@ -94,31 +101,25 @@ func (c *contract) find(method, path string) *operation {
 	return nil
 }
 
-// check compares an answer with the contract. What the gateway refuses by itself has
-// AWS's own form.
+// check compares an answer with the contract, refusals too: an operation may give only
+// the statuses and codes that it names. What no operation serves is refused by a problem.
 func (c *contract) check(method, path string, answer *reply) error {
 	kind := strings.Split(answer.Header.Get("Content-Type"), ";")[0]
-	if kind == "application/json" && answer.Status >= http.StatusBadRequest {
-		var body map[string]any
-		if json.Unmarshal(answer.Body, &body) != nil || len(body) != 1 || body["message"] == nil {
-			return fmt.Errorf("a refusal that is neither ours nor the gateway's: %s", answer.Body)
-		}
-		return nil
-	}
 	op := c.find(method, path)
 	if op == nil {
+		if kind == "application/json" && answer.Status >= http.StatusBadRequest {
+			return c.validate("/components/schemas/GatewayMessage", answer.Body)
+		}
 		if kind != "application/problem+json" {
 			return fmt.Errorf("%s where the contract has nothing", kind)
 		}
 		return c.validate("/components/schemas/Problem", answer.Body)
 	}
-	status := strconv.Itoa(answer.Status)
-	if !op.responses[status] {
-		if answer.Status < http.StatusBadRequest {
-			return fmt.Errorf("the contract of %s has no answer %s", op.id, status)
-		}
-		status = "default"
-	} else {
+	response, ok := op.responses[strconv.Itoa(answer.Status)]
+	if !ok {
+		return fmt.Errorf("the contract of %s has no answer %d: %s", op.id, answer.Status, answer.Body)
+	}
+	if answer.Status < http.StatusBadRequest {
 		c.mu.Lock()
 		op.answered = true
 		c.mu.Unlock()
@@ -129,9 +130,7 @@ func (c *contract) check(method, path string, answer *reply) error {
 		}
 		return nil
 	}
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
-	return c.validate("/paths/"+escape.Replace(op.path)+"/"+strings.ToLower(op.method)+"/responses/"+status+
-		"/content/"+escape.Replace(kind)+"/schema", answer.Body)
+	return c.validate(response+"/content/"+pointerEscape.Replace(kind)+"/schema", answer.Body)
 }
 
 func (c *contract) validate(pointer string, body []byte) error {

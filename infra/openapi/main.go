@@ -1,9 +1,11 @@
 // Command openapi merges the OpenAPI fragments of all functions that serve the API.
-// It writes the document and the list of its operations. It runs in any folder of
-// the module.
+// It writes the document, the list of its operations, and what the hub serves of it: the
+// document again and the page /docs, both zipped. It runs in any folder of the module.
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"os"
@@ -16,6 +18,10 @@ import (
 const (
 	documentFile = "infra/openapi.yaml"
 	routesFile   = "shared/rest/routes.txt"
+	// What the hub serves, zipped: HTTP APIs do not compress.
+	servedFolder    = "functions/console/reference/"
+	servedDocument  = servedFolder + "openapi.yaml.gz"
+	servedReference = servedFolder + "reference.html.gz"
 )
 
 func main() {
@@ -52,11 +58,44 @@ func generate(ctx context.Context, root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	refused, err := refusals(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	if err := merged.addResponses(refused); err != nil {
+		return nil, err
+	}
+	merged.shareIDs()
 	yaml, err := merged.yaml()
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{documentFile: yaml, routesFile: merged.routes()}, nil
+	page, err := merged.reference()
+	if err != nil {
+		return nil, err
+	}
+	zippedYAML, err := zip(yaml)
+	if err != nil {
+		return nil, err
+	}
+	zippedPage, err := zip(page)
+	return map[string][]byte{
+		documentFile: yaml, routesFile: merged.routes(), servedDocument: zippedYAML, servedReference: zippedPage,
+	}, err
+}
+
+// zip returns the same bytes each time.
+func zip(content []byte) ([]byte, error) {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(content); err != nil {
+		return nil, err
+	}
+	err = z.Close()
+	return b.Bytes(), err
 }
 
 func moduleRoot(ctx context.Context) (string, error) {

@@ -16,6 +16,8 @@ import (
 type document struct {
 	OpenAPI    string                    `json:"openapi" yaml:"openapi"`
 	Info       info                      `json:"info" yaml:"info"`
+	Servers    []server                  `json:"-" yaml:"servers"`
+	Tags       []tag                     `json:"-" yaml:"tags"`
 	Paths      map[string]map[string]any `json:"paths" yaml:"paths"`
 	Components components                `json:"components" yaml:"components"`
 }
@@ -26,17 +28,42 @@ type info struct {
 	Description string `json:"description,omitempty" yaml:"description,omitempty"`
 }
 
+// A server is where the API is served.
+type server struct {
+	URL         string `yaml:"url"`
+	Description string `yaml:"description"`
+}
+
+// A tag names a group of operations.
+type tag struct {
+	Name        string `yaml:"name"`
+	Description string `yaml:"description"`
+}
+
+// tags are the groups in the order in which they are shown.
+var tags = []tag{
+	{"access", "Access"}, {"accounts", "Accounts"}, {"team", "Team Members"}, {"approvals", "Requests and invitations"},
+	{"clients", "Clients of an agency"}, {"connections", "Connections of an agency"}, {"billing", "Billing"}, {"platform", "The platform’s calls"},
+}
+
 type components struct {
+	Responses       map[string]any `json:"-" yaml:"responses,omitempty"`
 	Schemas         map[string]any `json:"schemas" yaml:"schemas"`
 	SecuritySchemes map[string]any `json:"securitySchemes" yaml:"securitySchemes"`
 }
 
+// publicURL stands in the document for the address of a deployment. The hub serves the
+// document with its own in this place.
+const publicURL = "https://hub.example.com"
+
 const description = `The agency side of a platform's accounts.
 
-Every call carries a bearer token of the person who makes it. Every refusal of ours is an
-application/problem+json with a stable code. API Gateway itself answers before us, with bodies of its
-own, where a token is missing or not valid (401, 403), a request is larger than it takes (413), there
-are too many (429), or a function does not answer (500, 503).
+Every call carries a bearer token of the person who makes it, or of the platform's own software for the
+calls under /v1/platform. Every refusal of ours is an application/problem+json with a stable code.
+Times are RFC 3339, ids are opaque, and lists are paged: give next of one answer as cursor of the next call.
+
+API Gateway answers some calls before us, with a message and no code. Below /v1, an unknown path is answered
+with not_found, and a method that a path does not take with 405 and the header Allow.
 `
 
 // merge merges fragments, each under its function's name. What two of them describe
@@ -46,7 +73,9 @@ func merge(fragments map[string][]byte) (document, error) {
 		OpenAPI:    "3.1.0",
 		Info:       info{Title: "Agency Hub", Version: "1", Description: description},
 		Paths:      map[string]map[string]any{},
-		Components: components{Schemas: map[string]any{}, SecuritySchemes: map[string]any{}},
+		Servers:    []server{{URL: publicURL, Description: "This deployment."}},
+		Tags:       tags,
+		Components: components{Responses: map[string]any{}, Schemas: map[string]any{}, SecuritySchemes: map[string]any{}},
 	}
 	ids := map[string]string{}
 	from := map[string]string{}
@@ -70,6 +99,9 @@ func merge(fragments map[string][]byte) (document, error) {
 					return document{}, fmt.Errorf("both %s and %s serve %s", other, function, route)
 				}
 				from[route] = function
+				if err := checkTags(route, operation); err != nil {
+					return document{}, err
+				}
 				whole.Paths[path][method] = operation
 				id := operationID(operation)
 				if ids[id] != "" {
@@ -92,6 +124,18 @@ func operationID(operation any) string {
 	fields, _ := operation.(map[string]any)
 	id, _ := fields["operationId"].(string)
 	return id
+}
+
+// checkTags returns an error for an operation that no group has.
+func checkTags(route string, operation any) error {
+	fields, _ := operation.(map[string]any)
+	names, _ := fields["tags"].([]any)
+	for _, name := range names {
+		if !slices.ContainsFunc(tags, func(t tag) bool { return t.Name == name }) {
+			return fmt.Errorf("%s has the tag %v, which no group has", route, name)
+		}
+	}
+	return nil
 }
 
 // add copies what is new, and returns an error where the rest differs.

@@ -16,8 +16,8 @@ import (
 // OnAccount is the input of a call on /v1/accounts/{account}/…. Agency staff make it
 // with ?as={agency}.
 type OnAccount struct {
-	Account string `path:"account" maxLength:"64"`
-	As      string `query:"as" maxLength:"64" doc:"The agency for which its staff makes this call."`
+	Account string `path:"account" format:"account-id"`
+	As      string `query:"as" format:"account-id" doc:"The agency for which its staff makes this call."`
 }
 
 // Caller returns who makes the call, with the agency that they act for, and the

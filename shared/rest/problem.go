@@ -62,7 +62,8 @@ var statuses = map[agency.Code]int{
 	agency.Unavailable:     http.StatusServiceUnavailable,
 }
 
-func statusOf(code agency.Code) int {
+// StatusOf returns the HTTP status of a code.
+func StatusOf(code agency.Code) int {
 	if status, ok := statuses[code]; ok {
 		return status
 	}
@@ -93,7 +94,7 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 	}
 	c.code = e.Code
 	p := &Problem{Type: "about:blank", Detail: e.Message, Code: e.Code, State: e.State, RequestID: c.requestID}
-	p.setStatus(statusOf(e.Code))
+	p.setStatus(StatusOf(e.Code))
 	for _, field := range e.Fields {
 		p.Errors = append(p.Errors, FieldProblem{Field: field.Field, Message: field.Message})
 	}
@@ -151,17 +152,8 @@ func writeProblem(w http.ResponseWriter, p *Problem) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
-// documentProblems adds Problem to the OpenAPI document, as the operation's default
-// answer.
-func documentProblems(a *API, op *huma.Operation) {
-	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
-	if op.Responses == nil {
-		op.Responses = map[string]*huma.Response{}
-	}
-	op.Responses["default"] = &huma.Response{
-		Description: "A refusal. invalid 400 (a body too large 413, of another type 415), unauthenticated 401; " +
-			"forbidden, not_payer and identity_changed 403; not_found 404; request_expired 410; " +
-			"cooling and rate_limited 429 with Retry-After; unavailable 503 with Retry-After; internal 500; every other code 409.",
-		Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
-	}
+// addProblem adds the schema of Problem to the OpenAPI document. Which operation gives
+// which is added where the fragments are merged.
+func (a *API) addProblem() {
+	a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 }

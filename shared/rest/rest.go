@@ -47,8 +47,15 @@ func New(title string) *API {
 			Description: "A token that the issuer gave to the platform's own software by its client credentials, " +
 				"with the scope " + agency.PlatformScope + " and no email address."},
 	}
+	config.OnAddOperation = []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) {
+		for _, p := range op.Parameters {
+			complete(p.Schema)
+		}
+	}}
 	m := &mux{}
-	return &API{huma: humago.New(m, config), handler: m}
+	a := &API{huma: humago.New(m, config), handler: m}
+	a.addProblem()
+	return a
 }
 
 // Site returns an API without operations, for a function that serves pages. The handler
@@ -98,7 +105,6 @@ func register[I, O any](
 		op.Tags = []string{a.huma.OpenAPI().Info.Title}
 	}
 	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
-	documentProblems(a, &op)
 	op.Middlewares = append(huma.Middlewares{strict(a, identify)}, op.Middlewares...)
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
@@ -115,20 +121,6 @@ func register[I, O any](
 	})
 	for _, schema := range a.huma.OpenAPI().Components.Schemas.Map() {
 		complete(schema)
-	}
-}
-
-// complete adds what huma leaves out of a schema: the messages for the values of a map,
-// and null in the enum of a nullable value, without which null would be invalid.
-func complete(schema *huma.Schema) {
-	if values, ok := schema.AdditionalProperties.(*huma.Schema); ok {
-		values.PrecomputeMessages()
-	}
-	if schema.Nullable && len(schema.Enum) > 0 && !slices.Contains(schema.Enum, nil) {
-		schema.Enum = append(schema.Enum, nil)
-	}
-	for _, property := range schema.Properties {
-		complete(property)
 	}
 }
 
@@ -166,6 +158,9 @@ func exit(err error) {
 func (a *API) OpenAPI() *huma.OpenAPI { return a.huma.OpenAPI() }
 
 func (a *API) printOpenAPI(w *os.File) error {
+	for _, schema := range a.huma.OpenAPI().Components.Schemas.Map() {
+		standard(schema)
+	}
 	fragment, err := json.MarshalIndent(a.OpenAPI(), "", "  ")
 	if err != nil {
 		return fmt.Errorf("cannot write the OpenAPI fragment: %w", err)

@@ -26,10 +26,10 @@ func (Areas) Schema(huma.Registry) *huma.Schema {
 
 // Account is an account as its caller sees it.
 type Account struct {
-	ID           string       `json:"id"`
+	ID           string       `json:"id" format:"account-id"`
 	Name         string       `json:"name"`
 	Ownership    string       `json:"ownership" enum:"agency,client" doc:"Who owns it. It never changes."`
-	Owner        *string      `json:"owner" doc:"The agency that owns it; null if a client does."`
+	Owner        *string      `json:"owner" format:"account-id" doc:"The agency that owns it; null if a client does."`
 	Agency       bool         `json:"agency" doc:"Whether its agency features are on, so that it is an agency itself."`
 	Role         *string      `json:"role" doc:"Your own role in it; null when you act for an agency."`
 	Subscription Subscription `json:"subscription"`
@@ -50,7 +50,7 @@ type Subscription struct {
 type Access struct {
 	Allowed   bool    `json:"allowed" doc:"Whether some area is not none."`
 	Areas     Areas   `json:"areas"`
-	Via       *string `json:"via" doc:"own, or the agency through which access is had; null for none."`
+	Via       *string `json:"via" format:"via" doc:"own, or the agency through which access is had; null for none."`
 	Reason    *string `json:"reason" enum:"none,pending,invited,ended,lapsed,closed,not_assigned,identity_changed,frozen" doc:"Why access is refused, or cut; null where it is neither. invited means that you have an invitation: accept it to have access."`
 	Ownership *string `json:"ownership" enum:"agency,client"`
 	Payer     *string `json:"payer" enum:"agency,client"`
@@ -82,10 +82,10 @@ func NewAccess(a agency.Access) Access {
 
 // Member is a profile in an account's Team Members.
 type Member struct {
-	ID          string     `json:"id" doc:"The person's or the agency's id."`
+	ID          string     `json:"id" format:"member-id" doc:"The person's or the agency's id."`
 	Kind        string     `json:"kind" enum:"person,agency"`
 	Name        string     `json:"name" doc:"The agency's name, or the person's address."`
-	Email       *string    `json:"email" doc:"A person's address, its domain in Unicode."`
+	Email       *string    `json:"email" format:"address" doc:"A person's address, its domain in Unicode."`
 	Status      string     `json:"status" enum:"pending,invited,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved" doc:"pending is an agency's request, and invited a person's invitation, that waits for an answer. Only active grants access."`
 	Role        *string    `json:"role" enum:"owner,admin,member" doc:"A person's; the one that they get by accepting while they are invited. Null for an agency."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending or invited."`
@@ -97,7 +97,7 @@ type Member struct {
 	ExpiresAt   *Timestamp `json:"expiresAt" doc:"Until when the request can be answered."`
 	Until       *Timestamp `json:"until" doc:"When an agency's access ends by itself."`
 	Delivery    *string    `json:"delivery" enum:"failed" doc:"failed means that each email of the request's last mailing bounced. Null says nothing about the emails."`
-	Clients     *[]string  `json:"clients" nullable:"true" doc:"The only clients that a member of an agency is assigned to; null for all."`
+	Clients     *[]string  `json:"clients" format:"account-id" nullable:"true" doc:"The only clients that a member of an agency is assigned to; null for all."`
 }
 
 // NewMember returns a profile in its account's Team Members.
@@ -131,12 +131,12 @@ func NewMember(svc *service.Service, p agency.Profile) Member {
 
 // Connection is an agency's profile, as the account and the agency see it.
 type Connection struct {
-	ID          string     `json:"id"`
+	ID          string     `json:"id" format:"connection-id"`
 	Kind        string     `json:"kind" enum:"agency"`
-	Account     *string    `json:"account" doc:"The account's id; null while it is addressed by email."`
+	Account     *string    `json:"account" format:"account-id" doc:"The account's id; null while it is addressed by email."`
 	Agency      AccountRef `json:"agency"`
 	Name        string     `json:"name" doc:"The account's name; the addressee's id until a request has been accepted."`
-	Email       *string    `json:"email" doc:"The address, where the request is addressed to a person. Its domain is in Unicode."`
+	Email       *string    `json:"email" format:"address" doc:"The address, where the request is addressed to a person. Its domain is in Unicode."`
 	Status      string     `json:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
 	Role        *string    `json:"role" doc:"Always null: an agency has no role."`
 	Areas       Areas      `json:"areas" doc:"What is granted, or asked for while it is pending."`
@@ -154,7 +154,7 @@ type Connection struct {
 
 // AccountRef is an account's id and name.
 type AccountRef struct {
-	ID   string `json:"id"`
+	ID   string `json:"id" format:"account-id"`
 	Name string `json:"name"`
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 // OpenAccount makes a client-owned account with the actor as its owner. The same
-// key and name return the same account, as it is now. Errors: Invalid,
-// IdempotencyMismatch, RateLimited; and IdentityChanged or NotFound for a repeat by somebody
-// who can't see the account any more.
+// key and name return the same account, as it is now. Errors: Invalid, Conflict (the
+// actor's data is being erased), IdempotencyMismatch, RateLimited; and IdentityChanged or
+// NotFound for a repeat by somebody who can't see the account any more.
 func (s *Service) OpenAccount(ctx context.Context, actor agency.Actor, key, name string) (AccountView, error) {
 	name, err := s.Rules.ParseName("name", name)
 	if err != nil {
@@ -289,7 +289,7 @@ func (s *Service) GetAccount(ctx context.Context, caller agency.Caller, id agenc
 }
 
 // MyAccounts lists the accounts to which the actor has access by a profile of
-// their own, ordered by name.
+// their own, ordered by name. Errors: Invalid (cursor).
 func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page) (List[AccountView], error) {
 	mine, err := s.Store.Memberships(ctx, actor.ID(), page)
 	if err != nil {
@@ -325,7 +325,7 @@ func (s *Service) MyAccounts(ctx context.Context, actor agency.Actor, page Page)
 
 // Me returns what is stored of the actor, and stores when they first called it. A
 // suppression of their address ends. It costs the same however many accounts and
-// invitations they have.
+// invitations they have. Errors: none.
 func (s *Service) Me(ctx context.Context, actor agency.Actor) (agency.Person, error) {
 	caller := agency.Caller{Actor: actor}
 	var me agency.Person

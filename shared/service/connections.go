@@ -127,18 +127,20 @@ func (in ConnectionRequest) addressee(agencyID agency.AccountID) (agency.Profile
 
 // ResendRequest sends a pending request's email again and extends the request to
 // a whole lifetime from now. Errors: IdentityChanged, NotFound, PermanentlyOwned,
-// Forbidden, RequestExpired, NotPending, RateLimited.
+// Forbidden, Conflict (the agency features are off), RequestExpired, NotPending,
+// RateLimited.
 func (s *Service) ResendRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Resend, By: agency.AgencySide, Maker: actor.ID()})
 }
 
-// WithdrawRequest withdraws a pending request. Errors: as ResendRequest's.
+// WithdrawRequest withdraws a pending request. Errors: as ResendRequest's, but for
+// RateLimited.
 func (s *Service) WithdrawRequest(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Withdraw, By: agency.AgencySide})
 }
 
 // LeaveAccount ends the agency's own connection. Errors: IdentityChanged,
-// NotFound, PermanentlyOwned, Forbidden, NotActive.
+// NotFound, PermanentlyOwned, Forbidden, Conflict (the agency features are off), NotActive.
 func (s *Service) LeaveAccount(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	return s.agencyStep(ctx, actor, agencyID, id, agency.Step{Do: agency.Leave, By: agency.AgencySide})
 }

@@ -19,7 +19,7 @@ type Grant struct {
 
 // AcceptRequest accepts an agency's request. Errors: Invalid, IdentityChanged,
 // NotFound, PermanentlyOwned, Forbidden, Conflict (another request than the one
-// named, or the agency's features are off), RequestExpired, NotPending.
+// named, or the agency's features are off), RequestExpired, NotPending, TooMany.
 func (s *Service) AcceptRequest(ctx context.Context, caller agency.Caller, id, agencyID agency.AccountID, in Grant) (agency.Profile, error) {
 	step, err := s.readAcceptance(in)
 	if err != nil {
@@ -214,7 +214,7 @@ func (d *decision) acceptInto(request, target agency.Profile, step agency.Step, 
 	return d.apply(open, step)
 }
 
-// DeclineRequestByID is DeclineRequest by the request's id.
+// DeclineRequestByID is DeclineRequest by the request's id. Errors: as DeclineRequest's.
 func (s *Service) DeclineRequestByID(ctx context.Context, actor agency.Actor, id agency.ConnectionID, in Decline) (agency.Profile, error) {
 	addressee, agencyID, ok := id.Split()
 	if !ok {

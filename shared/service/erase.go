@@ -12,8 +12,8 @@ import (
 
 // EraseMe starts to erase the actor's data. From then on they have no access and
 // own nothing, so that no other owner can leave an account to them. The sweep
-// ends their other profiles and deletes their address. Errors: LastOwner, which
-// names the accounts.
+// ends their other profiles and deletes their address. Errors: IdentityChanged, and
+// LastOwner, which names the accounts.
 func (s *Service) EraseMe(ctx context.Context, actor agency.Actor) error {
 	caller := agency.Caller{Actor: actor}
 	want := Want{People: []agency.PersonID{actor.ID()}}

@@ -23,17 +23,17 @@ func (s *Service) StopMail(ctx context.Context, box agency.MailboxID, value stri
 	return nil
 }
 
-// MyMailStopped reports whether the actor's mailbox gets no unsolicited mail.
+// MyMailStopped reports whether the actor's mailbox gets no unsolicited mail. Errors: none.
 func (s *Service) MyMailStopped(ctx context.Context, actor agency.Actor) (bool, error) {
 	return s.Store.MailStopped(ctx, agency.Mailbox(actor.Email))
 }
 
-// StopMyMail stops unsolicited mail to the actor's mailbox.
+// StopMyMail stops unsolicited mail to the actor's mailbox. Errors: none.
 func (s *Service) StopMyMail(ctx context.Context, actor agency.Actor) error {
 	return s.Store.StopOwnMail(ctx, agency.Mailbox(actor.Email), s.Now())
 }
 
-// AllowMyMail allows unsolicited mail to the actor's mailbox again.
+// AllowMyMail allows unsolicited mail to the actor's mailbox again. Errors: none.
 func (s *Service) AllowMyMail(ctx context.Context, actor agency.Actor) error {
 	return s.Store.AllowMail(ctx, agency.Mailbox(actor.Email))
 }

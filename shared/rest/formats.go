@@ -1,0 +1,92 @@
+package rest
+
+import "github.com/danielgtaylor/huma/v2"
+
+// The patterns of ids: a prefix and 26 characters of Crockford's base 32 in lower case.
+// The law checks ids by code of its own; a test holds both to each other.
+const (
+	suffix    = "[0-9a-hjkmnp-tv-z]{26}"
+	accountID = "acct_" + suffix
+	personID  = "per_" + suffix
+	memberID  = "(acct|per)_" + suffix
+)
+
+// form is what a text looks like that a field's tag names, as in format:"account-id".
+type form struct {
+	// name is the schema's name in the document.
+	name string
+	// pattern is checked in a call, and described in words that follow "Give ".
+	pattern, description string
+	// format is the standard's name of a form that the use cases check alone, such as
+	// "idn-email". huma checks some of these otherwise, so the name is only written
+	// into the document.
+	format string
+	// example is one value.
+	example string
+}
+
+const (
+	exampleID = "01jdx3v5k8m2n4p6q7r9s0t1w2"
+	idWords   = " and 26 characters of 0-9 and a-z without i, l, o and u"
+)
+
+var forms = map[string]form{
+	"account-id": {name: "AccountID", pattern: "^" + accountID + "$", description: "an account's id: acct_" + idWords, example: "acct_" + exampleID},
+	"person-id":  {name: "PersonID", pattern: "^" + personID + "$", description: "a person's id: per_" + idWords, example: "per_" + exampleID},
+	"member-id":  {name: "MemberID", pattern: "^" + memberID + "$", description: "the id of a person or an agency: per_ or acct_" + idWords, example: "per_" + exampleID},
+	"event-id":   {name: "EventID", pattern: "^evt_" + suffix + "$", description: "an event's id: evt_" + idWords, example: "evt_" + exampleID},
+	"connection-id": {
+		name:        "ConnectionID",
+		pattern:     "^con_" + memberID + "_" + accountID + "$",
+		description: "a connection's id: con_, then the ids of the account or person and of the agency with _ between them",
+		example:     "con_acct_" + exampleID + "_acct_" + exampleID,
+	},
+	"via":     {pattern: "^(own|" + accountID + ")$", description: "own or an account's id", example: "own"},
+	"address": {format: "idn-email", example: "ann@example.com"},
+}
+
+// complete adds what huma leaves out of a schema: the patterns of the forms that tags
+// name, the messages for the values of a map, and null in the enum of a nullable value,
+// without which null would be invalid.
+func complete(schema *huma.Schema) {
+	if f, ok := forms[schema.Format]; ok && f.pattern != "" {
+		schema.Format, schema.Title, schema.Pattern, schema.PatternDescription = "", f.name, f.pattern, f.description
+		schema.Examples = []any{f.example}
+		schema.PrecomputeMessages()
+	}
+	if values, ok := schema.AdditionalProperties.(*huma.Schema); ok {
+		values.PrecomputeMessages()
+	}
+	if schema.Nullable && len(schema.Enum) > 0 && !hasNull(schema.Enum) {
+		schema.Enum = append(schema.Enum, nil)
+	}
+	parts(schema, complete)
+}
+
+func hasNull(values []any) bool {
+	for _, v := range values {
+		if v == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// standard gives the forms that use cases check their standard names, for the document.
+func standard(schema *huma.Schema) {
+	if f := forms[schema.Format]; f.format != "" {
+		schema.Format = f.format
+		schema.Examples = []any{f.example}
+	}
+	parts(schema, standard)
+}
+
+// parts calls do with the schemas of a schema's properties and items.
+func parts(schema *huma.Schema, do func(*huma.Schema)) {
+	if schema.Items != nil {
+		do(schema.Items)
+	}
+	for _, property := range schema.Properties {
+		do(property)
+	}
+}
