@@ -124,7 +124,7 @@ func (h handlers) changeMe(ctx context.Context, actor agency.Actor, in *changeMe
 type openInput struct {
 	rest.Idempotency
 	Body struct {
-		Name string `json:"name" minLength:"1" maxLength:"80"`
+		Name string `json:"name" format:"name" minLength:"1" maxLength:"80"`
 	}
 }
 
@@ -136,9 +136,9 @@ type createInput struct {
 	rest.Idempotency
 	Agency string `path:"agency" format:"account-id"`
 	Body   struct {
-		Name                      string       `json:"name" minLength:"1" maxLength:"80"`
-		Plan                      string       `json:"plan" maxLength:"64"`
-		ConfirmPermanentOwnership bool         `json:"confirmPermanentOwnership,omitempty" doc:"Must be true: the agency owns the account and pays for it permanently. This can never be undone."`
+		Name                      string       `json:"name" format:"name" minLength:"1" maxLength:"80"`
+		Plan                      string       `json:"plan" minLength:"1" maxLength:"64"`
+		ConfirmPermanentOwnership bool         `json:"confirmPermanentOwnership" format:"confirmed" doc:"Must be true: the agency owns the account and pays for it permanently. This can never be undone."`
 		Client                    *clientInput `json:"client,omitempty" doc:"The person to invite."`
 	}
 }
@@ -161,7 +161,7 @@ func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInpu
 type renameInput struct {
 	rest.OnAccount
 	Body struct {
-		Name string `json:"name" minLength:"1" maxLength:"80"`
+		Name string `json:"name" format:"name" minLength:"1" maxLength:"80"`
 	}
 }
 

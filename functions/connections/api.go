@@ -41,12 +41,23 @@ type handlers struct{ svc *service.Service }
 type requestInput struct {
 	rest.OptionalIdempotency
 	Agency string `path:"agency" format:"account-id"`
-	Body   struct {
-		Account    string     `json:"account,omitempty" format:"account-id" doc:"The account's id. Give this or ownerEmail."`
-		OwnerEmail string     `json:"ownerEmail,omitempty" format:"address" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
-		Message    string     `json:"message,omitempty" maxLength:"500" doc:"A message to its owner, in plain text."`
-		Areas      rest.Areas `json:"areas"`
-	}
+	Body   requestBody
+}
+
+type requestBody struct {
+	Account    string     `json:"account,omitempty" format:"account-id" doc:"The account's id. Give this or ownerEmail."`
+	OwnerEmail string     `json:"ownerEmail,omitempty" format:"address" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
+	Message    string     `json:"message,omitempty" maxLength:"500" doc:"A message to its owner, in plain text."`
+	Areas      rest.Areas `json:"areas"`
+}
+
+// TransformSchema says in the document that one of account and ownerEmail is given. The
+// use case checks it, with a better sentence than huma has.
+func (requestBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Extensions = map[string]any{"oneOf": []any{
+		map[string]any{"required": []string{"account"}}, map[string]any{"required": []string{"ownerEmail"}},
+	}}
+	return s
 }
 
 func (h handlers) request(ctx context.Context, actor agency.Actor, in *requestInput) (*rest.Output[rest.Connection], error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -128,5 +129,63 @@ func TestMerge(t *testing.T) {
 	}
 	if _, err := merge(map[string][]byte{"one": []byte(`{"openapi":"3.0.3"}`)}); err == nil {
 		t.Error("another version of OpenAPI is merged")
+	}
+}
+
+// A use case says what it refuses; what it says is what it does, and other use cases can
+// be named in place of a list.
+func TestErrorsOfUseCases(t *testing.T) {
+	s := &source{
+		docs: map[string]string{
+			useCase + "Open":   "Open opens. Errors: Invalid, Forbidden (another's),\nNotFound.\n",
+			useCase + "Close":  "Close closes. Errors: as Open's, but for NotFound; and Conflict.\n",
+			useCase + "See":    "See sees. Errors: none.\n",
+			useCase + "Silent": "Silent says nothing.\n",
+			useCase + "Lies":   "Lies lies. Errors: Conflict.\n",
+		},
+		uses:  map[string][]string{useCase + "Open": {"may", "find"}, useCase + "Close": {"may", "find", "state"}},
+		codes: map[string][]string{"may": {"forbidden"}, "find": {"not_found"}, "state": {"conflict"}},
+		named: map[string]string{"Invalid": "invalid", "Forbidden": "forbidden", "NotFound": "not_found", "Conflict": "conflict"},
+	}
+	for method, want := range map[string]string{"Open": "forbidden not_found", "Close": "forbidden conflict", "See": ""} {
+		if got := strings.Join(must[[]string](t)(s.errorsOf(method)), " "); got != want {
+			t.Errorf("%s: %q, want %q", method, got, want)
+		}
+	}
+	for method, want := range map[string]string{"Silent": "does not say Errors:", "Lies": "names Conflict, which nothing in it does"} {
+		if _, err := s.errorsOf(method); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}
+
+// Each operation names every status that it can answer with, and each refusal its codes.
+func TestResponses(t *testing.T) {
+	d := document{
+		Paths: map[string]map[string]any{"/v1/a": {
+			"get": object{"responses": object{"200": object{}, "default": object{}}, "security": []any{object{"oidc": []any{}}}},
+			"put": object{"responses": object{"200": object{}}, "security": []any{object{"platform": []any{}}}},
+		}},
+		Components: components{Responses: map[string]any{}, Schemas: map[string]any{}},
+	}
+	if err := d.addResponses(map[string][]string{"GET /v1/a": {"cooling", "forbidden", "conflict", "last_owner"}}); err == nil {
+		t.Error("an operation of which nothing is known has responses")
+	}
+	if err := d.addResponses(map[string][]string{"GET /v1/a": {"cooling", "forbidden", "conflict", "last_owner"}, "PUT /v1/a": nil}); err != nil {
+		t.Fatal(err)
+	}
+	statuses := func(method string) string {
+		return strings.Join(slices.Sorted(maps.Keys(d.Paths["/v1/a"][method].(object)["responses"].(object))), " ")
+	}
+	if got, want := statuses("get"), "200 400 401 403 409 413 415 429 431 500 503 504"; got != want {
+		t.Errorf("GET: %s, want %s", got, want)
+	}
+	if got, want := statuses("put"), "200 400 401 403 413 415 429 431 500 503 504"; got != want {
+		t.Errorf("PUT: %s, want %s", got, want)
+	}
+	for _, name := range []string{"Status409-conflict-last_owner", "Status429-cooling", "Status429", "Status403-forbidden", "Status431"} {
+		if d.Components.Responses[name] == nil {
+			t.Errorf("there is no %s among %q", name, slices.Sorted(maps.Keys(d.Components.Responses)))
+		}
 	}
 }

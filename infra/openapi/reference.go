@@ -102,12 +102,27 @@ func (d document) shown() reference {
 		}
 		r.Groups = append(r.Groups, g)
 	}
+	bodies := d.bodies()
 	for _, name := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
-		if s := d.Components.Schemas[name].(object); !strings.HasSuffix(name, "InputBody") {
+		if s := d.Components.Schemas[name].(object); !bodies[name] {
 			r.Schemas = append(r.Schemas, shownSchema{Name: name, Description: text(s, "description"), Kind: kindOf(s), Fields: d.fields(s)})
 		}
 	}
 	return r
+}
+
+// bodies returns the names of the schemas that are shown as the body of an operation.
+func (d document) bodies() map[string]bool {
+	names := map[string]bool{}
+	for _, operations := range d.Paths {
+		for _, op := range operations {
+			body, _ := op.(object)["requestBody"].(object)
+			if ref, ok := schemaOf(body, "application/json")["$ref"].(string); ok {
+				names[lastPart(ref)] = true
+			}
+		}
+	}
+	return names
 }
 
 func (d document) operation(method, path string, op object) shownOperation {

@@ -55,11 +55,12 @@ func (d document) addResponses(refused map[string][]string) error {
 			op := operation.(object)
 			responses := op["responses"].(object)
 			delete(responses, "default")
-			for status, codes := range statusesOf(codes) {
-				fromGateway := gatewayAnswers[status]
-				if status == http.StatusForbidden && isForPlatform(op) {
-					fromGateway = "the token is not one of the platform's own software"
-				}
+			gateway := maps.Clone(gatewayAnswers)
+			if isForPlatform(op) {
+				gateway[http.StatusForbidden] = "the token is not one of the platform's own software"
+			}
+			for status, codes := range statusesOf(codes, gateway) {
+				fromGateway := gateway[status]
 				responses[strconv.Itoa(status)] = object{"$ref": "#/components/responses/" + d.addRefusal(status, codes, fromGateway)}
 			}
 		}
@@ -69,9 +70,9 @@ func (d document) addResponses(refused map[string][]string) error {
 
 // statusesOf returns the statuses of an operation that can answer with these codes and
 // always, each with its codes. The gateway's alone have none.
-func statusesOf(codes []string) map[int][]string {
+func statusesOf(codes []string, gateway map[int]string) map[int][]string {
 	statuses := map[int][]string{}
-	for status := range gatewayAnswers {
+	for status := range gateway {
 		statuses[status] = nil
 	}
 	all := maps.Clone(always)

@@ -21,6 +21,8 @@ type call struct {
 	// handler runs.
 	actor    agency.Actor
 	platform agency.Platform
+	// isRouted reports whether the gateway has chosen an operation for the call.
+	isRouted bool
 	// parameters are those of the operation.
 	parameters []*huma.Param
 	// route, ids, code and cause are for the log line.

@@ -40,14 +40,21 @@ func methodsAt(routes []pattern, segments []string) []string {
 	return slices.Compact(methods)
 }
 
-// refuseUnknown refuses a request that no operation serves: 401 without a token, 405 if
-// the contract has the path with other methods, else 404.
+// refuseUnknown refuses a request that no operation serves: 401 without a token, 400 if
+// decoding has changed the path, 405 if the contract has the path with other methods,
+// else 404.
 func refuseUnknown(w http.ResponseWriter, r *http.Request, segments []string) {
 	ctx := r.Context()
 	c := callOf(ctx)
 	_, err := c.person()
 	if _, other := c.claims.Platform(); err != nil && other != nil {
 		writeProblem(w, ProblemOf(ctx, err))
+		return
+	}
+	if c.isRouted {
+		// The gateway decodes the path after it has chosen the operation, and cuts it at a
+		// question mark.
+		writeProblem(w, ProblemOf(ctx, malformed("path", "The path holds an encoded question mark or slash. No path of ours needs one.")))
 		return
 	}
 	methods := methodsAt(contract, segments)

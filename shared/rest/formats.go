@@ -17,12 +17,11 @@ type form struct {
 	name string
 	// pattern is checked in a call, and described in words that follow "Give ".
 	pattern, description string
-	// format is the standard's name of a form that the use cases check alone, such as
-	// "idn-email". huma checks some of these otherwise, so the name is only written
-	// into the document.
-	format string
 	// example is one value.
 	example string
+	// document describes a form that the use cases check alone, since their sentences
+	// say more: it changes the schema in the document, after which no call is checked.
+	document func(*huma.Schema)
 }
 
 const (
@@ -41,8 +40,13 @@ var forms = map[string]form{
 		description: "a connection's id: con_, then the ids of the account or person and of the agency with _ between them",
 		example:     "con_acct_" + exampleID + "_acct_" + exampleID,
 	},
-	"via":     {pattern: "^(own|" + accountID + ")$", description: "own or an account's id", example: "own"},
-	"address": {format: "idn-email", example: "ann@example.com"},
+	"via": {pattern: "^(own|" + accountID + ")$", description: "own or an account's id", example: "own"},
+
+	"address": {document: func(s *huma.Schema) { s.Format, s.Examples = "idn-email", []any{"ann@example.com"} }},
+	// A name has something to see. What else it must not have, no pattern says.
+	"name":      {document: func(s *huma.Schema) { s.Format, s.Pattern = "", `[\p{L}\p{N}\p{P}\p{S}]` }},
+	"confirmed": {document: func(s *huma.Schema) { s.Format, s.Enum = "", []any{true} }},
+	"areas":     {document: func(s *huma.Schema) { s.Format, s.MinProperties = "", new(1) }},
 }
 
 // complete adds what huma leaves out of a schema: the patterns of the forms that tags
@@ -72,13 +76,12 @@ func hasNull(values []any) bool {
 	return false
 }
 
-// standard gives the forms that use cases check their standard names, for the document.
-func standard(schema *huma.Schema) {
-	if f := forms[schema.Format]; f.format != "" {
-		schema.Format = f.format
-		schema.Examples = []any{f.example}
+// describe changes the schemas of the forms that the use cases check alone.
+func describe(schema *huma.Schema) {
+	if f := forms[schema.Format]; f.document != nil {
+		f.document(schema)
 	}
-	parts(schema, standard)
+	parts(schema, describe)
 }
 
 // parts calls do with the schemas of a schema's properties and items.

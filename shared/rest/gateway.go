@@ -32,7 +32,7 @@ func (a *API) Invoke(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-headroom))
 		defer cancel()
 	}
-	c := &call{requestID: event.RequestContext.RequestID}
+	c := &call{requestID: event.RequestContext.RequestID, isRouted: isOperation(event.RouteKey)}
 	if authorizer := event.RequestContext.Authorizer; authorizer != nil && authorizer.JWT != nil {
 		c.claims = authorizer.JWT.Claims
 	}
@@ -40,6 +40,13 @@ func (a *API) Invoke(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 	w := a.serve(ctx, event)
 	logCall(ctx, c, event.RequestContext.HTTP.Method, w.status, time.Since(start))
 	return w.response(event.RequestContext.HTTP.Method), nil
+}
+
+// isOperation reports whether a route of the gateway is one method of one path, and not
+// what is left over.
+func isOperation(routeKey string) bool {
+	method, path, ok := strings.Cut(routeKey, " ")
+	return ok && method != "ANY" && !strings.Contains(path, "+}")
 }
 
 // serve returns the recorded answer to an event.

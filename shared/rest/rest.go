@@ -159,7 +159,7 @@ func (a *API) OpenAPI() *huma.OpenAPI { return a.huma.OpenAPI() }
 
 func (a *API) printOpenAPI(w *os.File) error {
 	for _, schema := range a.huma.OpenAPI().Components.Schemas.Map() {
-		standard(schema)
+		describe(schema)
 	}
 	fragment, err := json.MarshalIndent(a.OpenAPI(), "", "  ")
 	if err != nil {

@@ -409,6 +409,7 @@ func TestPlatformCaller(t *testing.T) {
 	}
 	// A path without an operation is refused as it is to a person.
 	e := event(t, "POST", "/v1/nothing", "")
+	e.RouteKey = "ANY /v1/{proxy+}"
 	service(e.RequestContext.Authorizer.JWT.Claims)
 	if p := problem(t, invoke(t, e)); p.Status != 404 {
 		t.Errorf("%+v", p)
@@ -744,7 +745,9 @@ func TestUnknownRoutes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			response := invoke(t, event(t, test.method, test.target, ""))
+			e := event(t, test.method, test.target, "")
+			e.RouteKey = "ANY /v1/{proxy+}"
+			response := invoke(t, e)
 			if response.StatusCode != test.status || response.Headers["Allow"] != test.allow {
 				t.Errorf("%d, Allow %q", response.StatusCode, response.Headers["Allow"])
 			}

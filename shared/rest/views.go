@@ -16,7 +16,7 @@ type Areas map[string]agency.Level
 func (Areas) Schema(huma.Registry) *huma.Schema {
 	maxAreas := 100
 	return &huma.Schema{
-		Type: huma.TypeObject, MaxProperties: &maxAreas,
+		Type: huma.TypeObject, Format: "areas", MaxProperties: &maxAreas,
 		Description: "A level for each area of the platform. In a call, an area that is not named is none; an answer names every area.",
 		AdditionalProperties: &huma.Schema{
 			Type: huma.TypeString, Enum: []any{string(agency.None), string(agency.View), string(agency.Edit)},
