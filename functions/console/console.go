@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -25,6 +26,7 @@ type console struct {
 	issuer    *issuer
 	assets    *assets
 	templates *templates
+	apiDocs   func() (*apiDocs, error)
 	guard     *http.CrossOriginProtection
 	mux       *http.ServeMux
 	// fields are the names of the fields in each page's forms, by its path. areaFields
@@ -41,6 +43,7 @@ func newConsole(svc *service.Service, store *table.Table, env settings.Environme
 	}
 	c.issuer = newIssuer(env, now)
 	c.sessions = &sessions{store: store, issuer: c.issuer, now: now, sleep: sleep}
+	c.apiDocs = sync.OnceValues(func() (*apiDocs, error) { return newDocs(env.PublicURL) })
 	var err error
 	if c.assets, err = newAssets(env.Settings.Accent); err != nil {
 		return nil, err
@@ -57,6 +60,8 @@ func (c *console) routes() {
 	c.mux.Handle("GET /static/{version}/{name}", c.assets)
 	c.mux.HandleFunc("GET /favicon.ico", c.assets.icon)
 	c.mux.HandleFunc("GET /robots.txt", robots)
+	c.mux.HandleFunc("GET /v1/openapi.yaml", c.openAPI)
+	c.publicPage("/docs", c.docs)
 	c.openPage("/signin", c.signIn)
 	c.openPage("/signin/callback", c.signInCallback)
 	c.openPage("/signout", c.signOut, "do")

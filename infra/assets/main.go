@@ -1,6 +1,6 @@
 // Command assets zips what the console's pages load into functions/console/static,
 // which is built into the function: API Gateway's HTTP APIs do not compress. The
-// sources are the project's own style sheet, script and icon, and two npm packages.
+// sources are the project's own style sheets, script and icon, and two npm packages.
 // It runs in any folder of the module.
 package main
 
@@ -25,6 +25,7 @@ const (
 // sources are the source files, by the names under which pages load them.
 var sources = map[string]string{
 	"app.css":  own + "/app.css",
+	"docs.css": own + "/docs.css",
 	"app.js":   own + "/app.js",
 	"icon.svg": own + "/icon.svg",
 	"pico.css": modules + "/@picocss/pico/css/pico.min.css",

@@ -95,6 +95,7 @@ var looks = []look{
 		w.expectText(t, "Emails stopped")
 	}},
 	{name: "stop-broken", route: "/stop/{link}", path: fixed("/stop/box_broken"), status: http.StatusNotFound},
+	{name: "docs", route: "/docs", path: fixed("/docs")},
 	{name: "open", route: "/accounts/new", who: nora, path: fixed("/accounts/new")},
 	{name: "open-refused", route: "/accounts/new", who: nora, path: fixed("/accounts/new"), status: http.StatusBadRequest, does: func(t *testing.T, w *window) {
 		t.Helper()
@@ -230,6 +231,7 @@ var routesWithoutPage = []string{
 	"GET /favicon.ico",               // a file
 	"GET /robots.txt",                // a file
 	"GET /static/{version}/{name}",   // files
+	"GET /v1/openapi.yaml",           // a file
 }
 
 // TestPagesAreLookedAt compares looks with the console's routes, so that no page is
