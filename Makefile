@@ -6,6 +6,9 @@
 #                               installs Chromium where there is no browser
 #   make second-engine          tests of the table and of stories once more on another DynamoDB engine,
 #                               which it installs by Python 3, and with DynamoDB's weaker batch reads
+#   make schemathesis           calls every operation of the API by its own description as five
+#                               callers, with schemathesis, which it installs by Python 3; LONG=1 makes
+#                               many more calls, ARGS passes flags on, such as ARGS='--caller owner'
 #   make pace                   what the race detector is too slow for: how long one thing holds up
 #                               others, events a second, a redrive of 20,000 events; prints figures
 #   make screenshots            a picture of every page and email, into .local/screenshots
@@ -19,14 +22,14 @@
 #   make redrive                makes every event due that is not delivered to everyone yet, and
 #                               prints a report of each call
 #   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
-#   make openapi                writes infra/openapi.yaml from the functions
+#   make openapi                writes infra/openapi.yaml from the functions, and the page /docs
 #   make schemas                writes infra/events/events.schema.json, the schema of every event
 #   make assets                 zips what the console's pages load, after a change in its style
 #   make build                  the binaries for AWS, into out/
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test second-engine pace screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
+.PHONY: run test second-engine schemathesis pace screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -80,7 +83,9 @@ PACE_TESTS := ./shared/service ./functions/publish ./functions/notify ./function
 PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestARateLimitedSESIsNotOverrun|TestRedriveOfManyEvents
 TORN_STORIES := TestByEmail|TestConnect|TestEndings|TestExpiry|TestLimits|TestRaces|TestRestart
 ENGINE := .tools/engine
-PYTHON := $(if $(filter second-engine,$(MAKECMDGOALS)),$(shell python3 -c 'import sys, ensurepip, venv; print("python3" if sys.version_info >= (3, 10) else "")' 2>/dev/null))
+# The Python of a target, "" where it is older than the target needs.
+python = $(if $(filter $1,$(MAKECMDGOALS)),$(shell python3 -c 'import sys, ensurepip, venv; print("python3" if sys.version_info >= (3, $2) else "")' 2>/dev/null))
+PYTHON := $(call python,second-engine,10)
 
 $(ENGINE)/.installed: infra/engine/requirements.txt
 	rm -rf $(ENGINE)
@@ -98,6 +103,23 @@ else
 endif
 	HUB_TEST_TORN_READS=1 go test -short -timeout 8m $(STORE_TESTS)
 	HUB_TEST_TORN_READS=1 go test -timeout 8m -run '^($(TORN_STORIES))$$' ./infra/e2e
+
+SCHEMATHESIS := .tools/schemathesis
+SCHEMATHESIS_PYTHON := $(call python,schemathesis,11)
+
+$(SCHEMATHESIS)/.installed: infra/schemathesis/requirements.txt
+	rm -rf $(SCHEMATHESIS)
+	$(SCHEMATHESIS_PYTHON) -m venv $(SCHEMATHESIS)
+	$(SCHEMATHESIS)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+schemathesis: setup $(if $(SCHEMATHESIS_PYTHON),$(SCHEMATHESIS)/.installed)
+ifneq ($(SCHEMATHESIS_PYTHON),)
+	$(SCHEMATHESIS)/bin/python infra/schemathesis/run.py $(if $(LONG),--long) $(ARGS)
+else
+	@echo 'The tests with schemathesis need Python 3.11 or newer with venv: they are skipped, but fail under CI=true.'
+	@test "$$CI" != true
+endif
 
 # One package after another: they measure. What they log besides is left out.
 pace: setup
