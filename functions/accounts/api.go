@@ -273,7 +273,7 @@ type clientsInput struct {
 	Agency string `path:"agency" format:"account-id"`
 	rest.Paging
 	Status string `query:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
-	Prefix string `query:"prefix" maxLength:"80" doc:"How the account's name begins; needs a status."`
+	Prefix string `query:"prefix" minLength:"1" maxLength:"80" doc:"How the account's name begins; needs a status."`
 }
 
 type clientsOutput struct {

@@ -53,7 +53,7 @@ type Paging struct {
 	// Limit is at least 1 and at most 100.
 	Limit int `query:"limit" minimum:"1" maximum:"100" default:"25" doc:"How many items to give at most."`
 	// Cursor is the next of an earlier answer, or "" for the first page.
-	Cursor string `query:"cursor" maxLength:"1024" doc:"The next of an earlier answer to the same question."`
+	Cursor string `query:"cursor" minLength:"1" maxLength:"1024" doc:"The next of an earlier answer to the same question."`
 }
 
 // Page returns the page as use cases take it.
