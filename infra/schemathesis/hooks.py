@@ -78,6 +78,9 @@ REASONS = [
     for reason in (
         # A cursor is the next of an earlier answer to the same question.
         "This cursor is not of this list",
+        # What a text must not have, such as characters that mislead a reader.
+        "^(A|The|This) (name|message) (is|has|could)",
+        "^Give it a name",
         # The settings of a deployment name its plans and areas, and an area of level none is not asked for.
         "There is no such plan",
         "There is no such area",
@@ -87,6 +90,8 @@ REASONS = [
         "Say when the payment succeeded or failed",
         # The role or the kind of the member decides what else a call can have.
         "Owners and admins have every area",
+        "Say which areas the member may view or edit",
+        "You can grant less than what was asked for",
         "Only an agency can be blocked",
         "Only an agency's access has an end date",
         "An agency has no role",
