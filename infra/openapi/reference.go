@@ -248,7 +248,9 @@ func notesOf(schema object) []string {
 		{"minimum", "at least %v"}, {"maximum", "at most %v"}, {"minLength", "at least %v characters"}, {"maxLength", "at most %v characters"},
 		{"maxItems", "at most %v"}, {"default", "%v if left out"}, {"pattern", "matches %v"},
 	} {
-		if value, ok := schema[bound.key]; ok {
+		if value, ok := schema[bound.key]; ok && bound.key == "minLength" && fmt.Sprint(value) == "1" {
+			notes = append(notes, "not empty")
+		} else if ok {
 			notes = append(notes, fmt.Sprintf(bound.words, value))
 		}
 	}
