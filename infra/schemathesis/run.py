@@ -56,7 +56,7 @@ class Stack:
             arguments += ["-" + port, "0"]
         arguments += ["-set", "SettingsOverride=" + json.dumps(SETTINGS)]
         for parameter in throttling():
-            arguments += ["-set", parameter + "=10000"]
+            arguments += ["-set", parameter + "=5000"]
         self.log = open(os.path.join(folder, "stack.log"), "w")
         self.process = subprocess.Popen(arguments, cwd=ROOT, stdout=self.log, stderr=subprocess.STDOUT)
 
