@@ -199,10 +199,10 @@ func TestWaiting(t *testing.T) {
 		"GET /v1/me/waiting?limit=101":       "invalid [query.limit]",
 		"GET /v1/me/waiting?as=acct_1":       "invalid [query.as]",
 		"GET /v1/me/invitations/":            "not_found",
-		"GET /v1/me/invitations/acct_1":      "not_found",
+		"GET /v1/me/invitations/acct_1":      "invalid [path.account]",
 		"GET " + invitationPath(w.studio):    "not_found",
-		"GET /v1/me/invitations/%00":         "not_found",
-		"GET " + invitationPath("per_x@y.z"): "not_found",
+		"GET /v1/me/invitations/%00":         "invalid [path.account]",
+		"GET " + invitationPath("per_x@y.z"): "invalid [path.account]",
 	} {
 		if got := w.Call(cleo, call, ""); got.Refusal() != want {
 			t.Errorf("%s: %d %s", call, got.Status, got.Body)
@@ -370,11 +370,11 @@ func TestMalformedAnswers(t *testing.T) {
 	for call, want := range map[string]string{
 		"/accept":                           "not_found",
 		"/decline":                          "not_found",
-		"x/accept":                          "not_found",
-		"acct_x/decline":                    "not_found",
+		"x/accept":                          "invalid [path.account]",
+		"acct_x/decline":                    "invalid [path.account]",
 		unknown + "/accept":                 "not_found",
 		unknown + "/decline":                "not_found",
-		string(ian.ID()) + "/accept":        "not_found",
+		string(ian.ID()) + "/accept":        "invalid [path.account]",
 		string(w.shop) + "/accept?as=x":     "invalid [query.as]",
 		string(w.shop) + "/withdraw":        "not_found",
 		strings.Repeat("a", 65) + "/accept": "invalid [path.account]",

@@ -179,7 +179,7 @@ func TestInvitationsThatAreRefused(t *testing.T) {
 		}
 	}
 	for call, want := range map[string]string{
-		"POST /v1/accounts/acct_x/team":                               "not_found",
+		"POST /v1/accounts/acct_x/team":                               "invalid [path.account]",
 		"POST /v1/accounts/acct_" + strings.Repeat("0", 26) + "/team": "not_found",
 		"POST " + w.team(w.cafe):                                      "not_found",
 		"POST " + w.team(w.shop) + "?as=x":                            "invalid [query.as]",
@@ -308,9 +308,9 @@ func TestStepsThatAreRefused(t *testing.T) {
 		{gil, string(ian.ID()), "not_found", "not_found", "not_found"},
 		{agency.NewActor(cleo.Email, cleo.Issuer, "another"), string(ian.ID()), "identity_changed", "identity_changed", "identity_changed"},
 		{cleo, string(gil.ID()), "not_found", "not_found", "not_found"},
-		{cleo, "per_x", "not_found", "not_found", "not_found"},
-		{cleo, "ian@x.test", "not_found", "not_found", "not_found"},
-		{cleo, string(w.studio), "forbidden", "forbidden", "forbidden"},
+		{cleo, "per_x", "invalid [path.member]", "invalid [path.member]", "invalid [path.member]"},
+		{cleo, "ian@x.test", "invalid [path.member]", "invalid [path.member]", "invalid [path.member]"},
+		{cleo, string(w.studio), "invalid [path.member]", "invalid [path.member]", "invalid [path.member]"},
 		{cleo, strings.Repeat("x", 65), "invalid [path.member]", "invalid [path.member]", "invalid [path.member]"},
 	} {
 		for step, want := range map[string]string{"resend": tt.resend, "withdraw": tt.withdraw, "new-sign-in": tt.newSignIn} {
