@@ -57,7 +57,7 @@ func TestImport(t *testing.T) {
 	id := string(agency.NewAccountID("platform", "shop-3"))
 	owner.get(t, "/v1/accounts/"+id).is(t, http.StatusOK)
 	before := s.settled(t)
-	if out, ok := run(file); !ok || !strings.Contains(out, "has been imported to its end") {
+	if out, ok := run(file); ok || !strings.Contains(out, "has been imported to its end") {
 		t.Error(out)
 	}
 	expectUnchanged(t, before, s.dump(t))

@@ -32,7 +32,8 @@ type fakeAPI struct {
 	mu         sync.Mutex
 	calls      []string // what was registered, in order
 	registered map[string]int
-	// answer decides a call; nil takes it. Its status 200 is 201 for a new account.
+	// answer decides a call; nil takes it. Its status 200 is 201 for a new account, and its
+	// body {} the account.
 	answer      func(account, name string, try int) (status int, header, body string)
 	tries       map[string]int
 	inFlight    int // calls without an answer yet
@@ -80,6 +81,9 @@ func (h *fakeAPI) serve(w http.ResponseWriter, r *http.Request) {
 	h.mu.Unlock()
 	if name, value, ok := strings.Cut(header, "="); ok {
 		w.Header().Set(name, value)
+	}
+	if text == "{}" {
+		text = `{"id":"` + account + `"}`
 	}
 	w.WriteHeader(status)
 	fmt.Fprint(w, text)
@@ -208,17 +212,18 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	}
 	c, _ := h.newImport(t)
 	err := c.run(t.Context(), strings.NewReader(file.String()))
-	wantError(t, err, "stopped behind line 98: 97 rows, 87 registered, 0 already there, 10 refused", "after 8 tries")
+	wantError(t, err, "stopped after line 98: 97 rows, 87 registered, 0 already there, 10 refused", "after 8 tries")
 	before, _ := h.state()
 	// Another file, one with other columns, or a shorter one, is refused.
 	for _, other := range []string{strings.Replace(file.String(), "Shop 5,", "Shop 6,", 1), strings.Replace(file.String(), "name,owner", "owner,name", 1), strings.Join(strings.Split(file.String(), "\n")[:50], "\n")} {
-		wantError(t, c.run(t.Context(), strings.NewReader(other)), "to begin anew, remove "+c.progressFile)
+		wantError(t, c.run(t.Context(), strings.NewReader(other)), "To start over, move "+c.refusedFile+" away and remove "+c.progressFile)
 	}
 	// A crash leaves a report that is longer than the saved progress.
 	report, err := os.OpenFile(c.refusedFile, os.O_APPEND|os.O_WRONLY, 0)
 	must(t, err)
 	_, err = report.WriteString("half a ro")
 	must(t, errors.Join(err, report.Close()))
+	crash(t, c)
 	down.Store(false)
 	wantError(t, c.run(t.Context(), strings.NewReader(file.String())), "200 rows, ", " 20 refused")
 	taken, calls := h.state()
@@ -240,14 +245,125 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	if lines := strings.Count(contents(t, c.refusedFile), "permanently_owned"); lines != 20 {
 		t.Errorf("%d rows in the report", lines)
 	}
-	// A finished import makes no more calls.
-	err = c.run(t.Context(), strings.NewReader(file.String()))
-	if _, now := h.state(); err != nil || now != calls {
-		t.Errorf("once more: %v, %d calls", err, now-calls)
+	// A finished import makes no more calls, and rows stay refused.
+	wantError(t, c.run(t.Context(), strings.NewReader(file.String())), "has been imported to its end: 200 rows", "20 refused")
+	if _, now := h.state(); now != calls {
+		t.Errorf("once more: %d calls", now-calls)
 	}
-	if out := fmt.Sprint(c.out); !strings.Contains(out, "has been imported to its end: 200 rows") {
+}
+
+// TestAFinishedImportOfAnotherFile checks that a file which has changed since its import is
+// not taken for imported.
+func TestAFinishedImportOfAnotherFile(t *testing.T) {
+	h := newFakeAPI(t)
+	c, _ := h.newImport(t)
+	const file = "account,name,owner\nshop-1,One,a@x.test\nshop-2,Two,nobody\n"
+	wantError(t, c.run(t.Context(), strings.NewReader(file)), "2 rows, 1 registered, 0 already there, 1 refused")
+	for name, other := range map[string]string{
+		"a row is corrected": strings.Replace(file, "nobody", "b@x.test", 1),
+		"a row more":         file + "shop-3,Three,c@x.test\n",
+		"a row less":         "account,name,owner\nshop-1,One,a@x.test\n",
+		"rows of one quote":  "account,name,owner\nshop-1,One,a@x.test\nshop-2,\"Two\nx\",nobody\n",
+		"other columns":      strings.Replace(file, "name,owner", "owner,name", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, c.run(t.Context(), strings.NewReader(other)), "has changed since its import", "remove "+c.progressFile)
+		})
+	}
+	wantError(t, c.run(t.Context(), strings.NewReader(file)), "has been imported to its end", "Correct the refused rows")
+	if len(h.calls) != 1 {
+		t.Errorf("%q", h.calls)
+	}
+	// The report is not written over.
+	must(t, os.Remove(c.progressFile))
+	wantError(t, c.run(t.Context(), strings.NewReader(file)), c.refusedFile+" is of an earlier import")
+	must(t, os.Remove(c.refusedFile))
+	good := strings.Replace(file, "nobody", "b@x.test", 1)
+	must(t, c.run(t.Context(), strings.NewReader(good)))
+	must(t, c.run(t.Context(), strings.NewReader(good)))
+	if out := fmt.Sprint(c.out); !strings.Contains(out, "has been imported to its end: 2 rows") {
 		t.Error(out)
 	}
+}
+
+// TestAReportThatIsCorrectedTooEarly stops an import, and corrects its report before the
+// import goes on. No correction is cut.
+func TestAReportThatIsCorrectedTooEarly(t *testing.T) {
+	const file = "account,name,owner\nshop-1,One,a@x.test\nshop-2,Four,nobody\nshop-3,Three,a@x.test\nshop-4,Four,nobody\n"
+	for name, correct := range map[string][2]string{"longer": {"nobody", "a@x.com.test"}, "shorter": {"nobody", "a@x.te"}, "as long": {"Four", "Five"}, "a row behind": {"nobody\n", "nobody\nshop-9,Nine,a@x.test\n"}} {
+		t.Run(name, func(t *testing.T) {
+			h := newFakeAPI(t)
+			var down atomic.Bool
+			down.Store(true)
+			h.answer = func(_, name string, _ int) (int, string, string) {
+				if name == "Three" && down.Load() {
+					return 503, "", ""
+				}
+				return 200, "", "{}"
+			}
+			c, _ := h.newImport(t)
+			wantError(t, c.run(t.Context(), strings.NewReader(file)), "stopped after line 3", "don't edit "+c.refusedFile)
+			down.Store(false)
+			report := contents(t, c.refusedFile)
+			corrected := strings.Replace(report, correct[0], correct[1], 1)
+			must(t, os.WriteFile(c.refusedFile, []byte(corrected), 0o600))
+			wantError(t, c.run(t.Context(), strings.NewReader(file)), c.refusedFile+" has changed since the import stopped")
+			if got := contents(t, c.refusedFile); got != corrected || len(h.calls) != 1 {
+				t.Errorf("%q, %q", got, h.calls)
+			}
+			must(t, os.WriteFile(c.refusedFile, []byte(report), 0o600))
+			wantError(t, c.run(t.Context(), strings.NewReader(file)), "4 rows, 2 registered, 0 already there, 2 refused")
+			if got := contents(t, c.refusedFile); strings.Count(got, "\n") != 3 || !strings.HasPrefix(got, report) {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+// TestAnswersThatAreNotOfTheAPI checks that only an answer of the API counts as an account.
+func TestAnswersThatAreNotOfTheAPI(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"200 with a page":         func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+		"201 without a body":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) },
+		"200 with other JSON":     func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"ok":true}`) },
+		"200 of another account":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"id":"`+id(99)+`"}`) },
+		"302 to a page":           redirectTo(http.StatusFound),
+		"307 to the same account": redirectTo(http.StatusTemporaryRedirect),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(handler)
+			t.Cleanup(server.Close)
+			c, waited := newFakeAPI(t).newImport(t)
+			c.url = server.URL
+			wantError(t, c.run(t.Context(), strings.NewReader("account,name,owner\n"+id(1)+",One,a@x.test\n"+id(2)+",Two,a@x.test\n")), "0 registered, 0 already there", "what answers is no hub")
+			if len(waited()) > 0 {
+				t.Error("it was tried again")
+			}
+		})
+	}
+}
+
+// redirectTo returns a handler that leads from each call to itself by a cookie's query, and
+// answers there as the API would.
+func redirectTo(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "" {
+			http.Redirect(w, r, r.URL.Path+"?again", status)
+			return
+		}
+		fmt.Fprintf(w, `{"id":%q}`, filepath.Base(r.URL.Path))
+	}
+}
+
+// crash makes the progress of an import that has stopped that of one that has crashed.
+func crash(t *testing.T, c config) {
+	t.Helper()
+	p := contents(t, c.progressFile)
+	crashed := strings.Replace(p, `"stopped":true`, `"stopped":false`, 1)
+	if crashed == p {
+		t.Fatal(p)
+	}
+	must(t, os.WriteFile(c.progressFile, []byte(crashed), 0o600))
 }
 
 func TestAnImportIsInterrupted(t *testing.T) {
@@ -277,13 +393,14 @@ func TestAnImportIsInterrupted(t *testing.T) {
 
 func TestWhatEndsAnImport(t *testing.T) {
 	for name, test := range map[string]struct{ file, says string }{
-		"empty":               {"", "the file is empty"},
-		"no owner's column":   {"account,name\n", `there is no column "owner"`},
-		"an unknown column":   {"account,name,onwer\n", `column 3 is "onwer"`},
-		"a column twice":      {"account,name,owner,name\n", `column 4 is "name"`},
-		"an endless line":     {"account,name,owner\n" + id(1) + ",\"Shop,a@b.test\n" + strings.Repeat("x", 3*maxLineBytes), "line 3 has more than 65536 bytes"},
-		"a token that is bad": {"account,name,owner\n" + id(1) + ",Shop,a@b.test\n", "does not take the token"},
-		"something else":      {"account,name,owner\n" + id(1) + ",Else,a@b.test\n", "what answers there is no hub: 404"},
+		"empty":                 {"", "the file is empty"},
+		"no owner's column":     {"account,name\n", `there is no column "owner"`},
+		"an unknown column":     {"account,name,onwer\n", `column 3 is "onwer"`},
+		"a column twice":        {"account,name,owner,name\n", `column 4 is "name"`},
+		"an endless line":       {"account,name,owner\n" + id(1) + ",\"Shop,a@b.test\n" + strings.Repeat("x", 3*maxLineBytes), "line 3 has more than 65536 bytes"},
+		"a quote open for long": {"account,name,owner\n" + id(1) + ",\"Shop\n" + id(2) + ",Two,evil@x.test\n" + strings.Repeat("x\n", maxLineBytes/2) + "\",a@b.test\n", "line 2 opens a quote, and where it closes is not clear"},
+		"a token that is bad":   {"account,name,owner\n" + id(1) + ",Shop,a@b.test\n", "does not take the token"},
+		"something else":        {"account,name,owner\n" + id(1) + ",Else,a@b.test\n", "what answers is no hub: 404"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newFakeAPI(t)
@@ -298,6 +415,9 @@ func TestWhatEndsAnImport(t *testing.T) {
 				c.token = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "bad"})
 			}
 			wantError(t, c.run(t.Context(), strings.NewReader(test.file)), test.says)
+			if len(h.calls) > 0 {
+				t.Errorf("%q", h.calls)
+			}
 		})
 	}
 	h := newFakeAPI(t)

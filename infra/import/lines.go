@@ -16,20 +16,42 @@ const maxLineBytes = 64 << 10
 // mix them.
 type lineReader struct {
 	in *bufio.Reader
-	// number is that of the line read last, from 1.
+	// number is that of the line returned last, from 1.
 	number int
-	line   []byte
+	// ahead are the lines that were read and not returned yet.
+	ahead []string
+	line  []byte
 }
 
 // next returns the next line without its end, io.EOF after the last. The end of the
 // file ends a line too. A line above the bound is an error, which names it.
 func (r *lineReader) next() (string, error) {
+	line, err := r.peek(0)
+	if err == nil {
+		r.ahead = r.ahead[1:]
+		r.number++
+	}
+	return line, err
+}
+
+// peek returns the line that next returns after n others. Its errors are those of next.
+func (r *lineReader) peek(n int) (string, error) {
+	for len(r.ahead) <= n {
+		line, err := r.read()
+		if err != nil {
+			return "", err
+		}
+		r.ahead = append(r.ahead, line)
+	}
+	return r.ahead[n], nil
+}
+
+func (r *lineReader) read() (string, error) {
 	r.line = r.line[:0]
 	for {
 		b, err := r.in.ReadByte()
 		switch {
 		case errors.Is(err, io.EOF) && len(r.line) > 0:
-			r.number++
 			return string(r.line), nil
 		case err != nil:
 			return "", err
@@ -37,10 +59,9 @@ func (r *lineReader) next() (string, error) {
 			if after, _ := r.in.Peek(1); b == '\r' && len(after) == 1 && after[0] == '\n' {
 				_, _ = r.in.Discard(1) // it is buffered
 			}
-			r.number++
 			return string(r.line), nil
 		case len(r.line) == maxLineBytes:
-			return "", fmt.Errorf("line %d has more than %d bytes. Shorten or remove it", r.number+1, maxLineBytes)
+			return "", fmt.Errorf("line %d has more than %d bytes. Shorten or remove it", r.number+len(r.ahead)+1, maxLineBytes)
 		}
 		r.line = append(r.line, b)
 	}
@@ -49,8 +70,9 @@ func (r *lineReader) next() (string, error) {
 // Why a line is not a row of CSV.
 const (
 	openQuote   = "A quote is opened and not closed on this line. Close it, or write two for one in a name. A row is one line."
-	strayQuote  = "A quote stands inside a field. Put the field in quotes, and write two for one."
-	textBehind  = "Text follows a closing quote. Put the field in quotes once, and write two for one in it."
+	strayQuote  = "A quote is inside a field. Put the field in quotes, and write two for one."
+	textBehind  = "Text follows a closing quote. Write two quotes for one in a name, and put the field in quotes."
+	lineBreak   = "A name can't hold a line break. Write the row on one line, or close its quote."
 	protected   = `="`
 	blanks      = " \u00a0"
 	zeroWidth   = "\u200b"
@@ -65,9 +87,9 @@ type field struct {
 }
 
 // split splits a line into fields as RFC 4180 has them, with blanks allowed around
-// quotes. Nothing goes on over the end of a line: no value has a line break, and a
-// quote that is never closed costs one row. A problem is why it can't be split
-// further; the last field is then the one at which that is found.
+// quotes. It reads one line: openQuote is the problem of a field that goes on behind it.
+// A problem is why the line can't be split further; the last field is then the one at
+// which that is found.
 //
 // A formula of a text alone, ="007", is a field too: programs write it to keep zeros.
 func split(line string, separator byte) (fields []field, problem string) {
@@ -120,6 +142,21 @@ func quoted(line string, at int) (value string, end int, problem string) {
 		}
 	}
 	return "", len(line), openQuote
+}
+
+// behindClosing returns what follows the first closing quote of a line that begins
+// within a quoted field.
+func behindClosing(line string) (rest string, found bool) {
+	for i := 0; i < len(line); i++ {
+		switch {
+		case line[i] != '"':
+		case i+1 < len(line) && line[i+1] == '"':
+			i++
+		default:
+			return line[i+1:], true
+		}
+	}
+	return "", false
 }
 
 // values returns the fields' values.

@@ -26,10 +26,10 @@ import (
 const usage = `usage: import [flags] accounts.csv
 
 A file is CSV, in UTF-8 or UTF-16, and a row is one line. The first row names the
-columns: account, name, owner, and plan where you want to say it. account is an account's id, acct_ and 26 characters, or your own id of it,
-of which one is derived. The token comes from HUB_TOKEN, or, renewed as needed,
-by HUB_TOKEN_URL, HUB_CLIENT_ID and HUB_CLIENT_SECRET; a stack on this machine
-gives one by itself.
+columns: account, name and owner, and plan if you have plans. account is an
+account's id, acct_ and 26 characters, or your own id for it, from which one is
+derived. The token comes from HUB_TOKEN, or, renewed as needed, by HUB_TOKEN_URL,
+HUB_CLIENT_ID and HUB_CLIENT_SECRET. A stack on this machine needs none.
 `
 
 func main() {

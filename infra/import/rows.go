@@ -13,13 +13,16 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// A row is one account of the file: one line.
+// A row is one account of the file: one line. Lines that are one row by their quotes are
+// one refused row here, and count as one each.
 type row struct {
-	// line is its number in the file, from 1.
-	line int
-	// raw is the line as it is in the file, in UTF-8, without the columns of a report.
+	// line is the number of its first line in the file, from 1, and last that of its last.
+	line, last int
+	// count is how many of its lines hold a value.
+	count int
+	// raw is what is in the file, without the columns of a report. LF is between lines.
 	raw string
-	// all is the whole line.
+	// all is raw with the columns of a report.
 	all                      string
 	account                  agency.AccountID
 	name, ownerEmail, planID string
@@ -45,8 +48,9 @@ type reader struct {
 	lines     lineReader
 	counted   *countingReader
 	separator byte
-	columns   int
-	at        map[string]int
+	// columns are the names of the columns, and at has their positions.
+	columns []string
+	at      map[string]int
 	// isReport is set for a file that begins with the columns of a report.
 	isReport bool
 	// head is what a report of this file begins with: its byte order mark and its line
@@ -139,17 +143,17 @@ func (r *reader) readHeader(line string) error {
 // nameColumns checks and keeps the names of the columns. Those of a report may be there
 // twice: a report of a report whose columns were moved has them so.
 func (r *reader) nameColumns(columns []string) error {
-	r.columns, r.at = len(columns), map[string]int{}
+	r.columns, r.at = columns, map[string]int{}
 	r.isReport = len(columns) > len(reported) && slices.Equal(columns[:len(reported)], reported)
 	for i, name := range columns {
 		if _, twice := r.at[name]; twice && !slices.Contains(reported, name) || !slices.Contains(known, name) {
-			return fmt.Errorf("column %d is %q: the columns are account, name and owner, and plan where it is said, each once", i+1, name)
+			return fmt.Errorf("column %d is %q: the columns are account, name and owner, and plan if you have plans, each once", i+1, name)
 		}
 		r.at[name] = i
 	}
 	for _, name := range required {
 		if _, ok := r.at[name]; !ok {
-			return fmt.Errorf("there is no column %q: the columns are account, name and owner, and plan where it is said", name)
+			return fmt.Errorf("there is no column %q: the columns are account, name and owner, and plan if you have plans", name)
 		}
 	}
 	return nil
@@ -163,10 +167,19 @@ func (r *reader) next() (row, error) {
 		if err != nil {
 			return row{}, err
 		}
-		out := row{line: r.lines.number, all: line, raw: r.withoutReport(line), end: r.counted.read}
+		out := row{line: r.lines.number, last: r.lines.number, count: 1, all: line, raw: r.withoutReport(line), end: r.counted.read}
 		fields, problem := split(line, r.separator)
-		if problem == "" && !slices.ContainsFunc(fields, func(f field) bool { return trim(f.value) != "" }) {
+		if isEmpty(fields, problem) {
 			continue
+		}
+		if problem == openQuote {
+			more, err := r.linesOfQuote(line)
+			if err != nil {
+				return row{}, err
+			}
+			if more > 0 {
+				return out, r.addLines(&out, more)
+			}
 		}
 		if !utf8.ValidString(line) {
 			problem = "The row " + notUTF8 + "."
@@ -176,6 +189,93 @@ func (r *reader) next() (row, error) {
 		}
 		return out, nil
 	}
+}
+
+// isEmpty reports whether a line holds no value.
+func isEmpty(fields []field, problem string) bool {
+	return problem == "" && !slices.ContainsFunc(fields, func(f field) bool { return trim(f.value) != "" })
+}
+
+// linesOfQuote returns how many lines belong to a line that leaves a quote open: up to
+// where it closes by RFC 4180, within the bound of a line. They can hold what a stranger
+// wrote into a name, so none of them is a row. It returns 0 if the quote never closes, or
+// not as programs write it: then the line alone is malformed.
+//
+// A person can have left the quote open, in front of a row with a line break. That row's
+// opening quote then seems to close it, and the lines within a name come next. So if the
+// last line is such an opening too, it is an error, as is a quote above the bound.
+func (r *reader) linesOfQuote(line string) (int, error) {
+	unclear := fmt.Errorf("line %d opens a quote, and where it closes is not clear. Close it on its line, or write two for one in a name", r.lines.number)
+	end, isClear, err := r.findClosing(line, 0)
+	if err != nil || end == 0 && isClear {
+		return 0, err
+	}
+	if !isClear {
+		return 0, unclear
+	}
+	last, err := r.lines.peek(end - 1)
+	if err != nil {
+		return 0, err
+	}
+	if _, problem := split(last, r.separator); problem == openQuote {
+		again, isClear, err := r.findClosing(last, end)
+		if err != nil {
+			return 0, err
+		}
+		if again > 0 || !isClear {
+			return 0, unclear
+		}
+	}
+	return end, nil
+}
+
+// findClosing looks for the line on which a line's open quote closes, and its whole row
+// with it, in the lines ahead from a position on. It returns the position behind that
+// line; 0 if the file ends before, or text follows the closing quote. isClear is not set
+// if the row is above the bound.
+func (r *reader) findClosing(line string, from int) (end int, isClear bool, err error) {
+	size := len(line)
+	for n := from; ; n++ {
+		next, err := r.lines.peek(n)
+		if errors.Is(err, io.EOF) {
+			return 0, true, nil
+		}
+		if err != nil {
+			return 0, false, err
+		}
+		if size += len(next) + 1; size > maxLineBytes {
+			return 0, false, nil
+		}
+		rest, found := behindClosing(next)
+		if !found {
+			continue
+		}
+		switch _, problem := split(`""`+rest, r.separator); problem {
+		case "":
+			return n + 1, true, nil
+		case openQuote: // of the row's next field
+		default:
+			return 0, true, nil
+		}
+	}
+}
+
+// addLines makes a row of its first line and the next ones.
+func (r *reader) addLines(out *row, more int) error {
+	out.problem = lineBreak
+	for range more {
+		line, err := r.lines.next()
+		if err != nil {
+			return err
+		}
+		if !isEmpty(split(line, r.separator)) {
+			out.count++
+		}
+		out.last, out.end = r.lines.number, r.counted.read
+		out.all += "\n" + line
+		out.raw += "\n" + line
+	}
+	return nil
 }
 
 // withoutReport returns a line of a report without the report's own columns, and
@@ -193,26 +293,31 @@ func (r *reader) withoutReport(line string) string {
 // notUTF8 is what is wrong with a line that is not valid UTF-8.
 const notUTF8 = "holds a broken character: the file may be in Windows-1252. Save it as CSV UTF-8"
 
-// shortened is a long number as spreadsheets show and save it: digits are lost.
-var shortened = regexp.MustCompile(`^[0-9]([.,][0-9]+)?[Ee]\+[0-9]+$`)
+// shortened is a long number as programs show and save it: digits are lost. A number such
+// as 1E5 is none: an id can look so.
+var shortened = regexp.MustCompile(`^[+-]?[0-9]([.,][0-9]+[Ee][+-]?|[Ee][+-])[0-9]+$`)
 
 // parse sets a row's values, and finds problems that the API need not be asked
-// about. Empty fields behind the last column are ignored: spreadsheets write them.
+// about. Empty fields behind the last column are ignored: spreadsheets write them. They
+// leave out the last ones of rows, so columns that a file need not have can be missing.
 func (r *reader) parse(out *row, fields []string) {
-	for len(fields) > r.columns && trim(fields[len(fields)-1]) == "" {
+	for len(fields) > len(r.columns) && trim(fields[len(fields)-1]) == "" {
 		fields = fields[:len(fields)-1]
 	}
-	if len(fields) != r.columns {
+	if n := len(fields); n < len(r.columns) && !slices.ContainsFunc(r.columns[n:], func(name string) bool { return slices.Contains(required, name) }) {
+		fields = append(fields, make([]string, len(r.columns)-n)...)
+	}
+	if len(fields) != len(r.columns) {
 		own := 0 // the columns of a report are not the row's
 		if r.isReport && len(fields) > len(reported) {
 			own = len(reported)
 		}
-		out.problem = fmt.Sprintf("The row has %s, and the first row %d.", plural(len(fields)-own, "field"), r.columns-own)
+		out.problem = fmt.Sprintf("The row has %s, and the first row %d.", plural(len(fields)-own, "field"), len(r.columns)-own)
 		return
 	}
 	field := func(name string) string {
 		if i, ok := r.at[name]; ok {
-			return unprotect(trim(fields[i]))
+			return trim(unprotect(trim(fields[i])))
 		}
 		return ""
 	}

@@ -52,13 +52,17 @@ type progress struct {
 	// there.
 	Registered int `json:"registered"`
 	Existing   int `json:"existing"`
-	// Refused is the number of refused rows, and RefusedBytes the size of their
-	// report.
-	Refused      int   `json:"refused"`
-	RefusedBytes int64 `json:"refusedBytes"`
+	// Refused is the number of refused rows, RefusedBytes the size of their report, and
+	// RefusedHash the hash of as much of it.
+	Refused      int    `json:"refused"`
+	RefusedBytes int64  `json:"refusedBytes"`
+	RefusedHash  string `json:"refusedHash"`
 	// Hash is the hash of the columns' names and all rows so far, which differs for
 	// another file.
 	Hash string `json:"hash"`
+	// Stopped is set by a run that has ended by itself: the report has no more than
+	// RefusedBytes then. After a crash it can have.
+	Stopped bool `json:"stopped"`
 	// Finished is set at the end of the file.
 	Finished bool `json:"finished"`
 }
@@ -83,20 +87,30 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if p.Finished {
-		fmt.Fprintf(c.out, "%s has been imported to its end: %s. To import it anew, remove %s.\n", c.name, p, c.progressFile)
-		return nil
-	}
 	r, err := newReader(file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	p.add(r.header)
+	if err := c.skipRows(ctx, r, p); err != nil {
+		return err
+	}
+	if p.Finished {
+		return c.tellFinished(r, p)
+	}
 	report, err := c.openReport(p, r)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = report.Close() }() // finish has synced it
+	p.Stopped = false
+	if err := c.save(p); err != nil {
+		return err
+	}
+	direct := *c.http
+	// A page to sign in at is no answer of the API.
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.http = &direct
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -116,7 +130,7 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 	}
 	go func() {
 		defer close(queue)
-		c.sendRows(ctx, r, p, queue, jobs)
+		c.sendRows(ctx, r, queue, jobs)
 		for _, ch := range jobs {
 			close(ch)
 		}
@@ -138,20 +152,57 @@ func (c *config) register(ctx context.Context, r row) result {
 	return result{row: r, outcome: out, err: err}
 }
 
+// skipRows reads the rows of earlier runs. It is an error if they are others than then.
+func (c *config) skipRows(ctx context.Context, r *reader, p *tally) error {
+	n := 0
+	for n < p.Rows {
+		next, err := r.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		p.add(next.all)
+		n += next.count
+	}
+	if hasStarted := p.Rows > 0 || p.Finished; hasStarted && (n != p.Rows || p.sum() != p.Hash) {
+		return c.changed(p)
+	}
+	return nil
+}
+
+// changed is the error of a file that is another than the one whose import has started.
+func (c *config) changed(p *tally) error {
+	return fmt.Errorf("%s has changed since its import (%s). To start over, %s", c.name, p, c.startOver(p))
+}
+
+// startOver says what to do before a file is imported from its first row again.
+func (c *config) startOver(p *tally) string {
+	if p.Refused > 0 {
+		return fmt.Sprintf("move %s away and remove %s", c.refusedFile, c.progressFile)
+	}
+	return "remove " + c.progressFile
+}
+
+// tellFinished says how the import of a file has ended. Errors: the file goes on behind
+// the rows that were imported, or rows were refused.
+func (c *config) tellFinished(r *reader, p *tally) error {
+	if _, err := r.next(); !errors.Is(err, io.EOF) {
+		return c.changed(p)
+	}
+	if p.Refused > 0 {
+		return fmt.Errorf("%s has been imported to its end: %s. Correct the refused rows in %s and import that file. To start over, %s", c.name, p, c.refusedFile, c.startOver(p))
+	}
+	fmt.Fprintf(c.out, "%s has been imported to its end: %s. To start over, %s.\n", c.name, p, c.startOver(p))
+	return nil
+}
+
 // sendRows reads the next rows and gives each to a worker. The rows of one account
 // go to the same worker, so that they keep their order.
-func (c *config) sendRows(ctx context.Context, r *reader, p *tally, queue chan<- chan result, jobs []chan job) {
-	for n := 0; ; n++ {
+func (c *config) sendRows(ctx context.Context, r *reader, queue chan<- chan result, jobs []chan job) {
+	for {
 		next, err := r.next()
-		switch {
-		case errors.Is(err, io.EOF) && n < p.skip:
-			err = fmt.Errorf("the file is shorter than when its import was begun; to begin anew, remove %s", c.progressFile)
-		case err == nil && n < p.skip:
-			if p.add(next.all); n < p.skip-1 || p.sum() == p.Hash {
-				continue
-			}
-			err = fmt.Errorf("the file is another than when its import was begun; to begin anew, remove %s", c.progressFile)
-		}
 		answer := make(chan result, 1)
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
@@ -189,8 +240,10 @@ func (c *config) collect(queue <-chan chan result, p *tally, refuse func(result)
 		if s.err != nil {
 			return s.err
 		}
+		rows := 1
 		switch {
 		case s.refused != nil:
+			rows = s.row.count
 			if err := refuse(s); err != nil {
 				return err
 			}
@@ -199,7 +252,7 @@ func (c *config) collect(queue <-chan chan result, p *tally, refuse func(result)
 		default:
 			p.Existing++
 		}
-		p.Line, p.Rows = s.row.line, p.Rows+1
+		p.Line, p.Rows = s.row.last, p.Rows+rows
 		p.add(s.row.all)
 		bar.show(p, s.row.end)
 		if now := c.now(); now.Sub(saved) >= saveEvery {
@@ -216,22 +269,24 @@ func (c *config) finish(p *tally, report *os.File, failure error) error {
 	if err := report.Sync(); err != nil {
 		return errors.Join(failure, err)
 	}
-	p.Finished = failure == nil
-	if p.Finished || p.Rows > p.skip {
-		if err := c.save(p); err != nil {
-			return errors.Join(failure, err)
-		}
+	p.Stopped, p.Finished = true, failure == nil
+	if err := c.save(p); err != nil {
+		return errors.Join(failure, err)
 	}
 	if p.Finished && p.Refused == 0 {
 		_ = os.Remove(c.refusedFile) // an empty report is not needed
 	}
+	goesOn := "The same command goes on from there"
+	if p.Refused > 0 {
+		goesOn += ". Until then don't edit " + c.refusedFile
+	}
 	switch {
 	case errors.Is(failure, context.Canceled):
-		return fmt.Errorf("stopped behind line %d: %s. The same command goes on from there", p.Line, p)
+		return fmt.Errorf("stopped after line %d: %s. %s", p.Line, p, goesOn)
 	case failure != nil:
-		return fmt.Errorf("stopped behind line %d: %s. The same command goes on from there. %w", p.Line, p, failure)
+		return fmt.Errorf("stopped after line %d: %s. %s. Why it stopped: %w", p.Line, p, goesOn, failure)
 	case p.Refused > 0:
-		return fmt.Errorf("%s: %s. What was refused, and why, stands in %s: mend it there, and import that file", c.name, p, c.refusedFile)
+		return fmt.Errorf("%s: %s. Correct the refused rows in %s and import that file", c.name, p, c.refusedFile)
 	}
 	fmt.Fprintf(c.out, "%s: %s.\n", c.name, p)
 	return nil
@@ -240,9 +295,8 @@ func (c *config) finish(p *tally, report *os.File, failure error) error {
 // A tally is the progress of a running import.
 type tally struct {
 	progress
-	// skip is the number of rows of earlier runs.
-	skip int
-	hash hash.Hash
+	// hash is of the rows, and reportHash of their report.
+	hash, reportHash hash.Hash
 }
 
 func (p *tally) String() string {
@@ -267,8 +321,17 @@ func (p *tally) sum() string { return fmt.Sprintf("%x", p.hash.Sum(nil)) }
 // refuse adds a row to the report: its line, the reason, and the row as it is in the
 // file, formulas included. The report is a file to mend and import.
 func (p *tally) refuse(report io.Writer, separator byte, s result) error {
-	n, err := io.WriteString(report, reportLine(separator, s.row.raw, strconv.Itoa(s.row.line), s.refused.code, s.refused.reason))
-	p.Refused++
+	lines := strconv.Itoa(s.row.line)
+	if s.row.last > s.row.line {
+		lines += "-" + strconv.Itoa(s.row.last)
+	}
+	p.Refused += s.row.count
+	return p.write(report, reportLine(separator, s.row.raw, lines, s.refused.code, s.refused.reason))
+}
+
+// write adds a text to the report.
+func (p *tally) write(report io.Writer, text string) error {
+	n, err := io.WriteString(io.MultiWriter(report, p.reportHash), text)
 	p.RefusedBytes += int64(n)
 	return err
 }
@@ -288,7 +351,7 @@ func reportLine(separator byte, raw string, own ...string) string {
 }
 
 func (c *config) readProgress() (*tally, error) {
-	p := &tally{hash: sha256.New()}
+	p := &tally{hash: sha256.New(), reportHash: sha256.New()}
 	content, err := os.ReadFile(c.progressFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return p, nil
@@ -297,15 +360,14 @@ func (c *config) readProgress() (*tally, error) {
 		err = json.Unmarshal(content, &p.progress)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("how far the import has come can't be read; to begin anew, remove %s: %w", c.progressFile, err)
+		return nil, fmt.Errorf("%s, the progress of the import, can't be read. To start over, move %s away and remove it: %w", c.progressFile, c.refusedFile, err)
 	}
-	p.skip = p.Rows
 	return p, nil
 }
 
 // save saves the progress, atomically.
 func (c *config) save(p *tally) error {
-	p.Hash = p.sum()
+	p.Hash, p.RefusedHash = p.sum(), fmt.Sprintf("%x", p.reportHash.Sum(nil))
 	content, err := json.Marshal(p.progress)
 	if err != nil {
 		return err
@@ -317,7 +379,8 @@ func (c *config) save(p *tally) error {
 }
 
 // openReport opens the report of a file's refusals, and cuts it to its size at the saved
-// progress.
+// progress: after a crash, the rows behind that are refused again. It is an error if the report has
+// changed since, so that no correction in it is lost.
 func (c *config) openReport(p *tally, r *reader) (_ *os.File, err error) {
 	report, err := os.OpenFile(c.refusedFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -329,11 +392,21 @@ func (c *config) openReport(p *tally, r *reader) (_ *os.File, err error) {
 		}
 	}()
 	info, err := report.Stat()
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case info.Size() < p.RefusedBytes:
-		return nil, fmt.Errorf("%s is not as it was left; to begin anew, remove it and %s", c.refusedFile, c.progressFile)
+	}
+	if p.RefusedBytes == 0 && info.Size() > 0 {
+		return nil, fmt.Errorf("%s is of an earlier import. Move it away first", c.refusedFile)
+	}
+	if _, err := io.CopyN(p.reportHash, report, p.RefusedBytes); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if p.RefusedBytes > 0 && (fmt.Sprintf("%x", p.reportHash.Sum(nil)) != p.RefusedHash || p.Stopped && info.Size() != p.RefusedBytes) {
+		return nil, fmt.Errorf("%s has changed since the import stopped. Undo the change, or start over: %s", c.refusedFile, c.startOver(p))
+	}
+	if p.Rows == 0 { // the first row of the file can be another now
+		p.RefusedBytes = 0
+		p.reportHash.Reset()
 	}
 	if err := report.Truncate(p.RefusedBytes); err != nil {
 		return nil, err
@@ -342,8 +415,7 @@ func (c *config) openReport(p *tally, r *reader) (_ *os.File, err error) {
 		return nil, err
 	}
 	if p.RefusedBytes == 0 {
-		n, err := io.WriteString(report, r.head+reportLine(r.separator, r.header, reported...))
-		if p.RefusedBytes = int64(n); err != nil {
+		if err := p.write(report, r.head+reportLine(r.separator, r.header, reported...)); err != nil {
 			return nil, err
 		}
 	}

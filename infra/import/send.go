@@ -108,7 +108,13 @@ func (c *config) put(ctx context.Context, r row, body []byte) (outcome, error) {
 	}
 	switch {
 	case res.StatusCode == http.StatusCreated, res.StatusCode == http.StatusOK:
+		var account struct{ ID string }
+		if err := json.Unmarshal(answer, &account); err != nil || account.ID != string(r.account) {
+			return outcome{}, fmt.Errorf("what answers is no hub: %s without the account. Check the URL", res.Status)
+		}
 		return outcome{created: res.StatusCode == http.StatusCreated}, nil
+	case res.StatusCode >= 300 && res.StatusCode < 400:
+		return outcome{}, fmt.Errorf("what answers is no hub: %s. Check the URL", res.Status)
 	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
 		return outcome{}, fmt.Errorf("the hub does not take the token (%s): it must be of the platform's own client, with the scope hub/platform", res.Status)
 	case res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500:
@@ -120,7 +126,7 @@ func (c *config) put(ctx context.Context, r row, body []byte) (outcome, error) {
 		Errors       []struct{ Field, Message string }
 	}
 	if err := json.Unmarshal(answer, &problem); err != nil || problem.Code == "" {
-		return outcome{}, fmt.Errorf("what answers there is no hub: %s", res.Status)
+		return outcome{}, fmt.Errorf("what answers is no hub: %s. Check the URL", res.Status)
 	}
 	out := &refusal{problem.Code, problem.Detail}
 	if len(problem.Errors) > 1 {
