@@ -13,7 +13,7 @@ import (
 func TestOneClassLeavesTheOthers(t *testing.T) {
 	t.Parallel()
 	const burst = 60 // what each class takes at once, and the calls of the owner
-	for flooded, target := range map[string]string{"access": "GET /v1/accounts/$account/access", "the API's other calls": "POST /v1/accounts", "pages": "GET /signin"} {
+	for flooded, target := range map[string]string{"access": "GET /v1/accounts/$account/access", "the platform's access": "POST /v1/platform/access", "the API's other calls": "POST /v1/accounts", "pages": "GET /signin"} {
 		t.Run(flooded, func(t *testing.T) {
 			t.Parallel()
 			s := startOwn(t, "-schedules=false",
@@ -22,6 +22,8 @@ func TestOneClassLeavesTheOthers(t *testing.T) {
 			olga := s.person(t, "olga@edge.test")
 			account := olga.opens(t, "Luna Brewery")
 			method, path, _ := strings.Cut(strings.ReplaceAll(target, "$account", account), " ")
+
+			platform := s.platformClient(t)
 
 			var refused atomic.Int64
 			var flood sync.WaitGroup
@@ -49,7 +51,10 @@ func TestOneClassLeavesTheOthers(t *testing.T) {
 			defer stop()
 			eventually(t, "the flood uses up its limit", func() bool { return refused.Load() > burst })
 			calls := map[string]func() *reply{
-				"access":                func() *reply { return olga.get(t, "/v1/accounts/"+account+"/access") },
+				"access": func() *reply { return olga.get(t, "/v1/accounts/"+account+"/access") },
+				"the platform's access": func() *reply {
+					return platform.post(t, "/v1/platform/access", map[string]any{"account": account, "email": olga.email})
+				},
 				"the API's other calls": func() *reply { return olga.get(t, "/v1/accounts/"+account) },
 				"pages":                 func() *reply { return s.fetchPage(t, http.MethodGet, "/signin") },
 			}

@@ -1,9 +1,17 @@
 package e2e
 
 import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"agencyhub/infra/local/disk"
 )
 
 // fates returns the fate of each email to a person, by the email's kind.
@@ -122,4 +130,63 @@ func TestFate(t *testing.T) {
 		eventually(t, "the team shows that the email failed", func() bool { return invitationDelivery(t, olga, garden, who) == "failed" })
 		olga.delete(t, "/v1/accounts/"+garden+"/team/"+olga.id()).refused(t, http.StatusConflict, "last_owner", "active")
 	}))
+}
+
+// TestNewsThatCannotBeRead sends an email through the hub's configuration set without the
+// hub's tags. What SES says of it is tried three times, and kept in the failures queue.
+func TestNewsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s := startOwn(t, "-schedules=false")
+	s.expectedError = "An event of SES can't be read."
+	queue := disk.QueueFile(filepath.Join(s.Data, "data"), "DeliveryFailures")
+	send := func(tags string) {
+		t.Helper()
+		body := `{"FromEmailAddress":"hub@agencyhub.test","ConfigurationSetName":"MailConfiguration","Destination":{"ToAddresses":["olga@news.test"]},` +
+			`"Content":{"Simple":{"Subject":{"Data":"News"},"Body":{"Text":{"Data":"News"}}}},"EmailTags":[` + tags + `]}`
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Cloud+"/v2/email/outbound-emails", strings.NewReader(body))
+		must(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/eu-central-1/ses/aws4_request")
+		res, err := http.DefaultClient.Do(req)
+		must(t, err)
+		answer, err := io.ReadAll(res.Body)
+		must(t, errors.Join(err, res.Body.Close()))
+		expectEqual(t, "the status of SES, which says "+string(answer), http.StatusOK, res.StatusCode)
+	}
+	// News that the hub can read is not kept.
+	olga := s.person(t, "olga@news.test")
+	account := olga.opens(t, "News Stand")
+	olga.sendsInvitation(t, account, s.person(t, "ann@news.test"), "admin", nil)
+	s.newEmails(t)
+	before := s.settled(t)
+	send(`{"Name":"addressee","Value":"` + account + `"}`)
+	var content []byte
+	eventually(t, "the news is in the queue", func() bool {
+		var err error
+		content, err = os.ReadFile(queue)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return strings.HasSuffix(string(content), "\n")
+	})
+	var kept struct {
+		RequestContext struct {
+			Condition              string
+			ApproximateInvokeCount int
+		}
+		RequestPayload struct {
+			Source string
+			Detail struct {
+				EventType string
+				Mail      struct{ Tags map[string][]string }
+			}
+		}
+	}
+	must(t, json.Unmarshal(content, &kept)) // one message
+	tags := kept.RequestPayload.Detail.Mail.Tags
+	if c := kept.RequestContext; c.Condition != "RetriesExhausted" || c.ApproximateInvokeCount != 3 || kept.RequestPayload.Source != "aws.ses" || len(tags["mail"]) > 0 || len(tags["addressee"]) != 1 {
+		t.Errorf("%s", content)
+	}
+	expectEqual(t, "the tries", 3, strings.Count(s.log.String(), s.expectedError))
+	expectUnchanged(t, before, s.dump(t))
 }

@@ -16,7 +16,8 @@ import (
 type running struct {
 	PublicURL string `json:"publicUrl"`
 	SES       string `json:"ses"`
-	OIDC      string `json:"oidc"` // the issuer
+	Cloud     string `json:"cloud"` // the API of SES and EventBridge
+	OIDC      string `json:"oidc"`  // the issuer
 	DynamoDB  string `json:"dynamodb"`
 	Control   string `json:"control"`
 	ClientID  string `json:"clientId"`

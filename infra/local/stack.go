@@ -274,7 +274,7 @@ func (s *stack) startLambda(context.Context) (_ stopFunc, err error) {
 
 // functionEnvironment returns the variables that Lambda itself sets in every function.
 func (s *stack) functionEnvironment() map[string]string {
-	cloud := fmt.Sprintf("http://127.0.0.1:%d", process.PortOf(s.cloud))
+	cloud := s.cloudURL()
 	env := map[string]string{
 		"AWS_REGION": s.db.Region, "AWS_DEFAULT_REGION": s.db.Region,
 		"AWS_ACCESS_KEY_ID": s.db.Credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s.db.Credentials.SecretAccessKey,
@@ -294,6 +294,9 @@ func (s *stack) functionEnvironment() map[string]string {
 	}
 	return env
 }
+
+// cloudURL returns the address of EventBridge and SES.
+func (s *stack) cloudURL() string { return fmt.Sprintf("http://127.0.0.1:%d", process.PortOf(s.cloud)) }
 
 // serveServices serves EventBridge and SES at one address. EventBridge names its action
 // in a header. The stop waits for events on their way to a function.
@@ -379,7 +382,7 @@ func (s *stack) serve(l net.Listener, h http.Handler) stopFunc {
 // announce writes stack.json and prints where the stack is.
 func (s *stack) announce(context.Context) (stopFunc, error) {
 	r := running{
-		PublicURL: s.publicURL(), SES: localhost(s.mailbox.Port), OIDC: localhost(s.issuer.Port), DynamoDB: s.db.Endpoint,
+		PublicURL: s.publicURL(), SES: localhost(s.mailbox.Port), Cloud: s.cloudURL(), OIDC: localhost(s.issuer.Port), DynamoDB: s.db.Endpoint,
 		Control: fmt.Sprintf("http://127.0.0.1:%d", process.PortOf(s.control)), ClientID: standins.ClientID,
 		Platform: standins.PlatformID, PlatformSecret: standins.PlatformSecret, Region: s.db.Region, PID: os.Getpid(), Data: s.data,
 	}

@@ -20,7 +20,8 @@ import (
 // A Stack is the content of a running stack's stack.json.
 type Stack struct {
 	PublicURL string `json:"publicUrl"`
-	SES       string `json:"ses"` // the inbox
+	SES       string `json:"ses"`   // the inbox
+	Cloud     string `json:"cloud"` // the API of SES and EventBridge
 	OIDC      string `json:"oidc"`
 	DynamoDB  string `json:"dynamodb"`
 	Control   string `json:"control"`
