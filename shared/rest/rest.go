@@ -104,7 +104,7 @@ func register[I, O any](
 	if op.Tags == nil {
 		op.Tags = []string{a.huma.OpenAPI().Info.Title}
 	}
-	op.MaxBodyBytes = maxBody + 1 // huma refuses at the bound itself; ours is inclusive
+	op.MaxBodyBytes = -1 // strict has checked the bound, and what it encodes again can be longer
 	op.Middlewares = append(huma.Middlewares{strict(a, identify)}, op.Middlewares...)
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)

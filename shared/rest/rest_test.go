@@ -259,6 +259,8 @@ func TestMalformedBodies(t *testing.T) {
 		"unknown field deep":   {`{"name":"a","inner":{"deep":"x","more":1}}`, []string{"body.inner.more: There is no such field."}},
 		"other case":           {`{"name":"a","Number":1}`, []string{"body.Number: There is no such field."}},
 		"doubled key":          {`{"name":"a","name":"b"}`, []string{"body.name: The body names this field twice."}},
+		"many <, one escaped":  {`{"name":"\u0041` + strings.Repeat("<", 20_000) + `"}`, []string{"body.name: This is too long: it may have 10 characters at most."}},
+		"many line separators": {`{"name":"\u0041` + strings.Repeat("\u2028", 20_000) + `"}`, []string{"body.name: This is too long: it may have 10 characters at most."}},
 		"doubled key, escaped": {`{"name":"a","n\u0061me":"b"}`, []string{"body.name: The body names this field twice."}},
 		"doubled key in a map": {`{"name":"a","areas":{"mail":"view","mail":"edit"}}`, []string{
 			"body.areas.mail: The body names this field twice.",

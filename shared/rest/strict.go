@@ -118,10 +118,13 @@ func checkBody(a *API, op *huma.Operation, r *http.Request) error {
 	}
 	if bytes.IndexByte(body, '\\') >= 0 {
 		// time.Time reads a text as it is written, with its escapes.
-		if body, err = json.Marshal(object); err != nil {
+		var plain bytes.Buffer
+		e := json.NewEncoder(&plain)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(object); err != nil {
 			return err
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Body = io.NopCloser(&plain)
 	}
 	if op.RequestBody == nil {
 		if len(object) > 0 {
