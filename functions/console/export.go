@@ -131,7 +131,7 @@ const formulaMark = '_'
 
 // safeCell returns a text in which no spreadsheet finds a formula, whichever of comma,
 // semicolon and tab separates its cells, and whether it minds quotes or not. A cell can
-// begin at the begin of the text and behind each of these characters and each line
+// begin at the start of the text and behind each of these characters and each line
 // break in it. If a formula's sign is next, but for quotes and what is invisible, the
 // mark is put before it. Everything else stays as it is.
 func safeCell(text string) string {
@@ -153,10 +153,11 @@ func safeCell(text string) string {
 }
 
 // isFormulaSign reports whether a spreadsheet takes a cell that begins with a character
-// for a formula: in plain, fullwidth, small or raised form. A bar and a percent sign call
-// other programs in some.
+// for a formula: in plain, fullwidth, small, raised or lowered form, by the first
+// character of its NFKC. A bar and a percent sign call other programs in some.
 func isFormulaSign(r rune) bool {
-	return strings.ContainsAny(norm.NFKC.String(string(r))[:1], "=+-@|%") || r == '−'
+	plain, _ := utf8.DecodeRuneInString(norm.NFKC.String(string(r)))
+	return strings.ContainsRune("=+-−@|%", plain)
 }
 
 // isCellEnd reports whether a program can end a cell at a character.
@@ -165,7 +166,7 @@ func isCellEnd(r rune) bool {
 }
 
 // isBeforeCell reports whether a program, or a person, can overlook a character at the
-// begin of a cell: quotes, blanks, marks without a letter, and what is invisible.
+// start of a cell: quotes, blanks, marks without a letter, and what is invisible.
 func isBeforeCell(r rune) bool {
 	return strings.ContainsRune("`\u2800", r) || unicode.In(r, unicode.Quotation_Mark, unicode.M, unicode.Other_Default_Ignorable_Code_Point) ||
 		!unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError

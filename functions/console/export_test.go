@@ -9,7 +9,6 @@ import (
 	"testing"
 	"unicode"
 
-	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 )
 
@@ -20,7 +19,7 @@ func TestSafeCell(t *testing.T) {
 		"=1": "_=1", "\t=1": "\t_=1", "\r=1": "\r_=1", " =1": " _=1", "\u00a0-1": "\u00a0_-1", "＠x": "_＠x", "'=1": "'_=1", "`+1": "`_+1",
 		`"=1`: `"_=1`, "“=1": "“_=1", "\u200b=1": "\u200b_=1", "\u3164=1": "\u3164_=1", "\x00=1": "\x00_=1", "\u0301=1": "\u0301_=1", "--1": "_--1",
 		"x;=1+cmd|' /C calc'!A0;y": "x;_=1+cmd|' /C calc'!A0;y", "a, +49": "a, _+49", "a,\"@b": "a,\"_@b", "a\n-b": "a\n_-b", ";;=1": ";;_=1",
-		"|cmd": "_|cmd", "%0A": "_%0A", "−1": "_−1", "⁼1": "_⁼1",
+		"|cmd": "_|cmd", "%0A": "_%0A", "−1": "_−1", "⁼1": "_⁼1", "⁻1": "_⁻1", "₋1": "_₋1", "₊1": "_₊1", "﹣1": "_﹣1", "﹪1": "_﹪1",
 	} {
 		if got := safeCell(cell); got != want {
 			t.Errorf("%q: %q, want %q", cell, got, want)
@@ -28,9 +27,12 @@ func TestSafeCell(t *testing.T) {
 	}
 }
 
+// formulaSigns are the signs of formulas in each of their forms in Unicode, by UnicodeData:
+// plain, superscript, subscript, small, fullwidth, doubled, and the minus sign.
+const formulaSigns = "=⁼₌﹦＝⩵⩶" + "+⁺₊﹢＋﬩" + "-−⁻₋﹣－" + "@﹫＠" + "|｜" + "%﹪％"
+
 // beginsFormula reports whether a spreadsheet could take a cell for a formula: its first
-// visible character that is no quote is one of a formula, in any of the forms that are
-// compatible in Unicode.
+// visible character that is no quote is one of a formula.
 func beginsFormula(cell string) bool {
 	for _, r := range cell {
 		switch {
@@ -39,7 +41,7 @@ func beginsFormula(cell string) bool {
 		case strings.ContainsRune("\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5", r):
 			continue
 		}
-		return strings.ContainsAny(norm.NFKC.String(string(r))[:1], "=+-@|%") || r == '−'
+		return strings.ContainsRune(formulaSigns, r)
 	}
 	return false
 }
@@ -78,7 +80,7 @@ func (d dialect) read(file string) (cells []string) {
 func TestNoReaderFindsAFormula(t *testing.T) {
 	piece := rapid.OneOf(
 		rapid.SampledFrom([]string{
-			"=", "=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "−", "|", "%", "=1+cmd|' /C calc'!A0", `=HYPERLINK("http://evil.test","x")`, "@SUM(1)",
+			"=", "=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "−", "⁻", "₋", "₊", "⁺", "₌", "⩵", "﬩", "﹣", "｜", "％", "|", "%", "=1+cmd|' /C calc'!A0", `=HYPERLINK("http://evil.test","x")`, "@SUM(1)",
 			",", ";", "\t", "\r", "\n", "\r\n", `"`, `""`, "'", "''", "`", "’", " ", "\u00a0", "\u3000", "\u200b", "\u200d", "\u2066", "\ufeff", "\u00ad", "\u2800", "\u3164", "\x00", "\u0301", "\ufe0f", "\xff", "a", "Zoë", "1", "_",
 		}),
 		rapid.StringN(0, 3, -1),

@@ -52,7 +52,9 @@ var (
 )
 
 // errUnreadable is the error of an event of ours that can't be read: a later version
-// may. Its message holds nothing of the event.
+// may. Its message holds nothing of the event. Of what the rule passes on, these are
+// events without the hub's tags, of several configuration sets, of another form, and
+// bounces of an unknown type.
 var errUnreadable = errors.New("news of SES can't be read")
 
 // parseEvent reads an event. Errors: errNotOurs, errNotOfInterest, errUnreadable.
@@ -95,8 +97,12 @@ const onSuppressionList = "OnAccountSuppressionList"
 // fate returns the email's fate, and why and from when on the person is not mailed. A
 // transient bounce, such as of a full mailbox, says nothing about the address. A
 // withheld bounce counts as a bounce, of which its asker learns. A withheld complaint is
-// none: nobody has complained about this email, and its asker learns nothing. Errors:
-// errNotOfInterest, errUnreadable.
+// none: nobody has complained about this email, and its asker learns nothing.
+//
+// The configuration set publishes deliveries, delays, bounces, complaints and rejects, and
+// the rule passes on these types alone. Events of other types arrive only if an operator
+// invokes the function with them, or has both pass on more. A rendering failure is of SES's
+// templates, which the hub does not use. Errors: errNotOfInterest, errUnreadable.
 func (e sesEvent) fate() (outbox.Fate, agency.SuppressionReason, time.Time, error) {
 	d := e.Detail
 	switch d.EventType {
