@@ -61,7 +61,7 @@ func (c *console) routes() {
 	c.mux.HandleFunc("GET /favicon.ico", c.assets.icon)
 	c.mux.HandleFunc("GET /robots.txt", robots)
 	c.mux.HandleFunc("GET /v1/openapi.yaml", c.openAPI)
-	c.publicPage("/docs", c.docs)
+	c.openPage("/docs", c.docs)
 	c.openPage("/signin", c.signIn)
 	c.openPage("/signin/callback", c.signInCallback)
 	c.openPage("/signout", c.signOut, "do")
@@ -112,6 +112,9 @@ func (c *console) publicPage(path string, h handler, fields ...string) {
 	c.openPage(path, func(v *visit) (response, error) {
 		if err := v.authenticate(); err != nil {
 			return response{}, err
+		}
+		if v.isPost() && v.actor.Email != "" && v.formPerson != "" && v.formPerson != v.actor.ID() {
+			return v.refuseForm(), nil
 		}
 		return h(v)
 	}, fields...)

@@ -13,8 +13,9 @@ const (
 	sessionCookie = "session"
 	// attemptCookie is followed by the first characters of the attempt's state.
 	attemptCookie = "signin-"
-	formCookie    = "form"
-	noticeCookie  = "notice"
+	// formCookie is followed by characters that stand for the form's page.
+	formCookie   = "form-"
+	noticeCookie = "notice"
 	// signedOutCookie makes the next sign-in ask who the person is.
 	signedOutCookie = "signed-out"
 )
@@ -26,6 +27,9 @@ const (
 	// maxCookies bounds all cookies together, in bytes. HTTP APIs take headers of
 	// 10,240 bytes, and refuse a browser with more until its cookies expire.
 	maxCookies = 8 << 10
+	// maxForms bounds the cookies of saved forms together, in bytes. It leaves room for a
+	// session and a sign-in.
+	maxForms = 5000
 	// attemptTime is how long a person may take to sign in.
 	attemptTime = 15 * time.Minute
 )
@@ -62,14 +66,15 @@ func (v *visit) cookie(name string) string {
 }
 
 // makeCookieRoom drops cookies until a new value of so many bytes fits within
-// maxCookies, in place of the named cookie. It drops sign-in attempts, the oldest first,
-// then the saved form. It reports whether the value fits.
+// maxCookies, in place of the named cookie. It drops sign-in attempts, the oldest first.
+// For a sign-in it drops saved forms too; for a form it drops none, and all forms
+// together stay within maxForms. It reports whether the value fits.
 func (v *visit) makeCookieRoom(name string, bytes int) bool {
 	const separators = len("=; ")
 	size := func(c *http.Cookie) int { return len(c.Name) + len(c.Value) + separators }
 	bytes += len(v.cookieName(name)) + separators
-	var spare []*http.Cookie
-	var savedForm *http.Cookie
+	isForm, formBytes := strings.HasPrefix(name, formCookie), bytes
+	var attempts, forms []*http.Cookie
 	for _, c := range v.r.Cookies() {
 		if c.Name == v.cookieName(name) {
 			continue
@@ -77,13 +82,18 @@ func (v *visit) makeCookieRoom(name string, bytes int) bool {
 		bytes += size(c)
 		switch {
 		case strings.HasPrefix(c.Name, v.cookieName(attemptCookie)):
-			spare = append(spare, c)
-		case c.Name == v.cookieName(formCookie):
-			savedForm = c
+			attempts = append(attempts, c)
+		case strings.HasPrefix(c.Name, v.cookieName(formCookie)):
+			forms = append(forms, c)
+			formBytes += size(c)
 		}
 	}
-	if savedForm != nil {
-		spare = append(spare, savedForm)
+	if isForm && formBytes > maxForms {
+		return false
+	}
+	spare := attempts
+	if !isForm {
+		spare = append(spare, forms...)
 	}
 	for _, c := range spare {
 		if bytes <= maxCookies {
@@ -109,14 +119,12 @@ func (v *visit) setJSON(name string, value any) bool {
 	return true
 }
 
-// takeJSON reads what setJSON saved, and drops the cookie. It reports whether there was
-// a valid one.
-func (v *visit) takeJSON(name string, into any) bool {
+// readJSON reads what setJSON saved. It reports whether there is a valid value.
+func (v *visit) readJSON(name string, into any) bool {
 	encoded := v.cookie(name)
 	if encoded == "" {
 		return false
 	}
-	v.dropCookie(name)
 	text, err := base64.RawURLEncoding.DecodeString(encoded)
 	return err == nil && json.Unmarshal(text, into) == nil
 }

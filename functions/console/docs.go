@@ -91,7 +91,7 @@ type docsPage struct {
 	Reference template.HTML
 }
 
-// docs shows the reference to everybody, signed in or not.
+// docs shows the reference, which is the same for everybody.
 func (c *console) docs(*visit) (response, error) {
 	docs, err := c.apiDocs()
 	if err != nil {

@@ -26,6 +26,11 @@ func (f form) value(name string) string { return strings.TrimSpace(url.Values(f)
 // values returns all values of a field with several boxes.
 func (f form) values(name string) []string { return f[name] }
 
+// personField is a field of every form on a signed-in person's page. It names that
+// person, so that the form does nothing for another who has signed in since. No page
+// reads it.
+const personField = "person"
+
 // areaFields stands for the fields of a table of levels: each is "area-" and the
 // area's id.
 const areaFields = "area-*"
@@ -51,6 +56,9 @@ func (v *visit) readForm() error {
 		}
 	}
 	v.sent = v.form
+	if id := agency.PersonID(v.r.PostForm.Get(personField)); id.IsValid() {
+		v.formPerson = id
+	}
 	return nil
 }
 

@@ -40,8 +40,12 @@ type provider struct {
 	revocation, endSession string
 }
 
-// issuerTime bounds one call to the issuer.
-const issuerTime = 4 * time.Second
+const (
+	// issuerTime bounds one call to the issuer.
+	issuerTime = 4 * time.Second
+	// exchangeTime bounds the issuer's part of a sign-in: discovery, the code and the keys.
+	exchangeTime = 8 * time.Second
+)
 
 func newIssuer(env settings.Environment, now func() time.Time) *issuer {
 	return &issuer{
@@ -84,6 +88,8 @@ func (i *issuer) provider(ctx context.Context) (*provider, error) {
 	}
 	var more struct {
 		Scopes     []string `json:"scopes_supported"`
+		Keys       string   `json:"jwks_uri"`
+		Signatures []string `json:"id_token_signing_alg_values_supported"`
 		Revocation string   `json:"revocation_endpoint"`
 		EndSession string   `json:"end_session_endpoint"`
 	}
@@ -101,10 +107,42 @@ func (i *issuer) provider(ctx context.Context) (*provider, error) {
 		oauth2: oauth2.Config{
 			ClientID: i.clientID, Endpoint: endpoint, RedirectURL: i.publicURL + "/signin/callback", Scopes: scopes,
 		},
-		verifier:   found.Verifier(&oidc.Config{ClientID: i.clientID, Now: i.now}),
+		verifier: oidc.NewVerifier(i.url, remoteKeys{oidc.NewRemoteKeySet(i.clientContext(ctx), more.Keys)}, &oidc.Config{
+			ClientID: i.clientID, Now: i.now,
+			SupportedSigningAlgs: slices.DeleteFunc(more.Signatures, func(name string) bool { return !slices.Contains(signatures, name) }),
+		}),
 		revocation: more.Revocation, endSession: more.EndSession,
 	}
 	return i.discovered, nil
+}
+
+// signatures are the algorithms of an id token that we verify, where the issuer has them.
+var signatures = []string{
+	oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA,
+}
+
+// remoteKeys are the issuer's keys. The verifier drops the cause of an error, so they
+// note a failed fetch of the keys in the context of withKeysError.
+type remoteKeys struct{ oidc.KeySet }
+
+type keysErrorKey struct{}
+
+// withKeysError returns a context in which remoteKeys set err.
+func withKeysError(ctx context.Context, err *error) context.Context {
+	return context.WithValue(ctx, keysErrorKey{}, err)
+}
+
+// VerifySignature implements oidc.KeySet.
+func (k remoteKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, jwt)
+	// oidc.RemoteKeySet wraps the error of a fetch, and has none to wrap for a signature
+	// that is wrong.
+	if cause := errors.Unwrap(err); cause != nil {
+		if at, ok := ctx.Value(keysErrorKey{}).(*error); ok {
+			*at = fmt.Errorf("the issuer's keys: %w", cause)
+		}
+	}
+	return payload, err
 }
 
 // signInAttempt is one sign-in in progress. Each has a cookie of its own, so that two
@@ -143,23 +181,60 @@ type tokens struct {
 	refresh string
 }
 
-// exchange returns the tokens for an authorization code.
+// exchange returns the tokens for an authorization code, within exchangeTime. Errors:
+// refusedError, agency.ErrToken, and a failure of the issuer, which may pass.
 func (i *issuer) exchange(ctx context.Context, a signInAttempt, code string) (tokens, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	defer cancel()
 	p, err := i.provider(ctx)
 	if err != nil {
 		return tokens{}, err
 	}
 	given, err := p.oauth2.Exchange(i.clientContext(ctx), code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
-		return tokens{}, withoutBody(err)
+		return tokens{}, answerError(err)
 	}
 	return i.read(ctx, given, a.Nonce)
 }
 
-// refusedError is the issuer's refusal to renew a session: the person has to sign in.
-type refusedError struct{ reason string }
+// refusedError is a refusal of the issuer's, or an id token that is not valid. Another
+// attempt would end the same: the person has to sign in.
+type refusedError struct {
+	reason string
+	cause  error
+}
 
 func (e *refusedError) Error() string { return e.reason }
+
+func (e *refusedError) Unwrap() error { return e.cause }
+
+// isRefusal reports whether an error of the issuer is a refusedError.
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*refusedError](err)
+	return ok
+}
+
+// answerError returns the error of a call of the token endpoint: a refusedError for an
+// OAuth error code (RFC 6749, 5.2), but for those of a server that is busy or fails. It
+// is without the response's body, which may contain a token.
+func answerError(err error) error {
+	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
+		return err
+	}
+	status := 0
+	if answer.Response != nil {
+		status = answer.Response.StatusCode
+	}
+	reason := fmt.Sprintf("the issuer refuses: %d %s", status, loggableCode(answer.ErrorCode))
+	switch {
+	case answer.ErrorCode == "", answer.ErrorCode == "temporarily_unavailable", answer.ErrorCode == "server_error",
+		status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
+		return errors.New(reason)
+	default:
+		return &refusedError{reason: reason}
+	}
+}
 
 // refresh returns new tokens for a refresh token, within renewalTime. Errors:
 // refusedError, and a failure of the issuer, which may pass. With an error after the
@@ -172,65 +247,60 @@ func (i *issuer) refresh(ctx context.Context, refresh string) (tokens, error) {
 		return tokens{}, err
 	}
 	given, err := p.oauth2.TokenSource(i.clientContext(ctx), &oauth2.Token{RefreshToken: refresh}).Token()
-	if refusal, ok := errors.AsType[*oauth2.RetrieveError](err); ok && refusal.ErrorCode == "invalid_grant" {
-		return tokens{}, &refusedError{"the refresh token is not valid any more"}
-	}
 	if err != nil {
-		return tokens{}, withoutBody(err)
+		return tokens{}, answerError(err)
 	}
 	t, err := i.read(ctx, given, "")
-	// What the token says is final. That it can't be verified may pass: its key may be
-	// new, and the issuer's keys can't be fetched.
-	if refusal, ok := errors.AsType[*agency.Error](err); ok {
-		err = &refusedError{refusal.Message}
-	}
-	if errors.Is(err, errNoIDToken) {
-		err = &refusedError{err.Error()}
-	}
 	t.refresh = given.RefreshToken
 	return t, err
 }
 
-// errNoIDToken is a response of the issuer without an id token.
-var errNoIDToken = errors.New("the issuer gave no id token")
-
 // read verifies the id token in the issuer's response. nonce is "" where none was sent.
+// Errors: as of verify.
 func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (tokens, error) {
 	id, ok := given.Extra("id_token").(string)
 	if !ok {
-		return tokens{}, errNoIDToken
+		return tokens{}, &refusedError{reason: "the issuer gave no id token"}
 	}
 	actor, token, err := i.verify(ctx, id)
 	if err != nil {
 		return tokens{}, err
 	}
 	if nonce != "" && token.Nonce != nonce {
-		return tokens{}, errors.New("the id token is of another sign-in")
+		return tokens{}, &refusedError{reason: "the id token is of another sign-in"}
 	}
 	return tokens{actor: actor, expires: token.Expiry, refresh: given.RefreshToken}, nil
 }
 
-// verify returns the person that an id token names, and the token. Errors: what is wrong
-// with the token, and agency.ErrToken for one that is genuine and is refused.
+// verify returns the person that an id token names, and the token. Errors: refusedError,
+// with the cause agency.ErrToken for a token that is genuine, and a failed fetch of the
+// issuer's keys, which may pass.
 func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, *oidc.IDToken, error) {
 	p, err := i.provider(ctx)
 	if err != nil {
 		return agency.Actor{}, nil, err
 	}
-	token, err := p.verifier.Verify(i.clientContext(ctx), id)
+	var keysErr error
+	token, err := p.verifier.Verify(withKeysError(i.clientContext(ctx), &keysErr), id)
+	if err != nil && keysErr != nil {
+		return agency.Actor{}, nil, keysErr
+	}
 	if err != nil {
-		return agency.Actor{}, nil, err
+		return agency.Actor{}, nil, &refusedError{reason: err.Error(), cause: err}
 	}
 	var raw map[string]json.RawMessage
 	if err := token.Claims(&raw); err != nil {
-		return agency.Actor{}, nil, fmt.Errorf("the id token's claims: %w", err)
+		return agency.Actor{}, nil, &refusedError{reason: "the id token's claims: " + err.Error(), cause: err}
 	}
 	claims := agency.Claims{}
 	for name, value := range raw {
 		claims[name] = claimText(value)
 	}
 	actor, err := claims.Actor()
-	return actor, token, err
+	if err != nil {
+		return agency.Actor{}, nil, &refusedError{reason: err.Error(), cause: err}
+	}
+	return actor, token, nil
 }
 
 // claimText returns a claim as an HTTP API's authorizer passes it on: a string as it is,
@@ -251,7 +321,8 @@ func claimText(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// revoke revokes a refresh token (RFC 7009), if the issuer supports that.
+// revoke revokes a refresh token (RFC 7009), if the issuer supports that. Errors:
+// refusedError, and a failure of the issuer, which may pass.
 func (i *issuer) revoke(ctx context.Context, refresh string) error {
 	p, err := i.provider(ctx)
 	if err != nil || p.revocation == "" {
@@ -268,10 +339,14 @@ func (i *issuer) revoke(ctx context.Context, refresh string) error {
 		return err
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
+	switch {
+	case res.StatusCode == http.StatusOK:
+		return nil
+	case res.StatusCode >= http.StatusInternalServerError:
 		return fmt.Errorf("the issuer answers a revocation with %d", res.StatusCode)
+	default:
+		return &refusedError{reason: fmt.Sprintf("the issuer refuses a revocation: %d", res.StatusCode)}
 	}
-	return nil
 }
 
 // endSessionURL returns where to sign out of the issuer (OpenID Connect RP-Initiated
@@ -292,17 +367,4 @@ func (i *issuer) endSessionURL(ctx context.Context) (string, error) {
 	q.Set("logout_uri", i.publicURL+"/signout") // Cognito's name for it
 	at.RawQuery = q.Encode()
 	return at.String(), nil
-}
-
-// withoutBody returns an error of the issuer without the response's body, which may
-// contain a token.
-func withoutBody(err error) error {
-	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		status := 0
-		if refused.Response != nil {
-			status = refused.Response.StatusCode
-		}
-		return fmt.Errorf("the issuer refuses: %d %s", status, refused.ErrorCode)
-	}
-	return err
 }

@@ -54,8 +54,21 @@ type testIssuer struct {
 	beforeToken func() int
 	// loses is a status in place of the answer of the token endpoint; 0 for the answer.
 	loses int
-	// failsKeys makes the keys unavailable.
-	failsKeys bool
+	// failsKeys makes the keys unavailable, and failsDiscovery the description.
+	failsKeys, failsDiscovery bool
+	// refusal is an OAuth error code in place of the tokens, with refusalStatus; "" for none.
+	refusal       string
+	refusalStatus int
+	// signsWrongly makes signatures that no key has made.
+	signsWrongly bool
+	// sharesGrants gives all sign-ins of a person one grant, as issuers do whose grants are
+	// of their own session.
+	sharesGrants bool
+	grants       map[string]*grant
+	// revokeStatus is the status of a revocation; 0 for 200.
+	revokeStatus int
+	// keepsSessions reports whether there is no end_session_endpoint.
+	keepsSessions bool
 }
 
 // refreshToken is a refresh token, which can be used once.
@@ -77,16 +90,24 @@ type grantedCode struct {
 
 func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
 	t.Helper()
-	i := &testIssuer{t: t, now: now, codes: map[string]grantedCode{}, refreshes: map[string]*refreshToken{}}
+	i := &testIssuer{t: t, now: now, codes: map[string]grantedCode{}, refreshes: map[string]*refreshToken{}, grants: map[string]*grant{}}
 	mux := http.NewServeMux()
 	i.Server = httptest.NewServer(mux)
 	t.Cleanup(i.Close)
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]any{
+		if i.failsDiscovery {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		description := map[string]any{
 			"issuer": i.URL, "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
 			"revocation_endpoint": i.URL + "/revoke", "end_session_endpoint": i.URL + "/end",
 			"id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": []string{"openid", "email", "offline_access"},
-		})
+		}
+		if i.keepsSessions {
+			delete(description, "end_session_endpoint")
+		}
+		writeJSON(w, http.StatusOK, description)
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		if i.failsKeys {
@@ -100,7 +121,11 @@ func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
 		}}})
 	})
 	mux.HandleFunc("POST /token", i.serveToken)
-	mux.HandleFunc("POST /revoke", func(_ http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
+		if i.revokeStatus != 0 {
+			writeJSON(w, i.revokeStatus, map[string]any{"error": "unsupported_token_type"})
+			return
+		}
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		i.revoked = append(i.revoked, r.FormValue("token"))
@@ -135,6 +160,9 @@ func (i *testIssuer) token(claims map[string]any) string {
 	sum := sha256.Sum256([]byte(signed))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, issuerKey(), crypto.SHA256, sum[:])
 	must(i.t, err)
+	if i.signsWrongly {
+		signature[0] ^= 1
+	}
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
@@ -201,6 +229,10 @@ func (i *testIssuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.calls++
+	if i.refusal != "" || i.refusalStatus != 0 {
+		writeJSON(w, i.refusalStatus, map[string]any{"error": i.refusal})
+		return
+	}
 	claims, of := i.redeem(r)
 	if claims == nil {
 		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
@@ -229,6 +261,12 @@ func (i *testIssuer) redeem(r *http.Request) (map[string]any, *grant) {
 			return nil, nil
 		}
 		email, _ := granted.claims["email"].(string)
+		if i.sharesGrants {
+			if i.grants[email] == nil || i.grants[email].ended {
+				i.grants[email] = &grant{email: email}
+			}
+			return granted.claims, i.grants[email]
+		}
 		return granted.claims, &grant{email: email}
 	}
 	of := i.refreshes[r.FormValue("refresh_token")]

@@ -23,8 +23,7 @@ type mePage struct {
 // erasedPage confirms that the person's data is being erased.
 type erasedPage struct {
 	frame
-	// IssuerSignOutURL is where to sign out of the issuer; "" where it can't be done.
-	IssuerSignOutURL string
+	issuerSignOut
 }
 
 func (c *console) me(v *visit) (response, error) {
@@ -70,13 +69,13 @@ func (c *console) changeMe(v *visit) (response, error) {
 		if err := c.svc.EraseMe(v.ctx, v.actor); err != nil {
 			return response{}, err
 		}
-		issuerURL, _, err := v.endSession()
+		at, _, err := v.endSession()
 		if err != nil {
 			// They have no access: the session opens no account.
 			logSession(v.ctx, slog.LevelWarn, "The session of an erased person could not be ended.", err)
 			v.dropSession()
 		}
-		return show("erased", &erasedPage{IssuerSignOutURL: issuerURL}), nil
+		return show("erased", &erasedPage{issuerSignOut: at}), nil
 	default:
 		return response{}, unknownAction()
 	}

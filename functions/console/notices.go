@@ -87,7 +87,7 @@ func isWarning(notice string) bool { return strings.HasPrefix(notice, "unsent-")
 func isAboutForm(notice string) bool { return notice == "kept" || notice == "lost" }
 
 // passNotice leaves the notice of the previous page for the next one, but for one about
-// a form, which is not there.
+// a form, which is not on that page.
 func (v *visit) passNotice() {
 	if v.notice != "" && !isAboutForm(v.notice) {
 		v.setNotice(v.notice)
@@ -97,14 +97,27 @@ func (v *visit) passNotice() {
 // noticeTime is how long a notice waits for the next page.
 const noticeTime = 2 * time.Minute
 
-// setNotice leaves a notice for the next page.
-func (v *visit) setNotice(notice string) { v.setCookie(noticeCookie, notice, noticeTime) }
+// setNotice leaves a notice for the person's next page.
+func (v *visit) setNotice(notice string) { v.setNoticeFor(notice, v.actor) }
 
-// takeNotice returns the notice that the previous page left. A GET consumes it.
+// setNoticeFor leaves a notice for a person's next page in this browser.
+func (v *visit) setNoticeFor(notice string, a agency.Actor) {
+	v.setCookie(noticeCookie, notice+"."+string(a.ID()), noticeTime)
+}
+
+// takeNotice returns the notice that the previous page left for this person; "" for
+// none. A page that is shown consumes it, whoever it is for.
 func (v *visit) takeNotice() string {
-	notice := v.cookie(noticeCookie)
-	if notice != "" && !v.isPost() {
+	value := v.cookie(noticeCookie)
+	if value == "" {
+		return ""
+	}
+	if v.isShown() {
 		v.dropCookie(noticeCookie)
+	}
+	notice, person, _ := strings.Cut(value, ".")
+	if person != string(v.actor.ID()) {
+		return ""
 	}
 	return notice
 }

@@ -97,6 +97,10 @@ func (v *visit) send(status int, body []byte) error {
 // fill sets what the frame shows on every page.
 func (v *visit) fill(f *frame) {
 	f.Product, f.Actor, f.Here = v.env.Settings.Product, agency.DisplayEmail(v.actor.Email), v.currentURL()
+	f.Person = v.formPerson
+	if v.actor.Email != "" {
+		f.Person = v.actor.ID()
+	}
 	if f.Notice == "" {
 		f.Notice, f.IsWarning = notices[v.notice], isWarning(v.notice)
 	}
@@ -117,6 +121,8 @@ type problemPage struct {
 	// SignInURL is where to sign in, or to sign in as somebody else; "" where that
 	// does not help.
 	SignInURL string
+	// IsOtherPerson reports whether the form was of another person's page.
+	IsOtherPerson bool
 	// RetryURL is where to try again what could not be served now; "" where that does
 	// not help. Sent is what a POST's form held, to be sent there again.
 	RetryURL string
@@ -142,7 +148,7 @@ func (v *visit) problem(err error) response {
 	v.w.Header().Del("WWW-Authenticate") // a browser would ask for a password
 	to := "/"
 	if !v.isPost() {
-		to = localPath(v.currentURL())
+		to = cmp.Or(v.signInTo, localPath(v.currentURL()))
 	}
 	switch problem.Code {
 	case agency.Unauthenticated:

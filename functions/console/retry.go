@@ -28,24 +28,24 @@ func (v *visit) offerRetry(p *problemPage, pause time.Duration) {
 	if query := v.r.URL.RawQuery; query != "" {
 		p.RetryURL += "?" + query
 	}
-	p.RetryURL = cmp.Or(v.retryURL, p.RetryURL)
+	if v.signInTo != "" {
+		p.RetryURL = signInTo(v.signInTo)
+	}
+	if v.offersSignIn {
+		p.SignInURL = signInTo(localPath(v.currentURL()))
+	}
 	if v.isPost() {
 		// What became of the form counts, not what the page's reads met after it.
 		p.IsPost, p.Sent, p.Message = true, v.sentFields(), cmp.Or(v.unavailable, p.Message)
 		return
 	}
-	p.Message = "We can’t load this page right now."
+	p.Message = cmp.Or(v.unavailable, "We can’t load this page right now.")
 	if pause >= time.Minute {
 		p.RetryAfter = inWords(pause)
 	}
-	if v.notice != "" {
-		v.setNotice(v.notice)
-	}
-	if v.form == nil {
-		return
-	}
-	v.notice = "" // it is about the form, which this page does not show
-	if !v.saveForm() {
-		v.setNotice("lost")
+	v.passNotice()
+	if v.saved != nil {
+		v.notice = "" // it is about the form, which this page does not show
+		v.setJSON(formCookieOf(v.saved.Path), v.saved)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -25,13 +24,18 @@ const (
 	sessionTime = 30 * 24 * time.Hour
 	// maxEarly bounds how long before the end of an id token it is renewed.
 	maxEarly = time.Minute
-	// renewalTime bounds the issuer's part of a renewal, and saveTime the store's.
-	renewalTime = 5 * time.Second
-	saveTime    = 3 * time.Second
-	// leaseTime is how long a renewal may take before another request tries it.
-	leaseTime = renewalTime + saveTime
+	// leaseWriteTime bounds the write of a lease, renewalTime the issuer's part of a
+	// renewal, and saveTime what the store and the issuer do after that.
+	leaseWriteTime = time.Second
+	renewalTime    = 5 * time.Second
+	saveTime       = 3 * time.Second
+	// leaseTime is how long a renewal may take, from before its lease is written, until
+	// another request tries it. A second is spare.
+	leaseTime = leaseWriteTime + renewalTime + saveTime + time.Second
+	// pageTime is what a request needs for its page after a renewal.
+	pageTime = 1500 * time.Millisecond
 	// maxWait bounds how long a request waits for the renewal of another. It is longer
-	// than a lease, and leaves time for the page: a function has 15 seconds.
+	// than a lease. The end of the request's own time comes first where there is one.
 	maxWait = leaseTime + time.Second
 	// minPause and maxPause bound a pause between two looks at a session.
 	minPause = 50 * time.Millisecond
@@ -49,6 +53,9 @@ type session struct {
 	// RenewAt is from when on the id token is renewed, and Expires when it ends.
 	RenewAt time.Time `json:"renewAt"`
 	Expires time.Time `json:"expires"`
+	// RetryAt is from when on the issuer is asked again, after new tokens that could not
+	// be verified; zero for none.
+	RetryAt time.Time `json:"retryAt,omitzero"`
 	// Ends is when the person has to sign in again in any case.
 	Ends time.Time `json:"ends"`
 }
@@ -64,7 +71,7 @@ func (s *session) isValid(now time.Time) bool { return now.Before(s.Expires) && 
 func (s *session) with(given tokens, now time.Time) *session {
 	next := *s
 	next.Email, next.Issuer, next.Subject = given.actor.Email, given.actor.Issuer, given.actor.Subject
-	next.Refresh, next.Expires = given.refresh, given.expires
+	next.Refresh, next.Expires, next.RetryAt = given.refresh, given.expires, time.Time{}
 	next.RenewAt = given.expires.Add(-min(given.expires.Sub(now)/5, maxEarly))
 	return &next
 }
@@ -73,18 +80,9 @@ func (s *session) with(given tokens, now time.Time) *session {
 // 128 random bits.
 const secretLength = 26
 
-// splitSession splits the value of a session's cookie into its secret and the mark of
-// its person. It reports whether the secret has the form of one.
-func splitSession(value string) (secret, mark string, ok bool) {
-	secret, mark, _ = strings.Cut(value, ".")
-	return secret, mark, len(secret) == secretLength && strings.Trim(secret, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
-}
-
-// markOf returns the mark of a person in a session: it shows, after the session's end,
-// whether the same person signs in again, and to nobody else who they are.
-func markOf(id table.SessionID, actor agency.Actor) string {
-	sum := sha256.Sum256([]byte(string(id) + "\n" + actor.Issuer + "\n" + actor.Subject))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+// isSecret reports whether the value of a session's cookie has the form of a secret.
+func isSecret(value string) bool {
+	return len(value) == secretLength && strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
 // newCipher returns the encryption of a session's content: AES-256-GCM with a random
@@ -142,66 +140,110 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// begin stores a new session, and returns the value of its cookie. Errors: Unavailable.
-func (s *sessions) begin(ctx context.Context, given tokens) (string, error) {
+// hasTime reports whether the time of a request leaves so much.
+func hasTime(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) >= d
+}
+
+// begin stores a new session, and returns its secret. Errors: Unavailable.
+func (s *sessions) begin(ctx context.Context, given tokens) (secret string, err error) {
 	secret, now := rand.Text(), s.now()
 	id := table.NewSessionID(secret)
 	content := (&session{Ends: now.Add(sessionTime)}).with(given, now)
-	if err := s.store.CreateSession(ctx, id, content.seal(secret), content.Ends); err != nil {
-		return "", err
+	return secret, s.store.CreateSession(ctx, id, content.seal(secret), content.Ends)
+}
+
+// replaceTime bounds the store's part of a sign-in, and cleanupTime the revocation of a
+// refresh token that is left over.
+const (
+	replaceTime = 4 * time.Second
+	cleanupTime = 2 * time.Second
+)
+
+// replace ends the session with the former secret, if there is one, and begins another,
+// whose secret it returns. Without a new session the new refresh token is revoked.
+// Errors: Unavailable.
+func (s *sessions) replace(ctx context.Context, former string, given tokens) (secret string, err error) {
+	bounded, cancel := context.WithTimeout(ctx, replaceTime)
+	defer cancel()
+	if isSecret(former) {
+		_, err = s.finish(bounded, former, &given.actor)
 	}
-	return secret + "." + markOf(id, given.actor), nil
+	if err == nil {
+		secret, err = s.begin(bounded, given)
+	}
+	if err != nil && given.refresh != "" {
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+		defer cancel()
+		s.revoke(cleanup, given.refresh)
+	}
+	return secret, err
 }
 
 // current returns the session with a secret, with a valid id token; nil if there is none
 // or it is over. One request renews the id token, under a lease. Others go on with the
-// old one while that is valid, and wait then. Errors: Unavailable.
+// old one while that is valid, and wait then. Errors: Unavailable, with errNotRenewed
+// where the issuer does not renew it.
 func (s *sessions) current(ctx context.Context, secret string) (*session, error) {
 	id := table.NewSessionID(secret)
 	for pause, waited := minPause, time.Duration(0); waited < maxWait; pause = min(2*pause, maxPause) {
-		stored, found, err := s.store.Session(ctx, id)
-		switch {
-		case errors.Is(err, table.ErrUnreadable):
-			logSession(ctx, slog.LevelWarn, "A session can't be read.", err)
-			return nil, nil
-		case err != nil || !found:
+		stored, held, err := s.read(ctx, id, secret)
+		if err != nil || held == nil {
 			return nil, err
 		}
-		held, ok := openSession(secret, stored)
-		if !ok || held.Issuer != s.issuer.url {
-			logSession(ctx, slog.LevelWarn, "A session can't be opened.", nil)
-			return nil, nil
-		}
 		now := s.now()
+		isValid := held.isValid(now)
 		switch {
 		case !now.Before(held.Ends):
+			if _, err := s.finish(ctx, secret, nil); err != nil {
+				logSession(ctx, slog.LevelWarn, "A session that is over could not be deleted.", err)
+			}
 			return nil, nil
-		case now.Before(held.RenewAt):
-			return held, nil
-		case held.Refresh == "" && held.isValid(now):
+		case now.Before(held.RenewAt), isValid && held.Refresh == "", isValid && now.Before(held.RetryAt):
 			return held, nil
 		case held.Refresh == "":
 			return nil, nil
+		case now.Before(held.RetryAt):
+			return nil, errIssuerFails(errors.New("the issuer's last tokens could not be verified"))
 		}
 		if !now.Before(stored.LeasedUntil) {
 			r := renewal{sessions: s, secret: secret, id: id, version: stored.Version, owner: rand.Text(), held: held}
-			leased, err := s.store.LeaseSession(ctx, id, stored.Version, r.owner, now, now.Add(leaseTime))
+			leased, err := r.lease(ctx, now)
 			if leased {
 				return r.run(ctx)
 			}
-			if err != nil && !held.isValid(now) {
+			if err != nil && !isValid {
 				return nil, err
 			}
 		}
-		if held.isValid(now) {
+		if isValid {
 			return held, nil
 		}
-		if !s.sleep(ctx, pause) {
+		if !hasTime(ctx, pause+pageTime) || !s.sleep(ctx, pause) {
 			break
 		}
 		waited += pause
 	}
 	return nil, errIssuerFails(errors.New("the renewal of another request takes too long"))
+}
+
+// read reads and opens a session; nil if there is none that opens. Errors: Unavailable.
+func (s *sessions) read(ctx context.Context, id table.SessionID, secret string) (table.Session, *session, error) {
+	stored, found, err := s.store.Session(ctx, id)
+	switch {
+	case errors.Is(err, table.ErrUnreadable):
+		logSession(ctx, slog.LevelWarn, "A session can't be read.", err)
+		return stored, nil, nil
+	case err != nil || !found:
+		return stored, nil, err
+	}
+	held, ok := openSession(secret, stored)
+	if !ok || held.Issuer != s.issuer.url {
+		logSession(ctx, slog.LevelWarn, "A session can't be opened.", nil)
+		return stored, nil, nil
+	}
+	return stored, held, nil
 }
 
 // renewal is the renewal of a session by the request that holds its lease.
@@ -214,16 +256,43 @@ type renewal struct {
 	held    *session
 }
 
+// lease takes the lease, within leaseWriteTime, if the request's time leaves enough for
+// the renewal and the page. now is when the lease begins. A lease that comes late is
+// given back: it might end before the renewal. Errors: Unavailable, also where there is
+// no time.
+func (r *renewal) lease(ctx context.Context, now time.Time) (bool, error) {
+	if !hasTime(ctx, leaseWriteTime+renewalTime+saveTime+pageTime) {
+		return false, errIssuerFails(errors.New("the request has no time left for a renewal"))
+	}
+	bounded, cancel := context.WithTimeout(ctx, leaseWriteTime)
+	defer cancel()
+	leased, err := r.store.LeaseSession(bounded, r.id, r.version, r.owner, now, now.Add(leaseTime))
+	if leased && r.now().Sub(now) > leaseWriteTime {
+		r.release(ctx)
+		return false, errIssuerFails(errors.New("the lease of a renewal came late"))
+	}
+	return leased, err
+}
+
+// release ends the lease. One that can't be released runs out.
+func (r *renewal) release(ctx context.Context) {
+	if err := r.store.ReleaseSession(ctx, r.id, r.owner); err != nil {
+		logSession(ctx, slog.LevelWarn, "A lease could not be released.", err)
+	}
+}
+
 // run renews the session, and returns it; nil if it is over. While the issuer fails, the
-// session stays as it is. Errors: Unavailable.
+// session stays as it is. It takes renewalTime and saveTime at most. Errors: Unavailable.
 func (r *renewal) run(ctx context.Context) (*session, error) {
 	// The issuer gives a new refresh token once: the end of the request must not lose it.
 	background := context.WithoutCancel(ctx)
 	given, err := r.issuer.refresh(background, r.held.Refresh)
+	background, cancel := context.WithTimeout(background, saveTime)
+	defer cancel()
 	if err == nil && given.actor.Subject != r.held.Subject {
-		err = &refusedError{"the issuer renews the session of another person"}
+		err = &refusedError{reason: "the issuer renews the session of another person"}
 	}
-	if _, refused := errors.AsType[*refusedError](err); refused {
+	if isRefusal(err) {
 		logSession(ctx, slog.LevelInfo, "A session is over.", err)
 		r.end(background, given.refresh)
 		return nil, nil
@@ -239,7 +308,7 @@ func (r *renewal) run(ctx context.Context) (*session, error) {
 	} else if saved {
 		return next, nil
 	}
-	_, found, err := r.store.Session(ctx, r.id)
+	_, found, err := r.store.Session(background, r.id)
 	if err != nil {
 		return nil, err
 	}
@@ -254,12 +323,12 @@ func (r *renewal) run(ctx context.Context) (*session, error) {
 // end deletes the session, which the issuer has ended. refresh is a refresh token that it
 // has given all the same; "" for none.
 func (r *renewal) end(ctx context.Context, refresh string) {
-	if refresh != "" {
-		r.revoke(ctx, refresh)
-	}
 	if _, _, err := r.store.DeleteSession(ctx, r.id, r.owner); err != nil {
 		// The issuer refuses it the next time too.
 		logSession(ctx, slog.LevelWarn, "A session that is over could not be deleted.", err)
+	}
+	if refresh != "" {
+		r.revoke(ctx, refresh)
 	}
 }
 
@@ -267,20 +336,19 @@ func (r *renewal) end(ctx context.Context, refresh string) {
 // otherwise. refresh is a new refresh token, if the issuer has given one.
 func (r *renewal) fail(ctx context.Context, refresh string, cause error) (*session, error) {
 	logSession(ctx, slog.LevelError, "The issuer does not renew a session.", cause)
-	isValid := r.held.isValid(r.now())
+	now := r.now()
+	isValid := r.held.isValid(now)
 	switch {
 	case refresh != "" && refresh != r.held.Refresh:
 		next := *r.held
-		next.Refresh = refresh
+		next.Refresh, next.RetryAt = refresh, now.Add(issuerPause)
 		if saved, err := r.save(ctx, &next); !saved {
 			logSession(ctx, slog.LevelError, "A refresh token could not be saved.", err)
 		}
 	case !isValid:
-		if err := r.store.ReleaseSession(ctx, r.id, r.owner); err != nil {
-			logSession(ctx, slog.LevelWarn, "A lease could not be released.", err) // it runs out
-		}
+		r.release(ctx)
 	default:
-		// The next attempt waits for the end of the lease, so that pages stay fast.
+		// The lease goes on, so that one request in leaseTime asks the issuer.
 	}
 	if isValid {
 		return r.held, nil
@@ -304,18 +372,31 @@ func (r *renewal) save(ctx context.Context, next *session) (bool, error) {
 }
 
 // finish ends the session with a secret: it deletes it and revokes its refresh token. It
-// reports whether the issuer answered. No such session is no error. Errors: Unavailable.
-func (s *sessions) finish(ctx context.Context, secret string) (answered bool, err error) {
-	was, deleted, err := s.store.DeleteSession(ctx, table.NewSessionID(secret), "")
-	if errors.Is(err, table.ErrUnreadable) {
-		logSession(ctx, slog.LevelWarn, "A session can't be read.", err)
-		return true, nil
-	}
-	if err != nil || !deleted {
+// reports whether the issuer answered. No such session is no error. next is the person
+// of the browser's next session; nil for none. The same person's token is not revoked:
+// many issuers would end the new one with it, as a part of the same grant. Errors:
+// Unavailable.
+func (s *sessions) finish(ctx context.Context, secret string, next *agency.Actor) (answered bool, err error) {
+	id := table.NewSessionID(secret)
+	// Read before: a deletion that is repeated, after an answer that was lost, finds
+	// nothing.
+	_, held, err := s.read(ctx, id, secret)
+	if err != nil {
 		return true, err
 	}
-	held, ok := openSession(secret, was)
-	if !ok || held.Refresh == "" {
+	was, deleted, err := s.store.DeleteSession(ctx, id, "")
+	switch {
+	case errors.Is(err, table.ErrUnreadable):
+		return true, nil // read says so
+	case err != nil:
+		return true, err
+	}
+	if deleted {
+		if latest, ok := openSession(secret, was); ok && latest.Issuer == s.issuer.url {
+			held = latest
+		}
+	}
+	if held == nil || held.Refresh == "" || next != nil && next.Issuer == held.Issuer && next.Subject == held.Subject {
 		return true, nil
 	}
 	return s.revoke(ctx, held.Refresh), nil
@@ -328,18 +409,22 @@ func (s *sessions) revoke(ctx context.Context, refresh string) bool {
 	if err != nil {
 		logSession(ctx, slog.LevelWarn, "A refresh token could not be revoked.", err)
 	}
-	return err == nil
+	return err == nil || isRefusal(err)
 }
+
+// errNotRenewed is the cause of the refusal of a request whose session can't be renewed
+// now. To sign in again makes another session.
+var errNotRenewed = errors.New("the issuer does not renew the session")
 
 // errIssuerFails is the refusal of a request whose session can't be renewed now.
 func errIssuerFails(cause error) error {
 	return &agency.Error{
-		Code: agency.Unavailable, RetryAfter: issuerPause, Cause: cause,
+		Code: agency.Unavailable, RetryAfter: issuerPause, Cause: errors.Join(errNotRenewed, cause),
 		Message: "We can’t confirm your sign-in right now. Nothing was changed; try again in a moment.",
 	}
 }
 
-// issuerPause is when to try again what the issuer fails at.
+// issuerPause is when to try again after a failure of the issuer.
 const issuerPause = 5 * time.Second
 
 // logSession logs what happens to a session. It names the request only.

@@ -1,68 +1,114 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
-	"agencyhub/shared/table"
 )
 
 // authenticate sets actor by the session of the browser's cookie. It stays zero without
-// one. It also takes the notice and the form that earlier pages left. Errors:
-// Unavailable.
+// one. It also takes the notice, and the page's own form, that earlier pages left for
+// this person. Errors: Unavailable.
 func (v *visit) authenticate() error {
-	secret, _, ok := splitSession(v.cookie(sessionCookie))
-	if !ok {
+	secret := v.cookie(sessionCookie)
+	if !isSecret(secret) {
 		return nil
 	}
 	session, err := v.sessions.current(v.ctx, secret)
-	if err != nil || session == nil {
+	if err != nil {
+		v.offersSignIn = errors.Is(err, errNotRenewed)
 		return err
 	}
-	v.actor = session.actor()
-	v.notice = v.takeNotice()
-	var saved savedForm
-	if v.isPost() || !v.takeJSON(formCookie, &saved) {
+	if session == nil {
 		return nil
 	}
-	switch {
-	case saved.Mark != "" && saved.Mark != markOf(saved.Session, v.actor):
-		// Somebody else typed it, in the same browser.
-		v.notice = ""
-	case saved.Path == v.currentURL():
-		v.form = saved.Form
-		if saved.Mark == "" {
-			// Perhaps somebody else confirmed it.
-			delete(v.form, "confirm")
-		}
+	v.actor = session.actor()
+	if !v.isPost() {
+		v.takeForm()
+	}
+	if v.notice == "" {
+		v.notice = v.takeNotice()
 	}
 	return nil
 }
 
-// savedForm is a form that was sent without a session. A cookie keeps it until the
-// person has signed in.
-type savedForm struct {
-	Path string `json:"p"`
-	Form form   `json:"f"`
-	// Session and Mark are those of the person whose session ended; "" where unknown.
-	Session table.SessionID `json:"s,omitempty"`
-	Mark    string          `json:"m,omitempty"`
+// takeForm sets form and notice by what was saved for this page and this person. A page
+// that is shown consumes it.
+func (v *visit) takeForm() {
+	name, saved := formCookieOf(v.currentURL()), &savedForm{}
+	if v.cookie(name) == "" {
+		return
+	}
+	isValid := v.readJSON(name, saved)
+	if isValid && saved.Path != v.currentURL() {
+		return // another page's
+	}
+	if v.isShown() {
+		v.dropCookie(name)
+	}
+	if !isValid || saved.Person != "" && saved.Person != v.actor.ID() {
+		return // somebody else typed it, in the same browser
+	}
+	v.saved, v.notice = saved, "kept"
+	if saved.Form == nil {
+		v.notice = "lost"
+		return
+	}
+	v.form, v.formPerson = maps.Clone(saved.Form), saved.Person
+	if saved.Person == "" {
+		// Perhaps somebody else confirmed it.
+		delete(v.form, "confirm")
+	}
 }
 
-// saveForm keeps the form for the page's next GET, and reports whether it is short
-// enough. It is for the person of the browser's cookie, whether their session lasts or
-// not.
+// savedForm is a form that was sent without a session. A cookie keeps it for its page
+// until the person has signed in.
+type savedForm struct {
+	Path string `json:"p"`
+	// Form is nil where it was too long to keep.
+	Form form `json:"f,omitempty"`
+	// Person is whose page it was on; "" where unknown.
+	Person agency.PersonID `json:"o,omitempty"`
+}
+
+// formCookieOf returns the name of the cookie of a page's saved form.
+func formCookieOf(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return formCookie + hex.EncodeToString(sum[:4])
+}
+
+// saveForm keeps the sent form for the page's next GET, and reports whether it is short
+// enough. That page says so if it is not.
 func (v *visit) saveForm() bool {
-	saved := savedForm{Path: v.currentURL(), Form: v.form}
-	if secret, mark, ok := splitSession(v.cookie(sessionCookie)); ok && mark != "" {
-		saved.Session, saved.Mark = table.NewSessionID(secret), mark
+	saved := savedForm{Path: v.currentURL(), Form: v.form, Person: v.formPerson}
+	if v.setJSON(formCookieOf(saved.Path), saved) {
+		return true
 	}
-	return v.setJSON(formCookie, saved)
+	saved.Form = nil
+	v.setJSON(formCookieOf(saved.Path), saved)
+	return false
+}
+
+// refuseForm is the page in place of what a form of another person's page asks for.
+// That person gets the form back when they sign in again.
+func (v *visit) refuseForm() response {
+	p := &problemPage{
+		Status: http.StatusConflict, IsOtherPerson: true,
+		Message:   "Somebody else has signed in since you opened this page. Nothing was changed.",
+		SignInURL: "/signin?another=1&to=" + url.QueryEscape(localPath(v.currentURL())),
+	}
+	if v.saveForm() {
+		p.Message += " What you entered is shown again when you sign in as yourself."
+	}
+	return response{status: p.Status, name: "problem", data: p}
 }
 
 // currentURL returns the page's own address on the site, without a cursor.
@@ -85,10 +131,8 @@ func (v *visit) askToSignIn() response {
 	p := &problemPage{Status: http.StatusUnauthorized, Code: agency.Unauthenticated, SignInURL: to}
 	if v.saveForm() {
 		p.Message = "You have to sign in again. What you typed is kept meanwhile."
-		v.setNotice("kept")
 	} else {
 		p.Message = "You have to sign in again. What you typed is too long to be kept."
-		v.setNotice("lost")
 	}
 	v.goOnTo(to)
 	return response{status: p.Status, name: "problem", data: p}
@@ -134,12 +178,18 @@ func (c *console) signIn(v *visit) (response, error) {
 // signInCallback is the page that the issuer leads back to. It makes a session with a
 // new secret, in place of the browser's former one.
 func (c *console) signInCallback(v *visit) (response, error) {
+	if v.r.Method != http.MethodGet {
+		v.w.Header().Set("Allow", http.MethodGet)
+		return response{}, errMethod
+	}
 	q := v.r.URL.Query()
 	state := q.Get("state")
 	var a signInAttempt
-	if len(state) < 8 || !v.takeJSON(attemptCookie+state[:8], &a) || a.State != state {
+	if len(state) < 8 || !v.readJSON(attemptCookie+state[:8], &a) || a.State != state {
 		return response{}, signInFailed("This sign-in took too long, or began in another browser. Please sign in again.")
 	}
+	v.dropCookie(attemptCookie + state[:8])
+	v.signInTo = localPath(a.To) // this address serves once
 	if q.Get("code") == "" {
 		slog.InfoContext(v.ctx, "The issuer signs nobody in.", "requestId", rest.RequestID(v.ctx), "error", loggableCode(q.Get("error")))
 		return response{}, signInFailed("You were not signed in. Please try again.")
@@ -151,13 +201,7 @@ func (c *console) signInCallback(v *visit) (response, error) {
 	if err != nil {
 		return response{}, v.issuerFailed(err)
 	}
-	v.retryURL = signInTo(localPath(a.To)) // this address serves once
-	if secret, _, ok := splitSession(v.cookie(sessionCookie)); ok {
-		if _, err := c.sessions.finish(v.ctx, secret); err != nil {
-			return response{}, err
-		}
-	}
-	value, err := c.sessions.begin(v.ctx, given)
+	value, err := c.sessions.replace(v.ctx, v.cookie(sessionCookie), given)
 	if err != nil {
 		return response{}, err
 	}
@@ -170,10 +214,10 @@ func (c *console) signInCallback(v *visit) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	if reason := me.Suppression.Reason; reason != "" && v.cookie(noticeCookie) == "" {
-		v.setNotice(string(reason))
+	if reason := me.Suppression.Reason; reason != "" {
+		v.setNoticeFor(string(reason), given.actor)
 	}
-	return redirect(localPath(a.To)), nil
+	return redirect(v.signInTo), nil
 }
 
 // loggableCode returns an OAuth error code, if a log may contain it.
@@ -188,63 +232,98 @@ func signInFailed(message string) error {
 	return &agency.Error{Code: agency.Unauthenticated, Message: message}
 }
 
-// issuerFailed logs an error of the issuer, and returns the person's error.
+// issuerFailed logs an error of the issuer at a sign-in, and returns the person's error:
+// Unauthenticated for a refusal, Unavailable for a failure that may pass.
 func (v *visit) issuerFailed(err error) error {
 	slog.ErrorContext(v.ctx, "A sign-in failed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-	return signInFailed("Signing in does not work at the moment. Please try again in a minute.")
+	if isRefusal(err) {
+		return signInFailed("Your sign-in service refused this sign-in. Please sign in again.")
+	}
+	v.unavailable = "Your sign-in service can’t be reached right now. Try again in a minute."
+	return &agency.Error{Code: agency.Unavailable, RetryAfter: issuerPause, Cause: err, Message: v.unavailable}
 }
 
-// signedOutPage confirms that the person is signed out.
+// signedOutPage confirms that the person is signed out of the hub.
 type signedOutPage struct {
 	frame
-	// IssuerSignOutURL is where to sign out of the issuer; "" once that is done, and
-	// where it can't be done.
-	IssuerSignOutURL string
+	issuerSignOut
+	// IsBack reports whether the person comes back from the issuer's sign-out.
+	IsBack bool
 }
+
+// issuerSignOut is how to sign out of the issuer, after the sign-out of the hub.
+type issuerSignOut struct {
+	// IssuerSignOutURL is where to do that; "" where it can't be done.
+	IssuerSignOutURL string
+	// HasFailed reports whether the issuer can't be reached now. IssuerSignOutURL is a
+	// page of ours then, which tries again.
+	HasFailed bool
+}
+
+// retrySignOutURL leads to the issuer's sign-out, once the issuer can be reached.
+const retrySignOutURL = "/signout?issuer=1"
 
 // signOut ends the session here and leads to the issuer, which ends its own and leads
 // back to the GET of this page.
-func (*console) signOut(v *visit) (response, error) {
+func (c *console) signOut(v *visit) (response, error) {
 	if !v.isPost() {
 		if v.cookie(sessionCookie) != "" || v.cookie(signedOutCookie) == "" {
 			return redirect("/"), nil
 		}
-		return show("signed-out", &signedOutPage{}), nil
+		if v.r.URL.Query().Get("issuer") == "" {
+			return show("signed-out", &signedOutPage{IsBack: true}), nil
+		}
+		at := v.issuerSignOut()
+		if at.IssuerSignOutURL != "" && !at.HasFailed {
+			return redirect(at.IssuerSignOutURL), nil
+		}
+		return show("signed-out", &signedOutPage{issuerSignOut: at}), nil
 	}
-	issuerURL, answered, err := v.endSession()
+	at, leads, err := v.endSession()
 	if err != nil {
 		return response{}, err
 	}
-	if issuerURL != "" && answered {
-		v.goOnTo(issuerURL)
+	if leads {
+		v.goOnTo(at.IssuerSignOutURL)
 	}
-	return show("signed-out", &signedOutPage{IssuerSignOutURL: issuerURL}), nil
+	return show("signed-out", &signedOutPage{issuerSignOut: at}), nil
 }
 
 // endSession ends the browser's session and drops its cookies. The next sign-in asks who
-// the person is. It returns where to sign out of the issuer, "" where that can't be
-// done, and whether the issuer answers. Errors: Unavailable, after which the session goes
-// on.
-func (v *visit) endSession() (issuerURL string, answered bool, err error) {
-	answered = true
-	if secret, _, ok := splitSession(v.cookie(sessionCookie)); ok {
-		if answered, err = v.sessions.finish(v.ctx, secret); err != nil {
-			return "", false, err
+// the person is. It returns how to sign out of the issuer, and reports whether the
+// issuer answers, so that the page can lead there. Errors: Unavailable, after which the
+// session goes on.
+func (v *visit) endSession() (at issuerSignOut, leads bool, err error) {
+	answered := true
+	if secret := v.cookie(sessionCookie); isSecret(secret) {
+		if answered, err = v.sessions.finish(v.ctx, secret, nil); err != nil {
+			return issuerSignOut{}, false, err
 		}
 	}
 	v.dropSession()
-	if issuerURL, err = v.issuer.endSessionURL(v.ctx); err != nil {
-		slog.WarnContext(v.ctx, "The issuer can't be reached at a sign-out.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
-		return "", false, nil
-	}
-	return issuerURL, answered, nil
+	at = v.issuerSignOut()
+	return at, answered && at.IssuerSignOutURL != "" && !at.HasFailed, nil
 }
 
-// dropSession drops the cookies of a session that has ended.
+// issuerSignOut returns how to sign out of the issuer.
+func (v *visit) issuerSignOut() issuerSignOut {
+	at, err := v.issuer.endSessionURL(v.ctx)
+	if err != nil {
+		slog.WarnContext(v.ctx, "The issuer can't be reached at a sign-out.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
+		return issuerSignOut{IssuerSignOutURL: retrySignOutURL, HasFailed: true}
+	}
+	return issuerSignOut{IssuerSignOutURL: at}
+}
+
+// dropSession drops the cookies of a session that has ended, saved forms included.
 func (v *visit) dropSession() {
-	for _, name := range []string{sessionCookie, formCookie, noticeCookie} {
-		v.dropCookie(name)
+	v.dropCookie(sessionCookie)
+	v.dropCookie(noticeCookie)
+	for _, c := range v.r.Cookies() {
+		if strings.HasPrefix(c.Name, v.cookieName(formCookie)) {
+			v.dropCookie(strings.TrimPrefix(c.Name, v.cookieName("")))
+		}
 	}
 	v.setCookie(signedOutCookie, "1", sessionTime)
-	v.actor = agency.Actor{}
+	v.actor, v.formPerson = agency.Actor{}, ""
 }

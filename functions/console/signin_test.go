@@ -24,7 +24,11 @@ func (b *browser) signIn(from, email string) result {
 	if start.Code != http.StatusSeeOther || !strings.HasPrefix(at, b.issuer.URL+"/auth?") {
 		b.t.Fatalf("%s leads to %q", from, at)
 	}
-	return b.get(b.issuer.signIn(at, email).RequestURI())
+	back := b.get(b.issuer.signIn(at, email).RequestURI())
+	if back.Code == http.StatusSeeOther {
+		b.person = b.actor(email).ID()
+	}
+	return back
 }
 
 func TestSignIn(t *testing.T) {
@@ -98,11 +102,11 @@ func TestSignInIsRefused(t *testing.T) {
 		"no state":                 {nil, query("state", ""), false, "began in another browser"},
 		"another browser":          {nil, same, true, "began in another browser"},
 		"no code":                  {nil, query("code", ""), false, "You were not signed in"},
-		"a code of nobody's":       {nil, query("code", "other"), false, "Signing in does not work"},
-		"another nonce":            {map[string]any{"nonce": "another"}, same, false, "Signing in does not work"},
-		"another audience":         {map[string]any{"aud": "another"}, same, false, "Signing in does not work"},
-		"another issuer":           {map[string]any{"iss": "https://another.test"}, same, false, "Signing in does not work"},
-		"an old token":             {map[string]any{"exp": w.clock().Add(-time.Hour).Unix()}, same, false, "Signing in does not work"},
+		"a code of nobody's":       {nil, query("code", "other"), false, "refused this sign-in"},
+		"another nonce":            {map[string]any{"nonce": "another"}, same, false, "refused this sign-in"},
+		"another audience":         {map[string]any{"aud": "another"}, same, false, "refused this sign-in"},
+		"another issuer":           {map[string]any{"iss": "https://another.test"}, same, false, "refused this sign-in"},
+		"an old token":             {map[string]any{"exp": w.clock().Add(-time.Hour).Unix()}, same, false, "refused this sign-in"},
 		"an unverified address":    {map[string]any{"email_verified": false}, same, false, "not verified yet"},
 		"no word on the address":   {map[string]any{"email_verified": nil}, same, false, "not verified yet"},
 		"no address":               {map[string]any{"email": ""}, same, false, "gives no email address"},
@@ -196,7 +200,7 @@ func TestFormSavedAcrossSignIn(t *testing.T) {
 		if len(w.dump()) != len(before) {
 			t.Errorf("%s was sent by itself", path)
 		}
-		if b.cookies[hostForm] != "" {
+		if b.forms() != 0 {
 			t.Error("the form is still kept")
 		}
 		b.get(path).wantNoMarkup(t, "What you typed is still here")
@@ -240,7 +244,7 @@ func TestTwoPeopleInOneBrowser(t *testing.T) {
 		page := b.follow(b.signIn(sent.refreshTarget(t), samAt))
 		page.wantText(t, http.StatusOK, samAt)
 		page.wantNoMarkup(t, "secret plan", "What you typed is still here")
-		if b.cookies[hostForm] != "" {
+		if b.forms() != 0 {
 			t.Error("it is still kept")
 		}
 		// The same person gets it back.
@@ -253,7 +257,15 @@ func TestTwoPeopleInOneBrowser(t *testing.T) {
 		w := newWorld(t)
 		b := w.as(cleoAt)
 		b.post("/accounts/"+string(w.shop)+"/settings", "do", "rename", "name", "Cleo").wantText(t, http.StatusSeeOther)
-		b.follow(b.signIn("/signin?another=1&to=/me", samAt)).wantNoMarkup(t, "The account has its new name")
+		b.copied().follow(b.copied().signIn("/signin?another=1&to=/me", samAt)).wantNoMarkup(t, "Name changed")
+		// The same person reads it, by GET and on the whole page only.
+		back := b.signIn("/signin?another=1&to=/me", cleoAt)
+		b.send(http.MethodHead, "/me", nil)
+		b.send(http.MethodGet, "/me", nil, "HX-Request", "true")
+		b.follow(back).wantText(t, http.StatusOK, "Name changed.")
+		if b.cookies[hostNotice] != "" {
+			t.Error("the notice comes again")
+		}
 	})
 }
 
@@ -293,7 +305,7 @@ func TestCookiesStaySmall(t *testing.T) {
 	for range 3 {
 		b.get(to)
 	}
-	if b.cookieBytes() > maxHeld || b.cookies[hostForm] == "" {
+	if b.cookieBytes() > maxHeld || b.forms() == 0 {
 		t.Errorf("with what was typed the cookies are of %d bytes", b.cookieBytes())
 	}
 	back = w.issuer.signIn(b.get("/signin?to=/accounts/new").Header().Get("Location"), cleoAt)
@@ -309,7 +321,9 @@ func TestIssuerDown(t *testing.T) {
 	w.issuer.Close()
 	w.browser().get("/requests/"+string(w.con)).wantText(t, http.StatusOK, "Sign in to review it")
 	w.browser().get("/").wantText(t, http.StatusOK, "Welcome")
-	other.browser().get("/signin?to=/").wantText(t, http.StatusUnauthorized, "Signing in does not work at the moment")
+	page := other.browser().get("/signin?to=/me")
+	page.wantText(t, http.StatusServiceUnavailable, "Your sign-in service can’t be reached right now", "Try again")
+	page.wantMarkup(t, `href="/signin?to=/me"`)
 	cleo.get("/me").wantText(t, http.StatusOK, cleoAt)
 }
 

@@ -122,6 +122,8 @@ func (s *site) dump() map[string]string {
 type browser struct {
 	*site
 	cookies map[string]string
+	// person is whose page the browser shows; "" for nobody's.
+	person agency.PersonID
 	// ctx is the context of its requests; nil for the test's.
 	ctx context.Context
 }
@@ -149,21 +151,36 @@ func (s *site) asWith(email, refresh string) *browser {
 	must(s.t, err)
 	b.cookies[hostSession], err = s.sessions.begin(s.t.Context(), given)
 	must(s.t, err)
+	b.person = given.actor.ID()
 	return b
 }
 
 // The names of cookies at a hub with an https address.
 const (
 	hostSession   = "__Host-" + sessionCookie
-	hostForm      = "__Host-" + formCookie
+	hostNotice    = "__Host-" + noticeCookie
 	hostSignedOut = "__Host-" + signedOutCookie
 )
+
+// forms returns how many forms are saved in the browser's cookies.
+func (b *browser) forms() int {
+	n := 0
+	for name := range b.cookies {
+		if strings.HasPrefix(name, "__Host-"+formCookie) {
+			n++
+		}
+	}
+	return n
+}
 
 func (b *browser) get(path string) result { return b.send(http.MethodGet, path, nil) }
 
 // post sends a form as a page of ours does.
 func (b *browser) post(path string, fields ...string) result {
 	form := url.Values{}
+	if b.person != "" {
+		form.Set(personField, string(b.person))
+	}
 	for i := 0; i < len(fields); i += 2 {
 		form.Add(fields[i], fields[i+1])
 	}
@@ -210,10 +227,15 @@ var (
 )
 
 // checkForms demands that the fields of a page's forms are among those that are read,
-// and that every answer to a request names its number.
+// that every answer to a request names its number, and that every form of a signed-in
+// person's page names that person once.
 func (s *site) checkForms(path, body string) {
 	s.t.Helper()
+	isSignedIn := strings.Contains(body, `value="signout"`)
 	for _, found := range forms.FindAllStringSubmatch(body, -1) {
+		if named := strings.Count(found[2], `name="`+personField+`" value="per_`); isSignedIn && named != 1 {
+			s.t.Errorf("%s has a form that names its person %d times:\n%s", path, named, found[2])
+		}
 		if answers.MatchString(found[2]) && !strings.Contains(found[2], `name="request" value="`) {
 			s.t.Errorf("%s has a form that answers a request without its number:\n%s", path, found[2])
 		}
@@ -223,7 +245,7 @@ func (s *site) checkForms(path, body string) {
 		}
 		_, page := s.mux.Handler(httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, to, nil))
 		for _, input := range inputs.FindAllStringSubmatch(found[2], -1) {
-			if !slices.Contains(s.fieldNames(page), input[1]) {
+			if input[1] != personField && !slices.Contains(s.fieldNames(page), input[1]) {
 				s.t.Errorf("%s has a form with the field %s, which %s does not read", path, input[1], page)
 			}
 		}

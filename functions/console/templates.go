@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,6 +29,8 @@ type frame struct {
 	Product string
 	// Actor is the address of the signed-in person; "" before sign-in.
 	Actor string
+	// Person is whose page it is, for its forms; "" for nobody's.
+	Person agency.PersonID
 	// Here is the page's own address, to which its forms are sent.
 	Here   string
 	Notice string
@@ -97,6 +100,21 @@ func (t *templates) render(name string, data pageData) ([]byte, error) {
 		return nil, fmt.Errorf("there is no page %s", name)
 	}
 	var b bytes.Buffer
-	err := page.ExecuteTemplate(&b, "layout", data)
-	return b.Bytes(), err
+	if err := page.ExecuteTemplate(&b, "layout", data); err != nil {
+		return nil, err
+	}
+	return withPerson(b.Bytes(), data.base().Person), nil
+}
+
+// formStart is the first tag of a form that does something. Only our templates make one:
+// they escape every value.
+var formStart = regexp.MustCompile(`<form method="post"[^>]*>`)
+
+// withPerson adds personField to all forms of a page.
+func withPerson(page []byte, person agency.PersonID) []byte {
+	if person == "" {
+		return page
+	}
+	field := `<input type="hidden" name="` + personField + `" value="` + template.HTMLEscapeString(string(person)) + `">`
+	return formStart.ReplaceAllFunc(page, func(start []byte) []byte { return append(slices.Clip(start), field...) })
 }

@@ -37,7 +37,7 @@ func TestGenuineTokensThatAreRefused(t *testing.T) {
 			back := w.issuer.signIn(b.get("/signin?to=/me").Header().Get("Location"), cleoAt)
 			page := b.get(back.RequestURI())
 			page.wantText(t, http.StatusUnauthorized, tt.says)
-			page.wantMarkup(t, `href="/signin?another=1&amp;to=%2F"`)
+			page.wantMarkup(t, `href="/signin?another=1&amp;to=%2Fme"`)
 			b.get("/me").wantRedirect(t, "/signin?to=%2Fme")
 			if w.issuer.signIn(b.get("/signin?another=1").Header().Get("Location"), cleoAt) == nil {
 				t.Error("there is no other sign-in")

@@ -26,9 +26,14 @@ type visit struct {
 	form form
 	// sent is a POST's form, as it came.
 	sent form
-	// retryURL is where to try again if the page can't be served now; "" for its own
-	// address.
-	retryURL string
+	// formPerson is whose page the form is of; "" where unknown.
+	formPerson agency.PersonID
+	// saved is the saved form that this page shows; nil for none.
+	saved *savedForm
+	// signInTo is the page to lead to after a sign-in; "" for this one.
+	signInTo string
+	// offersSignIn reports whether to sign in again helps where the page is Unavailable.
+	offersSignIn bool
 	// unavailable is the message of the refusal Unavailable of what the person did;
 	// "" for none.
 	unavailable string
@@ -113,6 +118,12 @@ func (v *visit) inParallel(reads ...func() error) error {
 
 // isPost reports whether the person does something. A GET changes nothing.
 func (v *visit) isPost() bool { return v.r.Method == http.MethodPost }
+
+// isShown reports whether the person sees the whole page: not for HEAD, and not for a
+// part that the page's script replaces.
+func (v *visit) isShown() bool {
+	return v.r.Method == http.MethodGet && v.r.Header.Get("HX-Request") == ""
+}
 
 // action names the pressed button.
 func (v *visit) action() string { return v.form.value("do") }
