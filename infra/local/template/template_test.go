@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -159,6 +160,35 @@ func TestReadTheProductsTemplate(t *testing.T) {
 	}
 	if len(st.Schedules) != 1 || st.Schedules[0].Function != "CleanupFunction" {
 		t.Errorf("schedules %+v", st.Schedules)
+	}
+}
+
+// People reach the hub by HTTPS, but for one machine.
+func TestPublicURL(t *testing.T) {
+	raw, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Parameters map[string]struct {
+			Default        string `yaml:"Default"`
+			AllowedPattern string `yaml:"AllowedPattern"`
+		} `yaml:"Parameters"`
+	}
+	if err := yaml.Unmarshal(raw, &template); err != nil {
+		t.Fatal(err)
+	}
+	parameter := template.Parameters["PublicUrl"]
+	allowed := regexp.MustCompile(parameter.AllowedPattern)
+	for url, want := range map[string]bool{
+		parameter.Default: true, "https://hub.example.com": true, "https://hub.example.com:8443": true, "https://xn--bcher-kva.test": true,
+		"http://localhost:8080": true, "http://localhost": true, "http://127.0.0.1:8080": true,
+		"http://hub.example.com": false, "http://localhost.example.com": false, "http://127.0.0.10": false, "http://127a0b0c1": false,
+		"https://hub.example.com/": false, "https://": false, "ftp://localhost": false, "https://a b": false, "": false,
+	} {
+		if got := allowed.MatchString(url); got != want {
+			t.Errorf("%q is allowed: %t", url, got)
+		}
 	}
 }
 
