@@ -106,7 +106,7 @@ func (v *visit) setNoticeFor(notice string, a agency.Actor) {
 }
 
 // takeNotice returns the notice that the previous page left for this person; "" for
-// none. A page that is shown consumes it, whoever it is for.
+// none. A page that is shown consumes it, also one for another person.
 func (v *visit) takeNotice() string {
 	value := v.cookie(noticeCookie)
 	if value == "" {

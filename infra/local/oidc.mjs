@@ -41,7 +41,7 @@ function idTokenTime(ctx) {
   return (refresh ?? code).scopes.has('offline_access') ? Number(config.pageTokenSeconds) : hour;
 }
 
-// logoutSource writes the page that signs out here: at once, or by its button.
+// logoutSource writes the page that signs out here. Its script presses its button.
 function logoutSource(ctx, form) {
   ctx.body = page('Sign out', `${form}
   <h1>Sign out</h1>
