@@ -143,7 +143,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // hasTime reports whether the time of a request leaves so much.
 func hasTime(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
-	return !ok || time.Until(deadline) >= d
+	return !ok || time.Until(deadline) >= d //nolint:forbidigo // the deadline is of the machine's clock
 }
 
 // begin stores a new session, and returns its secret. Errors: Unavailable.
@@ -154,29 +154,38 @@ func (s *sessions) begin(ctx context.Context, given tokens) (secret string, err 
 	return secret, s.store.CreateSession(ctx, id, content.seal(secret), content.Ends)
 }
 
-// replaceTime bounds the store's part of a sign-in, and cleanupTime the revocation of a
-// refresh token that is left over.
+// replaceTime bounds the store's part of a sign-in, and cleanupTime the revocation of
+// refresh tokens that are left over.
 const (
 	replaceTime = 4 * time.Second
 	cleanupTime = 2 * time.Second
 )
 
 // replace ends the session with the former secret, if there is one, and begins another,
-// whose secret it returns. Without a new session the new refresh token is revoked.
-// Errors: Unavailable.
+// whose secret it returns. Without a new session it revokes the new refresh token. It
+// revokes the former one unless the same person signs in: many issuers would end the
+// new one with it, as a part of the same grant. Errors: Unavailable.
 func (s *sessions) replace(ctx context.Context, former string, given tokens) (secret string, err error) {
 	bounded, cancel := context.WithTimeout(ctx, replaceTime)
 	defer cancel()
+	var left []string
 	if isSecret(former) {
-		_, err = s.finish(bounded, former, &given.actor)
+		var held *session
+		held, err = s.remove(bounded, former)
+		if held != nil && (held.Issuer != given.actor.Issuer || held.Subject != given.actor.Subject) {
+			left = append(left, held.Refresh)
+		}
 	}
 	if err == nil {
 		secret, err = s.begin(bounded, given)
 	}
-	if err != nil && given.refresh != "" {
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
-		defer cancel()
-		s.revoke(cleanup, given.refresh)
+	if err != nil {
+		left = append(left, given.refresh)
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	for _, refresh := range left {
+		s.revoke(cleanup, refresh)
 	}
 	return secret, err
 }
@@ -196,7 +205,7 @@ func (s *sessions) current(ctx context.Context, secret string) (*session, error)
 		isValid := held.isValid(now)
 		switch {
 		case !now.Before(held.Ends):
-			if _, err := s.finish(ctx, secret, nil); err != nil {
+			if _, err := s.finish(ctx, secret); err != nil {
 				logSession(ctx, slog.LevelWarn, "A session that is over could not be deleted.", err)
 			}
 			return nil, nil
@@ -327,9 +336,7 @@ func (r *renewal) end(ctx context.Context, refresh string) {
 		// The issuer refuses it the next time too.
 		logSession(ctx, slog.LevelWarn, "A session that is over could not be deleted.", err)
 	}
-	if refresh != "" {
-		r.revoke(ctx, refresh)
-	}
+	r.revoke(ctx, refresh)
 }
 
 // fail returns the session as it is, if it is still valid; the error Unavailable
@@ -372,39 +379,41 @@ func (r *renewal) save(ctx context.Context, next *session) (bool, error) {
 }
 
 // finish ends the session with a secret: it deletes it and revokes its refresh token. It
-// reports whether the issuer answered. No such session is no error. next is the person
-// of the browser's next session; nil for none. The same person's token is not revoked:
-// many issuers would end the new one with it, as a part of the same grant. Errors:
-// Unavailable.
-func (s *sessions) finish(ctx context.Context, secret string, next *agency.Actor) (answered bool, err error) {
+// reports whether the issuer answered. No such session is no error. Errors: Unavailable.
+func (s *sessions) finish(ctx context.Context, secret string) (answered bool, err error) {
+	held, err := s.remove(ctx, secret)
+	if err != nil || held == nil {
+		return true, err
+	}
+	return s.revoke(ctx, held.Refresh), nil
+}
+
+// remove deletes the session with a secret, and returns it; nil for none that opens.
+// Errors: Unavailable.
+func (s *sessions) remove(ctx context.Context, secret string) (*session, error) {
 	id := table.NewSessionID(secret)
 	// Read before: a deletion that is repeated, after an answer that was lost, finds
 	// nothing.
 	_, held, err := s.read(ctx, id, secret)
 	if err != nil {
-		return true, err
+		return nil, err
 	}
 	was, deleted, err := s.store.DeleteSession(ctx, id, "")
-	switch {
-	case errors.Is(err, table.ErrUnreadable):
-		return true, nil // read says so
-	case err != nil:
-		return true, err
+	if err != nil && !errors.Is(err, table.ErrUnreadable) { // read has logged that
+		return nil, err
 	}
-	if deleted {
-		if latest, ok := openSession(secret, was); ok && latest.Issuer == s.issuer.url {
-			held = latest
-		}
+	if latest, ok := openSession(secret, was); deleted && ok && latest.Issuer == s.issuer.url {
+		held = latest
 	}
-	if held == nil || held.Refresh == "" || next != nil && next.Issuer == held.Issuer && next.Subject == held.Subject {
-		return true, nil
-	}
-	return s.revoke(ctx, held.Refresh), nil
+	return held, nil
 }
 
-// revoke revokes a refresh token, and reports whether the issuer answered. Without its
-// session nobody has the token.
+// revoke revokes a refresh token, and reports whether the issuer answered. "" is no
+// token. Without its session nobody has the token.
 func (s *sessions) revoke(ctx context.Context, refresh string) bool {
+	if refresh == "" {
+		return true
+	}
 	err := s.issuer.revoke(ctx, refresh)
 	if err != nil {
 		logSession(ctx, slog.LevelWarn, "A refresh token could not be revoked.", err)

@@ -296,7 +296,7 @@ func (c *console) signOut(v *visit) (response, error) {
 func (v *visit) endSession() (at issuerSignOut, leads bool, err error) {
 	answered := true
 	if secret := v.cookie(sessionCookie); isSecret(secret) {
-		if answered, err = v.sessions.finish(v.ctx, secret, nil); err != nil {
+		if answered, err = v.sessions.finish(v.ctx, secret); err != nil {
 			return issuerSignOut{}, false, err
 		}
 	}

@@ -305,6 +305,11 @@ func TestCallsHaveAnEnd(t *testing.T) {
 	b.signIn("/signin?to=/me", cleoAt).wantRedirect(t, "/me")
 	within("/token", exchangeTime)
 	within("SET #sealed", replaceTime)
+	// Somebody else signs in: a hanging revocation delays the session, and does not cost it.
+	b.signIn("/signin?another=1&to=/me", samAt).wantRedirect(t, "/me")
+	within("delete", replaceTime)
+	within("SET #sealed", replaceTime)
+	within("/revoke", cleanupTime)
 }
 
 // A sign-out says what became of the issuer's session, and leads there later if the
