@@ -317,16 +317,21 @@ func (r *renewal) run(ctx context.Context) (*session, error) {
 	} else if saved {
 		return next, nil
 	}
-	_, found, err := r.store.Session(background, r.id)
-	if err != nil {
+	if isOver, err := r.isOver(background, given.refresh); err != nil || isOver {
 		return nil, err
 	}
-	if !found {
-		// The person has signed out meanwhile.
-		r.revoke(background, given.refresh)
-		return nil, nil
-	}
 	return next, nil // another request has renewed it, after the lease
+}
+
+// isOver reports whether the person has signed out meanwhile. It revokes the new refresh
+// token then. Errors: Unavailable.
+func (r *renewal) isOver(ctx context.Context, refresh string) (bool, error) {
+	_, found, err := r.store.Session(ctx, r.id)
+	if err != nil || found {
+		return false, err
+	}
+	r.revoke(ctx, refresh)
+	return true, nil
 }
 
 // end deletes the session, which the issuer has ended. refresh is a refresh token that it
@@ -349,7 +354,11 @@ func (r *renewal) fail(ctx context.Context, refresh string, cause error) (*sessi
 	case refresh != "" && refresh != r.held.Refresh:
 		next := *r.held
 		next.Refresh, next.RetryAt = refresh, now.Add(issuerPause)
-		if saved, err := r.save(ctx, &next); !saved {
+		saved, err := r.save(ctx, &next)
+		if err == nil && !saved {
+			_, err = r.isOver(ctx, refresh)
+		}
+		if err != nil {
 			logSession(ctx, slog.LevelError, "A refresh token could not be saved.", err)
 		}
 	case !isValid:

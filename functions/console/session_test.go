@@ -131,7 +131,10 @@ func TestRenewalIsRefused(t *testing.T) {
 			w.issuer.extraClaims, w.issuer.signsWrongly = nil, false
 			sent := b.post("/accounts/new", "name", "Cleo's plan", "key", "0123456789abcdef")
 			to := sent.refreshTarget(t)
-			b.copied().follow(b.copied().signIn(to, samAt)).wantNoMarkup(t, "Cleo")
+			sam := b.copied()
+			page := sam.follow(sam.signIn(to, samAt))
+			page.wantText(t, http.StatusOK, samAt)
+			page.wantNoMarkup(t, "Cleo")
 			b.follow(b.signIn(to, cleoAt)).wantText(t, http.StatusOK, "What you typed is still here")
 		})
 	}

@@ -402,6 +402,30 @@ func TestNoTokenIsLeft(t *testing.T) {
 			t.Error("the refresh token is not revoked")
 		}
 	})
+	t.Run("a sign-out before tokens that can't be verified", func(t *testing.T) {
+		w := newWorld(t)
+		b := w.cleoRenewable()
+		w.advance(2 * time.Hour)
+		w.issuer.failsKeys = true
+		tab := b.copied()
+		tab.site = w.cold(t)
+		w.issuer.beforeToken = func() int {
+			b.post("/signout", "do", "signout").wantText(t, http.StatusOK)
+			w.issuer.mu.Lock()
+			defer w.issuer.mu.Unlock()
+			for _, of := range w.issuer.refreshes {
+				of.grant.ended = false // the issuer does not heed the revocation
+			}
+			return 0
+		}
+		tab.get("/me").wantText(t, http.StatusServiceUnavailable)
+		wantEqual(t, "refresh tokens", 2, len(w.issuer.refreshes))
+		for refresh := range w.issuer.refreshes {
+			if w.issuer.isOpen(refresh) {
+				t.Error("a refresh token can be used")
+			}
+		}
+	})
 	t.Run("a sign-in that can't be stored", func(t *testing.T) {
 		for name, former := range map[string]bool{"the first": false, "after another": true} {
 			w := newWorld(t)

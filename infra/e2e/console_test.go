@@ -389,7 +389,7 @@ func (s *consoleStory) resubmitForm(t *testing.T) {
 func (s *consoleStory) signOut(t *testing.T) {
 	s.cleo.w.open(t, "/me")
 	s.cleo.w.press(t, button("Sign out"))
-	s.cleo.w.expectText(t, "You are signed out", "This browser has forgotten you")
+	s.cleo.w.expectText(t, "You are signed out", "The next sign-in asks who you are")
 	s.cleo.w.expectPath(t, "/signout")
 	// Neither the way back nor a new sign-in gets by without the person.
 	s.cleo.w.goBackTo(t, "/me")

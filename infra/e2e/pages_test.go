@@ -220,7 +220,7 @@ var looks = []look{
 		t.Helper()
 		w.signsIn(t, "nobody@else.test")
 		w.press(t, button("Sign out"))
-		w.expectText(t, "This browser has forgotten you") // by way of the issuer
+		w.expectText(t, "The next sign-in asks who you are") // by way of the issuer
 	}},
 }
 
