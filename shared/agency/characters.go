@@ -39,7 +39,7 @@ var (
 	filler         = flaw{"a letter that shows as nothing", "Remove it."}
 	invisible      = flaw{"an invisible character", "Remove it."}
 	privateUse     = flaw{"a private character, which others can't see", "Replace it."}
-	undefined      = flaw{"a character that Unicode does not define", "Replace it."}
+	undefined      = flaw{"a character that we don't know yet", "Replace it."}
 	looseMark      = flaw{"an accent or mark without a letter before it", "Put a letter before it."}
 	excessiveMarks = flaw{"too many accents or marks on one letter", "Remove some of them."}
 	encodedText    = flaw{"encoded text that begins with “=?”", "Write it in plain letters."}
@@ -82,6 +82,7 @@ var specials = []special{
 	{'\ufffc', '\ufffc', refused, imagePlace},        // OBJECT REPLACEMENT CHARACTER
 	{'\ufffd', '\ufffd', refused, unreadable},        // REPLACEMENT CHARACTER: what a decoder could not read
 	{'\U00013430', '\U00013440', contextual, flaw{}}, // EGYPTIAN HIEROGLYPH controls: they place signs
+	{'\U00013441', '\U00013442', refused, filler},    // EGYPTIAN HIEROGLYPH FULL and HALF BLANK
 	{'\U00013447', '\U00013455', contextual, flaw{}}, // EGYPTIAN HIEROGLYPH damage marks
 	{'\U0001bca0', '\U0001bca3', contextual, flaw{}}, // SHORTHAND FORMAT: they place Duployan's letters
 	{'\U0001d159', '\U0001d159', refused, filler},    // MUSICAL SYMBOL NULL NOTEHEAD
@@ -92,7 +93,7 @@ var specials = []special{
 }
 
 // treat returns what becomes of a character, and why if it is refused. It knows the
-// characters of Unicode 15 and what is reserved for emoji.
+// characters of Unicode 15 and what is reserved for emoji and for Han.
 func treat(r rune) (treatment, flaw) {
 	i, _ := slices.BinarySearchFunc(specials, r, func(s special, r rune) int { return int(s.to - r) })
 	switch {
@@ -106,7 +107,7 @@ func treat(r rune) (treatment, flaw) {
 		return refused, invisible
 	case unicode.Is(unicode.Co, r):
 		return refused, privateUse
-	case !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Cf, pictures):
+	case !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Cf, pictures, futureHan):
 		return refused, undefined
 	default:
 		return kept, flaw{}
@@ -115,8 +116,18 @@ func treat(r rune) (treatment, flaw) {
 
 // isVisible reports whether a character that is kept shows as something by itself.
 func isVisible(r rune) bool {
-	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S, pictures)
+	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S, pictures, futureHan)
 }
+
+// futureHan are the blocks of Han beyond the first 65,536 characters. Each version of
+// Unicode gives some of their free places to letters of names.
+var futureHan = &unicode.RangeTable{R32: []unicode.Range32{
+	{Lo: 0x20000, Hi: 0x2ee5f, Stride: 1}, // extensions B to F and I
+	{Lo: 0x2f800, Hi: 0x2fa1f, Stride: 1}, // compatibility
+	{Lo: 0x30000, Hi: 0x3347f, Stride: 1}, // extensions G, H and J
+}}
+
+func isHan(r rune) bool { return unicode.In(r, unicode.Han, futureHan) }
 
 // plain returns a text in NFC without what is stripped, on one line and with single
 // blanks. Refused characters become blanks if they end a line or control, and are
@@ -135,42 +146,71 @@ func plain(given string) string {
 func strip(text string) string {
 	runes := []rune(text)
 	out := make([]rune, 0, len(runes))
-	blank := func() {
-		if n := len(out); n > 0 && out[n-1] != ' ' {
-			out = append(out, ' ')
+	var before context
+	write := func(runes ...rune) {
+		for _, r := range runes {
+			before.add(r)
 		}
+		out = append(out, runes...)
 	}
+	nexts := nextKept(runes)
 	for i := 0; i < len(runes); i++ {
 		r := runes[i]
 		switch as, why := treat(r); {
 		case as == kept:
-			out = append(out, r)
-			if n := flagTags(runes[i:]); n > 0 {
-				out = append(out, runes[i+1:i+1+n]...)
-				i += n
-			}
+			n := flagTags(runes[i:])
+			write(runes[i : i+1+n]...)
+			i += n
 		case as == toBlank, why == lineBreak, why == control:
-			blank()
-		case as == contextual && isNeeded(r, out, next(runes[i+1:])):
-			out = append(out, r)
+			if before.last != 0 && before.last != ' ' {
+				write(' ')
+			}
+		case as == contextual && isNeeded(r, before, nexts[i]):
+			write(r)
 		}
 	}
 	return strings.TrimSuffix(string(out), " ")
 }
 
-// next returns the first character that is kept by itself; 0 if a blank or the end
-// comes first.
-func next(runes []rune) rune {
-	for _, r := range runes {
+// nextKept returns for each character the first one after it that is kept by itself; 0
+// if a blank or the end comes first.
+func nextKept(runes []rune) []rune {
+	nexts := make([]rune, len(runes))
+	next := rune(0)
+	for i, r := range slices.Backward(runes) {
+		nexts[i] = next
 		switch as, _ := treat(r); as {
 		case kept:
-			return r
+			next = r
 		case toBlank:
-			return 0
+			next = 0
 		default:
 		}
 	}
-	return 0
+	return nexts
+}
+
+// A context is what the text before a character has last; 0 for what it has not.
+type context struct {
+	// last is the character before it.
+	last rune
+	// base is the last one that is no mark, picture the last but forms and skin tones of
+	// emoji, and sign the last but marks of hieroglyphs.
+	base, picture, sign rune
+}
+
+// add appends a character to the text.
+func (c *context) add(r rune) {
+	c.last = r
+	if !unicode.IsMark(r) {
+		c.base = r
+	}
+	if r != '\ufe0f' && !isSkinTone(r) {
+		c.picture = r
+	}
+	if !isHieroglyphMark(r) {
+		c.sign = r
+	}
 }
 
 // The scripts in which joiners decide between letter forms: those that join letters,
@@ -189,28 +229,24 @@ var (
 
 // isNeeded reports whether a contextual character changes how the text before it and
 // the next character are read.
-func isNeeded(r rune, before []rune, next rune) bool {
-	if len(before) == 0 {
-		before = []rune{0}
-	}
-	last := before[len(before)-1]
+func isNeeded(r rune, before context, next rune) bool {
+	last := before.last
 	switch {
 	case r == nonJoiner || r == joiner:
-		return joins(r, before, last, next)
+		return joins(r, before, next)
 	case r == '\u180e':
-		base := lastThat(before, isNoMark)
-		return unicode.IsLetter(base) && unicode.Is(unicode.Mongolian, base)
+		return unicode.IsLetter(before.base) && unicode.Is(unicode.Mongolian, before.base)
 	case r >= '\u180b' && r <= '\u180f':
 		return unicode.IsLetter(last) && unicode.Is(unicode.Mongolian, last)
 	case r == '\ufe0e' || r == '\ufe0f':
 		// An emoji's form, or a keycap.
 		return unicode.Is(pictures, last) || next == keycap && strings.ContainsRune("0123456789#*", last)
 	case r >= '\ufe00' && r <= '\ufe0d':
-		return unicode.In(last, unicode.Han, unicode.Myanmar, unicode.Phags_Pa, unicode.Manichaean) && !unicode.IsMark(last)
+		return unicode.In(last, unicode.Han, futureHan, unicode.Myanmar, unicode.Phags_Pa, unicode.Manichaean) && !unicode.IsMark(last)
 	case r >= '\U000e0100':
-		return unicode.Is(unicode.Han, last)
+		return isHan(last)
 	case r >= '\U00013430' && r <= '\U00013455':
-		return isHieroglyph(lastThat(before, func(r rune) bool { return !isHieroglyphMark(r) })) || isHieroglyph(next)
+		return isHieroglyph(before.sign) || isHieroglyph(next)
 	case r >= '\U0001bca0' && r <= '\U0001bca3':
 		return unicode.IsLetter(last) && unicode.Is(unicode.Duployan, last)
 	default:
@@ -227,20 +263,20 @@ const (
 // joins reports whether a joiner or non-joiner has an effect: after a virama, before a
 // mark of such a script, or between letters that join (RFC 5892, A.1 and A.2, and what
 // is written in Bengali and Persian besides); and a joiner between two pictures.
-func joins(r rune, before []rune, last, next rune) bool {
+func joins(r rune, before context, next rune) bool {
+	last := before.last
 	if last == joiner || last == nonJoiner {
 		return false
 	}
 	if norm.NFC.PropertiesString(string(last)).CCC() == virama || isIn(viramaScripts, last) && isIn(viramaScripts, next) && unicode.IsMark(next) {
 		return true
 	}
-	isBefore := isIn(joiningScripts, lastThat(before, isNoMark))
+	isBefore := isIn(joiningScripts, before.base)
 	isAfter := isIn(joiningScripts, next)
 	if r == nonJoiner {
 		return isBefore && isAfter
 	}
-	picture := lastThat(before, func(r rune) bool { return r != '\ufe0f' && !isSkinTone(r) })
-	return isBefore || isAfter || unicode.Is(pictures, picture) && unicode.Is(pictures, next)
+	return isBefore || isAfter || unicode.Is(pictures, before.picture) && unicode.Is(pictures, next)
 }
 
 // virama is the combining class of the signs that take a letter's vowel.
@@ -249,18 +285,6 @@ const virama = 9
 func isIn(scripts []*unicode.RangeTable, r rune) bool {
 	return unicode.In(r, scripts...) && (unicode.IsLetter(r) || unicode.IsMark(r))
 }
-
-// lastThat returns the last character for which is holds; 0 if there is none.
-func lastThat(runes []rune, is func(rune) bool) rune {
-	for _, r := range slices.Backward(runes) {
-		if is(r) {
-			return r
-		}
-	}
-	return 0
-}
-
-func isNoMark(r rune) bool { return !unicode.IsMark(r) }
 
 func isSkinTone(r rune) bool { return r >= '\U0001f3fb' && r <= '\U0001f3ff' }
 

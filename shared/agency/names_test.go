@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,7 +24,7 @@ var scriptNames string
 var sentences = regexp.MustCompile(`^The (name|message) has ` +
 	`(a character that could not be read|a line break or a tab|a control character|a character that changes the direction of text|` +
 	`a character that marks an annotation|a character in place of an image|a letter that shows as nothing|an invisible character|` +
-	`a private character, which others can't see|a character that Unicode does not define|an accent or mark without a letter before it), ` +
+	`a private character, which others can't see|a character that we don't know yet|an accent or mark without a letter before it), ` +
 	`(at its beginning|after “[^”]+”)\. [A-Z][a-z ]+\.$`)
 
 // sentence returns what a refusal says.
@@ -149,7 +150,7 @@ func TestEveryCodePoint(t *testing.T) {
 			case got == norm.NFC.String(given):
 				outcomes[place+" stored"]++
 				if unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) &&
-					!unicode.In(r, unicode.Prepended_Concatenation_Mark, pictures) {
+					!unicode.In(r, unicode.Prepended_Concatenation_Mark, pictures, futureHan) {
 					t.Errorf("%s %U is stored", place, r)
 				}
 			case (unicode.Is(unicode.Zs, r) || r == 0x2800) && got == blank:
@@ -268,8 +269,11 @@ func TestWhatARefusalSays(t *testing.T) {
 		"\uffa0":                          "The name has a letter that shows as nothing, at its beginning. Remove it.",
 		"Acme\u206a":                      "The name has an invisible character, after “Acme”. Remove it.",
 		"Acme\ue000":                      "The name has a private character, which others can't see, after “Acme”. Replace it.",
-		"Acme\U0010ffff":                  "The name has a character that Unicode does not define, after “Acme”. Replace it.",
-		"Acme\u0378":                      "The name has a character that Unicode does not define, after “Acme”. Replace it.",
+		"Acme\U0010ffff":                  "The name has a character that we don't know yet, after “Acme”. Replace it.",
+		"Acme\U0002fffe":                  "The name has a character that we don't know yet, after “Acme”. Replace it.",
+		"\U00013441":                      "The name has a letter that shows as nothing, at its beginning. Remove it.",
+		"Acme\U00013442":                  "The name has a letter that shows as nothing, after “Acme”. Remove it.",
+		"Acme\u0378":                      "The name has a character that we don't know yet, after “Acme”. Replace it.",
 		"Acme\xff":                        "The name has a character that could not be read, after “Acme”. Type it again.",
 		"Acme\xe2\x82":                    "The name has a character that could not be read, after “Acme”. Type it again.",
 		"Acme\ufffd":                      "The name has a character that could not be read, after “Acme”. Type it again.",
@@ -320,6 +324,13 @@ func TestNamesTakenForTheProduct(t *testing.T) {
 		"A g e n c y H u b", "A.g.e.n.c.y-H.u.b", "Agency-Hub", "Agency_Hub", "(Agency) [Hub]", "Agency 💥 Hub", "Agency · Hub", "Agęncy Hüb", "A\u0336gency Hub",
 		"agencyhub", "agencyhubsecurity", "myagencyhub", "AgencyHub2", "AgencyHubTeam", "Agency Hub2", "Agency\u00adHub", "Ag\u200dency Hub",
 		"Support (Agency Hub)", "no-reply@agency-hub.com",
+		// Signs and letters of other scripts and styles beside it.
+		"Agency Hub™ Security", "Agency Hub℠", "Agency Hub①", "Agency Hub②", "Agency Hub²", "Agency Hubⓢ", "Agency Hub🅰", "℡Agency Hub", "Agency Hubᵀᴹ", "Agency Hubˢ",
+		"Agency Hub│ Security", "Agency│Hub", "Agency × Hub", "Agency ∞ Hub", "Agency ② Hub", "Agency © Hub", "Agency ½ Hub", "Agency Hub客服", "客服Agency Hub", "Agency Hubの",
+		"Agency Hub은", "Agency Hubไทย", "Agency Hubسپورت", "Agency Hubｓｅｃｕｒｉｔｙ", "Agency Hub\u20dd", "Agency Hub\u0e36", "Ag\u0e36ency Hub", "Agency Hub\u3099",
+		// Signs and letters that are used for others.
+		"Agenϲy hub", "AGENϹY hub", "ΛGENCY HUB", "ДGENCY HUB", "@gency Hub", "Ag€ncy Hub", "₳GENCY HUB", "AGEИCY HUB", "ᗩGEᑎᑕY ᕼᑌᗷ", "agencч hub", "Agenɕy Hub", "Agenƈy Hub",
+		"agєncy hub", "Ag3ncy Hub", "Agency Hu8", "4g3ncy Hu8", "₳₲Ɇ₦₵Ɏ ⱧɄ฿",
 	} {
 		_, err := rules.ParseName("name", name)
 		if CodeOf(err) != Invalid || sentence(t, err) != "This name could be taken for Agency Hub itself. Choose another one." {
@@ -329,22 +340,89 @@ func TestNamesTakenForTheProduct(t *testing.T) {
 	for _, name := range []string{
 		"Hub Agency of Kyiv", "Agency", "Hub", "Agency Hubert", "Media Agency Hubbard", "Wagency Hub", "Regency Hub", "Agency of the Hub", "Agency Hull", "Agency Haus",
 		"Agencija Hub", "Агентство Хаб", "Hub", "Agency 2 Hub", "The Agency", "HubSpot Agency", "Agency Hubs", "漢字 Hub",
+		"客服", "€ 3 Agency", "@ Agency", "Wagency│Hub", "4gency", "Agency 8", "Я Agency", "Agency 3 Hub",
 	} {
 		if got, err := rules.ParseName("name", name); got != name || err != nil {
 			t.Errorf("%q: %q, %v", name, got, err)
 		}
 	}
 	for product, names := range map[string]map[string]bool{
-		"Lilo 10":   {"LI1O IO": true, "lilo l0": true, "Lilo 11": false},
-		"Norma":     {"Norrna": true, "N0RMA": true, "Normal": false, "Norma Jean": true, "Enorma": false},
-		"Überblick": {"Uberblick": true, "Überblicke": true, "Über": false},
-		"漢字":        {"漢 字": true, "漢字屋": false, "字漢": false},
-		"★":         {"★": false, "Acme": false},
+		"Lilo 10":     {"LI1O IO": true, "lilo l0": true, "Lilo 11": false, "Lilo  10": true, "Lilo10": true, "L ilo 10": true, "L ilo 10 Co": false},
+		"Norma":       {"Norrna": true, "N0RMA": true, "Normal": false, "Norma Jean": true, "Enorma": false, "Nor Ma Co": false, "N o r m a": true, "NormaJean": false, "Norma2": false},
+		"Überblick":   {"Uberblick": true, "Überblicke": true, "Über": false, "Ube1blick": false, "ÜberbIick": true, "Überb|ick": true, "Uberbl1ck": true},
+		"Hammer":      {"Hammersmith Media": false, "Hammer": true, "Hamrner Support": true, "The Hammer™": true, "Hammer客服": true, "Hämmer": true},
+		"Summit":      {"Summitview Ltd": false, "Summit Ltd": true, "Surnrnit": true, "Summity": false},
+		"Commit":      {"Committee of Ten": false, "Commit-Team": true, "Com Mit Co": false, "Com Mit": true, "СОММІТ Team": true},
+		"MailHub":     {"Mail Hub": true, "MailHub": true, "M. Ail Hub Co": false, "Mail.Hub Team": true, "mailhubs": false},
+		"Люди":        {"Людина і Ко": false, "Люди": true, "Ми — люди": true, "Лю-ди": true, "Мы Лю-ди": false},
+		"ไทย":         {"ไทยแลนด์": false, "ไทย": true, "ไท": false, "ไทย ทราเวล": false},
+		"ไทยแลนด์":    {"ไทยแลนด์": true, "สวัสดี ไทยแลนด์": true, "ไทยแลนดา": false},
+		"電通社":         {"新電通社": false, "電通社": true, "電通社客服": true, "電通": false, "電 通 社": true, "電 通 社 客服": false},
+		"카카오":         {"카카오톡": false, "카카오": true, "카카온": false, "카카오 고객센터": false},
+		"카카오페이":       {"카카오페이 고객센터": true, "카카오페이스": false, "카카오페이Support": true},
+		"メルカリ":        {"メルカリ事務局": true, "メルカリ": true, "メルカリズ": false, "ﾒﾙｶﾘ": true},
+		"ガード":         {"カード": false, "ガード": true, "ｶﾞｰﾄﾞ": true},
+		"漢字":          {"漢 字": true, "漢字屋": true, "漢字客服中心": true, "新漢字": false, "字漢": false, "漢字の会": true},
+		"मेरा":        {"मोर": false, "मार": false, "मीरा स्टूडियो": false, "मेरा": true, "मेरा!": true},
+		"हब":          {"हिब": false, "हाबी": false, "हब": true, "ह ब": true},
+		"एजेंसी हब":   {"एजेंसी हब": true, "एजेंसी हब सहायता": true, "एजेंसी हाब": false, "एजेंसी हबी": false},
+		"סוכנות":      {"סוֹכְנוּת": true, "סוכנות תמיכה": true, "סוכנויות": false},
+		"وكالة":       {"وِكَالَة": true, "وكالات": false},
+		"Hub":         {"HubSpot Partner Kyiv": false, "GitHub Experts": false, "Impact Hub Kyiv": false, "Hub": true, "H.U.B.": true, "«НUВ»": true},
+		"Mail":        {"Mali Travel": false, "Mall Media": false, "M. Ali & Co": false, "MailChimp Experts": false, "MAIL Team": true, "MaiI Team": true, "Ma1l": true, "MALI": false},
+		"A1":          {"AI Studio": false, "Al-Amin": false, "À l’Ancienne": false, "A1": true, "A1 Ltd": false},
+		"101":         {"LOL Studio": false, "1O1": true},
+		"Go":          {"GoDaddy experts": false, "GO": true, "G0!": true},
+		"C++":         {"Vitamin C": false, "C++": true},
+		"X":           {"SpaceX": false, "4×4 Rental": false, "X": true, "𝕏": true},
+		"★":           {"★": false, "Acme": false},
+		"\U0002ebf0氏": {"\U0002ebf0氏": true, "\U0002ebf0氏客服": true, "新\U0002ebf0氏": false},
 	} {
 		for name, isRefused := range names {
 			if _, err := (Rules{Product: product}).ParseName("name", name); (err != nil) != isRefused {
 				t.Errorf("%q for %q: %v", name, product, err)
 			}
+		}
+	}
+}
+
+// Letters of Han for which Unicode 15 has free places only are stored as they are.
+func TestNewLettersOfHan(t *testing.T) {
+	for _, name := range []string{"\U0002ebf0氏", "\U000323b0", "葛\U0002ee5d", "\U0002ebf0\U000e0100"} {
+		if got, err := someRules.ParseName("name", name); got != name || err != nil {
+			t.Errorf("%+q: %+q, %v", name, got, err)
+		}
+	}
+}
+
+// The work that a text makes grows with its length, and one far over the limit makes none.
+func TestWorkOfLongTexts(t *testing.T) {
+	least := func(text string) float64 {
+		least := time.Hour
+		for range 7 {
+			began := time.Now()
+			plain(text)
+			least = min(least, time.Since(began))
+		}
+		return float64(least)
+	}
+	const more = 16
+	for _, part := range []string{"\u200d\ufe0f", "\u200c", "a\u0301\u200d", "\u0315\u200d", "👩\ufe0f\u200d", "𓀀\U00013430", "ᠠ\u180e"} {
+		short, long := strings.Repeat(part, 500), strings.Repeat(part, 500*more)
+		// Quadratic work is 256 times as much.
+		if ratio := least(long) / least(short); ratio > 5*more {
+			t.Errorf("%+q: %d times as long takes %.0f times as long", part, more, ratio)
+		}
+	}
+	for limit, parse := range map[int]func(string) error{
+		MaxTypedName:    func(s string) error { _, err := someRules.ParseName("name", s); return err },
+		MaxTypedMessage: func(s string) error { _, err := ParseMessage("message", s); return err },
+	} {
+		if err := parse("a" + strings.Repeat("\u200b", limit-1)); err != nil {
+			t.Errorf("%d characters: %v", limit, err)
+		}
+		if says := sentence(t, parse("a"+strings.Repeat("\u200b", limit))); !strings.Contains(says, " has at most ") {
+			t.Errorf("%d characters: %s", limit+1, says)
 		}
 	}
 }

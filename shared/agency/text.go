@@ -10,17 +10,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The bounds of what people type, in characters.
+// The bounds of names and messages in characters: as they are stored, and as they are
+// typed. A letter that is stored as one character is up to four in NFD.
 const (
 	MaxName    = 80
 	MaxMessage = 500
+
+	MaxTypedName    = 4 * MaxName
+	MaxTypedMessage = 4 * MaxMessage
 )
 
 // ParseName checks the name of an account, of any script: see README, Names and
 // messages. It returns the name in NFC, with single blanks and without what is
 // invisible. Errors: Invalid, whose sentence says what the name has and where.
 func (r Rules) ParseName(field, given string) (string, error) {
-	name, err := parseText(field, "name", given, MaxName, false)
+	name, err := parseText(field, "name", given, MaxTypedName, MaxName, false)
 	switch {
 	case err != nil:
 		return "", err
@@ -39,11 +43,15 @@ func SameName(a, b string) bool { return visible(a) == visible(b) }
 // ParseMessage checks the message of a request: a text as ParseName takes it, which can
 // be empty and whose line breaks become blanks. Errors: Invalid.
 func ParseMessage(field, given string) (string, error) {
-	return parseText(field, "message", given, MaxMessage, true)
+	return parseText(field, "message", given, MaxTypedMessage, MaxMessage, true)
 }
 
-// parseText checks a text of at most limit characters once it is plain.
-func parseText(field, noun, given string, limit int, isMultiline bool) (string, error) {
+// parseText checks a text of at most typed characters, and at most limit once it is plain.
+func parseText(field, noun, given string, typed, limit int, isMultiline bool) (string, error) {
+	tooLong := InvalidField(field, "A %s has at most %d characters.", noun, limit)
+	if utf8.RuneCountInString(given) > typed {
+		return "", tooLong
+	}
 	if why, at, found := findFlaw(given, isMultiline); found {
 		return "", why.refusal(field, noun, given[:at])
 	}
@@ -55,7 +63,7 @@ func parseText(field, noun, given string, limit int, isMultiline bool) (string, 
 		return "", encodedText.refusal(field, noun, text[:at[0]])
 	}
 	if utf8.RuneCountInString(text) > limit {
-		return "", InvalidField(field, "A %s has at most %d characters.", noun, limit)
+		return "", tooLong
 	}
 	return text, nil
 }

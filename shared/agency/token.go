@@ -11,7 +11,7 @@ const PlatformScope = "hub/platform"
 
 // ErrToken is the cause of a refusal of a token that is genuine: the same sign-in would
 // be refused again.
-var ErrToken = errors.New("the token is nobody's who may call")
+var ErrToken = errors.New("the token names nobody who may call")
 
 // Claims are those of a token whose signature, issuer, audience and times are verified.
 // Each is a text, as an HTTP API's authorizer passes it on: true is "true", and a list is
