@@ -202,13 +202,12 @@ func DisplayEmail(email string) string {
 // isPlainDomain reports whether a domain in Unicode is safe to show:
 //
 //   - Each label has only letters, their marks, digits and hyphens. Symbols can look like
-//     a slash or a dot, and joiners like nothing.
+//     a slash or a dot, and joiners like nothing. Nor has it letters that look like signs.
 //   - Its letters are of one script, or of a set that UTS 39 calls highly restrictive.
 //   - No mark stands apart on a Latin, Greek or Cyrillic letter, such as on an i, where it
 //     can't be seen.
-//   - Below a top-level domain in ASCII, its letters aren't all look-alikes of Latin ones.
-//
-// A label of one script can still look like another of the same, with ı for i.
+//   - It isn't one that can be read as an ASCII one: see isLikeASCII. Below a top-level
+//     domain in another script, only labels with Latin letters are held to that.
 func isPlainDomain(domain string) bool {
 	labels := strings.Split(domain, ".")
 	isForeign := !isASCII(labels[len(labels)-1])
@@ -216,22 +215,41 @@ func isPlainDomain(domain string) bool {
 		before := '-'
 		for _, r := range label {
 			isMark := unicode.Is(unicode.M, r)
-			if r != '-' && !isMark && !unicode.In(r, unicode.L, unicode.Nd) ||
+			if r != '-' && !isMark && !unicode.In(r, unicode.L, unicode.Nd) || isLikeSign(r) ||
 				isMark && unicode.In(before, unicode.Latin, unicode.Greek, unicode.Cyrillic) {
 				return false
 			}
 			before = r
 		}
-		if !isOneScript(label) || !isForeign && !isASCII(label) && strings.Trim(label, latinLookalikes+"0123456789-") == "" {
+		if !isOneScript(label) || isLikeASCII(label) && (!isForeign || strings.ContainsFunc(label, isLatin)) {
 			return false
 		}
 	}
 	return true
 }
 
-// latinLookalikes are the Cyrillic and Greek letters that look like Latin ones in lower
-// case (UTS 39, whole-script confusables).
-const latinLookalikes = "асԁеһіјӏорԛѕԝхуьҽѵѡ" + "αγικνορτυω"
+// isLikeSign reports whether a letter looks like a sign: a click of African languages,
+// such as ǃ, a saltillo, or one of the Spacing Modifier Letters, such as ʼ.
+func isLikeSign(r rune) bool {
+	return r >= '\u01c0' && r <= '\u01c3' || r >= '\u02b0' && r <= '\u02ff' || r == '\ua78b' || r == '\ua78c'
+}
+
+func isLatin(r rune) bool { return unicode.Is(unicode.Latin, r) }
+
+// isLikeASCII reports whether a label isn't ASCII, and each of its letters is or looks
+// like one in ASCII (UTS #39).
+func isLikeASCII(label string) bool {
+	// Letters of many languages, which their readers tell apart from ASCII ones.
+	const apart = "ßæœøłđðþħŋŧ"
+	return !isASCII(label) && !strings.ContainsFunc(label, func(r rune) bool {
+		if r <= unicode.MaxASCII || !unicode.IsLetter(r) || r == 'ω' {
+			return false
+		}
+		_, isListed := lookalikes[r]
+		_, isCapital := capitalLike(r)
+		return !isListed && !isCapital || strings.ContainsRune(apart, r)
+	})
+}
 
 // scriptSets are the scripts that UTS 39, 5.2 allows side by side.
 var scriptSets = [][]*unicode.RangeTable{
