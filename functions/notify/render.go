@@ -76,7 +76,7 @@ func parse(layout *template.Template, kind string) (*template.Template, error) {
 	return t.Parse(string(source))
 }
 
-// subject returns the subject of an email of a kind.
+// subject returns the subject of an email of a kind. Nothing in it is an encoded word.
 func (t templates) subject(kind string, data emailData) (string, error) {
 	of, ok := t.kinds[kind]
 	if !ok {
@@ -86,7 +86,7 @@ func (t templates) subject(kind string, data emailData) (string, error) {
 	if err := of.ExecuteTemplate(&subject, "subject", data); err != nil {
 		return "", err
 	}
-	return strings.Join(strings.Fields(html.UnescapeString(subject.String())), " "), nil
+	return plainSubject(strings.Join(strings.Fields(html.UnescapeString(subject.String())), " ")), nil
 }
 
 // render writes an email of a kind. The text part is derived from the HTML before

@@ -21,9 +21,9 @@ func accountName(s string) string { return sanitize(s, agency.MaxName) }
 // programs find nothing to make a link of.
 func sanitize(s string, limit int) string { return inert(cut(agency.PlainText(s), limit)) }
 
-// nonJoiner breaks what mail programs make links of. It is not seen, takes no space, and
-// no domain name may have it between Latin letters (RFC 5892, A.1), so that a link made
-// all the same leads nowhere.
+// nonJoiner breaks what mail programs make links of. It is not seen and takes no space.
+// It only stops them from finding a link: a browser drops it from a domain name that is
+// pasted there (UTS 46, transitional).
 const nonJoiner = "\u200c"
 
 // inert returns a text with non-joiners where mail programs look for domain names, URLs,
@@ -45,14 +45,16 @@ func inert(s string) string {
 		}
 	}
 	for from := 0; from < len(runes); from++ {
-		to := from
-		for to < len(runes) && isOfNumber(runes[to]) {
-			to++
+		if digitsOf(runes[from]) == 0 {
+			continue
 		}
-		if canBeDialled(runes[from:to]) {
-			breakNumber(runes, breaks, from, to)
+		to := endOfNumber(runes, from)
+		if canBeDialled(runes[from:min(to+1, len(runes))]) {
+			for i := from; i < to && i+1 < len(runes); i++ {
+				breaks[i] = i+1 < to || breaks[i] || isSeparator(runes[i+1]) && runes[i+1] != ' '
+			}
 		}
-		from = max(from, to-1)
+		from = to - 1
 	}
 	var out strings.Builder
 	for i, r := range runes {
@@ -64,47 +66,71 @@ func inert(s string) string {
 	return out.String()
 }
 
-// breakNumber sets a break after each character of a part of a text from its first digit
-// to its last one, and after that one if more of the number may follow.
-func breakNumber(runes []rune, breaks []bool, from, to int) {
-	for !unicode.IsDigit(runes[from]) {
-		from++
-	}
-	for !unicode.IsDigit(runes[to-1]) {
-		to--
-	}
-	for i := from; i < to && i+1 < len(runes); i++ {
-		breaks[i] = i+1 < to || breaks[i] || isOfNumber(runes[i+1]) && runes[i+1] != ' '
-	}
-}
-
 // isLinkMark reports whether a character stands between the parts of a URL, a domain
 // name, an address or a path, in any width.
 func isLinkMark(r rune) bool {
 	return strings.ContainsAny(norm.NFKC.String(string(r)), ".:/@\\\u3002")
 }
 
-// isOfNumber reports whether a character can be a part of a telephone number: a digit of
-// any script, or what is written between digits.
-func isOfNumber(r rune) bool {
-	return unicode.IsDigit(r) || unicode.Is(unicode.Pd, r) || extends(r) && !unicode.IsLetter(r) ||
-		strings.ContainsAny(norm.NFKC.String(string(r)), " +.,()[]/*#:~_\u00b7\u2022\u2010\u2212")
+// maxSeparators is how many characters are written between two digits of a telephone
+// number, such as those of " - ".
+const maxSeparators = 3
+
+// endOfNumber returns where a telephone number ends that begins with the digit at from:
+// behind the last digit before a letter or too many separators.
+func endOfNumber(runes []rune, from int) int {
+	end, separators := from+1, 0
+	for i := end; i < len(runes); i++ {
+		switch r := runes[i]; {
+		case digitsOf(r) > 0:
+			end, separators = i+1, 0
+		case extends(r):
+		case !isSeparator(r) || separators == maxSeparators:
+			return end
+		default:
+			separators++
+		}
+	}
+	return end
 }
 
-// canBeDialled reports whether a part of a text has the digits of a telephone number:
-// five, or four with a dash or the like, as before letters of a keypad.
+// digitsOf returns how many digits of any script a character has: also a raised one or
+// one in a circle.
+func digitsOf(r rune) (n int) {
+	for _, part := range norm.NFKC.String(string(r)) {
+		if unicode.IsDigit(part) {
+			n++
+		}
+	}
+	return n
+}
+
+// isSeparator reports whether a character can stand between the digits of a telephone
+// number: anything but a letter, and the letters that look like a dash, an apostrophe or
+// a cross.
+func isSeparator(r rune) bool {
+	return !strings.ContainsFunc(norm.NFKC.String(string(r)), func(r rune) bool {
+		return unicode.IsLetter(r) && !unicode.Is(unicode.Lm, r) && !strings.ContainsRune("xXхХ", r)
+	})
+}
+
+// canBeDialled reports whether a part of a text that begins with a digit, with the
+// character behind its last one, has the digits of a telephone number: five, or four with
+// a dash or the like, as before letters of a keypad.
 func canBeDialled(runes []rune) bool {
 	digits, isDivided := 0, false
 	for i, r := range runes {
-		switch {
-		case unicode.IsDigit(r):
-			digits++
-		case i > 0 && unicode.IsDigit(runes[i-1]) && r != ' ' && r != ',' && !extends(r):
-			isDivided = true
-		}
+		n := digitsOf(r)
+		digits += n
+		isDivided = isDivided || n == 0 && i > 0 && digitsOf(runes[i-1]) > 0 && r != ' ' && r != ',' && !extends(r) && isSeparator(r)
 	}
 	return digits >= 5 || digits == 4 && isDivided
 }
+
+// plainSubject returns a subject in which nothing begins an encoded word (RFC 2047),
+// which can be a person's address: with a non-joiner it is not ASCII, so SES encodes it
+// as a whole.
+func plainSubject(s string) string { return strings.ReplaceAll(s, "=?", "="+nonJoiner+"?") }
 
 // extends reports whether a character belongs to the one before it: a mark, a joiner, a
 // tag or the tone of an emoji's skin.
