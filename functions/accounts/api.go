@@ -124,7 +124,7 @@ func (h handlers) changeMe(ctx context.Context, actor agency.Actor, in *changeMe
 type openInput struct {
 	rest.Idempotency
 	Body struct {
-		Name string `json:"name" format:"name" minLength:"1" maxLength:"80"`
+		Name string `json:"name" format:"name" minLength:"1" maxLength:"320" doc:"At most 80 characters once it is in NFC and without what is invisible."`
 	}
 }
 
@@ -136,7 +136,7 @@ type createInput struct {
 	rest.Idempotency
 	Agency string `path:"agency" format:"account-id"`
 	Body   struct {
-		Name                      string       `json:"name" format:"name" minLength:"1" maxLength:"80"`
+		Name                      string       `json:"name" format:"name" minLength:"1" maxLength:"320" doc:"At most 80 characters once it is in NFC and without what is invisible."`
 		Plan                      string       `json:"plan" minLength:"1" maxLength:"64"`
 		ConfirmPermanentOwnership bool         `json:"confirmPermanentOwnership" format:"confirmed" doc:"Must be true: the agency owns the account and pays for it permanently. This can never be undone."`
 		Client                    *clientInput `json:"client,omitempty" doc:"The person to invite."`
@@ -161,7 +161,7 @@ func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInpu
 type renameInput struct {
 	rest.OnAccount
 	Body struct {
-		Name string `json:"name" format:"name" minLength:"1" maxLength:"80"`
+		Name string `json:"name" format:"name" minLength:"1" maxLength:"320" doc:"At most 80 characters once it is in NFC and without what is invisible."`
 	}
 }
 
@@ -273,7 +273,7 @@ type clientsInput struct {
 	Agency string `path:"agency" format:"account-id"`
 	rest.Paging
 	Status string `query:"status" enum:"pending,active,declined,withdrawn,expired,revoked,left,lapsed,ended,moved"`
-	Prefix string `query:"prefix" minLength:"1" maxLength:"80" doc:"How the account's name begins; needs a status."`
+	Prefix string `query:"prefix" minLength:"1" maxLength:"320" doc:"How the account's name begins; needs a status."`
 }
 
 type clientsOutput struct {

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/unicode/norm"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/testbed/apitest"
 )
 
 // A line of the activity has the state before and after the event, without a request's
@@ -41,6 +44,23 @@ func TestLinesShowTheChange(t *testing.T) {
 			if diff := cmp.Diff(want, string(text)); diff != "" {
 				t.Errorf("(-want +got) %s", diff)
 			}
+		}
+	}
+}
+
+// The bound of a name is that of the stored one, however it is typed.
+func TestTypedNames(t *testing.T) {
+	s := apitest.New(t, api)
+	cleo := apitest.Person("cleo")
+	at := "PATCH /v1/accounts/" + string(s.Open(cleo, "Cleo Shoes"))
+	for _, letter := range []string{"\ud55c", "\u1f82", "\u00e9", "\U0001e900", "\U0001f642"} {
+		name := func(n int) string { return `{"name":"` + norm.NFD.String(strings.Repeat(letter, n)) + `"}` }
+		got := apitest.Read[struct{ Name string }](s.Call(cleo, at, name(agency.MaxName)), 200)
+		if got.Name != strings.Repeat(letter, agency.MaxName) {
+			t.Errorf("%+q", got.Name)
+		}
+		if got := s.Call(cleo, at, name(agency.MaxName+1)); got.Status != 400 || got.Problem.Code != agency.Invalid {
+			t.Errorf("%+q: %d %s", letter, got.Status, got.Body)
 		}
 	}
 }

@@ -47,7 +47,7 @@ type requestInput struct {
 type requestBody struct {
 	Account    string     `json:"account,omitempty" format:"account-id" doc:"The account's id. Give this or ownerEmail."`
 	OwnerEmail string     `json:"ownerEmail,omitempty" format:"address" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
-	Message    string     `json:"message,omitempty" maxLength:"500" doc:"A message to its owner, in plain text."`
+	Message    string     `json:"message,omitempty" maxLength:"2000" doc:"A message to its owner, in plain text: at most 500 characters once it is in NFC and without what is invisible."`
 	Areas      rest.Areas `json:"areas"`
 }
 

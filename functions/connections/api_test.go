@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/text/unicode/norm"
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
@@ -118,6 +119,21 @@ func TestIdempotencyKey(t *testing.T) {
 		if got := s.request(tt.key, tt.body); got.StatusCode != tt.status || got.code != tt.code {
 			t.Errorf("%s: %d %s", what, got.StatusCode, got.Body)
 		}
+	}
+}
+
+// The bound of a message is that of the stored one, however it is typed.
+func TestTypedMessages(t *testing.T) {
+	s := newStage(t)
+	message := func(n int) string { return norm.NFD.String(strings.Repeat("\ud55c", n)) }
+	request := func(key string, n int) answer {
+		return s.request(key, fmt.Sprintf(`{"ownerEmail":"x@y.test","areas":{"pages":"view"},"message":%q}`, message(n)))
+	}
+	if got := request("a-key-of-16-char", agency.MaxMessage+1); got.StatusCode != 400 || !strings.Contains(got.Body, "A message has at most 500 characters.") {
+		t.Errorf("%d %s", got.StatusCode, got.Body)
+	}
+	if got := request("another-key-of-16", agency.MaxMessage); got.StatusCode != 201 || !strings.Contains(got.Body, strings.Repeat("\ud55c", agency.MaxMessage)) {
+		t.Errorf("%d %s", got.StatusCode, got.Body)
 	}
 }
 

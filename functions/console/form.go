@@ -14,8 +14,8 @@ import (
 )
 
 // maxForm bounds a form as it is sent, in bytes. The longest form that a page takes has less
-// than half of that: a message of 500 characters, each 12 bytes, or 100 clients by their ids.
-const maxForm = 32 << 10
+// than half of that: a message as it is typed, each character 12 bytes, or 100 clients by their ids.
+const maxForm = 64 << 10
 
 // form is what a person typed.
 type form url.Values
@@ -171,7 +171,8 @@ type field struct {
 	Hint, Fault string
 	// Autocomplete is HTML's attribute; "" to leave it out.
 	Autocomplete string
-	// MaxLength is in characters; 0 for no bound.
+	// MaxLength is in units of UTF-16, as browsers count; 0 for no bound. A text that it
+	// admits can still be too long.
 	MaxLength          int
 	IsOptional, IsLong bool
 }
@@ -184,7 +185,7 @@ func newField(name, label, value, fault string) field {
 
 func withHint(hint string, f field) field { f.Hint = hint; return f }
 
-func withMaxLength(characters int, f field) field { f.MaxLength = characters; return f }
+func withMaxLength(units int, f field) field { f.MaxLength = units; return f }
 
 func withType(kind string, f field) field {
 	f.Type = kind

@@ -15,7 +15,7 @@ func TestLongestForms(t *testing.T) {
 	w := newWorld(t)
 	const percent, id = len("%F0%9F%99%82"), len("acct_00000000000000000000000000")
 	longest := map[string]int{
-		"name": agency.MaxName * percent, "message": agency.MaxMessage * percent, "confirm": agency.MaxName * percent,
+		"name": agency.MaxTypedName * percent, "message": agency.MaxTypedMessage * percent, "confirm": agency.MaxTypedName * percent,
 		"email": agency.MaxEmail * 3, "addressee": agency.MaxEmail * 3, "key": 128, "zone": 64, "until": len("2030-01-31"),
 		"client": maxListed * (len("client=&") + id), "others": service.MaxAssigned * (id + len("%0D%0A")),
 		"account": id, "agency": id, "member": id, "plan": 64, "role": 16, "do": 16, "request": 20, "block": 3, "limited": 3,

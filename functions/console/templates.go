@@ -61,7 +61,7 @@ func newTemplates(c *console) (*templates, error) {
 	funcs := template.FuncMap{
 		"asset": c.assets.url, "planName": c.planName, "planPrice": c.planPrice, "openURL": c.env.Settings.OpenURL,
 		"level": levelName, "allLevels": allLevels, "role": roleName, "status": statusName, "fullTime": fullTime, "iso": iso,
-		"price": agency.Money, "field": newField, "hint": withHint, "maxLength": withMaxLength, "type": withType,
+		"price": agency.Money, "field": newField, "hint": withHint, "maxLength": withMaxLength, "maxName": func() int { return agency.MaxTypedName }, "maxMessage": func() int { return agency.MaxTypedMessage }, "type": withType,
 		"optional": asOptional, "long": asLong,
 	}
 	all, err := fs.Glob(pageFiles, "pages/*.html")

@@ -75,7 +75,7 @@ func (h handlers) account(a agency.Account) platformAccount {
 type registerInput struct {
 	Account string `path:"account" format:"account-id"`
 	Body    struct {
-		Name       string `json:"name" format:"name" minLength:"1" maxLength:"80"`
+		Name       string `json:"name" format:"name" minLength:"1" maxLength:"320" doc:"At most 80 characters once it is in NFC and without what is invisible."`
 		OwnerEmail string `json:"ownerEmail" format:"address" maxLength:"254" doc:"An owner's address, verified by the platform."`
 		Plan       string `json:"plan,omitempty" maxLength:"64" doc:"Left out, it stays; a new account is then on the first of the settings' plans."`
 	}

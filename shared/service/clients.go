@@ -64,6 +64,7 @@ func (s *Service) assignedClients(ctx context.Context, agencyID agency.AccountID
 	if err != nil {
 		return list, counts, err
 	}
+	prefix := agency.Fold(filter.Prefix)
 	for _, p := range read.Profiles {
 		if p.Version == 0 || p.Status == agency.Moved {
 			continue
@@ -76,7 +77,7 @@ func (s *Service) assignedClients(ctx context.Context, agencyID agency.AccountID
 		case status == agency.Pending:
 			counts.Pending++
 		}
-		if filter.matches(p, now) && strings.HasPrefix(agency.Fold(p.AccountName), agency.Fold(filter.Prefix)) {
+		if filter.matches(p, now) && strings.HasPrefix(agency.Fold(p.AccountName), prefix) {
 			list.Items = append(list.Items, p)
 		}
 	}
