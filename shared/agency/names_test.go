@@ -330,7 +330,7 @@ func TestNamesTakenForTheProduct(t *testing.T) {
 		"Agency Hub은", "Agency Hubไทย", "Agency Hubسپورت", "Agency Hubｓｅｃｕｒｉｔｙ", "Agency Hub\u20dd", "Agency Hub\u0e36", "Ag\u0e36ency Hub", "Agency Hub\u3099",
 		// Signs and letters that are used for others.
 		"Agenϲy hub", "AGENϹY hub", "ΛGENCY HUB", "ДGENCY HUB", "@gency Hub", "Ag€ncy Hub", "₳GENCY HUB", "AGEИCY HUB", "ᗩGEᑎᑕY ᕼᑌᗷ", "agencч hub", "Agenɕy Hub", "Agenƈy Hub",
-		"agєncy hub", "Ag3ncy Hub", "Agency Hu8", "4g3ncy Hu8", "₳₲Ɇ₦₵Ɏ ⱧɄ฿",
+		"agєncy hub", "Ag3ncy Hub", "Agency Hu8", "4g3ncy Hu8", "Agency Huб", "₳₲Ɇ₦₵Ɏ ⱧɄ฿",
 	} {
 		_, err := rules.ParseName("name", name)
 		if CodeOf(err) != Invalid || sentence(t, err) != "This name could be taken for Agency Hub itself. Choose another one." {

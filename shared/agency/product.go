@@ -352,7 +352,7 @@ func handLike(r rune) (string, bool) {
 
 // handLikes are a letter and the characters that are used for it.
 var handLikes = []string{
-	"aΛДΔ∆λᗩ₳", "bБβᗷ฿", "c¢ᑕ₵ɕƈ", "dᗪ₫", "eєЄэЭ€ξΣ", "fᖴ₣", "gɠ₲ɢ", "hᕼⱧ", "iɨ", "jᒍ", "kƙ₭", "lᒪⱠ", "mᗰ₥",
+	"aΛДΔ∆λᗩ₳", "bБбβᗷ฿", "c¢ᑕ₵ɕƈ", "dᗪ₫", "eєЄэЭ€ξΣ", "fᖴ₣", "gɠ₲ɢ", "hᕼⱧ", "iɨ", "jᒍ", "kƙ₭", "lᒪⱠ", "mᗰ₥",
 	"nИиЙйПпᑎ₦η", "oσØ", "pᑭ₱", "qᑫ", "rЯяᖇɾГг", "sᔕ₴", "t₮₸†", "uᑌЦцµ∪", "vᐯ√", "wᗯ₩ШшЩщω", "x᙭Жж", "yЧчγ¥", "zɀ",
 }
 
