@@ -95,7 +95,7 @@ func TestTooLarge(t *testing.T) {
 		{data, 7 << 20, 413, `{"message":"Request Entity Too Large"}`},
 		{data, 9_900_000, 413, `{"message":"Request Entity Too Large"}`},
 		{data, 11 << 20, 413, `{"message":"Request Entity Too Large"}`},
-		{page, 32<<10 + 1, 413, "The form is too long, and nothing was done."},
+		{page, 64<<10 + 1, 413, "The form is too long, and nothing was done."},
 		{page, 4 << 20, 413, "The form is too long, and nothing was done."},
 		{page, 5 << 20, 413, `{"message":"Request Entity Too Large"}`},
 	} {
