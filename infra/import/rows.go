@@ -294,8 +294,8 @@ func (r *reader) withoutReport(line string) string {
 const notUTF8 = "holds a broken character: the file may be in Windows-1252. Save it as CSV UTF-8"
 
 // shortened is a long number as programs show and save it: digits are lost. A number such
-// as 1E5 is none: an id can look so.
-var shortened = regexp.MustCompile(`^[+-]?[0-9]([.,][0-9]+[Ee][+-]?|[Ee][+-])[0-9]+$`)
+// as 1E5 or 5E-3 is none: an id can look so, and programs save the latter as 5.00E-03.
+var shortened = regexp.MustCompile(`^[+-]?[0-9]([.,][0-9]+[Ee][+-]?|[Ee]\+)[0-9]+$`)
 
 // parse sets a row's values, and finds problems that the API need not be asked
 // about. Empty fields behind the last column are ignored: spreadsheets write them. They
