@@ -204,10 +204,11 @@ func TestOddFilesGoOnWhereTheyStopped(t *testing.T) {
 				t.Fatal(whole.err)
 			}
 			last := whole.calls[len(whole.calls)-1]
-			var down atomic.Bool
+			var down, failed atomic.Bool
 			down.Store(true)
 			h.answer = func(account, name string, try int) (int, string, string) {
-				if down.Load() && strings.HasPrefix(last, name+" ") {
+				if down.Load() && (failed.Load() || strings.HasPrefix(last, name+" ")) {
+					failed.Store(true) // the rows behind it fail too
 					return 503, "", ""
 				}
 				return whole.answer(account, name, try)

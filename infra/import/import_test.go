@@ -252,6 +252,42 @@ func TestAnImportGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
+// TestALaterLineIsCorrected stops an import behind a row that was refused for its open
+// quote, and corrects a line behind that. The quote then seems to close there, but no
+// imported row has changed.
+func TestALaterLineIsCorrected(t *testing.T) {
+	const file = "account,name,owner\nshop-1,One,a@x.test\nshop-2,\"Two,a@x.test\n,,\nshop-3,Three,a@x.test\nshop-4,Four,a@x.test\nshop-5,Five,a@x.test\n"
+	for name, test := range map[string]struct{ line, refused string }{
+		"where it closes would not be clear": {`shop-5,"Five",a@x.test`, "1 refused"},
+		"it would close":                     {`shop-5,Five",a@x.test`, "2 refused"},
+		"it has a backslash":                 {`shop-5,Five\"",a@x.test`, "2 refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFakeAPI(t)
+			var down atomic.Bool
+			down.Store(true)
+			h.answer = func(_, name string, _ int) (int, string, string) {
+				if down.Load() && (name == "Four" || name == "Five") {
+					return 503, "", ""
+				}
+				return 200, "", "{}"
+			}
+			c, _ := h.newImport(t)
+			wantError(t, c.run(t.Context(), strings.NewReader(file)), "stopped after line 5: 3 rows, 2 registered, 0 already there, 1 refused")
+			down.Store(false)
+			// A line without a value is a line too: without it the row of a number is another.
+			wantError(t, c.run(t.Context(), strings.NewReader(strings.Replace(file, ",,\n", "", 1))), "has changed since its import")
+			corrected := strings.Replace(file, "shop-5,Five,a@x.test", test.line, 1)
+			wantError(t, c.run(t.Context(), strings.NewReader(corrected)), "5 rows, ", test.refused+". Correct the refused rows")
+			wantError(t, c.run(t.Context(), strings.NewReader(corrected)), "has been imported to its end: 5 rows")
+			taken, calls := h.state()
+			if want := 4 - strings.Count(test.refused, "2"); len(taken) != want || calls != want {
+				t.Errorf("%v in %d calls", taken, calls)
+			}
+		})
+	}
+}
+
 // TestAFinishedImportOfAnotherFile checks that a file which has changed since its import is
 // not taken for imported.
 func TestAFinishedImportOfAnotherFile(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"strings"
 )
@@ -20,8 +21,13 @@ type lineReader struct {
 	number int
 	// ahead are the lines that were read and not returned yet.
 	ahead []string
-	line  []byte
+	// hash is of the lines that were returned.
+	hash hash.Hash
+	line []byte
 }
+
+// sum returns the hash of the lines that were returned, which differs for other lines.
+func (r *lineReader) sum() string { return fmt.Sprintf("%x", r.hash.Sum(nil)) }
 
 // next returns the next line without its end, io.EOF after the last. The end of the
 // file ends a line too. A line above the bound is an error, which names it.
@@ -30,6 +36,7 @@ func (r *lineReader) next() (string, error) {
 	if err == nil {
 		r.ahead = r.ahead[1:]
 		r.number++
+		_, _ = io.WriteString(r.hash, line+"\n") // a hash never fails
 	}
 	return line, err
 }

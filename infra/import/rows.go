@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,8 @@ type row struct {
 	count int
 	// raw is what is in the file, without the columns of a report. LF is between lines.
 	raw string
-	// all is raw with the columns of a report.
-	all                      string
+	// sum is the hash of all lines of the file up to its last.
+	sum                      string
 	account                  agency.AccountID
 	name, ownerEmail, planID string
 	// problem is why the row is not sent; "" for none.
@@ -65,7 +66,7 @@ func newReader(file io.Reader) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{lines: lineReader{in: text.in}, counted: counted, head: text.mark}
+	r := &reader{lines: lineReader{in: text.in, hash: sha256.New()}, counted: counted, head: text.mark}
 	line, err := r.lines.next()
 	if separator, ok := sepLine(line); ok && err == nil {
 		if !strings.ContainsRune(separators, separator) {
@@ -167,7 +168,7 @@ func (r *reader) next() (row, error) {
 		if err != nil {
 			return row{}, err
 		}
-		out := row{line: r.lines.number, last: r.lines.number, count: 1, all: line, raw: r.withoutReport(line), end: r.counted.read}
+		out := row{line: r.lines.number, last: r.lines.number, count: 1, sum: r.lines.sum(), raw: r.withoutReport(line), end: r.counted.read}
 		fields, problem := split(line, r.separator)
 		if isEmpty(fields, problem) {
 			continue
@@ -271,10 +272,9 @@ func (r *reader) addLines(out *row, more int) error {
 		if !isEmpty(split(line, r.separator)) {
 			out.count++
 		}
-		out.last, out.end = r.lines.number, r.counted.read
-		out.all += "\n" + line
 		out.raw += "\n" + line
 	}
+	out.last, out.sum, out.end = r.lines.number, r.lines.sum(), r.counted.read
 	return nil
 }
 

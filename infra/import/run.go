@@ -57,8 +57,8 @@ type progress struct {
 	Refused      int    `json:"refused"`
 	RefusedBytes int64  `json:"refusedBytes"`
 	RefusedHash  string `json:"refusedHash"`
-	// Hash is the hash of the columns' names and all rows so far, which differs for
-	// another file.
+	// Hash is the hash of the file's lines up to Line, or to the columns' names if there is
+	// no row yet. It differs for another file.
 	Hash string `json:"hash"`
 	// Stopped is set by a run that has ended by itself: the report has no more than
 	// RefusedBytes then. After a crash it can have.
@@ -91,7 +91,6 @@ func (c *config) run(ctx context.Context, file io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
-	p.add(r.header)
 	if err := c.skipRows(ctx, r, p); err != nil {
 		return err
 	}
@@ -152,21 +151,24 @@ func (c *config) register(ctx context.Context, r row) result {
 	return result{row: r, outcome: out, err: err}
 }
 
-// skipRows reads the rows of earlier runs. It is an error if they are others than then.
+// skipRows reads the lines of earlier runs. It is an error if they are others than then.
+// What is a row can depend on the lines behind it, which can be others now: so it reads
+// lines, not rows.
 func (c *config) skipRows(ctx context.Context, r *reader, p *tally) error {
-	n := 0
-	for n < p.Rows {
-		next, err := r.next()
+	if p.Rows == 0 && !p.Finished { // the first row of the file can be another now
+		p.Hash = r.lines.sum()
+		return nil
+	}
+	for r.lines.number < p.Line {
+		_, err := r.lines.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		p.add(next.all)
-		n += next.count
 	}
-	if hasStarted := p.Rows > 0 || p.Finished; hasStarted && (n != p.Rows || p.sum() != p.Hash) {
+	if r.lines.number < p.Line || r.lines.sum() != p.Hash {
 		return c.changed(p)
 	}
 	return nil
@@ -252,8 +254,7 @@ func (c *config) collect(queue <-chan chan result, p *tally, refuse func(result)
 		default:
 			p.Existing++
 		}
-		p.Line, p.Rows = s.row.last, p.Rows+rows
-		p.add(s.row.all)
+		p.Line, p.Hash, p.Rows = s.row.last, s.row.sum, p.Rows+rows
 		bar.show(p, s.row.end)
 		if now := c.now(); now.Sub(saved) >= saveEvery {
 			saved = now
@@ -295,8 +296,8 @@ func (c *config) finish(p *tally, report *os.File, failure error) error {
 // A tally is the progress of a running import.
 type tally struct {
 	progress
-	// hash is of the rows, and reportHash of their report.
-	hash, reportHash hash.Hash
+	// reportHash is the hash of the report.
+	reportHash hash.Hash
 }
 
 func (p *tally) String() string {
@@ -311,15 +312,8 @@ func plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// add adds a line to the hash.
-func (p *tally) add(line string) {
-	_, _ = io.WriteString(p.hash, line+"\n") // a hash never fails
-}
-
-func (p *tally) sum() string { return fmt.Sprintf("%x", p.hash.Sum(nil)) }
-
 // refuse adds a row to the report: its line, the reason, and the row as it is in the
-// file, formulas included. The report is a file to mend and import.
+// file, formulas included. The report is a file to correct and import.
 func (p *tally) refuse(report io.Writer, separator byte, s result) error {
 	lines := strconv.Itoa(s.row.line)
 	if s.row.last > s.row.line {
@@ -351,7 +345,7 @@ func reportLine(separator byte, raw string, own ...string) string {
 }
 
 func (c *config) readProgress() (*tally, error) {
-	p := &tally{hash: sha256.New(), reportHash: sha256.New()}
+	p := &tally{reportHash: sha256.New()}
 	content, err := os.ReadFile(c.progressFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return p, nil
@@ -367,7 +361,7 @@ func (c *config) readProgress() (*tally, error) {
 
 // save saves the progress, atomically.
 func (c *config) save(p *tally) error {
-	p.Hash, p.RefusedHash = p.sum(), fmt.Sprintf("%x", p.reportHash.Sum(nil))
+	p.RefusedHash = fmt.Sprintf("%x", p.reportHash.Sum(nil))
 	content, err := json.Marshal(p.progress)
 	if err != nil {
 		return err
