@@ -434,7 +434,7 @@ func TestWhatEndsAnImport(t *testing.T) {
 		"an unknown column":     {"account,name,onwer\n", `column 3 is "onwer"`},
 		"a column twice":        {"account,name,owner,name\n", `column 4 is "name"`},
 		"an endless line":       {"account,name,owner\n" + id(1) + ",\"Shop,a@b.test\n" + strings.Repeat("x", 3*maxLineBytes), "line 3 has more than 65536 bytes"},
-		"a quote open for long": {"account,name,owner\n" + id(1) + ",\"Shop\n" + id(2) + ",Two,evil@x.test\n" + strings.Repeat("x\n", maxLineBytes/2) + "\",a@b.test\n", "line 2 opens a quote, and where it closes is not clear"},
+		"a quote open for long": {"account,name,owner\n" + id(1) + ",\"Shop\n" + id(2) + ",Two,evil@x.test\n" + strings.Repeat("x\n", maxLineBytes/2) + "\",a@b.test\n", "line 2 opens a quote, and none closes it within 65536 bytes"},
 		"a token that is bad":   {"account,name,owner\n" + id(1) + ",Shop,a@b.test\n", "does not take the token"},
 		"something else":        {"account,name,owner\n" + id(1) + ",Else,a@b.test\n", "what answers is no hub: 404"},
 	} {

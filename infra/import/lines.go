@@ -74,12 +74,13 @@ func (r *lineReader) read() (string, error) {
 	}
 }
 
-// Why a line is not a row of CSV.
+// Why a line is not a row of CSV. Reasons have no commas: they need no quotes in a report,
+// which can follow a quote that is left open in it.
 const (
-	openQuote   = "A quote is opened and not closed on this line. Close it, or write two for one in a name. A row is one line."
-	strayQuote  = "A quote is inside a field. Put the field in quotes, and write two for one."
-	textBehind  = "Text follows a closing quote. Write two quotes for one in a name, and put the field in quotes."
-	lineBreak   = "A name can't hold a line break. Write the row on one line, or close its quote."
+	openQuote   = "A quote is opened and not closed on this line. Close it or write two for one in a name. A row is one line."
+	strayQuote  = "A quote is inside a field. Put the field in quotes and write two for one."
+	textBehind  = "Text follows a closing quote. Write two quotes for one in a name and put the field in quotes."
+	lineBreak   = "A field can't hold a line break. Write lines %d-%d as one row."
 	protected   = `="`
 	blanks      = " \u00a0"
 	zeroWidth   = "\u200b"
@@ -149,21 +150,6 @@ func quoted(line string, at int) (value string, end int, problem string) {
 		}
 	}
 	return "", len(line), openQuote
-}
-
-// behindClosing returns what follows the first closing quote of a line that begins
-// within a quoted field.
-func behindClosing(line string) (rest string, found bool) {
-	for i := 0; i < len(line); i++ {
-		switch {
-		case line[i] != '"':
-		case i+1 < len(line) && line[i+1] == '"':
-			i++
-		default:
-			return line[i+1:], true
-		}
-	}
-	return "", false
 }
 
 // values returns the fields' values.

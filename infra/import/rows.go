@@ -173,14 +173,12 @@ func (r *reader) next() (row, error) {
 		if isEmpty(fields, problem) {
 			continue
 		}
-		if problem == openQuote {
-			more, err := r.linesOfQuote(line)
-			if err != nil {
-				return row{}, err
-			}
-			if more > 0 {
-				return out, r.addLines(&out, more)
-			}
+		more, err := r.linesOfQuote(line, problem)
+		if err != nil {
+			return row{}, err
+		}
+		if more > 0 {
+			return r.withLines(out, more)
 		}
 		if !utf8.ValidString(line) {
 			problem = "The row " + notUTF8 + "."
@@ -197,77 +195,12 @@ func isEmpty(fields []field, problem string) bool {
 	return problem == "" && !slices.ContainsFunc(fields, func(f field) bool { return trim(f.value) != "" })
 }
 
-// linesOfQuote returns how many lines belong to a line that leaves a quote open: up to
-// where it closes by RFC 4180, within the bound of a line. They can hold what a stranger
-// wrote into a name, so none of them is a row. It returns 0 if the quote never closes, or
-// not as programs write it: then the line alone is malformed.
-//
-// A person can have left the quote open, in front of a row with a line break. That row's
-// opening quote then seems to close it, and the lines within a name come next. So if the
-// last line is such an opening too, it is an error, as is a quote above the bound.
-func (r *reader) linesOfQuote(line string) (int, error) {
-	unclear := fmt.Errorf("line %d opens a quote, and where it closes is not clear. Close it on its line, or write two for one in a name", r.lines.number)
-	end, isClear, err := r.findClosing(line, 0)
-	if err != nil || end == 0 && isClear {
-		return 0, err
-	}
-	if !isClear {
-		return 0, unclear
-	}
-	last, err := r.lines.peek(end - 1)
-	if err != nil {
-		return 0, err
-	}
-	if _, problem := split(last, r.separator); problem == openQuote {
-		again, isClear, err := r.findClosing(last, end)
-		if err != nil {
-			return 0, err
-		}
-		if again > 0 || !isClear {
-			return 0, unclear
-		}
-	}
-	return end, nil
-}
-
-// findClosing looks for the line on which a line's open quote closes, and its whole row
-// with it, in the lines ahead from a position on. It returns the position behind that
-// line; 0 if the file ends before, or text follows the closing quote. isClear is not set
-// if the row is above the bound.
-func (r *reader) findClosing(line string, from int) (end int, isClear bool, err error) {
-	size := len(line)
-	for n := from; ; n++ {
-		next, err := r.lines.peek(n)
-		if errors.Is(err, io.EOF) {
-			return 0, true, nil
-		}
-		if err != nil {
-			return 0, false, err
-		}
-		if size += len(next) + 1; size > maxLineBytes {
-			return 0, false, nil
-		}
-		rest, found := behindClosing(next)
-		if !found {
-			continue
-		}
-		switch _, problem := split(`""`+rest, r.separator); problem {
-		case "":
-			return n + 1, true, nil
-		case openQuote: // of the row's next field
-		default:
-			return 0, true, nil
-		}
-	}
-}
-
-// addLines makes a row of its first line and the next ones.
-func (r *reader) addLines(out *row, more int) error {
-	out.problem = lineBreak
+// withLines returns a row of its first line and the next ones.
+func (r *reader) withLines(out row, more int) (row, error) {
 	for range more {
 		line, err := r.lines.next()
 		if err != nil {
-			return err
+			return row{}, err
 		}
 		if !isEmpty(split(line, r.separator)) {
 			out.count++
@@ -275,7 +208,8 @@ func (r *reader) addLines(out *row, more int) error {
 		out.raw += "\n" + line
 	}
 	out.last, out.sum, out.end = r.lines.number, r.lines.sum(), r.counted.read
-	return nil
+	out.problem = fmt.Sprintf(lineBreak, out.line, out.last)
+	return out, nil
 }
 
 // withoutReport returns a line of a report without the report's own columns, and
@@ -297,22 +231,28 @@ const notUTF8 = "holds a broken character: the file may be in Windows-1252. Save
 // as 1E5 or 5E-3 is none: an id can look so, and programs save the latter as 5.00E-03.
 var shortened = regexp.MustCompile(`^[+-]?[0-9]([.,][0-9]+[Ee][+-]?|[Ee]\+)[0-9]+$`)
 
-// parse sets a row's values, and finds problems that the API need not be asked
-// about. Empty fields behind the last column are ignored: spreadsheets write them. They
-// leave out the last ones of rows, so columns that a file need not have can be missing.
-func (r *reader) parse(out *row, fields []string) {
+// align returns a row's fields, one for each column if that is possible. Empty fields
+// behind the last column are ignored: spreadsheets write them. They leave out the last
+// ones of rows, so columns that a file need not have can be missing.
+func (r *reader) align(fields []string) []string {
 	for len(fields) > len(r.columns) && trim(fields[len(fields)-1]) == "" {
 		fields = fields[:len(fields)-1]
 	}
 	if n := len(fields); n < len(r.columns) && !slices.ContainsFunc(r.columns[n:], func(name string) bool { return slices.Contains(required, name) }) {
 		fields = append(fields, make([]string, len(r.columns)-n)...)
 	}
+	return fields
+}
+
+// parse sets a row's values, and finds problems that the API need not be asked about.
+func (r *reader) parse(out *row, fields []string) {
+	fields = r.align(fields)
 	if len(fields) != len(r.columns) {
 		own := 0 // the columns of a report are not the row's
 		if r.isReport && len(fields) > len(reported) {
 			own = len(reported)
 		}
-		out.problem = fmt.Sprintf("The row has %s, and the first row %d.", plural(len(fields)-own, "field"), len(r.columns)-own)
+		out.problem = fmt.Sprintf("The row has %s and the first row %d.", plural(len(fields)-own, "field"), len(r.columns)-own)
 		return
 	}
 	field := func(name string) string {
@@ -325,7 +265,7 @@ func (r *reader) parse(out *row, fields []string) {
 	account := field("account")
 	switch {
 	case account == "" || len(account) > 128:
-		out.problem = "The account needs an id, of 128 bytes at most."
+		out.problem = "The account needs an id of 128 bytes at most."
 	case strings.ContainsFunc(account, func(r rune) bool { return r != ' ' && (unicode.IsSpace(r) || !unicode.IsGraphic(r)) }):
 		out.problem = "The account's id holds an invisible character. Remove it."
 	case shortened.MatchString(account):
@@ -361,7 +301,7 @@ func accountID(given string) (agency.AccountID, string) {
 	if id := agency.AccountID(given); id.IsValid() {
 		return id, ""
 	}
-	return "", "This is no account's id: it is acct_ and 26 characters of 0-9 and a-z without i, l, o and u."
+	return "", "This is no account's id: it is acct_ and 26 characters of 0-9 and a-z without i l o u."
 }
 
 // A countingReader counts the bytes that were read.
