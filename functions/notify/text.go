@@ -59,7 +59,7 @@ func inert(s string) string {
 	var out strings.Builder
 	for i, r := range runes {
 		out.WriteRune(r)
-		if breaks[i] && !extends(runes[i+1]) && r != ' ' {
+		if breaks[i] && !isJoined(r, runes[i+1]) && r != ' ' {
 			out.WriteString(nonJoiner)
 		}
 	}
@@ -132,6 +132,15 @@ func canBeDialled(runes []rune) bool {
 // as a whole.
 func plainSubject(s string) string { return strings.ReplaceAll(s, "=?", "="+nonJoiner+"?") }
 
+// isJoined reports whether two characters are parts of one that people see, as in a flag
+// or a family. Digits are not joined.
+func isJoined(r, next rune) bool {
+	return extends(next) || r == '\u200d' && digitsOf(next) == 0 || isFlagPart(r) && isFlagPart(next)
+}
+
+// isFlagPart reports whether a character is a regional indicator: two make a flag.
+func isFlagPart(r rune) bool { return r >= '\U0001f1e6' && r <= '\U0001f1ff' }
+
 // extends reports whether a character belongs to the one before it: a mark, a joiner, a
 // tag or the tone of an emoji's skin.
 func extends(r rune) bool {
@@ -147,7 +156,7 @@ func cut(s string, limit int) string {
 		if string(r) == nonJoiner {
 			continue
 		}
-		isFlag := r >= '\U0001f1e6' && r <= '\U0001f1ff'
+		isFlag := isFlagPart(r)
 		if count < limit && !extends(r) && (i == 0 || runes[i-1] != '\u200d') && !(isFlag && flags%2 == 1) {
 			end = i
 		}
