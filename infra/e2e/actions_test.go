@@ -284,12 +284,16 @@ func (w *window) expectNoText(t *testing.T, words ...string) {
 	expectNoneOf(t, w.who+"'s page", text, words...)
 }
 
-// expectPath checks the path of the page.
+// expectPath waits until the page has a path.
 func (w *window) expectPath(t *testing.T, path string) {
 	t.Helper()
-	if got := w.path(t); got != path {
-		t.Fatalf("%s is at %s, not at %s", w.who, got, path)
-	}
+	w.until(t, "the path "+path, func() (bool, error) {
+		at, err := eval[string](w, `location.href`)
+		if at = strings.TrimPrefix(at, w.PublicURL); err == nil && at != path {
+			err = fmt.Errorf("it is %s", at)
+		}
+		return err == nil, err
+	})
 }
 
 func (w *window) path(t *testing.T) string {
