@@ -202,7 +202,7 @@ func DisplayEmail(email string) string {
 // isPlainDomain reports whether a domain in Unicode is safe to show:
 //
 //   - Each label has only letters, their marks, digits and hyphens. Symbols can look like
-//     a slash or a dot, and joiners like nothing. Nor has it letters that look like signs.
+//     a slash or a dot, joiners are not seen, and some letters look like signs.
 //   - Its letters are of one script, or of a set that UTS 39 calls highly restrictive.
 //   - No mark stands apart on a Latin, Greek or Cyrillic letter, such as on an i, where it
 //     can't be seen.
