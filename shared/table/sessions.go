@@ -67,11 +67,12 @@ func (t *Table) Session(ctx context.Context, id SessionID) (s Session, found boo
 }
 
 // LeaseSession gives the owner, a random text, the right to renew a session until a
-// time. It returns false if the content is not of that version any more, another lease
-// lasts at now, or there is no session. Errors: service.Busy.
+// time, also if it has that already. It returns false if the content is not of that
+// version any more, the lease of another lasts at now, or there is no session. Errors:
+// service.Busy.
 func (t *Table) LeaseSession(ctx context.Context, id SessionID, version int, owner string, now, until time.Time) (bool, error) {
 	leased, err := t.update(ctx, sessionKey(id), "SET #leaseUntil = :until, #owner = :owner",
-		"#version = :version AND (attribute_not_exists(#leaseUntil) OR #leaseUntil <= :now)", map[string]types.AttributeValue{
+		"#version = :version AND (attribute_not_exists(#leaseUntil) OR #leaseUntil <= :now OR #owner = :owner)", map[string]types.AttributeValue{
 			":version": number(version), ":now": text(stamp(now)), ":until": text(stamp(until)), ":owner": text(owner),
 		})
 	return leased, busy(err)

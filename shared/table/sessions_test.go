@@ -51,6 +51,10 @@ func TestSession(t *testing.T) {
 	if renew(1, "x", "two") || lease(2, "x", noon) || !lease(1, "x", noon) {
 		t.Fatal("without a lease it is renewed, or a lease is of another version")
 	}
+	// The owner's own lease, whose answer was lost, is no other's.
+	if !lease(1, "x", noon) || lease(2, "x", noon) {
+		t.Error("a lease that is repeated fails, or is of another version")
+	}
 	want("one", 1, noon.Add(8*time.Second))
 	if lease(1, "y", noon.Add(8*time.Second-time.Millisecond)) || renew(1, "y", "two") {
 		t.Error("two hold a lease")
