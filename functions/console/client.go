@@ -78,6 +78,7 @@ func (c *console) client(v *visit) (response, error) {
 	}
 	if profile.ID() != id && !p.Faults.HasAny() {
 		// A request by email, accepted into an account.
+		v.passNotice()
 		return redirect(clientURL(p.Agency, profile.ID())), nil
 	}
 	c.fillConnection(p, profile)

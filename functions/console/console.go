@@ -113,7 +113,7 @@ func (c *console) publicPage(path string, h handler, fields ...string) {
 		if err := v.authenticate(); err != nil {
 			return response{}, err
 		}
-		if v.isPost() && v.actor.Email != "" && v.formPerson != "" && v.formPerson != v.actor.ID() {
+		if v.isPost() && v.isOfAnother() {
 			return v.refuseForm(), nil
 		}
 		return h(v)

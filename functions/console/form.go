@@ -56,7 +56,7 @@ func (v *visit) readForm() error {
 		}
 	}
 	v.sent = v.form
-	if id := agency.PersonID(v.r.PostForm.Get(personField)); id.IsValid() {
+	if id := identity(v.r.PostForm.Get(personField)); id.isValid() {
 		v.formPerson = id
 	}
 	return nil

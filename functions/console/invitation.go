@@ -121,8 +121,8 @@ func (c *console) showInvitation(v *visit, id agency.AccountID) (response, error
 	}
 	p.fill(c, w)
 	p.HasChanged = p.Faults.Code == agency.Conflict || v.answersAnother(p.Request, p.Plan)
-	if p.HasChanged || p.Faults.status == http.StatusConflict {
-		// What was confirmed were other terms.
+	if p.HasChanged || p.Faults.status == http.StatusConflict || p.State != invitationOpen {
+		// What was confirmed were other terms, or there is nothing to answer.
 		v.dropForm()
 	}
 	switch p.State {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -107,7 +110,7 @@ func (i *issuer) provider(ctx context.Context) (*provider, error) {
 		oauth2: oauth2.Config{
 			ClientID: i.clientID, Endpoint: endpoint, RedirectURL: i.publicURL + "/signin/callback", Scopes: scopes,
 		},
-		verifier: oidc.NewVerifier(i.url, remoteKeys{oidc.NewRemoteKeySet(i.clientContext(ctx), more.Keys)}, &oidc.Config{
+		verifier: oidc.NewVerifier(i.url, newRemoteKeys(ctx, i.client, more.Keys), &oidc.Config{
 			ClientID: i.clientID, Now: i.now,
 			SupportedSigningAlgs: slices.DeleteFunc(more.Signatures, func(name string) bool { return !slices.Contains(signatures, name) }),
 		}),
@@ -122,8 +125,75 @@ var signatures = []string{
 }
 
 // remoteKeys are the issuer's keys. The verifier drops the cause of an error, so they
-// note a failed fetch of the keys in the context of withKeysError.
-type remoteKeys struct{ oidc.KeySet }
+// note in the context of withKeysError that the keys could not be fetched, or lack the
+// token's: an issuer may sign with a new key before it shows that.
+type remoteKeys struct {
+	oidc.KeySet
+	shown *shownKeys
+}
+
+// newRemoteKeys returns the keys at an address, fetched by an HTTP client.
+func newRemoteKeys(ctx context.Context, client *http.Client, address string) remoteKeys {
+	shown := &shownKeys{RoundTripper: client.Transport}
+	if shown.RoundTripper == nil {
+		shown.RoundTripper = http.DefaultTransport
+	}
+	client = &http.Client{Timeout: client.Timeout, Transport: shown}
+	return remoteKeys{oidc.NewRemoteKeySet(oidc.ClientContext(ctx, client), address), shown}
+}
+
+// shownKeys makes the HTTP calls for the issuer's keys, and notes the ids of those that
+// the last answer has.
+type shownKeys struct {
+	http.RoundTripper
+	mu  sync.Mutex
+	ids []string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (k *shownKeys) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := k.RoundTripper.RoundTrip(r)
+	if err != nil || res.StatusCode != http.StatusOK {
+		return res, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	var set struct {
+		Keys []struct {
+			ID string `json:"kid"`
+		} `json:"keys"`
+	}
+	if json.Unmarshal(body, &set) != nil {
+		return res, nil // the key set refuses it too
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ids = nil
+	for _, key := range set.Keys {
+		k.ids = append(k.ids, key.ID)
+	}
+	return res, nil
+}
+
+// has reports whether there is a key with the id that a token names. A token that names
+// none is tried with every key.
+func (k *shownKeys) has(jwt string) bool {
+	header, _, _ := strings.Cut(jwt, ".")
+	text, err := base64.RawURLEncoding.DecodeString(header)
+	var named struct {
+		ID string `json:"kid"`
+	}
+	if err != nil || json.Unmarshal(text, &named) != nil || named.ID == "" {
+		return true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Contains(k.ids, named.ID)
+}
 
 type keysErrorKey struct{}
 
@@ -137,7 +207,11 @@ func (k remoteKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, er
 	payload, err := k.KeySet.VerifySignature(ctx, jwt)
 	// oidc.RemoteKeySet wraps the error of a fetch, and has none to wrap for a signature
 	// that is wrong.
-	if cause := errors.Unwrap(err); cause != nil {
+	cause := errors.Unwrap(err)
+	if err != nil && cause == nil && !k.shown.has(jwt) {
+		cause = errors.New("the key of the id token is not among them")
+	}
+	if cause != nil {
 		if at, ok := ctx.Value(keysErrorKey{}).(*error); ok {
 			*at = fmt.Errorf("the issuer's keys: %w", cause)
 		}
@@ -153,10 +227,12 @@ type signInAttempt struct {
 	Nonce    string `json:"n"`
 	// To is the page to lead to afterwards.
 	To string `json:"t"`
+	// Another reports whether the issuer is to ask who the person is.
+	Another bool `json:"a,omitempty"`
 }
 
-func newSignInAttempt(to string) signInAttempt {
-	return signInAttempt{State: rand.Text(), Verifier: oauth2.GenerateVerifier(), Nonce: rand.Text(), To: to}
+func newSignInAttempt(to string, another bool) signInAttempt {
+	return signInAttempt{State: rand.Text(), Verifier: oauth2.GenerateVerifier(), Nonce: rand.Text(), To: to, Another: another}
 }
 
 // authURL returns the issuer's address for a sign-in. With asks the issuer asks who the
@@ -274,7 +350,7 @@ func (i *issuer) read(ctx context.Context, given *oauth2.Token, nonce string) (t
 
 // verify returns the person that an id token names, and the token. Errors: refusedError,
 // with the cause agency.ErrToken for a token that is genuine, and a failed fetch of the
-// issuer's keys, which may pass.
+// issuer's keys or one without the token's key, which may pass.
 func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, *oidc.IDToken, error) {
 	p, err := i.provider(ctx)
 	if err != nil {

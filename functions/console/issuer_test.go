@@ -59,6 +59,8 @@ type testIssuer struct {
 	// refusal is an OAuth error code in place of the tokens, with refusalStatus; "" for none.
 	refusal       string
 	refusalStatus int
+	// kid is the id of the key that tokens name; "1" is the only key that is shown.
+	kid string
 	// signsWrongly makes signatures that no key has made.
 	signsWrongly bool
 	// sharesGrants gives all sign-ins of a person one grant, as issuers do whose grants are
@@ -90,7 +92,7 @@ type grantedCode struct {
 
 func newTestIssuer(t testing.TB, now func() time.Time) *testIssuer {
 	t.Helper()
-	i := &testIssuer{t: t, now: now, codes: map[string]grantedCode{}, refreshes: map[string]*refreshToken{}, grants: map[string]*grant{}}
+	i := &testIssuer{t: t, now: now, kid: "1", codes: map[string]grantedCode{}, refreshes: map[string]*refreshToken{}, grants: map[string]*grant{}}
 	mux := http.NewServeMux()
 	i.Server = httptest.NewServer(mux)
 	t.Cleanup(i.Close)
@@ -156,7 +158,7 @@ func (i *testIssuer) claims(email string) map[string]any {
 func (i *testIssuer) token(claims map[string]any) string {
 	body, err := json.Marshal(claims)
 	must(i.t, err)
-	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"1"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
+	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"`+i.kid+`"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
 	sum := sha256.Sum256([]byte(signed))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, issuerKey(), crypto.SHA256, sum[:])
 	must(i.t, err)

@@ -74,6 +74,7 @@ func (c *console) changeMe(v *visit) (response, error) {
 			// They have no access: the session opens no account.
 			logSession(v.ctx, slog.LevelWarn, "The session of an erased person could not be ended.", err)
 			v.dropSession()
+			at = v.issuerSignOut()
 		}
 		return show("erased", &erasedPage{issuerSignOut: at}), nil
 	default:

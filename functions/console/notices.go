@@ -102,7 +102,7 @@ func (v *visit) setNotice(notice string) { v.setNoticeFor(notice, v.actor) }
 
 // setNoticeFor leaves a notice for a person's next page in this browser.
 func (v *visit) setNoticeFor(notice string, a agency.Actor) {
-	v.setCookie(noticeCookie, notice+"."+string(a.ID()), noticeTime)
+	v.setCookie(noticeCookie, notice+"."+string(identityOf(a)), noticeTime)
 }
 
 // takeNotice returns the notice that the previous page left for this person; "" for
@@ -116,7 +116,7 @@ func (v *visit) takeNotice() string {
 		v.dropCookie(noticeCookie)
 	}
 	notice, person, _ := strings.Cut(value, ".")
-	if person != string(v.actor.ID()) {
+	if person != string(identityOf(v.actor)) {
 		return ""
 	}
 	return notice

@@ -250,6 +250,9 @@ func (c *console) readRequest(v *visit, p *requestPage) (agency.ConnectionID, er
 	if err := c.fillRequest(v, p, request); err != nil {
 		return "", err
 	}
+	if p.Status != agency.Pending {
+		v.dropForm() // there is nothing to answer
+	}
 	switch p.Status {
 	case agency.Pending:
 		if p.IsByEmail {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"agencyhub/shared/agency"
@@ -67,10 +66,16 @@ func (v *visit) write(res response) error {
 		h.Set("Content-Disposition", "attachment; filename="+strconv.Quote(res.file.name))
 		return v.send(http.StatusOK, res.file.content)
 	}
+	if !v.isPost() && res.status != http.StatusOK {
+		v.dropForm() // the page has none
+	}
 	v.fill(res.data.base())
 	body, err := v.templates.render(res.name, res.data)
 	if err != nil {
 		return err
+	}
+	if res.status == http.StatusOK {
+		v.useForm()
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	return v.send(res.status, body)
@@ -99,7 +104,7 @@ func (v *visit) fill(f *frame) {
 	f.Product, f.Actor, f.Here = v.env.Settings.Product, agency.DisplayEmail(v.actor.Email), v.currentURL()
 	f.Person = v.formPerson
 	if v.actor.Email != "" {
-		f.Person = v.actor.ID()
+		f.Person = identityOf(v.actor)
 	}
 	if f.Notice == "" {
 		f.Notice, f.IsWarning = notices[v.notice], isWarning(v.notice)
@@ -152,13 +157,13 @@ func (v *visit) problem(err error) response {
 	}
 	switch problem.Code {
 	case agency.Unauthenticated:
-		p.SignInURL = "/signin?to=" + url.QueryEscape(to)
-		if errors.Is(err, agency.ErrToken) {
-			// The issuer's session would give the same token again.
-			p.SignInURL = "/signin?another=1&to=" + url.QueryEscape(to)
+		p.SignInURL = signInTo(to)
+		// The issuer's session would give the same token again.
+		if errors.Is(err, agency.ErrToken) || v.signInAnother {
+			p.SignInURL = anotherSignInTo(to)
 		}
 	case agency.Forbidden, agency.NotFound, agency.NotPayer, agency.IdentityChanged:
-		p.SignInURL = "/signin?another=1&to=" + url.QueryEscape(to)
+		p.SignInURL = anotherSignInTo(to)
 	case agency.Unavailable:
 		v.offerRetry(p, refusal.RetryAfter)
 	default:

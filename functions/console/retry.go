@@ -30,6 +30,9 @@ func (v *visit) offerRetry(p *problemPage, pause time.Duration) {
 	}
 	if v.signInTo != "" {
 		p.RetryURL = signInTo(v.signInTo)
+		if v.signInAnother {
+			p.RetryURL = anotherSignInTo(v.signInTo)
+		}
 	}
 	if v.offersSignIn {
 		p.SignInURL = signInTo(localPath(v.currentURL()))
@@ -44,8 +47,4 @@ func (v *visit) offerRetry(p *problemPage, pause time.Duration) {
 		p.RetryAfter = inWords(pause)
 	}
 	v.passNotice()
-	if v.saved != nil {
-		v.notice = "" // it is about the form, which this page does not show
-		v.setJSON(formCookieOf(v.saved.Path), v.saved)
-	}
 }

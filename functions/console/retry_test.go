@@ -123,7 +123,7 @@ type sentForm struct {
 // What such a page holds is what is sent next.
 func (s *site) sendBusily(t *testing.T, f sentForm) {
 	t.Helper()
-	sent := url.Values{personField: {string(s.actor(f.who).ID())}}
+	sent := url.Values{personField: {string(identityOf(s.actor(f.who)))}}
 	for i := 0; i < len(f.fields); i += 2 {
 		sent.Add(f.fields[i], f.fields[i+1])
 	}

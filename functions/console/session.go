@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -53,8 +54,7 @@ type session struct {
 	// RenewAt is from when on the id token is renewed, and Expires when it ends.
 	RenewAt time.Time `json:"renewAt"`
 	Expires time.Time `json:"expires"`
-	// RetryAt is from when on the issuer is asked again, after new tokens that could not
-	// be verified; zero for none.
+	// RetryAt is from when on the issuer is asked again after a failure; zero for none.
 	RetryAt time.Time `json:"retryAt,omitzero"`
 	// Ends is when the person has to sign in again in any case.
 	Ends time.Time `json:"ends"`
@@ -155,7 +155,7 @@ func (s *sessions) begin(ctx context.Context, given tokens) (secret string, err 
 }
 
 // replaceTime bounds the store's part of a sign-in, and cleanupTime the revocation of
-// refresh tokens that are left over.
+// refresh tokens that are left over, and the end of a session whose time is over.
 const (
 	replaceTime = 4 * time.Second
 	cleanupTime = 2 * time.Second
@@ -205,16 +205,14 @@ func (s *sessions) current(ctx context.Context, secret string) (*session, error)
 		isValid := held.isValid(now)
 		switch {
 		case !now.Before(held.Ends):
-			if _, err := s.finish(ctx, secret); err != nil {
-				logSession(ctx, slog.LevelWarn, "A session that is over could not be deleted.", err)
-			}
+			s.finishOver(ctx, secret)
 			return nil, nil
 		case now.Before(held.RenewAt), isValid && held.Refresh == "", isValid && now.Before(held.RetryAt):
 			return held, nil
 		case held.Refresh == "":
 			return nil, nil
 		case now.Before(held.RetryAt):
-			return nil, errIssuerFails(errors.New("the issuer's last tokens could not be verified"))
+			return nil, errIssuerFails(errors.New("the issuer failed a moment ago"))
 		}
 		if !now.Before(stored.LeasedUntil) {
 			r := renewal{sessions: s, secret: secret, id: id, version: stored.Version, owner: rand.Text(), held: held}
@@ -235,6 +233,15 @@ func (s *sessions) current(ctx context.Context, secret string) (*session, error)
 		waited += pause
 	}
 	return nil, errIssuerFails(errors.New("the renewal of another request takes too long"))
+}
+
+// finishOver ends a session whose time is over, within cleanupTime.
+func (s *sessions) finishOver(ctx context.Context, secret string) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	if _, err := s.finish(bounded, secret); err != nil {
+		logSession(ctx, slog.LevelWarn, "A session that is over could not be deleted.", err)
+	}
 }
 
 // read reads and opens a session; nil if there is none that opens. Errors: Unavailable.
@@ -267,8 +274,8 @@ type renewal struct {
 
 // lease takes the lease, within leaseWriteTime, if the request's time leaves enough for
 // the renewal and the page. now is when the lease begins. A lease that comes late is
-// given back: it might end before the renewal. Errors: Unavailable, also where there is
-// no time.
+// given back, since it might end before the renewal. So is one whose answer is lost.
+// Errors: Unavailable, also where there is no time.
 func (r *renewal) lease(ctx context.Context, now time.Time) (bool, error) {
 	if !hasTime(ctx, leaseWriteTime+renewalTime+saveTime+pageTime) {
 		return false, errIssuerFails(errors.New("the request has no time left for a renewal"))
@@ -276,16 +283,24 @@ func (r *renewal) lease(ctx context.Context, now time.Time) (bool, error) {
 	bounded, cancel := context.WithTimeout(ctx, leaseWriteTime)
 	defer cancel()
 	leased, err := r.store.LeaseSession(bounded, r.id, r.version, r.owner, now, now.Add(leaseTime))
-	if leased && r.now().Sub(now) > leaseWriteTime {
-		r.release(ctx)
-		return false, errIssuerFails(errors.New("the lease of a renewal came late"))
+	if err == nil && leased && r.now().Sub(now) > leaseWriteTime {
+		err = errIssuerFails(errors.New("the lease of a renewal came late"))
 	}
-	return leased, err
+	if err != nil {
+		r.release(ctx)
+	}
+	return leased && err == nil, err
 }
 
-// release ends the lease. One that can't be released runs out.
+// releaseTime bounds the release of a lease. It fits into the time that the renewal would
+// have taken.
+const releaseTime = time.Second
+
+// release ends the lease, within releaseTime. One that can't be released runs out.
 func (r *renewal) release(ctx context.Context) {
-	if err := r.store.ReleaseSession(ctx, r.id, r.owner); err != nil {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	defer cancel()
+	if err := r.store.ReleaseSession(bounded, r.id, r.owner); err != nil {
 		logSession(ctx, slog.LevelWarn, "A lease could not be released.", err)
 	}
 }
@@ -345,26 +360,22 @@ func (r *renewal) end(ctx context.Context, refresh string) {
 }
 
 // fail returns the session as it is, if it is still valid; the error Unavailable
-// otherwise. refresh is a new refresh token, if the issuer has given one.
+// otherwise. refresh is the refresh token that the issuer has given; "" for none. Until
+// RetryAt, or the end of the lease, no other request asks the issuer.
 func (r *renewal) fail(ctx context.Context, refresh string, cause error) (*session, error) {
 	logSession(ctx, slog.LevelError, "The issuer does not renew a session.", cause)
 	now := r.now()
 	isValid := r.held.isValid(now)
-	switch {
-	case refresh != "" && refresh != r.held.Refresh:
+	if isNew := refresh != "" && refresh != r.held.Refresh; isNew || !isValid {
 		next := *r.held
-		next.Refresh, next.RetryAt = refresh, now.Add(issuerPause)
+		next.Refresh, next.RetryAt = cmp.Or(refresh, r.held.Refresh), now.Add(issuerPause)
 		saved, err := r.save(ctx, &next)
-		if err == nil && !saved {
+		if err == nil && !saved && isNew {
 			_, err = r.isOver(ctx, refresh)
 		}
 		if err != nil {
-			logSession(ctx, slog.LevelError, "A refresh token could not be saved.", err)
+			logSession(ctx, slog.LevelError, "The failure of a renewal could not be saved.", err)
 		}
-	case !isValid:
-		r.release(ctx)
-	default:
-		// The lease goes on, so that one request in leaseTime asks the issuer.
 	}
 	if isValid {
 		return r.held, nil

@@ -293,9 +293,10 @@ func TestIssuerOutage(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fail, mend func(*testIssuer)
 	}{
-		"a 500":                   {func(i *testIssuer) { i.beforeToken = func() int { return 500 } }, func(i *testIssuer) { i.beforeToken = nil }},
-		"a 429":                   {func(i *testIssuer) { i.beforeToken = func() int { return 429 } }, func(i *testIssuer) { i.beforeToken = nil }},
-		"no keys for a new token": {func(i *testIssuer) { i.failsKeys = true }, func(i *testIssuer) { i.failsKeys = false }},
+		"a 500":                       {func(i *testIssuer) { i.beforeToken = func() int { return 500 } }, func(i *testIssuer) { i.beforeToken = nil }},
+		"a 429":                       {func(i *testIssuer) { i.beforeToken = func() int { return 429 } }, func(i *testIssuer) { i.beforeToken = nil }},
+		"a key that is not shown yet": {func(i *testIssuer) { i.kid = "2" }, func(i *testIssuer) { i.kid = "1" }},
+		"no keys for a new token":     {func(i *testIssuer) { i.failsKeys = true }, func(i *testIssuer) { i.failsKeys = false }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -331,6 +332,7 @@ func TestIssuerOutage(t *testing.T) {
 		w.issuer.loses = 502
 		b.get("/me").wantText(t, http.StatusServiceUnavailable)
 		w.issuer.loses = 0
+		w.advance(issuerPause)
 		b.get("/me").wantText(t, http.StatusSeeOther)
 		wantEqual(t, "refresh tokens that came again", 1, w.issuer.reuses)
 	})
@@ -350,6 +352,15 @@ func TestOutageIsNotHammered(t *testing.T) {
 	w.advance(leaseTime)
 	b.get("/me").wantText(t, http.StatusOK, cleoAt)
 	wantEqual(t, "calls of the issuer after the lease", 2, asked)
+	// Nor after the end of the id token.
+	w.advance(2 * time.Hour)
+	for range 5 {
+		b.get("/me").wantText(t, http.StatusServiceUnavailable)
+	}
+	wantEqual(t, "calls of the issuer after the id token's end", 3, asked)
+	w.advance(issuerPause)
+	b.get("/me").wantText(t, http.StatusServiceUnavailable)
+	wantEqual(t, "calls of the issuer after the pause", 4, asked)
 }
 
 // failsRenewals lets so many attempts to save renewed content fail.
@@ -736,4 +747,18 @@ func TestFormOrigins(t *testing.T) {
 			t.Errorf("%s: %d", name, got.Code)
 		}
 	}
+}
+
+// A sign-out does nothing for a person who signed in after its page was opened.
+func TestSignOutOfAnotherPerson(t *testing.T) {
+	w := newWorld(t)
+	b := w.as(cleoAt)
+	tab := b.copied()
+	b.signIn("/signin?another=1&to=/me", samAt)
+	tab.cookies = b.cookies
+	page := tab.post("/signout", "do", "signout")
+	page.wantText(t, http.StatusConflict, "Somebody else is signed in", "Nothing was changed", samAt)
+	wantEqual(t, "saved forms", 0, b.forms())
+	b.get("/me").wantText(t, http.StatusOK, samAt)
+	b.post("/signout", "do", "signout").wantText(t, http.StatusOK, "You are signed out")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/rest"
+	"agencyhub/shared/table"
 )
 
 // authenticate sets actor by the session of the browser's cookie. It stays zero without
@@ -40,21 +42,17 @@ func (v *visit) authenticate() error {
 	return nil
 }
 
-// takeForm sets form and notice by what was saved for this page and this person. A page
-// that is shown consumes it.
+// takeForm sets form and notice by what was saved for this page and this person. What was
+// saved for another person stays. A page that is shown consumes it: see useForm.
 func (v *visit) takeForm() {
 	name, saved := formCookieOf(v.currentURL()), &savedForm{}
 	if v.cookie(name) == "" {
 		return
 	}
-	isValid := v.readJSON(name, saved)
-	if isValid && saved.Path != v.currentURL() {
+	if !v.readJSON(name, saved) || saved.Path != v.currentURL() {
 		return // another page's
 	}
-	if v.isShown() {
-		v.dropCookie(name)
-	}
-	if !isValid || saved.Person != "" && saved.Person != v.actor.ID() {
+	if saved.Person != "" && saved.Person != identityOf(v.actor) {
 		return // somebody else typed it, in the same browser
 	}
 	v.saved, v.notice = saved, "kept"
@@ -69,6 +67,29 @@ func (v *visit) takeForm() {
 	}
 }
 
+// useForm drops the saved form that the page shows, if the person sees the whole page.
+func (v *visit) useForm() {
+	if v.saved != nil && v.isShown() {
+		v.dropCookie(formCookieOf(v.saved.Path))
+	}
+}
+
+// identity identifies a person by the issuer and their subject there. It stays the same
+// while their address changes.
+type identity string
+
+// identityOf returns the identity of a signed-in person: 128 bits of the SHA-256 of issuer
+// and subject, in base 32.
+func identityOf(a agency.Actor) identity {
+	sum := sha256.Sum256([]byte(a.Issuer + "\n" + a.Subject))
+	return identity(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
+}
+
+// isValid reports whether the identity has the form of one.
+func (i identity) isValid() bool {
+	return len(i) == 26 && strings.Trim(string(i), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
 // savedForm is a form that was sent without a session. A cookie keeps it for its page
 // until the person has signed in.
 type savedForm struct {
@@ -76,7 +97,7 @@ type savedForm struct {
 	// Form is nil where it was too long to keep.
 	Form form `json:"f,omitempty"`
 	// Person is whose page it was on; "" where unknown.
-	Person agency.PersonID `json:"o,omitempty"`
+	Person identity `json:"o,omitempty"`
 }
 
 // formCookieOf returns the name of the cookie of a page's saved form.
@@ -98,17 +119,28 @@ func (v *visit) saveForm() bool {
 }
 
 // refuseForm is the page in place of what a form of another person's page asks for.
-// That person gets the form back when they sign in again.
+// That person gets the form back if they sign in again within attemptTime.
 func (v *visit) refuseForm() response {
-	p := &problemPage{
-		Status: http.StatusConflict, IsOtherPerson: true,
-		Message:   "Somebody else has signed in since you opened this page. Nothing was changed.",
-		SignInURL: "/signin?another=1&to=" + url.QueryEscape(localPath(v.currentURL())),
-	}
+	p := newOtherPersonPage()
+	p.SignInURL = anotherSignInTo(localPath(v.currentURL()))
 	if v.saveForm() {
-		p.Message += " What you entered is shown again when you sign in as yourself."
+		p.Message += " What you entered is shown again if you sign in as yourself within 15 minutes."
 	}
 	return response{status: p.Status, name: "problem", data: p}
+}
+
+// newOtherPersonPage returns the page in place of what another person's form asks for.
+func newOtherPersonPage() *problemPage {
+	return &problemPage{
+		Status: http.StatusConflict, IsOtherPerson: true,
+		Message: "Somebody else has signed in since you opened this page. Nothing was changed.",
+	}
+}
+
+// isOfAnother reports whether the sent form is of the page of another person than the
+// signed-in one.
+func (v *visit) isOfAnother() bool {
+	return v.actor.Email != "" && v.formPerson != "" && v.formPerson != identityOf(v.actor)
 }
 
 // currentURL returns the page's own address on the site, without a cursor.
@@ -145,6 +177,9 @@ func (v *visit) goOnTo(address string) { v.w.Header().Set("Refresh", "0; url="+a
 // signInTo returns where to sign in, to be led to a page of ours.
 func signInTo(path string) string { return "/signin?to=" + url.QueryEscape(path) }
 
+// anotherSignInTo is signInTo where the issuer is to ask who the person is.
+func anotherSignInTo(path string) string { return "/signin?another=1&to=" + url.QueryEscape(path) }
+
 // localPath returns an address on this site; "/" in place of any other.
 func localPath(to string) string {
 	u, err := url.Parse(to)
@@ -162,9 +197,8 @@ func localPath(to string) string {
 // (form-action 'self'), and changes only a cookie. After a sign-out the issuer asks who
 // the person is, even if it still has a session.
 func (c *console) signIn(v *visit) (response, error) {
-	a := newSignInAttempt(localPath(v.r.URL.Query().Get("to")))
-	asks := v.r.URL.Query().Get("another") != "" || v.cookie(signedOutCookie) != ""
-	at, err := c.issuer.authURL(v.ctx, a, asks)
+	a := newSignInAttempt(localPath(v.r.URL.Query().Get("to")), v.r.URL.Query().Get("another") != "")
+	at, err := c.issuer.authURL(v.ctx, a, a.Another || v.cookie(signedOutCookie) != "")
 	if err != nil {
 		return response{}, v.issuerFailed(err)
 	}
@@ -189,7 +223,7 @@ func (c *console) signInCallback(v *visit) (response, error) {
 		return response{}, signInFailed("This sign-in took too long, or began in another browser. Please sign in again.")
 	}
 	v.dropCookie(attemptCookie + state[:8])
-	v.signInTo = localPath(a.To) // this address serves once
+	v.signInTo, v.signInAnother = localPath(a.To), a.Another // this address serves once
 	if q.Get("code") == "" {
 		slog.InfoContext(v.ctx, "The issuer signs nobody in.", "requestId", rest.RequestID(v.ctx), "error", loggableCode(q.Get("error")))
 		return response{}, signInFailed("You were not signed in. Please try again.")
@@ -279,6 +313,13 @@ func (c *console) signOut(v *visit) (response, error) {
 		}
 		return show("signed-out", &signedOutPage{issuerSignOut: at}), nil
 	}
+	if err := v.readActor(); err != nil {
+		return response{}, err
+	}
+	if v.isOfAnother() {
+		p := newOtherPersonPage()
+		return response{status: p.Status, name: "problem", data: p}, nil
+	}
 	at, leads, err := v.endSession()
 	if err != nil {
 		return response{}, err
@@ -287,6 +328,20 @@ func (c *console) signOut(v *visit) (response, error) {
 		v.goOnTo(at.IssuerSignOutURL)
 	}
 	return show("signed-out", &signedOutPage{issuerSignOut: at}), nil
+}
+
+// readActor sets actor by the session of the browser's cookie, without a call of the
+// issuer. Errors: Unavailable.
+func (v *visit) readActor() error {
+	secret := v.cookie(sessionCookie)
+	if !isSecret(secret) {
+		return nil
+	}
+	_, held, err := v.sessions.read(v.ctx, table.NewSessionID(secret), secret)
+	if err == nil && held != nil {
+		v.actor = held.actor()
+	}
+	return err
 }
 
 // endSession ends the browser's session and drops its cookies. The next sign-in asks who

@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
+	"agencyhub/shared/testbed"
 )
 
 // The dashboard shows pending requests, then agencies, people, and blocked agencies.
@@ -252,6 +256,20 @@ func TestMe(t *testing.T) {
 	cleo.cookies = was
 	cleo.get("/me").wantText(t, http.StatusSeeOther)
 	w.as(cleoAt).get("/").wantText(t, http.StatusOK, "You are in no account yet")
+}
+
+// A person who is erased is led to the issuer's sign-out, even if their session could not
+// be ended.
+func TestErasedInTrouble(t *testing.T) {
+	w := newWorld(t)
+	w.invite("olga@client.test", agency.Owner)
+	faults := &testbed.Faults{Client: w.db}
+	faults.BeforeDelete = func(*dynamodb.DeleteItemInput) error { return &types.ThrottlingException{} }
+	b := w.cleoRenewable()
+	b.site = w.withStore(faults)
+	page := b.post("/me", "do", "erase", "confirm", cleoAt)
+	page.wantText(t, http.StatusOK, "Your data is being erased")
+	page.wantMarkup(t, w.issuer.URL+"/end")
 }
 
 func TestActivity(t *testing.T) {

@@ -30,7 +30,7 @@ type frame struct {
 	// Actor is the address of the signed-in person; "" before sign-in.
 	Actor string
 	// Person is whose page it is, for its forms; "" for nobody's.
-	Person agency.PersonID
+	Person identity
 	// Here is the page's own address, to which its forms are sent.
 	Here   string
 	Notice string
@@ -111,7 +111,7 @@ func (t *templates) render(name string, data pageData) ([]byte, error) {
 var formStart = regexp.MustCompile(`<form method="post"[^>]*>`)
 
 // withPerson adds personField to all forms of a page.
-func withPerson(page []byte, person agency.PersonID) []byte {
+func withPerson(page []byte, person identity) []byte {
 	if person == "" {
 		return page
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"agencyhub/shared/agency"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
 )
@@ -117,6 +119,8 @@ func TestSavedFormsOfTabs(t *testing.T) {
 		failed := b.signIn(to, cleoAt)
 		failed.wantText(t, http.StatusServiceUnavailable, "Your sign-in service can’t be reached right now")
 		failed.wantMarkup(t, `href="/signin?to=%2Faccounts%2Fnew"`)
+		another := b.copied().signIn("/signin?another=1&to=/me", cleoAt)
+		another.wantMarkup(t, `href="/signin?another=1&amp;to=%2Fme"`)
 		w.issuer.beforeToken = nil
 		b.get("/").wantNoMarkup(t, kept)
 		b.follow(b.signIn("/signin?to=%2Faccounts%2Fnew", cleoAt)).wantText(t, http.StatusOK, kept)
@@ -158,6 +162,114 @@ func TestFormOfAnotherPerson(t *testing.T) {
 	old := w.as(cleoAt)
 	old.cookies = w.as(cleoAt).cookies
 	old.post("/accounts/new", "name", "Cleo's plan", "key", "0123456789abcdef").wantText(t, http.StatusSeeOther)
+}
+
+// An address that changes at the issuer makes nobody another person.
+func TestAddressThatChanges(t *testing.T) {
+	w := newWorld(t)
+	b := w.cleoRenewable()
+	w.advance(2 * time.Hour)
+	w.issuer.extraClaims = map[string]any{"email": "new@client.test"}
+	b.get("/me").wantText(t, http.StatusOK, "new@client.test")
+	b.post("/accounts/new", "name", "Mine", "key", "0123456789abcdef").wantText(t, http.StatusSeeOther)
+	other := w.actor(cleoAt)
+	other.Subject = "another"
+	if identityOf(other) == identityOf(w.cleo) {
+		t.Error("two persons with one address, one after the other, are the same")
+	}
+}
+
+// An error in place of a page says nothing about a saved form, and leaves it.
+func TestSavedFormAfterAnError(t *testing.T) {
+	const kept = "What you typed"
+	team := func(w *world) string { return "/accounts/" + string(w.shop) + "/team" }
+	send := func(w *world, email string) (*browser, string) {
+		b := w.browser()
+		sent := b.post(team(w), "do", "invite", "role", "admin", "email", "max@client.test")
+		return b, b.signIn(sent.refreshTarget(t), email).Header().Get("Location")
+	}
+	t.Run("500", func(t *testing.T) {
+		w := newWorld(t)
+		b, at := send(w, cleoAt)
+		faults := &testbed.Faults{Client: w.db}
+		faults.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { panic("a defect") }
+		faults.BeforeQuery = func(*dynamodb.QueryInput) error { panic("a defect") }
+		broken := b.copied()
+		broken.site, broken.cookies = w.withStore(faults), b.cookies
+		broken.get(at).wantText(t, http.StatusInternalServerError)
+		broken.get(at).wantNoMarkup(t, kept)
+		page := b.get(at)
+		page.wantText(t, http.StatusOK, kept)
+		page.wantMarkup(t, `value="max@client.test"`)
+		b.get(at).wantNoMarkup(t, kept)
+	})
+	t.Run("404", func(t *testing.T) {
+		w := newWorld(t)
+		b, at := send(w, samAt)
+		page := b.get(at)
+		page.wantText(t, http.StatusNotFound, "Sign in as somebody else")
+		page.wantNoMarkup(t, kept)
+		b.follow(b.signIn("/signin?another=1&to="+url.QueryEscape(at), cleoAt)).wantText(t, http.StatusOK, kept)
+	})
+	t.Run("409", func(t *testing.T) {
+		w := newWorld(t)
+		path := agencyURL(w.studio, "/add/create")
+		b := w.browser()
+		sent := b.post(path, "name", "Dora", "key", "0123456789abcdef")
+		_, err := w.svc.SwitchAgencyOff(t.Context(), w.ann, w.studio)
+		must(t, err)
+		page := b.follow(b.signIn(sent.refreshTarget(t), annAt))
+		page.wantText(t, http.StatusConflict)
+		page.wantNoMarkup(t, kept)
+	})
+	t.Run("an answer that was given meanwhile", func(t *testing.T) {
+		w := newWorld(t)
+		w.request()
+		link := "/requests/" + string(w.con)
+		b := w.browser()
+		sent := b.post(link, "do", "decline", "request", "1")
+		w.as(cleoAt).post(link, "do", "decline", "request", "1").wantText(t, http.StatusSeeOther)
+		page := b.follow(b.signIn(sent.refreshTarget(t), cleoAt))
+		page.wantText(t, http.StatusOK)
+		page.wantNoMarkup(t, kept)
+	})
+}
+
+// The page of a request by email, which leads on to the connection that it has become,
+// leaves the notice for that.
+func TestNoticeOfAMovedRequest(t *testing.T) {
+	w := newWorld(t)
+	w.requestAs(annAt, w.studio, service.ConnectionRequest{OwnerEmail: cleoAt, Areas: requestedAreas})
+	byEmail := agency.NewConnectionID(agency.Party(w.cleo.ID()), w.studio)
+	_, err := w.svc.AcceptRequestInto(t.Context(), w.cleo, byEmail, w.shop, service.Grant{Request: 1})
+	must(t, err)
+	b := w.as(annAt)
+	b.cookies[hostNotice] = "resent." + string(identityOf(w.ann))
+	b.follow(b.get(clientURL(w.studio, byEmail))).wantText(t, http.StatusOK, notices["resent"])
+}
+
+// A lease whose answer is lost holds nobody up.
+func TestLeaseThatIsLost(t *testing.T) {
+	w := newWorld(t)
+	b := w.cleoRenewable()
+	w.advance(2 * time.Hour)
+	faults := &testbed.Faults{Client: w.db}
+	faults.BeforeUpdate = func(in *dynamodb.UpdateItemInput) error {
+		if !strings.Contains(aws.ToString(in.UpdateExpression), ":until") {
+			return nil
+		}
+		_, err := w.db.UpdateItem(t.Context(), in)
+		must(t, err)
+		return &types.InternalServerError{} // the answer is lost
+	}
+	lost := b.copied()
+	lost.site = w.withStore(faults)
+	lost.get("/me").wantText(t, http.StatusServiceUnavailable)
+	w.sleeps(never(t))
+	if until := w.mustStored(t, b).LeasedUntil; !until.IsZero() {
+		t.Errorf("it is leased until %s", until)
+	}
+	b.get("/me").wantText(t, http.StatusOK, cleoAt)
 }
 
 // Where an issuer's grants are of its own session, tabs that sign in side by side keep
@@ -309,6 +421,13 @@ func TestCallsHaveAnEnd(t *testing.T) {
 	b.signIn("/signin?another=1&to=/me", samAt).wantRedirect(t, "/me")
 	within("delete", replaceTime)
 	within("SET #sealed", replaceTime)
+	within("/revoke", cleanupTime)
+	// At the end of a session nobody waits for the issuer.
+	b = w.cleoRenewable()
+	b.site = site
+	w.advance(sessionTime + time.Minute)
+	b.get("/me").wantText(t, http.StatusSeeOther)
+	within("delete", cleanupTime)
 	within("/revoke", cleanupTime)
 }
 

@@ -27,11 +27,13 @@ type visit struct {
 	// sent is a POST's form, as it came.
 	sent form
 	// formPerson is whose page the form is of; "" where unknown.
-	formPerson agency.PersonID
+	formPerson identity
 	// saved is the saved form that this page shows; nil for none.
 	saved *savedForm
 	// signInTo is the page to lead to after a sign-in; "" for this one.
 	signInTo string
+	// signInAnother reports whether the issuer is to ask there who the person is.
+	signInAnother bool
 	// offersSignIn reports whether to sign in again helps where the page is Unavailable.
 	offersSignIn bool
 	// unavailable is the message of the refusal Unavailable of what the person did;
