@@ -145,7 +145,7 @@ type createInput struct {
 
 type clientInput struct {
 	Email string     `json:"email" format:"address" maxLength:"254"`
-	Areas rest.Areas `json:"areas"`
+	Areas rest.Areas `json:"areas" format:"given-areas"`
 }
 
 func (h handlers) create(ctx context.Context, actor agency.Actor, in *createInput) (*rest.Output[rest.Account], error) {

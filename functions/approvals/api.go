@@ -72,7 +72,7 @@ type acceptInput struct {
 // fields of an embedded struct that is not.
 type Acceptance struct {
 	Request int        `json:"request" minimum:"1" doc:"The number of the request that you saw. If there is another one by now, the answer is conflict."`
-	Areas   rest.Areas `json:"areas,omitempty" doc:"The access levels that you grant, none higher than requested. Absent: as requested."`
+	Areas   rest.Areas `json:"areas,omitempty" format:"given-areas" doc:"The access levels that you grant, none higher than requested. Absent: as requested."`
 	Until   *time.Time `json:"until" required:"false" doc:"When the access ends by itself; null for never."`
 }
 

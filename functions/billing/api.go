@@ -21,16 +21,16 @@ func api(svc *service.Service) *rest.API {
 	}, rest.ForAccount(newPaidSubscription, svc.GetSubscription))
 	rest.Handle(a, "PATCH /v1/accounts/{account}/subscription", huma.Operation{
 		OperationID: "change-plan", Summary: "Change an account's plan",
-		Description: "At once, without proration. Refused with conflict while the subscription is frozen.",
+		Description: "Immediately, without proration. Refused with conflict while the subscription is frozen.",
 	}, h.change)
 	rest.Handle(a, "POST /v1/accounts/{account}/subscription/cancel", huma.Operation{
 		OperationID: "cancel-subscription", Summary: "Cancel a subscription",
-		Description: "At the end of the present period, or at once with now. " +
+		Description: "At the end of the current period, or immediately with now. " +
 			"It is frozen then: nothing is paid for the account any more, and every area can be viewed at most.",
 	}, h.cancel)
 	rest.Handle(a, "POST /v1/accounts/{account}/subscription/resume", huma.Operation{
-		OperationID: "resume-subscription", Summary: "Take a cancellation back, or end a freeze",
-		Description: "At once. A payment that was due is due again.",
+		OperationID: "resume-subscription", Summary: "Undo a cancellation, or end a freeze",
+		Description: "Immediately. A payment that was due is due again.",
 	}, rest.ForAccount(newPaidSubscription, svc.ResumeSubscription))
 	rest.Handle(a, "GET /v1/agencies/{agency}/bill", huma.Operation{
 		OperationID: "see-bill", Summary: "See what an agency pays a month",
@@ -71,7 +71,7 @@ func (h handlers) change(ctx context.Context, actor agency.Actor, in *planInput)
 type cancelInput struct {
 	rest.OnAccount
 	Body *struct {
-		Now bool `json:"now,omitempty" doc:"Freeze it at once, not at the end of the period."`
+		Now bool `json:"now,omitempty" doc:"Freeze it immediately, not at the end of the period."`
 	}
 }
 

@@ -46,9 +46,9 @@ type requestInput struct {
 
 type requestBody struct {
 	Account    string     `json:"account,omitempty" format:"account-id" doc:"The account's id. Give this or ownerEmail."`
-	OwnerEmail string     `json:"ownerEmail,omitempty" format:"address" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
+	OwnerEmail string     `json:"ownerEmail,omitempty" format:"address" minLength:"1" maxLength:"254" doc:"The owner's address. They choose the account. The answer is the same whoever they are."`
 	Message    string     `json:"message,omitempty" maxLength:"2000" doc:"A message to its owner, in plain text: at most 500 characters once it is in NFC and without what is invisible."`
-	Areas      rest.Areas `json:"areas"`
+	Areas      rest.Areas `json:"areas" format:"given-areas"`
 }
 
 // TransformSchema says in the document that one of account and ownerEmail is given. The

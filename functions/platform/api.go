@@ -116,6 +116,13 @@ type raisedLimits struct {
 	InvitationsByPerson     rest.Nullable[int] `json:"invitationsByPerson,omitempty" minimum:"1" maximum:"1000000" doc:"Invitations that one person makes for the account in a UTC day."`
 }
 
+// TransformSchema says in the document that a limit is named. The use case checks it, with
+// a better sentence than huma has.
+func (raisedLimits) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Extensions = map[string]any{"minProperties": 1}
+	return s
+}
+
 func (h handlers) raise(ctx context.Context, by agency.Platform, in *raiseInput) (*rest.Output[platformAccount], error) {
 	change, l := map[agency.Limit]*int{}, in.Body.Limits
 	for name, limit := range map[agency.Limit]rest.Nullable[int]{

@@ -58,11 +58,25 @@ func (h handlers) member(p agency.Profile) rest.Member { return rest.NewMember(h
 
 type inviteInput struct {
 	rest.OnAccount
-	Body struct {
-		Email string     `json:"email" format:"address" maxLength:"254"`
-		Role  string     `json:"role" enum:"owner,admin,member"`
-		Areas rest.Areas `json:"areas,omitempty" doc:"Needed for a member, and invalid for the other roles, which have every area at edit."`
-	}
+	Body inviteBody
+}
+
+type inviteBody struct {
+	Email string     `json:"email" format:"address" maxLength:"254"`
+	Role  string     `json:"role" enum:"owner,admin,member"`
+	Areas rest.Areas `json:"areas,omitempty" format:"given-areas" doc:"Needed for a member, and invalid for the other roles, which have every area at edit."`
+}
+
+// TransformSchema says in the document that a member has areas and the other roles have
+// none. The use case checks it, with better sentences than huma has.
+func (inviteBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	type object = map[string]any
+	withRole := func(roles ...any) object { return object{"role": object{"enum": roles}} }
+	s.Extensions = object{"oneOf": []any{
+		object{"properties": withRole(string(agency.Member)), "required": []string{"areas"}},
+		object{"properties": withRole(string(agency.Owner), string(agency.Admin)), "not": object{"required": []string{"areas"}}},
+	}}
+	return s
 }
 
 type inviteOutput struct {
@@ -88,13 +102,22 @@ func (h handlers) invite(ctx context.Context, actor agency.Actor, in *inviteInpu
 type changeInput struct {
 	rest.OnAccount
 	Member string `path:"member" format:"member-id"`
-	Body   struct {
-		Role  string     `json:"role,omitempty" enum:"owner,admin,member" doc:"A person's; an agency has none."`
-		Areas rest.Areas `json:"areas,omitempty" doc:"All access levels: an area that is not named is none."`
+	Body   changeBody
+}
 
-		Until   rest.Nullable[time.Time] `json:"until,omitempty" doc:"When an agency's access ends by itself; null for never."`
-		Clients rest.Nullable[[]string]  `json:"clients,omitempty" format:"account-id" maxItems:"90" doc:"The only clients of the agency that this member is assigned to; null for all."`
-	}
+type changeBody struct {
+	Role  string     `json:"role,omitempty" enum:"owner,admin,member" doc:"A person's; an agency has none."`
+	Areas rest.Areas `json:"areas,omitempty" format:"given-areas" doc:"All access levels: an area that is not named is none."`
+
+	Until   rest.Nullable[time.Time] `json:"until,omitempty" doc:"When an agency's access ends by itself; null for never."`
+	Clients rest.Nullable[[]string]  `json:"clients,omitempty" format:"account-id" maxItems:"90" doc:"The only clients of the agency that this member is assigned to; null for all."`
+}
+
+// TransformSchema says in the document that something is to change. The use case checks
+// it, with a better sentence than huma has.
+func (changeBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Extensions = map[string]any{"minProperties": 1}
+	return s
 }
 
 func (h handlers) change(ctx context.Context, actor agency.Actor, in *changeInput) (*rest.Output[rest.Member], error) {

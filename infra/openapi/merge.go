@@ -63,7 +63,10 @@ calls under /v1/platform. Every refusal of ours is an application/problem+json w
 Times are RFC 3339, ids are opaque, and lists are paged: give next of one answer as cursor of the next call.
 
 API Gateway answers some calls before us, with a message and no code. Below /v1, an unknown path is answered
-with not_found, and a method that a path does not take with 405 and the header Allow.
+with not_found, and a method that a path does not take with 405 and the header Allow. A call without a token
+is answered with 401 before that.
+
+A whole number is written without a decimal point or an exponent: 1, not 1.0 or 1e0.
 `
 
 // merge merges fragments, each under its function's name. What two of them describe

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"html"
 	"io"
 	"maps"
 	"os"
@@ -186,6 +187,48 @@ func TestResponses(t *testing.T) {
 	for _, name := range []string{"Status409-conflict-last_owner", "Status429-cooling", "Status429", "Status403-forbidden", "Status431"} {
 		if d.Components.Responses[name] == nil {
 			t.Errorf("there is no %s among %q", name, slices.Sorted(maps.Keys(d.Components.Responses)))
+		}
+	}
+}
+
+// TestReferenceNamesEveryChoice holds the page /docs to the document: what a value can be
+// is on it.
+func TestReferenceNamesEveryChoice(t *testing.T) {
+	root := must[string](t)(moduleRoot(t.Context()))
+	var whole map[string]any
+	if err := yaml.Unmarshal(must[[]byte](t)(os.ReadFile(filepath.Join(root, documentFile))), &whole); err != nil {
+		t.Fatal(err)
+	}
+	page := html.UnescapeString(string(unzip(t, must[[]byte](t)(os.ReadFile(filepath.Join(root, servedReference))))))
+	choices := 0
+	var walk func(node any, path string)
+	walk = func(node any, path string) {
+		switch node := node.(type) {
+		case []any:
+			for _, part := range node {
+				walk(part, path)
+			}
+		case map[string]any:
+			if words := enumOf(node); words != "" {
+				if choices++; !strings.Contains(page, words) {
+					t.Errorf("%s: the page does not say %q", path, words)
+				}
+			}
+			for key, part := range node {
+				// What only narrows a value down repeats some of its choices.
+				if !slices.Contains([]string{"not", "oneOf", "responses"}, key) {
+					walk(part, path+"/"+key)
+				}
+			}
+		}
+	}
+	walk(whole, "")
+	if choices < 20 || !strings.Contains(page, "object of one of none, view, edit") {
+		t.Errorf("%d choices", choices)
+	}
+	for _, want := range []string{"forbidden</code>, or from API Gateway, without a code", "at least 1", `id="schema-EmailAddress"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
 		}
 	}
 }

@@ -33,6 +33,7 @@ type shownOperation struct {
 
 	Parameters []field
 	Body       []field
+	BodyNotes  []string
 	// BodyIsOptional reports whether the call can be made without a body.
 	BodyIsOptional bool
 	Answers        []answer
@@ -44,6 +45,8 @@ type answer struct {
 	Status, Text string
 	Schema       kind
 	Codes        []string
+	// FromGateway reports whether API Gateway can give the answer too, without a code.
+	FromGateway bool
 }
 
 // IsRefusal reports whether the answer has a status from 400 on.
@@ -53,6 +56,7 @@ type shownSchema struct {
 	Name, Description string
 	Kind              kind
 	Fields            []field
+	Notes             []string
 }
 
 // A field is a parameter, or a property of an object. In is "path", "query" or
@@ -105,7 +109,7 @@ func (d document) shown() reference {
 	bodies := d.bodies()
 	for _, name := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
 		if s := d.Components.Schemas[name].(object); !bodies[name] {
-			r.Schemas = append(r.Schemas, shownSchema{Name: name, Description: text(s, "description"), Kind: kindOf(s), Fields: d.fields(s)})
+			r.Schemas = append(r.Schemas, shownSchema{Name: name, Description: text(s, "description"), Kind: kindOf(s), Fields: d.fields(s), Notes: notesOf(s)})
 		}
 	}
 	return r
@@ -141,7 +145,8 @@ func (d document) operation(method, path string, op object) shownOperation {
 	}
 	if body, ok := op["requestBody"].(object); ok {
 		shown.BodyIsOptional = body["required"] != true
-		shown.Body = d.fields(d.resolved(schemaOf(body, "application/json")))
+		schema := d.resolved(schemaOf(body, "application/json"))
+		shown.Body, shown.BodyNotes = d.fields(schema), notesOf(schema)
 	}
 	responses := op["responses"].(object)
 	for _, status := range slices.Sorted(maps.Keys(responses)) {
@@ -159,6 +164,7 @@ func (d document) answer(status string, response object) answer {
 		if problem := schemaOf(response, problemKind); problem != nil {
 			a.Codes = strings.Split(strings.TrimSuffix(codes, "-gateway"), "-")
 		}
+		a.FromGateway = schemaOf(response, gatewayKind) != nil
 		return a
 	}
 	if schema := schemaOf(response, "application/json"); schema != nil {
@@ -229,10 +235,17 @@ func kindOf(schema object) kind {
 	if names, ok := schema["type"].([]any); ok {
 		name, null = names[0].(string), " or null"
 	}
+	values, isMap := schema["additionalProperties"].(object)
 	switch format := text(schema, "format"); {
 	case name == "array":
 		k := kindOf(schema["items"].(object))
 		return kind{Before: "list of " + k.Before, Schema: k.Schema, After: k.After + null}
+	case name == "object" && isMap:
+		k := kindOf(values)
+		if words := enumOf(values); words != "" {
+			k = kind{After: words}
+		}
+		return kind{Before: "object of " + k.Before, Schema: k.Schema, After: k.After + null}
 	case format == "date-time":
 		name = "date and time"
 	case format == "idn-email":
@@ -246,7 +259,7 @@ func notesOf(schema object) []string {
 	var notes []string
 	for _, bound := range []struct{ key, words string }{
 		{"minimum", "at least %v"}, {"maximum", "at most %v"}, {"minLength", "at least %v characters"}, {"maxLength", "at most %v characters"},
-		{"maxItems", "at most %v"}, {"default", "%v if left out"}, {"pattern", "matches %v"},
+		{"maxItems", "at most %v"}, {"minProperties", "at least %v"}, {"maxProperties", "at most %v"}, {"default", "%v if left out"}, {"pattern", "matches %v"},
 	} {
 		if value, ok := schema[bound.key]; ok && bound.key == "minLength" && fmt.Sprint(value) == "1" {
 			notes = append(notes, "not empty")
@@ -254,16 +267,28 @@ func notesOf(schema object) []string {
 			notes = append(notes, fmt.Sprintf(bound.words, value))
 		}
 	}
-	if values, ok := schema["enum"].([]any); ok {
-		var words []string
-		for _, v := range values {
-			if v != nil {
-				words = append(words, fmt.Sprint(v))
-			}
+	items, _ := schema["items"].(object)
+	for _, s := range []object{schema, items} {
+		if words := enumOf(s); words != "" {
+			notes = append(notes, words)
 		}
-		notes = append(notes, "one of "+strings.Join(words, ", "))
 	}
 	return notes
+}
+
+// enumOf returns the values that a schema lists, in words, and "" for none.
+func enumOf(schema object) string {
+	values, _ := schema["enum"].([]any)
+	var words []string
+	for _, v := range values {
+		if v != nil {
+			words = append(words, fmt.Sprint(v))
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "one of " + strings.Join(words, ", ")
 }
 
 func text(node any, key string) string {

@@ -120,7 +120,7 @@ func (d document) addRefusal(status int, codes []string, fromGateway string) str
 		content[gatewayKind] = object{"schema": object{"$ref": "#/components/schemas/GatewayMessage"}}
 	}
 	response := object{"description": http.StatusText(status) + ". " + strings.Join(said, " "), "content": content}
-	if headers := headersOf(status, codes); len(headers) > 0 {
+	if headers := headersOf(status, codes, fromGateway != ""); len(headers) > 0 {
 		response["headers"] = headers
 	}
 	d.Components.Responses[name] = response
@@ -128,11 +128,11 @@ func (d document) addRefusal(status int, codes []string, fromGateway string) str
 }
 
 // headersOf returns the headers of a refusal besides those of every answer.
-func headersOf(status int, codes []string) object {
+func headersOf(status int, codes []string, fromGateway bool) object {
 	switch {
-	case status == http.StatusUnauthorized:
+	case status == http.StatusUnauthorized, status == http.StatusForbidden && fromGateway:
 		return object{"WWW-Authenticate": object{
-			"description": "The scheme of the token that is needed.", "schema": object{"type": "string"},
+			"description": "The scheme of the token that is needed; with 403 only in an answer of the gateway.", "schema": object{"type": "string"},
 		}}
 	case (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) && len(codes) > 0:
 		return object{"Retry-After": object{
@@ -143,7 +143,7 @@ func headersOf(status int, codes []string) object {
 	return nil
 }
 
-// shareIDs describes each kind of id once, among the components.
+// shareIDs describes each kind of id, and an address, once among the components.
 func (d document) shareIDs() {
 	for _, operations := range d.Paths {
 		for _, operation := range operations {
@@ -155,7 +155,7 @@ func (d document) shareIDs() {
 	}
 }
 
-// share moves the schemas of ids, which have a title and a pattern, to the components.
+// share moves the schemas with a title and a pattern, of ids and addresses, to the components.
 func (d document) share(node any) any {
 	switch node := node.(type) {
 	case []any:
@@ -175,18 +175,25 @@ func (d document) share(node any) any {
 	return node
 }
 
-// idReference returns the schema of an id as a reference to the one among the components.
+// idReference returns the schema of an id or an address as a reference to the one among the
+// components. Its bounds stay beside the reference.
 func (d document) idReference(name string, schema object) object {
-	d.Components.Schemas[name] = object{
+	shared := object{
 		"type": "string", "pattern": schema["pattern"], "description": upperFirst(schema["patternDescription"].(string)) + ".",
 		"examples": schema["examples"],
 	}
+	if format, ok := schema["format"]; ok {
+		shared["format"] = format
+	}
+	d.Components.Schemas[name] = shared
 	ref := object{"$ref": "#/components/schemas/" + name}
 	if kinds, ok := schema["type"].([]any); ok && slices.Contains(kinds, any("null")) {
 		ref = object{"anyOf": []any{ref, object{"type": "null"}}}
 	}
-	if description, ok := schema["description"]; ok {
-		ref["description"] = description
+	for _, own := range []string{"description", "minLength", "maxLength"} {
+		if value, ok := schema[own]; ok {
+			ref[own] = value
+		}
 	}
 	return ref
 }

@@ -15,8 +15,11 @@ import (
 //go:embed routes.txt
 var routesFile string
 
-// contract is every operation of the API, this function's and the others'.
-var contract = readRoutes(routesFile)
+// documentRoutes are those of the OpenAPI document, which does not name itself.
+const documentRoutes = "GET /v1/openapi.yaml\nHEAD /v1/openapi.yaml\n"
+
+// contract is every route below /v1, of this function and the others.
+var contract = readRoutes(routesFile + documentRoutes)
 
 func readRoutes(file string) []pattern {
 	var routes []pattern

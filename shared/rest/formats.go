@@ -1,6 +1,10 @@
 package rest
 
-import "github.com/danielgtaylor/huma/v2"
+import (
+	"github.com/danielgtaylor/huma/v2"
+
+	"agencyhub/shared/agency"
+)
 
 // The patterns of ids: a prefix and 26 characters of Crockford's base 32 in lower case.
 // The law checks ids by code of its own; a test holds both to each other.
@@ -9,6 +13,15 @@ const (
 	accountID = "acct_" + suffix
 	personID  = "per_" + suffix
 	memberID  = "(acct|per)_" + suffix
+)
+
+// The form of an address as far as a pattern says it: a dot-atom of ASCII before the @
+// (RFC 5322, 3.2.3), and a dot after it, which IDNA takes in four spellings.
+const (
+	atom           = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+	addressPattern = `^` + atom + `(\.` + atom + `)*@[^@\s]+[.。．｡][^@\s]+$`
+	addressRule    = "an email address of at most 64 characters before the @, which are English letters, digits and signs. " +
+		"After it comes a domain with a dot, also in Unicode (IDNA), and the ASCII form has at most 254 characters"
 )
 
 // form is what a text looks like that a field's tag names, as in format:"account-id".
@@ -42,11 +55,19 @@ var forms = map[string]form{
 	},
 	"via": {pattern: "^(own|" + accountID + ")$", description: "own or an account's id", example: "own"},
 
-	"address": {document: func(s *huma.Schema) { s.Format, s.Examples = "idn-email", []any{"ann@example.com"} }},
+	"address": {document: func(s *huma.Schema) {
+		s.Format, s.Title, s.Pattern, s.PatternDescription = "idn-email", "EmailAddress", addressPattern, addressRule
+		s.Examples = []any{"ann@example.com"}
+	}},
 	// A name has something to see. What else it must not have, no pattern says.
 	"name":      {document: func(s *huma.Schema) { s.Format, s.Pattern = "", `[\p{L}\p{N}\p{P}\p{S}]` }},
 	"confirmed": {document: func(s *huma.Schema) { s.Format, s.Enum = "", []any{true} }},
 	"areas":     {document: func(s *huma.Schema) { s.Format, s.MinProperties = "", new(1) }},
+	// In a call some area has a level above none.
+	"given-areas": {document: func(s *huma.Schema) {
+		s.Format, s.MinProperties = "", new(1)
+		s.Not = &huma.Schema{AdditionalProperties: &huma.Schema{Type: huma.TypeString, Enum: []any{string(agency.None)}}}
+	}},
 }
 
 // complete adds what huma leaves out of a schema: the patterns of the forms that tags

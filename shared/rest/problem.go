@@ -33,7 +33,7 @@ type Problem struct {
 
 // FieldProblem is what is wrong with one part of a call.
 type FieldProblem struct {
-	Field   string `json:"field" doc:"The part, such as body.name, query.limit or header.Idempotency-Key."`
+	Field   string `json:"field" doc:"The part, such as body.name, query.limit or header.Idempotency-Key. With last_owner of DELETE /v1/me it is the id of an account."`
 	Message string `json:"message" doc:"What is wrong with it, for a person."`
 }
 

@@ -724,6 +724,15 @@ func captureLog(t *testing.T) func() string {
 	return lines.String
 }
 
+// The document is below /v1 too, though it does not name itself.
+func TestMethodsOfTheDocument(t *testing.T) {
+	e := event(t, "POST", "/v1/openapi.yaml", "")
+	e.RouteKey = "ANY /v1/{proxy+}"
+	if r := invoke(t, e); r.StatusCode != 405 || r.Headers["Allow"] != "GET, HEAD" {
+		t.Errorf("%d, Allow %q", r.StatusCode, r.Headers["Allow"])
+	}
+}
+
 func TestUnknownRoutes(t *testing.T) {
 	before := contract
 	contract = readRoutes("GET /v1/things\nPOST /v1/things/{thing}\nGET /v1/others/{id}\nPATCH /v1/others/{id}\n")

@@ -74,7 +74,7 @@ func (s *Service) Unblock(ctx context.Context, caller agency.Caller, id, agencyI
 }
 
 // UnblockForMe ends the actor's own block and cooldown of the agency of a
-// request. Errors: NotFound.
+// request. Errors: none for an id of the right form.
 func (s *Service) UnblockForMe(ctx context.Context, actor agency.Actor, id agency.ConnectionID) (bool, error) {
 	_, agencyID, ok := id.Split()
 	if !ok {
