@@ -6,7 +6,7 @@
 #                               installs Chromium where there is no browser
 #   make second-engine          tests of the table and of stories once more on another DynamoDB engine,
 #                               which it installs by Python 3, and with DynamoDB's weaker batch reads
-#   make schemathesis           calls every operation of the API by its own description as five
+#   make schemathesis           calls every operation of the API by its own description as six
 #                               callers, with schemathesis, which it installs by Python 3; LONG=1 makes
 #                               many more calls, ARGS passes flags on, such as ARGS='--caller owner'
 #   make pace                   what the race detector is too slow for: how long one thing holds up
