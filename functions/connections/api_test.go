@@ -114,6 +114,7 @@ func TestIdempotencyKey(t *testing.T) {
 		"too short":    {"a-key-of-15-cha", body, 400, "invalid"},
 		"with blanks":  {"a key of 16 char", body, 400, "invalid"},
 		"a blank":      {" ", body, 400, "invalid"},
+		"empty email":  {"a-key-of-no-email", fmt.Sprintf(`{"account":%q,"ownerEmail":"","areas":{"pages":"view"}}`, s.client), 400, "invalid"},
 		"by email":     {"a-key-of-email-1", `{"ownerEmail":"x@y.test","areas":{"pages":"view"}}`, 201, ""},
 	} {
 		if got := s.request(tt.key, tt.body); got.StatusCode != tt.status || got.code != tt.code {

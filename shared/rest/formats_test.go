@@ -154,3 +154,22 @@ func validate(schemas huma.Registry, schema *huma.Schema, body map[string]any) s
 	}
 	return strings.Join(found, "; ")
 }
+
+// The documented form of an address takes every address that the law takes, and refuses
+// what is wrong before the @ or has no dot after it.
+func TestAddressPattern(t *testing.T) {
+	pattern := regexp.MustCompile(addressPattern)
+	for address, want := range map[string]bool{
+		"ann@example.com": true, "A.n+n'!#/=?`{|}~-@example.com": true, "ann@bücher.example": true, "ann@例え。テスト": true,
+		"ann@example．com": true, "ann@example｡com": true, "ann@a.b.c-d.example": true,
+		"jörg@example.com": false, `"a b"@example.com`: false, "a@localhost": false, ".a@example.com": false, "a.@example.com": false,
+		"a..b@example.com": false, "a@b@example.com": false, "a b@example.com": false, "@example.com": false, "a@": false, "": false,
+	} {
+		if got := pattern.MatchString(address); got != want {
+			t.Errorf("%q: the pattern says %t", address, got)
+		}
+		if _, err := agency.ParseEmail("email", address); (err == nil) != want {
+			t.Errorf("%q: the law says %v", address, err)
+		}
+	}
+}
