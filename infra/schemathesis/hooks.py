@@ -96,7 +96,7 @@ def before_call(context, case, kwargs):
         return  # the ids of a stateful call are those of earlier answers
     accounts = WORLD["accounts"]
     if operation_of(case)["operationId"] in LASTING:
-        accounts = [choice["account"] for choice in WORLD["together"]["close-account"]]
+        accounts = WORLD["closed"]
     for part in ("path_parameters", "query", "body"):
         value = getattr(case, part)
         if isinstance(value, dict):

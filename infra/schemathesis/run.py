@@ -121,6 +121,54 @@ class Person:
         return self.call("POST", "/v1/accounts", {"name": name}, key=f"{self.address}-{name}-key".replace(" ", "-"))["id"]
 
 
+# The areas of most members and connections.
+SOME = {"pages": "edit", "mail": "view"}
+
+# The agency's own people.
+STAFF = ("ann", "ben", "cid")
+
+
+class Spares:
+    """Makes accounts of cleo, each in a state that one call can change."""
+
+    def __init__(self, people, ids, agency):
+        self.people, self.ids, self.agency = people, ids, agency
+
+    def accounts(self, purpose, prepare=lambda account: None):
+        accounts = [self.people["cleo"].opens(f"{purpose} {i}") for i in range(USES)]
+        for account in accounts:
+            prepare(account)
+        return accounts
+
+    def joins(self, person, account, by, **terms):
+        request = by.call("POST", f"/v1/accounts/{account}/team", {"email": person.address, **terms})["request"]
+        person.call("POST", f"/v1/me/invitations/{account}/accept", {"request": request})
+
+    def asks(self, account, areas):
+        return self.people["ben"].call("POST", f"/v1/agencies/{self.agency}/connections", {"account": account, "areas": areas})["id"]
+
+    def pending(self, purpose):
+        everything = {area["id"]: "edit" for area in settings()["areas"]}
+        return self.accounts(purpose, lambda account: self.asks(account, everything))
+
+    def switch_on(self, account):
+        self.people["cleo"].call("POST", f"/v1/accounts/{account}/agency")
+
+    def invite(self, name):
+        terms = {"email": self.people[name].address, "role": "member", "areas": SOME}
+        return lambda account: self.people["cleo"].call("POST", f"/v1/accounts/{account}/team", terms)
+
+    def connect(self, account):
+        self.asks(account, SOME)
+        self.people["cleo"].call("POST", f"/v1/accounts/{account}/team/{self.agency}/accept", {"request": 1})
+
+    def join(self, account):
+        self.joins(self.people["mia"], account, self.people["cleo"], role="member", areas=SOME)
+
+    def connection(self, account):
+        return f"con_{account}_{self.agency}"
+
+
 def world(stack, caller):
     """Makes people and accounts in every state, and returns them with their ids."""
     people = {name: Person(stack, f"{name}@{caller}.test") for name in ("ann", "ben", "cid", "cleo", "mia", "nick")}
@@ -146,99 +194,82 @@ def world(stack, caller):
         for i, client in enumerate((cleo, nick))
     ]
 
-    def joins(person, account, by, **terms):
-        request = by.call("POST", f"/v1/accounts/{account}/team", {"email": person.address, **terms})["request"]
-        person.call("POST", f"/v1/me/invitations/{account}/accept", {"request": request})
-
-    some = {"pages": "edit", "mail": "view"}
-    joins(ben, agencies[0], ann, role="admin")
-    joins(cid, agencies[0], ann, role="member", areas=some)
+    spares = Spares(people, ids, agencies[0])
+    spares.joins(ben, agencies[0], ann, role="admin")
+    spares.joins(cid, agencies[0], ann, role="member", areas=SOME)
     for shop in shops:
-        joins(mia, shop, cleo, role="member", areas=some)
+        spares.joins(mia, shop, cleo, role="member", areas=SOME)
     cleo.call("POST", f"/v1/accounts/{shops[3]}/team", {"email": nick.address, "role": "admin"})
-    cleo.call("POST", f"/v1/accounts/{shops[4]}/team", {"email": nick.address, "role": "member", "areas": some})
-
-    def asks(account, areas):
-        return ben.call("POST", f"/v1/agencies/{agency}/connections", {"account": account, "areas": areas})["id"]
+    cleo.call("POST", f"/v1/accounts/{shops[4]}/team", {"email": nick.address, "role": "member", "areas": SOME})
 
     agency = agencies[0]
-    connections = [asks(shop, some) for shop in shops[:4]]
+    connections = [spares.asks(shop, SOME) for shop in shops[:4]]
     for shop in shops[:2]:
         cleo.call("POST", f"/v1/accounts/{shop}/team/{agency}/accept", {"request": 1})
     for client in (cleo, nick):
-        request = ben.call("POST", f"/v1/agencies/{agency}/connections", {"ownerEmail": client.address, "areas": some})
+        request = ben.call("POST", f"/v1/agencies/{agency}/connections", {"ownerEmail": client.address, "areas": SOME})
         connections.append(request["id"])
     ann.call("PATCH", f"/v1/accounts/{agency}/team/{ids['cid']}", {"clients": [shops[0], shops[1], owned[0]]})
 
-    def spares(purpose, prepare):
-        """Returns accounts of cleo that calls of one operation alone are led to."""
-        accounts = [cleo.opens(f"{purpose} {i}") for i in range(USES)]
-        for account in accounts:
-            prepare(account)
-        return accounts
-
-    def pending(purpose):
-        return spares(purpose, lambda account: asks(account, {area["id"]: "edit" for area in settings()["areas"]}))
-
-    def invites(person):
-        return lambda a: cleo.call("POST", f"/v1/accounts/{a}/team", {"email": person.address, "role": "member", "areas": some})
-
-    def connected(account):
-        asks(account, some)
-        cleo.call("POST", f"/v1/accounts/{account}/team/{agency}/accept", {"request": 1})
-
-    def joined(account):
-        joins(mia, account, cleo, role="member", areas=some)
-
-    def connection(account):
-        return f"con_{account}_{agency}"
-
-    mias, nicks = ids["mia"], ids["nick"]
-    # For each operation, values of a call that go together, with which a caller can succeed.
-    together = {
-        "close-account": [{"account": a} for a in spares("Closed", lambda account: None)],
-        "switch-agency-off": [
-            {"account": a} for a in spares("Off", lambda account: cleo.call("POST", f"/v1/accounts/{account}/agency"))
-        ],
-        "remove-member": [{"account": a, "member": mias} for a in spares("Removed", joined)],
-        "change-member": [{"account": shops[0], "member": mias}, {"account": shops[0], "member": agency}],
-        "ask-new-sign-in": [{"account": a, "member": mias} for a in spares("New sign-in", joined)],
-        "resend-invitation": [{"account": a, "member": mias} for a in spares("Resent", invites(mia))],
-        "withdraw-invitation": [{"account": a, "member": mias} for a in spares("Withdrawn", invites(mia))],
-        "accept-request": [{"account": a, "member": agency, "request": 1} for a in pending("Accepted")],
-        "decline-request": [{"account": a, "member": agency, "request": 1} for a in pending("Declined")],
-        "unblock-agency": [{"account": shops[0], "member": agency}],
-        "list-blocks": [{"account": shops[0]}],
-        "see-invitation": [{"account": a} for a in shops[3:5]],
-        "accept-invitation": [{"account": a, "request": 1} for a in spares("Joined", invites(nick))],
-        "decline-invitation": [{"account": a, "request": 1} for a in spares("Refused", invites(nick))],
-        "accept-request-into": [{"id": connection(a), "account": a, "request": 1} for a in pending("Accepted into")],
-        "decline-request-by-id": [{"id": connection(a), "request": 1} for a in pending("Declined by id")],
-        "see-account": [{"account": shops[0]}],
-        "list-activity": [{"account": shops[0]}],
-        "list-team": [{"account": shops[0]}],
-        "see-subscription": [{"account": shops[0]}],
-        "see-connection": [{"agency": agency, "id": connections[0]}],
-        "leave-account": [{"agency": agency, "id": connection(a)} for a in spares("Left", connected)],
-        "resend-request": [{"agency": agency, "id": connection(a)} for a in pending("Asked again")],
-        "withdraw-request": [{"agency": agency, "id": connection(a)} for a in pending("Taken back")],
-        "list-clients": [{"agency": agency}],
-        "list-agency-activity": [{"agency": agency}],
-        "see-bill": [{"agency": agency}],
-        "register-account": [{}],  # an account that is new
-        "replace-owner": [{"account": a, "from": cleo.address} for a in spares("Replaced", lambda account: None)],
-    }
+    who = CALLERS[caller][0]
+    closed = spares.accounts("Closed")
     return {
         "accounts": shops * 2 + owned + agencies[:1],  # most calls are for those that people are in
-        "together": together,
+        "together": together(spares, who, shops, closed, connections),
+        "closed": closed,  # calls that are not led to others close these
         "agencies": agencies[:1],
-        "isStaff": CALLERS[caller][0] in ("ann", "ben", "cid"),
-        "scheme": "oidc" if CALLERS[caller][0] else "platform",
-        "persons": [mias, nicks, mias, nicks, ids["cid"], ids["cleo"]],
-        "connections": connections + [connection(account) for account in owned],
+        "isStaff": who in STAFF,
+        "scheme": "oidc" if who else "platform",
+        "persons": [ids[name] for name in ("mia", "nick", "mia", "nick", "cid", "cleo")],
+        "connections": connections + [spares.connection(account) for account in owned],
         "areas": [area["id"] for area in settings()["areas"]],
         "plans": [plan["id"] for plan in settings()["plans"]],
     }, people
+
+
+def together(spares, who, shops, closed, connections):
+    """Returns values of a call that go together, by operations with which somebody can succeed."""
+    agency, mia = spares.agency, spares.ids["mia"]
+    if who == "cleo":
+        return {
+            "close-account": [{"account": a} for a in closed],
+            "switch-agency-off": [{"account": a} for a in spares.accounts("Off", spares.switch_on)],
+            "remove-member": [{"account": a, "member": mia} for a in spares.accounts("Removed", spares.join)],
+            "change-member": [{"account": shops[0], "member": mia}, {"account": shops[0], "member": agency}],
+            "ask-new-sign-in": [{"account": a, "member": mia} for a in spares.accounts("New sign-in", spares.join)],
+            "resend-invitation": [{"account": a, "member": mia} for a in spares.accounts("Resent", spares.invite("mia"))],
+            "withdraw-invitation": [{"account": a, "member": mia} for a in spares.accounts("Withdrawn", spares.invite("mia"))],
+            "accept-request": [{"account": a, "member": agency, "request": 1} for a in spares.pending("Accepted")],
+            "decline-request": [{"account": a, "member": agency, "request": 1} for a in spares.pending("Declined")],
+            "unblock-agency": [{"account": shops[0], "member": agency}],
+            "list-blocks": [{"account": shops[0]}],
+            "accept-request-into": [{"id": spares.connection(a), "account": a, "request": 1} for a in spares.pending("Accepted into")],
+            "decline-request-by-id": [{"id": spares.connection(a), "request": 1} for a in spares.pending("Declined by id")],
+            "see-account": [{"account": shops[0]}],
+            "list-activity": [{"account": shops[0]}],
+            "list-team": [{"account": shops[0]}],
+            "see-subscription": [{"account": shops[0]}],
+        }
+    if who == "nick":
+        return {
+            "see-invitation": [{"account": a} for a in shops[3:5]],
+            "accept-invitation": [{"account": a, "request": 1} for a in spares.accounts("Joined", spares.invite("nick"))],
+            "decline-invitation": [{"account": a, "request": 1} for a in spares.accounts("Refused", spares.invite("nick"))],
+        }
+    if who in STAFF:
+        return {
+            "see-connection": [{"agency": agency, "id": connections[0]}],
+            "leave-account": [{"agency": agency, "id": spares.connection(a)} for a in spares.accounts("Left", spares.connect)],
+            "resend-request": [{"agency": agency, "id": spares.connection(a)} for a in spares.pending("Asked again")],
+            "withdraw-request": [{"agency": agency, "id": spares.connection(a)} for a in spares.pending("Taken back")],
+            "list-clients": [{"agency": agency}],
+            "list-agency-activity": [{"agency": agency}],
+            "see-bill": [{"agency": agency}],
+        }
+    return {
+        "register-account": [{}],  # an account that is new
+        "replace-owner": [{"account": a, "from": spares.people["cleo"].address} for a in spares.accounts("Replaced")],
+    }
 
 
 def settings():
