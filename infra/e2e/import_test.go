@@ -45,7 +45,7 @@ func TestImport(t *testing.T) {
 	for _, row := range []string{
 		"\n62,conflict,\"This account has another owner, who can change its team.\",shop-3,Shop 3,somebody@else.import.test,\n",
 		"\n63,invalid,\"There is no such plan.", ",shop-x,Shop x,owner@import.test,free\n",
-		"\n65,invalid,\"A quote is opened and not closed", ",shop-y,\"Shop y,owner@import.test,\n",
+		"\n65,invalid,A quote is opened and not closed", ",shop-y,\"Shop y,owner@import.test,\n",
 	} {
 		expectContains(t, "the report", string(report), row)
 	}
