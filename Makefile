@@ -101,8 +101,10 @@ else
 	@echo 'The tests on the second DynamoDB engine need Python 3.10 or newer with venv: they are skipped, but fail under CI=true.'
 	@test "$$CI" != true
 endif
-	HUB_TEST_TORN_READS=1 go test -short -timeout 8m $(STORE_TESTS)
-	HUB_TEST_TORN_READS=1 go test -timeout 8m -run '^($(TORN_STORIES))$$' ./infra/e2e
+	@# Side by side: both wait more than they compute.
+	HUB_TEST_TORN_READS=1 go test -short -timeout 8m $(STORE_TESTS) & store=$$!; \
+		HUB_TEST_TORN_READS=1 go test -timeout 8m -run '^($(TORN_STORIES))$$' ./infra/e2e; stories=$$?; \
+		wait $$store && exit $$stories
 
 SCHEMATHESIS := .tools/schemathesis
 SCHEMATHESIS_PYTHON := $(call python,schemathesis,11)
