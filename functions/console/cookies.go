@@ -39,7 +39,7 @@ func (c *console) isSecure() bool { return strings.HasPrefix(c.env.PublicURL, "h
 
 // cookieName returns the whole name of a cookie. By the prefix __Host- browsers take it
 // only from us, over HTTPS, and for every path (RFC 6265bis). From a site at an http
-// address, localhost included, some browsers take neither the prefix nor Secure.
+// address some browsers take neither the prefix nor Secure.
 func (c *console) cookieName(name string) string {
 	if c.isSecure() {
 		return "__Host-" + name
