@@ -370,31 +370,13 @@ func (i *issuer) verify(ctx context.Context, id string) (agency.Actor, *oidc.IDT
 	}
 	claims := agency.Claims{}
 	for name, value := range raw {
-		claims[name] = claimText(value)
+		claims[name] = agency.ClaimText(value)
 	}
 	actor, err := claims.Actor()
 	if err != nil {
 		return agency.Actor{}, nil, &refusedError{reason: err.Error(), cause: err}
 	}
 	return actor, token, nil
-}
-
-// claimText returns a claim as an HTTP API's authorizer passes it on: a string as it is,
-// a list as "[a b]", and anything else as its JSON.
-func claimText(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil && list != nil {
-		words := make([]string, len(list))
-		for n, item := range list {
-			words[n] = claimText(item)
-		}
-		return "[" + strings.Join(words, " ") + "]"
-	}
-	return string(raw)
 }
 
 // revoke revokes a refresh token (RFC 7009), if the issuer supports that. Errors:

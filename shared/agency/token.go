@@ -1,6 +1,8 @@
 package agency
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -65,4 +67,22 @@ func (c Claims) hasPlatformScope() bool {
 
 func refusedToken(message string) error {
 	return &Error{Code: Unauthenticated, Message: message, Cause: ErrToken}
+}
+
+// ClaimText returns a claim as an HTTP API's authorizer passes it on: a string as it is,
+// a list as "[a b]", and anything else as its JSON.
+func ClaimText(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil && list != nil {
+		words := make([]string, len(list))
+		for i, item := range list {
+			words[i] = ClaimText(item)
+		}
+		return "[" + strings.Join(words, " ") + "]"
+	}
+	return string(bytes.TrimSpace(raw))
 }

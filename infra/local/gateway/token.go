@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"agencyhub/infra/local/template"
+	"agencyhub/shared/agency"
 )
 
 // A tokenChecker stands in for the JWT authorizer: it checks the RSA signature by the
@@ -67,14 +67,14 @@ func (c *tokenChecker) check(ctx context.Context, header string, a *template.Aut
 		return nil, &tokenError{status: http.StatusUnauthorized, scopes: scopes, description: err.Error()}
 	}
 	if len(scopes) > 0 {
-		granted := strings.Fields(strings.Trim(claimText(claims["scope"]), "[]") + " " + strings.Trim(claimText(claims["scp"]), "[]"))
+		granted := strings.Fields(strings.Trim(agency.ClaimText(claims["scope"]), "[]") + " " + strings.Trim(agency.ClaimText(claims["scp"]), "[]"))
 		if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(granted, s) }) {
 			return nil, &tokenError{status: http.StatusForbidden, scopes: scopes, description: "none of the route's scopes is granted"}
 		}
 	}
 	out := map[string]string{}
 	for name, raw := range claims {
-		out[name] = claimText(raw)
+		out[name] = agency.ClaimText(raw)
 	}
 	return out, nil
 }
@@ -106,7 +106,7 @@ func (c *tokenChecker) verify(ctx context.Context, token string, a *template.Aut
 	if err := json.Unmarshal(body, &claims); err != nil {
 		return nil, errors.New("the token cannot be decoded")
 	}
-	if claimText(claims["iss"]) != a.Issuer {
+	if agency.ClaimText(claims["iss"]) != a.Issuer {
 		return nil, errors.New("the token has another issuer")
 	}
 	now := float64(c.now().Unix())
@@ -123,7 +123,7 @@ func (c *tokenChecker) verify(ctx context.Context, token string, a *template.Aut
 	}
 	var list []string
 	if json.Unmarshal(audience, &list) != nil {
-		list = []string{claimText(audience)}
+		list = []string{agency.ClaimText(audience)}
 	}
 	if !slices.ContainsFunc(list, func(s string) bool { return s != "" && slices.Contains(a.Audience, s) }) {
 		return nil, errors.New("the token does not have a valid audience")
@@ -151,22 +151,4 @@ func (c *tokenChecker) keySet(issuer string) (oidc.KeySet, error) {
 	}
 	c.keys[issuer] = oidc.NewRemoteKeySet(c.ctx, discovery.Keys)
 	return c.keys[issuer], nil
-}
-
-// claimText returns a claim as an HTTP API sends it: a string as it is, a list as
-// [a b], anything else as its JSON.
-func claimText(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil && list != nil {
-		words := make([]string, len(list))
-		for i, item := range list {
-			words[i] = claimText(item)
-		}
-		return "[" + strings.Join(words, " ") + "]"
-	}
-	return string(bytes.TrimSpace(raw))
 }
