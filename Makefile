@@ -6,6 +6,8 @@
 #                               installs Chromium where there is no browser
 #   make second-engine          tests of the table and of stories once more on another DynamoDB engine,
 #                               which it installs by Python 3, and with DynamoDB's weaker batch reads
+#   make prove                  the proofs of infra/prove, with figures; LONG=1 runs them for hours,
+#                               SEED=n repeats a run, ARGS='-run TestModel' chooses
 #   make schemathesis           calls every operation of the API by its own description as six
 #                               callers, with schemathesis, which it installs by Python 3; LONG=1 makes
 #                               many more calls, ARGS passes flags on, such as ARGS='--caller owner'
@@ -29,7 +31,7 @@
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test second-engine schemathesis pace screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
+.PHONY: run test second-engine prove schemathesis pace screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -128,6 +130,12 @@ pace: setup
 	@mkdir -p .local
 	@go test -count=1 -p 1 -timeout 8m -v -run '^($(PACE))$$' $(PACE_TESTS) > .local/pace.txt 2>&1; status=$$?; \
 		grep -E '^(ok|FAIL|panic)|^ *--- |_test\.go:' .local/pace.txt; exit $$status
+
+# Their figures, and of a failure everything.
+prove: setup
+	@mkdir -p .local
+	@PROVE=$(if $(LONG),long,ci) go test -count=1 -timeout $(if $(LONG),24h,9m) -v $(ARGS) ./infra/prove/... > .local/prove.txt 2>&1; status=$$?; \
+		grep -E '^(ok|FAIL|panic)|^ *--- |figure: |SEED=|kept ' .local/prove.txt; [ $$status = 0 ] || tail -n 200 .local/prove.txt; exit $$status
 
 screenshots: setup browser
 	go test -count=1 -timeout 8m -run '^TestScreenshots$$' -v ./infra/e2e -screenshots .local/screenshots
