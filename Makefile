@@ -5,7 +5,7 @@
 #   make test                   every test, end to end and by browser too; as root on Debian it
 #                               installs Chromium where there is no browser
 #   make second-engine          tests of the table and of stories once more on another DynamoDB engine,
-#                               which it installs by Python 3, and with DynamoDB's weaker batch reads
+#                               which it installs by Python 3, with DynamoDB's weaker batch reads
 #   make prove                  the proofs of infra/prove, with figures; LONG=1 runs them for hours,
 #                               SEED=n repeats a run, ARGS='-run TestModel' chooses
 #   make schemathesis           calls every operation of the API by its own description as six
@@ -75,15 +75,20 @@ browser:
 
 test: setup browser
 	$(if $(RACE),,@echo "No C compiler: the tests run without the race detector.")
-	go test $(RACE) -timeout 15m ./...
+	@# Side by side, so the others take half of the processors. The stories test other processes,
+	@# in which the race detector sees nothing.
+	@go test -timeout 15m ./infra/e2e & stories=$$!; \
+		processors=$$(getconf _NPROCESSORS_ONLN) || processors=1; \
+		go test $(RACE) -p $$(((processors + 1) / 2)) -timeout 15m $$(go list ./... | grep -v '/infra/e2e$$'); others=$$?; \
+		wait $$stories && exit $$others
 
 # What the table, the use cases and the functions do may not depend on one engine, nor on batch
-# reads that are snapshots. TestOneKeyTwiceAtOnce always has torn reads, in `make test` too.
+# reads that are snapshots: here the other engine has torn reads too. TestOneKeyTwiceAtOnce has them
+# in `make test` as well.
 STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/connections ./functions/accounts ./functions/team ./functions/approvals ./functions/platform ./functions/console
 STORIES := TestBus|TestByEmail|TestConnect|TestCreate|TestEndDates|TestEndings|TestExpiry|TestFate|TestInvitations|TestLimits|TestOneKeyTwiceAtOnce|TestOwnership|TestPersons|TestPlatform|TestRaces|TestRestart|TestStaff|TestUnsolicited
 PACE_TESTS := ./shared/service ./functions/publish ./functions/notify ./functions/cleanup
 PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestARateLimitedSESIsNotOverrun|TestRedriveOfManyEvents
-TORN_STORIES := TestByEmail|TestConnect|TestEndings|TestExpiry|TestLimits|TestRaces|TestRestart
 ENGINE := .tools/engine
 # The Python of a target, "" where it is older than the target needs.
 python = $(if $(filter $1,$(MAKECMDGOALS)),$(shell python3 -c 'import sys, ensurepip, venv; print("python3" if sys.version_info >= (3, $2) else "")' 2>/dev/null))
@@ -97,16 +102,15 @@ $(ENGINE)/.installed: infra/engine/requirements.txt
 
 second-engine: setup $(if $(PYTHON),$(ENGINE)/.installed)
 ifdef PYTHON
-	$(ENGINE)/bin/python infra/engine/run.py go test -short -timeout 8m $(STORE_TESTS)
-	$(ENGINE)/bin/python infra/engine/run.py go test -timeout 8m -run '^($(STORIES))$$' ./infra/e2e
+	@# Side by side, each with an engine: both wait more than they compute.
+	@export HUB_TEST_TORN_READS=1; \
+		$(ENGINE)/bin/python infra/engine/run.py go test -short -timeout 10m $(STORE_TESTS) & store=$$!; \
+		$(ENGINE)/bin/python infra/engine/run.py go test -timeout 10m -run '^($(STORIES))$$' ./infra/e2e; stories=$$?; \
+		wait $$store && exit $$stories
 else
 	@echo 'The tests on the second DynamoDB engine need Python 3.10 or newer with venv: they are skipped, but fail under CI=true.'
 	@test "$$CI" != true
 endif
-	@# Side by side: both wait more than they compute.
-	HUB_TEST_TORN_READS=1 go test -short -timeout 8m $(STORE_TESTS) & store=$$!; \
-		HUB_TEST_TORN_READS=1 go test -timeout 8m -run '^($(TORN_STORIES))$$' ./infra/e2e; stories=$$?; \
-		wait $$store && exit $$stories
 
 SCHEMATHESIS := .tools/schemathesis
 SCHEMATHESIS_PYTHON := $(call python,schemathesis,11)

@@ -61,21 +61,21 @@ func TestScannersChangeNothing(t *testing.T) {
 				visitor().send(http.MethodHead, path, nil)
 				visitor().send(http.MethodGet, path+"?do=accept&request=1", nil)
 			})
-			for _, do := range []string{"accept", "decline", "block", "allow", "revoke", "remove", "leave", "close", "rename", "hub-on", "invite",
-				"erase", "open", "resend", "withdraw", "offer", "sign-in"} {
-				form := url.Values{"do": {do}, "request": {"1"}, "account": {string(w.shop)}, "area-pages": {"view"}, "name": {"Gotcha"},
-					"email": {"x@evil.test"}, "role": {"owner"}, "confirm": {"Cleo Shoes"}, "key": {"0123456789abcdef"},
-					"plan": {"starter"}, "invitation": {string(w.shop)}, "connection": {string(w.con)}, "member": {string(w.actor(miaAt).ID())}}
-				w.demandUnchanged(t, "a form without a session or from elsewhere to "+path, func() {
+			w.demandUnchanged(t, "forms without a session or from elsewhere to "+path, func() {
+				for _, do := range []string{"accept", "decline", "block", "allow", "revoke", "remove", "leave", "close", "rename", "hub-on", "invite",
+					"erase", "open", "resend", "withdraw", "offer", "sign-in"} {
+					form := url.Values{"do": {do}, "request": {"1"}, "account": {string(w.shop)}, "area-pages": {"view"}, "name": {"Gotcha"},
+						"email": {"x@evil.test"}, "role": {"owner"}, "confirm": {"Cleo Shoes"}, "key": {"0123456789abcdef"},
+						"plan": {"starter"}, "invitation": {string(w.shop)}, "connection": {string(w.con)}, "member": {string(w.actor(miaAt).ID())}}
 					if who == "nobody" {
 						visitor().send(http.MethodPost, path, form)
-						return
+						continue
 					}
 					for _, from := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.test"}, {"Sec-Fetch-Site", "same-site"}} {
 						visitor().send(http.MethodPost, path, form, from...).wantText(t, http.StatusForbidden)
 					}
-				})
-			}
+				}
+			})
 		}
 	}
 }

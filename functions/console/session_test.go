@@ -689,13 +689,13 @@ func TestOldCookiesOpenNothing(t *testing.T) {
 			if page.Code == http.StatusOK && !slices.Contains([]string{"/{$}", "/requests/{id}", "/invitations/{account}", "/signout", "/docs"}, pattern) {
 				t.Errorf("GET %s answers %d: %s", path, page.Code, page.text)
 			}
-			for _, do := range []string{"accept", "decline", "block", "revoke", "rename", "close", "invite", "erase", "open", "hub-on", "allow", "stop-mail"} {
-				w.demandUnchanged(t, do+" at "+path, func() {
+			w.demandUnchanged(t, "forms to "+path, func() {
+				for _, do := range []string{"accept", "decline", "block", "revoke", "rename", "close", "invite", "erase", "open", "hub-on", "allow", "stop-mail"} {
 					page := old.copied().post(path, "do", do, "request", "1", "name", "Gotcha", "confirm", "Cleo Shoes", "key", "0123456789abcdef",
 						"email", "x@evil.test", "role", "admin", "plan", "starter", "area-pages", "view")
 					page.wantNoMarkup(t, cleoAt, "Cleo Shoes", "Bright Studio")
-				})
-			}
+				}
+			})
 		}
 	}
 	// The link that stops emails is of its own right, and no more.

@@ -520,7 +520,7 @@ func importLargeFile(t *testing.T, wide bool) {
 	before := heap()
 	var grown int64
 	h.answer = func(string, string, int) (int, string, string) {
-		if n := taken(); n%2500 == 1250 {
+		if n := taken(); n%1000 == 500 {
 			h.mu.Lock()
 			h.calls = nil
 			grown = max(grown, heap()-before)
@@ -529,12 +529,12 @@ func importLargeFile(t *testing.T, wide bool) {
 		return 200, "", "{}"
 	}
 	var screen bytes.Buffer
-	s := &stream{rows: 10_000, filler: strings.Repeat("f", 3000), taken: taken, wide: wide}
-	c.terminal, c.size = &screen, 10_000*3060 // less than a wide file has: the bar is full then
+	s := &stream{rows: 4_000, filler: strings.Repeat("f", 3000), taken: taken, wide: wide}
+	c.terminal, c.size = &screen, 4_000*3060 // less than a wide file has: the bar is full then
 	began := time.Now()
 	must(t, c.run(t.Context(), s))
-	t.Logf("%.0f rows a second, the heap grew by %d KB, %d rows were read ahead", 10_000/time.Since(began).Seconds(), grown>>10, s.ahead)
-	if taken() != 10_000 || h.maxInFlight > c.workers {
+	t.Logf("%.0f rows a second, the heap grew by %d KB, %d rows were read ahead", 4_000/time.Since(began).Seconds(), grown>>10, s.ahead)
+	if taken() != 4_000 || h.maxInFlight > c.workers {
 		t.Errorf("%d rows, %d at once", taken(), h.maxInFlight)
 	}
 	// Four rows wait for each worker, and a few in buffers.
