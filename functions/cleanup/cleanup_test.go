@@ -250,8 +250,8 @@ func TestAnInvocationEndsBeforeItsDeadline(t *testing.T) {
 	if diff := cmp.Diff(report{AtLeast: true}, f.clean(short, t)); diff != "" {
 		t.Error(diff)
 	}
-	if m := f.metrics.String(); !strings.Contains(m, `"CleanupFailed":[0]`) || strings.Contains(m, "Backlog") || strings.Contains(m, "Unfinished") {
-		t.Errorf("no metrics, or a 0 for what was not counted: %s", m)
+	if m := f.metrics.String(); m != "" {
+		t.Errorf("a 0 for what was not counted: %s", m)
 	}
 	if got := f.clean(t.Context(), t); got.Expired != 1 || !got.Finished || got.AtLeast {
 		t.Errorf("%+v, want it done by the next run", got)

@@ -177,9 +177,16 @@ func (c *cleaner) count(ctx context.Context, now time.Time, r *report) {
 			waiting = &counted
 		}
 	}
-	metrics := []cloud.Metric{
-		cloud.One("Expired", cloud.Count, float64(r.Expired)), cloud.One("Woken", cloud.Count, float64(r.Woken)),
-		cloud.One("CleanupFailed", cloud.Count, float64(r.Failed+r.RedriveFailed)),
+	var metrics []cloud.Metric
+	// CloudWatch charges for a metric in each hour that has it: none is recorded of what did
+	// not happen.
+	for _, counted := range []struct {
+		name  string
+		count int
+	}{{"Expired", r.Expired}, {"Woken", r.Woken}, {"CleanupFailed", r.Failed + r.RedriveFailed}} {
+		if counted.count > 0 {
+			metrics = append(metrics, cloud.One(counted.name, cloud.Count, float64(counted.count)))
+		}
 	}
 	// What was not counted at all is not recorded as none.
 	if steps.Count > 0 || !steps.More {

@@ -96,13 +96,13 @@ func TestMetrics(t *testing.T) {
 	for _, step := range []struct {
 		after time.Duration
 		want  []string
-		never string
+		never []string
 	}{
 		{0, []string{
 			`"Backlog":[0]`, `"BacklogAge":[0]`, `"RequestsWaiting":[2]`, `"Unfinished":[0]`, `"UnfinishedAge":[0]`, `"Stack":""`, `"Namespace":"AgencyHub"`,
-		}, "@"},
-		{time.Minute, []string{`"Backlog":[0]`, `"Expired":[0]`}, "RequestsWaiting"},
-		{time.Hour, []string{`"Backlog":[0]`, `"Expired":[2]`}, "RequestsWaiting"},
+		}, []string{"@", "Expired", "Woken", "CleanupFailed"}},
+		{time.Minute, []string{`"Backlog":[0]`}, []string{"RequestsWaiting", "Expired", "CleanupFailed"}},
+		{time.Hour, []string{`"Backlog":[0]`, `"Expired":[2]`}, []string{"RequestsWaiting", "CleanupFailed"}},
 	} {
 		f.now = f.now.Add(step.after)
 		f.metrics.Reset()
@@ -114,8 +114,10 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("after %s there is no %s in %s", step.after, want, f.metrics)
 			}
 		}
-		if strings.Contains(f.metrics.String(), step.never) {
-			t.Errorf("after %s: %s", step.after, f.metrics)
+		for _, never := range step.never {
+			if strings.Contains(f.metrics.String(), never) {
+				t.Errorf("after %s there is %s in %s", step.after, never, f.metrics)
+			}
 		}
 	}
 }
