@@ -163,7 +163,7 @@ func TestWhatSESWouldSay(t *testing.T) {
 	}))
 	defer inbox.Close()
 	m := &Mail{
-		Mailbox: strings.TrimPrefix(inbox.URL, "http://"), Events: map[string][]string{"hub": {"DELIVERY", "BOUNCE", "COMPLAINT"}},
+		Mailbox: strings.TrimPrefix(inbox.URL, "http://"), Events: map[string][]string{"hub": {"Delivery", "Bounce", "Complaint"}},
 		Now: time.Now, Logf: t.Logf,
 		Publish: func(e Event) error {
 			var d struct {

@@ -26,7 +26,7 @@ import (
 // address that has complained before. Every other email is delivered.
 type Mail struct {
 	Mailbox string              // host:port
-	Events  map[string][]string // the types to publish, by configuration set
+	Events  map[string][]string // the types to publish, as events name them, by configuration set
 	Publish func(Event) error
 	Now     func() time.Time
 	Logf    func(format string, args ...any)
@@ -125,7 +125,7 @@ func (m *Mail) publishEvents(e email, messageID string) error {
 			case "Delivery":
 				detail["delivery"] = map[string]any{"timestamp": now, "recipients": []string{address}, "processingTimeMillis": 1, "smtpResponse": "250 2.0.0 OK"}
 			}
-			if !slices.Contains(m.Events[e.ConfigurationSetName], strings.ToUpper(n.kind)) {
+			if !slices.Contains(m.Events[e.ConfigurationSetName], n.kind) {
 				continue
 			}
 			raw, err := json.Marshal(detail)

@@ -110,11 +110,26 @@ func (t *reader) readMailEvents(res *resource) error {
 	if !strings.HasSuffix(p.EventDestination.EventBridgeDestination.EventBusArn, ":event-bus/default") {
 		return fmt.Errorf("property EventBridgeDestination: SES knows the default bus only")
 	}
+	var kinds []string
+	for _, name := range p.EventDestination.MatchingEventTypes {
+		kind, ok := mailEventKinds[name]
+		if !ok {
+			return fmt.Errorf("property MatchingEventTypes: %s is not understood", name)
+		}
+		kinds = append(kinds, kind)
+	}
 	if p.EventDestination.Enabled {
 		if t.stack.MailEvents == nil {
 			t.stack.MailEvents = map[string][]string{}
 		}
-		t.stack.MailEvents[p.ConfigurationSetName] = p.EventDestination.MatchingEventTypes
+		t.stack.MailEvents[p.ConfigurationSetName] = kinds
 	}
 	return nil
+}
+
+// mailEventKinds are the types of SES's events: as CloudFormation has always named them,
+// and as the events name them. CloudFormation also takes capitals since 2025.
+var mailEventKinds = map[string]string{
+	"bounce": "Bounce", "click": "Click", "complaint": "Complaint", "delivery": "Delivery", "deliveryDelay": "DeliveryDelay",
+	"open": "Open", "reject": "Reject", "renderingFailure": "Rendering Failure", "send": "Send", "subscription": "Subscription",
 }

@@ -27,7 +27,7 @@ type Stack struct {
 	Schedules  []Schedule
 	Buses      []string            // names
 	Rules      []Rule              // of the default bus
-	MailEvents map[string][]string // SES's event types that go to the default bus, by configuration set
+	MailEvents map[string][]string // SES's event types that go to the default bus, as its events name them, by configuration set
 }
 
 // A Function is one Lambda function.
@@ -153,6 +153,7 @@ var ignoredKinds = []string{
 	"AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName",
 	"AWS::CertificateManager::Certificate",
 	"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard",
+	"AWS::Events::Archive", "AWS::Events::EventBusPolicy",
 	"AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
 	"AWS::Lambda::Permission",
 	"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter",
@@ -166,7 +167,7 @@ var ignoredKinds = []string{
 // Properties that change nothing on one machine, by kind: permissions, builds, cost,
 // monitoring. All others must be understood.
 var (
-	functionIgnores = []string{"Architectures", "CodeUri", "Description", "EphemeralStorage", "FunctionName", "Handler", "LoggingConfig", "Policies", "PermissionsBoundary", "Role", "RuntimeManagementConfig", "Tags", "Tracing"}
+	functionIgnores = []string{"Architectures", "CodeUri", "Description", "EphemeralStorage", "FunctionName", "Handler", "LoggingConfig", "Policies", "PermissionsBoundary", "ReservedConcurrentExecutions", "Role", "RuntimeManagementConfig", "Tags", "Tracing"}
 	apiIgnores      = []string{"AccessLogSettings", "Description", "DisableExecuteApiEndpoint", "Domain", "FailOnWarnings", "Name", "PropagateTags", "Tags"}
 	tableIgnores    = []string{"ContributorInsightsSpecification", "DeletionProtectionEnabled", "KinesisStreamSpecification", "OnDemandThroughput", "PointInTimeRecoverySpecification", "ResourcePolicy", "SSESpecification", "TableClass", "Tags", "TimeToLiveSpecification", "WarmThroughput"}
 	queueIgnores    = []string{"KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "MessageRetentionPeriod", "QueueName", "SqsManagedSseEnabled", "Tags", "VisibilityTimeout"}

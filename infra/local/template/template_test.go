@@ -71,7 +71,7 @@ func TestReadTemplate(t *testing.T) {
 			Name: "StreamFunctionNews", Function: "StreamFunction",
 			Pattern: json.RawMessage(`{"detail":{"mail":{"tags":{"ses:configuration-set":["Mail"]}}},"source":["aws.ses"]}`),
 		}},
-		MailEvents: map[string][]string{"Mail": {"BOUNCE"}},
+		MailEvents: map[string][]string{"Mail": {"Bounce", "DeliveryDelay"}},
 		Schedules:  []Schedule{{Name: "CleanupFunctionEveryMinute", Function: "CleanupFunction", Every: time.Minute}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -109,6 +109,7 @@ func TestReadTemplateRefuses(t *testing.T) {
 		"route twice":          {"Method: GET, Path: /scoped", "Method: any, Path: '/echo/{name}'", "the route ANY /echo/{name} leads to EchoFunction already"},
 		"rule's pattern":       {"source: [aws.ses]", "source: [{suffix: ses}]", "event News: property Pattern: the pattern's rule"},
 		"rule's bus":           {"            Pattern:", "            EventBusName: notes\n            Pattern:", "event News: property EventBusName is not understood"},
+		"mail's event":         {"[bounce,", "[BOUNCE,", "resource MailEvents: property MatchingEventTypes: BOUNCE is not understood"},
 		"mail's bus":           {"event-bus/default", "event-bus/notes", "resource MailEvents: property EventBridgeDestination: SES knows the default bus only"},
 		"on failure":           {"Type: SQS, Destination: !GetAtt Failures.Arn}}\n      Events", "Type: SNS, Destination: !GetAtt Failures.Arn}}\n      Events", "property EventInvokeConfig: only a queue"},
 		"circle of conditions": {"!Equals [!Ref OidcIssuer, '']", "!Not [!Condition Greets]", "rests on itself"},
@@ -192,8 +193,8 @@ func TestPublicURL(t *testing.T) {
 	}
 }
 
-// Every function has a role and a log group of its own, and an alarm that says by
-// its name which one is in trouble.
+// Every function has a role and a log group of its own. One that nobody waits for has an
+// alarm that says by its name which one is in trouble; what the others fail at is a 5xx.
 func TestEveryFunctionHasItsOwn(t *testing.T) {
 	raw, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
@@ -227,6 +228,14 @@ func TestEveryFunctionHasItsOwn(t *testing.T) {
 		names(id, r.Type, "LogGroup: !Ref "+name+"LogGroup")
 		names(name+"Role", "AWS::IAM::Role", "!GetAtt "+name+"LogGroup.Arn")
 		names(name+"LogGroup", "AWS::Logs::LogGroup", "-"+strings.ToLower(name))
+		text, err := yaml.Marshal(&r.Properties)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "Type: HttpApi") {
+			names("ApiErrors", "AWS::CloudWatch::Alarm", "MetricName: 5xx")
+			continue
+		}
 		names(name+"Failing", "AWS::CloudWatch::Alarm", "Value: !Ref "+id)
 	}
 	mains, err := filepath.Glob("../../../functions/*/main.go")

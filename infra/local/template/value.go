@@ -121,7 +121,7 @@ func (r *resolver) intrinsic(name string, n *yaml.Node) (any, error) {
 		return r.value(n.Content[2])
 	case "Condition":
 		return r.condition(n.Value)
-	case "Fn::Equals", "Fn::Not":
+	case "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or":
 		v, err := r.value(n)
 		if err != nil {
 			return nil, err
@@ -131,6 +131,10 @@ func (r *resolver) intrinsic(name string, n *yaml.Node) (any, error) {
 			return Text(list[0]) == Text(list[1]), nil
 		case name == "Fn::Not" && len(list) == 1:
 			return list[0] != true, nil
+		case name == "Fn::And" && len(list) > 1:
+			return !slices.Contains(list, any(false)), nil
+		case name == "Fn::Or" && len(list) > 1:
+			return slices.Contains(list, any(true)), nil
 		}
 	}
 	return nil, fmt.Errorf("%s is not understood here", name)
