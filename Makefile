@@ -23,7 +23,9 @@
 #   make events                 the last events of the bus; TYPE=connection.accepted, LAST=5
 #   make redrive                makes every event due that is not delivered to everyone yet, and
 #                               prints a report of each call
-#   make lint                   golangci-lint, go vet, cfn-lint, govulncheck
+#   make lint                   golangci-lint, go vet, govulncheck; of the template cfn-lint, `sam
+#                               validate --lint` and its limits, installed by Python 3
+#   make sam                    `sam build`, as a deployment does it, with the same SAM CLI
 #   make openapi                writes infra/openapi.yaml from the functions, and the page /docs
 #   make schemas                writes infra/events/events.schema.json, the schema of every event
 #   make assets                 zips what the console's pages load, after a change in its style
@@ -31,7 +33,7 @@
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test second-engine prove schemathesis pace screenshots demo token import cleanup events redrive lint openapi schemas assets build setup browser clean FORCE
+.PHONY: run test second-engine prove schemathesis pace screenshots demo token import cleanup events redrive lint sam openapi schemas assets build setup browser clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -187,17 +189,38 @@ build-%Function: FORCE
 
 FORCE:
 
-lint: $(GOLANGCI_LINT) $(GOVULNCHECK)
+# SAM and cfn-lint ask AWS for nothing here.
+SAM := .tools/sam
+SAM_PYTHON := $(call python,lint sam,10)
+WITHOUT_AWS := AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 PATH="$(abspath $(SAM)/bin):$$PATH"
+
+$(SAM)/.installed: infra/sam/requirements.txt
+	rm -rf $(SAM)
+	$(SAM_PYTHON) -m venv $(SAM)
+	$(SAM)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) $(if $(SAM_PYTHON),$(SAM)/.installed)
 	$(GOLANGCI_LINT) run ./...
 	go vet ./...
-	@if command -v cfn-lint >/dev/null; then echo cfn-lint -r us-east-1 -t template.yaml; cfn-lint -r us-east-1 -t template.yaml; \
-		else echo 'cfn-lint is not installed: the template is not checked.'; fi
+ifneq ($(SAM_PYTHON),)
+	@$(WITHOUT_AWS) cfn-lint -r us-east-1 -t template.yaml
+	@$(WITHOUT_AWS) sam validate --lint -t template.yaml
+	@$(WITHOUT_AWS) python -B infra/sam/test_template.py
+else
+	@echo 'The checks of the template need Python 3.10 or newer with venv: they are skipped, but fail under CI=true.'
+	@test "$$CI" != true
+endif
 	@$(GOVULNCHECK) ./... > .tools/govulncheck.txt 2>&1; status=$$?; \
 		case $$status in \
 		0) echo 'govulncheck: no known vulnerability is called.' ;; \
 		3) cat .tools/govulncheck.txt; exit 3 ;; \
 		*) echo 'govulncheck was skipped, it cannot reach its data:'; tail -n 1 .tools/govulncheck.txt ;; \
 		esac
+
+sam: $(if $(SAM_PYTHON),$(SAM)/.installed)
+	@test -n '$(SAM_PYTHON)' || { echo 'The SAM CLI needs Python 3.10 or newer with venv.' >&2; exit 1; }
+	@$(WITHOUT_AWS) sam build
 
 $(GOLANGCI_LINT):
 	GOBIN='$(abspath $(@D))' go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
