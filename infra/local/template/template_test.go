@@ -2,6 +2,7 @@ package template
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -76,6 +77,29 @@ func TestReadTemplate(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Fn::And and Fn::Or decide as in CloudFormation.
+func TestConditions(t *testing.T) {
+	for _, test := range []struct {
+		set  map[string]string
+		want bool
+	}{
+		{map[string]string{}, true},
+		{map[string]string{"Greeting": "hi"}, false},
+		{map[string]string{"Greeting": "hi", "Rate": "1"}, true},
+		{map[string]string{"Rate": "1"}, true},
+	} {
+		set := maps.Clone(given)
+		maps.Copy(set, test.set)
+		st, err := Read("../testdata/template.yaml", set, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got := st.Functions[0].Env["GREETING"]; got != test.want {
+			t.Errorf("with %v the condition Greets is %t", test.set, got)
+		}
 	}
 }
 
