@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"testing"
+
+	"agencyhub/infra/e2e/runner"
 )
 
 // TestTheAuditFindsWhatLeaks checks that the audit of logs can fail.
@@ -17,7 +19,7 @@ func TestTheAuditFindsWhatLeaks(t *testing.T) {
 		`accounts | {"level":"ERROR","message":"A call failed."}`:                true,
 		`notify | {"message":"An email is sent.","subject":"spring collection"}`: true,
 	} {
-		s := &stack{log: &terminal{}}
+		s := &stack{log: &runner.Log{}}
 		s.addSecret("zoë@shop.example", "address")
 		s.addSecret("opaque-TOKEN-1", "token")
 		_, err := s.log.Write([]byte(line + "\n"))

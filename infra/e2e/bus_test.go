@@ -149,7 +149,7 @@ func TestTheOperatorsCommands(t *testing.T) {
 	s.newEmails(t)
 	run := func(args ...string) string {
 		t.Helper()
-		cmd := exec.Command(built.runner, append(args, "-data", s.Data)...)
+		cmd := exec.Command(built.program.Path, append(args, "-data", s.Data)...)
 		cmd.Dir = built.root
 		out, err := cmd.CombinedOutput()
 		if err != nil {

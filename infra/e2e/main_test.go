@@ -13,12 +13,15 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"agencyhub/infra/e2e/runner"
 )
 
 // built is what all tests share: the runner, the functions' folder and the contract.
 var built struct {
-	root, folder, runner, bin string
-	contract                  *contract
+	root, folder string
+	program      runner.Program
+	contract     *contract
 }
 
 func TestMain(m *testing.M) {
@@ -41,8 +44,7 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(built.folder)) }()
-	built.runner, built.bin = filepath.Join(built.folder, "local"), filepath.Join(built.folder, "bin")
-	if err = build(built.runner, "./infra/local"); err != nil {
+	if built.program, err = runner.Build(built.root, built.folder); err != nil {
 		return 1
 	}
 	if built.contract, err = readContract(built.root); err != nil {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,21 +12,20 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"agencyhub/infra/e2e/client"
+	"agencyhub/infra/e2e/runner"
 	"agencyhub/shared/testbed"
 )
 
 // A stack is a runner and all that it runs, with data and ports of its own.
 type stack struct {
 	*client.Stack
-	runner *exec.Cmd
-	exited chan struct{} // closed when the runner has ended
-	log    *terminal     // what it has printed, restarts included
-	engine *testbed.StackEngine
+	process *runner.Process
+	log     *runner.Log // what the runner has printed, restarts included
+	engine  *testbed.StackEngine
 
 	inbox inbox
 
@@ -61,27 +59,6 @@ func (s *stack) leak(line string) string {
 	return ""
 }
 
-// A terminal collects output.
-type terminal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *terminal) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *terminal) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// startTime bounds the start of a stack. The first of a run builds the functions.
-const startTime = 3 * time.Minute
-
 // start starts a stack on free ports.
 func start(data string, args ...string) (*stack, error) {
 	engine, err := testbed.NewStackEngine()
@@ -93,7 +70,7 @@ func start(data string, args ...string) (*stack, error) {
 
 // startOn starts a stack with an engine of its own.
 func startOn(engine *testbed.StackEngine, data string, args ...string) (*stack, error) {
-	s := &stack{log: &terminal{}, engine: engine}
+	s := &stack{log: &runner.Log{}, engine: engine}
 	return s, s.launch(data, append([]string{"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0"}, args...)...)
 }
 
@@ -114,8 +91,7 @@ func startOwnOn(t *testing.T, engine *testbed.StackEngine, args ...string) *stac
 			t.Error(err)
 		}
 		if t.Failed() {
-			lines := strings.Split(s.log.String(), "\n")
-			t.Logf("the runner's last lines:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
+			t.Logf("the runner's last lines:\n%s", s.log.Tail(40))
 		}
 	})
 	return s
@@ -146,63 +122,27 @@ func (s *stack) launch(data string, args ...string) error {
 	if err := statSources(); err != nil {
 		return err
 	}
-	s.runner = exec.Command(built.runner, append([]string{"run", "-data", data, "-bin", built.bin}, args...)...)
-	s.runner.Dir, s.runner.Stdout, s.runner.Stderr = built.root, s.log, s.log
-	s.runner.Env = s.engine.Environment()
-	if err := startWithParent(s.runner); err != nil {
+	process, err := built.program.Start(data, s.engine.Environment(), s.log, args...)
+	if err != nil {
 		return err
 	}
-	exited := make(chan struct{})
-	s.exited = exited
-	go func() {
-		defer close(exited)
-		_ = s.runner.Wait() // its output says how it ended
-	}()
-	for deadline := time.Now().Add(startTime); ; time.Sleep(10 * time.Millisecond) {
-		found, err := client.Find(data)
-		switch {
-		case err == nil && found.PID == s.runner.Process.Pid:
-			s.Stack = found
-			return nil
-		case time.Now().After(deadline):
-			return errors.Join(fmt.Errorf("the stack is not up after %s; the runner printed:\n%s", startTime, s.log), s.kill())
-		}
-		select {
-		case <-s.exited:
-			return fmt.Errorf("the runner ended before it was up:\n%s", s.log)
-		default:
-		}
-	}
+	s.process, s.Stack = process, process.Stack
+	return nil
 }
 
 // restart starts the runner again on the same data and ports, so that old tokens and
 // links still work.
 func (s *stack) restart(args ...string) error {
-	return s.launch(s.Data, append([]string{
-		"-http", port(s.PublicURL), "-ses", port(s.SES), "-oidc", port(s.OIDC), "-dynamodb", port(s.DynamoDB),
-	}, args...)...)
+	return s.launch(s.Data, append(runner.SamePorts(s.Stack), args...)...)
 }
-
-func port(url string) string { return url[strings.LastIndexByte(url, ':')+1:] }
 
 // kill kills the runner, as a power cut does.
-func (s *stack) kill() error {
-	if err := s.runner.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-s.exited
-	return nil
-}
+func (s *stack) kill() error { return s.process.Kill() }
 
 // stop stops the runner, and audits what it printed and published.
 func (s *stack) stop() error {
-	if err := s.runner.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.process.Stop(); err != nil {
 		return err
-	}
-	select {
-	case <-s.exited:
-	case <-time.After(20 * time.Second):
-		return errors.Join(errors.New("the runner did not stop within 20 s of SIGTERM"), s.kill())
 	}
 	return errors.Join(s.audit(), s.auditBus())
 }
@@ -244,18 +184,8 @@ var typedWords = []string{"Bright", "Luna", "spring", "Carl's", "Rival"}
 // childPIDs returns the runner's processes of a program.
 func (s *stack) childPIDs(t *testing.T, program string) []int {
 	t.Helper()
-	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,args=").Output()
+	pids, err := s.process.Instances(program)
 	must(t, err)
-	var pids []int
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		if len(fields) < 3 || fields[1] != strconv.Itoa(s.PID) || !strings.HasSuffix(fields[2], "/"+program) {
-			continue
-		}
-		pid, err := strconv.Atoi(fields[0])
-		must(t, err)
-		pids = append(pids, pid)
-	}
 	return pids
 }
 
