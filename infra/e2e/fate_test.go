@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"agencyhub/infra/local/disk"
+	"agencyhub/shared/agency"
+	"agencyhub/shared/outbox"
 )
 
 // fates returns the fate of each email to a person, by the email's kind.
@@ -121,6 +124,7 @@ func TestFate(t *testing.T) {
 		fate(t, who, "requested-person", "bounced")
 		delivery(t, who.id(), "failed")
 	}))
+	step(t, t.Run("a bounce that comes once notify is done", s.bouncesLate))
 	step(t, t.Run("an invitation", func(t *testing.T) {
 		who, olga := s.person(t, "bounce+three@luna.fate.test"), s.person(t, "olga@garden.fate.test")
 		garden := olga.opens(t, "Luna Garden")
@@ -132,6 +136,50 @@ func TestFate(t *testing.T) {
 	}))
 }
 
+// bouncesLate reports a bounce of an email that was delivered.
+func (s agencyStaff) bouncesLate(t *testing.T) {
+	who := s.person(t, "late@luna.fate.test")
+	luna := who.opens(t, "Luna Bakery")
+	s.ann.requests(t, s.agencyID, luna, levels{"pages": "edit"})
+	s.newEmails(t)
+	expectEqual(t, "the fate", "delivered", s.fates(t, who)["requested"])
+	var mail outbox.MailKey
+	for key := range s.dump(t) {
+		if event, ok := strings.CutSuffix(key, " requested#"+who.id()); ok {
+			mail = outbox.MailKey{Event: agency.EventID(strings.TrimPrefix(event, "MAIL#")), Kind: "requested", Recipient: agency.PersonID(who.id())}
+		}
+	}
+	s.sendsEmail(t, "bounce+late@elsewhere.fate.test", map[string]string{"mail": mail.Tag(), "addressee": luna})
+	eventually(t, "the request reads failed", func() bool { return s.delivery(t, luna) == "failed" })
+	expectEqual(t, "the fate", "bounced", s.fates(t, who)["requested"])
+	s.newEmails(t)
+}
+
+// sendsEmail sends an email with these tags through the hub's configuration set.
+func (s *stack) sendsEmail(t *testing.T, to string, tags map[string]string) {
+	t.Helper()
+	type tag struct{ Name, Value string }
+	list := []tag{}
+	for name, value := range tags {
+		list = append(list, tag{name, value})
+	}
+	type data struct{ Data string }
+	body, err := json.Marshal(map[string]any{
+		"FromEmailAddress": "hub@agencyhub.test", "ConfigurationSetName": "MailConfiguration", "Destination": map[string]any{"ToAddresses": []string{to}},
+		"Content": map[string]any{"Simple": map[string]any{"Subject": data{"News"}, "Body": map[string]any{"Text": data{"News"}}}}, "EmailTags": list,
+	})
+	must(t, err)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Cloud+"/v2/email/outbound-emails", bytes.NewReader(body))
+	must(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/eu-central-1/ses/aws4_request")
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	answer, err := io.ReadAll(res.Body)
+	must(t, errors.Join(err, res.Body.Close()))
+	expectEqual(t, "the status of SES, which says "+string(answer), http.StatusOK, res.StatusCode)
+}
+
 // TestNewsThatCannotBeRead sends an email through the hub's configuration set without the
 // hub's tags. What SES says of it is tried three times, and kept in the failures queue.
 func TestNewsThatCannotBeRead(t *testing.T) {
@@ -139,27 +187,13 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 	s := startOwn(t, "-schedules=false")
 	s.expectedError = "An event of SES can't be read."
 	queue := disk.QueueFile(filepath.Join(s.Data, "data"), "DeliveryFailures")
-	send := func(tags string) {
-		t.Helper()
-		body := `{"FromEmailAddress":"hub@agencyhub.test","ConfigurationSetName":"MailConfiguration","Destination":{"ToAddresses":["olga@news.test"]},` +
-			`"Content":{"Simple":{"Subject":{"Data":"News"},"Body":{"Text":{"Data":"News"}}}},"EmailTags":[` + tags + `]}`
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Cloud+"/v2/email/outbound-emails", strings.NewReader(body))
-		must(t, err)
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/eu-central-1/ses/aws4_request")
-		res, err := http.DefaultClient.Do(req)
-		must(t, err)
-		answer, err := io.ReadAll(res.Body)
-		must(t, errors.Join(err, res.Body.Close()))
-		expectEqual(t, "the status of SES, which says "+string(answer), http.StatusOK, res.StatusCode)
-	}
 	// News that the hub can read is not kept.
 	olga := s.person(t, "olga@news.test")
 	account := olga.opens(t, "News Stand")
 	olga.sendsInvitation(t, account, s.person(t, "ann@news.test"), "admin", nil)
 	s.newEmails(t)
 	before := s.settled(t)
-	send(`{"Name":"addressee","Value":"` + account + `"}`)
+	s.sendsEmail(t, "olga@news.test", map[string]string{"addressee": account})
 	var content []byte
 	eventually(t, "the news is in the queue", func() bool {
 		var err error

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -60,6 +61,10 @@ func run(m *testing.M) (code int) {
 	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""
 	if missing := built.contract.unanswered(); whole && code == 0 && len(missing) > 0 {
 		fmt.Fprintln(os.Stderr, "e2e: no test has had a good answer of", missing)
+		code = 1
+	}
+	if unused := unusedPermissions(); whole && code == 0 && len(unused) > 0 {
+		fmt.Fprintf(os.Stderr, "e2e: roles allow what no test needs, or exceptions name what a test does need:\n%s\n", strings.Join(unused, "\n"))
 		code = 1
 	}
 	missing, failed := missingTypes()

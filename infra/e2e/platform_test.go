@@ -48,8 +48,10 @@ func TestPlatform(t *testing.T) {
 	step(t, t.Run("a sole owner with another sign-in is let in again by the same call", s.rebindOwner))
 	step(t, t.Run("name and plan are brought up to date", s.update))
 	step(t, t.Run("the address of a sole owner is replaced, and both addresses are told", s.replaceOwner))
+	step(t, t.Run("the new address of a sole owner may have been invited before", s.replaceOwnerByInvited))
 	step(t, t.Run("limits are raised, and set back", s.raise))
 	step(t, t.Run("payments are reported in any order, and the payer is told once", s.payments))
+	step(t, t.Run("an agency is told of payments for what it owns", s.paymentOfAgency))
 	step(t, t.Run("refused are what is malformed, what an agency owns, what is closed, and another owner", s.refusals))
 	step(t, t.Run("persons are refused its calls, and it is refused theirs", s.scopes))
 }
@@ -138,6 +140,21 @@ func (s *platformStory) replaceOwner(t *testing.T) {
 	other.get(t, "/v1/accounts/"+s.luna).refused(t, http.StatusForbidden, "identity_changed", "")
 }
 
+// replaceOwnerByInvited replaces an owner by an address that they have invited, whose
+// invitation is closed.
+func (s *platformStory) replaceOwnerByInvited(t *testing.T) {
+	old, next := s.person(t, "una@luna.platform.test"), s.person(t, "una.new@luna.platform.test")
+	garden := old.opens(t, "Luna Garden")
+	old.sendsInvitation(t, garden, next, "admin", nil)
+	s.newEmails(t)
+	body := map[string]any{"from": old.email, "to": next.email}
+	s.software.post(t, "/v1/platform/accounts/"+garden+"/owner", body).is(t, http.StatusOK)
+	expectAccess(t, garden, wantAccess{old, "", "no, ended; client owns"}, wantAccess{next, "", "yes, own, " + everything + "; client owns"})
+	expectEqual(t, "what waits for her", 0, len(next.waiting(t)))
+	s.newEmails(t)
+	next.expectActivity(t, garden, "", "account.opened", "person.invited", "person.invitation_withdrawn", "person.added", "person.removed")
+}
+
 func (s *platformStory) raise(t *testing.T) {
 	path := "/v1/platform/accounts/" + s.agencyID
 	for _, limits := range []map[string]any{
@@ -169,6 +186,20 @@ func (s *platformStory) payments(t *testing.T) {
 	pay("paid", 2*time.Minute, "active")
 	pay("failed", 90*time.Second, "active")
 	s.expectEmails(t, wantEmail{s.olga, "The payment for Luna Café has succeeded", nil})
+}
+
+// paymentOfAgency reports a payment for an account that the agency owns: it is among the
+// events of the agency's month too.
+func (s *platformStory) paymentOfAgency(t *testing.T) {
+	cafe := s.ann.opensOwned(t, s.agencyID, "Paid Café", "starter", nil, nil)
+	s.newEmails(t)
+	body := map[string]any{"state": "failed", "at": time.Now().UTC().Add(-time.Minute).Format(time.RFC3339)}
+	a := read[platformAccount](t, s.software.post(t, "/v1/platform/accounts/"+cafe+"/payment", body).is(t, http.StatusOK))
+	if a.Subscription.State != "past_due" || a.Subscription.Payer != "agency" {
+		t.Errorf("%+v", a)
+	}
+	s.expectEmails(t, wantEmail{s.ann, "A payment for Paid Café has failed", nil})
+	s.ann.expectActivity(t, cafe, s.agencyID, "account.created", "subscription.payment_failed")
 }
 
 func (s *platformStory) refusals(t *testing.T) {

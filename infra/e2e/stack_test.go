@@ -122,7 +122,7 @@ func (s *stack) launch(data string, args ...string) error {
 	if err := statSources(); err != nil {
 		return err
 	}
-	process, err := built.program.Start(data, s.engine.Environment(), s.log, args...)
+	process, err := built.program.Start(data, s.engine.Environment(), s.log, append([]string{"-roles"}, args...)...)
 	if err != nil {
 		return err
 	}
@@ -141,10 +141,14 @@ func (s *stack) kill() error { return s.process.Kill() }
 
 // stop stops the runner, and audits what it printed and published.
 func (s *stack) stop() error {
+	if s.process == nil {
+		return nil // it was never up
+	}
+	noted := noteRoles(s.Stack)
 	if err := s.process.Stop(); err != nil {
 		return err
 	}
-	return errors.Join(s.audit(), s.auditBus())
+	return errors.Join(noted, s.audit(), s.auditBus())
 }
 
 var (
@@ -166,6 +170,7 @@ func (s *stack) audit() error {
 			"somebody's address or token": s.leak(line) != "",
 			"a name":                      slices.ContainsFunc(typedWords, func(s string) bool { return strings.Contains(line, s) }),
 			"an error":                    strings.Contains(line, `"level":"ERROR"`) && (s.expectedError == "" || !strings.Contains(line, s.expectedError)),
+			"a call without permission":   strings.Contains(line, "AccessDenied"),
 			"a panic":                     strings.Contains(line, "panic: ") || strings.Contains(line, "goroutine "),
 			"a data race":                 strings.Contains(line, "DATA RACE"),
 			"a dead child":                strings.Contains(line, "ended by itself"),

@@ -3,12 +3,7 @@ package e2e
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/base64"
-	"encoding/json"
-	"math/big"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,35 +11,6 @@ import (
 
 	"agencyhub/infra/e2e/client"
 )
-
-// issuerKey returns the key of the stack's issuer, to make tokens that the issuer
-// would not.
-func (s *stack) issuerKey(t *testing.T) (key *rsa.PrivateKey, id string) {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(s.Data, "data", "oidc", "secrets.json"))
-	must(t, err)
-	var secrets struct {
-		JWKS struct {
-			Keys []struct{ N, E, D, P, Q, Kid string }
-		}
-	}
-	if err := json.Unmarshal(raw, &secrets); err != nil || len(secrets.JWKS.Keys) != 1 {
-		t.Fatalf("the issuer keeps %d keys: %v", len(secrets.JWKS.Keys), err)
-	}
-	number := func(text string) *big.Int {
-		b, err := base64.RawURLEncoding.DecodeString(text)
-		must(t, err)
-		return new(big.Int).SetBytes(b)
-	}
-	k := secrets.JWKS.Keys[0]
-	key = &rsa.PrivateKey{
-		PublicKey: rsa.PublicKey{N: number(k.N), E: int(number(k.E).Int64())},
-		D:         number(k.D), Primes: []*big.Int{number(k.P), number(k.Q)},
-	}
-	key.Precompute()
-	must(t, key.Validate())
-	return key, k.Kid
-}
 
 // A forger makes tokens that the issuer would not.
 type forger struct {
@@ -86,7 +52,9 @@ func (s *forger) issued(who client.Identity) func(t *testing.T) string {
 // tokens without a verified address at the function.
 func TestWhoIsNotSignedIn(t *testing.T) {
 	s := &forger{stack: common(t)}
-	s.key, s.keyID = s.issuerKey(t)
+	var err error
+	s.key, s.keyID, err = s.IssuerKey()
+	must(t, err)
 	olga := s.person(t, "olga@tokens.test")
 	s.email = olga.email
 	luna := olga.opens(t, "Luna Bakery")

@@ -110,6 +110,8 @@ func run(ctx context.Context, flags *flag.FlagSet, data *string, args []string) 
 	flags.IntVar(&o.dynamodb, "dynamodb", 8000, "port of the DynamoDB engine")
 	flags.BoolVar(&o.fresh, "fresh", false, "start empty: delete the data first")
 	flags.BoolVar(&o.schedules, "schedules", true, "run schedules on time; without, only on demand")
+	flags.BoolVar(&o.streams, "streams", true, "invoke functions from streams; without, nothing is mailed and nothing is on the bus")
+	flags.BoolVar(&o.checkRoles, "roles", false, "functions can do what their roles allow and nothing else; makes each call about 0.3 ms slower")
 	flags.Func("set", "a parameter of the template, as Name=Value; repeatable", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {

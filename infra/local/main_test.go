@@ -83,7 +83,7 @@ func launch(t *testing.T, data string, args ...string) (*process.Process, *outpu
 	sp := localtest.Must[*process.Spawner](t)(process.NewSpawner(process.NewTerminal(out), t.TempDir()))
 	cmd := local(t, "run", data, append([]string{
 		"-template", "testdata/template.yaml", "-bin", filepath.Join(folder, "bin"),
-		"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0", "-schedules=false",
+		"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0", "-schedules=false", "-roles",
 	}, args...)...)
 	p := localtest.Must[*process.Process](t)(sp.Spawn("runner", os.Environ(), nil, cmd.Path, cmd.Args[1:]...))
 	t.Cleanup(func() {

@@ -20,6 +20,7 @@ import (
 	"agencyhub/infra/local/gateway"
 	"agencyhub/infra/local/lambda"
 	"agencyhub/infra/local/process"
+	"agencyhub/infra/local/roles"
 	"agencyhub/infra/local/standins"
 	"agencyhub/infra/local/streams"
 	"agencyhub/infra/local/template"
@@ -36,6 +37,8 @@ type options struct {
 	pageToken                 time.Duration // how long the id token of a page's session lasts
 	fresh                     bool          // delete the data first
 	schedules                 bool          // run schedules on time
+	streams                   bool          // invoke functions from streams
+	checkRoles                bool          // functions can do what their roles allow, and nothing else
 	set                       map[string]string
 }
 
@@ -56,6 +59,8 @@ type stack struct {
 	spawner  *process.Spawner
 	db       *dynamodb.Client
 	arns     map[string]string // of the streams, by the table's logical id
+	roles    *roles.Checker    // nil without checkRoles
+	toDB     net.Listener      // of the functions' calls of DynamoDB, with checkRoles
 	lambda   *lambda.Service
 	schedule *standins.Scheduler
 	cloud    net.Listener // of EventBridge and SES
@@ -84,6 +89,7 @@ func runStack(ctx context.Context, o options, term *process.Terminal) error {
 		{"functions", 0, s.build},
 		{"stand-ins", soon, s.startPrograms},
 		{"tables", soon, s.ensureTables},
+		{"roles", soon, s.serveRoles},
 		{"lambda", soon, s.startLambda},
 		{"services", soon, s.serveServices},
 		{"instances", soon, func(ctx context.Context) (stopFunc, error) { s.lambda.Warm(ctx); return nil, nil }},
@@ -260,6 +266,32 @@ func (s *stack) ensureTables(ctx context.Context) (_ stopFunc, err error) {
 	return nil, err
 }
 
+// serveRoles passes the functions' calls of DynamoDB on, as their roles allow.
+func (s *stack) serveRoles(context.Context) (_ stopFunc, err error) {
+	if !s.checkRoles {
+		return nil, nil
+	}
+	byFunction, keys := map[string]roles.Role{}, map[string]string{}
+	for _, f := range s.spec.Functions {
+		byFunction[f.ID] = f.Role
+	}
+	for _, t := range s.spec.Tables {
+		keys[t.Name] = t.PartitionKey
+	}
+	s.roles = roles.NewChecker(template.Region, template.AccountID, byFunction, keys, s.term.Logf)
+	for _, f := range s.spec.Functions {
+		for _, call := range f.Calls {
+			if err := s.roles.Use(f.ID, roles.Request{Permission: call}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if s.toDB, err = process.Listen("roles", 0); err != nil {
+		return nil, err
+	}
+	return s.serve(s.toDB, s.roles.DynamoDB(s.db.Endpoint, s.db.Sign)), nil
+}
+
 func (s *stack) startLambda(context.Context) (_ stopFunc, err error) {
 	if s.cloud, err = process.Listen("cloud", 0); err != nil {
 		return nil, err
@@ -272,13 +304,12 @@ func (s *stack) startLambda(context.Context) (_ stopFunc, err error) {
 	return s.lambda.Stop, nil
 }
 
-// functionEnvironment returns the variables that Lambda itself sets in every function.
+// functionEnvironment returns the variables that Lambda itself sets in every function. With
+// roles, the access key is each function's own.
 func (s *stack) functionEnvironment() map[string]string {
 	cloud := s.cloudURL()
 	env := map[string]string{
 		"AWS_REGION": s.db.Region, "AWS_DEFAULT_REGION": s.db.Region,
-		"AWS_ACCESS_KEY_ID": s.db.Credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s.db.Credentials.SecretAccessKey,
-		"AWS_ENDPOINT_URL_DYNAMODB":      s.db.Endpoint,
 		"AWS_ENDPOINT_URL_SESV2":         cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SESV2"), cloud),
 		"AWS_ENDPOINT_URL_EVENTBRIDGE":   cmp.Or(os.Getenv("AWS_ENDPOINT_URL_EVENTBRIDGE"), cloud),
 		"AWS_LAMBDA_FUNCTION_VERSION":    "$LATEST",
@@ -289,6 +320,13 @@ func (s *stack) functionEnvironment() map[string]string {
 		"LANG":                           "en_US.UTF-8",
 		"TZ":                             ":UTC",
 	}
+	if s.checkRoles {
+		env["AWS_ENDPOINT_URL_DYNAMODB"] = fmt.Sprintf("http://127.0.0.1:%d", process.PortOf(s.toDB))
+		env["AWS_SECRET_ACCESS_KEY"] = "local"
+		return env
+	}
+	env["AWS_ENDPOINT_URL_DYNAMODB"] = s.db.Endpoint
+	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = s.db.Credentials.AccessKeyID, s.db.Credentials.SecretAccessKey
 	if t := s.db.Credentials.SessionToken; t != "" {
 		env["AWS_SESSION_TOKEN"] = t
 	}
@@ -305,13 +343,17 @@ func (s *stack) serveServices(context.Context) (stopFunc, error) {
 	mail := (&standins.Mail{
 		Mailbox: fmt.Sprintf("127.0.0.1:%d", s.mailbox.Port), Events: s.spec.MailEvents, Publish: bus.Publish, Now: time.Now, Logf: s.term.Logf,
 	}).Handler()
-	stop := s.serve(s.cloud, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Amz-Target") != "" {
 			bus.ServeHTTP(w, r)
 			return
 		}
 		mail.ServeHTTP(w, r)
-	}))
+	})
+	if s.checkRoles {
+		handler = s.roles.Cloud(handler)
+	}
+	stop := s.serve(s.cloud, handler)
 	return func(ctx context.Context) error {
 		err := stop(ctx)
 		process.Wait(ctx, &bus.Deliveries)
@@ -332,6 +374,9 @@ func (s *stack) startSources(context.Context) (stopFunc, error) {
 		})
 	}
 	for _, source := range s.spec.Streams {
+		if !s.streams {
+			break
+		}
 		run((&streams.Reader{
 			Source: source, ARN: s.arns[source.Table], DB: s.db, Invoke: s.lambda.Invoke, Data: s.folder,
 			Now: time.Now, Sleep: process.Sleep, Logf: s.term.Logf,
@@ -357,6 +402,12 @@ func (s *stack) serveControl(context.Context) (_ stopFunc, err error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /schedules/{function}", s.schedule.Serve)
+	if s.checkRoles {
+		mux.HandleFunc("GET /roles", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(s.roles.Uses()) // fails when the caller has gone
+		})
+	}
 	// A page in a browser may not call it.
 	return s.serve(s.control, http.NewCrossOriginProtection().Handler(mux)), nil
 }

@@ -17,9 +17,12 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"agencyhub/infra/local/lambda"
 	"agencyhub/infra/local/localtest"
 	"agencyhub/infra/local/process"
+	"agencyhub/infra/local/roles"
 )
 
 // These tests run the built runner with real bootstraps and real stand-ins.
@@ -88,6 +91,39 @@ func claimsOf(t *testing.T, token string) (claims map[string]any) {
 	payload := localtest.Must[[]byte](t)(base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1]))
 	localtest.Check(t, json.Unmarshal(payload, &claims))
 	return claims
+}
+
+// A function can do what its role allows, and the runner knows what it has used.
+func TestFunctionsHaveTheirRoles(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	const table = "arn:aws:dynamodb:us-east-1:000000000000:table/Notes"
+	const refusal = "the role of EchoFunction does not allow dynamodb:UpdateItem on " + table
+	for operation, want := range map[string]string{"GetItem": "", "UpdateItem": "com.amazon.coral.service#AccessDeniedException: " + refusal} {
+		if status, body := s.get(t, "/open/"+operation); status != 200 || body != `{"refused":"`+want+`"}` {
+			t.Errorf("%s: %d %s", operation, status, body)
+		}
+	}
+	localtest.Eventually(t, "the refusal is on the terminal", func() bool { return strings.Contains(s.output.String(), "AccessDenied: "+refusal) })
+	_, answer, _ := localtest.Fetch(t, http.MethodGet, s.Control+"/roles", nil)
+	var uses []roles.Use
+	localtest.Check(t, json.Unmarshal([]byte(answer), &uses))
+	got := map[string]bool{}
+	for _, u := range uses {
+		if u.Function == "EchoFunction" && strings.HasPrefix(u.Resource, table) || u.Action == "sqs:SendMessage" {
+			got[u.Action] = u.Used
+		}
+	}
+	want := map[string]bool{
+		"dynamodb:GetItem": true, "dynamodb:PutItem": false, "dynamodb:ConditionCheckItem": false, "dynamodb:DeleteItem": false, "dynamodb:Query": false,
+		"sqs:SendMessage": true, // Lambda does
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("used (-want +got):\n%s", diff)
+	}
+	s = startStack(t, t.TempDir(), "-roles=false")
+	if _, body := s.get(t, "/open/UpdateItem"); body != `{"refused":""}` {
+		t.Errorf("without roles: %s", body)
+	}
 }
 
 func TestStackRunsCleanupOnDemand(t *testing.T) {

@@ -107,6 +107,25 @@ func (s *Stack) Cleanup(ctx context.Context) ([]byte, error) {
 	return answer.Body, nil
 }
 
+// A Use says whether a function has used what its role allows, since the stack's start.
+type Use struct {
+	Function, Action, Resource string
+	Used                       bool
+}
+
+// Roles returns what the functions' roles allow, of a stack that was started with -roles.
+func (s *Stack) Roles(ctx context.Context) ([]Use, error) {
+	answer, err := send(ctx, http.MethodGet, s.Control+"/roles", nil)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("the roles: %d %s", answer.Status, answer.Body)
+	}
+	var uses []Use
+	return uses, json.Unmarshal(answer.Body, &uses)
+}
+
 // An Email is an email in the inbox.
 type Email struct {
 	ID      string

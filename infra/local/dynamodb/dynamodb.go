@@ -35,12 +35,13 @@ type Client struct {
 
 	streams string // the endpoint of DynamoDB Streams
 	http    *http.Client
+	signer  *v4.Signer
 }
 
 // New returns a client for an engine on this machine, which takes any credentials.
 func New(endpoint string) *Client {
 	return &Client{
-		Endpoint: endpoint, streams: endpoint, Region: template.Region, http: &http.Client{Timeout: 30 * time.Second},
+		Endpoint: endpoint, streams: endpoint, Region: template.Region, http: &http.Client{Timeout: 30 * time.Second}, signer: v4.NewSigner(),
 		Credentials: aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"},
 	}
 }
@@ -87,8 +88,7 @@ func (d *Client) Call(ctx context.Context, target string, in, out any) error {
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	req.Header.Set("X-Amz-Target", target)
-	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, d.Credentials, req, hex.EncodeToString(sum[:]), "dynamodb", d.Region, time.Now()); err != nil {
+	if err := d.Sign(ctx, req, body); err != nil {
 		return err
 	}
 	res, err := d.http.Do(req)
@@ -108,6 +108,12 @@ func (d *Client) Call(ctx context.Context, target string, in, out any) error {
 		return refused
 	}
 	return json.Unmarshal(answer, out)
+}
+
+// Sign signs a request with this body by the client's credentials.
+func (d *Client) Sign(ctx context.Context, r *http.Request, body []byte) error {
+	sum := sha256.Sum256(body)
+	return d.signer.SignHTTP(ctx, d.Credentials, r, hex.EncodeToString(sum[:]), "dynamodb", d.Region, time.Now())
 }
 
 type keyAttribute struct{ AttributeName, KeyType string }

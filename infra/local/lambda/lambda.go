@@ -71,6 +71,7 @@ func New(l net.Listener, s *process.Spawner, functions []*template.Function, bin
 	for _, f := range functions {
 		p := &pool{service: ls, function: f, path: filepath.Join(bin, f.Folder()), instances: map[string]*instance{}, freed: make(chan struct{})}
 		own := map[string]string{
+			"AWS_ACCESS_KEY_ID":               f.ID, // shows whose its calls are; the environment may have another
 			"AWS_LAMBDA_FUNCTION_NAME":        f.ID,
 			"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.Memory),
 			"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.ID,

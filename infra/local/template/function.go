@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"agencyhub/infra/local/pattern"
+	"agencyhub/infra/local/roles"
 )
 
 func (t *reader) readFunction(res *resource) error {
@@ -19,8 +20,9 @@ func (t *reader) readFunction(res *resource) error {
 		Timeout, MemorySize number
 		Environment         struct{ Variables map[string]any }
 		EventInvokeConfig   map[string]any
+		LoggingConfig       struct{ LogFormat, LogGroup, ApplicationLogLevel, SystemLogLevel string }
 	}{Timeout: 3, MemorySize: 128} // Lambda's own defaults
-	if err := t.decode(res.properties, "Function", functionIgnores, &p, "Events"); err != nil {
+	if err := t.decode(res.properties, "Function", functionIgnores, &p, "Events", "Role"); err != nil {
 		return err
 	}
 	if p.Runtime != "provided.al2023" {
@@ -35,9 +37,16 @@ func (t *reader) readFunction(res *resource) error {
 	for k, v := range p.Environment.Variables {
 		f.Env[k] = Text(v)
 	}
+	var err error
+	if f.Role, err = t.readRole(child(res.properties, "Role")); err != nil {
+		return fmt.Errorf("property Role: %w", err)
+	}
+	if group := p.LoggingConfig.LogGroup; group != "" {
+		arn := fmt.Sprintf("arn:aws:logs:%s:%s:log-group:%s:*", Region, AccountID, group)
+		f.calls(arn, "logs:CreateLogStream", "logs:PutLogEvents")
+	}
 	if p.EventInvokeConfig != nil {
-		var err error
-		if f.Async, err = t.readAsync(p.EventInvokeConfig); err != nil {
+		if f.Async, err = t.readAsync(f, p.EventInvokeConfig); err != nil {
 			return fmt.Errorf("property EventInvokeConfig: %w", err)
 		}
 	}
@@ -47,7 +56,19 @@ func (t *reader) readFunction(res *resource) error {
 			return fmt.Errorf("event %s: %w", name, err)
 		}
 	}
+	for _, call := range f.Calls {
+		if _, ok := f.Role.Allow(roles.Request{Permission: call}); !ok {
+			return fmt.Errorf("property Role: it does not allow %s on %s, which Lambda does by it", call.Action, call.Resource)
+		}
+	}
 	return nil
+}
+
+// calls adds what Lambda does by the function's role.
+func (f *Function) calls(resource string, actions ...string) {
+	for _, action := range actions {
+		f.Calls = append(f.Calls, roles.Permission{Action: action, Resource: resource})
+	}
 }
 
 func (t *reader) readEvent(f *Function, name string, n *yaml.Node) error {
@@ -162,14 +183,15 @@ func (t *reader) readStream(f *Function, name string, n *yaml.Node) error {
 		}
 		s.Partial = true
 	}
-	for _, f := range p.FilterCriteria.Filters {
-		if err := pattern.Check([]byte(f.Pattern)); err != nil {
+	for _, filter := range p.FilterCriteria.Filters {
+		if err := pattern.Check([]byte(filter.Pattern)); err != nil {
 			return fmt.Errorf("property FilterCriteria: %w", err)
 		}
-		s.Filters = append(s.Filters, json.RawMessage(f.Pattern))
+		s.Filters = append(s.Filters, json.RawMessage(filter.Pattern))
 	}
 	var err error
-	if s.DeadLetter, err = t.queue(p.DestinationConfig); err != nil {
+	f.calls(p.Stream, "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
+	if s.DeadLetter, err = t.queue(f, p.DestinationConfig); err != nil {
 		return fmt.Errorf("property DestinationConfig: %w", err)
 	}
 	t.stack.Streams = append(t.stack.Streams, s)
@@ -216,7 +238,7 @@ func (t *reader) readRule(f *Function, name string, n *yaml.Node) error {
 	return nil
 }
 
-func (t *reader) readAsync(values map[string]any) (*Async, error) {
+func (t *reader) readAsync(f *Function, values map[string]any) (*Async, error) {
 	p := struct {
 		MaximumRetryAttempts     number
 		MaximumEventAgeInSeconds number
@@ -225,7 +247,7 @@ func (t *reader) readAsync(values map[string]any) (*Async, error) {
 	if err := strict(values, &p); err != nil {
 		return nil, err
 	}
-	queue, err := t.queue(p.DestinationConfig)
+	queue, err := t.queue(f, p.DestinationConfig)
 	return &Async{Retries: int(p.MaximumRetryAttempts), Failures: queue}, err
 }
 
@@ -233,12 +255,15 @@ type onFailure struct {
 	OnFailure struct{ Type, Destination string }
 }
 
-// queue returns the name of the queue that a destination names, "" for none.
-func (t *reader) queue(d onFailure) (string, error) {
+// queue returns the name of the queue that a function's destination names, "" for none.
+func (t *reader) queue(f *Function, d onFailure) (string, error) {
 	kind, arn := d.OnFailure.Type, d.OnFailure.Destination
 	name := arn[strings.LastIndex(arn, ":")+1:]
 	if arn != "" && (kind != "" && kind != "SQS" || !slices.Contains(t.stack.Queues, name)) {
 		return "", fmt.Errorf("only a queue of this template is understood")
+	}
+	if arn != "" {
+		f.calls(arn, "sqs:SendMessage")
 	}
 	return name, nil
 }

@@ -62,7 +62,7 @@ func (t *reader) readTable(res *resource) error {
 		AttributeDefinitions   any
 		BillingMode            any `json:",omitempty"`
 		GlobalSecondaryIndexes any `json:",omitempty"`
-		KeySchema              any
+		KeySchema              []struct{ AttributeName, KeyType string }
 		StreamSpecification    map[string]any
 	}
 	if err := t.decode(res.properties, "", tableIgnores, &p, "TableName"); err != nil {
@@ -80,7 +80,13 @@ func (t *reader) readTable(res *resource) error {
 	if p.StreamSpecification != nil {
 		values["StreamSpecification"] = merge(p.StreamSpecification, map[string]any{"StreamEnabled": true})
 	}
-	t.stack.Tables = append(t.stack.Tables, Table{Name: name, ID: res.id, Create: values, Streamed: p.StreamSpecification != nil})
+	table := Table{Name: name, ID: res.id, Create: values, Streamed: p.StreamSpecification != nil}
+	for _, key := range p.KeySchema {
+		if key.KeyType == "HASH" {
+			table.PartitionKey = key.AttributeName
+		}
+	}
+	t.stack.Tables = append(t.stack.Tables, table)
 	return nil
 }
 

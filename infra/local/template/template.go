@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"agencyhub/infra/local/roles"
 )
 
 // A Stack is what the template declares.
@@ -37,6 +39,10 @@ type Function struct {
 	Memory  int // MB; an environment variable only, nothing enforces it
 	Env     map[string]string
 	Async   *Async // nil for Lambda's defaults
+	Role    roles.Role
+	// Calls are what Lambda does by the function's role: it reads streams, and writes to
+	// on-failure queues and logs. The role allows them.
+	Calls []roles.Permission
 }
 
 // Folder returns the folder of the function below functions/, which is its binary's
@@ -111,6 +117,8 @@ type Table struct {
 	ID       string         // logical id
 	Create   map[string]any // the input of CreateTable
 	Streamed bool
+	// PartitionKey is the name of the attribute.
+	PartitionKey string
 }
 
 // A Stream is an event source mapping from a table's stream to a function.
@@ -148,13 +156,13 @@ type resource struct {
 }
 
 // ignoredKinds are the kinds of resource that change nothing on one machine:
-// permissions, monitoring, domains and identities.
+// monitoring, domains and identities, and roles that are no function's.
 var ignoredKinds = []string{
 	"AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName",
 	"AWS::CertificateManager::Certificate",
 	"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard",
 	"AWS::Events::Archive", "AWS::Events::EventBusPolicy",
-	"AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
+	"AWS::IAM::ManagedPolicy", "AWS::IAM::Role",
 	"AWS::Lambda::Permission",
 	"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter",
 	"AWS::Route53::RecordSet",
@@ -164,10 +172,9 @@ var ignoredKinds = []string{
 	"AWS::SQS::QueuePolicy",
 }
 
-// Properties that change nothing on one machine, by kind: permissions, builds, cost,
-// monitoring. All others must be understood.
+// Properties that change nothing on one machine, by kind: builds, cost, monitoring. All others must be understood.
 var (
-	functionIgnores = []string{"Architectures", "CodeUri", "Description", "EphemeralStorage", "FunctionName", "Handler", "LoggingConfig", "Policies", "PermissionsBoundary", "ReservedConcurrentExecutions", "Role", "RuntimeManagementConfig", "Tags", "Tracing"}
+	functionIgnores = []string{"Architectures", "CodeUri", "Description", "EphemeralStorage", "FunctionName", "Handler", "ReservedConcurrentExecutions", "RuntimeManagementConfig", "Tags", "Tracing"}
 	apiIgnores      = []string{"AccessLogSettings", "Description", "DisableExecuteApiEndpoint", "Domain", "FailOnWarnings", "Name", "PropagateTags", "Tags"}
 	tableIgnores    = []string{"ContributorInsightsSpecification", "DeletionProtectionEnabled", "KinesisStreamSpecification", "OnDemandThroughput", "PointInTimeRecoverySpecification", "ResourcePolicy", "SSESpecification", "TableClass", "Tags", "TimeToLiveSpecification", "WarmThroughput"}
 	queueIgnores    = []string{"KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "MessageRetentionPeriod", "QueueName", "SqsManagedSseEnabled", "Tags", "VisibilityTimeout"}

@@ -13,9 +13,55 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"agencyhub/infra/local/roles"
 )
 
 var given = map[string]string{"PublicUrl": "http://localhost:1", "OidcIssuer": "http://localhost:2", "OidcAudience": "hub"}
+
+// wantFunctions returns the functions of testdata/template.yaml, with their roles.
+func wantFunctions(env func(...string) map[string]string) []*Function {
+	const (
+		table  = "arn:aws:dynamodb:us-east-1:000000000000:table/Notes"
+		stream = table + "/stream/Notes"
+		queue  = "arn:aws:sqs:us-east-1:000000000000:Failures"
+		log    = "arn:aws:logs:us-east-1:000000000000:log-group:EchoLogGroup:*"
+		ses    = "arn:aws:ses:us-east-1:000000000000:"
+	)
+	reads := []string{"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"}
+	allow := func(resource string, actions ...string) roles.Statement {
+		return roles.Statement{Actions: actions, Resources: []string{resource}}
+	}
+	calls := func(resource string, actions ...string) (all []roles.Permission) {
+		for _, action := range actions {
+			all = append(all, roles.Permission{Action: action, Resource: resource})
+		}
+		return all
+	}
+	own := allow(table, "dynamodb:DeleteItem")
+	own.Conditions = []roles.Condition{{Operator: "ForAllValues:StringLike", Key: roles.LeadingKeys, Values: []string{"OWN#*"}}}
+	mail := allow(ses+"identity/*", "ses:SendEmail")
+	mail.Resources = append(mail.Resources, ses+"configuration-set/Mail")
+	mail.Conditions = []roles.Condition{{Operator: "StringEquals", Key: roles.FromAddress, Values: []string{"hub@notes.test"}}}
+	return []*Function{
+		{
+			ID: "EchoFunction", Timeout: 2 * time.Second, Memory: 256, Env: env("GREETING", "hello from us-east-1"),
+			Role: roles.Role{
+				allow(table, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:ConditionCheckItem"), allow(table+"/index/ByDue", "dynamodb:Query"), own,
+				allow(log, "logs:CreateLogStream", "logs:PutLogEvents"),
+			},
+			Calls: calls(log, "logs:CreateLogStream", "logs:PutLogEvents"),
+		},
+		{
+			ID: "StreamFunction", Timeout: 2 * time.Second, Memory: 256, Env: env(), Async: &Async{Retries: 1, Failures: "Failures"},
+			Role: roles.Role{
+				allow(queue, "sqs:SendMessage"), allow("arn:aws:events:us-east-1:000000000000:event-bus/notes", "events:PutEvents"), mail, allow(stream, reads...),
+			},
+			Calls: slices.Concat(calls(queue, "sqs:SendMessage"), calls(stream, reads...), calls(queue, "sqs:SendMessage")),
+		},
+		{ID: "CleanupFunction", Timeout: 2 * time.Second, Memory: 256, Env: env()},
+	}
+}
 
 func TestReadTemplate(t *testing.T) {
 	got, err := Read("../testdata/template.yaml", given, nil)
@@ -37,18 +83,14 @@ func TestReadTemplate(t *testing.T) {
 		return map[string]any{"AttributeName": name, "AttributeType": "S"}
 	}
 	want := &Stack{
-		Functions: []*Function{
-			{ID: "EchoFunction", Timeout: 2 * time.Second, Memory: 256, Env: env("GREETING", "hello from us-east-1")},
-			{ID: "StreamFunction", Timeout: 2 * time.Second, Memory: 256, Env: env(), Async: &Async{Retries: 1, Failures: "Failures"}},
-			{ID: "CleanupFunction", Timeout: 2 * time.Second, Memory: 256, Env: env()},
-		},
+		Functions: wantFunctions(env),
 		Routes: []Route{
 			{Method: "ANY", Path: "/echo/{name}", Function: "EchoFunction", Authorizer: oidc, Timeout: 30 * time.Second},
 			{Method: "ANY", Path: "/open/{proxy+}", Function: "EchoFunction", Timeout: 30 * time.Second},
 			{Method: "GET", Path: "/scoped", Function: "EchoFunction", Authorizer: oidc, Scopes: []string{"hub/platform"}, Timeout: 30 * time.Second, Throttle: &Throttle{Rate: 1000, Burst: 7}},
 		},
 		Throttle: Throttle{Rate: 1000, Burst: 500},
-		Tables: []Table{{Name: "Notes", ID: "Notes", Streamed: true, Create: map[string]any{
+		Tables: []Table{{Name: "Notes", ID: "Notes", Streamed: true, PartitionKey: "pk", Create: map[string]any{
 			"TableName":            "Notes",
 			"BillingMode":          "PAY_PER_REQUEST",
 			"AttributeDefinitions": []any{attribute("pk"), attribute("sk"), attribute("due")},
@@ -111,7 +153,7 @@ func TestReadTemplateRefuses(t *testing.T) {
 	}
 	for name, test := range map[string]struct{ old, new, want string }{
 		"kind of resource":     {"AWS::SQS::Queue", "AWS::SQS::Fifo", "resource Failures: AWS::SQS::Fifo is not understood"},
-		"function's property":  {"      Role: !GetAtt Missing.Arn", "      SnapStart: {ApplyOn: None}", "resource EchoFunction: property SnapStart is not understood"},
+		"function's property":  {"      Role: !GetAtt EchoRole.Arn", "      SnapStart: {ApplyOn: None}", "resource EchoFunction: property SnapStart is not understood"},
 		"event's property":     {"Path: /scoped,", "Path: /scoped, RouteSettings: {},", "resource EchoFunction: event Scoped: property RouteSettings is not understood"},
 		"event's type":         {"Type: ScheduleV2", "Type: SNS", "resource CleanupFunction: event EveryMinute: property Type: SNS is not understood"},
 		"API's property":       {"      DefaultRouteSettings:", "      CorsConfiguration: true\n      DefaultRouteSettings:", "resource Api: property CorsConfiguration is not understood"},
@@ -137,6 +179,19 @@ func TestReadTemplateRefuses(t *testing.T) {
 		"mail's bus":           {"event-bus/default", "event-bus/notes", "resource MailEvents: property EventBridgeDestination: SES knows the default bus only"},
 		"on failure":           {"Type: SQS, Destination: !GetAtt Failures.Arn}}\n      Events", "Type: SNS, Destination: !GetAtt Failures.Arn}}\n      Events", "property EventInvokeConfig: only a queue"},
 		"circle of conditions": {"!Equals [!Ref OidcIssuer, '']", "!Not [!Condition Greets]", "rests on itself"},
+		"no role":              {"      Role: !GetAtt EchoRole.Arn\n", "", "resource EchoFunction: property Role: only a function with a role of this template is understood"},
+		"role of another":      {"!GetAtt EchoRole.Arn", "arn:aws:iam::1:role/x", "property Role: only !GetAtt and the Arn of a role of this template is understood"},
+		"role's property":      {"      ManagedPolicyArns", "      PermissionsBoundary: x\n      ManagedPolicyArns", "resource StreamRole: property PermissionsBoundary is not understood"},
+		"policy of AWS":        {"[!Ref ReadsStream]", "['arn:aws:iam::aws:policy/x']", "property ManagedPolicyArns: arn:aws:iam::aws:policy/x is no policy of this template"},
+		"policy of its own":    {"    Type: AWS::Logs::LogGroup", "    Type: AWS::IAM::Policy", "resource EchoLogGroup: AWS::IAM::Policy is not understood"},
+		"what is denied":       {"{Effect: Allow, Action: sqs:SendMessage", "{Effect: Deny, Action: sqs:SendMessage", "resource StreamRole: policy stream: property Effect: only Allow is understood"},
+		"all but an action":    {"{Effect: Allow, Action: sqs:SendMessage", "{Effect: Allow, NotAction: sqs:SendMessage", "property NotAction is not understood"},
+		"every action":         {"Action: sqs:SendMessage", "Action: 'sqs:*'", "property Action: sqs:*: each action is named in full is not understood"},
+		"condition":            {"StringEquals: {'ses:", "StringNotEquals: {'ses:", "property Condition: StringNotEquals of ses:FromAddress is not understood"},
+		"condition's action":   {"Action: dynamodb:DeleteItem", "Action: [dynamodb:DeleteItem, dynamodb:Query]", "property Condition: dynamodb:LeadingKeys of dynamodb:Query is not understood"},
+		"stream not allowed":   {"dynamodb:GetRecords, ", "", "resource StreamFunction: property Role: it does not allow dynamodb:GetRecords on arn:aws:dynamodb:us-east-1:000000000000:table/Notes/stream/Notes, which Lambda does by it"},
+		"queue not allowed":    {"Action: sqs:SendMessage", "Action: sqs:GetQueueUrl", "resource StreamFunction: property Role: it does not allow sqs:SendMessage"},
+		"log not allowed":      {", logs:PutLogEvents]", "]", "resource EchoFunction: property Role: it does not allow logs:PutLogEvents"},
 		"resource's sign-in":   {"    Condition: MakesSignIn\n", "", "resource UserPool: AWS::Cognito::UserPool is not understood"},
 	} {
 		t.Run(name, func(t *testing.T) {

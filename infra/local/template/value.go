@@ -105,7 +105,14 @@ func (r *resolver) intrinsic(name string, n *yaml.Node) (any, error) {
 		return r.getAtt(id, attribute)
 	case "Fn::Sub":
 		if n.Kind == yaml.ScalarNode {
-			return r.sub(n.Value)
+			return r.sub(n.Value, nil)
+		}
+		if n.Kind == yaml.SequenceNode && len(n.Content) == 2 {
+			names, err := r.mapping(n.Content[1], "")
+			if err != nil {
+				return nil, err
+			}
+			return r.sub(n.Content[0].Value, names)
 		}
 	case "Fn::If":
 		if n.Kind != yaml.SequenceNode || len(n.Content) != 3 {
@@ -121,12 +128,20 @@ func (r *resolver) intrinsic(name string, n *yaml.Node) (any, error) {
 		return r.value(n.Content[2])
 	case "Condition":
 		return r.condition(n.Value)
-	case "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or":
+	case "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or", "Fn::Select", "Fn::Split":
 		v, err := r.value(n)
 		if err != nil {
 			return nil, err
 		}
 		switch list, _ := v.([]any); {
+		case name == "Fn::Select" && len(list) == 2:
+			return selected(list[0], list[1])
+		case name == "Fn::Split" && len(list) == 2:
+			parts := []any{}
+			for _, part := range strings.Split(Text(list[1]), Text(list[0])) {
+				parts = append(parts, part)
+			}
+			return parts, nil
 		case name == "Fn::Equals" && len(list) == 2:
 			return Text(list[0]) == Text(list[1]), nil
 		case name == "Fn::Not" && len(list) == 1:
@@ -140,8 +155,18 @@ func (r *resolver) intrinsic(name string, n *yaml.Node) (any, error) {
 	return nil, fmt.Errorf("%s is not understood here", name)
 }
 
-// sub resolves the short form of Fn::Sub. ${!name} becomes ${name}.
-func (r *resolver) sub(pattern string) (any, error) {
+// selected returns the element of a list at an index.
+func selected(index, list any) (any, error) {
+	elements, ok := list.([]any)
+	i, err := strconv.Atoi(Text(index))
+	if !ok || err != nil || i < 0 || i >= len(elements) {
+		return nil, fmt.Errorf("Fn::Select of %s has no element %s", Text(list), Text(index))
+	}
+	return elements[i], nil
+}
+
+// sub resolves Fn::Sub, with the names of its long form. ${!name} becomes ${name}.
+func (r *resolver) sub(pattern string, names map[string]any) (any, error) {
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(pattern, "${")
@@ -158,13 +183,17 @@ func (r *resolver) sub(pattern string) (any, error) {
 			out.WriteString("${" + name[1:] + "}")
 			continue
 		}
-		id, attribute, dotted := strings.Cut(name, ".")
-		v, err := r.ref(name)
-		if dotted {
-			v, err = r.getAtt(id, attribute)
-		}
-		if err != nil {
-			return nil, err
+		v, own := names[name]
+		if !own {
+			var err error
+			if id, attribute, dotted := strings.Cut(name, "."); dotted {
+				v, err = r.getAtt(id, attribute)
+			} else {
+				v, err = r.ref(name)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
 		out.WriteString(Text(v))
 	}
@@ -207,6 +236,12 @@ func (r *resolver) getAtt(id, attribute string) (any, error) {
 	switch res.kind + " " + attribute {
 	case "AWS::DynamoDB::Table StreamArn":
 		return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s/stream/%s", Region, AccountID, name, id), nil
+	case "AWS::DynamoDB::Table Arn":
+		return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", Region, AccountID, name), nil
+	case "AWS::Events::EventBus Arn":
+		return fmt.Sprintf("arn:aws:events:%s:%s:event-bus/%s", Region, AccountID, name), nil
+	case "AWS::Logs::LogGroup Arn":
+		return fmt.Sprintf("arn:aws:logs:%s:%s:log-group:%s:*", Region, AccountID, name), nil
 	case "AWS::SQS::Queue Arn":
 		return fmt.Sprintf("arn:aws:sqs:%s:%s:%s", Region, AccountID, name), nil
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
+
+	"agencyhub/infra/local/dynamodb"
 )
 
 func main() {
@@ -30,6 +32,8 @@ func main() {
 			return map[string]string{"plain": "answer"}, nil
 		case "binary":
 			return events.APIGatewayV2HTTPResponse{StatusCode: 201, Headers: map[string]string{"Content-Type": "image/png"}, Cookies: []string{"a=1", "b=2"}, Body: "AP8=", IsBase64Encoded: true}, nil
+		case "GetItem", "UpdateItem":
+			return map[string]string{"refused": call(ctx, e.PathParameters["proxy"])}, nil
 		case "broken":
 			return map[string]any{"statusCode": "many"}, nil
 		}
@@ -40,4 +44,14 @@ func main() {
 		}
 		return events.APIGatewayV2HTTPResponse{StatusCode: 200, Headers: map[string]string{"Content-Type": "application/json"}, Body: string(body)}, nil
 	})
+}
+
+// call calls DynamoDB by the function's own role, and returns what it was refused with.
+func call(ctx context.Context, operation string) string {
+	key := map[string]any{"pk": map[string]string{"S": "a"}, "sk": map[string]string{"S": "b"}}
+	db := dynamodb.FromEnvironment(os.Getenv("AWS_ENDPOINT_URL_DYNAMODB"))
+	if err := db.Call(ctx, "DynamoDB_20120810."+operation, map[string]any{"TableName": os.Getenv("TABLE_NAME"), "Key": key}, new(any)); err != nil {
+		return err.Error()
+	}
+	return ""
 }
