@@ -45,6 +45,11 @@ LOCAL := CGO_ENABLED=0 go build $(FLAGS)
 # Lambda runs on Graviton.
 PRODUCTION := GOOS=linux GOARCH=arm64 $(LOCAL)
 
+# The build that the hub's status names: a tag or a commit, or VERSION of the environment. It is in
+# platform's binary alone, so that a commit changes no other function. Without Git it is dev.
+VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null),dev)
+VERSIONED = -ldflags='agencyhub/functions/platform=-s -w -X main.version=$(VERSION)'
+
 # The runner's program, up to date. It is started without `go run`, so that signals reach it.
 RUNNER := mkdir -p .local/bin && $(LOCAL) -o .local/bin/ ./infra/local && exec .local/bin/local
 
@@ -180,12 +185,12 @@ assets: setup
 
 build:
 	@mkdir -p out
-	$(PRODUCTION) -o out/ ./functions/...
+	$(PRODUCTION) $(VERSIONED) -o out/ ./functions/...
 
 # `sam build` calls this for each function, in a copy of this folder: AccountsFunction is
 # functions/accounts.
 build-%Function: FORCE
-	$(PRODUCTION) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(shell echo '$*' | tr A-Z a-z)
+	$(PRODUCTION) $(VERSIONED) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(shell echo '$*' | tr A-Z a-z)
 
 FORCE:
 

@@ -30,6 +30,7 @@ type dueStore interface {
 	Backlog(ctx context.Context, now time.Time) (steps, events table.Counted, err error)
 	Unfinished(ctx context.Context, before time.Time) (table.Counted, error)
 	Waiting(ctx context.Context) (table.Counted, error)
+	SaveSweep(ctx context.Context, s service.Sweep) error
 }
 
 type cleaner struct {

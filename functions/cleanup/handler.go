@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"agencyhub/shared/cloud"
+	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 )
 
@@ -35,17 +36,18 @@ func (in input) check() error {
 
 // The invocation's time is divided so that each part leaves time to those after it: a
 // redrive ends at the first share of it, the run at the second and counting at the
-// third, or after its own share. The rest is for the report.
+// third, or after its own share. The report is kept until the fourth.
 const (
 	redriveShare = 0.5
 	runShare     = 0.8
 	countShare   = 0.9
+	noteShare    = 0.95
 	countingTime = 0.1
 )
 
-// handle redrives if asked to, does a run, counts what is left, and records the
-// metrics. It always does the last and returns the report, whatever failed: the report
-// counts failures, and the log has them. Only a payload that can't be read is an error.
+// handle redrives if asked to, does a run, counts what is left, keeps the report for the
+// hub's status, and records the metrics. It always does the last and returns the report,
+// whatever failed: the report counts failures, and the log has them. Only a payload that can't be read is an error.
 func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
 	if err := in.check(); err != nil {
 		return report{}, err
@@ -69,7 +71,12 @@ func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
 	cancelWrites()
 	counting, cancel := part(countShare, countingTime)
 	defer cancel()
-	c.count(counting, now, &r)
+	counted := c.count(counting, now, &r)
+	// What there was no time to count is known to be incomplete, and noted too.
+	noting, cancel := part(noteShare, 1)
+	defer cancel()
+	r.fail(noting, c.table.SaveSweep(noting, r.sweep(c.svc.Now().UTC())))
+	c.measure(now, &r, counted)
 	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "frozen", r.Frozen, "woken", r.Woken,
 		"redriven", r.Redriven, "redriveFailed", r.RedriveFailed, "reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected, "closed", r.Closed, "digests", r.Digests,
 		"stopped", r.Stopped, "failed", r.Failed, "backlog", r.Backlog, "toWake", r.ToWake, "unfinished", r.Unfinished,
@@ -158,9 +165,28 @@ func (c *cleaner) redrivePage(ctx, writing context.Context, page table.DelayedPa
 // which reads all of them.
 const countEvery = 15
 
-// count counts what a run has left, and records the metrics for CloudWatch. What it has
-// no time to count is left out.
-func (c *cleaner) count(ctx context.Context, now time.Time, r *report) {
+// sweep is what the status of the hub says of a run.
+func (r *report) sweep(at time.Time) service.Sweep {
+	s := service.Sweep{
+		At: at, Finished: r.Finished, Failed: r.Failed + r.RedriveFailed, Backlog: r.Backlog, Unfinished: r.Unfinished, AtLeast: r.AtLeast,
+	}
+	if r.Oldest != nil {
+		s.OldestDue = *r.Oldest
+	}
+	if r.OldestUnfinished != nil {
+		s.OldestUnfinished = *r.OldestUnfinished
+	}
+	return s
+}
+
+// left is what a run has left, as far as there was time to count it: nil for what was
+// not counted.
+type left struct {
+	steps, unfinished, waiting *table.Counted
+}
+
+// count counts what a run has left. What it has no time to count is left out.
+func (c *cleaner) count(ctx context.Context, now time.Time, r *report) (l left) {
 	steps, events, err := c.table.Backlog(ctx, now)
 	r.fail(ctx, err)
 	unfinished, err := c.table.Unfinished(ctx, now.Add(-c.svc.Rules.WakeAfter))
@@ -168,15 +194,26 @@ func (c *cleaner) count(ctx context.Context, now time.Time, r *report) {
 	r.Backlog, r.Oldest, r.ToWake = steps.Count, instant(steps.Oldest), events.Count
 	r.Unfinished, r.OldestUnfinished = unfinished.Count, instant(unfinished.Oldest)
 	r.AtLeast = steps.More || events.More || unfinished.More
-	var waiting *table.Counted
+	// What was not counted at all is not recorded as none.
+	if steps.Count > 0 || !steps.More {
+		l.steps = &steps
+	}
+	if unfinished.Count > 0 || !unfinished.More {
+		l.unfinished = &unfinished
+	}
 	if now.Truncate(time.Minute).Minute()%countEvery == 0 && r.Finished {
-		counted, err := c.table.Waiting(ctx)
+		waiting, err := c.table.Waiting(ctx)
 		r.fail(ctx, err)
 		// A part of them would look like a fall.
-		if !counted.More {
-			waiting = &counted
+		if !waiting.More {
+			l.waiting = &waiting
 		}
 	}
+	return l
+}
+
+// measure records the metrics of a run for CloudWatch.
+func (c *cleaner) measure(now time.Time, r *report, l left) {
 	var metrics []cloud.Metric
 	// CloudWatch charges for a metric in each hour that has it: none is recorded of what did
 	// not happen.
@@ -188,16 +225,15 @@ func (c *cleaner) count(ctx context.Context, now time.Time, r *report) {
 			metrics = append(metrics, cloud.One(counted.name, cloud.Count, float64(counted.count)))
 		}
 	}
-	// What was not counted at all is not recorded as none.
-	if steps.Count > 0 || !steps.More {
+	if l.steps != nil {
 		metrics = append(metrics, cloud.One("Backlog", cloud.Count, float64(r.Backlog)), cloud.One("BacklogAge", cloud.Seconds, age(r.Oldest, now)))
 	}
-	if unfinished.Count > 0 || !unfinished.More {
+	if l.unfinished != nil {
 		metrics = append(metrics, cloud.One("Unfinished", cloud.Count, float64(r.Unfinished)), cloud.One("UnfinishedAge", cloud.Seconds, age(r.OldestUnfinished, now)))
 	}
 	c.meter.Record("", "", metrics...)
-	if waiting != nil {
-		c.meter.Record("", "", cloud.One("RequestsWaiting", cloud.Count, float64(waiting.Count)))
+	if l.waiting != nil {
+		c.meter.Record("", "", cloud.One("RequestsWaiting", cloud.Count, float64(l.waiting.Count)))
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 	"agencyhub/shared/service"
 )
 
+// version is the build's; the linker sets it. A build that is not for AWS has none.
+var version = "dev"
+
 // api returns the operations that the platform's own software calls.
 func api(svc *service.Service) *rest.API {
 	a := rest.New("platform")
@@ -47,6 +50,11 @@ func api(svc *service.Service) *rest.API {
 		OperationID: "check-anyone", Summary: "Check what the person with an address may do in an account now",
 		Description: "The answer is what they would get themselves. The platform vouches for the address: which sign-in they use is not checked.",
 	}, h.access)
+	rest.HandlePlatform(a, "GET /v1/platform/status", huma.Operation{
+		OperationID: "get-status", Summary: "See how the hub is doing",
+		Description: "The figures are those of cleanup's last run, which comes every minute, so they are as old as sweep.at says. " +
+			"A hub that is well has run within three minutes, and nothing unfinished in it is older than half an hour.",
+	}, h.status)
 	return a
 }
 
@@ -173,4 +181,36 @@ type accessInput struct {
 func (h handlers) access(ctx context.Context, by agency.Platform, in *accessInput) (*rest.Output[rest.Access], error) {
 	as, account := agency.AccountID(in.Body.As), agency.AccountID(in.Body.Account)
 	return rest.Reply(rest.NewAccess)(h.svc.CheckAccessOf(ctx, by, in.Body.Email, as, account))
+}
+
+type status struct {
+	Version string         `json:"version" doc:"The build that answers; dev for one that was not made for AWS from a Git repository."`
+	Now     rest.Timestamp `json:"now" doc:"The hub's clock."`
+	Sweep   *sweep         `json:"sweep" doc:"Cleanup's last run; null before the first."`
+}
+
+type sweep struct {
+	At               rest.Timestamp  `json:"at" doc:"When the run ended, and its figures were counted."`
+	Finished         bool            `json:"finished" doc:"False if it stopped for want of time. The next run goes on."`
+	Failed           int             `json:"failed" doc:"Steps and counts that failed. The next run tries them again."`
+	Backlog          int             `json:"backlog" doc:"Expiries, reminders and the like that are due and not done."`
+	OldestDue        *rest.Timestamp `json:"oldestDue" doc:"Since when the first of the backlog is due; null for none."`
+	Unfinished       int             `json:"unfinished" doc:"Events that have waited a minute or more for their emails or their entry on the bus."`
+	OldestUnfinished *rest.Timestamp `json:"oldestUnfinished" doc:"When the first of them happened; null for none."`
+	AtLeast          bool            `json:"atLeast" doc:"Whether counting stopped early, so that there may be more."`
+}
+
+func (h handlers) status(ctx context.Context, by agency.Platform, _ *struct{}) (*rest.Output[status], error) {
+	return rest.Reply(newStatus)(h.svc.ReadStatus(ctx, by))
+}
+
+func newStatus(s service.Status) status {
+	out := status{Version: version, Now: rest.Time(s.Now)}
+	if last := s.Sweep; !last.At.IsZero() {
+		out.Sweep = &sweep{
+			At: rest.Time(last.At), Finished: last.Finished, Failed: last.Failed, Backlog: last.Backlog, OldestDue: rest.OptionalTime(last.OldestDue),
+			Unfinished: last.Unfinished, OldestUnfinished: rest.OptionalTime(last.OldestUnfinished), AtLeast: last.AtLeast,
+		}
+	}
+	return out
 }

@@ -1,5 +1,6 @@
 // Command platform serves the platform's own software: it registers accounts,
-// replaces an owner's address, reports payments and checks anyone's access.
+// replaces an owner's address, reports payments, checks anyone's access and says how the
+// hub is doing.
 package main
 
 import (

@@ -52,6 +52,7 @@ func TestPlatform(t *testing.T) {
 	step(t, t.Run("limits are raised, and set back", s.raise))
 	step(t, t.Run("payments are reported in any order, and the payer is told once", s.payments))
 	step(t, t.Run("an agency is told of payments for what it owns", s.paymentOfAgency))
+	step(t, t.Run("sees how the hub is doing", s.readStatus))
 	step(t, t.Run("refused are what is malformed, what an agency owns, what is closed, and another owner", s.refusals))
 	step(t, t.Run("persons are refused its calls, and it is refused theirs", s.scopes))
 }
@@ -202,6 +203,26 @@ func (s *platformStory) paymentOfAgency(t *testing.T) {
 	s.ann.expectActivity(t, cafe, s.agencyID, "account.created", "subscription.payment_failed")
 }
 
+func (s *platformStory) readStatus(t *testing.T) {
+	before := time.Now()
+	_, err := s.Cleanup(t.Context())
+	must(t, err)
+	got := read[struct {
+		Version string
+		Now     time.Time
+		Sweep   struct {
+			At       time.Time
+			Finished bool
+			Failed   int
+		}
+	}](t, s.software.get(t, "/v1/platform/status").is(t, http.StatusOK))
+	// The run is later than this machine's clock says at its start, by at most what the
+	// functions' clock may differ.
+	if got.Version != "dev" || !got.Sweep.Finished || got.Sweep.Failed != 0 || got.Sweep.At.Before(before.Add(-2*time.Second)) || got.Now.Before(got.Sweep.At) {
+		t.Errorf("%+v, and cleanup ran after %s", got, before)
+	}
+}
+
 func (s *platformStory) refusals(t *testing.T) {
 	cafe := s.ann.opensOwned(t, s.agencyID, "Carl's Café", "starter", nil, nil)
 	closed := s.olga.opens(t, "Luna Pub")
@@ -264,6 +285,7 @@ func (s *platformStory) refusals(t *testing.T) {
 		{"access of no address", "POST", "/v1/platform/access", map[string]any{"account": s.luna, "email": "x"}, 400, "invalid", "body.email"},
 		{"access to no id", "POST", "/v1/platform/access", map[string]any{"account": "luna", "email": s.ann.email}, 400, "invalid", "body.account"},
 		{"access as no id", "POST", "/v1/platform/access", map[string]any{"account": s.luna, "email": s.ann.email, "as": "x"}, 400, "invalid", "body.as"},
+		{"a status with a parameter", "GET", "/v1/platform/status?x=1", nil, 400, "invalid", "query.x"},
 		{"another method", "DELETE", s.accountPath, nil, 405, "invalid", ""},
 		{"nothing", "GET", "/v1/platform/nothing", nil, 404, "not_found", ""},
 	} {

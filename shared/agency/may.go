@@ -21,6 +21,7 @@ const (
 	ReportPayment  Operation = "report the payment state"
 	Register       Operation = "register or update a client's account"
 	CheckAnyone    Operation = "check anyone's access"
+	ReadStatus     Operation = "read the hub's status"
 )
 
 // CallerRole is a column of that table: what a caller is to an account.
@@ -85,6 +86,7 @@ var permissions = map[Operation]map[CallerRole]Permission{
 	ReportPayment: {AsPlatform: Yes},
 	Register:      {AsPlatform: Yes},
 	CheckAnyone:   {AsPlatform: Yes},
+	ReadStatus:    {AsPlatform: Yes},
 }
 
 // PermissionFor returns a cell of the table for an account of that ownership. The

@@ -56,6 +56,10 @@ type Store interface {
 	AllowMail(context.Context, agency.MailboxID) error
 	// MailStopped reports whether it is stopped, strongly consistent.
 	MailStopped(context.Context, agency.MailboxID) (bool, error)
+	// LastSweep reads what the newest run of cleanup has reported, strongly consistent;
+	// the zero Sweep if there was none.
+	LastSweep(context.Context) (Sweep, error)
+
 	// OpenDigest writes the event of a mailbox's digest and removes its due mark, in
 	// one transaction. It returns false if none is due by the event's time.
 	OpenDigest(context.Context, agency.Event) (bool, error)

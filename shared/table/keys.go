@@ -40,6 +40,7 @@ const (
 	nowSort     = "now"
 	heldSort    = "HELD"
 	stopSort    = "STOP"
+	sweepSort   = "SWEEP"
 	sessionSort = "SESSION"
 
 	eventIDPrefix = "evt_"
@@ -143,6 +144,9 @@ func parseMailbox(pk string) (agency.MailboxID, bool) {
 	id, ok := strings.CutPrefix(pk, heldPrefix)
 	return agency.MailboxID(id), ok && agency.MailboxID(id).IsValid()
 }
+
+// sweepKey is the key of what the newest run of cleanup has reported.
+func sweepKey() key { return key{sweepSort, sweepSort} }
 
 func sessionKey(id SessionID) key { return key{sessionPrefix + string(id), sessionSort} }
 

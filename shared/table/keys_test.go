@@ -60,9 +60,10 @@ func TestKeysAreTheContract(t *testing.T) {
 		{"CALL#" + string(account1), hash1}:                                                     callKey(service.CallKey{Agency: account1, Hash: hash1}),
 		{"SESSION#" + hash1, "SESSION"}:                                                         sessionKey(SessionID(hash1)),
 		{"SESSION#ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "SESSION"}: sessionKey(NewSessionID("a")),
-		{"COUNT#" + string(account1), "now"}:                                                    countKey(account1, nowSort),
-		{"COUNT#" + string(account1), "2026-11"}:                                                countKey(account1, monthSort(noon)),
-		{"COUNT#" + string(account1), "2026-12"}:                                                countKey(account1, monthSort(time.Date(2026, 11, 30, 23, 30, 0, 0, time.FixedZone("west", -3600)))),
+		{"SWEEP", "SWEEP"}:                       sweepKey(),
+		{"COUNT#" + string(account1), "now"}:     countKey(account1, nowSort),
+		{"COUNT#" + string(account1), "2026-11"}: countKey(account1, monthSort(noon)),
+		{"COUNT#" + string(account1), "2026-12"}: countKey(account1, monthSort(time.Date(2026, 11, 30, 23, 30, 0, 0, time.FixedZone("west", -3600)))),
 	} {
 		if got != want {
 			t.Errorf("%v, want %v", got, want)
@@ -180,6 +181,7 @@ func TestKeysAreTheirOwn(t *testing.T) {
 			}
 			all[k] = of
 		}
+		add(sweepKey(), "sweep")
 		kinds := []string{"a", "b"}
 		for i := range 2 {
 			add(accountKey(accounts[i]), accounts[i])
