@@ -19,6 +19,9 @@
 #                               PLATFORM=1 in place of EMAIL for the platform's own calls
 #   make import FILE=a.csv      registers accounts by the platform's API; with URL= of a deployed
 #                               stack, whose token is in HUB_TOKEN (infra/import/README.md)
+#   make smoke                  checks the running stack from outside: routes, guard, sign-in, status;
+#                               with URL= a deployed hub, whose issuer is in HUB_ISSUER and whose
+#                               platform's client in HUB_CLIENT_ID and HUB_CLIENT_SECRET
 #   make cleanup                runs the scheduled cleanup now and prints its report
 #   make events                 the last events of the bus; TYPE=connection.accepted, LAST=5
 #   make redrive                makes every event due that is not delivered to everyone yet, and
@@ -33,7 +36,7 @@
 #   make clean                  removes what was built and installed; data in .local/ stays
 
 .DEFAULT_GOAL := run
-.PHONY: run test second-engine prove schemathesis pace screenshots demo token import cleanup events redrive lint sam openapi schemas assets build setup browser clean FORCE
+.PHONY: run test second-engine prove schemathesis pace screenshots demo token import smoke cleanup events redrive lint sam openapi schemas assets build setup browser clean FORCE
 
 GOLANGCI_LINT := .tools/golangci-lint-v2.15.0/golangci-lint
 GOVULNCHECK := .tools/govulncheck-v1.9.0/govulncheck
@@ -164,6 +167,11 @@ import:
 	@mkdir -p .local/bin
 	@$(LOCAL) -o .local/bin/ ./infra/import
 	@exec .local/bin/import $(if $(URL),-url '$(URL)') '$(FILE)'
+
+smoke:
+	@mkdir -p .local/bin
+	@$(LOCAL) -o .local/bin/ ./infra/smoke
+	@exec .local/bin/smoke $(ARGS) $(if $(URL),'$(URL)')
 
 cleanup:
 	@$(RUNNER) cleanup
