@@ -14,6 +14,7 @@ import (
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/service"
 	"agencyhub/shared/table"
+	"agencyhub/shared/trace"
 )
 
 // maxWakeDelay bounds the backoff between two attempts to wake an event.
@@ -118,7 +119,7 @@ func (c *cleaner) run(ctx, writing context.Context, now time.Time, wake bool, r 
 	}
 	together(ctx, c.table.DueSteps(ctx, now), func(item table.DueItem) (service.Outcome, error) {
 		return c.sweep(ctx, item)
-	}, func(done service.Outcome, err error) {
+	}, func(_ table.DueItem, done service.Outcome, err error) {
 		if err != nil {
 			r.fail(ctx, err)
 			return
@@ -138,9 +139,11 @@ func (c *cleaner) wakeEvents(ctx, writing context.Context, now time.Time, r *rep
 	flush := func() {
 		together(ctx, each(page), func(e table.DueItem) (bool, error) {
 			return c.wake(writing, e, now)
-		}, func(woken bool, err error) {
+		}, func(e table.DueItem, woken bool, err error) {
+			ctx := traced(ctx, e)
 			if woken {
 				r.Woken++
+				slog.InfoContext(ctx, "An event is woken.", "wakes", e.Wakes+1)
 			}
 			r.fail(ctx, err)
 		})
@@ -176,19 +179,20 @@ const workers = 8
 // together does something to items, some at once, in their order, until the context
 // ends. It finishes what it has started, and returns how many items that were. It notes
 // each result, one at a time, and each error of the sequence.
-func together[T any](ctx context.Context, items iter.Seq2[table.DueItem, error], do func(table.DueItem) (T, error), note func(T, error)) (started int) {
+func together[T any](ctx context.Context, items iter.Seq2[table.DueItem, error], do func(table.DueItem) (T, error), note func(table.DueItem, T, error)) (started int) {
 	var mu sync.Mutex
-	noteOne := func(result T, err error) {
+	noteOne := func(item table.DueItem, result T, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		note(result, err)
+		note(item, result, err)
 	}
 	var group sync.WaitGroup
 	queue := make(chan table.DueItem)
 	for range workers {
 		group.Go(func() {
 			for item := range queue {
-				noteOne(do(item))
+				result, err := do(item)
+				noteOne(item, result, err)
 			}
 		})
 	}
@@ -197,7 +201,7 @@ func together[T any](ctx context.Context, items iter.Seq2[table.DueItem, error],
 			break
 		}
 		if err != nil {
-			noteOne(*new(T), err)
+			noteOne(item, *new(T), err)
 			continue
 		}
 		select {
@@ -209,6 +213,15 @@ func together[T any](ctx context.Context, items iter.Seq2[table.DueItem, error],
 	close(queue)
 	group.Wait()
 	return started
+}
+
+// traced returns a context whose lines of the log name an event that is due, and the
+// call that caused it.
+func traced(ctx context.Context, item table.DueItem) context.Context {
+	if item.Event == nil {
+		return ctx
+	}
+	return trace.WithRequest(trace.With(ctx, slog.String("event", string(item.Event.ID)), slog.String("account", string(item.Event.Addressee))), item.RequestID)
 }
 
 // each returns the items of a page as a sequence.

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/service"
 	"agencyhub/shared/table"
+	"agencyhub/shared/trace"
 )
 
 // input is the payload of an invocation. The schedule's has none of these fields.
@@ -51,6 +54,10 @@ const (
 func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
 	if err := in.check(); err != nil {
 		return report{}, err
+	}
+	if invocation, ok := lambdacontext.FromContext(ctx); ok {
+		// What a run changes is caused by the run.
+		ctx = trace.WithRequest(ctx, invocation.AwsRequestID)
 	}
 	r := report{Finished: true}
 	now, part := c.svc.Now().UTC(), c.parts(ctx)
@@ -151,12 +158,12 @@ func (c *cleaner) redrivePage(ctx, writing context.Context, page table.DelayedPa
 			err = fmt.Errorf("event %s: %w", e, err)
 		}
 		return redriven, err
-	}, func(redriven bool, err error) {
+	}, func(e table.DueItem, redriven bool, err error) {
 		if redriven {
 			r.Redriven++
 		}
 		if err != nil {
-			r.failRedrive(ctx, err)
+			r.failRedrive(traced(ctx, e), err)
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"agencyhub/shared/service"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
+	"agencyhub/shared/trace"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -143,7 +144,7 @@ func TestABusyStore(t *testing.T) {
 	s := newStage(t)
 	var lines bytes.Buffer
 	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&lines, nil)))
+	slog.SetDefault(slog.New(trace.NewHandler(slog.NewJSONHandler(&lines, nil))))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	s.BeforeBatch = func(*dynamodb.BatchGetItemInput) error { return &types.ProvisionedThroughputExceededException{} }
 	got := s.request(noKey, fmt.Sprintf(`{"account":%q,"areas":{"pages":"view"}}`, s.client))

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/rest"
 	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
@@ -139,7 +138,7 @@ func (c *console) respond(v *visit, serve func() (response, error)) {
 	}
 	if err := v.write(res); err != nil {
 		// A template that does not fit its page.
-		slog.ErrorContext(v.ctx, "A page can't be written.", "requestId", rest.RequestID(v.ctx), "route", v.r.Pattern, "error", err.Error())
+		slog.ErrorContext(v.ctx, "A page can't be written.", "route", v.r.Pattern, "error", err.Error())
 		http.Error(v.w, "Something went wrong on our side. Please try again.", http.StatusInternalServerError)
 	}
 }

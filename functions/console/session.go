@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/rest"
 	"agencyhub/shared/table"
 )
 
@@ -458,7 +457,7 @@ const issuerPause = 5 * time.Second
 
 // logSession logs what happens to a session. It names the request only.
 func logSession(ctx context.Context, level slog.Level, message string, err error) {
-	attributes := []slog.Attr{slog.String("requestId", rest.RequestID(ctx))}
+	var attributes []slog.Attr
 	if err != nil {
 		attributes = append(attributes, slog.String("error", err.Error()))
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/rest"
 	"agencyhub/shared/table"
 )
 
@@ -225,7 +224,7 @@ func (c *console) signInCallback(v *visit) (response, error) {
 	v.dropCookie(attemptCookie + state[:8])
 	v.signInTo, v.signInAnother = localPath(a.To), a.Another // this address serves once
 	if q.Get("code") == "" {
-		slog.InfoContext(v.ctx, "The issuer signs nobody in.", "requestId", rest.RequestID(v.ctx), "error", loggableCode(q.Get("error")))
+		slog.InfoContext(v.ctx, "The issuer signs nobody in.", "error", loggableCode(q.Get("error")))
 		return response{}, signInFailed("You were not signed in. Please try again.")
 	}
 	given, err := c.issuer.exchange(v.ctx, a, q.Get("code"))
@@ -269,7 +268,7 @@ func signInFailed(message string) error {
 // issuerFailed logs an error of the issuer at a sign-in, and returns the person's error:
 // Unauthenticated for a refusal, Unavailable for a failure that may pass.
 func (v *visit) issuerFailed(err error) error {
-	slog.ErrorContext(v.ctx, "A sign-in failed.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
+	slog.ErrorContext(v.ctx, "A sign-in failed.", "error", err.Error())
 	if isRefusal(err) {
 		return signInFailed("Your sign-in service refused this sign-in. Please sign in again.")
 	}
@@ -364,7 +363,7 @@ func (v *visit) endSession() (at issuerSignOut, leads bool, err error) {
 func (v *visit) issuerSignOut() issuerSignOut {
 	at, err := v.issuer.endSessionURL(v.ctx)
 	if err != nil {
-		slog.WarnContext(v.ctx, "The issuer can't be reached at a sign-out.", "requestId", rest.RequestID(v.ctx), "error", err.Error())
+		slog.WarnContext(v.ctx, "The issuer can't be reached at a sign-out.", "error", err.Error())
 		return issuerSignOut{IssuerSignOutURL: retrySignOutURL, HasFailed: true}
 	}
 	return issuerSignOut{IssuerSignOutURL: at}

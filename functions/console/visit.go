@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"agencyhub/shared/agency"
-	"agencyhub/shared/rest"
 	"agencyhub/shared/service"
 )
 
@@ -90,7 +89,7 @@ func (v *visit) checkMethod() error {
 
 // panicked logs a panic, and returns it as an error.
 func (v *visit) panicked(cause any) error {
-	slog.ErrorContext(v.ctx, "A page panicked.", "requestId", rest.RequestID(v.ctx), "stack", string(debug.Stack()))
+	slog.ErrorContext(v.ctx, "A page panicked.", "stack", string(debug.Stack()))
 	return fmt.Errorf("panic: %v", cause)
 }
 

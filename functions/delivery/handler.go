@@ -11,6 +11,7 @@ import (
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/table"
+	"agencyhub/shared/trace"
 )
 
 // emailStore is what delivery reads and writes of the table.
@@ -45,14 +46,30 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		slog.ErrorContext(ctx, "An event of SES can't be read.", "reason", err.Error())
 		return err
 	}
-	log := slog.With("event", string(n.mail.Event), "account", string(n.addressee), "kind", n.mail.Kind,
-		"recipient", string(n.mail.Recipient), "messageId", n.messageID, "fate", string(n.fate))
+	ctx = trace.With(ctx, slog.String("event", string(n.mail.Event)), slog.String("account", string(n.addressee)), slog.String("kind", n.mail.Kind),
+		slog.String("recipient", string(n.mail.Recipient)), slog.String("messageId", n.messageID), slog.String("fate", string(n.fate)))
+	e, found, err := r.store.Event(ctx, table.EventKey{Addressee: n.addressee, ID: n.mail.Event})
+	ctx = trace.WithRequest(ctx, e.RequestID)
+	if err == nil || errors.Is(err, table.ErrUnreadable) {
+		err = r.record(ctx, n, e, found, err)
+	}
+	if err != nil {
+		slog.ErrorContext(ctx, "News of SES is not noted; it is tried again.", "error", err.Error())
+		return err
+	}
+	return nil
+}
+
+// record records what an event of SES says about an email of ours. e is the event that
+// has caused the email, as far as it is found and could be read: unread is its error.
+// Errors: those of the table.
+func (r *receiver) record(ctx context.Context, n notice, e outbox.Event, found bool, unread error) error {
 	raised, err := r.store.AdvanceFate(ctx, n.mail, n.fate, n.messageID, r.now())
 	if err != nil {
 		return err
 	}
 	if raised {
-		log.InfoContext(ctx, "SES has news of an email.")
+		slog.InfoContext(ctx, "SES has news of an email.")
 		r.meter.Record("Fate", string(n.fate), cloud.One("Mails", cloud.Count, 1))
 	}
 	if n.reason == "" {
@@ -63,14 +80,13 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		return err
 	}
 	if suppressed {
-		log.WarnContext(ctx, "A person is not mailed any more until they sign in.", "reason", string(n.reason))
+		slog.WarnContext(ctx, "A person is not mailed any more until they sign in.", "reason", string(n.reason))
 	}
 	if n.fate != outbox.Bounced {
 		return nil
 	}
-	e, found, err := r.store.Event(ctx, table.EventKey{Addressee: n.addressee, ID: n.mail.Event})
-	if err != nil || !found {
-		return err
+	if unread != nil || !found {
+		return unread
 	}
 	if !e.IsDoneBy(outbox.Notify) {
 		// notify is not done with the event, and checks the fates of its emails then.

@@ -17,6 +17,7 @@ import (
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
+	"agencyhub/shared/trace"
 )
 
 var monday = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
@@ -36,6 +37,9 @@ type fixture struct {
 	metrics *strings.Builder
 }
 
+// requestID is the call that has caused the request.
+const requestID = "JKJaXmPLvHcESHA="
+
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	rules, err := settings.Load("")
@@ -45,7 +49,7 @@ func newFixture(t *testing.T) *fixture {
 	db, name := testbed.Table(t)
 	s := &fixture{db: table.New(db, name), now: monday, metrics: &strings.Builder{}}
 	clock := func() time.Time { return s.now }
-	s.svc = service.Service{Store: s.db, Now: clock, Rules: rules.Rules(), NewEventID: cloud.NewEventID}
+	s.svc = service.Service{Store: s.db, Now: clock, Rules: rules.Rules(), NewEventID: cloud.NewEventID, RequestID: trace.RequestID}
 	s.receiver = &receiver{store: s.db, configurationSet: "hub", meter: cloud.NewMeter(s.metrics, clock), now: clock}
 
 	s.ann = agency.NewActor("ann@studio.test", "issuer", "ann")
@@ -63,7 +67,7 @@ func newFixture(t *testing.T) *fixture {
 	s.now = s.now.Add(time.Minute) // ids of events sort by their time
 	s.studio, s.profile = studio.ID, agency.AgencyAt(bakery.ID, studio.ID)
 	in := service.ConnectionRequest{Account: bakery.ID, Areas: agency.Areas{"pages": agency.Edit}}
-	if _, err := s.svc.RequestConnection(t.Context(), s.ann, s.studio, in); err != nil {
+	if _, err := s.svc.RequestConnection(trace.WithRequest(t.Context(), requestID), s.ann, s.studio, in); err != nil {
 		t.Fatal(err)
 	}
 	s.event = s.latest(t)
@@ -434,7 +438,7 @@ func record(t *testing.T) *strings.Builder {
 	t.Helper()
 	var lines strings.Builder
 	log := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&lines, nil)))
+	slog.SetDefault(slog.New(trace.NewHandler(slog.NewJSONHandler(&lines, nil))))
 	t.Cleanup(func() { slog.SetDefault(log) })
 	return &lines
 }
@@ -577,4 +581,40 @@ func TestAFailedStepIsRepeated(t *testing.T) {
 	f.at = ""
 	s.handle(t, event)
 	s.check(t, "bounced (bounced), -: failed")
+}
+
+// Each line names the event and the call that caused it, also when the table fails.
+func TestLinesNameTheEventAndItsCall(t *testing.T) {
+	s := newFixture(t)
+	s.claimEmails(t, outbox.Sent)
+	s.finishEvent(t)
+	lines := record(t)
+	s.receive(t, 0, "Bounce", s.bounce("Permanent"))
+	failure := errors.New("the table fails")
+	store := s.store
+	s.store = failingStore{store, failure}
+	if err := s.Handle(t.Context(), s.newEvent(t, 0, "Complaint", s.bounce("Permanent"))); !errors.Is(err, failure) {
+		t.Errorf("%v", err)
+	}
+	s.store = store
+	n := 0
+	for line := range strings.Lines(lines.String()) {
+		n++
+		if !strings.Contains(line, `"event":"`+string(s.mail(0).Event)+`"`) || !strings.Contains(line, `"requestId":"`+requestID+`"`) {
+			t.Errorf("%s", line)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d lines, want the news, the suppression and the failure: %s", n, lines)
+	}
+}
+
+// failingStore fails to save fates.
+type failingStore struct {
+	emailStore
+	err error
+}
+
+func (s failingStore) AdvanceFate(context.Context, outbox.MailKey, outbox.Fate, string, time.Time) (bool, error) {
+	return false, s.err
 }

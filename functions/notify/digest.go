@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 
@@ -33,7 +32,6 @@ type digest struct {
 	*invocation
 	event agency.Event
 	box   agency.MailboxID
-	log   *slog.Logger
 }
 
 // spelling is one address of a mailbox, and what is held for it, the newest first.
@@ -79,8 +77,8 @@ type endedMail struct {
 // emails that were held for it. Those that are not sent any more end before it is sent.
 // So all that are left once it was sent are those that it stands for, whatever happened
 // between. It ends without a digest only if no email waits any more.
-func (n *invocation) processDigest(ctx context.Context, e agency.Event, log *slog.Logger) error {
-	d := digest{invocation: n, event: e, box: agency.MailboxID(e.Addressee), log: log}
+func (n *invocation) processDigest(ctx context.Context, e agency.Event) error {
+	d := digest{invocation: n, event: e, box: agency.MailboxID(e.Addressee)}
 	all, err := d.spellings(ctx)
 	if err != nil {
 		return err
@@ -217,7 +215,7 @@ func (d *digest) sendTo(ctx context.Context, s *spelling, all []spelling, stop s
 		context: eventContext{event: d.event, now: d.now()}, digest: &data,
 		mail: mail{kind: outbox.DigestKind, to: to.to, lifted: to.lifted},
 	}}
-	d.deliverAll(ctx, deliveries, d.log)
+	d.deliverAll(ctx, deliveries)
 	a := &deliveries[0]
 	if a.sent && a.err != nil {
 		if err := d.sideBySide(len(listed), func(i int) error { return d.addReached(ctx, listed[i].HeldMail) }); err != nil {

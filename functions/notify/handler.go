@@ -15,6 +15,7 @@ import (
 	"agencyhub/shared/cloud"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/stream"
+	"agencyhub/shared/trace"
 )
 
 // store is what notify reads and writes of the table.
@@ -150,9 +151,9 @@ func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox
 
 // process sends an event's emails and does what else follows from it, as far as that is
 // not done yet. Errors: stream's, and the table's.
-func (n *invocation) process(ctx context.Context, e agency.Event, log *slog.Logger) error {
+func (n *invocation) process(ctx context.Context, e agency.Event) error {
 	if e.Type == agency.DigestDue {
-		return n.processDigest(ctx, e, log)
+		return n.processDigest(ctx, e)
 	}
 	all, err := loadContext(ctx, n.store, e, n.now())
 	if err != nil || len(all) == 0 {
@@ -168,7 +169,7 @@ func (n *invocation) process(ctx context.Context, e agency.Event, log *slog.Logg
 			deliveries = append(deliveries, delivery{context: c, mail: m})
 		}
 	}
-	n.deliverAll(ctx, deliveries, log)
+	n.deliverAll(ctx, deliveries)
 	var sent []agency.PersonID
 	var failed, waiting error
 	for _, d := range deliveries {
@@ -221,7 +222,7 @@ func (d *delivery) key() outbox.MailKey {
 }
 
 // deliverAll delivers the emails of an event side by side.
-func (n *invocation) deliverAll(ctx context.Context, deliveries []delivery, log *slog.Logger) {
+func (n *invocation) deliverAll(ctx context.Context, deliveries []delivery) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, max(1, n.workers))
 	for i := range deliveries {
@@ -230,7 +231,7 @@ func (n *invocation) deliverAll(ctx context.Context, deliveries []delivery, log 
 			defer func() { <-slots }()
 			d := &deliveries[i]
 			defer stream.Recover(&d.err)
-			d.sent, d.err = n.deliver(ctx, d, log.With("kind", d.kind, "recipient", string(d.to.ID)))
+			d.sent, d.err = n.deliver(trace.With(ctx, slog.String("kind", d.kind), slog.String("recipient", string(d.to.ID))), d)
 		})
 	}
 	wg.Wait()
@@ -274,7 +275,7 @@ func (n *invocation) drop(ctx context.Context, e agency.Event, deliveries []deli
 // to, and reports whether it was sent, now or before, or may have been. An email is
 // sent a second time if SES took it and its answer was lost, or if the invocation died
 // before noting it.
-func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger) (sent bool, err error) {
+func (n *invocation) deliver(ctx context.Context, d *delivery) (sent bool, err error) {
 	key := d.key()
 	if a := n.attempt(key); a.messageID != "" {
 		// It is sent, and that could not be saved.
@@ -312,24 +313,24 @@ func (n *invocation) deliver(ctx context.Context, d *delivery, log *slog.Logger)
 		return claim.Unconfirmed, errors.Join(errNoTime, n.release(ctx, key, claim.Unconfirmed))
 	}
 	if d.digest != nil {
-		return n.write(ctx, d, claim, *d.digest, log)
+		return n.write(ctx, d, claim, *d.digest)
 	}
 	data := n.deployment.emailData(d.kind, d.to.ID, d.context)
 	if claim.Stop != "" {
 		data.StopURL = n.deployment.stopURL(agency.Mailbox(d.to.Address), claim.Stop)
 	}
-	return n.write(ctx, d, claim, data, log)
+	return n.write(ctx, d, claim, data)
 }
 
 // write writes a claimed email and sends it.
-func (n *invocation) write(ctx context.Context, d *delivery, claim outbox.Claim, data emailData, log *slog.Logger) (sent bool, err error) {
+func (n *invocation) write(ctx context.Context, d *delivery, claim outbox.Claim, data emailData) (sent bool, err error) {
 	r, err := n.templates.render(d.kind, data)
 	if err != nil {
 		// Our own bug, which a later version fixes.
-		log.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
+		slog.ErrorContext(ctx, "An email can't be written.", "error", err.Error())
 		return claim.Unconfirmed, errors.Join(fmt.Errorf("%w: one can't be written", stream.ErrLater), n.release(ctx, d.key(), claim.Unconfirmed))
 	}
-	return n.send(ctx, d, claim, r, log)
+	return n.send(ctx, d, claim, r)
 }
 
 var errNoTime = fmt.Errorf("%w: the invocation's time is nearly over", stream.ErrLater)
@@ -341,7 +342,7 @@ func (n *invocation) release(ctx context.Context, key outbox.MailKey, unconfirme
 
 // send sends a claimed email and saves its fate. An email that SES may have accepted
 // counts as sent, also while it is tried again.
-func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, r email, log *slog.Logger) (sent bool, err error) {
+func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, r email) (sent bool, err error) {
 	key, messageID, unconfirmed := d.key(), "", claim.Unconfirmed
 	err = n.ses.Try(ctx, claim.Attempts > 1, func(ctx context.Context) error {
 		var err error
@@ -353,19 +354,20 @@ func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, 
 	switch {
 	case err == nil:
 		n.slow.remove(d.to.ID)
-		log.InfoContext(ctx, "An email is sent.", "messageId", messageID)
-		n.countSent(n.now().Sub(d.context.event.At))
+		latency := n.now().Sub(d.context.event.At)
+		slog.InfoContext(ctx, "An email is sent.", "messageId", messageID, "seconds", latency.Seconds())
+		n.countSent(latency)
 		return true, n.finish(ctx, key, outbox.Sent, messageID)
 	case errors.Is(err, stream.ErrRefused) && unconfirmed:
 		return true, n.finish(ctx, key, outbox.Unconfirmed, "")
 	case errors.Is(err, stream.ErrRefused):
-		log.ErrorContext(ctx, "SES refuses an email permanently.", "reason", reason(err))
+		slog.ErrorContext(ctx, "SES refuses an email permanently.", "reason", reason(err))
 		return false, n.finish(ctx, key, outbox.Failed, "")
 	}
 	if errors.Is(err, stream.ErrNoAnswer) {
 		n.slow.add(d.to.ID, n.now())
 	}
-	log.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
+	slog.WarnContext(ctx, "SES does not take an email now.", "reason", reason(err))
 	if err := n.release(ctx, key, unconfirmed); err != nil {
 		return unconfirmed, err
 	}

@@ -23,6 +23,7 @@ import (
 	"agencyhub/shared/service"
 	"agencyhub/shared/stream"
 	"agencyhub/shared/testbed"
+	"agencyhub/shared/trace"
 )
 
 // moodySES responds as SES does when it does not take an email.
@@ -81,7 +82,7 @@ func (m *moodySES) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		slog.Error("the answer is lost", "error", err)
+		slog.ErrorContext(r.Context(), "the answer is lost", "error", err)
 	}
 }
 
@@ -175,7 +176,7 @@ func TestWhatSESRefuses(t *testing.T) {
 func logged(t *testing.T, w *strings.Builder) {
 	t.Helper()
 	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(w, nil)))
+	slog.SetDefault(slog.New(trace.NewHandler(slog.NewJSONHandler(w, nil))))
 	t.Cleanup(func() { slog.SetDefault(before) })
 }
 

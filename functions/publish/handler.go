@@ -113,8 +113,8 @@ func (p *invocation) locked(change func()) {
 // process puts an event on the bus and refreshes the copies of what it changed, as far
 // as that is not done yet. The two do not wait for each other. Errors: stream's, and the
 // table's.
-func (p *invocation) process(ctx context.Context, e agency.Event, log *slog.Logger) error {
-	err := p.publish(ctx, e, log)
+func (p *invocation) process(ctx context.Context, e agency.Event) error {
+	err := p.publish(ctx, e)
 	if err != nil && !errors.Is(err, stream.ErrLater) || !e.ChangesCopies() {
 		return err
 	}
@@ -149,7 +149,7 @@ var errNoTime = fmt.Errorf("%w: the invocation's time is nearly over", stream.Er
 // publish puts an event on the bus, unless another invocation has or is about to. It is
 // claimed like an email. The entry comes twice, with the same id, if the bus took it and
 // its answer was lost, or if the invocation died before noting it.
-func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logger) error {
+func (p *invocation) publish(ctx context.Context, e agency.Event) error {
 	if !stream.HasTime(ctx, busTime+stream.Finishing) {
 		return errNoTime
 	}
@@ -179,14 +179,15 @@ func (p *invocation) publish(ctx context.Context, e agency.Event, log *slog.Logg
 			p.put[e.ID] = id
 			p.latencies = append(p.latencies, p.now().Sub(e.At).Seconds())
 		})
+		slog.InfoContext(ctx, "An event is on the bus.", "type", string(e.Type), "entry", id)
 		return p.finish(ctx, key, outbox.Sent, id)
 	case errors.Is(err, stream.ErrRefused):
 		p.locked(func() { p.refused++ })
-		log.ErrorContext(ctx, "The bus refuses an event permanently.", "type", string(e.Type), "reason", reason(err))
+		slog.ErrorContext(ctx, "The bus refuses an event permanently.", "type", string(e.Type), "reason", reason(err))
 		return p.finish(ctx, key, outbox.Failed, "")
 	}
 	p.locked(func() { p.failed++ })
-	log.WarnContext(ctx, "The bus does not take an event now.", "reason", reason(err))
+	slog.WarnContext(ctx, "The bus does not take an event now.", "reason", reason(err))
 	if err := stream.Save(ctx, p.pause, func(ctx context.Context) error { return p.store.ReleaseMail(ctx, key, p.owner, false) }); err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func (s *stack) stop() error {
 	if err := s.process.Stop(); err != nil {
 		return err
 	}
-	return errors.Join(noted, s.audit(), s.auditBus())
+	return errors.Join(noted, s.audit(), s.auditIDs(), s.auditBus())
 }
 
 var (

@@ -140,6 +140,10 @@ type Event struct {
 	// After is the event before this one of the same profile or, without a Member,
 	// of the same account; "" for none. Consumers handle them in this order.
 	After EventID
+	// RequestID is the call that caused the event, as the gateway names it; of one that
+	// the sweep caused, its invocation. It is for the log alone, and "" where it is not
+	// known.
+	RequestID string
 	// WakeAt is when the sweep wakes an event that is not finished. It is zero
 	// once every consumer of the stream has finished it.
 	WakeAt time.Time

@@ -7,12 +7,14 @@ import (
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"agencyhub/shared/trace"
 )
 
 // Log makes slog write JSON lines to standard error, in Lambda's format, from the level
 // in AWS_LAMBDA_LOG_LEVEL on (INFO without one). A line logged with the context of an
-// invocation has its id as lambdaRequestId. Log ids only, never an address, a token or a
-// body.
+// invocation has its id as lambdaRequestId, and what package trace has put into the
+// context. Log ids only, never an address, a token or a body.
 func Log() {
 	slog.SetDefault(slog.New(newHandler(os.Stderr, os.Getenv("AWS_LAMBDA_LOG_LEVEL"))))
 }
@@ -27,7 +29,7 @@ func newHandler(w io.Writer, level string) slog.Handler {
 	case "ERROR", "FATAL":
 		minLevel = slog.LevelError
 	}
-	return handler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: minLevel, ReplaceAttr: lambdacontext.ReplaceAttr})}
+	return handler{trace.NewHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: minLevel, ReplaceAttr: lambdacontext.ReplaceAttr}))}
 }
 
 // handler adds the invocation's id to each line.

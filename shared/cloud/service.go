@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -11,6 +12,7 @@ import (
 	"agencyhub/shared/service"
 	"agencyhub/shared/settings"
 	"agencyhub/shared/table"
+	"agencyhub/shared/trace"
 )
 
 // Service returns the use cases on the deployment's table, settings and clock, and a
@@ -24,8 +26,17 @@ func Service() (*service.Service, func(context.Context), error) {
 	db := DynamoDB()
 	svc := &service.Service{
 		Store: table.New(db, env.TableName), Rules: env.Settings.Rules(), Now: Now, NewEventID: NewEventID,
+		RequestID: trace.RequestID, Saved: logEvents,
 	}
 	return svc, func(ctx context.Context) { Warm(ctx, db, env.TableName) }, nil
+}
+
+// logEvents logs the events that a call has caused: with their lines the call can be
+// followed to its emails.
+func logEvents(ctx context.Context, events []agency.Event) {
+	for _, e := range events {
+		slog.InfoContext(trace.With(ctx, slog.String("event", string(e.ID)), slog.String("account", string(e.Addressee))), "An event is saved.", "type", string(e.Type))
+	}
 }
 
 // entropy increases within a millisecond. So the events of one command, which have the

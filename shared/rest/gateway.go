@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"agencyhub/shared/agency"
+	"agencyhub/shared/trace"
 )
 
 // headroom is how long before Lambda's deadline a handler is stopped. It leaves time to
@@ -36,7 +37,7 @@ func (a *API) Invoke(ctx context.Context, event events.APIGatewayV2HTTPRequest) 
 	if authorizer := event.RequestContext.Authorizer; authorizer != nil && authorizer.JWT != nil {
 		c.claims = authorizer.JWT.Claims
 	}
-	ctx = context.WithValue(ctx, callKey{}, c)
+	ctx = context.WithValue(trace.WithRequest(ctx, c.requestID), callKey{}, c)
 	w := a.serve(ctx, event)
 	logCall(ctx, c, event.RequestContext.HTTP.Method, w.status, time.Since(start))
 	return w.response(event.RequestContext.HTTP.Method), nil
@@ -54,7 +55,7 @@ func (a *API) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest) (
 	w = newRecorder()
 	defer func() {
 		if cause := recover(); cause != nil {
-			slog.ErrorContext(ctx, "A handler panicked.", "requestId", RequestID(ctx), "stack", string(debug.Stack()))
+			slog.ErrorContext(ctx, "A handler panicked.", "stack", string(debug.Stack()))
 			w = newRecorder() // drops what is half written
 			writeProblem(w, ProblemOf(ctx, fmt.Errorf("panic: %v", cause)))
 		}
@@ -71,7 +72,7 @@ func (a *API) serve(ctx context.Context, event events.APIGatewayV2HTTPRequest) (
 // the query or body, which can hold addresses and tokens.
 func logCall(ctx context.Context, c *call, method string, status int, took time.Duration) {
 	attrs := []slog.Attr{
-		slog.String("requestId", c.requestID), slog.String("method", method), slog.String("route", c.route),
+		slog.String("method", method), slog.String("route", c.route),
 		slog.Int("status", status), slog.Float64("ms", float64(took.Microseconds())/1000),
 	}
 	attrs = append(attrs, c.ids...)

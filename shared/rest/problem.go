@@ -81,7 +81,7 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 	}
 	e, ok := errors.AsType[*agency.Error](err)
 	if !ok || e.Code == agency.Internal || !slices.Contains(codes, e.Code) {
-		slog.ErrorContext(ctx, "A call failed.", "requestId", c.requestID, "route", c.route, "error", err.Error())
+		slog.ErrorContext(ctx, "A call failed.", "route", c.route, "error", err.Error())
 		e = &agency.Error{
 			Code:    agency.Internal,
 			Message: "Something went wrong on our side. Try again; if it stays, tell us the request id " + c.requestID + ".",
@@ -89,7 +89,7 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 	} else {
 		c.cause = e.Cause
 		if e.Code == agency.Unavailable {
-			slog.WarnContext(ctx, "A call could not be served.", "requestId", c.requestID, "route", c.route, "error", err.Error())
+			slog.WarnContext(ctx, "A call could not be served.", "route", c.route, "error", err.Error())
 		}
 	}
 	c.code = e.Code

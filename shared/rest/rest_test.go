@@ -26,6 +26,7 @@ import (
 
 	"agencyhub/shared/agency"
 	"agencyhub/shared/service"
+	"agencyhub/shared/trace"
 )
 
 // AsAgency is exported because huma ignores the parameters of an embedded struct that is
@@ -719,7 +720,7 @@ func captureLog(t *testing.T) func() string {
 	t.Helper()
 	var lines bytes.Buffer
 	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&lines, nil)))
+	slog.SetDefault(slog.New(trace.NewHandler(slog.NewJSONHandler(&lines, nil))))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	return lines.String
 }

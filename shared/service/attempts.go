@@ -27,6 +27,8 @@ type attempts struct {
 	caller *agency.Caller
 	want   Want
 	decide func(*decision) error
+	// request is the call that the command serves; "" for none.
+	request string
 	// confirms is true for a command: what it answers without a write is confirmed
 	// by a second read.
 	confirms bool
@@ -82,6 +84,9 @@ func (a *attempts) try(ctx, bounded context.Context) error {
 			if errors.Is(err, ErrConflict) && !errors.Is(err, ErrContended) {
 				a.read = nil
 			}
+			if err == nil {
+				a.saved(ctx, d.Events...)
+			}
 			return err
 		}
 		if !a.confirms {
@@ -122,7 +127,7 @@ func (a *attempts) decideOn(read Snapshot) (d *decision, err error) {
 	}
 	for i := range d.Events {
 		e := &d.Events[i]
-		e.ID = a.NewEventID(e.At)
+		e.ID, e.RequestID = a.NewEventID(e.At), a.request
 		if e.Agency == "" {
 			// What happens to persons of an agency-owned account concerns its
 			// owner.

@@ -42,10 +42,13 @@ func (s *Service) AllowMyMail(ctx context.Context, actor agency.Actor) error {
 // that notify sends it by. A repeat changes nothing.
 func (s *Service) SweepMailbox(ctx context.Context, box agency.MailboxID) (Outcome, error) {
 	now := s.Now().UTC()
-	opened, err := s.Store.OpenDigest(ctx, agency.Event{
+	e := agency.Event{
 		ID: s.NewEventID(now), Type: agency.DigestDue, At: now, Addressee: agency.Party(box), WakeAt: now.Add(s.Rules.WakeAfter),
-	})
+		RequestID: s.requestID(ctx),
+	}
+	opened, err := s.Store.OpenDigest(ctx, e)
 	if opened {
+		s.saved(ctx, e)
 		return OutcomeDigest, err
 	}
 	return OutcomeNone, err

@@ -11,7 +11,7 @@ import (
 	"agencyhub/shared/agency"
 )
 
-// Service holds the use cases. All its fields must be set.
+// Service holds the use cases. All its fields must be set, but for those that say so.
 type Service struct {
 	Store Store
 	Rules agency.Rules
@@ -19,6 +19,23 @@ type Service struct {
 	Now func() time.Time
 	// NewEventID makes the id of an event at that time.
 	NewEventID func(time.Time) agency.EventID
+	// RequestID returns the call that a context serves, which events keep; nil for none.
+	RequestID func(context.Context) string
+	// Saved, unless it is nil, is called with the events of each transaction that was made.
+	Saved func(context.Context, []agency.Event)
+}
+
+func (s *Service) requestID(ctx context.Context) string {
+	if s.RequestID == nil {
+		return ""
+	}
+	return s.RequestID(ctx)
+}
+
+func (s *Service) saved(ctx context.Context, events ...agency.Event) {
+	if s.Saved != nil {
+		s.Saved(ctx, events)
+	}
 }
 
 // command reads what is wanted, decides, and writes: one batch read, one
@@ -46,7 +63,7 @@ func (s *Service) attempt(ctx context.Context, a attempts) error {
 	}
 	// A caller can name one thing twice, such as their own agency as the one they
 	// act for.
-	a.Service, a.want = s, a.want.plus(Want{})
+	a.Service, a.want, a.request = s, a.want.plus(Want{}), s.requestID(ctx)
 	err := a.run(ctx)
 	if err != nil && a.unbound.Member != "" {
 		// A refused call is the first one of a registered person too.

@@ -20,6 +20,7 @@ import (
 	"agencyhub/shared/agency"
 	"agencyhub/shared/outbox"
 	"agencyhub/shared/table"
+	"agencyhub/shared/trace"
 )
 
 // Store is what a consumer reads and writes of the table.
@@ -46,7 +47,9 @@ type Consumer struct {
 	Name  outbox.Consumer
 	Store Store
 	// Process does what follows from an event, as far as that is not done yet.
-	Process func(context.Context, agency.Event, *slog.Logger) error
+	// Lines of the log that it writes with the context name the event, and the call that
+	// caused it.
+	Process func(context.Context, agency.Event) error
 	// Finish, unless it is nil, is called once the event is marked as done, and again
 	// for a record of one that is. It must change nothing when it is repeated.
 	Finish func(context.Context, agency.Event) error
@@ -87,6 +90,8 @@ type item struct {
 	sequence string
 	// after is the event that this one waits for; "" for none.
 	after agency.EventID
+	// request is the call that caused it; "" if that is not known.
+	request string
 	// position is the record's in the batch.
 	position int
 	// woken: the event is not new; cleanup has woken it.
@@ -142,7 +147,7 @@ func profiles(ctx context.Context, batch events.DynamoDBEvent) [][]item {
 			slog.ErrorContext(ctx, "A stream record has no event's key; it is skipped.", "sequenceNumber", record.Change.SequenceNumber, "error", err.Error())
 			continue
 		}
-		// An event's member never changes, so the image is as good as the table.
+		// These attributes of an event never change, so the image is as good as the table.
 		profile := [2]agency.Party{key.Addressee}
 		profile[1] = agency.Party(textOf(record, "member"))
 		n, ok := at[profile]
@@ -153,7 +158,7 @@ func profiles(ctx context.Context, batch events.DynamoDBEvent) [][]item {
 		// Events that were woken may come in any order.
 		all[n] = append(all[n], item{
 			key: key, sequence: record.Change.SequenceNumber, position: position, woken: record.EventName == "MODIFY",
-			after: agency.EventID(textOf(record, "after")),
+			after: agency.EventID(textOf(record, "after")), request: textOf(record, "requestId"),
 		})
 	}
 	all = joined(all)
@@ -217,31 +222,31 @@ func keyOf(record events.DynamoDBEventRecord) (table.EventKey, error) {
 // handle handles one event, for up to holdTime while the table fails. It returns only
 // errors of the table.
 func (c *Consumer) handle(ctx context.Context, i item) error {
-	log := slog.With("event", string(i.key.ID), "account", string(i.key.Addressee))
+	ctx = trace.With(trace.WithRequest(ctx, i.request), slog.String("event", string(i.key.ID)), slog.String("account", string(i.key.Addressee)))
 	pauses := pauses{}
 	for {
 		begin := time.Now()
-		err := c.process(ctx, i.key, log)
+		err := c.process(ctx, i.key)
 		pauses.spent += time.Since(begin)
 		switch {
 		case err == nil:
 			return nil
 		case errors.Is(err, ErrNotUnderstood), errors.Is(err, table.ErrUnreadable):
-			log.ErrorContext(ctx, "An event is left to another version; it keeps its due mark.", "error", err.Error())
+			slog.ErrorContext(ctx, "An event is left to another version; it keeps its due mark.", "error", err.Error())
 			return nil
 		case errors.Is(err, errPanic):
-			log.ErrorContext(ctx, "An event ended in a panic; it keeps its due mark.", "error", err.Error())
+			slog.ErrorContext(ctx, "An event ended in a panic; it keeps its due mark.", "error", err.Error())
 			return nil
 		case errors.Is(err, ErrLater):
-			log.WarnContext(ctx, "An event is not finished; it keeps its due mark.", "error", err.Error())
+			slog.WarnContext(ctx, "An event is not finished; it keeps its due mark.", "error", err.Error())
 			return nil
 		}
 		pause, ok := pauses.next(holdTime)
 		if !ok || ctx.Err() != nil || !HasTime(ctx, pause+reserve) {
-			log.ErrorContext(ctx, "The table fails an event; its record is given back.", "sequenceNumber", i.sequence, "error", err.Error())
+			slog.ErrorContext(ctx, "The table fails an event; its record is given back.", "sequenceNumber", i.sequence, "error", err.Error())
 			return err
 		}
-		log.WarnContext(ctx, "The table fails an event; it is tried again.", "error", err.Error())
+		slog.WarnContext(ctx, "The table fails an event; it is tried again.", "error", err.Error())
 		c.Pause(ctx, pause)
 	}
 }
@@ -255,7 +260,7 @@ func Recover(err *error) {
 }
 
 // process does one event, unless it is done, or an earlier one of its profile is not.
-func (c *Consumer) process(ctx context.Context, key table.EventKey, log *slog.Logger) (err error) {
+func (c *Consumer) process(ctx context.Context, key table.EventKey) (err error) {
 	defer Recover(&err)
 	e, found, err := c.Store.Event(ctx, key)
 	if err != nil || !found {
@@ -269,7 +274,7 @@ func (c *Consumer) process(ctx context.Context, key table.EventKey, log *slog.Lo
 		if err := c.checkOrder(ctx, e.Event); err != nil {
 			return err
 		}
-		if err := c.Process(ctx, e.Event, log); err != nil {
+		if err := c.Process(ctx, e.Event); err != nil {
 			return err
 		}
 		if err := c.Store.MarkDone(ctx, key, c.Name, c.Now()); err != nil {

@@ -1,7 +1,9 @@
 package stream_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -21,6 +23,7 @@ import (
 	"agencyhub/shared/stream"
 	"agencyhub/shared/table"
 	"agencyhub/shared/testbed"
+	"agencyhub/shared/trace"
 )
 
 // fixture is a consumer of events in a real table.
@@ -42,7 +45,7 @@ func newFixture(t *testing.T) *fixture {
 	f.Consumer = stream.Consumer{
 		Name: outbox.Publish, Store: f.table, Knows: agency.EventType.IsKnown, Workers: 8,
 		Now: func() time.Time { return f.now }, Pause: func(context.Context, time.Duration) {},
-		Process: func(_ context.Context, e agency.Event, _ *slog.Logger) error {
+		Process: func(_ context.Context, e agency.Event) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if err := f.fails[e.ID]; err != nil {
@@ -88,6 +91,7 @@ func batch(all ...agency.Event) (b events.DynamoDBEvent) {
 			SequenceNumber: "s" + strconv.Itoa(i+1),
 			NewImage: map[string]events.DynamoDBAttributeValue{
 				"member": events.NewStringAttribute(string(e.Member)), "after": events.NewStringAttribute(string(e.After)),
+				"requestId": events.NewStringAttribute("call of " + string(e.ID)),
 			},
 			Keys: map[string]events.DynamoDBAttributeValue{
 				"pk": events.NewStringAttribute("ACCT#" + string(e.Addressee)), "sk": events.NewStringAttribute("EVENT#" + strings.TrimPrefix(string(e.ID), "evt_")),
@@ -132,7 +136,7 @@ func TestProfilesAreHandledSideBySide(t *testing.T) {
 	f := newFixture(t)
 	ann, bob := f.add(t, "one", "ann@x.test", 3), f.add(t, "one", "bob@x.test", 3)
 	meet, process := make(chan struct{}), f.Process
-	f.Process = func(ctx context.Context, e agency.Event, log *slog.Logger) error {
+	f.Process = func(ctx context.Context, e agency.Event) error {
 		if e.ID == ann[0].ID || e.ID == bob[0].ID {
 			select { // each needs the other to be under way
 			case meet <- struct{}{}:
@@ -141,7 +145,7 @@ func TestProfilesAreHandledSideBySide(t *testing.T) {
 				t.Error("one profile waits for another")
 			}
 		}
-		return process(ctx, e, log)
+		return process(ctx, e)
 	}
 	f.handle(t, "", batch(ann[0], ann[1], bob[0], ann[2], bob[1], bob[2]))
 	f.isDone(t, true, append(ann, bob...)...)
@@ -209,13 +213,13 @@ func TestTheFirstRecordThatTheTableFailsIsGivenBack(t *testing.T) {
 	delete(f.fails, tom[0].ID)
 	// It is over after a few attempts.
 	attempts, process := 0, f.Process
-	f.Process = func(ctx context.Context, e agency.Event, log *slog.Logger) error {
+	f.Process = func(ctx context.Context, e agency.Event) error {
 		if e.ID == bob[0].ID {
 			if attempts++; attempts == 4 {
 				delete(f.fails, bob[0].ID)
 			}
 		}
-		return process(ctx, e, log)
+		return process(ctx, e)
 	}
 	f.handle(t, "", batch(bob[0], tom[0], bob[1]))
 	f.isDone(t, true, append(bob, tom...)...)
@@ -274,12 +278,12 @@ func TestAPanicLeavesItsEvent(t *testing.T) {
 	f := newFixture(t)
 	ann, bob := f.add(t, "one", "ann@x.test", 2), f.add(t, "one", "bob@x.test", 1)
 	process := f.Process
-	f.Process = func(ctx context.Context, e agency.Event, log *slog.Logger) error {
+	f.Process = func(ctx context.Context, e agency.Event) error {
 		if e.ID == ann[0].ID {
 			var none []int
 			_ = none[len(f.fails)]
 		}
-		return process(ctx, e, log)
+		return process(ctx, e)
 	}
 	f.handle(t, "", batch(ann[0], bob[0], ann[1]))
 	f.isDone(t, false, ann...)
@@ -295,4 +299,59 @@ func TestNothingOfAProfileIsPassedOver(t *testing.T) {
 	f.handle(t, "s2", batch(bob[0], ann[1], ann[0]))
 	f.isDone(t, true, bob...)
 	f.isDone(t, false, ann...)
+}
+
+// Each line about an event names it and the call that caused it, whatever fails: also
+// those that Process writes.
+func TestLinesNameTheEventAndItsCall(t *testing.T) {
+	var lines bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(trace.NewHandler(slog.NewJSONHandler(&lines, nil))))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	f := newFixture(t)
+	f.Workers = 1
+	var once agency.EventID
+	f.Pause = func(context.Context, time.Duration) { delete(f.fails, once) } // the table fails once
+	bug := f.add(t, "e", "m", 1)[0]
+	process := f.Process
+	f.Process = func(ctx context.Context, e agency.Event) error {
+		slog.InfoContext(ctx, "It is processed.")
+		if e.ID == bug.ID {
+			panic("a bug")
+		}
+		return process(ctx, e)
+	}
+	all := f.add(t, "a", "m", 1)
+	all = append(all, f.add(t, "b", "m", 1)...)
+	unknown := f.add(t, "c", "m", 1)[0]
+	all = append(all, unknown)
+	later := f.add(t, "d", "m", 2)
+	all = append(all, later...)
+	all = append(all, bug)
+	once = all[0].ID
+	f.fails = map[agency.EventID]error{once: errors.New("the table fails"), later[0].ID: stream.ErrLater}
+	knows := f.Knows
+	for _, e := range all {
+		f.Knows = func(kind agency.EventType) bool { return e.ID != unknown.ID && knows(kind) }
+		f.handle(t, "", batch(e))
+	}
+	messages := map[string]bool{}
+	for line := range strings.Lines(lines.String()) {
+		var l struct{ Msg, Event, Account, RequestID string }
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		messages[l.Msg] = true
+		if l.Event == "" || l.Account == "" || l.RequestID != "call of "+l.Event {
+			t.Errorf("%s", line)
+		}
+	}
+	for _, want := range []string{
+		"It is processed.", "The table fails an event; it is tried again.", "An event is left to another version; it keeps its due mark.",
+		"An event is not finished; it keeps its due mark.", "An event ended in a panic; it keeps its due mark.",
+	} {
+		if !messages[want] {
+			t.Errorf("no line says %q: %s", want, &lines)
+		}
+	}
 }

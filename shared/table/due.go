@@ -46,9 +46,11 @@ type DueItem struct {
 	Mailbox agency.MailboxID
 	// At is when it was due.
 	At time.Time
-	// Since is when an event happened, and Wakes how often it was woken.
-	Since time.Time
-	Wakes int
+	// Since is when an event happened, and Wakes how often it was woken. RequestID is
+	// the call that caused it.
+	Since     time.Time
+	Wakes     int
+	RequestID string
 }
 
 // String names the item by its ids, for the log.
@@ -151,7 +153,7 @@ func dueItem(item map[string]types.AttributeValue) (DueItem, error) {
 		if err := errors.Join(err1, err2); err != nil {
 			return DueItem{At: at}, fmt.Errorf("table: event %s: %w", e.ID, err)
 		}
-		return DueItem{Event: &e, At: at, Since: since, Wakes: wakes}, nil
+		return DueItem{Event: &e, At: at, Since: since, Wakes: wakes, RequestID: textOf(item["requestId"])}, nil
 	}
 	if k.sk == accountSort || k.sk == personSort {
 		addressee, err := parsePartition(k.pk)

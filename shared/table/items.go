@@ -384,7 +384,8 @@ type eventItem struct {
 	Client  agency.PersonID    `dynamodbav:"client,omitempty"`
 	Muted   int                `dynamodbav:"muted"`
 	// After is the event before it of the same profile or account.
-	After agency.EventID `dynamodbav:"after,omitempty"`
+	After     agency.EventID `dynamodbav:"after,omitempty"`
+	RequestID string         `dynamodbav:"requestId,omitempty"`
 }
 
 func fromEvent(e agency.Event) eventItem {
@@ -392,6 +393,7 @@ func fromEvent(e agency.Event) eventItem {
 		keys: eventKey(EventKey{e.Addressee, e.ID}).keys(), Addressee: e.Addressee, Type: e.Type, At: stamp(e.At), Agency: e.Agency, Member: e.Member,
 		Actor: e.Actor, As: e.As, Ownership: e.Ownership, Request: e.Request, Kind: e.Kind, Version: e.Version,
 		Was: fromState(e.Was), Now: fromState(e.Now), Client: e.Client, Muted: digit(e.Muted), After: e.After,
+		RequestID: e.RequestID,
 	}
 	if e.Agency != "" {
 		i.MemberPK, i.MemberSK = string(e.Agency), i.SK
@@ -406,6 +408,7 @@ func (i eventItem) event() (agency.Event, error) {
 	e := agency.Event{
 		ID: k.ID, Addressee: k.Addressee, Type: i.Type, Agency: i.Agency, Member: i.Member, Actor: i.Actor, As: i.As,
 		Ownership: i.Ownership, Request: i.Request, Kind: i.Kind, Version: i.Version, Client: i.Client, Muted: i.Muted != 0, After: i.After,
+		RequestID: i.RequestID,
 	}
 	var err1, err2 error
 	e.Was, err1 = i.Was.state()

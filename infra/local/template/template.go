@@ -164,7 +164,7 @@ var ignoredKinds = []string{
 	"AWS::Events::Archive", "AWS::Events::EventBusPolicy",
 	"AWS::IAM::ManagedPolicy", "AWS::IAM::Role",
 	"AWS::Lambda::Permission",
-	"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter",
+	"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition",
 	"AWS::Route53::RecordSet",
 	"AWS::Scheduler::ScheduleGroup",
 	"AWS::SES::ConfigurationSet", "AWS::SES::EmailIdentity",
