@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -61,16 +62,21 @@ func (m MailKey) Tag() string {
 	return string(m.Event) + "-" + m.Kind + "-" + string(m.Recipient)
 }
 
-// ParseMailTag is the inverse of Tag. It fails for a text that is not a tag of ours.
+// maxTag bounds the value of an email tag, in bytes.
+// https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html
+const maxTag = 256
+
+// ParseMailTag is the inverse of Tag. It fails for a text that is not a tag of ours: a
+// kind has lower-case letters, digits and dashes.
 func ParseMailTag(tag string) (MailKey, error) {
 	const id = 30 // the length of an event's and of a person's id
-	if len(tag) < 2*id+3 || tag[id] != '-' || tag[len(tag)-id-1] != '-' {
+	if len(tag) < 2*id+3 || len(tag) > maxTag || tag[id] != '-' || tag[len(tag)-id-1] != '-' {
 		return MailKey{}, errors.New("outbox: not a mail's tag")
 	}
 	m := MailKey{
 		Event: agency.EventID(tag[:id]), Kind: tag[id+1 : len(tag)-id-1], Recipient: agency.PersonID(tag[len(tag)-id:]),
 	}
-	if !m.Event.IsValid() || !m.Recipient.IsValid() {
+	if !m.Event.IsValid() || !m.Recipient.IsValid() || strings.Trim(m.Kind, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		return MailKey{}, errors.New("outbox: not a mail's tag")
 	}
 	return m, nil

@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"strings"
 	"testing"
 
 	"agencyhub/shared/agency"
@@ -18,7 +19,7 @@ func TestMailTags(t *testing.T) {
 			t.Errorf("%q is %v, %v", m.Tag(), got, err)
 		}
 	}
-	for _, tag := range []string{"", "-", string(event1), string(event1) + "-" + string(person1), string(event1) + "--" + string(person1), string(person1) + "-x-" + string(person1), string(event1) + "-x-" + string(event1), string(event1) + "_x-" + string(person1)} {
+	for _, tag := range []string{"", "-", string(event1), string(event1) + "-" + string(person1), string(event1) + "--" + string(person1), string(person1) + "-x-" + string(person1), string(event1) + "-x-" + string(event1), string(event1) + "_x-" + string(person1), string(event1) + "-a#b-" + string(person1), string(event1) + "-" + strings.Repeat("a", 200) + "-" + string(person1)} {
 		if m, err := outbox.ParseMailTag(tag); err == nil {
 			t.Errorf("%q is the mail %v", tag, m)
 		}

@@ -268,9 +268,15 @@ func stamp(t time.Time) string {
 	return t.Format(stampLayout)
 }
 
+// unstamp reads a stamp; "" is the zero time. What has not the form of one is an error:
+// time.Parse also reads texts that would not sort as their times do.
 func unstamp(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	return time.Parse(stampLayout, s)
+	at, err := time.Parse(stampLayout, s)
+	if err == nil && at.Format(stampLayout) != s {
+		return time.Time{}, fmt.Errorf("table: %q is no stamp", s)
+	}
+	return at, err
 }
