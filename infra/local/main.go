@@ -10,6 +10,7 @@
 //	                      each report
 //	local events          prints the last events of the bus, the newest at the end
 //	local failures        prints the messages of the on-failure queues
+//	local invoke FUNCTION invokes a function, such as delivery, with the event on stdin
 package main
 
 import (
@@ -78,8 +79,14 @@ func command(args []string) error {
 			return err
 		}
 		return failures(*data, os.Stdout)
+	case "invoke":
+		if err := parse(flags, args, 1); err != nil {
+			return err
+		}
+		_, err := post(ctx, *data, "/functions/"+flags.Arg(0), os.Stdin, os.Stdout)
+		return err
 	}
-	return fmt.Errorf("usage: local run|token EMAIL|cleanup|redrive|events|failures [flags]; `local run -h` lists the flags")
+	return fmt.Errorf("usage: local run|token EMAIL|cleanup|redrive|events|failures|invoke FUNCTION [flags]; `local run -h` lists the flags")
 }
 
 // parse takes flags before and after exactly n other arguments.
@@ -159,11 +166,16 @@ func token(ctx context.Context, flags *flag.FlagSet, data *string, args []string
 // cleanup runs the cleanup function now, prints its report and returns it. An input of
 // "" is its schedule's own.
 func cleanup(ctx context.Context, data, input string, out io.Writer) ([]byte, error) {
+	return post(ctx, data, "/schedules/cleanup", strings.NewReader(input), out)
+}
+
+// post makes a call of the running stack's control, prints the response and returns it.
+func post(ctx context.Context, data, path string, input io.Reader, out io.Writer) ([]byte, error) {
 	r, err := readRunning(data)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+"/schedules/cleanup", strings.NewReader(input))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+path, input)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +189,7 @@ func cleanup(ctx context.Context, data, input string, out io.Writer) ([]byte, er
 		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("cleanup failed: %s", strings.TrimSpace(string(body)))
+		return nil, fmt.Errorf("%s failed: %s", path[strings.LastIndexByte(path, '/')+1:], strings.TrimSpace(string(body)))
 	}
 	_, err = fmt.Fprintf(out, "%s\n", body)
 	return body, err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -408,8 +409,31 @@ func (s *stack) serveControl(context.Context) (_ stopFunc, err error) {
 			_ = json.NewEncoder(w).Encode(s.roles.Uses()) // fails when the caller has gone
 		})
 	}
+	mux.HandleFunc("POST /functions/{function}", s.invoke)
 	// A page in a browser may not call it.
 	return s.serve(s.control, http.NewCrossOriginProtection().Handler(mux)), nil
+}
+
+// invoke invokes the function of the folder {function} with the body, as
+// `aws lambda invoke` does, and writes its response.
+func (s *stack) invoke(w http.ResponseWriter, r *http.Request) {
+	folder := r.PathValue("function")
+	i := slices.IndexFunc(s.spec.Functions, func(f *template.Function) bool { return f.Folder() == folder })
+	if i < 0 {
+		http.Error(w, "there is no function "+folder, http.StatusNotFound)
+		return
+	}
+	input, err := io.ReadAll(io.LimitReader(r.Body, lambda.MaxPayload+1))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	response, err := s.lambda.Invoke(r.Context(), s.spec.Functions[i].ID, input)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	_, _ = w.Write(response) // fails when the caller has gone
 }
 
 // serve serves on a listener. The stop waits for requests that run, and then closes
