@@ -475,7 +475,7 @@ func (d *digest) endOne(ctx context.Context, m endedMail) error {
 // recipient.
 func (d *digest) addReached(ctx context.Context, h outbox.HeldMail) error {
 	e, found, err := d.store.Event(ctx, table.EventKey{Addressee: h.Addressee, ID: h.Event})
-	if err != nil || !found || !e.MailsRequest() {
+	if err != nil || !found || !e.MailsRequest() || isForAgency(h.Kind) {
 		return err
 	}
 	key := e.RequestKey()
@@ -483,7 +483,7 @@ func (d *digest) addReached(ctx context.Context, h outbox.HeldMail) error {
 	if err != nil {
 		return err
 	}
-	more := outbox.NotReached(read.Profile(key), askedPeople(e.Event, h.Recipient)...)
+	more := outbox.NotReached(read.Profile(key), h.Recipient)
 	if len(more) == 0 {
 		return nil
 	}

@@ -170,11 +170,12 @@ func (n *invocation) process(ctx context.Context, e agency.Event) error {
 		}
 	}
 	n.deliverAll(ctx, deliveries)
-	var sent []agency.PersonID
+	// asked are those who got an email that asks for an answer, if the event has such.
+	var asked []agency.PersonID
 	var failed, waiting error
 	for _, d := range deliveries {
-		if d.sent {
-			sent = append(sent, d.to.ID)
+		if d.sent && !isForAgency(d.kind) {
+			asked = append(asked, d.to.ID)
 		}
 		switch {
 		case errors.Is(d.err, stream.ErrLater):
@@ -187,7 +188,7 @@ func (n *invocation) process(ctx context.Context, e agency.Event) error {
 		waiting, failed = n.drop(ctx, e, deliveries)
 	}
 	if e.MailsRequest() && failed == nil {
-		if more := outbox.NotReached(all[0].profile, askedPeople(e, sent...)...); len(more) > 0 {
+		if more := outbox.NotReached(all[0].profile, asked...); len(more) > 0 {
 			failed = n.store.AddReached(ctx, e.RequestKey(), e.Request, more...)
 		}
 	}
@@ -195,16 +196,6 @@ func (n *invocation) process(ctx context.Context, e agency.Event) error {
 		return failed
 	}
 	return waiting
-}
-
-// askedPeople returns those of the people who are to answer the request of an event. The
-// event can have emails to those who ask, too.
-func askedPeople(e agency.Event, people ...agency.PersonID) []agency.PersonID {
-	person := e.RequestKey().Member.Person()
-	if person == "" {
-		return people
-	}
-	return slices.DeleteFunc(slices.Clone(people), func(id agency.PersonID) bool { return id != person })
 }
 
 // delivery is one email of an event, and what came of it in this invocation.

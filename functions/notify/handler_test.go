@@ -642,3 +642,18 @@ func TestAToldEventTellsNobodyElse(t *testing.T) {
 	s.deliver(t, keys...)
 	s.mailed(t, theRequest)
 }
+
+// Somebody who creates an account for themselves is reached by the invitation's email, and
+// not by that of the creation.
+func TestAMakerWhoInvitesThemselves(t *testing.T) {
+	s := newStage(t)
+	_, studio, _ := s.requested(t)
+	id := must[service.AccountView](t)(s.service.CreateAccount(t.Context(), annActs, studio, "mine-01234567890", service.NewClientAccount{
+		Name: "Mine", Plan: "starter", ConfirmPermanentOwnership: true, Client: &service.NewClient{Email: annActs.Email, Areas: some},
+	})).ID
+	s.deliver(t, s.fresh(t, id)...)
+	got := s.profile(t, agency.PersonAt(id, annActs.ID())).Request.Reached
+	if want := []agency.PersonID{annActs.ID()}; !slices.Equal(got, want) {
+		t.Errorf("reached %q, want %q", got, want)
+	}
+}

@@ -110,16 +110,40 @@ func NewPersonID(address string) PersonID {
 // NewEventID makes an event id of a ULID in either case.
 func NewEventID(ulid string) EventID { return EventID(eventPrefix + strings.ToLower(ulid)) }
 
+// Following returns the id, or one of the same millisecond that sorts after last if the id
+// does not. An id of another millisecond is returned as it is. What the result has in
+// common with last is its upper digits: the lower 13 stay the id's own.
+func (id EventID) Following(last EventID) EventID {
+	if !last.IsValid() || id > last || !id.At().Equal(last.At()) {
+		return id
+	}
+	const upper = len(eventPrefix) + timeDigits + 3
+	digits := []byte(last[:upper])
+	for i := upper - 1; i >= len(eventPrefix); i-- {
+		if next := strings.IndexByte(idDigits, digits[i]) + 1; next < len(idDigits) {
+			digits[i] = idDigits[next]
+			break
+		}
+		digits[i] = idDigits[0] // and one more in the digit before, at last in the time
+	}
+	return EventID(digits) + id[upper:]
+}
+
+const (
+	idDigits = "0123456789abcdefghjkmnpqrstvwxyz" // of base 32, in order
+	// timeDigits is how many digits of a ULID are its time.
+	timeDigits = 10
+)
+
 // At is the time in the id, to the millisecond; the zero time for what has not the form
 // of an id. A ULID begins with 48 bits of Unix time, in ten digits of base 32.
 func (id EventID) At() time.Time {
-	const digits, timeDigits = "0123456789abcdefghjkmnpqrstvwxyz", 10
 	if !id.IsValid() {
 		return time.Time{}
 	}
 	milliseconds := int64(0)
 	for _, c := range id[len(eventPrefix):][:timeDigits] {
-		milliseconds = milliseconds<<5 | int64(strings.IndexRune(digits, c))
+		milliseconds = milliseconds<<5 | int64(strings.IndexRune(idDigits, c))
 	}
 	return time.UnixMilli(milliseconds).UTC()
 }

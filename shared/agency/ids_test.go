@@ -105,3 +105,25 @@ func TestConnectionIDsComeApart(t *testing.T) {
 		}
 	}
 }
+
+func TestFollowing(t *testing.T) {
+	const at = "01ARZ3NDEK"
+	for _, test := range []struct{ id, last, want string }{
+		{at + "0000000000000001", at + "0000000000000002", at + "0010000000000001"},
+		{at + "0000000000000002", at + "0000000000000002", at + "0010000000000002"},
+		{at + "1110000000000001", at + "0000000000000002", at + "1110000000000001"},
+		{at + "0000000000000001", at + "00Z0000000000000", at + "0100000000000001"},
+		{at + "0000000000000001", at + "ZZZ0000000000000", "01ARZ3NDEM0000000000000001"}, // a millisecond later
+		{at + "0000000000000001", "01ARZ3NDEM0000000000000000", at + "0000000000000001"},
+		{at + "0000000000000001", "", at + "0000000000000001"},
+	} {
+		last := EventID("")
+		if test.last != "" {
+			last = NewEventID(test.last)
+		}
+		got := NewEventID(test.id).Following(last)
+		if want := NewEventID(test.want); got != want || !got.IsValid() {
+			t.Errorf("%s following %q is %s, want %s", test.id, test.last, got, want)
+		}
+	}
+}

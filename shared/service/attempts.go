@@ -80,7 +80,9 @@ func (a *attempts) try(ctx, bounded context.Context) error {
 		if err == nil && !d.Changes.IsEmpty() {
 			// A failed condition on a count is found by the transaction itself, so
 			// that refusal needs no second read.
-			err = d.refusal(a.Store.Save(ctx, *a.read, d.Changes))
+			if err = d.refusal(a.Store.Save(ctx, *a.read, d.Changes)); isOfCount(err) {
+				a.unbound = d.bound
+			}
 			if errors.Is(err, ErrConflict) && !errors.Is(err, ErrContended) {
 				a.read = nil
 			}
@@ -106,6 +108,13 @@ func (a *attempts) try(ctx, bounded context.Context) error {
 	}
 }
 
+// isOfCount reports whether an error of a transaction is the refusal by a count, which
+// has written nothing.
+func isOfCount(err error) bool {
+	code := agency.CodeOf(err)
+	return code == agency.RateLimited || code == agency.HasClients
+}
+
 // decideOn decides on what was read, and completes the changes. A panic becomes the
 // error Internal.
 func (a *attempts) decideOn(read Snapshot) (d *decision, err error) {
@@ -125,9 +134,11 @@ func (a *attempts) decideOn(read Snapshot) (d *decision, err error) {
 	if err := d.listAgencies(); err != nil {
 		return d, err
 	}
+	last := read.lastEvent(now)
 	for i := range d.Events {
 		e := &d.Events[i]
-		e.ID, e.RequestID = a.NewEventID(e.At), a.request
+		e.ID, e.RequestID = a.NewEventID(e.At).Following(last), a.request
+		last = e.ID
 		if e.Agency == "" {
 			// What happens to persons of an agency-owned account concerns its
 			// owner.

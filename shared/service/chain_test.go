@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -33,6 +34,29 @@ func TestEventsSortAsTheyHappened(t *testing.T) {
 			t.Errorf("%s behind: the last event is %q", test.behind, renames[0].Now.Name)
 		}
 		w.now = w.now.Add(time.Hour)
+	}
+}
+
+// Two functions in the same millisecond: what one of them makes of it may sort before the other's.
+func TestEventsOfOneMillisecondSortAsTheyHappened(t *testing.T) {
+	w := newWorld(t)
+	n := 1000
+	w.NewEventID = func(at time.Time) agency.EventID {
+		n--
+		return agency.EventID(fmt.Sprintf("%s%016d", cloud.NewEventID(at)[:len("evt_")+10], n))
+	}
+	var names []string
+	for _, name := range []string{"One", "Two", "Three"} {
+		must[service.AccountView](t)(w.RenameAccount(t.Context(), as(w.ann), w.client, name))
+	}
+	list, err := w.Store.Activity(t.Context(), agency.Party(w.client), "", service.Page{Limit: 100})
+	for _, e := range list.Items {
+		if e.Type == agency.AccountRenamed {
+			names = append(names, e.Now.Name)
+		}
+	}
+	if err != nil || !slices.Equal(names, []string{"Three", "Two", "One"}) {
+		t.Errorf("the last events are %q, %v", names, err)
 	}
 }
 

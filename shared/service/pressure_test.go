@@ -112,6 +112,35 @@ func TestACommandWhoseAnswerIsLost(t *testing.T) {
 	}
 }
 
+// A transaction that is made late, after a further attempt was refused for what may pass, is still
+// made once: its command does not decide again, and does not meet its own changes.
+func TestATransactionThatIsMadeLate(t *testing.T) {
+	for _, reason := range []string{"TransactionConflict", "ThrottlingError"} {
+		t.Run(reason, func(t *testing.T) {
+			w := newWorld(t)
+			var first *dynamodb.TransactWriteItemsInput
+			n := 0
+			w.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
+				switch n++; n {
+				case 1:
+					first = in
+					return errors.New("connection reset")
+				case 2:
+					return testbed.Cancelled("None", reason)
+				case 3:
+					_, err := w.Client.TransactWriteItems(t.Context(), first)
+					return err
+				}
+				return nil
+			}
+			p := must[agency.Profile](t)(w.request())
+			diff(t, "request", 1, p.Request.Number)
+			diff(t, "events", 1, countOf(w.events(w.client), string(agency.ConnectionRequested)))
+			w.audit(t)
+		})
+	}
+}
+
 // A transaction that gets no answer and was not made is not said to be made, nor not to be.
 func TestACommandWithoutAnyAnswer(t *testing.T) {
 	w := newWorld(t)

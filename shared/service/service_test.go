@@ -541,6 +541,11 @@ func TestAProfileBelongsToItsFirstUser(t *testing.T) {
 	w.audit(t)
 	// On behalf of an agency, the profile in the agency is bound.
 	must[agency.Account](t)(w.ReplaceOwner(ctx, platform, w.agency, w.gil.Email, eve.Email))
+	// A call that a count refuses binds too.
+	refused(t, "an agency with a client", agency.HasClients, second(w.SwitchAgencyOff(ctx, eve, w.agency)))
+	if p := w.profile(agency.PersonAt(w.agency, eve.ID())); p.Subject != eve.Subject {
+		t.Errorf("not bound by a call that a count refused: %+v", p)
+	}
 	must[service.AccountView](t)(w.GetAccount(ctx, as(eve, w.agency), w.owned))
 	refused(t, "seen by another identity as the agency", agency.IdentityChanged, second(w.GetAccount(ctx, as(another, w.agency), w.owned)))
 	w.audit(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -120,23 +121,44 @@ const maxSkew = time.Minute
 
 // notBefore returns the time of a decision. It is after the last events of what was
 // read, so that events of one profile or account sort as they happened even if they
-// were written by functions whose clocks differ. It is to the millisecond, which two
-// commands on the same items always take.
+// were written by functions whose clocks differ. In the millisecond of the last one
+// their ids see to it: see lastEvent.
 func (s Snapshot) notBefore(now time.Time) time.Time {
 	earliest := now
-	after := func(last agency.EventID) {
-		at := last.At()
-		if at.After(earliest) && at.Sub(now) <= maxSkew {
+	for last := range s.lastEvents() {
+		if at := last.At(); at.After(earliest) && at.Sub(now) <= maxSkew {
 			earliest = at.Add(time.Millisecond)
 		}
 	}
-	for _, p := range s.Profiles {
-		after(p.LastEvent)
-	}
-	for _, a := range s.Accounts {
-		after(a.LastEvent)
-	}
 	return earliest
+}
+
+// lastEvent returns the last event of what was read in the millisecond of a decision, ""
+// if there is none. The decision's events follow it.
+func (s Snapshot) lastEvent(now time.Time) agency.EventID {
+	latest := agency.EventID("")
+	for last := range s.lastEvents() {
+		if last.At().Equal(now) {
+			latest = max(latest, last)
+		}
+	}
+	return latest
+}
+
+// lastEvents goes through the last events of the profiles and accounts that were read.
+func (s Snapshot) lastEvents() iter.Seq[agency.EventID] {
+	return func(yield func(agency.EventID) bool) {
+		for _, p := range s.Profiles {
+			if !yield(p.LastEvent) {
+				return
+			}
+		}
+		for _, a := range s.Accounts {
+			if !yield(a.LastEvent) {
+				return
+			}
+		}
+	}
 }
 
 // Changes are what a decision writes. Each item has its new version.

@@ -45,9 +45,10 @@ func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event) 
 		if err == nil {
 			return nil
 		}
-		// After an attempt without an answer, only a refusal of the transaction itself
-		// is one: the first attempt may still be under way while another is throttled.
-		definite := isClear(err) && (unclear == 0 || isCancelled(err))
+		// After an attempt without an answer only a refusal that holds for that one too is
+		// an answer. It may still be under way while another is throttled or meets other
+		// transactions, and would be made after a second decision.
+		definite := isClear(err) && (unclear == 0 || w.isOutdated(err))
 		if !definite {
 			unclear++
 		}
@@ -105,9 +106,20 @@ func isClear(err error) bool {
 	return ok && !isFault(err) && refusal.ErrorCode() != transactionInProgress
 }
 
-func isCancelled(err error) bool {
-	_, ok := errors.AsType[*types.TransactionCanceledException](err)
-	return ok
+// isOutdated reports whether an error says that the transaction can't be made any more: an
+// item has another version than it rests on, and versions only rise. A count that is at its
+// limit can fall again.
+func (w *writer) isOutdated(err error) bool {
+	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		return false
+	}
+	for i, reason := range cancelled.CancellationReasons {
+		if aws.ToString(reason.Code) == "ConditionalCheckFailed" && w.limits[i] == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // transactionInProgress is the code of a transaction that was sent again while
