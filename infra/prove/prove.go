@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"agencyhub/shared/testbed"
 )
 
 // Variables of the environment that choose what a proof does.
@@ -60,7 +62,7 @@ func Seed(t testing.TB) uint64 {
 // Keep writes what a failure needs to be looked into, to .local/prove/<test>.<kind>.
 func Keep(t testing.TB, kind string, content []byte) {
 	t.Helper()
-	folder := filepath.Join("..", "..", "..", ".local", "prove") // tests run in their package's folder
+	folder := filepath.Join(testbed.Root(), ".local", "prove")
 	path := filepath.Join(folder, strings.ReplaceAll(t.Name(), "/", "-")+"."+kind)
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		t.Error(err)
