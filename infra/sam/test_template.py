@@ -28,6 +28,9 @@ SOURCE = (ROOT / "template.yaml").read_text()
 # How long a parameter's value can be where the template sets no MaxLength.
 PARAMETER = 4096
 
+# The stack's UUID, the last part of its id.
+STACK_UUID = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+
 
 class NoPolicies:
     """Stands for AWS's list of managed policies, of which the template names none."""
@@ -83,7 +86,9 @@ def longest(template, value):
     if name == "Fn::Sub":
         text, names = argument if isinstance(argument, list) else (argument, {})
         held = re.findall(r"\$\{([^!}]+)\}", text)
-        return len(text) + sum(longest(template, names.get(n, {"Ref": n})) for n in held)
+        return len(re.sub(r"\$\{[^!}]+\}", "", text).encode()) + sum(longest(template, names.get(n, {"Ref": n})) for n in held)
+    if value == STACK_UUID:
+        return 36
     return 128
 
 
@@ -142,7 +147,7 @@ LIMITS = {
     "letters of a rule's pattern": (lambda t: [size(r["EventPattern"]) for r in of(t, "AWS::Events::Rule").values()], 2048),
     "letters of a bus's policy": (lambda t: [size(p["Statement"]) + longest(t, {"Ref": "BusReaders"}) for p in of(t, "AWS::Events::EventBusPolicy").values()], 10_240),
     "letters of an alarm's description": (lambda t: descriptions(t, "AWS::CloudWatch::Alarm", "AlarmDescription"), 1024),
-    "letters of the sign-in's domain": (lambda t: [len("hub-") + 36 for _ in of(t, "AWS::Cognito::UserPoolDomain")], 63),
+    "letters of the sign-in's domain": (lambda t: [longest(t, d["Domain"]) for d in of(t, "AWS::Cognito::UserPoolDomain").values()], 63),
 }
 
 
@@ -179,6 +184,7 @@ class Limits(unittest.TestCase):
             "bytes of a function's resource policy": lambda t: t["Resources"].update({f"Call{i}": {"Type": "AWS::Lambda::Permission", "Properties": {"FunctionName": "f"}} for i in range(41)}),
             "routes of an API": lambda t: t["Resources"]["Api"]["Properties"]["Body"]["paths"].update({f"/{i}": {"get": {}} for i in range(300)}),
             "letters of a role's inline policies": lambda t: t["Resources"]["NotifyRole"]["Properties"]["Policies"].append({"PolicyDocument": "x" * 10_240}),
+            "letters of the sign-in's domain": lambda t: t["Resources"]["UserPoolDomain"]["Properties"].update({"Domain": {"Fn::Sub": "hub-${AWS::StackName}"}}),
             "letters of a log group's name": lambda t: t["Resources"]["NotifyLogGroup"]["Properties"].update({"LogGroupName": "x" * 513}),
         }
         for what, change in changes.items():
@@ -219,6 +225,17 @@ class Decisions(unittest.TestCase):
         self.assertEqual((alarm_metrics(template), len(of(template, "AWS::CloudWatch::Alarm"))), tuple(map(int, said.groups())))
 
 
+class Queries(unittest.TestCase):
+    def test_their_parameters(self):
+        """Logs Insights asks for the parameters that a query declares, and fills in no other."""
+        declared = 0
+        for id, q in of(translated(), "AWS::Logs::QueryDefinition").items():
+            names = [p["Name"] for p in q.get("Parameters", [])]
+            self.assertEqual(sorted(set(re.findall(r"\{\{(.*?)\}\}", q["QueryString"]))), sorted(names), id)
+            declared += len(names)
+        self.assertGreater(declared, 0)
+
+
 class Mail(unittest.TestCase):
     def test_event_types(self):
         """SES's events are named as CloudFormation has always taken them, and the rule of delivery
@@ -233,7 +250,8 @@ class Mail(unittest.TestCase):
         """In SES's sandbox a call is authorized on the recipient's identity too."""
         sends = [s for p in translated()["Resources"]["NotifyRole"]["Properties"]["Policies"] for s in p["PolicyDocument"]["Statement"] if s["Action"] == "ses:SendEmail"]
         self.assertEqual(len(sends), 1)
-        self.assertTrue(any(r["Fn::Sub"].endswith(":identity/*") for r in sends[0]["Resource"]))
+        ses = "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:"
+        self.assertEqual(sends[0]["Resource"], [{"Fn::Sub": ses + "identity/*"}, {"Fn::Sub": ses + "configuration-set/${MailConfiguration}"}])
         self.assertEqual(sends[0]["Condition"], {"StringEquals": {"ses:FromAddress": {"Ref": "SenderAddress"}}})
 
 
