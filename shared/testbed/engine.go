@@ -158,7 +158,7 @@ func newStackEngine(torn bool) (*StackEngine, error) {
 	return &StackEngine{p, endpoint}, err
 }
 
-// templateTable is the name of the table in a local stack: its logical id.
+// templateTable is the table's logical id in template.yaml, which is its name in a local stack.
 const templateTable = "HubTable"
 
 // Environment returns the environment of the stack's runner.

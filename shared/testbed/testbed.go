@@ -73,12 +73,13 @@ func Schema() (*dynamodb.CreateTableInput, error) {
 	if err := yaml.Unmarshal(raw, &template); err != nil {
 		return nil, err
 	}
-	properties := template.Resources["HubTable"].Properties
+	properties := template.Resources[templateTable].Properties
 	var plain map[string]any
 	if err := properties.Decode(&plain); err != nil {
-		return nil, fmt.Errorf("testbed: HubTable: %w", err)
+		return nil, fmt.Errorf("testbed: %s: %w", templateTable, err)
 	}
 	delete(plain, "DeletionProtectionEnabled") // tests delete their tables
+	delete(plain, "TableName")                 // and name them
 	text, err := json.Marshal(plain)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func Schema() (*dynamodb.CreateTableInput, error) {
 		return nil, err
 	}
 	if input.StreamSpecification == nil || len(input.KeySchema) != 2 {
-		return nil, fmt.Errorf("testbed: HubTable has no stream or no keys")
+		return nil, fmt.Errorf("testbed: %s has no stream or no keys", templateTable)
 	}
 	input.StreamSpecification.StreamEnabled = aws.Bool(true)
 	input.StreamSpecification.StreamViewType = types.StreamViewTypeNewAndOldImages
