@@ -195,8 +195,8 @@ build:
 	@mkdir -p out
 	$(PRODUCTION) $(VERSIONED) -o out/ ./functions/...
 
-# `sam build` calls this for each function, in a copy of this folder: AccountsFunction is
-# functions/accounts.
+# `sam build` calls this for each function, in this folder (build_in_source of samconfig.toml):
+# AccountsFunction is functions/accounts.
 build-%Function: FORCE
 	$(PRODUCTION) $(VERSIONED) -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(shell echo '$*' | tr A-Z a-z)
 
@@ -220,6 +220,7 @@ ifneq ($(SAM_PYTHON),)
 	@$(WITHOUT_AWS) cfn-lint -r us-east-1 -t template.yaml
 	@$(WITHOUT_AWS) sam validate --lint -t template.yaml
 	@$(WITHOUT_AWS) python -B infra/sam/test_template.py
+	@$(WITHOUT_AWS) python -B infra/sam/test_deployment.py
 else
 	@echo 'The checks of the template need Python 3.10 or newer with venv: they are skipped, but fail under CI=true.'
 	@test "$$CI" != true
