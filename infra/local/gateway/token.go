@@ -19,8 +19,8 @@ import (
 )
 
 // A tokenChecker stands in for the JWT authorizer: it checks the RSA signature by the
-// issuer's published keys, iss, exp, nbf, aud (or client_id where there is no aud),
-// and the route's scopes.
+// issuer's published keys, of which the header's kid names one, iss, exp, nbf, iat, aud (or
+// client_id where there is no aud), and the route's scopes.
 type tokenChecker struct {
 	ctx context.Context // configures the client of go-oidc
 	now func() time.Time
@@ -85,11 +85,15 @@ func (c *tokenChecker) verify(ctx context.Context, token string, a *template.Aut
 	if strings.Count(token, ".") != 2 {
 		return nil, errors.New("the token cannot be verified: token is malformed: token contains an invalid number of segments")
 	}
-	if _, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512}); err != nil {
+	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512})
+	if err != nil {
 		if _, unexpected := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); unexpected {
 			return nil, errSignature
 		}
 		return nil, fmt.Errorf("the token cannot be verified: %w", err)
+	}
+	if signed.Signatures[0].Protected.KeyID == "" {
+		return nil, errors.New("the token names no key")
 	}
 	keys, err := c.keySet(a.Issuer)
 	if err != nil {
@@ -110,12 +114,15 @@ func (c *tokenChecker) verify(ctx context.Context, token string, a *template.Aut
 		return nil, errors.New("the token has another issuer")
 	}
 	now := float64(c.now().Unix())
-	var exp, nbf float64
+	var exp, nbf, iat float64
 	if json.Unmarshal(claims["exp"], &exp) != nil || now >= exp {
 		return nil, errors.New("the token has expired")
 	}
 	if raw, ok := claims["nbf"]; ok && (json.Unmarshal(raw, &nbf) != nil || now < nbf) {
 		return nil, errors.New("the token is not valid yet")
+	}
+	if raw, ok := claims["iat"]; ok && (json.Unmarshal(raw, &iat) != nil || now < iat) {
+		return nil, errors.New("the token was issued in the future")
 	}
 	audience := claims["aud"]
 	if audience == nil {

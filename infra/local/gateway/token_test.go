@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -105,11 +106,16 @@ func TestTokenChecker(t *testing.T) {
 		"expired":                  {header: is.good(t, claims{"exp": noon.Unix()}), status: 401, why: "has expired"},
 		"without expiry":           {header: is.good(t, claims{"exp": nil}), status: 401, why: "has expired"},
 		"not yet":                  {header: is.good(t, claims{"nbf": noon.Unix() + 1}), status: 401, why: "not valid yet"},
+		"issued now":               {header: is.good(t, claims{"iat": noon.Unix()})},
+		"issued later":             {header: is.good(t, claims{"iat": noon.Unix() + 1}), status: 401, why: "issued in the future"},
+		"issued in words":          {header: is.good(t, claims{"iat": "noon"}), status: 401, why: "issued in the future"},
 		"another issuer":           {header: is.good(t, claims{"iss": "http://x"}), status: 401, why: "another issuer"},
 		"a stranger's key":         {header: "Bearer " + is.sign(t, rsaKey(t), jose.RS256, "1", nil), status: 401, why: "signature is invalid"},
 		"an unknown key":           {header: "Bearer " + is.sign(t, is.key, jose.RS256, "2", nil), status: 401, why: "signature is invalid"},
+		"no key's id":              {header: "Bearer " + is.sign(t, is.key, jose.RS256, "", nil), status: 401, why: "names no key"},
 		"changed claims":           {header: tampered, status: 401, why: "signature is invalid"},
 		"HMAC":                     {header: "Bearer " + is.sign(t, []byte("secret, of 32 bytes at the least"), jose.HS256, "1", nil), status: 401, why: "signature is invalid"},
+		"HMAC by the public key":   {header: "Bearer " + is.sign(t, x509.MarshalPKCS1PublicKey(&is.key.PublicKey), jose.HS256, "1", nil), status: 401, why: "signature is invalid"},
 		"none":                     {header: "Bearer " + unsigned, status: 401, why: "signature is invalid"},
 		"nonsense":                 {header: "Bearer nonsense", status: 401, why: "cannot be verified"},
 		"nothing":                  {header: "", status: 401},
