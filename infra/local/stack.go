@@ -281,10 +281,8 @@ func (s *stack) serveRoles(context.Context) (_ stopFunc, err error) {
 	}
 	s.roles = roles.NewChecker(template.Region, template.AccountID, byFunction, keys, s.term.Logf)
 	for _, f := range s.spec.Functions {
-		for _, call := range f.Calls {
-			if err := s.roles.Use(f.ID, roles.Request{Permission: call}); err != nil {
-				return nil, err
-			}
+		if err := s.roles.LambdaDoes(f.ID, f.Calls...); err != nil {
+			return nil, err
 		}
 	}
 	if s.toDB, err = process.Listen("roles", 0); err != nil {

@@ -111,6 +111,7 @@ func (s *Stack) Cleanup(ctx context.Context) ([]byte, error) {
 type Use struct {
 	Function, Action, Resource string
 	Used                       bool
+	ByLambda                   bool // Lambda itself does it by the role
 }
 
 // Roles returns what the functions' roles allow, of a stack that was started with -roles.

@@ -23,16 +23,20 @@ type Checker struct {
 	roles           map[string]Role   // by the function's name
 	logf            func(format string, args ...any)
 
-	mu   sync.Mutex
-	used map[string]map[Permission]bool
+	mu       sync.Mutex
+	used     map[string]map[Permission]bool
+	byLambda map[string]map[Permission]bool
 }
 
 // NewChecker returns a checker that has seen no call. roles are by the function's name,
 // partitionKeys by the table's.
 func NewChecker(region, account string, roles map[string]Role, partitionKeys map[string]string, logf func(format string, args ...any)) *Checker {
-	c := &Checker{region: region, account: account, roles: roles, partitionKeys: partitionKeys, logf: logf, used: map[string]map[Permission]bool{}}
+	c := &Checker{
+		region: region, account: account, roles: roles, partitionKeys: partitionKeys, logf: logf,
+		used: map[string]map[Permission]bool{}, byLambda: map[string]map[Permission]bool{},
+	}
 	for name := range roles {
-		c.used[name] = map[Permission]bool{}
+		c.used[name], c.byLambda[name] = map[Permission]bool{}, map[Permission]bool{}
 	}
 	return c
 }
@@ -42,6 +46,8 @@ type Use struct {
 	Function string `json:"function"`
 	Permission
 	Used bool `json:"used"`
+	// ByLambda is true of what Lambda itself does by the role. Nothing here does it.
+	ByLambda bool `json:"byLambda"`
 }
 
 // Uses returns what the roles allow.
@@ -51,7 +57,7 @@ func (c *Checker) Uses() []Use {
 	all := []Use{}
 	for name, role := range c.roles {
 		for _, p := range role.Permissions() {
-			all = append(all, Use{name, p, c.used[name][p]})
+			all = append(all, Use{name, p, c.used[name][p], c.byLambda[name][p]})
 		}
 	}
 	return all
@@ -60,6 +66,20 @@ func (c *Checker) Uses() []Use {
 // Use notes the requests of a call by a function's role. Its error names what the role does
 // not allow. A call is allowed as a whole or not at all.
 func (c *Checker) Use(function string, requests ...Request) error {
+	return c.note(c.used, function, requests)
+}
+
+// LambdaDoes notes what Lambda itself does by a function's role, such as reading a stream.
+// Its error names what the role does not allow.
+func (c *Checker) LambdaDoes(function string, calls ...Permission) error {
+	requests := make([]Request, len(calls))
+	for i, call := range calls {
+		requests[i] = Request{Permission: call}
+	}
+	return c.note(c.byLambda, function, requests)
+}
+
+func (c *Checker) note(where map[string]map[Permission]bool, function string, requests []Request) error {
 	used := make([]Permission, len(requests))
 	for i, q := range requests {
 		var ok bool
@@ -70,7 +90,7 @@ func (c *Checker) Use(function string, requests ...Request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range used {
-		c.used[function][p] = true
+		where[function][p] = true
 	}
 	return nil
 }

@@ -33,27 +33,27 @@ func newChecker() *Checker {
 
 func TestCallsOfDynamoDB(t *testing.T) {
 	for name, tt := range map[string]struct{ operation, body, want string }{
-		"an item":                      {"GetItem", `{"TableName":"Notes","Key":{"pk":{"S":"a"},"sk":{"S":"b"}}}`, ""},
-		"an item by the table's ARN":   {"GetItem", `{"TableName":"` + tableARN + `"}`, ""},
-		"an item of another table":     {"GetItem", `{"TableName":"Other","Key":{"id":{"S":"a"}}}`, "the role of F does not allow dynamodb:GetItem on arn:aws:dynamodb:us-east-1:000000000000:table/Other"},
-		"another action":               {"UpdateItem", `{"TableName":"Notes","Key":{"pk":{"S":"a"}}}`, "dynamodb:UpdateItem"},
-		"an index":                     {"Query", `{"TableName":"Notes","IndexName":"ByDue"}`, ""},
-		"another index":                {"Query", `{"TableName":"Notes","IndexName":"ByMember"}`, "dynamodb:Query on " + tableARN + "/index/ByMember"},
-		"the index's table":            {"Query", `{"TableName":"Notes"}`, "dynamodb:Query on " + tableARN},
-		"a scan":                       {"Scan", `{"TableName":"Notes"}`, "dynamodb:Scan"},
-		"a batch":                      {"BatchGetItem", `{"RequestItems":{"Notes":{"Keys":[]}}}`, "dynamodb:BatchGetItem"},
-		"a key that is allowed":        {"DeleteItem", `{"TableName":"Notes","Key":{"pk":{"S":"OWN#1"}}}`, ""},
-		"a key that is allowed whole":  {"DeleteItem", `{"TableName":"Notes","Key":{"pk":{"S":"MINE"}}}`, ""},
-		"a key that is not":            {"DeleteItem", `{"TableName":"Notes","Key":{"pk":{"S":"MINE#OWN#1"}}}`, "dynamodb:DeleteItem"},
-		"a part that is allowed":       {"TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"Notes","Item":{"pk":{"S":"a"}}}},{"ConditionCheck":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, ""},
-		"a part that is not":           {"TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"Notes","Item":{"pk":{"S":"a"}}}},{"Update":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, "dynamodb:UpdateItem"},
-		"a part whose key is not":      {"TransactWriteItems", `{"TransactItems":[{"Delete":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, "dynamodb:DeleteItem"},
-		"reads of a transaction":       {"TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, ""},
-		"a part that nobody knows":     {"TransactWriteItems", `{"TransactItems":[{"Merge":{"TableName":"Notes"}}]}`, "a call of F can't be checked: the part Merge"},
-		"an operation nobody knows":    {"ExecuteStatement", `{"Statement":"SELECT"}`, "a call of F can't be checked: the operation ExecuteStatement"},
-		"an item without its key":      {"PutItem", `{"TableName":"Notes","Item":{"sk":{"S":"b"}}}`, "the item has no partition key"},
-		"what is no call":              {"PutItem", `{`, "a call of F can't be checked"},
-		"a table nobody has named yet": {"Query", `{}`, "dynamodb:Query on arn:aws:dynamodb:us-east-1:000000000000:table/"},
+		"an item":                     {"GetItem", `{"TableName":"Notes","Key":{"pk":{"S":"a"},"sk":{"S":"b"}}}`, ""},
+		"an item by the table's ARN":  {"GetItem", `{"TableName":"` + tableARN + `"}`, ""},
+		"an item of another table":    {"GetItem", `{"TableName":"Other","Key":{"id":{"S":"a"}}}`, "the role of F does not allow dynamodb:GetItem on arn:aws:dynamodb:us-east-1:000000000000:table/Other"},
+		"another action":              {"UpdateItem", `{"TableName":"Notes","Key":{"pk":{"S":"a"}}}`, "dynamodb:UpdateItem"},
+		"an index":                    {"Query", `{"TableName":"Notes","IndexName":"ByDue"}`, ""},
+		"another index":               {"Query", `{"TableName":"Notes","IndexName":"ByMember"}`, "dynamodb:Query on " + tableARN + "/index/ByMember"},
+		"the index's table":           {"Query", `{"TableName":"Notes"}`, "dynamodb:Query on " + tableARN},
+		"a scan":                      {"Scan", `{"TableName":"Notes"}`, "dynamodb:Scan"},
+		"a batch":                     {"BatchGetItem", `{"RequestItems":{"Notes":{"Keys":[]}}}`, "dynamodb:BatchGetItem"},
+		"a key that is allowed":       {"DeleteItem", `{"TableName":"Notes","Key":{"pk":{"S":"OWN#1"}}}`, ""},
+		"a key that is allowed whole": {"DeleteItem", `{"TableName":"Notes","Key":{"pk":{"S":"MINE"}}}`, ""},
+		"a key that is not":           {"DeleteItem", `{"TableName":"Notes","Key":{"pk":{"S":"MINE#OWN#1"}}}`, "dynamodb:DeleteItem"},
+		"a part that is allowed":      {"TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"Notes","Item":{"pk":{"S":"a"}}}},{"ConditionCheck":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, ""},
+		"a part that is not":          {"TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"Notes","Item":{"pk":{"S":"a"}}}},{"Update":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, "dynamodb:UpdateItem"},
+		"a part whose key is not":     {"TransactWriteItems", `{"TransactItems":[{"Delete":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, "dynamodb:DeleteItem"},
+		"reads of a transaction":      {"TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"Notes","Key":{"pk":{"S":"b"}}}}]}`, ""},
+		"another part":                {"TransactWriteItems", `{"TransactItems":[{"Merge":{"TableName":"Notes"}}]}`, "a call of F can't be checked: the part Merge"},
+		"another operation":           {"ExecuteStatement", `{"Statement":"SELECT"}`, "a call of F can't be checked: the operation ExecuteStatement"},
+		"an item without its key":     {"PutItem", `{"TableName":"Notes","Item":{"sk":{"S":"b"}}}`, "the item has no partition key"},
+		"malformed JSON":              {"PutItem", `{`, "a call of F can't be checked"},
+		"no table":                    {"Query", `{}`, "dynamodb:Query on arn:aws:dynamodb:us-east-1:000000000000:table/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newChecker()
@@ -125,6 +125,19 @@ func TestRecipientsNeedAnIdentity(t *testing.T) {
 	} {
 		requests, err := c.sendEmail([]byte(body))
 		expectRefusal(t, c.check("F", requests, err), want)
+	}
+}
+
+// What Lambda does is noted apart from what functions use.
+func TestLambdaDoes(t *testing.T) {
+	c := newChecker()
+	query := Permission{"dynamodb:Query", tableARN + "/index/ByDue"}
+	expectRefusal(t, c.LambdaDoes("F", query), "")
+	expectRefusal(t, c.LambdaDoes("F", query, Permission{"dynamodb:Query", tableARN}), "the role of F does not allow dynamodb:Query on "+tableARN)
+	for _, u := range c.Uses() {
+		if u.Used || u.ByLambda != (u.Permission == query) {
+			t.Errorf("%+v", u)
+		}
 	}
 }
 

@@ -243,6 +243,80 @@ func TestReadTheProductsTemplate(t *testing.T) {
 	}
 }
 
+// wide are permissions with a wildcard in their resource, with the reason for it.
+var wide = map[string]string{
+	"NotifyFunction ses:DeleteSuppressedDestination *":                           "SES knows no narrower resource for the action",
+	"NotifyFunction ses:SendEmail arn:aws:ses:us-east-1:000000000000:identity/*": "SES's sandbox checks the recipients' identities too; a condition names the only sender",
+}
+
+// keys are the partition keys that conditions leave, by function and action.
+var keys = map[string][]string{
+	"ConsoleFunction dynamodb:DeleteItem": {"SESSION#*"},
+	"NotifyFunction dynamodb:DeleteItem":  {"HELD#*"},
+}
+
+// The roles are no wider than decision 0011 says: no wildcard without a reason, items are
+// deleted and emails sent by those that it names, and the access check does nothing but
+// read.
+func TestNoRoleIsTooWide(t *testing.T) {
+	const sender = "hub@agencyhub.test"
+	st, err := Read("../../../template.yaml", given, map[string]string{"SenderAddress": sender})
+	if err != nil {
+		t.Fatal(err)
+	}
+	only := map[string][]string{
+		"dynamodb:DeleteItem": {"CleanupFunction", "ConsoleFunction", "NotifyFunction"},
+		"events:PutEvents":    {"PublishFunction"}, "ses:SendEmail": {"NotifyFunction"}, "ses:DeleteSuppressedDestination": {"NotifyFunction"},
+	}
+	got := map[string][]string{}
+	gotKeys, reasons := map[string][]string{}, maps.Clone(wide)
+	for _, f := range st.Functions {
+		for _, s := range f.Role {
+			for _, action := range s.Actions {
+				key := f.ID + " " + action
+				i := slices.IndexFunc(s.Conditions, func(c roles.Condition) bool { return c.Key == roles.LeadingKeys })
+				switch {
+				case i >= 0:
+					gotKeys[key] = append(gotKeys[key], s.Conditions[i].Values...)
+				case keys[key] != nil:
+					gotKeys[key] = append(gotKeys[key], "any")
+				}
+			}
+			if slices.Contains(s.Actions, "ses:SendEmail") {
+				want := []roles.Condition{{Operator: "StringEquals", Key: roles.FromAddress, Values: []string{sender}}}
+				if diff := cmp.Diff(want, s.Conditions); diff != "" {
+					t.Errorf("%s sends as (-want +got):\n%s", f.ID, diff)
+				}
+			}
+		}
+		for _, p := range f.Role.Permissions() {
+			if _, limited := only[p.Action]; limited && !slices.Contains(got[p.Action], f.ID) {
+				got[p.Action] = append(got[p.Action], f.ID)
+			}
+			reason := f.ID + " " + p.Action + " " + p.Resource
+			if strings.Contains(p.Resource, "*") && reasons[reason] == "" && !slices.Contains(f.Calls, p) { // a log group's ARN ends in *
+				t.Errorf("%s has a wildcard without a reason", reason)
+			}
+			delete(reasons, reason)
+			if f.ID == "AccessFunction" && p.Action != "dynamodb:BatchGetItem" && !slices.Contains(f.Calls, p) {
+				t.Errorf("the access check can do %s", p.Action)
+			}
+		}
+	}
+	for _, functions := range got {
+		slices.Sort(functions)
+	}
+	if diff := cmp.Diff(only, got); diff != "" {
+		t.Errorf("functions by action (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(keys, gotKeys); diff != "" {
+		t.Errorf("partition keys by action (-want +got):\n%s", diff)
+	}
+	for reason := range reasons {
+		t.Errorf("no role has %s", reason)
+	}
+}
+
 // People reach the hub by HTTPS, but for one machine.
 func TestPublicURL(t *testing.T) {
 	raw, err := os.ReadFile("../../../template.yaml")
