@@ -10,7 +10,8 @@
 //	                      each report
 //	local events          prints the last events of the bus, the newest at the end
 //	local failures        prints the messages of the on-failure queues
-//	local invoke FUNCTION invokes a function, such as delivery, with the event on stdin
+//	local invoke FUNCTION invokes a function, such as delivery, with the event on stdin, which is
+//	                      JSON; nothing is {}
 package main
 
 import (

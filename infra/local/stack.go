@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -413,7 +414,7 @@ func (s *stack) serveControl(context.Context) (_ stopFunc, err error) {
 }
 
 // invoke invokes the function of the folder {function} with the body, as
-// `aws lambda invoke` does, and writes its response.
+// `aws lambda invoke` does, and writes its response. No body is an empty object.
 func (s *stack) invoke(w http.ResponseWriter, r *http.Request) {
 	folder := r.PathValue("function")
 	i := slices.IndexFunc(s.spec.Functions, func(f *template.Function) bool { return f.Folder() == folder })
@@ -424,6 +425,13 @@ func (s *stack) invoke(w http.ResponseWriter, r *http.Request) {
 	input, err := io.ReadAll(io.LimitReader(r.Body, lambda.MaxPayload+1))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if len(bytes.TrimSpace(input)) == 0 {
+		input = []byte("{}")
+	}
+	if len(input) <= lambda.MaxPayload && !json.Valid(input) {
+		http.Error(w, "the input is not JSON", http.StatusBadRequest)
 		return
 	}
 	response, err := s.lambda.Invoke(r.Context(), s.spec.Functions[i].ID, input)

@@ -208,6 +208,52 @@ func TestCommandsWithoutAStack(t *testing.T) {
 	}
 }
 
+// A function is invoked with what is on stdin: JSON, or nothing, which is an empty object.
+func TestInvoke(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	for name, test := range map[string]struct{ function, input, want, fails string }{
+		"an event":     {"echo", `{"rawPath":"/given"}`, `\"rawPath\":\"/given\"`, ""},
+		"nothing":      {"echo", "", `\"rawPath\":\"\"`, ""},
+		"a blank line": {"echo", " \n", `\"rawPath\":\"\"`, ""},
+		"not JSON":     {"echo", "{", "", "echo failed: the input is not JSON"},
+		"two values":   {"echo", "{} {}", "", "echo failed: the input is not JSON"},
+		"no function":  {"nothing", "{}", "", "nothing failed: there is no function nothing"},
+		"it fails":     {"echo", `{"pathParameters":{"proxy":"error"}}`, "", `"errorMessage":"asked to"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := local(t, "invoke", s.Data, test.function)
+			var stderr bytes.Buffer
+			cmd.Stdin, cmd.Stderr = strings.NewReader(test.input), &stderr
+			out, err := cmd.Output()
+			if (err != nil) != (test.fails != "") || !strings.Contains(string(out), test.want) && test.fails == "" || !strings.Contains(stderr.String(), test.fails) {
+				t.Errorf("%v, stdout %q, stderr %q", err, out, &stderr)
+			}
+		})
+	}
+	for input, want := range map[string]int{"": http.StatusOK, "{": http.StatusBadRequest} {
+		if status, body, _ := localtest.Fetch(t, http.MethodPost, s.Control+"/functions/echo", strings.NewReader(input)); status != want {
+			t.Errorf("%q: %d %s", input, status, body)
+		}
+	}
+}
+
+// With -streams=false nothing is invoked from a stream. What was written meanwhile is read
+// after the next start.
+func TestStackWithoutStreams(t *testing.T) {
+	data := t.TempDir()
+	s := startStack(t, data, "-streams=false")
+	s.put(t, map[string]string{"pk": "a", "sk": "EVENT#1"})
+	if _, body := s.get(t, "/open/wait"); !strings.Contains(body, "/open/wait") {
+		t.Errorf("answered %s", body)
+	}
+	localtest.Stop(s.process)
+	if strings.Contains(s.output.String(), "took EVENT#1") {
+		t.Error("the function took a record")
+	}
+	s = startStack(t, data)
+	localtest.Eventually(t, "the function took the record", func() bool { return strings.Contains(s.output.String(), "took EVENT#1 INSERT") })
+}
+
 func TestFunctionThatFails(t *testing.T) {
 	s := startStack(t, t.TempDir())
 	_, body := s.get(t, "/open/first")

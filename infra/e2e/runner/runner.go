@@ -52,7 +52,7 @@ const (
 )
 
 // Start starts a stack on a data folder, with the flags of `local run` besides -data and
-// -bin, and waits until it is up. The runner prints to log. It ends with this process.
+// -bin, and waits until it is up. The runner prints to log. On Linux it ends with this process.
 func (p Program) Start(data string, env []string, log *Log, args ...string) (*Process, error) {
 	r := &Process{cmd: exec.Command(p.Path, append([]string{"run", "-data", data, "-bin", p.Bin}, args...)...), exited: make(chan struct{})}
 	r.cmd.Dir, r.cmd.Env = p.Root, env
