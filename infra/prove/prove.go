@@ -39,8 +39,9 @@ func Size(t testing.TB, ci, long int) int {
 	return 0
 }
 
-// Seed returns the seed of a run: SEED, or the time. A test that fails keeps its seed in
-// .local/prove/<test>.seed.
+// Seed returns the seed of a run: SEED, or the time. While a test runs, its seed is in
+// .local/prove/<test>.unfinished, which a timeout leaves there. A test that fails keeps it
+// in .local/prove/<test>.seed.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
 	n := uint64(time.Now().UnixNano())
@@ -51,9 +52,17 @@ func Seed(t testing.TB) uint64 {
 		}
 	}
 	t.Logf("SEED=%d", n)
+	content := fmt.Appendln(nil, n)
+	running, err := write(t, "unfinished", content)
+	if err != nil {
+		t.Error(err)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			Keep(t, "seed", fmt.Appendln(nil, n))
+			Keep(t, "seed", content)
+		}
+		if err := os.Remove(running); err != nil {
+			t.Error(err)
 		}
 	})
 	return n
@@ -62,17 +71,23 @@ func Seed(t testing.TB) uint64 {
 // Keep writes what a failure needs to be looked into, to .local/prove/<test>.<kind>.
 func Keep(t testing.TB, kind string, content []byte) {
 	t.Helper()
-	folder := filepath.Join(testbed.Root(), ".local", "prove")
-	path := filepath.Join(folder, strings.ReplaceAll(t.Name(), "/", "-")+"."+kind)
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		t.Error(err)
-		return
-	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	path, err := write(t, kind, content)
+	if err != nil {
 		t.Error(err)
 		return
 	}
 	t.Logf("kept .local/prove/%s", filepath.Base(path))
+}
+
+// write writes the file of a test, and returns its path.
+func write(t testing.TB, kind string, content []byte) (string, error) {
+	t.Helper()
+	folder := filepath.Join(testbed.Root(), ".local", "prove")
+	path := filepath.Join(folder, strings.ReplaceAll(t.Name(), "/", "-")+"."+kind)
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, content, 0o600)
 }
 
 // Figure prints a figure of a proof. `make prove` shows these lines alone.
