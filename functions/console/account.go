@@ -45,8 +45,10 @@ func (a *visitedAccount) CanDecideRequests() bool {
 	return allows(a.AccountView, agency.DecideRequests)
 }
 func (a *visitedAccount) CanManageBilling() bool { return allows(a.AccountView, agency.ManageBilling) }
-func (a *visitedAccount) CanSwitchAgency() bool  { return allows(a.AccountView, agency.SwitchAgency) }
-func (a *visitedAccount) CanClose() bool         { return allows(a.AccountView, agency.Close) }
+func (a *visitedAccount) CanSwitchAgency() bool {
+	return allows(a.AccountView, agency.SwitchAgencyOff)
+}
+func (a *visitedAccount) CanClose() bool { return allows(a.AccountView, agency.Close) }
 
 // SeesWholeTeam reports whether the visitor sees all members: a connected agency
 // sees itself alone.

@@ -5,23 +5,24 @@ type Operation string
 
 // The operations.
 const (
-	ViewAccount    Operation = "see the account and own access"
-	ViewTeam       Operation = "see the team"
-	ViewActivity   Operation = "see the activity"
-	Rename         Operation = "rename"
-	ManagePersons  Operation = "invite, change, remove persons"
-	OfferOwnership Operation = "offer ownership"
-	DecideRequests Operation = "decide requests, restrict, revoke, block"
-	SwitchAgency   Operation = "switch the agency features on or off"
-	Close          Operation = "close the account"
-	ManageBilling  Operation = "billing actions"
-	ViewClients    Operation = "agency: see the clients"
-	ManageClients  Operation = "agency: create, request, withdraw, resend, leave, assign staff"
-	ViewBill       Operation = "agency: see its bill"
-	ReportPayment  Operation = "report the payment state"
-	Register       Operation = "register or update a client's account"
-	CheckAnyone    Operation = "check anyone's access"
-	ReadStatus     Operation = "read the hub's status"
+	ViewAccount     Operation = "see the account and own access"
+	ViewTeam        Operation = "see the team"
+	ViewActivity    Operation = "see the activity"
+	Rename          Operation = "rename"
+	ManagePersons   Operation = "invite, change, remove persons"
+	OfferOwnership  Operation = "offer ownership"
+	DecideRequests  Operation = "decide requests, restrict, revoke, block"
+	SwitchAgencyOn  Operation = "switch the agency features on"
+	SwitchAgencyOff Operation = "switch the agency features off"
+	Close           Operation = "close the account"
+	ManageBilling   Operation = "billing actions"
+	ViewClients     Operation = "agency: see the clients"
+	ManageClients   Operation = "agency: create, request, withdraw, resend, leave, assign staff"
+	ViewBill        Operation = "agency: see its bill"
+	ReportPayment   Operation = "report the payment state"
+	Register        Operation = "register or update a client's account"
+	CheckAnyone     Operation = "check anyone's access"
+	ReadStatus      Operation = "read the hub's status"
 )
 
 // CallerRole is a column of that table: what a caller is to an account.
@@ -70,12 +71,13 @@ var permissions = map[Operation]map[CallerRole]Permission{
 		AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes,
 		ConnectedOwner: OwnLines, ConnectedAdmin: OwnLines,
 	},
-	Rename:         {AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes},
-	ManagePersons:  {AsOwner: Yes, AsAdmin: NotOwners, OwningOwner: Yes, OwningAdmin: Yes},
-	OfferOwnership: {AsOwner: Yes},
-	DecideRequests: {AsOwner: Yes, AsAdmin: Yes, OwningOwner: PermanentOwner, OwningAdmin: PermanentOwner},
-	SwitchAgency:   {AsOwner: Yes},
-	Close:          {AsOwner: Yes, OwningOwner: Yes},
+	Rename:          {AsOwner: Yes, AsAdmin: Yes, OwningOwner: Yes, OwningAdmin: Yes},
+	ManagePersons:   {AsOwner: Yes, AsAdmin: NotOwners, OwningOwner: Yes, OwningAdmin: Yes},
+	OfferOwnership:  {AsOwner: Yes},
+	DecideRequests:  {AsOwner: Yes, AsAdmin: Yes, OwningOwner: PermanentOwner, OwningAdmin: PermanentOwner},
+	SwitchAgencyOn:  {AsOwner: Yes},
+	SwitchAgencyOff: {AsOwner: Yes},
+	Close:           {AsOwner: Yes, OwningOwner: Yes},
 	ManageBilling: {
 		AsOwner: Yes, AsMember: No, OwningOwner: Yes,
 		ConnectedOwner: OtherPayer, ConnectedAdmin: OtherPayer,
@@ -98,7 +100,7 @@ func PermissionFor(op Operation, as CallerRole, ownership Ownership) Permission 
 		p = No
 	}
 	switch {
-	case ownership == AgencyOwned && (op == DecideRequests && as != Stranger && as != AsPlatform || op == Register && as == AsPlatform):
+	case ownership == AgencyOwned && ((op == DecideRequests || op == SwitchAgencyOn) && as != Stranger && as != AsPlatform || op == Register && as == AsPlatform):
 		return PermanentOwner
 	case ownership == AgencyOwned && op == ManageBilling && as == AsMember, ownership == ClientOwned && op == ManageBilling && as == Staff:
 		return OtherPayer

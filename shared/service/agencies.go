@@ -10,10 +10,10 @@ import (
 // nothing changes. Errors: IdentityChanged, NotFound, PermanentlyOwned, Forbidden.
 func (s *Service) SwitchAgencyOn(ctx context.Context, actor agency.Actor, id agency.AccountID) (AccountView, error) {
 	check := func(auth authority) error {
-		if auth.account.Ownership == agency.AgencyOwned {
+		if auth.permission(agency.SwitchAgencyOn) == agency.PermanentOwner {
 			return agency.Refuse(agency.PermanentlyOwned, "An account that an agency owns can't be an agency itself.")
 		}
-		return auth.allows(agency.SwitchAgency)
+		return auth.allows(agency.SwitchAgencyOn)
 	}
 	return s.changeAccount(ctx, agency.Caller{Actor: actor}, id, check, func(_ *decision, a *agency.Account) (agency.EventType, error) {
 		if a.AgencyOn {
@@ -28,7 +28,7 @@ func (s *Service) SwitchAgencyOn(ctx context.Context, actor agency.Actor, id age
 // off, nothing changes. Errors: IdentityChanged, NotFound, Forbidden, HasClients.
 func (s *Service) SwitchAgencyOff(ctx context.Context, actor agency.Actor, id agency.AccountID) (AccountView, error) {
 	caller := agency.Caller{Actor: actor}
-	return s.changeAccount(ctx, caller, id, allowing(agency.SwitchAgency), func(d *decision, a *agency.Account) (agency.EventType, error) {
+	return s.changeAccount(ctx, caller, id, allowing(agency.SwitchAgencyOff), func(d *decision, a *agency.Account) (agency.EventType, error) {
 		if !a.AgencyOn {
 			return "", nil
 		}

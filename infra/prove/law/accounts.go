@@ -213,7 +213,7 @@ func (t *turn) closeAccount() (Outcome, error) {
 }
 
 func (t *turn) switchOn() (Outcome, error) {
-	return t.changeAccount(toSwitch, func(a *Account) (agency.EventType, error) {
+	return t.changeAccount(toSwitchOn, func(a *Account) (agency.EventType, error) {
 		if a.IsAgency {
 			return "", nil
 		}
@@ -224,7 +224,7 @@ func (t *turn) switchOn() (Outcome, error) {
 
 // switchOff needs an agency without clients and waiting requests, by what is recorded.
 func (t *turn) switchOff() (Outcome, error) {
-	return t.changeAccount(toSwitch, func(a *Account) (agency.EventType, error) {
+	return t.changeAccount(toSwitchOff, func(a *Account) (agency.EventType, error) {
 		if !a.IsAgency {
 			return "", nil
 		}
@@ -244,9 +244,6 @@ func (t *turn) changeAccount(op string, change func(*Account) (agency.EventType,
 	at, err := t.locate(t.c.Account)
 	if err != nil {
 		return Outcome{}, err
-	}
-	if t.c.Do == SwitchAgencyOn && at.account.Ownership == agency.AgencyOwned {
-		return Outcome{}, refuse(agency.PermanentlyOwned)
 	}
 	if err := at.allow(op); err != nil {
 		return Outcome{}, err

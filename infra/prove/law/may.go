@@ -19,14 +19,15 @@ const (
 
 // Rows of that table.
 const (
-	toRename  = "rename"
-	toManage  = "persons"
-	toDecide  = "decide"
-	toSwitch  = "switch"
-	toClose   = "close"
-	toPay     = "billing"
-	toSeeTeam = "team"
-	toWork    = "agency: work"
+	toRename    = "rename"
+	toManage    = "persons"
+	toDecide    = "decide"
+	toSwitchOn  = "switch on"
+	toSwitchOff = "switch off"
+	toClose     = "close"
+	toPay       = "billing"
+	toSeeTeam   = "team"
+	toWork      = "agency work"
 )
 
 // Both tables of README, "Who may do what". A cell is yes, no, own (lines), some (not
@@ -36,7 +37,8 @@ team:         yes yes  no  own   own   no
 rename:       yes yes  no  no    no    no
 persons:      yes some no  no    no    no
 decide:       yes yes  no  no    no    no
-switch:       yes no   no  no    no    no
+switch-on:    yes no   no  no    no    no
+switch-off:   yes no   no  no    no    no
 close:        yes no   no  no    no    no
 billing:      yes no   no  payer payer payer
 agency-work:  yes yes  no  no    no    no`)
@@ -46,7 +48,8 @@ team:         no no no    yes   yes   no
 rename:       no no no    yes   yes   no
 persons:      no no no    yes   yes   no
 decide:       no no fixed fixed fixed fixed
-switch:       no no no    no    no    no
+switch-on:    no no fixed fixed fixed fixed
+switch-off:   no no no    no    no    no
 close:        no no no    yes   no    no
 billing:      no no payer yes   no    no
 agency-work:  no no no    no    no    no`)
@@ -55,7 +58,7 @@ func table(text string) map[string][]string {
 	rows := map[string][]string{}
 	for line := range strings.Lines(strings.TrimSpace(text)) {
 		cells := strings.Fields(line)
-		rows[strings.ReplaceAll(strings.TrimSuffix(cells[0], ":"), "-", ": ")] = cells[1:]
+		rows[strings.ReplaceAll(strings.TrimSuffix(cells[0], ":"), "-", " ")] = cells[1:]
 	}
 	return rows
 }
