@@ -106,11 +106,14 @@ const newestEvents = 100
 // NotFound, Forbidden, Conflict (the agency features are off).
 func (s *Service) ConnectionActivity(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, limit int) ([]agency.Event, error) {
 	addressee, of, ok := id.Split()
-	if !ok || of != agencyID {
+	if !ok {
 		return nil, noSuchConnection()
 	}
 	if _, _, err := s.staff(ctx, actor, agency.ViewActivity, agencyID); err != nil {
 		return nil, err
+	}
+	if of != agencyID {
+		return nil, noSuchConnection()
 	}
 	// These are the agency's own events: elsewhere it has none.
 	list, err := s.Store.Activity(ctx, addressee, agencyID, Page{Limit: newestEvents})

@@ -148,7 +148,7 @@ func (s *Service) LeaveAccount(ctx context.Context, actor agency.Actor, agencyID
 // agencyStep is one step by the agency on its own connection.
 func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID, step agency.Step) (agency.Profile, error) {
 	addressee, of, ok := id.Split()
-	if !ok || of != agencyID {
+	if !ok {
 		return agency.Profile{}, noSuchConnection()
 	}
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
@@ -166,7 +166,7 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 			return p, err
 		}
 		p = d.profile(key)
-		if p.Version == 0 || !auth.profile.IsAssigned(p.Account()) {
+		if p.Version == 0 || of != agencyID || !auth.profile.IsAssigned(p.Account()) {
 			return p, noSuchConnection()
 		}
 		if p.IsPermanent() {
@@ -193,7 +193,7 @@ func (s *Service) agencyStep(ctx context.Context, actor agency.Actor, agencyID a
 // IdentityChanged, NotFound, Forbidden.
 func (s *Service) GetConnection(ctx context.Context, actor agency.Actor, agencyID agency.AccountID, id agency.ConnectionID) (agency.Profile, error) {
 	addressee, of, ok := id.Split()
-	if !ok || of != agencyID {
+	if !ok {
 		return agency.Profile{}, noSuchConnection()
 	}
 	key := agency.ProfileKey{Addressee: addressee, Member: agency.Party(agencyID)}
@@ -205,7 +205,7 @@ func (s *Service) GetConnection(ctx context.Context, actor agency.Actor, agencyI
 			return err
 		}
 		p = d.read.Profile(key)
-		if p.Version == 0 || !auth.profile.IsAssigned(p.Account()) {
+		if p.Version == 0 || of != agencyID || !auth.profile.IsAssigned(p.Account()) {
 			return noSuchConnection()
 		}
 		return nil
