@@ -50,6 +50,9 @@ func (f *fixture) body(r row, on target) any {
 		if variant == "an owner" {
 			return object{"email": address("nobody.yet"), "role": "owner"}
 		}
+		if variant == "an owner's address" {
+			return object{"email": address("oona"), "role": "member", "areas": areas}
+		}
 		return object{"email": address("nobody.yet"), "role": "member", "areas": areas}
 	case "PATCH /v1/accounts/{account}/team/{member}":
 		switch variant {

@@ -55,7 +55,7 @@ func newFixture(t *testing.T) *fixture {
 	} {
 		f.tokens[who] = f.token(t, address(who), nil)
 	}
-	for _, who := range []string{"olga", "gina"} {
+	for _, who := range []string{"olga", "gina", "adam", "carl", "petra"} {
 		f.tokens[who+" again"] = f.token(t, address(who), jwt.MapClaims{"sub": "u-another"})
 	}
 	f.accounts(t)

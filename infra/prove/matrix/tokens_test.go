@@ -3,6 +3,8 @@ package matrix
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"maps"
 	"strings"
 	"testing"
@@ -46,8 +48,16 @@ func (i *issuer) claims(email string, changes jwt.MapClaims) jwt.MapClaims {
 
 func (i *issuer) sign(t *testing.T, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
 	t.Helper()
+	return signAs(t, i.keyID, method, key, claims)
+}
+
+// signAs is sign with the id of a key; "" is none.
+func signAs(t *testing.T, keyID string, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
+	t.Helper()
 	token := jwt.NewWithClaims(method, claims)
-	token.Header["kid"] = i.keyID
+	if keyID != "" {
+		token.Header["kid"] = keyID
+	}
 	text, err := token.SignedString(key)
 	must(t, err)
 	return text
@@ -77,26 +87,31 @@ func (i *issuer) tokens(t *testing.T, email string) map[string]string {
 		"words":                      "let me in",
 		"stale":                      i.token(t, email, jwt.MapClaims{"exp": past}),
 		"without exp":                i.token(t, email, jwt.MapClaims{"exp": nil}),
+		"issued in the future":       i.token(t, email, jwt.MapClaims{"iat": time.Now().Add(10 * time.Minute).Unix()}),
 		"not valid yet":              i.token(t, email, jwt.MapClaims{"nbf": time.Now().Add(10 * time.Minute).Unix()}),
 		"another audience":           i.token(t, email, jwt.MapClaims{"aud": "another-app"}),
 		"no audience":                i.token(t, email, jwt.MapClaims{"aud": nil}),
 		"another issuer":             i.token(t, email, jwt.MapClaims{"iss": "https://issuer.test"}),
 		"signed by another key":      i.sign(t, jwt.SigningMethodRS256, other, i.claims(email, nil)),
 		"signed by a secret (HS256)": i.sign(t, jwt.SigningMethodHS256, []byte("secret"), i.claims(email, nil)),
-		"not signed (none)":          i.sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, i.claims(email, nil)),
-		"a cut signature":            good[:strings.LastIndexByte(good, '.')+1],
+		"signed by the public key as a secret (HS256)": i.sign(t, jwt.SigningMethodHS256, pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&i.key.PublicKey)}), i.claims(email, nil)),
+		"without the key's id":                         signAs(t, "", jwt.SigningMethodRS256, i.key, i.claims(email, nil)),
+		"with the id of an unknown key":                signAs(t, "unknown", jwt.SigningMethodRS256, i.key, i.claims(email, nil)),
+		"not signed (none)":                            i.sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, i.claims(email, nil)),
+		"a cut signature":                              good[:strings.LastIndexByte(good, '.')+1],
 		"an access token": i.token(t, email, jwt.MapClaims{
 			"aud": nil, "client_id": i.stack.ClientID, "scope": "openid email", "email": nil, "email_verified": nil,
 		}),
-		"without email":                           i.token(t, email, jwt.MapClaims{"email": nil, "email_verified": nil}),
-		"an unverified email":                     i.token(t, email, jwt.MapClaims{"email_verified": false}),
-		"nothing says that the email is verified": i.token(t, email, jwt.MapClaims{"email_verified": nil}),
-		"an email that is no address":             i.token(t, email, jwt.MapClaims{"email": "olga"}),
-		"an empty email":                          i.token(t, email, jwt.MapClaims{"email": ""}),
-		"two emails":                              i.token(t, email, jwt.MapClaims{"email": []string{email, "sam@else.test"}}),
-		"without subject":                         i.token(t, email, jwt.MapClaims{"sub": nil}),
-		"the platform's":                          i.platform,
-		"the platform's, with an email":           i.token(t, email, withEmail),
-		"the platform's, stale":                   i.token(t, email, late),
+		"without email":       i.token(t, email, jwt.MapClaims{"email": nil, "email_verified": nil}),
+		"an unverified email": i.token(t, email, jwt.MapClaims{"email_verified": false}),
+		`an email that is verified by the text "true"`: i.token(t, email, jwt.MapClaims{"email_verified": "true"}),
+		"nothing says that the email is verified":      i.token(t, email, jwt.MapClaims{"email_verified": nil}),
+		"an email that is no address":                  i.token(t, email, jwt.MapClaims{"email": "olga"}),
+		"an empty email":                               i.token(t, email, jwt.MapClaims{"email": ""}),
+		"two emails":                                   i.token(t, email, jwt.MapClaims{"email": []string{email, "sam@else.test"}}),
+		"without subject":                              i.token(t, email, jwt.MapClaims{"sub": nil}),
+		"the platform's":                               i.platform,
+		"the platform's, with an email":                i.token(t, email, withEmail),
+		"the platform's, stale":                        i.token(t, email, late),
 	}
 }
