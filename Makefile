@@ -49,9 +49,10 @@ LOCAL := CGO_ENABLED=0 go build $(FLAGS)
 PRODUCTION := GOOS=linux GOARCH=arm64 $(LOCAL)
 
 # The build that the hub's status names: a tag or a commit, or VERSION of the environment. It is in
-# platform's binary alone, so that a commit changes no other function. Without Git it is dev.
+# the binaries of platform and cleanup alone, so that a commit changes no other function. Without
+# Git it is dev.
 VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null),dev)
-VERSIONED = -ldflags='agencyhub/functions/platform=-s -w -X main.version=$(VERSION)'
+VERSIONED = $(foreach f,platform cleanup,-ldflags='agencyhub/functions/$f=-s -w -X main.version=$(VERSION)')
 
 # The runner's program, up to date. It is started without `go run`, so that signals reach it.
 RUNNER := mkdir -p .local/bin && $(LOCAL) -o .local/bin/ ./infra/local && exec .local/bin/local

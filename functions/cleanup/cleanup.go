@@ -31,7 +31,7 @@ type dueStore interface {
 	Backlog(ctx context.Context, now time.Time) (steps, events table.Counted, err error)
 	Unfinished(ctx context.Context, before time.Time) (table.Counted, error)
 	Waiting(ctx context.Context) (table.Counted, error)
-	SaveSweep(ctx context.Context, s service.Sweep) error
+	SaveSweep(ctx context.Context, s service.Sweep) (bool, error)
 }
 
 type cleaner struct {
@@ -81,8 +81,8 @@ type report struct {
 	ToWake           int        `json:"toWake"`
 	Unfinished       int        `json:"unfinished"`
 	OldestUnfinished *time.Time `json:"oldestUnfinished"`
-	// AtLeast is true if one of these counts was stopped early: there is at least that
-	// much.
+	// AtLeast is true if one of these counts stopped early or failed: there is at least
+	// that much, and 0 can mean that nothing was counted.
 	AtLeast bool `json:"atLeast"`
 	// Finished is false when the run stopped for its deadline.
 	Finished bool `json:"finished"`

@@ -82,7 +82,7 @@ func (c *cleaner) handle(ctx context.Context, in input) (report, error) {
 	// What there was no time to count is known to be incomplete, and noted too.
 	noting, cancel := part(noteShare, 1)
 	defer cancel()
-	r.fail(noting, c.table.SaveSweep(noting, r.sweep(c.svc.Now().UTC())))
+	r.fail(noting, c.saveSweep(noting, r.sweep(c.svc.Now().UTC(), counted)))
 	c.measure(now, &r, counted)
 	slog.InfoContext(ctx, "Cleaned up.", "expired", r.Expired, "lapsed", r.Lapsed, "frozen", r.Frozen, "woken", r.Woken,
 		"redriven", r.Redriven, "redriveFailed", r.RedriveFailed, "reminded", r.Reminded, "ended", r.Ended, "erased", r.Erased, "collected", r.Collected, "closed", r.Closed, "digests", r.Digests,
@@ -172,22 +172,32 @@ func (c *cleaner) redrivePage(ctx, writing context.Context, page table.DelayedPa
 // which reads all of them.
 const countEvery = 15
 
+// errLaterSweep is a report that was not kept, since there is one of a later time.
+var errLaterSweep = errors.New("the run's report is not kept: there is one that ended later, or by a clock that was ahead")
+
+// saveSweep keeps a run's report for the status of the hub.
+func (c *cleaner) saveSweep(ctx context.Context, s service.Sweep) error {
+	kept, err := c.table.SaveSweep(ctx, s)
+	if err == nil && !kept {
+		err = errLaterSweep
+	}
+	return err
+}
+
 // sweep is what the status of the hub says of a run.
-func (r *report) sweep(at time.Time) service.Sweep {
-	s := service.Sweep{
-		At: at, Finished: r.Finished, Failed: r.Failed + r.RedriveFailed, Backlog: r.Backlog, Unfinished: r.Unfinished, AtLeast: r.AtLeast,
+func (r *report) sweep(at time.Time, l left) service.Sweep {
+	s := service.Sweep{At: at, Version: version, Finished: r.Finished, Failed: r.Failed + r.RedriveFailed, AtLeast: r.AtLeast}
+	if l.steps != nil {
+		s.Backlog, s.OldestDue = &l.steps.Count, l.steps.Oldest
 	}
-	if r.Oldest != nil {
-		s.OldestDue = *r.Oldest
-	}
-	if r.OldestUnfinished != nil {
-		s.OldestUnfinished = *r.OldestUnfinished
+	if l.unfinished != nil {
+		s.Unfinished, s.OldestUnfinished = &l.unfinished.Count, l.unfinished.Oldest
 	}
 	return s
 }
 
-// left is what a run has left, as far as there was time to count it: nil for what was
-// not counted.
+// left is what a run has left: nil for what there was no time to count, and for what
+// could not be read.
 type left struct {
 	steps, unfinished, waiting *table.Counted
 }

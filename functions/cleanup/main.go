@@ -18,6 +18,9 @@ import (
 	"agencyhub/shared/table"
 )
 
+// version is the build's; the linker sets it. A build that is not for AWS has none.
+var version = "dev"
+
 func main() {
 	cloud.Log()
 	env, err := settings.ReadEnvironment(settings.TableName)

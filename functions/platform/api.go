@@ -53,7 +53,8 @@ func api(svc *service.Service) *rest.API {
 	rest.HandlePlatform(a, "GET /v1/platform/status", huma.Operation{
 		OperationID: "get-status", Summary: "See how the hub is doing",
 		Description: "The figures are those of cleanup's last run, which comes every minute, so they are as old as sweep.at says. " +
-			"A hub that is well has run within three minutes, and nothing unfinished in it is older than half an hour.",
+			"A hub is well if that is within three minutes of now, failed is 0, both counts are numbers, " +
+			"oldestUnfinished is within half an hour and oldestDue within ten minutes.",
 	}, h.status)
 	return a
 }
@@ -191,13 +192,14 @@ type status struct {
 
 type sweep struct {
 	At               rest.Timestamp  `json:"at" doc:"When the run ended, and its figures were counted."`
-	Finished         bool            `json:"finished" doc:"False if it stopped for want of time. The next run goes on."`
+	Version          string          `json:"version" doc:"The build of cleanup that ran. Another than the hub's is of a deployment that is not complete."`
+	Finished         bool            `json:"finished" doc:"False if its time was over before all was done. The next run goes on."`
 	Failed           int             `json:"failed" doc:"Steps and counts that failed. The next run tries them again."`
-	Backlog          int             `json:"backlog" doc:"Expiries, reminders and the like that are due and not done."`
+	Backlog          *int            `json:"backlog" doc:"Expiries, reminders and the like that are due and not done; null if they could not be counted."`
 	OldestDue        *rest.Timestamp `json:"oldestDue" doc:"Since when the first of the backlog is due; null for none."`
-	Unfinished       int             `json:"unfinished" doc:"Events that have waited a minute or more for their emails or their entry on the bus."`
+	Unfinished       *int            `json:"unfinished" doc:"Events that have waited for their emails or their entry on the bus, longer than it takes until cleanup wakes them; null if they could not be counted."`
 	OldestUnfinished *rest.Timestamp `json:"oldestUnfinished" doc:"When the first of them happened; null for none."`
-	AtLeast          bool            `json:"atLeast" doc:"Whether counting stopped early, so that there may be more."`
+	AtLeast          bool            `json:"atLeast" doc:"Whether counting stopped early or failed, so that there may be more."`
 }
 
 func (h handlers) status(ctx context.Context, by agency.Platform, _ *struct{}) (*rest.Output[status], error) {
@@ -208,7 +210,7 @@ func newStatus(s service.Status) status {
 	out := status{Version: version, Now: rest.Time(s.Now)}
 	if last := s.Sweep; !last.At.IsZero() {
 		out.Sweep = &sweep{
-			At: rest.Time(last.At), Finished: last.Finished, Failed: last.Failed, Backlog: last.Backlog, OldestDue: rest.OptionalTime(last.OldestDue),
+			At: rest.Time(last.At), Version: last.Version, Finished: last.Finished, Failed: last.Failed, Backlog: last.Backlog, OldestDue: rest.OptionalTime(last.OldestDue),
 			Unfinished: last.Unfinished, OldestUnfinished: rest.OptionalTime(last.OldestUnfinished), AtLeast: last.AtLeast,
 		}
 	}

@@ -33,16 +33,20 @@ func TestStatus(t *testing.T) {
 		want  string
 	}{
 		{
-			service.Sweep{At: ago(2 * time.Minute), Finished: true},
-			`{"at":"2026-11-23T11:58:00.000Z","finished":true,"failed":0,"backlog":0,"oldestDue":null,"unfinished":0,"oldestUnfinished":null,"atLeast":false}`,
+			service.Sweep{At: ago(3 * time.Minute), Version: "v7", AtLeast: true},
+			`{"at":"2026-11-23T11:57:00.000Z","version":"v7","finished":false,"failed":0,"backlog":null,"oldestDue":null,"unfinished":null,"oldestUnfinished":null,"atLeast":true}`,
 		},
 		{
-			service.Sweep{At: ago(time.Minute), Failed: 1, Backlog: 2, OldestDue: ago(time.Hour), Unfinished: 3, OldestUnfinished: ago(2 * time.Hour), AtLeast: true},
-			`{"at":"2026-11-23T11:59:00.000Z","finished":false,"failed":1,"backlog":2,"oldestDue":"2026-11-23T11:00:00.000Z","unfinished":3,"oldestUnfinished":"2026-11-23T10:00:00.000Z","atLeast":true}`,
+			service.Sweep{At: ago(2 * time.Minute), Version: "v7", Finished: true, Backlog: new(0), Unfinished: new(0)},
+			`{"at":"2026-11-23T11:58:00.000Z","version":"v7","finished":true,"failed":0,"backlog":0,"oldestDue":null,"unfinished":0,"oldestUnfinished":null,"atLeast":false}`,
+		},
+		{
+			service.Sweep{At: ago(time.Minute), Version: "v8", Failed: 1, Backlog: new(2), OldestDue: ago(time.Hour), Unfinished: new(3), OldestUnfinished: ago(2 * time.Hour), AtLeast: true},
+			`{"at":"2026-11-23T11:59:00.000Z","version":"v8","finished":false,"failed":1,"backlog":2,"oldestDue":"2026-11-23T11:00:00.000Z","unfinished":3,"oldestUnfinished":"2026-11-23T10:00:00.000Z","atLeast":true}`,
 		},
 	} {
-		if err := store.SaveSweep(t.Context(), tt.sweep); err != nil {
-			t.Fatal(err)
+		if kept, err := store.SaveSweep(t.Context(), tt.sweep); err != nil || !kept {
+			t.Fatalf("%t, %v", kept, err)
 		}
 		s.TakeCalls()
 		got := s.CallPlatform(statusCall, "")

@@ -10,22 +10,23 @@ import (
 // Sweep is what a run of cleanup reports when it ends. Its counts are as of then, and
 // do not move until the next run.
 type Sweep struct {
-	// At is when the run ended; zero if there was no run.
-	At time.Time
-	// Finished is false if the run stopped for want of time. Failed counts items,
-	// reads and counts that failed.
+	// At is when the run ended; zero if there was no run. Version is cleanup's build.
+	At      time.Time
+	Version string
+	// Finished is false if the run's time was over before everything was done. Failed
+	// counts items, reads and counts that failed.
 	Finished bool
 	Failed   int
-	// Backlog counts what is due and not done, except for events; OldestDue is since
-	// when the first of it is due, zero for none.
-	Backlog   int
+	// Backlog counts what is due and not done, except for events; nil if it could not be
+	// counted. OldestDue is since when the first of it is due, zero for none.
+	Backlog   *int
 	OldestDue time.Time
 	// Unfinished counts the events that have waited longer than Rules.WakeAfter for
-	// their emails or their bus entry; OldestUnfinished is when the first of them
-	// happened, zero for none.
-	Unfinished       int
+	// their emails or their bus entry; nil if they could not be counted.
+	// OldestUnfinished is when the first of them happened, zero for none.
+	Unfinished       *int
 	OldestUnfinished time.Time
-	// AtLeast is true if counting stopped early: there may be more than that.
+	// AtLeast is true if counting stopped early or failed: there may be more than that.
 	AtLeast bool
 }
 

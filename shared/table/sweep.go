@@ -15,27 +15,36 @@ import (
 // sweepItem is what the newest run of cleanup has reported. There is one.
 type sweepItem struct {
 	At               string `dynamodbav:"at"`
+	Version          string `dynamodbav:"version"`
 	Finished         bool   `dynamodbav:"finished"`
 	Failed           int    `dynamodbav:"failed"`
-	Backlog          int    `dynamodbav:"backlog"`
+	Backlog          *int   `dynamodbav:"backlog"`
 	OldestDue        string `dynamodbav:"oldestDue"`
-	Unfinished       int    `dynamodbav:"unfinished"`
+	Unfinished       *int   `dynamodbav:"unfinished"`
 	OldestUnfinished string `dynamodbav:"oldestUnfinished"`
 	AtLeast          bool   `dynamodbav:"atLeast"`
 }
 
-// SaveSweep keeps what a run of cleanup reports, unless a run that ended later has.
-func (t *Table) SaveSweep(ctx context.Context, s service.Sweep) error {
-	_, err := t.update(ctx, sweepKey(),
-		"SET #at = :at, #finished = :finished, #failed = :failed, #backlog = :backlog, #oldestDue = :oldestDue, "+
+// SaveSweep keeps what a run of cleanup reports. It returns false, and changes nothing,
+// if there is the report of a run that ended later.
+func (t *Table) SaveSweep(ctx context.Context, s service.Sweep) (bool, error) {
+	return t.update(ctx, sweepKey(),
+		"SET #at = :at, #version = :version, #finished = :finished, #failed = :failed, #backlog = :backlog, #oldestDue = :oldestDue, "+
 			"#unfinished = :unfinished, #oldestUnfinished = :oldestUnfinished, #atLeast = :atLeast",
 		"attribute_not_exists(#pk) OR #at <= :at",
 		map[string]types.AttributeValue{
-			":at": text(stamp(s.At)), ":finished": boolean(s.Finished), ":failed": number(s.Failed),
-			":backlog": number(s.Backlog), ":oldestDue": text(stamp(s.OldestDue)),
-			":unfinished": number(s.Unfinished), ":oldestUnfinished": text(stamp(s.OldestUnfinished)), ":atLeast": boolean(s.AtLeast),
+			":at": text(stamp(s.At)), ":version": text(s.Version), ":finished": boolean(s.Finished), ":failed": number(s.Failed),
+			":backlog": optionalNumber(s.Backlog), ":oldestDue": text(stamp(s.OldestDue)),
+			":unfinished": optionalNumber(s.Unfinished), ":oldestUnfinished": text(stamp(s.OldestUnfinished)), ":atLeast": boolean(s.AtLeast),
 		})
-	return err
+}
+
+// optionalNumber returns NULL for nil.
+func optionalNumber(n *int) types.AttributeValue {
+	if n == nil {
+		return &types.AttributeValueMemberNULL{Value: true}
+	}
+	return number(*n)
 }
 
 func boolean(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
@@ -54,7 +63,7 @@ func (t *Table) LastSweep(ctx context.Context) (s service.Sweep, err error) {
 	if err != nil {
 		return s, err
 	}
-	s = service.Sweep{Finished: i.Finished, Failed: i.Failed, Backlog: i.Backlog, Unfinished: i.Unfinished, AtLeast: i.AtLeast}
+	s = service.Sweep{Version: i.Version, Finished: i.Finished, Failed: i.Failed, Backlog: i.Backlog, Unfinished: i.Unfinished, AtLeast: i.AtLeast}
 	err = errors.Join(read(&s.At, i.At), read(&s.OldestDue, i.OldestDue), read(&s.OldestUnfinished, i.OldestUnfinished))
 	if err != nil {
 		return service.Sweep{}, fmt.Errorf("%w: sweep: %w", ErrUnreadable, err)

@@ -27,12 +27,16 @@ func TestTheNewestSweepIsKept(t *testing.T) {
 	}
 	is(service.Sweep{})
 	full := service.Sweep{
-		At: noon, Finished: true, Failed: 1, Backlog: 2, OldestDue: noon.Add(-time.Hour), Unfinished: 3, OldestUnfinished: noon.Add(-time.Minute), AtLeast: true,
+		At: noon, Version: "v7", Finished: true, Failed: 1, Backlog: new(2), OldestDue: noon.Add(-time.Hour), Unfinished: new(3), OldestUnfinished: noon.Add(-time.Minute), AtLeast: true,
 	}
-	empty := service.Sweep{At: noon.Add(time.Minute)}
-	for _, step := range []struct{ save, want service.Sweep }{{full, full}, {full, full}, {empty, empty}, {full, empty}} {
-		if err := store.SaveSweep(t.Context(), step.save); err != nil {
-			t.Fatal(err)
+	none := service.Sweep{At: noon.Add(time.Minute), Backlog: new(0), Unfinished: new(0)}
+	uncounted := service.Sweep{At: noon.Add(2 * time.Minute), AtLeast: true}
+	for _, step := range []struct {
+		save, want service.Sweep
+		kept       bool
+	}{{full, full, true}, {full, full, true}, {none, none, true}, {full, none, false}, {uncounted, uncounted, true}, {none, uncounted, false}} {
+		if kept, err := store.SaveSweep(t.Context(), step.save); err != nil || kept != step.kept {
+			t.Fatalf("%t, %v", kept, err)
 		}
 		is(step.want)
 	}
