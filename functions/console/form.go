@@ -103,7 +103,7 @@ func endOfDay(date, zone string) (*time.Time, error) {
 	}
 	day, err := time.Parse(time.DateOnly, date)
 	if err != nil {
-		return nil, &agency.Error{Code: agency.Invalid, Message: "Enter a valid date.", Cause: err,
+		return nil, &agency.Error{Code: agency.Invalid, Message: "Enter a valid date.",
 			Fields: []agency.FieldError{{Field: "until", Message: "Give a date such as 2030-01-31."}}}
 	}
 	// Local would be the zone of the machine that this runs on.

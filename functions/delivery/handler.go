@@ -38,7 +38,7 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 	n, err := parseEvent(raw, r.configurationSet, r.now())
 	switch {
 	case errors.Is(err, errNotOurs), errors.Is(err, errNotOfInterest):
-		slog.DebugContext(ctx, "An event of SES is left alone.", "reason", err.Error())
+		slog.DebugContext(ctx, "An event of SES is ignored.", "reason", err.Error())
 		return nil
 	case err != nil:
 		// Trying again does not help, but leads to the queue: the event is the only copy
@@ -54,7 +54,7 @@ func (r *receiver) Handle(ctx context.Context, raw json.RawMessage) error {
 		err = r.record(ctx, n, e, found, err)
 	}
 	if err != nil {
-		slog.ErrorContext(ctx, "News of SES is not noted; it is tried again.", "error", err.Error())
+		slog.ErrorContext(ctx, "An event of SES is not recorded; it is tried again.", "error", err.Error())
 		return err
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 	"agencyhub/shared/service"
 	"agencyhub/shared/stream"
 	"agencyhub/shared/table"
+	"agencyhub/shared/trace"
 )
 
 const (
@@ -218,7 +220,9 @@ func (d *digest) sendTo(ctx context.Context, s *spelling, all []spelling, stop s
 	d.deliverAll(ctx, deliveries)
 	a := &deliveries[0]
 	if a.sent && a.err != nil {
-		if err := d.sideBySide(len(listed), func(i int) error { return d.addReached(ctx, listed[i].HeldMail) }); err != nil {
+		if err := d.sideBySide(len(listed), func(i int) error {
+			return d.addReached(ctx, listed[i].HeldMail, listed[i].context.event)
+		}); err != nil {
 			return a, err
 		}
 	}
@@ -460,23 +464,34 @@ func (d *digest) end(ctx context.Context, all []endedMail) error {
 	return nil
 }
 
-// endOne stores the end of a held email. One that the digest has told, or may have told,
-// has reached its recipient.
+// endOne stores the end of a held email, and logs it by the email's own event. One that
+// the digest has told, or may have told, has reached its recipient.
 func (d *digest) endOne(ctx context.Context, m endedMail) error {
-	if m.fate == outbox.Sent || m.fate == outbox.Unconfirmed {
-		if err := d.addReached(ctx, m.HeldMail); err != nil {
+	e, found, err := d.store.Event(ctx, table.EventKey{Addressee: m.Addressee, ID: m.Event})
+	if err != nil {
+		return err
+	}
+	if found && (m.fate == outbox.Sent || m.fate == outbox.Unconfirmed) {
+		if err := d.addReached(ctx, m.HeldMail, e.Event); err != nil {
 			return err
 		}
 	}
-	return d.finish(ctx, m.MailKey, m.fate, m.messageID)
+	ctx = trace.With(ctx, slog.String("event", string(m.Event)), slog.String("account", string(m.Addressee)))
+	ctx = ofMail(trace.WithRequest(ctx, e.RequestID), m.MailKey)
+	if err := d.finish(ctx, m.MailKey, m.fate, m.messageID); err != nil {
+		return err
+	}
+	if m.fate == outbox.Sent {
+		slog.InfoContext(ctx, "A held email is told by a digest.", "fate", string(m.fate), "messageId", m.messageID)
+	}
+	return nil
 }
 
 // addReached stores that the request that a held email asks to answer has reached its
 // recipient.
-func (d *digest) addReached(ctx context.Context, h outbox.HeldMail) error {
-	e, found, err := d.store.Event(ctx, table.EventKey{Addressee: h.Addressee, ID: h.Event})
-	if err != nil || !found || !e.MailsRequest() || isForAgency(h.Kind) {
-		return err
+func (d *digest) addReached(ctx context.Context, h outbox.HeldMail, e agency.Event) error {
+	if !e.MailsRequest() || isForAgency(h.Kind) {
+		return nil
 	}
 	key := e.RequestKey()
 	read, err := d.store.Load(ctx, service.Want{Profiles: []agency.ProfileKey{key}})

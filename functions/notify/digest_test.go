@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -385,10 +386,41 @@ func TestADigestThatSESDoesNotTake(t *testing.T) {
 	}
 }
 
+// expectFates checks the fates that the log has of an email that asks a person, in order.
+// Each line names the email.
+func (s *stage) expectFates(t *testing.T, lines string, asked agency.Profile, who agency.PersonID, want ...outbox.Fate) {
+	t.Helper()
+	var got []outbox.Fate
+	list := must[service.List[agency.Event]](t)(s.store.Activity(t.Context(), asked.Addressee, asked.Member.Account(), service.Page{Limit: 100}))
+	for line := range strings.Lines(lines) {
+		var l struct {
+			Event, Account, Kind, Recipient string
+			Fate                            outbox.Fate
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		isOfEvent := slices.ContainsFunc(list.Items, func(e agency.Event) bool {
+			return e.MailsRequest() && e.Request == asked.Request.Number && string(e.ID) == l.Event
+		})
+		if isOfEvent && l.Fate != "" && l.Recipient == string(who) {
+			got = append(got, l.Fate)
+		}
+		if l.Fate != "" && (l.Event == "" || l.Kind == "" || l.Recipient == "" || l.Account == "") || strings.Contains(line, "@") {
+			t.Errorf("a line does not name its email, or names an address: %s", line)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the log has the fates %v of request %d, want %v", got, asked.Request.Number, want)
+	}
+}
+
 // Every email says that a program sends it. An unsolicited one can be stopped by one
 // click, and then nothing unsolicited comes, until she allows it.
 func TestUnsolicitedMailCanBeStopped(t *testing.T) {
 	s := newStage(t)
+	var lines strings.Builder
+	logged(t, &lines)
 	bakery, studio, id := s.requested(t)
 	s.processAll(t, theRequest)
 	link := func(e testbed.Email) string {
@@ -420,12 +452,14 @@ func TestUnsolicitedMailCanBeStopped(t *testing.T) {
 	if f := s.fateOf(t, held, petraActs.ID()); f != outbox.Stopped || len(s.heldItems(t)) != 0 {
 		t.Errorf("what was held is %s, %v", f, s.heldItems(t))
 	}
+	s.expectFates(t, lines.String(), held, petraActs.ID(), outbox.Held, outbox.Stopped)
 	must[agency.Profile](t)(s.service.WithdrawRequest(t.Context(), annActs, studio, id))
 	asked := s.ask(t, annActs, studio, service.ConnectionRequest{Account: bakery})
 	s.processAll(t)
 	if f := s.fateOf(t, asked, petraActs.ID()); f != outbox.Stopped {
 		t.Errorf("the next is %s", f)
 	}
+	s.expectFates(t, lines.String(), asked, petraActs.ID(), outbox.Stopped)
 	s.reached(t, asked.ProfileKey, notFailed)
 	if got := s.waitingFor(t, petraActs); got != 2 {
 		t.Errorf("%d wait for her", got)

@@ -136,7 +136,7 @@ func (n *invocation) countSent(latency time.Duration) {
 	n.latencies = append(n.latencies, latency.Seconds())
 }
 
-// finish saves the fate of an email.
+// finish saves the fate of an email. The context's lines name the email.
 func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox.Fate, messageID string) error {
 	stored := false
 	err := stream.Save(ctx, n.pause, func(ctx context.Context) (err error) {
@@ -145,8 +145,21 @@ func (n *invocation) finish(ctx context.Context, key outbox.MailKey, fate outbox
 	})
 	if stored {
 		n.countFate(fate)
+		if fate != outbox.Sent {
+			logFate(ctx, fate)
+		}
 	}
 	return err
+}
+
+// logFate logs what became of an email that was not sent by itself, and logged then.
+func logFate(ctx context.Context, fate outbox.Fate) {
+	slog.InfoContext(ctx, "An email's fate is saved.", "fate", string(fate))
+}
+
+// ofMail returns a context whose lines name an email of the event that they name.
+func ofMail(ctx context.Context, m outbox.MailKey) context.Context {
+	return trace.With(ctx, slog.String("kind", m.Kind), slog.String("recipient", string(m.Recipient)))
 }
 
 // process sends an event's emails and does what else follows from it, as far as that is
@@ -222,7 +235,7 @@ func (n *invocation) deliverAll(ctx context.Context, deliveries []delivery) {
 			defer func() { <-slots }()
 			d := &deliveries[i]
 			defer stream.Recover(&d.err)
-			d.sent, d.err = n.deliver(trace.With(ctx, slog.String("kind", d.kind), slog.String("recipient", string(d.to.ID))), d)
+			d.sent, d.err = n.deliver(ofMail(ctx, d.key()), d)
 		})
 	}
 	wg.Wait()
@@ -254,7 +267,7 @@ func (n *invocation) drop(ctx context.Context, e agency.Event, deliveries []deli
 			case claim.Unconfirmed || a.unconfirmed:
 				fate = outbox.Unconfirmed
 			}
-			if err := n.finish(ctx, m.MailKey, fate, a.messageID); err != nil {
+			if err := n.finish(ofMail(ctx, m.MailKey), m.MailKey, fate, a.messageID); err != nil {
 				return nil, err
 			}
 		}
@@ -293,6 +306,7 @@ func (n *invocation) deliver(ctx context.Context, d *delivery) (sent bool, err e
 	case claim.State == outbox.ClaimHeld:
 		// The claim has saved that.
 		n.countFate(outbox.Held)
+		logFate(ctx, outbox.Held)
 		return false, nil
 	case d.withheld != "" && claim.Unconfirmed:
 		// It may have been sent. So what follows from it does.
@@ -346,7 +360,7 @@ func (n *invocation) send(ctx context.Context, d *delivery, claim outbox.Claim, 
 	case err == nil:
 		n.slow.remove(d.to.ID)
 		latency := n.now().Sub(d.context.event.At)
-		slog.InfoContext(ctx, "An email is sent.", "messageId", messageID, "seconds", latency.Seconds())
+		slog.InfoContext(ctx, "An email is sent.", "fate", string(outbox.Sent), "messageId", messageID, "seconds", latency.Seconds())
 		n.countSent(latency)
 		return true, n.finish(ctx, key, outbox.Sent, messageID)
 	case errors.Is(err, stream.ErrRefused) && unconfirmed:

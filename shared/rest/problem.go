@@ -87,7 +87,10 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 			Message: "Something went wrong on our side. Try again; if it stays, tell us the request id " + c.requestID + ".",
 		}
 	} else {
-		c.cause = e.Cause
+		// The cause of an `invalid` can hold what the caller has sent.
+		if e.Code != agency.Invalid {
+			c.cause = e.Cause
+		}
 		if e.Code == agency.Unavailable {
 			slog.WarnContext(ctx, "A call could not be served.", "route", c.route, "error", err.Error())
 		}

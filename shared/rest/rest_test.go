@@ -683,6 +683,7 @@ func TestOneLogLineEachRequest(t *testing.T) {
 	invoke(t, event(t, "GET", "/v1/things?cursor=confidential", ""))
 	invoke(t, event(t, "POST", "/v1/things/confidential?as=confidential", `{"confidential":1}`))
 	invoke(t, event(t, "POST", "/v1/fail/conflict", ""))
+	invoke(t, event(t, "POST", "/v1/fail/invalid", ""))
 	const account = "acct_00000000000000000000000001"
 	invoke(t, event(t, "POST", "/v1/things/"+account, `{}`))
 	invoke(t, event(t, "POST", "/v1/things/ann%40agency.test", `{}`))
@@ -703,6 +704,8 @@ func TestOneLogLineEachRequest(t *testing.T) {
 		{"method": "GET", "route": "/v1/things", "status": 200.0},
 		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid"},
 		{"method": "POST", "route": "/v1/fail/{with}", "status": 409.0, "code": "conflict", "cause": "secret text"},
+		// The cause of an invalid one can hold what was sent.
+		{"method": "POST", "route": "/v1/fail/{with}", "status": 400.0, "code": "invalid"},
 		// The line has the ids of a path, and nothing else of it.
 		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid", "thing": account},
 		{"method": "POST", "route": "/v1/things/{thing}", "status": 400.0, "code": "invalid"},
