@@ -3,7 +3,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +20,8 @@ type logLine struct {
 	Msg              string `json:"message"`
 	Event, RequestID string
 	Route, Agency    string
+	// all is the whole line.
+	all map[string]any
 }
 
 // logLines returns the lines that functions have logged so far. Metrics, and what else
@@ -25,6 +32,9 @@ func (s *stack) logLines() []logLine {
 		begin := strings.IndexByte(line, '{')
 		var l logLine
 		if begin < 1 || json.Unmarshal([]byte(line[begin:]), &l) != nil || l.Msg == "" {
+			continue
+		}
+		if json.Unmarshal([]byte(line[begin:]), &l.all) != nil {
 			continue
 		}
 		l.function = strings.Fields(line[:begin])[0]
@@ -110,6 +120,104 @@ func TestFollowACallToItsEmail(t *testing.T) {
 	if !found || strings.Contains(string(activity.Body), requestID) {
 		t.Errorf("the bus has the event: %t; the activity: %s", found, activity.Body)
 	}
+	var all []map[string]any
+	for _, l := range lines() {
+		if l.RequestID == requestID {
+			all = append(all, l.all)
+		}
+	}
+	expectQueries(t, all)
 	must(t, s.auditIDs())
 	s.newEmails(t)
+}
+
+// query is a saved query of Logs Insights in the template.
+type query struct{ name, text string }
+
+// savedQueries reads the saved queries of the template.
+func savedQueries(t *testing.T) (all []query) {
+	t.Helper()
+	template, err := os.ReadFile("../../template.yaml")
+	must(t, err)
+	for _, m := range regexp.MustCompile(`(?m)^  Query(\w+):\n(?: {4}.*\n)*? {6}QueryString: \|\n((?: {8}.*\n)+)`).FindAllStringSubmatch(string(template), -1) {
+		all = append(all, query{m[1], m[2]})
+	}
+	if len(all) < 5 {
+		t.Fatalf("%d queries", len(all))
+	}
+	return all
+}
+
+// insightsWords are words of the query language, and names that a query gives itself.
+var insightsWords = strings.Fields("fields filter sort limit stats by as asc desc in and or not like coalesce ispresent count refusals why")
+
+// named returns the fields that a query names, but for those of Logs Insights itself, and
+// the messages that it looks for.
+func (q query) named() (fields, messages []string) {
+	for _, m := range regexp.MustCompile(`message = "([^"]*)"`).FindAllStringSubmatch(q.text, -1) {
+		messages = append(messages, m[1])
+	}
+	text := regexp.MustCompile(`"[^"]*"`).ReplaceAllString(q.text, "")
+	for _, word := range regexp.MustCompile(`@?[a-zA-Z]+`).FindAllString(text, -1) {
+		if word[0] != '@' && !slices.Contains(insightsWords, word) && !slices.Contains(fields, word) {
+			fields = append(fields, word)
+		}
+	}
+	return fields, messages
+}
+
+// sources returns the code of the functions and of what they share.
+func sources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, folder := range []string{"../../functions", "../../shared"} {
+		must(t, filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			all.Write(content)
+			return err
+		}))
+	}
+	return all.String()
+}
+
+// expectQueries checks the saved queries against lines of one call and its event: a query
+// names fields that lines have, and the two that follow an id name all of them but those
+// that say where a line is from. What only a failure has is in the source.
+func expectQueries(t *testing.T, lines []map[string]any) {
+	t.Helper()
+	keys := map[string]bool{}
+	for _, l := range lines {
+		for key := range l {
+			keys[key] = true
+		}
+	}
+	code := sources(t)
+	isLogged := func(field string) bool {
+		return keys[field] || regexp.MustCompile(`slog\.\w+\(.*"`+field+`", `).MatchString(code)
+	}
+	for _, q := range savedQueries(t) {
+		fields, messages := q.named()
+		for _, field := range fields {
+			if !isLogged(field) {
+				t.Errorf("the query %s names %s, which no line has", q.name, field)
+			}
+		}
+		for _, message := range messages {
+			if !strings.Contains(code, `"`+message+`"`) {
+				t.Errorf("the query %s looks for %q, which is not logged", q.name, message)
+			}
+		}
+		if q.name != "ByRequest" {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			isPlace := slices.Contains([]string{"timestamp", "lambdaRequestId", "account", "agency", "actor", "method", "ms", "entry"}, key)
+			if !isPlace && !slices.Contains(fields, key) {
+				t.Errorf("the query %s leaves out %s, which lines of the call have", q.name, key)
+			}
+		}
+	}
 }
