@@ -1,6 +1,7 @@
 // Command smoke checks a deployed hub from outside: its routes are there and guarded,
 // its pages are served, sign-in leads to the issuer, the platform gets a token, and
-// cleanup runs. It changes nothing. It prints one line a check, and exits with 1 if any
+// cleanup runs. It changes nothing in the hub: its calls are reads, or are refused. It
+// prints one line a check, and exits with 1 if any
 // has failed. infra/README.md says when to run it.
 package main
 
@@ -31,21 +32,22 @@ stack on this machine, which needs nothing else. From the environment it takes
   HUB_CLIENT_ID, HUB_CLIENT_SECRET
                       the platform's client, by which it gets a token; or
   HUB_TOKEN           a token of the platform. The issuer is read in it
-  HUB_PERSON_TOKEN    a person's token, to see that the platform's calls refuse it;
-                      without one that is not checked
+  HUB_PERSON_TOKEN    a person's token, to see that the platform's calls refuse it, and
+                      that the functions of a person's calls read the table; without
+                      one neither is checked
 `
 
-// The bounds of time: of one request, of all checks, and how long a new hub may take
-// until cleanup's first run.
+// The bounds of time: of one request, of all checks, and until the report of a whole run
+// of cleanup, which comes each minute and takes 50 seconds at most.
 const (
 	requestTime = 15 * time.Second
 	checksTime  = 3 * time.Minute
-	firstSweep  = 90 * time.Second
+	sweepTime   = 2 * time.Minute
 )
 
 func main() {
 	flags := flag.NewFlagSet("smoke", flag.ExitOnError)
-	wait := flags.Duration("wait", firstSweep, "how long to wait for cleanup's first run")
+	wait := flags.Duration("wait", sweepTime, "how long to wait for a run of cleanup; 0 takes its last report")
 	data := flags.String("data", ".local", "data folder of a stack on this machine")
 	flags.Usage = func() {
 		fmt.Fprint(os.Stderr, usage)
@@ -65,7 +67,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "smoke:", err)
 		os.Exit(2)
 	}
-	c.wait = *wait
+	c.wait, c.pause = *wait, sweepPause
 	if !run(ctx, c, os.Stdout) {
 		os.Exit(1)
 	}
@@ -79,7 +81,8 @@ type config struct {
 	issuer string
 	// The platform's client or its token, and a person's token; "" for none.
 	clientID, clientSecret, token, personToken string
-	wait                                       time.Duration
+	// wait is how long to wait for a run of cleanup, and pause the time between two looks.
+	wait, pause time.Duration
 }
 
 // configure reads the configuration. A stack on this machine says by itself what the
@@ -101,7 +104,7 @@ func configure(ctx context.Context, address, data string, env func(string) strin
 	switch {
 	case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "":
 		return c, errors.New("the URL must be a scheme and a host, such as https://hub.example.com")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLocal(u.Hostname())):
+	case !isSecure(c.url):
 		return c, errors.New("the URL must begin with https://; http:// is for localhost only")
 	case (c.clientID == "") != (c.clientSecret == ""):
 		return c, errors.New("HUB_CLIENT_ID and HUB_CLIENT_SECRET go together")
@@ -115,6 +118,12 @@ func configure(ctx context.Context, address, data string, env func(string) strin
 		c.personToken, _ = stack.SignIn(ctx, client.Identity{Email: "smoke@agencyhub.test"})
 	}
 	return c, nil
+}
+
+// isSecure reports whether an address is https, or of this machine.
+func isSecure(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && isLocal(u.Hostname()))
 }
 
 func isLocal(host string) bool { return host == "localhost" || host == "127.0.0.1" || host == "::1" }
@@ -143,6 +152,8 @@ type checker struct {
 	http       *http.Client
 	operations []operation
 	discovered *discovery
+	// busyPause is the time before the second try of a call; it grows with each.
+	busyPause time.Duration
 	// isPlatform is true once the token was taken as the platform's. No other may be
 	// used where a person's would do something.
 	isPlatform bool
@@ -150,7 +161,7 @@ type checker struct {
 
 // run makes the checks and prints a line of each. It returns false if any has failed.
 func run(ctx context.Context, c config, out io.Writer) bool {
-	h := &checker{config: c, http: &http.Client{
+	h := &checker{config: c, busyPause: time.Second, http: &http.Client{
 		Timeout: requestTime,
 		Transport: &http.Transport{
 			MaxIdleConnsPerHost: probes, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, Proxy: http.ProxyFromEnvironment,
@@ -164,14 +175,15 @@ func run(ctx context.Context, c config, out io.Writer) bool {
 	}{
 		{"the API's description", h.checkDescription},
 		{"routes and their guard", h.checkRoutes},
-		{"tokens of others", h.checkBadTokens},
 		{"pages", h.checkPages},
 		{"the issuer", h.checkIssuer},
 		{"sign-in", h.checkSignIn},
 		{"the platform's token", h.checkPlatformToken},
+		{"tokens of others", h.checkBadTokens},
 		{"status", h.checkStatus},
 		{"operations", h.checkOperations},
 		{"the platform's calls", h.checkScope},
+		{"the table", h.checkReads},
 	} {
 		found, err := check.do(ctx)
 		switch {
@@ -203,16 +215,48 @@ func (a answer) isProblem() bool {
 	return strings.HasPrefix(a.header.Get("Content-Type"), "application/problem+json")
 }
 
-// isPage reports whether the answer is a page.
-func (a answer) isPage() bool { return strings.HasPrefix(a.header.Get("Content-Type"), "text/html") }
+// isHTML reports whether the answer is a document for people.
+func (a answer) isHTML() bool { return strings.HasPrefix(a.header.Get("Content-Type"), "text/html") }
+
+// isPage reports whether the answer is a page of the hub, and not one of WAF or
+// CloudFront in front of it: it has the hub's content security policy.
+func (a answer) isPage() bool {
+	return a.isHTML() && strings.Contains(a.header.Get("Content-Security-Policy"), policyPart)
+}
+
+// policyPart begins the content security policy of the hub's pages.
+const policyPart = "default-src 'none'"
+
+// maxTries bounds how often a call is made that is turned away: with 503 when Lambda's
+// concurrent executions are used up, of which a new AWS account has ten, and with 429 when
+// the limit of requests is.
+const maxTries = 4
 
 // call makes a request of the hub. Its error names the path and no token.
 func (h *checker) call(ctx context.Context, method, path, token string) (answer, error) {
-	return h.fetch(ctx, method, h.url+path, func(r *http.Request) {
-		if token != "" {
-			r.Header.Set("Authorization", "Bearer "+token)
+	return h.callWith(ctx, method, path, token, "")
+}
+
+// callWith makes a request with a body of JSON, "" for none.
+func (h *checker) callWith(ctx context.Context, method, path, token, body string) (answer, error) {
+	for try := 1; ; try++ {
+		a, err := h.fetch(ctx, method, h.url+path, func(r *http.Request) {
+			if token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			if body != "" {
+				r.Header.Set("Content-Type", "application/json")
+			}
+		}, strings.NewReader(body))
+		if err != nil || a.status != http.StatusServiceUnavailable && a.status != http.StatusTooManyRequests || try == maxTries {
+			return a, err
 		}
-	}, nil)
+		select {
+		case <-time.After(time.Duration(try) * h.busyPause):
+		case <-ctx.Done():
+			return a, nil
+		}
+	}
 }
 
 // fetch makes a request. change completes it.
@@ -231,7 +275,7 @@ func (h *checker) fetch(ctx context.Context, method, address string, change func
 	defer res.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
 	if err != nil {
-		return answer{}, failed("", "%s %s is answered by half (%s).", method, withoutQuery(address), reason(err))
+		return answer{}, failed("", "The answer to %s %s is cut off (%s).", method, withoutQuery(address), reason(err))
 	}
 	return answer{res.StatusCode, res.Header, content}, nil
 }

@@ -34,8 +34,9 @@ func (o operation) with(value string) string {
 // isPlatforms reports whether only the platform's own software calls the operation.
 func (o operation) isPlatforms() bool { return strings.HasPrefix(o.path, platformPath) }
 
-// probes is how many requests are made at once.
-const probes = 8
+// probes is how many requests are made at once: fewer than the concurrent executions of a
+// new AWS account.
+const probes = 4
 
 // someID stands for every parameter of a path. The gateway asks for a token before it
 // looks at one.
@@ -167,29 +168,27 @@ func guarded(op operation, a answer) error {
 	switch {
 	case a.isPage():
 		return failed("API Gateway drops the authorizer and all its routes if it can't read the issuer's description during a deployment. "+
-			"Check OidcIssuer, and deploy again.", "%s is answered by a page: its route is missing.", op)
+			"Check OidcIssuer, and deploy again.", "%s is answered by a page of the hub: its route is missing.", op)
 	case a.isProblem() || a.status < 400:
 		return failed("Its route must have the authorizer Oidc in template.yaml. Deploy again.",
 			"%s reaches a function without a valid token (%d): its route is not guarded.", op, a.status)
 	case a.status == http.StatusTooManyRequests:
 		return failed("The limit of requests is used up: try again in a minute.", "%s is answered 429.", op)
 	case a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "":
-		return failed("Look for it in the API's access log.", "%s is answered %d, and 401 with WWW-Authenticate is expected.", op, a.status)
+		return failed("Look for it in the API's access log. What is not there was answered in front of the hub, by WAF or CloudFront.",
+			"%s is answered %d, and 401 with WWW-Authenticate is expected.", op, a.status)
 	}
 	return nil
 }
 
-// checkBadTokens checks that what is no token, and a token that somebody else has
-// signed, are refused by the authorizer.
+// checkBadTokens checks that a value that is not a token, and a token that somebody else
+// has signed, are refused by the authorizer.
 func (h *checker) checkBadTokens(ctx context.Context) (string, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return "", err
 	}
-	forged, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
-		"iss": h.issuerURL(), "sub": "smoke", "aud": h.clientID, "client_id": h.clientID, "scope": platformScope,
-		"exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix(),
-	}).SignedString(key)
+	forged, err := h.forge(key)
 	if err != nil {
 		return "", err
 	}
@@ -207,17 +206,41 @@ func (h *checker) checkBadTokens(ctx context.Context) (string, error) {
 	return "refused", nil
 }
 
+// forge returns a token that a key of our own signs. It is the platform's token, or a
+// person's, in its header and claims, and so wrong in its signature alone; without either
+// it is like one.
+func (h *checker) forge(key *rsa.PrivateKey) (string, error) {
+	now := time.Now()
+	claims := jwt.MapClaims{
+		"iss": h.issuerURL(), "sub": "smoke", "aud": h.clientID, "client_id": h.clientID, "scope": platformScope, "iat": now.Unix(),
+	}
+	header := map[string]any{}
+	for _, real := range []string{h.token, h.personToken} {
+		copied := jwt.MapClaims{}
+		if token, _, err := jwt.NewParser().ParseUnverified(real, copied); err == nil {
+			claims, header = copied, token.Header
+			break
+		}
+	}
+	claims["exp"] = now.Add(time.Hour).Unix()
+	forged := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
+	if kid, has := header["kid"]; has {
+		forged.Header["kid"] = kid
+	}
+	return forged.SignedString(key)
+}
+
 // checkPages checks that pages are served, with the headers that protect them.
 func (h *checker) checkPages(ctx context.Context) (string, error) {
 	a, err := h.call(ctx, http.MethodGet, "/", "")
 	if err != nil {
 		return "", err
 	}
-	if a.status != http.StatusOK || !a.isPage() {
+	if a.status != http.StatusOK || !a.isHTML() {
 		return "", failed("Its route $default leads to the function console: look at that function's log.", "/ is answered %d, not by a page.", a.status)
 	}
 	for name, part := range map[string]string{
-		"Strict-Transport-Security": "max-age=", "Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff",
+		"Strict-Transport-Security": "max-age=", "Content-Security-Policy": policyPart, "X-Content-Type-Options": "nosniff",
 	} {
 		if !strings.Contains(a.header.Get(name), part) {
 			return "", failed("Does something in front of the hub change its headers?", "/ comes without %s.", name)

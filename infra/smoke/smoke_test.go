@@ -2,7 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,8 +16,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"agencyhub/infra/e2e/client"
 	"agencyhub/infra/local/localtest"
@@ -85,7 +93,7 @@ func startStack(t *testing.T, template string) *client.Stack {
 	sp := localtest.Must[*process.Spawner](t)(process.NewSpawner(process.NewTerminal(out), t.TempDir()))
 	p := localtest.Must[*process.Process](t)(sp.Spawn("runner", os.Environ(), nil, filepath.Join(folder, "local"),
 		"run", "-data", data, "-template", template, "-bin", filepath.Join(folder, "bin"),
-		"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0", "-schedules=false"))
+		"-http", "0", "-ses", "0", "-oidc", "0", "-dynamodb", "0", "-schedules=false", "-roles"))
 	t.Cleanup(func() {
 		localtest.Stop(p)
 		if t.Failed() {
@@ -145,8 +153,8 @@ func smoke(t *testing.T, c config) (good bool, lines map[string]string) {
 			t.Errorf("the output holds a secret:\n%s", &out)
 		}
 	}
-	if len(lines) != 10 {
-		t.Errorf("10 checks are expected:\n%s", &out)
+	if len(lines) != 11 {
+		t.Errorf("11 checks are expected:\n%s", &out)
 	}
 	return good, lines
 }
@@ -194,16 +202,16 @@ func TestAWholeStack(t *testing.T) {
 	wrong := c
 	wrong.clientSecret = "wrong"
 	none, notTaken := "There is no token of the platform.", "There is no token that"
-	fails(t, wrong, map[string]string{"the platform's token": "gives no token", "status": none, "operations": notTaken})
+	fails(t, wrong, map[string]string{"the platform's token": "gives no token", "status": none, "operations": notTaken, "the table": notTaken})
 
 	person := c
 	person.token = c.personToken
 	// With it no operation is called: a person's own would do something.
-	fails(t, person, map[string]string{"status": "is answered 403", "operations": notTaken})
+	fails(t, person, map[string]string{"status": "is answered 403", "operations": notTaken, "the table": notTaken})
 
 	other := c
 	other.issuer = s.SES
-	fails(t, other, map[string]string{"the issuer": "without the endpoints", "the platform's token": "not known", "status": none, "operations": notTaken})
+	fails(t, other, map[string]string{"the issuer": "without the endpoints", "the platform's token": "not known", "status": none, "operations": notTaken, "the table": notTaken})
 }
 
 // API Gateway drops guarded routes if it can't read the issuer's description.
@@ -224,7 +232,7 @@ func TestDroppedRoutes(t *testing.T) {
 	missing := "its route is missing"
 	fails(t, localtest.Must[config](t)(configure(t.Context(), "", s.Data, noEnv)), map[string]string{
 		"routes and their guard": missing, "tokens of others": missing, "status": "is answered 404",
-		"operations": "There is no token that", "the platform's calls": "answers a person's token with 4",
+		"operations": "There is no token that", "the platform's calls": "answers a person's token with 4", "the table": "There is no token that",
 	})
 }
 
@@ -237,13 +245,16 @@ func TestChangedRoutes(t *testing.T) {
 	}{
 		"all": {"        DefaultAuthorizer: Oidc\n", "", map[string]string{
 			"routes and their guard": "is not guarded", "tokens of others": "is not guarded",
-			"status": "is answered 401", "operations": "There is no token that", "the platform's calls": "the gateway's 403 is expected",
+			"status": "is answered 401", "operations": "There is no token that", "the platform's calls": "the gateway's 403 is expected", "the table": "There is no token that",
 		}},
 		"one": {"Method: GET, Path: /v1/me}", "Method: GET, Path: /v1/me, Auth: {Authorizer: NONE}}", map[string]string{
-			"routes and their guard": "GET /v1/me reaches", "tokens of others": "GET /v1/me reaches",
+			"routes and their guard": "GET /v1/me reaches", "tokens of others": "GET /v1/me reaches", "the table": "GET /v1/me is answered 401",
 		}},
 		"without its scope": {"Path: /v1/platform/status, Auth: {AuthorizationScopes: [hub/platform]}}", "Path: /v1/platform/status}", map[string]string{
 			"the platform's calls": "GET /v1/platform/status answers a person's token",
+		}},
+		"a function that may not read the table": {"      ManagedPolicyArns: [!Ref UseCasePolicy]\n      Policies:\n        - PolicyName: team\n", "      Policies:\n        - PolicyName: team\n", map[string]string{
+			"the table": "GET /v1/accounts/{account}/team is answered 500",
 		}},
 		// What is missing falls to the function of unknown paths, which is guarded.
 		"one is missing": {"        ListRequests: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /v1/requests}}\n", "", map[string]string{
@@ -274,32 +285,155 @@ func TestAnIssuerThatIsNotThere(t *testing.T) {
 	_ = localtest.Must[[]byte](t)(s.Cleanup(t.Context()))
 	c := localtest.Must[config](t)(configure(t.Context(), "", s.Data, noEnv))
 	fails(t, c, map[string]string{
-		"sign-in": "does not lead to the issuer", "status": "is answered 401", "operations": "There is no token that", "the platform's calls": "answers a person's token with 401",
+		"sign-in": "does not lead to the issuer", "status": "is answered 401", "operations": "There is no token that", "the table": "There is no token that", "the platform's calls": "answers a person's token with 401",
 	})
 	c.issuer = "http://127.0.0.1:9"
 	fails(t, c, map[string]string{
 		"the issuer": "is not answered", "sign-in": "does not lead to the issuer",
-		"the platform's token": "not known", "status": "There is no token", "operations": "There is no token", "the platform's calls": "answers a person's token with 401",
+		"the platform's token": "not known", "status": "There is no token", "operations": "There is no token", "the table": "There is no token", "the platform's calls": "answers a person's token with 401",
 	})
 }
 
 // What a status means.
 func TestStatus(t *testing.T) {
+	// well returns a report that is well, with changes by pairs of a part and its value.
+	well := func(change ...string) string {
+		report := `{"at":"2026-11-23T12:00:00.000Z","version":"v7","failed":0,"backlog":0,"oldestDue":null,"unfinished":0,"oldestUnfinished":null}`
+		return strings.NewReplacer(change...).Replace(report)
+	}
+	const now = "2026-11-23T12:00:00.000Z"
 	for _, tt := range []struct{ sweep, want string }{
-		{`{"at":"2026-11-23T12:00:00.000Z","unfinished":0,"oldestUnfinished":null}`, ""},
-		{`{"at":"2026-11-23T11:57:00.000Z","unfinished":2,"oldestUnfinished":"2026-11-23T11:30:00.000Z"}`, ""},
-		{`{"at":"2026-11-23T11:56:59.000Z","unfinished":0,"oldestUnfinished":null}`, "has last run 3m1s ago"},
-		{`{"at":"2026-11-23T12:00:00.000Z","unfinished":2,"oldestUnfinished":"2026-11-23T11:29:59.000Z"}`, "the oldest happened 30m1s ago"},
+		{well(), ""},
+		{well(now, "2026-11-23T11:57:00.000Z", `"unfinished":0,"oldestUnfinished":null`, `"unfinished":2,"oldestUnfinished":"2026-11-23T11:30:00.000Z"`), ""},
+		{well(`"backlog":0,"oldestDue":null`, `"backlog":2,"oldestDue":"2026-11-23T11:50:00.000Z"`), ""},
+		{well(now, "2026-11-23T12:01:00.000Z"), ""},
+		{well(now, "2026-11-23T11:56:59.000Z"), "has last run 3m1s ago"},
+		{well(now, "2026-11-23T12:01:01.000Z"), "1m1s ahead"},
+		{well(`"unfinished":0,"oldestUnfinished":null`, `"unfinished":2,"oldestUnfinished":"2026-11-23T11:29:59.000Z"`), "the oldest happened 30m1s ago"},
+		{well(`"backlog":0,"oldestDue":null`, `"backlog":2,"oldestDue":"2026-11-23T11:49:59.000Z"`), "the first since 10m1s"},
+		{well(`"unfinished":0`, `"unfinished":null`), "could not count"},
+		{well(`"backlog":0`, `"backlog":null`), "could not count"},
+		{well(`"failed":0`, `"failed":2`), "failed at 2"},
+		{well("v7", "v6"), "cleanup is of version v6"},
 		{`null`, "has never run"},
 	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"version":"v7","now":"2026-11-23T12:00:00.000Z","sweep":%s}`, tt.sweep)
-		}))
-		h := &checker{config: config{url: server.URL, token: "token"}, http: http.DefaultClient}
-		found, err := h.checkStatus(t.Context())
-		server.Close()
+		found, err := statusOf(t, 0, tt.sweep)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) || err == nil && !strings.Contains(found, "version v7") {
 			t.Errorf("%s: %q, %v", tt.sweep, found, err)
+		}
+	}
+
+	// It waits for a whole run after the first look, by the version that answers.
+	before, after := well(now, "2026-11-23T11:59:59.000Z"), well(now, "2026-11-23T12:00:01.000Z")
+	for name, sweeps := range map[string][]string{
+		"the first run":            {"null", "null", after},
+		"the run before":           {before, before, after},
+		"a run of another version": {before, well(now, "2026-11-23T12:00:01.000Z", "v7", "v6"), after},
+		"a run that failed":        {well(`"failed":0`, `"failed":1`), after},
+	} {
+		if found, err := statusOf(t, time.Minute, sweeps...); err != nil || !strings.Contains(found, "version v7") {
+			t.Errorf("%s: %q, %v", name, found, err)
+		}
+	}
+	for report, want := range map[string]string{before: "has not run since", "null": "has never run"} {
+		if found, err := statusOf(t, 50*time.Millisecond, report); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v", report, found, err)
+		}
+	}
+}
+
+// statusOf checks the status of a hub whose reports of cleanup are these, one a call; the
+// last stays.
+func statusOf(t *testing.T, wait time.Duration, sweeps ...string) (string, error) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"version":"v7","now":"2026-11-23T12:00:00.000Z","sweep":%s}`, sweeps[0])
+		sweeps = sweeps[min(1, len(sweeps)-1):]
+	}))
+	defer server.Close()
+	h := &checker{config: config{url: server.URL, token: "token", wait: wait, pause: time.Millisecond}, http: http.DefaultClient}
+	return h.checkStatus(t.Context())
+}
+
+// What stands in front of the hub can answer with a document of its own.
+func TestGuarded(t *testing.T) {
+	html, problem := http.Header{"Content-Type": {"text/html"}}, http.Header{"Content-Type": {"application/problem+json"}}
+	page := http.Header{"Content-Type": {"text/html"}, "Content-Security-Policy": {policyPart + "; script-src 'self'"}}
+	for _, tt := range []struct {
+		a    answer
+		want string
+	}{
+		{answer{status: 401, header: http.Header{"Www-Authenticate": {"Bearer"}}}, ""},
+		{answer{status: 404, header: page}, "its route is missing"},
+		{answer{status: 405, header: page}, "its route is missing"},
+		{answer{status: 403, header: html}, "is answered 403"},
+		{answer{status: 502, header: html}, "is answered 502"},
+		{answer{status: 401, header: problem}, "is not guarded"},
+		{answer{status: 429, header: html}, "is answered 429"},
+	} {
+		err := guarded(operation{"GET", "/v1/me"}, tt.a)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%d %v: %v", tt.a.status, tt.a.header, err)
+		}
+	}
+}
+
+// A call that Lambda turns away is made again, some times.
+func TestCallsThatAreTurnedAway(t *testing.T) {
+	for busy, want := range map[int]int{0: 200, maxTries - 1: 200, maxTries: 503} {
+		var calls atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if body, err := io.ReadAll(r.Body); string(body) != "{}" || err != nil {
+				t.Errorf("%q, %v", body, err)
+			}
+			if int(calls.Add(1)) <= busy {
+				w.WriteHeader([]int{http.StatusServiceUnavailable, http.StatusTooManyRequests}[calls.Load()%2])
+			}
+		}))
+		h := &checker{config: config{url: server.URL}, http: http.DefaultClient}
+		a, err := h.callWith(t.Context(), "POST", "/v1/me", "token", "{}")
+		server.Close()
+		if err != nil || a.status != want || int(calls.Load()) > maxTries {
+			t.Errorf("busy for %d calls: %d after %d, %v", busy, a.status, calls.Load(), err)
+		}
+	}
+}
+
+// The platform's secret goes to https alone, and to this machine.
+func TestAnIssuerWithoutHTTPS(t *testing.T) {
+	document := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, document) }))
+	defer server.Close()
+	endpoints := map[string]string{"issuer": server.URL, "authorization_endpoint": server.URL + "/a", "token_endpoint": server.URL + "/t", "jwks_uri": server.URL + "/k"}
+	for change, want := range map[string]string{"": "", "authorization_endpoint": "not https", "token_endpoint": "not https", "jwks_uri": "not https"} {
+		d := maps.Clone(endpoints)
+		if change != "" {
+			d[change] = "http://issuer.test/x?y"
+		}
+		document = string(localtest.Must[[]byte](t)(json.Marshal(d)))
+		h := &checker{config: config{issuer: server.URL}, http: http.DefaultClient}
+		_, err := h.checkIssuer(t.Context())
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) || (h.discovered == nil) != (want != "") {
+			t.Errorf("%s: %v, %v", change, err, h.discovered)
+		}
+	}
+	h := &checker{config: config{issuer: "http://issuer.test"}, http: http.DefaultClient}
+	if _, err := h.checkIssuer(t.Context()); err == nil || !strings.Contains(err.Error(), "not at an https address") {
+		t.Error(err)
+	}
+}
+
+// A forged token is wrong in its signature alone.
+func TestForge(t *testing.T) {
+	key := localtest.Must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))
+	real := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{"iss": "i", "aud": "hub", "token_use": "access"})
+	real.Header["kid"] = "k1"
+	for token, want := range map[string][2]any{localtest.Must[string](t)(real.SignedString(key)): {"k1", "hub"}, "": {nil, "c"}, "opaque": {nil, "c"}} {
+		h := &checker{config: config{token: token, clientID: "c"}}
+		claims := jwt.MapClaims{}
+		forged, _, err := jwt.NewParser().ParseUnverified(localtest.Must[string](t)(h.forge(key)), claims)
+		if err != nil || forged.Header["kid"] != want[0] || claims["aud"] != want[1] || claims["exp"] == nil {
+			t.Errorf("%q: %v, %v", token, forged, err)
 		}
 	}
 }

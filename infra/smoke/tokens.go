@@ -21,10 +21,14 @@ const (
 	callbackPath  = "/signin/callback"
 
 	// maxSweepAge is how old cleanup's last run may be, which comes every minute, and
-	// maxEventAge how old the oldest unfinished event.
-	maxSweepAge = 3 * time.Minute
-	maxEventAge = 30 * time.Minute
-	// sweepPause is between two looks for cleanup's first run.
+	// maxSweepLead how far its clock may be ahead. maxEventAge is how old the oldest
+	// unfinished event may be, and maxBacklogAge since when the oldest other thing is due:
+	// the bounds of the alarms EventsUnfinished and CleanupBehind.
+	maxSweepAge   = 3 * time.Minute
+	maxSweepLead  = time.Minute
+	maxEventAge   = 30 * time.Minute
+	maxBacklogAge = 10 * time.Minute
+	// sweepPause is between two looks for a run of cleanup.
 	sweepPause = 5 * time.Second
 	// maxRedirects bounds how often the issuer leads on to its page.
 	maxRedirects = 10
@@ -58,6 +62,9 @@ func (h *checker) checkIssuer(ctx context.Context) (string, error) {
 		return "", failed("Set HUB_ISSUER to the stack's output OidcIssuerUrl.", "It is not known who the issuer is.")
 	}
 	const do = "The stack's OidcIssuer must be the issuer's URL exactly, and the issuer must run."
+	if !isSecure(issuer) {
+		return "", failed("Set HUB_ISSUER to the stack's output OidcIssuerUrl.", "The issuer %s is not at an https address.", issuer)
+	}
 	a, err := h.fetch(ctx, http.MethodGet, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", nil, nil)
 	if err != nil {
 		return "", err
@@ -68,6 +75,11 @@ func (h *checker) checkIssuer(ctx context.Context) (string, error) {
 	}
 	if d.Issuer != issuer {
 		return "", failed(do, "%s calls itself %s.", issuer, d.Issuer)
+	}
+	for _, endpoint := range []string{d.Authorization, d.Token, d.Keys} {
+		if !isSecure(endpoint) {
+			return "", failed(do, "The issuer names an endpoint that is not https: %s.", withoutQuery(endpoint))
+		}
 	}
 	keys, err := h.fetch(ctx, http.MethodGet, d.Keys, nil, nil)
 	if err != nil {
@@ -93,7 +105,7 @@ func (h *checker) checkSignIn(ctx context.Context) (string, error) {
 	}
 	at, q := withoutQuery(to.String()), to.Query()
 	switch {
-	case to.Scheme != "https" && !isLocal(to.Hostname()):
+	case !isSecure(to.String()):
 		return "", failed("", "Sign-in leads to %s, not by https.", at)
 	case h.discovered != nil && at != withoutQuery(h.discovered.Authorization):
 		return "", failed("The stack's OidcIssuer is another issuer.", "Sign-in leads to %s, and the issuer's endpoint is %s.", at, h.discovered.Authorization)
@@ -147,7 +159,7 @@ func (h *checker) checkPlatformToken(ctx context.Context) (string, error) {
 	case h.token != "":
 		return "given in HUB_TOKEN", nil
 	case h.clientID == "":
-		return "", failed("Set HUB_CLIENT_ID and HUB_CLIENT_SECRET, or HUB_TOKEN.", "There is no client of the platform.")
+		return "", failed("Set HUB_CLIENT_ID and HUB_CLIENT_SECRET, or HUB_TOKEN. The user pool has such a client if CreatePlatformClient is true.", "There is no client of the platform.")
 	case h.discovered == nil:
 		return "", failed("", "The issuer's token endpoint is not known.")
 	}
@@ -216,24 +228,68 @@ func (h *checker) checkScope(ctx context.Context) (string, error) {
 	return "a person's token is refused them", nil
 }
 
+// accessPath is the platform's access check.
+const accessPath = platformPath + "access"
+
+// checkReads checks that functions read the table: the platform's by an access check of
+// an account and a person that do not exist, and a person's by each operation that reads.
+func (h *checker) checkReads(ctx context.Context) (string, error) {
+	if !h.isPlatform {
+		return "", failed("", "There is no token that the platform's calls take.")
+	}
+	const do = "Look at that function's log: may its role use the table?"
+	a, err := h.callWith(ctx, http.MethodPost, accessPath, h.token, `{"account":"`+someID+`","email":"smoke@agencyhub.test"}`)
+	switch {
+	case err != nil:
+		return "", err
+	case a.status != http.StatusOK:
+		return "", failed(do, "POST %s is answered %d, and 200 is expected.", accessPath, a.status)
+	case h.personToken == "":
+		return "read by the function platform; no other is checked without HUB_PERSON_TOKEN", nil
+	}
+	reads := slices.DeleteFunc(slices.Clone(h.operations), func(op operation) bool { return op.method != http.MethodGet || op.isPlatforms() })
+	if len(reads) == 0 {
+		return "", failed("", "The API's description is not known.")
+	}
+	err = eachOf(reads, func(op operation) error {
+		a, err := h.call(ctx, op.method, op.with(someID), h.personToken)
+		// There is nothing at this id, except for what is the person's own.
+		isRefused := a.isProblem() && (a.status == http.StatusBadRequest || a.status == http.StatusForbidden || a.status == http.StatusNotFound)
+		if err == nil && a.status != http.StatusOK && !isRefused {
+			err = failed(do+" Is HUB_PERSON_TOKEN still valid?", "%s is answered %d by a person's token.", op, a.status)
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return "read by the platform's and by a person's calls", nil
+}
+
 // status is the answer of statusPath.
 type status struct {
 	Version string    `json:"version"`
 	Now     time.Time `json:"now"`
 	Sweep   *struct {
 		At               time.Time  `json:"at"`
-		Unfinished       int        `json:"unfinished"`
+		Version          string     `json:"version"`
+		Failed           int        `json:"failed"`
+		Backlog          *int       `json:"backlog"`
+		OldestDue        *time.Time `json:"oldestDue"`
+		Unfinished       *int       `json:"unfinished"`
 		OldestUnfinished *time.Time `json:"oldestUnfinished"`
 	} `json:"sweep"`
 }
 
-// checkStatus checks that cleanup runs, and that no event waits for long. It waits for
-// the first run of a new hub.
+// checkStatus checks that cleanup runs, and that nothing waits for long. It waits until a
+// run that has ended after the first look is well: a report from before can be of the
+// version before a deployment. Without a time to wait it takes the last report.
 func (h *checker) checkStatus(ctx context.Context) (string, error) {
 	if h.token == "" {
 		return "", failed("", "There is no token of the platform.")
 	}
-	for waited := time.Duration(0); ; waited += sweepPause {
+	var since time.Time
+	for end := time.Now().Add(h.wait); ; {
 		a, err := h.call(ctx, http.MethodGet, statusPath, h.token)
 		if err != nil {
 			return "", err
@@ -244,30 +300,55 @@ func (h *checker) checkStatus(ctx context.Context) (string, error) {
 				"GET %s is answered %d.", statusPath, a.status)
 		}
 		h.isPlatform = true
-		if s.Sweep != nil || waited >= h.wait {
-			return s.judge()
+		if since.IsZero() && h.wait > 0 {
+			since = s.Now
+		}
+		found, err := s.judge(since)
+		if err == nil || !time.Now().Add(h.pause).Before(end) {
+			return found, err
 		}
 		select {
-		case <-time.After(sweepPause):
+		case <-time.After(h.pause):
 		case <-ctx.Done():
-			return s.judge()
+			return found, err
 		}
 	}
 }
 
-// judge returns what is wrong with a status.
-func (s status) judge() (string, error) {
+// judge returns what is wrong with a status. Its report must be of a run that has ended
+// after an instant.
+func (s status) judge(since time.Time) (string, error) {
 	const do = "Is its schedule enabled? Look at the log of the function cleanup."
 	if s.Sweep == nil {
 		return "", failed(do, "Version %s runs, and cleanup has never run to its end.", s.Version)
 	}
 	age := s.Now.Sub(s.Sweep.At).Round(time.Second)
-	if age > maxSweepAge {
+	past := func(at *time.Time) time.Duration {
+		if at == nil {
+			return 0
+		}
+		return s.Now.Sub(*at).Round(time.Second)
+	}
+	switch last := s.Sweep; {
+	case age > maxSweepAge:
 		return "", failed(do, "Version %s runs, and cleanup has last run %s ago.", s.Version, age)
-	}
-	if oldest := s.Sweep.OldestUnfinished; oldest != nil && s.Now.Sub(*oldest) > maxEventAge {
+	case age < -maxSweepLead:
+		return "", failed("Until then no newer report is kept. The log of the function cleanup says how its clock differs.",
+			"Cleanup's last report is %s ahead of the hub's clock.", -age)
+	case !last.At.After(since):
+		return "", failed(do+" ARGS='-wait 5m' waits longer.", "Version %s runs, and cleanup has not run since this check began.", s.Version)
+	case last.Version != s.Version:
+		return "", failed("Has the deployment ended? Deploy again.", "Version %s runs, and cleanup is of version %s.", s.Version, last.Version)
+	case last.Unfinished == nil || last.Backlog == nil:
+		return "", failed("Look at the log of the function cleanup.", "Cleanup could not count what is unfinished or due.")
+	case last.Failed > 0:
+		return "", failed("Look at the log of the function cleanup.", "Cleanup has failed at %d steps or counts.", last.Failed)
+	case past(last.OldestUnfinished) > maxEventAge:
 		return "", failed("The logs of the functions notify and publish say why.",
-			"%d events are unfinished, and the oldest happened %s ago.", s.Sweep.Unfinished, s.Now.Sub(*oldest).Round(time.Second))
+			"%d events are unfinished, and the oldest happened %s ago.", *last.Unfinished, past(last.OldestUnfinished))
+	case past(last.OldestDue) > maxBacklogAge:
+		return "", failed("Look at the log of the function cleanup.",
+			"%d expiries, reminders or the like are due, the first since %s.", *last.Backlog, past(last.OldestDue))
 	}
-	return fmt.Sprintf("version %s, cleanup ran %s ago, %d events unfinished", s.Version, age, s.Sweep.Unfinished), nil
+	return fmt.Sprintf("version %s, cleanup ran %s ago, %d events unfinished", s.Version, age, *s.Sweep.Unfinished), nil
 }

@@ -349,7 +349,7 @@ func (w *walk) poisonedRecords(t *testing.T) {
 	}
 }
 
-// deliveryFails: news of SES is not noted. It is in the queue, from which it is given to
+// deliveryFails: an event of SES is not recorded. It is in the queue, from which it is given to
 // delivery again.
 func (w *walk) deliveryFails(t *testing.T) {
 	start := w.mark()
