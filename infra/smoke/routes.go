@@ -215,9 +215,9 @@ func (h *checker) forge(key *rsa.PrivateKey) (string, error) {
 		"iss": h.issuerURL(), "sub": "smoke", "aud": h.clientID, "client_id": h.clientID, "scope": platformScope, "iat": now.Unix(),
 	}
 	header := map[string]any{}
-	for _, real := range []string{h.token, h.personToken} {
+	for _, original := range []string{h.token, h.personToken} {
 		copied := jwt.MapClaims{}
-		if token, _, err := jwt.NewParser().ParseUnverified(real, copied); err == nil {
+		if token, _, err := jwt.NewParser().ParseUnverified(original, copied); err == nil {
 			claims, header = copied, token.Header
 			break
 		}

@@ -426,9 +426,9 @@ func TestAnIssuerWithoutHTTPS(t *testing.T) {
 // A forged token is wrong in its signature alone.
 func TestForge(t *testing.T) {
 	key := localtest.Must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))
-	real := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{"iss": "i", "aud": "hub", "token_use": "access"})
-	real.Header["kid"] = "k1"
-	for token, want := range map[string][2]any{localtest.Must[string](t)(real.SignedString(key)): {"k1", "hub"}, "": {nil, "c"}, "opaque": {nil, "c"}} {
+	original := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{"iss": "i", "aud": "hub", "token_use": "access"})
+	original.Header["kid"] = "k1"
+	for token, want := range map[string][2]any{localtest.Must[string](t)(original.SignedString(key)): {"k1", "hub"}, "": {nil, "c"}, "opaque": {nil, "c"}} {
 		h := &checker{config: config{token: token, clientID: "c"}}
 		claims := jwt.MapClaims{}
 		forged, _, err := jwt.NewParser().ParseUnverified(localtest.Must[string](t)(h.forge(key)), claims)
