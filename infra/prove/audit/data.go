@@ -19,8 +19,8 @@ import (
 
 // State is what an event reports of a profile or an account.
 type State struct {
-	Name, Status, Role, Until, Plan, Subscription string
-	Areas                                         map[string]string
+	Name, Status, Role, Until, Expires, Plan, Subscription string
+	Areas                                                  map[string]string
 }
 
 // An Event is a stored event.
@@ -85,8 +85,8 @@ type Person struct{ PK, SK, Erasing, DuePK, DueSK, FirstAt string }
 
 // A Mail is an email of an event, or its entry on the bus.
 type Mail struct {
-	PK, SK, Fate, MessageID, LeaseUntil string
-	Attempts, Unconfirmed               int
+	PK, SK, Fate, MessageID, LeaseUntil, FinishedAt string
+	Attempts, Unconfirmed                           int
 }
 
 // Event is the id of the event.
@@ -203,7 +203,7 @@ func (d *Data) add(item map[string]types.AttributeValue) error {
 		}
 		err = attributevalue.UnmarshalMap(item, &h)
 		d.Digests[id] = h
-	case kind == "STOP", kind == "CALL", kind == "SESSION", pk == "FORM", strings.HasPrefix(sk, "PAIR#"):
+	case kind == "STOP", kind == "CALL", kind == "SESSION", pk == "FORM", pk == "SWEEP", strings.HasPrefix(sk, "PAIR#"):
 	default:
 		err = errors.New("an item of an unknown kind")
 	}

@@ -63,6 +63,30 @@ func payer(kind string) []rule {
 	return []rule{{kind, in("client", owners)}, {kind + "-agency", in("agency", agencySide)}}
 }
 
+// rulesOf returns the rules of an event. A muted event mails nobody on the client's side.
+func rulesOf(e Event) (all []rule) {
+	if e.IsDigest() {
+		return nil
+	}
+	for _, r := range rules[e.Type] {
+		if e.Muted == 0 || strings.HasSuffix(r.kind, "-agency") {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// emailsOf returns the emails of an event, by kind and recipient.
+func (d *Data) emailsOf(e Event) map[[2]string]Mail {
+	all := map[[2]string]Mail{}
+	for _, m := range d.mailsOf[e.ID()] {
+		if m.Kind() != "bus" {
+			all[[2]string{m.Kind(), m.Recipient()}] = m
+		}
+	}
+	return all
+}
+
 // Due returns which emails are missing that events should have caused, and which are there
 // without a reason. due counts the emails that had to be there.
 func (d *Data) Due() (due int, wrong []string) {
@@ -71,31 +95,23 @@ func (d *Data) Due() (due int, wrong []string) {
 		if e.IsDigest() {
 			continue
 		}
-		got := map[string]bool{}
-		for _, m := range d.mailsOf[e.ID()] {
-			if m.Kind() != "bus" {
-				got[m.Kind()+" "+m.Recipient()] = true
-			}
-		}
-		allowed := map[string]bool{}
-		for _, r := range rules[e.Type] {
-			if e.Muted != 0 && !strings.HasSuffix(r.kind, "-agency") {
-				continue
-			}
+		got, allowed := d.emailsOf(e), map[[2]string]bool{}
+		for _, r := range rulesOf(e) {
 			to := r.to(d, e)
 			for _, id := range to.must {
 				due++
-				if allowed[r.kind+" "+id] = true; !got[r.kind+" "+id] {
-					f.addf("the event %s %s should mail %s to %s: it has %v", e.ID(), e.Type, r.kind, id, slices.Sorted(maps.Keys(got)))
+				allowed[[2]string{r.kind, id}] = true
+				if _, ok := got[[2]string{r.kind, id}]; !ok {
+					f.addf("the event %s %s should mail %s to %s: it has %v", e.ID(), e.Type, r.kind, id, slices.Collect(maps.Keys(got)))
 				}
 			}
 			for _, id := range to.may {
-				allowed[r.kind+" "+id] = true
+				allowed[[2]string{r.kind, id}] = true
 			}
 		}
-		for mail := range got {
-			if !allowed[mail] {
-				f.addf("the event %s %s has no reason to mail %s", e.ID(), e.Type, mail)
+		for key := range got {
+			if !allowed[key] {
+				f.addf("the event %s %s has no reason to mail %v", e.ID(), e.Type, key)
 			}
 		}
 	}
