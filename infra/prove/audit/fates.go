@@ -60,6 +60,9 @@ func (d *Data) isOvertaken(e Event, m Mail) bool {
 	}
 	members := []string{"", e.Member, e.Client, maker}
 	changed := func(other Event) bool {
+		if other.Type == "account.closed" && other.At <= until {
+			return true // what ends by a closing is told by the closing
+		}
 		return later(other) && other.Type != "account.renamed" && slices.Contains(members, other.Member)
 	}
 	if slices.ContainsFunc(d.at[e.Addressee], changed) {

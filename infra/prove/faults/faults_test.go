@@ -39,7 +39,8 @@ const (
 // TestFaults injects faults into the whole product under load, and audits what it did.
 func TestFaults(t *testing.T) {
 	rounds := prove.Size(t, 1, 5)
-	if *perRound == 0 {
+	whole := *perRound == 0
+	if whole {
 		*perRound = prove.Size(t, 1050, 2050)
 	}
 	seed := prove.Seed(t)
@@ -61,6 +62,41 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	all.print(t)
+	if !t.Failed() {
+		all.check(t, whole)
+	}
+}
+
+// minFaults is how many faults a whole run injects at least.
+const minFaults = 1000
+
+// check fails if the run has shown too little. A whole run has every kind of fault.
+func (a *totals) check(t *testing.T, whole bool) {
+	t.Helper()
+	kinds := map[kind]int{}
+	for _, of := range a.faults {
+		add(kinds, of)
+	}
+	need := map[string]int{
+		"commands": a.outcomes[made], "emails due": a.due, "emails taken": a.emails.taken, "entries of the bus": a.entries, "whole stacks killed": kinds[powerCut],
+	}
+	if whole {
+		need["emails taken whose answer was lost, and not sent again"] = a.emails.doubted
+		need["digests sent"] = a.emails.digests
+		need["faults, above 1,000"] = max(0, a.injected-minFaults+1)
+		need["functions killed"] = kinds[killed]
+		for of := range weights {
+			need["faults of "+string(of)] = len(a.faults[of])
+		}
+		for _, k := range order {
+			need["faults: "+string(k)] = kinds[k]
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(need)) {
+		if need[what] == 0 {
+			t.Errorf("none of: %s", what)
+		}
+	}
 }
 
 // totals are the figures of all rounds.
@@ -96,7 +132,8 @@ func (a *totals) print(t *testing.T) {
 	}
 	prove.Figure(t, "faults: %d in %d calls of services", a.injected, a.serviceCalls)
 	prove.Figure(t, "emails: %d due, %d stored, %d taken by SES, %d told by digests, %d lost; repeats by cause: %v", a.due, a.mails, a.emails.taken, a.emails.digested, a.emails.lost, a.emails.repeats)
-	prove.Figure(t, "digests: %d begun, %d sent; emails held: %d", a.digests, a.emails.digests, a.emails.held)
+	prove.Figure(t, "emails unconfirmed: %d taken, %d not taken", a.emails.doubted, a.emails.untaken)
+	prove.Figure(t, "digests: %d due, %d sent; emails held: %d", a.digests, a.emails.digests, a.emails.held)
 	prove.Figure(t, "entries of the bus: %d for %d events, %d lost; repeats by cause: %v", a.entries, a.events, a.bus.lost, a.bus.repeats)
 	t.Logf("answers: %v; leases ended: %d", a.statuses, a.leases)
 }
@@ -105,7 +142,7 @@ func (a *totals) print(t *testing.T) {
 func round(t *testing.T, program runner.Program, seed uint64, all *totals) {
 	t.Helper()
 	s := newStack(t, program, seed)
-	l := &load{here: s.here, ctx: t.Context(), ledger: newLedger()}
+	l := &load{here: s.here, ctx: t.Context(), ledger: newLedger(), hasTaken: s.cloud.hasTaken}
 	workers := newWorkers(t, l, seed)
 	began := time.Now()
 	s.dynamo.set(true)
@@ -254,8 +291,9 @@ type report struct {
 // settleTime bounds how long all that is left takes without faults.
 const settleTime = 4 * time.Minute
 
-// stallTime is how long nothing is done before nothing will be.
-const stallTime = 45 * time.Second
+// stallTime is how long nothing is done before nothing will be: longer than notify leaves alone a
+// recipient that SES gave no answer for.
+const stallTime = 100 * time.Second
 
 // settle redrives and sweeps until nothing is left.
 func settle(t *testing.T, s *stack) {
@@ -340,6 +378,9 @@ func check(t *testing.T, s *stack, l *ledger, d *audit.Data, all *totals) {
 	expect("unfinished", d.Unfinished())
 	expect("emails due", missing)
 	expect("emails", emails.wrong)
+	expect("fates", d.Fates())
+	expect("digests", d.Told())
+	expect("endings", d.Endings())
 	expect("bus", put.wrong)
 	expect("bus", wrongOnBus)
 	expect("chains", d.Chains())
@@ -369,6 +410,8 @@ func check(t *testing.T, s *stack, l *ledger, d *audit.Data, all *totals) {
 	all.entries += len(onBus)
 	all.emails.taken += emails.taken
 	all.emails.lost += emails.lost
+	all.emails.doubted += emails.doubted
+	all.emails.untaken += emails.untaken
 	all.emails.digested += emails.digested
 	all.emails.digests += emails.digests
 	all.emails.held += emails.held

@@ -151,6 +151,8 @@ type load struct {
 	ledger   *ledger
 	agencies []string
 	ann      []person // owners of the agencies
+	// hasTaken reports whether SES has taken an email to an address.
+	hasTaken func(to string) bool
 	// backlog is how many events are not finished. Workers wait a while for publish and notify.
 	backlog atomic.Int64
 }
@@ -254,13 +256,16 @@ func (w *worker) newKey() string { return fmt.Sprintf("key-%d-%d", w.n, w.random
 
 // run plays stories until the context of the load ends, or stop says so.
 func (w *worker) run(stop func() bool) {
+	if w.n == 0 {
+		w.doubt()
+	}
 	for !stop() {
 		for range 10 {
 			if w.backlog.Load() > maxBacklog {
 				w.pause(500 * time.Millisecond)
 			}
 		}
-		stories := []func(){w.connection, w.connection, w.team, w.team, w.owned, w.byEmail, w.erasing, w.billing}
+		stories := []func(){w.connection, w.connection, w.team, w.team, w.owned, w.byEmail, w.erasing, w.billing, w.doubt}
 		stories[w.random.IntN(len(stories))]()
 	}
 }
@@ -477,4 +482,25 @@ func (w *worker) erasing() {
 	if w.join(account, who, "member") {
 		w.do(newCommand(who, http.MethodDelete, "/v1/me", nil, "", []fact{{"person.erasing", who.id(), who.id()}}))
 	}
+}
+
+// takenTime bounds how long a caller waits until SES has taken an email.
+const takenTime = 10 * time.Second
+
+// doubt plays an invitation that SES takes without an answer, and that is withdrawn then.
+func (w *worker) doubt() {
+	account := w.open(w.owner)
+	if account == "" {
+		return
+	}
+	email := fmt.Sprintf("%s%d-%d@client.test", doubtPrefix, w.n, w.random.Uint64())
+	who, team := person{email: email}.id(), "/v1/accounts/"+account+"/team"
+	at := func(kind string) []fact { return []fact{{kind, account, who}} }
+	if _, o := w.do(newCommand(w.owner, http.MethodPost, team, body{"email": email, "role": "admin"}, "", at("person.invited"))); o != made {
+		return
+	}
+	for end := time.Now().Add(takenTime); !w.hasTaken(email) && time.Now().Before(end); {
+		w.pause(100 * time.Millisecond)
+	}
+	w.do(newCommand(w.owner, http.MethodPost, team+"/"+who+"/withdraw", nil, "", at("person.invitation_withdrawn")))
 }

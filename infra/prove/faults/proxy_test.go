@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,9 +85,9 @@ type call struct {
 	// Item is what the call is about: an email's tag, an event's id, or the key of an item that
 	// is updated; "" for anything else.
 	Item string
-	// To is the recipient of an email.
-	To   string
-	Kind kind // "" for none
+	// To is the recipient of an email, MessageID what SES has answered.
+	To, MessageID string
+	Kind          kind // "" for none
 	// At is when the call came, Done when its effect was there or it was given up.
 	At, Done time.Time
 	// Taken reports whether the service has answered that it is done; Unknown whether no one
@@ -94,6 +95,41 @@ type call struct {
 	Taken, Unknown bool
 	// Gone reports whether the caller had given up before the answer.
 	Gone bool
+	// Claims are the keys of the emails and entries that a call of the table claims.
+	Claims []string
+}
+
+// isDoubted reports whether the call is an invitation whose answer is always lost, and of which
+// SES has no news. Nothing but notify itself can know that it may have been sent.
+func (c call) isDoubted() bool {
+	return c.Service == ses && strings.HasPrefix(c.To, doubtPrefix) && strings.Contains(c.Item, "-invited-")
+}
+
+// doubtPrefix is that of the addresses of doubted invitations.
+const doubtPrefix = "doubt-"
+
+// done notes what the service has answered.
+func (c *call) done(a *answer, err error) {
+	c.Done = time.Now()
+	c.Taken, c.Unknown = err == nil && a.status < 300, err != nil
+	if c.Taken && c.Service == ses {
+		var taken struct{ MessageID string }
+		_ = json.Unmarshal(a.body, &taken) // the stand-in has encoded it
+		c.MessageID = taken.MessageID
+	}
+}
+
+// isDoubtful reports whether the caller can't tell that the call was not done: it got no answer,
+// or a failure.
+func (c call) isDoubtful() bool {
+	switch c.Kind {
+	case "":
+		return c.Unknown || c.Gone || c.Done.Sub(c.At) > answerTime
+	case throttle, conflict, partial:
+		return false
+	default:
+		return true
+	}
 }
 
 // A proxy stands in front of a service and injects faults.
@@ -113,6 +149,8 @@ type proxy struct {
 	kinds  map[string]kind
 	counts map[service]map[kind]int
 	calls  []call
+	// claims are when emails and entries were claimed, by their item's key.
+	claims map[string][]time.Time
 	passed int
 	late   sync.WaitGroup
 }
@@ -121,7 +159,7 @@ func newProxy(seed uint64, of func(*http.Request) service, target func() string,
 	return &proxy{
 		of: of, target: target, kill: kill, since: time.Now(), random: rand.New(rand.NewPCG(seed, 7)),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}},
-		sticky: map[string]int{}, kinds: map[string]kind{}, counts: map[service]map[kind]int{},
+		sticky: map[string]int{}, claims: map[string][]time.Time{}, kinds: map[string]kind{}, counts: map[service]map[kind]int{},
 	}
 }
 
@@ -186,13 +224,27 @@ func (p *proxy) log() []call {
 	return append([]call(nil), p.calls...)
 }
 
+// claimed returns when emails and entries were claimed, by their item's key.
+func (p *proxy) claimed() map[string][]time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.claims)
+}
+
 // choose decides on the fault of a call; "" for none.
 func (p *proxy) choose(c call, body []byte) kind {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.passed++
+	for _, key := range c.Claims {
+		p.claims[key] = append(p.claims[key], c.At)
+	}
 	if !p.on || c.Operation == "" {
 		return "" // only functions' calls have an operation
+	}
+	if c.isDoubted() {
+		p.counted(c.Service, closeAfter)
+		return closeAfter
 	}
 	key := string(c.Service) + c.Operation + string(body)
 	if p.sticky[key] > 0 {
@@ -218,6 +270,9 @@ func (p *proxy) choose(c call, body []byte) kind {
 		p.sticky[key], p.kinds[key] = stickyCalls+p.random.IntN(maxStickyCalls-stickyCalls), k
 	}
 	p.counted(c.Service, k)
+	if k == late {
+		p.late.Add(1) // here, so that whoever ends the faults waits for it
+	}
 	return k
 }
 
@@ -319,6 +374,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := describe(p.of(r), r, body)
 	c.At = time.Now()
 	c.Kind = p.choose(c, body)
+	if c.isDoubted() {
+		body = withoutNews(body)
+	}
 	switch c.Kind {
 	case throttle, errorBefore, conflict:
 		refusal(c, body).write(w)
@@ -335,8 +393,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		// A call that has reached the service is done, whether its caller waits or not.
 		a, err := p.pass(context.WithoutCancel(r.Context()), r, body)
-		c.Taken, c.Unknown = err == nil && a.status < 300, err != nil
-		c.Done = time.Now()
+		c.done(a, err)
 		p.answer(w, r, &c, a, err)
 	}
 	if c.Done.IsZero() {
@@ -371,13 +428,13 @@ func (p *proxy) arriveLate(w http.ResponseWriter, r *http.Request, c call, body 
 	pause := time.Duration(p.random.Int64N(int64(lateTime)))
 	p.mu.Unlock()
 	again := r.Clone(context.Background())
-	p.late.Go(func() {
+	go func() {
+		defer p.late.Done()
 		time.Sleep(pause)
 		a, err := p.pass(context.Background(), again, body)
-		c.Taken, c.Unknown = err == nil && a.status < 300, err != nil
-		c.Done = time.Now()
+		c.done(a, err)
 		p.note(c)
-	})
+	}()
 	hangUp(w)
 }
 
@@ -438,6 +495,24 @@ func (p *proxy) serveSome(w http.ResponseWriter, r *http.Request, c *call, body 
 	a.body = encode(out)
 	a.header.Del("X-Amz-Crc32")
 	a.write(w)
+}
+
+// withoutNews removes from an email what SES tells its news by.
+func withoutNews(body []byte) []byte {
+	var in map[string]json.RawMessage
+	if json.Unmarshal(body, &in) != nil {
+		return body
+	}
+	delete(in, "ConfigurationSetName")
+	delete(in, "EmailTags")
+	return encode(in)
+}
+
+// hasTaken reports whether SES has taken an email to an address.
+func (p *proxy) hasTaken(to string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.calls, func(c call) bool { return c.To == to && c.Taken })
 }
 
 // encode encodes what was decoded, which never fails.
@@ -511,12 +586,27 @@ func describe(of service, r *http.Request, body []byte) call {
 			return c
 		}
 		c.Operation = name
+		type update struct {
+			Key              map[string]struct{ S string }
+			UpdateExpression string
+		}
+		var in struct {
+			update
+			TransactItems []struct{ Update update }
+		}
+		if !isWrite(name) {
+			return c
+		}
+		_ = json.Unmarshal(body, &in) // the client has encoded it
+		key := func(u update) string { return u.Key["pk"].S + " " + u.Key["sk"].S }
 		if name == "UpdateItem" {
-			var in struct {
-				Key map[string]struct{ S string }
+			c.Item = key(in.update)
+			in.TransactItems = append(in.TransactItems, struct{ Update update }{in.update})
+		}
+		for _, i := range in.TransactItems {
+			if strings.HasPrefix(key(i.Update), "MAIL#") && strings.Contains(i.Update.UpdateExpression, "#attempts") {
+				c.Claims = append(c.Claims, key(i.Update))
 			}
-			_ = json.Unmarshal(body, &in) // the client has encoded it
-			c.Item = in.Key["pk"].S + " " + in.Key["sk"].S
 		}
 	case bus:
 		c.Operation = strings.TrimPrefix(target, "AWSEvents.")

@@ -18,10 +18,12 @@ type record struct {
 	sends map[string][]call      // of emails by tag, and of entries by event, in their order
 	table map[string][]time.Time // faults at updates, by the item's key
 	kills map[service][]time.Time
+	// claims are when emails and entries were claimed, by their item's key.
+	claims map[string][]time.Time
 }
 
 func (s *stack) record() record {
-	r := record{sends: map[string][]call{}, table: map[string][]time.Time{}, kills: map[service][]time.Time{ses: s.killsOf("notify"), bus: s.killsOf("publish")}}
+	r := record{claims: s.dynamo.claimed(), sends: map[string][]call{}, table: map[string][]time.Time{}, kills: map[service][]time.Time{ses: s.killsOf("notify"), bus: s.killsOf("publish")}}
 	for _, c := range s.cloud.log() {
 		r.sends[c.Item] = append(r.sends[c.Item], c)
 	}
@@ -84,9 +86,37 @@ func (r record) cause(c, next call, key string) string {
 	}
 }
 
+// claimTime is how long the attempts of one claim take, with saving what came of them.
+const claimTime = 30 * time.Second
+
+// isDoubtful reports whether notify may not know that an email was sent: an answer to it was
+// lost, or a claim on it ended in the middle, because its function was killed or the table failed
+// as it was given back.
+func (r record) isDoubtful(of service, item, key string) bool {
+	if slices.ContainsFunc(r.sends[item], call.isDoubtful) {
+		return true
+	}
+	claims := r.claims[key]
+	for i, at := range claims {
+		end := at.Add(claimTime)
+		if i+1 < len(claims) && claims[i+1].Before(end) {
+			end = claims[i+1]
+		}
+		for _, hit := range [][]time.Time{r.kills[of], r.table[key]} {
+			if slices.ContainsFunc(hit, func(t time.Time) bool { return !t.Before(at) && !t.After(end) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // A tally counts what was sent.
 type tally struct {
 	taken, lost int
+	// doubted and untaken count the emails that end as unconfirmed: those that were taken, and
+	// those that were not.
+	doubted, untaken int
 	// held counts emails that waited for a digest, digested those that one told of, and digests
 	// the digests that were sent.
 	held, digested, digests int
@@ -94,25 +124,38 @@ type tally struct {
 	wrong                   []string
 }
 
+// tag returns what calls name an email or an entry of the bus by.
+func tag(of service, m audit.Mail) string {
+	if of == bus {
+		return m.Event()
+	}
+	return m.Tag()
+}
+
+// hasAnswered reports whether SES has taken an email by a message id. One of an SES that was
+// killed is not known.
+func (r record) hasAnswered(item, messageID string) bool {
+	return slices.ContainsFunc(r.taken(item), func(c call) bool { return c.Unknown || messageID != "" && c.MessageID == messageID })
+}
+
 // compare compares the stored emails, or entries of the bus, with the record.
 func (r record) compare(of service, mails []audit.Mail) tally {
 	t := tally{repeats: map[string]int{}}
 	addf := func(format string, args ...any) { t.wrong = append(t.wrong, fmt.Sprintf(format, args...)) }
-	known, digests := map[string]bool{}, map[string]bool{}
+	known, digests := map[string]bool{}, map[string][]audit.Mail{} // by recipient
 	for _, m := range mails {
-		if m.Kind() == "digest" && len(r.taken(m.Tag())) > 0 {
-			digests[m.Recipient()] = true
-			t.digests++
+		if m.Kind() == "digest" {
+			digests[m.Recipient()] = append(digests[m.Recipient()], m)
+			if len(r.taken(m.Tag())) > 0 {
+				t.digests++
+			}
 		}
 	}
 	for _, m := range mails {
 		if m.WasHeld() {
 			t.held++
 		}
-		item, key := m.Tag(), m.PK+" "+m.SK
-		if of == bus {
-			item = m.Event()
-		}
+		item, key := tag(of, m), m.PK+" "+m.SK
 		known[item] = true
 		taken := r.taken(item)
 		t.taken += len(taken)
@@ -124,18 +167,32 @@ func (r record) compare(of service, mails []audit.Mail) tally {
 			t.repeats[cause]++
 		}
 		sure := slices.ContainsFunc(taken, func(c call) bool { return c.Taken })
+		// What a digest tells is sent by it.
+		by := []audit.Mail{m}
+		if m.WasHeld() {
+			by = digests[m.Recipient()]
+		}
 		switch {
-		case m.WasHeld() && m.IsSent() && digests[m.Recipient()]:
-			t.digested++
-		case m.IsSent() && len(taken) == 0:
+		case m.Fate == "unconfirmed":
+			if len(taken) > 0 {
+				t.doubted++
+			} else {
+				t.untaken++
+			}
+			if !slices.ContainsFunc(by, func(b audit.Mail) bool { return r.isDoubtful(of, tag(of, b), b.PK+" "+b.SK) }) {
+				addf("%s is %s, and nothing has hit it: claimed at %v, sent %+v", item, m.Fate, r.claims[key], r.sends[item])
+			}
+		case m.IsSent() && !slices.ContainsFunc(by, func(b audit.Mail) bool { return len(r.taken(tag(of, b))) > 0 }):
 			t.lost++
 			addf("LOST: %s is %s, and nobody has taken it", item, m.Fate)
+		case of == ses && m.IsSent() && !slices.ContainsFunc(by, func(b audit.Mail) bool { return r.hasAnswered(b.Tag(), m.MessageID) }):
+			addf("%s is %s as %q, and SES has answered that for none of %+v", item, m.Fate, m.MessageID, taken)
+		case m.IsSent() && m.WasHeld():
+			t.digested++
 		case m.IsUnsent() && sure:
 			addf("%s is %s, and it was taken: %+v", item, m.Fate, taken)
 		case m.Fate == "failed":
 			addf("%s is %s, and no fault is a refusal", item, m.Fate)
-		case m.Fate == "unconfirmed" && !slices.ContainsFunc(r.sends[item], func(c call) bool { return c.Kind != "" || c.Unknown || c.Gone }) && len(r.kills[of]) == 0:
-			addf("%s is %s without a fault", item, m.Fate)
 		}
 		for _, c := range taken {
 			if of == ses && string(agency.NewPersonID(c.To)) != m.Recipient() {
