@@ -30,6 +30,7 @@ import (
 	"agencyhub/infra/e2e/runner"
 	"agencyhub/infra/local/process"
 	"agencyhub/infra/local/standins"
+	"agencyhub/infra/local/template"
 	"agencyhub/infra/prove"
 	"agencyhub/shared/testbed"
 )
@@ -132,6 +133,7 @@ func newStack(t *testing.T) *stack {
 		t.Cleanup(server.Close)
 		env = append(env, "AWS_ENDPOINT_URL_"+name+"="+server.URL)
 	}
+	s.planRun()
 	// What expires does so after an hour, in place of two weeks.
 	s.process, err = s.program.Start(filepath.Join(s.folder, "stack"), env, &s.log, "-http", "0", "-ses", "0", "-oidc", "0", "-schedules=false",
 		"-set", `SettingsOverride={"requestLifetime":"1h","invitationLifetime":"1h","remindBefore":"1m"}`)
@@ -146,6 +148,25 @@ func newStack(t *testing.T) *stack {
 		}
 	})
 	return s
+}
+
+// planRun makes a run of every schedule overdue, for a stack that has schedules.
+func (s *stack) planRun() {
+	s.t.Helper()
+	spec, err := template.Read(filepath.Join(root, "template.yaml"), nil, nil)
+	must(s.t, err)
+	last := map[string]time.Time{}
+	for _, sch := range spec.Schedules {
+		last[sch.Name] = time.Now().Add(-time.Hour)
+	}
+	if len(last) == 0 {
+		s.t.Fatal("the template has no schedule")
+	}
+	raw, err := json.Marshal(last)
+	must(s.t, err)
+	folder := filepath.Join(s.folder, "stack", "data")
+	must(s.t, os.MkdirAll(folder, 0o700))
+	must(s.t, os.WriteFile(filepath.Join(folder, "schedules.json"), raw, 0o600))
 }
 
 func (s *stack) startEngine() {
@@ -269,7 +290,7 @@ func (s *stack) isUp(a alarm, since int) (bool, float64) {
 	default:
 		s.t.Fatalf("the statistic %q is not known here", a.statistic)
 	}
-	return n > a.above, n
+	return a.isOver(n), n
 }
 
 // eventually waits for what must come.

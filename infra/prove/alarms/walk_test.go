@@ -50,16 +50,6 @@ var rows = map[string]row{
 	"ComplaintRate":    {reason: "as BounceRate"},
 }
 
-// rowOf returns the row of an alarm. Each function behind the API can have one of its own,
-// of the metrics that Lambda counts.
-func rowOf(name string) (row, bool) {
-	r, ok := rows[name]
-	if !ok && strings.HasSuffix(name, "Failing") {
-		return row{reason: "Lambda counts it; what the function fails at is a 5xx, as of ApiFailing"}, true
-	}
-	return r, ok
-}
-
 // walk is one walk through the alarms.
 type walk struct {
 	*stack
@@ -89,7 +79,7 @@ func TestRunbook(t *testing.T) {
 	step(t, t.Run("an erasing stops at a last owner, and an address changes", w.erasingStops))
 	n := 0
 	for name := range template.alarms {
-		r, _ := rowOf(name)
+		r := rows[name]
 		if r.brought == "" {
 			continue
 		}
@@ -171,7 +161,8 @@ func (w *walk) drained(t *testing.T) bool {
 	return r.number("unfinished") == 0
 }
 
-// cleanupStops: the schedule is off. Access goes by the clock meanwhile.
+// cleanupStops: the schedule is off. By the stack's data a run is overdue, which a stack with a
+// schedule makes as it starts.
 func (w *walk) cleanupStops(t *testing.T) {
 	w.olga = w.person(t, "olga@walk.test")
 	w.account, _ = w.olga.does(t, http.MethodPost, "/v1/accounts", map[string]any{"name": "Walk"})["id"].(string)
