@@ -153,7 +153,9 @@ func newStack(t *testing.T) *stack {
 // planRun makes a run of every schedule overdue, for a stack that has schedules.
 func (s *stack) planRun() {
 	s.t.Helper()
-	spec, err := template.Read(filepath.Join(root, "template.yaml"), nil, nil)
+	spec, err := template.Read(filepath.Join(root, "template.yaml"), map[string]string{
+		"PublicUrl": "http://localhost:1", "OidcIssuer": "http://localhost:2", "OidcAudience": "hub", "SenderAddress": "hub@agencyhub.test",
+	}, nil)
 	must(s.t, err)
 	last := map[string]time.Time{}
 	for _, sch := range spec.Schedules {
