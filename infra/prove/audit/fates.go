@@ -155,7 +155,7 @@ func (d *Data) Endings() []string {
 	return wrong
 }
 
-// closing checks that whoever was in an account at its closing has an event of their end.
+// closing checks that those in an account at its closing have an event of their end.
 func (d *Data) closing(wrong *findings, closed Event) {
 	goesOn := map[string]bool{"active": true, "pending": true, "invited": true}
 	before, since := map[string]string{}, map[string]string{}

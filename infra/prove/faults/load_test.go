@@ -256,8 +256,8 @@ func (w *worker) newKey() string { return fmt.Sprintf("key-%d-%d", w.n, w.random
 
 // run plays stories until the context of the load ends, or stop says so.
 func (w *worker) run(stop func() bool) {
-	if w.n == 0 {
-		w.doubt()
+	if w.n < 3 {
+		w.doubt() // so that there is one however few stories there are
 	}
 	for !stop() {
 		for range 10 {

@@ -271,7 +271,7 @@ func (p *proxy) choose(c call, body []byte) kind {
 	}
 	p.counted(c.Service, k)
 	if k == late {
-		p.late.Add(1) // here, so that whoever ends the faults waits for it
+		p.late.Add(1) // here, so that the end of the faults waits for it
 	}
 	return k
 }

@@ -117,7 +117,7 @@ const (
 	stopTime = 2 * time.Minute
 	workers  = 2
 	// minInputs is how many inputs of each fuzz test are tried at least.
-	minInputs = 20
+	minInputs = 100
 )
 
 // TestFuzz looks for inputs that fail a fuzz test. One that it finds is in the testdata of
