@@ -65,82 +65,89 @@ func table() map[string]item {
 	return items
 }
 
+// set changes an attribute of an item.
+func set(name, attribute string, value any) func(map[string]item) {
+	return func(items map[string]item) { items[name][attribute] = value }
+}
+
+// without deletes an item.
+func without(name string) func(map[string]item) {
+	return func(items map[string]item) { delete(items, name) }
+}
+
+// changes are what can be wrong with the table.
+var changes = map[string]struct {
+	change func(map[string]item)
+	want   string // part of a finding; "" for none
+	more   bool   // others follow from it
+}{
+	"nothing":                               {func(map[string]item) {}, "", false},
+	"an event is lost":                      {without("accepted"), "comes after", true},
+	"the last event is lost":                {without("restricted"), "names the event", true},
+	"two events have one version":           {set("accepted", "version", 1), "has version 1 after 1", false},
+	"a version has no event":                {set("restricted", "version", 9), "changes have no event", true},
+	"an event comes after another":          {set("restricted", "after", "evt_00000000000000000000000004"), "comes after", false},
+	"a profile is not what its event says":  {set("profile", "status", "revoked"), "is revoked", true},
+	"a profile has other levels":            {set("profile", "areas", item{"pages": "edit"}), "says active", false},
+	"an account does not list its agency":   {set("client", "agencies", []string{}), "lists the agencies", false},
+	"an account counts another owner":       {set("client", "owners", 2), "counts 2 owners", false},
+	"agency features are off":               {set("agency", "hub", false), "an agency false", false},
+	"a count is wrong":                      {set("count", "connected", 2), "a recount gives", false},
+	"a count of the month is wrong":         {set("month", "connection.requested", 2), "a recount gives", false},
+	"a count of the day is wrong":           {set("day", "requests", 1), "a recount gives", false},
+	"a person's count of the day is wrong":  {set("by ann", "opened", 2), "a recount gives", false},
+	"an email is lost":                      {without("told"), "should mail accepted-agency", false},
+	"an email goes to somebody else":        {set("told", "sk", "accepted-agency#"+olga), "no reason to mail", true},
+	"an email waits":                        {set("told", "fate", "waiting"), "is waiting", false},
+	"an email is obsolete without a change": {set("told 3", "fate", "obsolete"), "nothing explains it", false},
+	"an email is obsolete after a change":   {set("asked", "fate", "obsolete"), "", false},
+	"an email is obsolete before a change": {func(i map[string]item) {
+		i["asked"]["fate"], i["asked"]["finishedAt"] = "obsolete", "2026-11-26T10:00:02.900Z"
+	}, "nothing explains it", false},
+	"a record is obsolete":              {set("told", "fate", "obsolete"), "nothing explains it", false},
+	"a record may not have been sent":   {set("told", "fate", "unconfirmed"), "nothing explains it", false},
+	"an email is muted":                 {set("told 3", "fate", "muted"), "nothing explains it", false},
+	"an email is dropped":               {set("told 3", "fate", "dropped"), "nothing explains it", false},
+	"a held email is told by no digest": {set("told 3", "attempts", 0), "has no digest", false},
+	"a held email is counted by no digest": {func(i map[string]item) {
+		i["told 3"]["fate"], i["told 3"]["attempts"] = "counted", 0
+	}, "nobody has a digest", false},
+	"a held email is told by its digest": {func(i map[string]item) {
+		i["told 3"]["attempts"], i["told 3"]["messageId"] = 0, "ses-1"
+		i["digest"] = item{"pk": "MAIL#evt_00000000000000000000000007", "sk": "digest#" + ann, "fate": "sent", "attempts": 1, "messageId": "ses-1"}
+	}, "", false},
+	"a digest mails nobody": {func(i map[string]item) {
+		i["due"] = item{"pk": "BOX#1", "sk": "EVENT#00000000000000000000000007", "type": "digest.due", "at": "2026-11-26T10:00:20.000Z", "addressee": "box_1", "notified": "2026-11-26T10:00:21.000Z"}
+	}, "mails nobody", false},
+	"a closing ends nobody": {func(i map[string]item) {
+		i["client"]["closed"], i["client"]["duePk"], i["client"]["dueSk"], i["client"]["lastEvent"] = "2026-11-26T10:00:07.000Z", "DUE#1", "2027-02-26T10:00:07.000Z", "evt_00000000000000000000000007"
+		i["closing"] = item{
+			"pk": "ACCT#" + clientID, "sk": "EVENT#00000000000000000000000007", "type": "account.closed", "at": "2026-11-26T10:00:07.000Z", "addressee": clientID,
+			"ownership": "client", "version": 3, "published": "2026-11-26T10:00:08.000Z", "notified": "2026-11-26T10:00:08.000Z",
+		}
+	}, "has no event of the end", true},
+	"an erasing does not end": {func(i map[string]item) {
+		i["erasing"] = item{
+			"pk": "PERSON#" + olga, "sk": "EVENT#00000000000000000000000007", "type": "person.erasing", "at": "2026-11-26T10:00:07.000Z", "addressee": olga, "member": olga,
+			"ownership": "client", "version": 1, "published": "2026-11-26T10:00:08.000Z", "notified": "2026-11-26T10:00:08.000Z",
+		}
+	}, "never is", true},
+	"an event is not told to everybody": {set("accepted", "published", ""), "is finished false", false},
+	"a finished event is due": {func(i map[string]item) {
+		i["accepted"]["dueSk"], i["accepted"]["duePk"] = "2026-11-26T10:00:09.000Z", "DUE#4"
+	}, "is finished true", true},
+	"a profile without an end is due": {func(i map[string]item) {
+		i["profile"]["dueSk"], i["profile"]["duePk"] = "2026-11-26T10:00:09.000Z", "DUE#1"
+	}, "is due", false},
+	"a profile with an end date is not due": {func(i map[string]item) {
+		i["profile"]["until"], i["restricted"]["now"].(item)["until"] = "2026-12-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"
+	}, "is due", false},
+}
+
 // TestTheAuditFindsWhatIsWrong tests that a whole table passes, and that each check fails for
 // what it is for.
 func TestTheAuditFindsWhatIsWrong(t *testing.T) {
-	set := func(name, attribute string, value any) func(map[string]item) {
-		return func(items map[string]item) { items[name][attribute] = value }
-	}
-	without := func(name string) func(map[string]item) {
-		return func(items map[string]item) { delete(items, name) }
-	}
-	for name, test := range map[string]struct {
-		change func(map[string]item)
-		want   string // part of a finding; "" for none
-		more   bool   // others follow from it
-	}{
-		"nothing":                               {func(map[string]item) {}, "", false},
-		"an event is lost":                      {without("accepted"), "comes after", true},
-		"the last event is lost":                {without("restricted"), "names the event", true},
-		"two events have one version":           {set("accepted", "version", 1), "has version 1 after 1", false},
-		"a version has no event":                {set("restricted", "version", 9), "changes have no event", true},
-		"an event comes after another":          {set("restricted", "after", "evt_00000000000000000000000004"), "comes after", false},
-		"a profile is not what its event says":  {set("profile", "status", "revoked"), "is revoked", true},
-		"a profile has other levels":            {set("profile", "areas", item{"pages": "edit"}), "says active", false},
-		"an account does not list its agency":   {set("client", "agencies", []string{}), "lists the agencies", false},
-		"an account counts another owner":       {set("client", "owners", 2), "counts 2 owners", false},
-		"agency features are off":               {set("agency", "hub", false), "an agency false", false},
-		"a count is wrong":                      {set("count", "connected", 2), "a recount gives", false},
-		"a count of the month is wrong":         {set("month", "connection.requested", 2), "a recount gives", false},
-		"a count of the day is wrong":           {set("day", "requests", 1), "a recount gives", false},
-		"a person's count of the day is wrong":  {set("by ann", "opened", 2), "a recount gives", false},
-		"an email is lost":                      {without("told"), "should mail accepted-agency", false},
-		"an email goes to somebody else":        {set("told", "sk", "accepted-agency#"+olga), "no reason to mail", true},
-		"an email waits":                        {set("told", "fate", "waiting"), "is waiting", false},
-		"an email is obsolete without a change": {set("told 3", "fate", "obsolete"), "nothing explains it", false},
-		"an email is obsolete after a change":   {set("asked", "fate", "obsolete"), "", false},
-		"an email is obsolete before a change": {func(i map[string]item) {
-			i["asked"]["fate"], i["asked"]["finishedAt"] = "obsolete", "2026-11-26T10:00:02.900Z"
-		}, "nothing explains it", false},
-		"a record is obsolete":              {set("told", "fate", "obsolete"), "nothing explains it", false},
-		"a record may not have been sent":   {set("told", "fate", "unconfirmed"), "nothing explains it", false},
-		"an email is muted":                 {set("told 3", "fate", "muted"), "nothing explains it", false},
-		"an email is dropped":               {set("told 3", "fate", "dropped"), "nothing explains it", false},
-		"a held email is told by no digest": {set("told 3", "attempts", 0), "has no digest", false},
-		"a held email is counted by no digest": {func(i map[string]item) {
-			i["told 3"]["fate"], i["told 3"]["attempts"] = "counted", 0
-		}, "nobody has a digest", false},
-		"a held email is told by its digest": {func(i map[string]item) {
-			i["told 3"]["attempts"], i["told 3"]["messageId"] = 0, "ses-1"
-			i["digest"] = item{"pk": "MAIL#evt_00000000000000000000000007", "sk": "digest#" + ann, "fate": "sent", "attempts": 1, "messageId": "ses-1"}
-		}, "", false},
-		"a digest mails nobody": {func(i map[string]item) {
-			i["due"] = item{"pk": "BOX#1", "sk": "EVENT#00000000000000000000000007", "type": "digest.due", "at": "2026-11-26T10:00:20.000Z", "addressee": "box_1", "notified": "2026-11-26T10:00:21.000Z"}
-		}, "mails nobody", false},
-		"a closing ends nobody": {func(i map[string]item) {
-			i["client"]["closed"], i["client"]["duePk"], i["client"]["dueSk"], i["client"]["lastEvent"] = "2026-11-26T10:00:07.000Z", "DUE#1", "2027-02-26T10:00:07.000Z", "evt_00000000000000000000000007"
-			i["closing"] = item{
-				"pk": "ACCT#" + clientID, "sk": "EVENT#00000000000000000000000007", "type": "account.closed", "at": "2026-11-26T10:00:07.000Z", "addressee": clientID,
-				"ownership": "client", "version": 3, "published": "2026-11-26T10:00:08.000Z", "notified": "2026-11-26T10:00:08.000Z",
-			}
-		}, "has no event of the end", true},
-		"an erasing does not end": {func(i map[string]item) {
-			i["erasing"] = item{
-				"pk": "PERSON#" + olga, "sk": "EVENT#00000000000000000000000007", "type": "person.erasing", "at": "2026-11-26T10:00:07.000Z", "addressee": olga, "member": olga,
-				"ownership": "client", "version": 1, "published": "2026-11-26T10:00:08.000Z", "notified": "2026-11-26T10:00:08.000Z",
-			}
-		}, "never is", true},
-		"an event is not told to everybody": {set("accepted", "published", ""), "is finished false", false},
-		"a finished event is due": {func(i map[string]item) {
-			i["accepted"]["dueSk"], i["accepted"]["duePk"] = "2026-11-26T10:00:09.000Z", "DUE#4"
-		}, "is finished true", true},
-		"a profile without an end is due": {func(i map[string]item) {
-			i["profile"]["dueSk"], i["profile"]["duePk"] = "2026-11-26T10:00:09.000Z", "DUE#1"
-		}, "is due", false},
-		"a profile with an end date is not due": {func(i map[string]item) {
-			i["profile"]["until"], i["restricted"]["now"].(item)["until"] = "2026-12-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"
-		}, "is due", false},
-	} {
+	for name, test := range changes {
 		items := table()
 		test.change(items)
 		var raw []map[string]types.AttributeValue

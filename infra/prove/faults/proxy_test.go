@@ -60,8 +60,8 @@ const (
 // caller wait for seconds are rare.
 var weights = map[service]map[kind]int{
 	dynamo: {throttle: 12, errorBefore: 10, errorAfter: 10, closeBefore: 10, closeAfter: 10, hangBefore: 1, hangAfter: 1, late: 3, partial: 10, conflict: 10},
-	ses:    {throttle: 10, errorBefore: 10, errorAfter: 8, closeBefore: 10, closeAfter: 8, hangBefore: 2, hangAfter: 2, late: 4, killAfter: 3},
-	bus:    {throttle: 10, errorBefore: 10, errorAfter: 8, closeBefore: 10, closeAfter: 8, hangBefore: 1, hangAfter: 1, late: 3, partial: 10, killAfter: 2},
+	ses:    {throttle: 10, errorBefore: 10, errorAfter: 8, closeBefore: 10, closeAfter: 8, hangBefore: 2, hangAfter: 2, late: 4, killAfter: 8},
+	bus:    {throttle: 10, errorBefore: 10, errorAfter: 8, closeBefore: 10, closeAfter: 8, hangBefore: 1, hangAfter: 1, late: 3, partial: 10, killAfter: 6},
 }
 
 const (
@@ -108,8 +108,8 @@ func (c call) isDoubted() bool {
 // doubtPrefix is that of the addresses of doubted invitations.
 const doubtPrefix = "doubt-"
 
-// done notes what the service has answered.
-func (c *call) done(a *answer, err error) {
+// answered returns the call with what the service has answered.
+func (c call) answered(a *answer, err error) call {
 	c.Done = time.Now()
 	c.Taken, c.Unknown = err == nil && a.status < 300, err != nil
 	if c.Taken && c.Service == ses {
@@ -117,6 +117,7 @@ func (c *call) done(a *answer, err error) {
 		_ = json.Unmarshal(a.body, &taken) // the stand-in has encoded it
 		c.MessageID = taken.MessageID
 	}
+	return c
 }
 
 // isDoubtful reports whether the caller can't tell that the call was not done: it got no answer,
@@ -393,7 +394,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		// A call that has reached the service is done, whether its caller waits or not.
 		a, err := p.pass(context.WithoutCancel(r.Context()), r, body)
-		c.done(a, err)
+		c = c.answered(a, err)
 		p.answer(w, r, &c, a, err)
 	}
 	if c.Done.IsZero() {
@@ -432,8 +433,7 @@ func (p *proxy) arriveLate(w http.ResponseWriter, r *http.Request, c call, body 
 		defer p.late.Done()
 		time.Sleep(pause)
 		a, err := p.pass(context.Background(), again, body)
-		c.done(a, err)
-		p.note(c)
+		p.note(c.answered(a, err))
 	}()
 	hangUp(w)
 }
