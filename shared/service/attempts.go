@@ -78,6 +78,7 @@ func (a *attempts) try(ctx, bounded context.Context) error {
 			a.unbound = d.bound
 		}
 		if err == nil && !d.Changes.IsEmpty() {
+			d.GiveUpAt, _ = bounded.Deadline()
 			// A failed condition on a count is found by the transaction itself, so
 			// that refusal needs no second read.
 			if err = d.refusal(a.Store.Save(ctx, *a.read, d.Changes)); isOfCount(err) {

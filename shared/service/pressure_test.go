@@ -141,6 +141,57 @@ func TestATransactionThatIsMadeLate(t *testing.T) {
 	}
 }
 
+// A transaction that has no answer and then meets others, or a store that is short of capacity, is
+// sent again under its token for as long as its command has.
+func TestAnUnclearTransactionOutlastsOthers(t *testing.T) {
+	for _, inTheWay := range []error{testbed.Cancelled("None", "TransactionConflict"), testbed.Cancelled("ThrottlingError"), &types.ThrottlingException{}, &types.TransactionInProgressException{}} {
+		t.Run(fmt.Sprintf("%T", inTheWay), func(t *testing.T) {
+			w := newWorld(t)
+			tokens := map[string]int{}
+			n := 0
+			w.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
+				tokens[*in.ClientRequestToken]++
+				switch n++; {
+				case n == 1:
+					return errors.New("connection reset")
+				case n < 6:
+					return inTheWay
+				}
+				return nil
+			}
+			p := must[agency.Profile](t)(w.request())
+			diff(t, "request", 1, p.Request.Number)
+			if n != 6 || len(tokens) != 1 {
+				t.Errorf("sent %d times under %d tokens, want 6 under one", n, len(tokens))
+			}
+			w.audit(t)
+		})
+	}
+}
+
+// After an attempt without an answer a count at its limit is no answer: that attempt may still be
+// under way, and the count can fall before it is made.
+func TestALimitAfterALostAnswerIsUnknown(t *testing.T) {
+	w := newWorld(t)
+	w.Rules.OpenRequests = 1
+	must[agency.Profile](t)(w.request())
+	before := w.items()
+	n := 0
+	w.BeforeWrite = func(*dynamodb.TransactWriteItemsInput) error {
+		if n++; n == 1 {
+			return errors.New("connection reset")
+		}
+		return nil
+	}
+	_, err := w.RequestConnection(t.Context(), w.gil, w.agency, service.ConnectionRequest{OwnerEmail: w.eve.Email, Areas: agency.Areas{"pages": agency.View}})
+	refused(t, "at its limit", agency.Unavailable, err)
+	if refusal, ok := errors.AsType[*agency.Error](err); !ok || !strings.Contains(refusal.Message, "whether your change was made") {
+		t.Errorf("%v", err)
+	}
+	diff(t, "sent", 3, n)
+	testbed.SameItems(t, before, w.items())
+}
+
 // A transaction that gets no answer and was not made is not said to be made, nor not to be.
 func TestACommandWithoutAnyAnswer(t *testing.T) {
 	w := newWorld(t)

@@ -177,6 +177,9 @@ type Changes struct {
 	GoneAccounts []agency.AccountID
 	GonePeople   []agency.PersonID
 	GonePairs    []agency.PairKey
+	// GiveUpAt is when the command's time is over, by the machine's clock. Until then the
+	// transaction is sent again while it meets others after an attempt without an answer.
+	GiveUpAt time.Time
 }
 
 // IsEmpty reports whether there is nothing to write.

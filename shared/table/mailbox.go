@@ -178,7 +178,7 @@ func (t *Table) openDigest(ctx context.Context, e agency.Event) (bool, error) {
 	}
 	// It has no entry on the bus.
 	w.items[len(w.items)-1].Put.Item[doneAttributes[outbox.Publish]] = text(stamp(e.At))
-	err = t.transact(ctx, &w, []agency.Event{e})
+	err = t.transact(ctx, &w, []agency.Event{e}, time.Time{})
 	if errors.Is(err, service.ErrConflict) && !errors.Is(err, service.ErrContended) {
 		return false, nil
 	}

@@ -226,7 +226,7 @@ func (t *Table) Save(ctx context.Context, read service.Snapshot, c service.Chang
 	if w.err != nil {
 		return w.err
 	}
-	return t.transact(ctx, &w, c.Events)
+	return t.transact(ctx, &w, c.Events, c.GiveUpAt)
 }
 
 // writer builds one transaction.

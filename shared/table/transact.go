@@ -22,10 +22,12 @@ import (
 
 const (
 	// transactionAttempts bounds how often a transaction is sent while no clear
-	// answer comes.
+	// answer comes. What may pass after one of these is not counted.
 	transactionAttempts = 3
-	// transactionPause is the longest pause before it is sent again.
-	transactionPause = 100 * time.Millisecond
+	// transactionPause is the longest pause before it is sent again. It doubles with
+	// each answer that may pass, up to longestTransactionPause.
+	transactionPause        = 100 * time.Millisecond
+	longestTransactionPause = time.Second
 	// outcomeTime is how long the outcome is looked for once the caller's time is
 	// over.
 	outcomeTime = 300 * time.Millisecond
@@ -33,13 +35,14 @@ const (
 
 // transact makes a transaction that was built for a command. If no clear answer
 // comes, as after a lost connection, it may have been made or not. It is then sent
-// again under the same token, by which DynamoDB makes it once. If that is refused
-// after all, or no clear answer ever comes, the first of its events shows whether it
-// was made: a transaction must not be refused for what it has itself written.
-func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event) error {
+// again under the same token, by which DynamoDB makes it once. While that is throttled
+// or meets other transactions, it is sent until giveUpAt. If it is refused after all, or
+// no clear answer ever comes, the first of its events shows whether it was made: a
+// transaction must not be refused for what it has itself written.
+func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event, giveUpAt time.Time) error {
 	input := &dynamodb.TransactWriteItemsInput{TransactItems: w.items, ClientRequestToken: aws.String(rand.Text())}
-	unclear := 0
-	for {
+	ceiling := transactionPause
+	for unclear := 0; ; {
 		// The client's own retries would not report that an attempt had no answer.
 		_, err := t.db.TransactWriteItems(ctx, input, func(o *dynamodb.Options) { o.RetryMaxAttempts = 1 })
 		if err == nil {
@@ -49,13 +52,20 @@ func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event) 
 		// an answer. It may still be under way while another is throttled or meets other
 		// transactions, and would be made after a second decision.
 		definite := isClear(err) && (unclear == 0 || w.isOutdated(err))
-		if !definite {
-			unclear++
-		}
 		if definite && unclear == 0 {
 			return w.translate(err)
 		}
-		if !definite && unclear < transactionAttempts && sleep(ctx, transactionPause) {
+		pause, again := mathrand.N(ceiling), false //nolint:gosec // a pause, not a secret
+		switch {
+		case definite:
+		case unclear > 0 && w.mayPass(err) && time.Now().Add(pause).Before(giveUpAt): //nolint:forbidigo // the caller waits by the machine's clock
+			ceiling = min(2*ceiling, longestTransactionPause)
+			again = sleep(ctx, pause)
+		default:
+			unclear++
+			again = unclear < transactionAttempts && sleep(ctx, min(pause, transactionPause))
+		}
+		if again {
 			continue
 		}
 		made, failed := t.wasMade(ctx, events)
@@ -74,11 +84,10 @@ func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event) 
 	}
 }
 
-// sleep pauses for a random time up to longest. It returns false if the context has
-// ended.
-func sleep(ctx context.Context, longest time.Duration) bool {
+// sleep pauses. It returns false if the context has ended.
+func sleep(ctx context.Context, pause time.Duration) bool {
 	select {
-	case <-time.After(mathrand.N(longest)): //nolint:gosec // a pause, not a secret
+	case <-time.After(pause):
 		return ctx.Err() == nil
 	case <-ctx.Done():
 		return false
@@ -120,6 +129,16 @@ func (w *writer) isOutdated(err error) bool {
 		}
 	}
 	return false
+}
+
+// mayPass reports whether an error says that the transaction met others, itself included,
+// or that the table is short of capacity.
+func (w *writer) mayPass(err error) bool {
+	if refusal, ok := errors.AsType[smithy.APIError](err); ok && refusal.ErrorCode() == transactionInProgress {
+		return true
+	}
+	found := w.translate(err)
+	return isClear(err) && (errors.Is(found, service.ErrContended) || errors.Is(found, service.ErrBusy))
 }
 
 // transactionInProgress is the code of a transaction that was sent again while

@@ -128,6 +128,38 @@ func TestAnOutcomeIsFoundAfterTheDeadline(t *testing.T) {
 	}
 }
 
+// What may pass is waited for until the command's time is over. Then the outcome is unknown, unless
+// the transaction is there.
+func TestWhatMayPassIsWaitedForUntilTheEnd(t *testing.T) {
+	for _, made := range []bool{false, true} {
+		store := newStore(t)
+		a := account(1)
+		read := load(t, store, service.Want{Accounts: []agency.AccountID{a.ID}})
+		n := 0
+		store.BeforeWrite = func(in *dynamodb.TransactWriteItemsInput) error {
+			if n++; n > 1 {
+				return testbed.Cancelled("TransactionConflict")
+			}
+			if made {
+				if _, err := store.Client.TransactWriteItems(t.Context(), in); err != nil {
+					return err
+				}
+			}
+			return errors.New("connection reset")
+		}
+		end := time.Now().Add(1500 * time.Millisecond)
+		err := store.Save(t.Context(), read, service.Changes{
+			Accounts: []agency.Account{a}, Events: []agency.Event{event(1, agency.Party(a.ID), account(2).ID, noon)}, GiveUpAt: end,
+		})
+		if made && err != nil || !made && (agency.CodeOf(err) != agency.Unavailable || errors.Is(err, service.ErrBusy) || errors.Is(err, service.ErrConflict)) {
+			t.Errorf("made %t: %v", made, err)
+		}
+		if late := time.Since(end); n < 4 || late > time.Second {
+			t.Errorf("sent %d times, %s after the end", n, late)
+		}
+	}
+}
+
 // A transaction that has no answer, was refused when it was sent again, and was not made is refused
 // as the second time.
 func TestARefusalAfterALostAnswer(t *testing.T) {
