@@ -3,7 +3,6 @@ package linear
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -33,6 +32,9 @@ type record struct {
 	exact bool
 	// writes are the items that its latest transaction was to write.
 	writes []item
+	// loads have, for each of its reads, the times of the last events of the accounts and
+	// profiles that it returned.
+	loads [][]time.Time
 	// first is what the clock showed when the call came.
 	first time.Time
 	id    int
@@ -68,15 +70,23 @@ func (h *history) add(r *record, decided []time.Time) {
 const maxSkew = time.Minute
 
 // bump adds the times to which a decision without a write may have been moved: just after an
-// event of what it read, which another clock has written.
+// event of an account or profile that the operation had read then, which another clock has
+// written.
 func (h *history) bump(r *record) {
-	if r.exact || r.Command.Do == law.CheckAccess || len(r.Times) == 0 {
+	if r.exact || r.Command.Do == law.CheckAccess {
 		return
 	}
-	own := r.Times
-	for _, at := range slices.SortedFunc(maps.Keys(h.decided), time.Time.Compare) {
-		if slices.ContainsFunc(own, func(t time.Time) bool { return !at.Before(t) && at.Sub(t) <= maxSkew }) {
-			r.Times = append(r.Times, at.Add(time.Millisecond))
+	for _, own := range slices.Clone(r.Times) {
+		for _, last := range r.loads {
+			moved := own
+			for _, at := range last {
+				if h.decided[at] && !at.Before(moved) && at.Sub(own) <= maxSkew {
+					moved = at.Add(time.Millisecond)
+				}
+			}
+			if !slices.ContainsFunc(r.Times, moved.Equal) {
+				r.Times = append(r.Times, moved)
+			}
 		}
 	}
 }

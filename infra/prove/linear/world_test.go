@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,6 +82,7 @@ type worker struct {
 	// Of the present operation.
 	times []time.Time // what the clock showed
 	all   []time.Time // of all decisions that had events
+	loads [][]time.Time // as in record
 	// wrote is true if the latest decision was to be written, with these events and items.
 	wrote  bool
 	events []agency.Event
@@ -97,7 +99,17 @@ type recorder struct {
 
 func (r recorder) Load(ctx context.Context, want service.Want) (service.Snapshot, error) {
 	r.k.wrote = false
-	return r.Store.Load(ctx, want)
+	read, err := r.Store.Load(ctx, want)
+	var last []time.Time
+	for _, p := range read.Profiles {
+		last = append(last, p.LastEvent.At())
+	}
+	for _, a := range read.Accounts {
+		last = append(last, a.LastEvent.At())
+	}
+	slices.SortFunc(last, time.Time.Compare)
+	r.k.loads = append(r.k.loads, last)
+	return read, err
 }
 
 func (r recorder) Save(ctx context.Context, read service.Snapshot, c service.Changes) error {
@@ -171,7 +183,7 @@ func (w *world) worker(id int, seed uint64, skew time.Duration) *worker {
 // do makes one operation and records it.
 func (k *worker) do(c law.Command) answer {
 	k.deaf = false
-	k.times, k.decided, k.all, k.wrote, k.events, k.writes = nil, time.Time{}, nil, false, nil, nil
+	k.times, k.loads, k.decided, k.all, k.wrote, k.events, k.writes = nil, nil, time.Time{}, nil, false, nil, nil
 	r := &record{Worker: k.id, Command: c, Call: k.w.order.Add(1)}
 	out, err := perform(k.w.t.Context(), k.Service, c)
 	r.Return = k.w.order.Add(1)
@@ -185,7 +197,7 @@ func (k *worker) do(c law.Command) answer {
 	case k.wrote:
 		r.Times = k.times[len(k.times)-1:]
 	}
-	r.writes = k.writes
+	r.writes, r.loads = k.writes, k.loads
 	if k.wrote && err == nil {
 		for _, e := range k.events {
 			out.Events = append(out.Events, run.Event(e))
