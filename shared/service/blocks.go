@@ -82,7 +82,7 @@ func (s *Service) UnblockForMe(ctx context.Context, actor agency.Actor, id agenc
 	}
 	pair := agency.PersonPair(actor.ID(), agencyID)
 	caller := agency.Caller{Actor: actor}
-	return run(ctx, s, &caller, Want{Pairs: []agency.PairKey{pair}}, func(d *decision) (allowed bool, err error) {
+	return run(ctx, s, &caller, Want{People: []agency.PersonID{actor.ID()}, Pairs: []agency.PairKey{pair}}, func(d *decision) (allowed bool, err error) {
 		allowed = d.unblock(pair)
 		return allowed, nil
 	})

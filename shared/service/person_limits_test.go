@@ -192,6 +192,20 @@ func TestSinceWhenAPersonIsNew(t *testing.T) {
 	w.audit(t)
 }
 
+// Ending one's own block is a command as any other.
+func TestUnblockingIsAFirstCommand(t *testing.T) {
+	w := newWorld(t)
+	who := actor("newcomer")
+	pair := agency.PersonPair(who.ID(), w.agency)
+	read := must[service.Snapshot](t)(w.store.Load(t.Context(), service.Want{Pairs: []agency.PairKey{pair}}))
+	blocked := agency.Pair{PairKey: pair, Blocked: true, Version: 1}
+	if err := w.store.Save(t.Context(), read, service.Changes{Pairs: []agency.Pair{blocked}}); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "unblocked", true, must[bool](t)(w.UnblockForMe(t.Context(), who, agency.NewConnectionID(agency.Party(who.ID()), w.agency))))
+	diff(t, "first command", w.Now().UTC(), w.firstAt(who))
+}
+
 // The platform raises the limits of an agency and of those who act for it.
 func TestRaisedLimits(t *testing.T) {
 	w := newWorld(t)
