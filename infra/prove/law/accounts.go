@@ -61,15 +61,23 @@ func isAddress(s string) bool { return agency.NewPersonID(s) != "" }
 
 // putAccount stores an account, with its event; "" for none.
 func (t *turn) putAccount(a Account, as agency.EventType) {
+	was := t.Accounts[a.ID]
 	t.Accounts[a.ID] = a
 	t.wrote = true
 	if as != "" {
 		e := Event{Type: as, At: t.now, Addressee: agency.Party(a.ID), Agency: a.Owner, Ownership: a.Ownership}
 		if strings.HasPrefix(string(as), "subscription.") {
-			e.Until, e.Plan = a.FreezesAt, a.Plan
+			e.Reported, e.Was = reportedOfAccount(a), reportedOfAccount(was)
+		} else {
+			e.Name, e.Was.Name = a.Name, was.Name
 		}
 		t.events = append(t.events, e)
 	}
+}
+
+// reportedOfAccount is what events report of a subscription.
+func reportedOfAccount(a Account) Reported {
+	return Reported{Plan: a.Plan, Subscription: a.State, Until: a.FreezesAt}
 }
 
 // seen is an account as it is answered: by the clock, and with the plan for its payer's
@@ -133,6 +141,7 @@ func (t *turn) open(id agency.AccountID, name, plan, input string, owner agency.
 		Ownership: agency.ClientOwned, Issuer: owner.Issuer, Subject: owner.Subject, Registered: as == agency.AccountRegistered,
 	}
 	e := t.profileEvent(as, key, m)
+	e.Name = name
 	if as == agency.AccountRegistered {
 		e.Plan = plan
 	}
@@ -169,6 +178,7 @@ func (t *turn) createAccount() (Outcome, error) {
 		Status: agency.Active, Since: t.now, Areas: t.everything(), Name: at.account.Name, AccountName: c.Name, Ownership: agency.AgencyOwned,
 	}
 	created := t.profileEvent(agency.AccountCreated, key, owning)
+	created.Name = c.Name
 	t.write(key, Member{}, owning, nil)
 	if c.Email != "" {
 		// The event of the account is the invitation's too.

@@ -1,6 +1,7 @@
 package law
 
 import (
+	"fmt"
 	"time"
 
 	"agencyhub/shared/agency"
@@ -109,6 +110,8 @@ type Outcome struct {
 	State agency.Status
 	// Wait are the times that Retry-After may say; nil for any.
 	Wait []time.Duration
+	// Limits are all that are reached where RateLimited refuses.
+	Limits []Limit
 	// Profile, Account and Access are the answer, as far as the command has them.
 	Profile *Member
 	Account *Account
@@ -116,6 +119,27 @@ type Outcome struct {
 	// Done is what Unblock, an invitation and the sweep report.
 	Done   string
 	Events []Event
+}
+
+// Limit names a limit that refuses: of what a person does on a day, or one of the others.
+type Limit string
+
+// The limits that are not of what a person does on a day.
+const (
+	DailyRequests   Limit = "requests of an agency on a day"
+	PairMails       Limit = "emails of a pair"
+	Resends         Limit = "times that a request is sent again"
+	ResendAfter     Limit = "time before it is sent again"
+	OpenRequests    Limit = "open requests"
+	OpenInvitations Limit = "open invitations"
+)
+
+// ByPerson is the limit of what a person, or a new one, does on a day.
+func ByPerson(what agency.Counted, isNew bool) Limit {
+	if isNew {
+		return Limit(fmt.Sprint(what, " on a day by a new person"))
+	}
+	return Limit(fmt.Sprint(what, " on a day by a person"))
 }
 
 // Event is what the law says of an event.
@@ -132,15 +156,25 @@ type Event struct {
 	Kind      agency.RequestKind
 	Muted     bool
 	Client    agency.PersonID
-	// What follows is what it led to, as far as events report it.
+	// Reported is what it led to, and Was what was there before.
+	Reported
+	Was Reported
+	// byClock marks what time has decided: nobody is its actor.
+	byClock bool
+}
+
+// Reported is what an event reports of a profile or an account.
+type Reported struct {
+	Name    string
 	Status  agency.Status
 	Role    agency.Role
 	Areas   agency.Areas
 	Until   time.Time
 	Expires time.Time
-	Plan    string
+	Message string
 	Clients []agency.AccountID
 	Limited bool
-	// byClock marks what time has decided: nobody is its actor.
-	byClock bool
+	// Plan and Subscription are of an account; Until is then when it freezes.
+	Plan         string
+	Subscription agency.SubscriptionState
 }

@@ -103,7 +103,7 @@ func (t *turn) countRequest(a Account) {
 		if most == 0 || t.Requests[today] <= most {
 			return nil
 		}
-		return &refusal{wait: []time.Duration{untilTomorrow(t.now)}}
+		return reached(DailyRequests, untilTomorrow(t.now))
 	})
 }
 
@@ -226,6 +226,8 @@ func (t *turn) accept(key agency.ProfileKey, was, m Member, events []Event, requ
 	if !isSame {
 		return Outcome{}, refuseState(agency.Conflict, m.Status)
 	}
+	// What an account takes over was pending, even if it had nothing of the agency before.
+	pending := reported(key, m)
 	m.Areas = m.Request.Areas
 	if t.c.Areas != nil {
 		if !within(t.c.Areas, m.Request.Areas) {
@@ -251,7 +253,9 @@ func (t *turn) accept(key agency.ProfileKey, was, m Member, events []Event, requ
 	if day(requested).Equal(day(t.now)) {
 		t.Requests[Day{key.Member.Account(), day(t.now)}]--
 	}
-	m = t.write(key, was, m, t.untilPlan(Member{}, m), append(events, t.profileEvent(agency.ConnectionAccepted, key, m))...)
+	accepted := t.profileEvent(agency.ConnectionAccepted, key, m)
+	accepted.Was = pending
+	m = t.write(key, was, m, t.untilPlan(Member{}, m), append(events, accepted)...)
 	return Outcome{Profile: &m}, nil
 }
 

@@ -1,6 +1,7 @@
 // Package law is an executable specification of shared/agency/README.md: what each
 // command does to accounts, profiles and pairs, what it answers and which events it
-// writes. It uses nothing of the product but its nouns: ids, codes, states and areas.
+// writes. It uses the product's nouns (ids, codes, states and areas) and what tells
+// mailboxes apart (agency.Mailbox, agency.Untagged), and none of its decisions.
 // The proofs compare the product with it.
 package law
 
@@ -185,7 +186,7 @@ func (l *Law) Do(c Command, now time.Time) Outcome {
 		err = t.limit()
 	}
 	if r, refused := err.(*refusal); refused { //nolint:errorlint // refusals are never wrapped
-		out := Outcome{Code: r.code, State: r.state, Wait: r.wait}
+		out := Outcome{Code: r.code, State: r.state, Wait: r.wait, Limits: r.limits}
 		if t.bound != nil {
 			m := l.Members[*t.bound]
 			m.Issuer, m.Subject = c.By.Issuer, c.By.Subject
@@ -224,7 +225,7 @@ func (t *turn) limit() error {
 			if all == nil {
 				all = &refusal{code: agency.RateLimited}
 			}
-			all.wait = append(all.wait, r.wait...)
+			all.wait, all.limits = append(all.wait, r.wait...), append(all.limits, r.limits...)
 		}
 	}
 	if all == nil {
@@ -235,8 +236,21 @@ func (t *turn) limit() error {
 
 // finish completes the events and notes what follows from every command.
 func (t *turn) finish() {
+	// Several events of a profile follow on each other.
+	last := map[agency.ProfileKey]Reported{}
 	for i := range t.events {
 		e := &t.events[i]
+		if e.Status != "" {
+			key := agency.ProfileKey{Addressee: e.Addressee, Member: e.Member}
+			was, told := last[key]
+			if !told {
+				was = reported(key, t.before.Members[key])
+			}
+			if e.Was.Status == "" {
+				e.Was = was
+			}
+			last[key] = e.Reported
+		}
 		if e.Agency == "" {
 			e.Agency = t.before.Accounts[e.Addressee.Account()].Owner
 		}
@@ -252,7 +266,7 @@ func (t *turn) finish() {
 			t.Members[key] = m
 		}
 	}
-	if me := t.c.By.ID(); t.wrote && !t.byClock && !t.byPlatform && t.c.Do != UnblockForMe {
+	if me := t.c.By.ID(); t.wrote && !t.byClock && !t.byPlatform {
 		p := t.People[me]
 		if p.FirstAt.IsZero() {
 			p.FirstAt = t.now
@@ -281,6 +295,13 @@ type refusal struct {
 	state agency.Status
 	// wait are the times that Retry-After may say.
 	wait []time.Duration
+	// limits are those that are reached.
+	limits []Limit
+}
+
+// reached is the refusal by a limit.
+func reached(limit Limit, wait time.Duration) *refusal {
+	return &refusal{wait: []time.Duration{wait}, limits: []Limit{limit}}
 }
 
 func (r *refusal) Error() string { return string(r.code) }

@@ -71,12 +71,7 @@ func (m Member) shown() (agency.Role, agency.Areas) {
 func (t *turn) profileEvent(as agency.EventType, key agency.ProfileKey, m Member) Event {
 	e := Event{
 		Type: as, At: t.now, Addressee: key.Addressee, Agency: key.Member.Account(), Member: key.Member, Ownership: m.Ownership,
-		Request: m.Request.Number, Muted: isConnection(key) && m.Request.Muted, Status: m.Status, Until: m.Until,
-	}
-	e.Role, e.Areas = m.shown()
-	e.Clients, e.Limited = m.Clients, m.Limited
-	if isConnection(key) || m.asksOnly() || m.hasOffer() {
-		e.Expires = m.Request.ExpiresAt
+		Request: m.Request.Number, Muted: isConnection(key) && m.Request.Muted, Reported: reported(key, m),
 	}
 	switch as {
 	case agency.PersonInvited, agency.InvitationResent, agency.InvitationDeclined, agency.InvitationWithdrawn, agency.InvitationExpired,
@@ -88,6 +83,16 @@ func (t *turn) profileEvent(as agency.EventType, key agency.ProfileKey, m Member
 		e.byClock = true
 	}
 	return e
+}
+
+// reported is what events report of a member.
+func reported(key agency.ProfileKey, m Member) Reported {
+	r := Reported{Status: m.Status, Until: m.Until, Message: m.Request.Message, Clients: m.Clients, Limited: m.Limited}
+	r.Role, r.Areas = m.shown()
+	if isConnection(key) || m.asksOnly() || m.hasOffer() {
+		r.Expires = m.Request.ExpiresAt
+	}
+	return r
 }
 
 // settle records what the clock has decided of a member, and returns its event.
@@ -246,7 +251,7 @@ func (t *turn) countMail(key agency.PairKey) {
 			return nil
 		}
 		oldest := recent[len(recent)-t.Rules.PairMails]
-		return &refusal{wait: []time.Duration{oldest.Add(t.Rules.PairWindow).Sub(t.now)}}
+		return reached(PairMails, oldest.Add(t.Rules.PairWindow).Sub(t.now))
 	})
 	p.Mailed = append(recent[:len(recent):len(recent)], t.now)
 	t.Pairs[key] = p
@@ -260,9 +265,9 @@ func (t *turn) countResend(was Member, key agency.PairKey) {
 		next := r.MailedAt.Add(t.Rules.ResendAfter)
 		switch {
 		case r.Resends >= t.Rules.Resends:
-			return &refusal{wait: []time.Duration{r.ExpiresAt.Sub(t.now)}}
+			return reached(Resends, r.ExpiresAt.Sub(t.now))
 		case t.now.Before(next):
-			return &refusal{wait: []time.Duration{next.Sub(t.now)}}
+			return reached(ResendAfter, next.Sub(t.now))
 		default:
 			return nil
 		}
@@ -275,7 +280,8 @@ func (t *turn) countResend(was Member, key agency.PairKey) {
 func (t *turn) countAct(what agency.Counted, raised map[agency.Limit]int) {
 	me := t.People[t.c.By.ID()]
 	limits := t.Rules.DailyByPerson
-	if me.FirstAt.IsZero() || t.now.Before(me.FirstAt.Add(t.Rules.NewPersonFor)) {
+	isNew := me.FirstAt.IsZero() || t.now.Before(me.FirstAt.Add(t.Rules.NewPersonFor))
+	if isNew {
 		limits = t.Rules.DailyByNewPerson
 	}
 	most := 0
@@ -295,7 +301,7 @@ func (t *turn) countAct(what agency.Counted, raised map[agency.Limit]int) {
 		if most == 0 || t.Acts[act] <= most {
 			return nil
 		}
-		return &refusal{wait: []time.Duration{untilTomorrow(t.now)}}
+		return reached(ByPerson(what, isNew), untilTomorrow(t.now))
 	})
 }
 
@@ -310,6 +316,10 @@ func raise(limit, raised int) int {
 // limitOpen bounds how many requests of an agency, or invitations of an asker, wait, by
 // what is recorded.
 func (t *turn) limitOpen(asker agency.AccountID, ofConnections bool, limit int) {
+	kind := OpenInvitations
+	if ofConnections {
+		kind = OpenRequests
+	}
 	t.limits = append(t.limits, func() *refusal {
 		n := 0
 		for key, m := range t.Members {
@@ -320,6 +330,6 @@ func (t *turn) limitOpen(asker agency.AccountID, ofConnections bool, limit int) 
 		if limit == 0 || n <= limit {
 			return nil
 		}
-		return &refusal{wait: []time.Duration{time.Hour}}
+		return reached(kind, time.Hour)
 	})
 }

@@ -107,8 +107,13 @@ func accessLine(a agency.Access) string {
 }
 
 func eventLine(e law.Event) string {
-	return fmt.Sprintf("%s %s at %s agency=%s member=%s by=%s as=%s #%d %s muted=%t client=%s %s role=%s %s until=%s expires=%s", e.Type, e.Addressee, timeLine(e.At),
-		e.Agency, e.Member, e.Actor, e.As, e.Request, e.Kind, e.Muted, e.Client, e.Status, e.Role, levelsLine(e.Areas), timeLine(e.Until), timeLine(e.Expires))
+	return fmt.Sprintf("%s %s at %s agency=%s member=%s by=%s as=%s #%d %s muted=%t client=%s %s was %s", e.Type, e.Addressee, timeLine(e.At),
+		e.Agency, e.Member, e.Actor, e.As, e.Request, e.Kind, e.Muted, e.Client, reportedLine(e.Reported), reportedLine(e.Was))
+}
+
+func reportedLine(r law.Reported) string {
+	return fmt.Sprintf("%q %s role=%s %s until=%s expires=%s %q clients=%t%v plan=%s %s", r.Name, r.Status, r.Role, levelsLine(r.Areas), timeLine(r.Until),
+		timeLine(r.Expires), r.Message, r.Limited, r.Clients, r.Plan, r.Subscription)
 }
 
 // isUnknown reports whether an answer says that the change may have been made.

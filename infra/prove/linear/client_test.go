@@ -20,7 +20,7 @@ type faultRates struct {
 	lost   int // it is made, and its answer is lost
 	late   int // its call fails, and it is made a moment later
 	busy   int // a batch read fails
-	deaf   int // all calls of a command fail from a moment on, so that its outcome can't be read
+	cutOff int // all calls of a command fail from a moment on, so that its outcome can't be read
 }
 
 // errLost is what a caller sees of a lost connection: it doesn't say whether the call was
@@ -44,8 +44,8 @@ type client struct {
 	*testbed.Faults
 	traffic *traffic
 	rand    *rand.Rand
-	// deaf is true once no more answer reaches the present operation.
-	deaf bool
+	// cutOff is true once no more answer reaches the present operation.
+	cutOff bool
 }
 
 func (c *client) happens(rate int) bool { return c.rand.IntN(1000) < rate }
@@ -56,7 +56,7 @@ func (c *client) BatchGetItem(
 	ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options),
 ) (*dynamodb.BatchGetItemOutput, error) {
 	m := c.traffic.meter
-	if c.deaf {
+	if c.cutOff {
 		return nil, errLost
 	}
 	if c.happens(c.traffic.rates.busy) {
@@ -101,9 +101,9 @@ func (c *client) TransactWriteItems(
 	ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options),
 ) (*dynamodb.TransactWriteItemsOutput, error) {
 	tr, m := c.traffic, c.traffic.meter
-	if c.happens(tr.rates.deaf) {
-		c.deaf = true
-		m.add(func(c *counts) { c.deaf++ })
+	if c.happens(tr.rates.cutOff) {
+		c.cutOff = true
+		m.add(func(c *counts) { c.cutOff++ })
 	}
 	switch {
 	case c.happens(tr.rates.before):
@@ -114,13 +114,13 @@ func (c *client) TransactWriteItems(
 		pause := rand.N(120 * time.Millisecond)
 		tr.late.Go(func() {
 			time.Sleep(pause)
-			// Nobody hears its answer.
+			// Its caller has an answer already.
 			_, _ = tr.transact(context.WithoutCancel(ctx), in, opts...)
 		})
 		return nil, errLost
 	}
 	out, err := tr.transact(ctx, in, opts...)
-	if err == nil && (c.deaf || c.happens(tr.rates.lost)) {
+	if err == nil && (c.cutOff || c.happens(tr.rates.lost)) {
 		m.add(func(c *counts) { c.lost++ })
 		return nil, errLost
 	}

@@ -66,13 +66,18 @@ func (k *worker) draw() law.Command {
 	}
 }
 
-// number returns the number of a profile's latest request; sometimes another one.
+// number returns the number of a profile's latest request; sometimes another one. Now and
+// then the clock moves on to some seconds before the end of a request that waits.
 func (k *worker) number(at agency.ProfileKey) int {
 	read, err := k.w.plain.Load(k.w.t.Context(), service.Want{Profiles: []agency.ProfileKey{at}})
 	if err != nil {
 		return 1
 	}
-	n := read.Profile(at).Request.Number
+	p := read.Profile(at)
+	if end := p.Request.ExpiresAt.Add(-time.Duration(k.rand.IntN(5000)) * time.Millisecond); p.HasOpenRequest() && end.After(k.w.now()) && k.rand.IntN(8) == 0 {
+		k.w.clock.Add(int64(end.Sub(k.w.now())))
+	}
+	n := p.Request.Number
 	if k.rand.IntN(8) == 0 {
 		n++
 	}

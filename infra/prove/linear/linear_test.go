@@ -10,8 +10,8 @@ import (
 	"agencyhub/shared/testbed"
 )
 
-// faults are more than anybody would stay with: one of four commands meets one.
-var faults = faultRates{before: 50, lost: 60, late: 60, busy: 20, deaf: 40}
+// faults hit one of four commands.
+var faults = faultRates{before: 50, lost: 60, late: 60, busy: 20, cutOff: 40}
 
 type namedShape struct {
 	name string
@@ -24,7 +24,7 @@ var shapes = []namedShape{
 	{"skewed clocks and conflicts", shape{workers: 8, each: 5, skew: 2 * time.Second, conflicts: 3 * time.Millisecond}},
 	{"faults", shape{workers: 5, each: 8, skew: 2 * time.Second, faults: faults}},
 	{"late transactions and conflicts", shape{
-		workers: 6, each: 7, skew: 2 * time.Second, faults: faultRates{before: 20, lost: 30, late: 200, deaf: 10}, conflicts: 8 * time.Millisecond,
+		workers: 6, each: 7, skew: 2 * time.Second, faults: faultRates{before: 20, lost: 30, late: 200, cutOff: 10}, conflicts: 8 * time.Millisecond,
 	}},
 	{"torn reads", shape{workers: 5, each: 8, skew: 2 * time.Second, torn: true}},
 	{"faults and torn reads", shape{workers: 5, each: 8, skew: 2 * time.Second, faults: faults, torn: true}},

@@ -24,11 +24,11 @@ type meter struct {
 type counts struct {
 	histories, operations, concurrent, reads, unknown, unavailable int
 	// Faults, as in faultRates.
-	before, lost, late, busy, deaf int
-	transactions, lostRaces        int
-	conflicts, batches, torn       int
-	longest                        time.Duration // of a check
-	most                           int           // operations of a check
+	before, lost, late, busy, cutOff int
+	transactions, lostRaces          int
+	conflicts, batches, torn         int
+	longest                          time.Duration // of a check
+	most                             int           // operations of a check
 }
 
 func newMeter() *meter {
@@ -72,7 +72,7 @@ func (m *meter) figures(t *testing.T) {
 	prove.Figure(t, "%d histories, %d operations at once with others (%d reads), %d with those before and after", m.histories, m.concurrent, m.reads, m.operations)
 	prove.Figure(t, "%d unknown outcomes, %d unavailable, the others %d done and %d refused by %d codes", m.unknown, m.unavailable, sum(m.done), sum(m.refusals), len(m.refusals))
 	prove.Figure(t, "%d transactions: %d met others, %d lost a race; faults: %d before, %d answers lost, %d late, %d reads failed, %d outcomes unreadable",
-		m.transactions, m.conflicts, m.lostRaces, m.before, m.lost, m.late, m.busy, m.deaf)
+		m.transactions, m.conflicts, m.lostRaces, m.before, m.lost, m.late, m.busy, m.cutOff)
 	prove.Figure(t, "%d of %d batch reads were torn by a commit; clocks up to %s apart", m.torn, m.batches, 2*slices.MaxFunc(shapes, func(a, b namedShape) int { return int(a.skew - b.skew) }).skew)
 	prove.Figure(t, "the longest check took %s, the largest had %d operations", m.longest.Round(time.Millisecond), m.most)
 }
@@ -83,7 +83,7 @@ func (m *meter) covers(t *testing.T) {
 	var missing []string
 	for what, n := range map[string]int{
 		"unknown outcome": m.unknown, "conflict": m.conflicts, "lost race": m.lostRaces, "torn read": m.torn,
-		"fault before": m.before, "lost answer": m.lost, "late transaction": m.late, "failed read": m.busy, "unreadable outcome": m.deaf,
+		"fault before": m.before, "lost answer": m.lost, "late transaction": m.late, "failed read": m.busy, "unreadable outcome": m.cutOff,
 	} {
 		if n == 0 {
 			missing = append(missing, "no "+what)

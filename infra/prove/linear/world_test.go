@@ -80,8 +80,8 @@ type worker struct {
 	skew time.Duration
 
 	// Of the present operation.
-	times []time.Time // what the clock showed
-	all   []time.Time // of all decisions that had events
+	times []time.Time   // what the clock showed
+	all   []time.Time   // of all decisions that had events
 	loads [][]time.Time // as in record
 	// wrote is true if the latest decision was to be written, with these events and items.
 	wrote  bool
@@ -182,7 +182,7 @@ func (w *world) worker(id int, seed uint64, skew time.Duration) *worker {
 
 // do makes one operation and records it.
 func (k *worker) do(c law.Command) answer {
-	k.deaf = false
+	k.cutOff = false
 	k.times, k.loads, k.decided, k.all, k.wrote, k.events, k.writes = nil, nil, time.Time{}, nil, false, nil, nil
 	r := &record{Worker: k.id, Command: c, Call: k.w.order.Add(1)}
 	out, err := perform(k.w.t.Context(), k.Service, c)

@@ -30,7 +30,7 @@ const (
 	days = 24 * time.Hour
 	// steps is how many commands a sequence has on the average, after its setting.
 	steps = 25
-	// wholeEvery is after how many commands everything is read again and compared.
+	// wholeEvery is after how many steps everything is read again and compared.
 	wholeEvery = 8
 )
 
@@ -229,7 +229,7 @@ func outcomeDifference(c law.Command, want, got law.Outcome) string {
 	}
 	wantEvents, gotEvents := want.Events, got.Events
 	if c.Do == law.SweepAccount || c.Do == law.SweepPerson || c.Do == law.SweepProfile || c.Do == law.EraseMe {
-		// Several transactions, or lists: the order among profiles is nobody's.
+		// Several transactions, or lists: the order among profiles is not determined.
 		wantEvents, gotEvents = sorted(wantEvents), sorted(gotEvents)
 	}
 	all = append(all, differ("events", wantEvents, gotEvents))
@@ -294,7 +294,9 @@ func (w *world) perform(rt *rapid.T, c law.Command) law.Outcome {
 		}
 	}
 	w.seen.count(c, got)
-	w.commands++
+	if len(want.Limits) == 1 {
+		w.seen.countLimit(c.Do, want.Limits[0])
+	}
 	// Two commands on the same items are never of one millisecond.
 	w.now = w.now.Add(time.Millisecond)
 	return want

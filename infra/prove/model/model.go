@@ -72,14 +72,16 @@ type tally struct {
 	events    map[agency.EventType]int
 	reasons   map[agency.Reason]int
 	checks    int
-	kinds     map[string]int
-	fates     map[outbox.Fate]int
+	// limits counts what one limit alone has refused, as "command: limit".
+	limits map[string]int
+	kinds  map[string]int
+	fates  map[outbox.Fate]int
 }
 
 func newTally() *tally {
 	return &tally{
 		begin: time.Now(), done: map[law.Do]int{}, refused: map[agency.Code]int{}, events: map[agency.EventType]int{}, reasons: map[agency.Reason]int{},
-		kinds: map[string]int{}, fates: map[outbox.Fate]int{},
+		kinds: map[string]int{}, limits: map[string]int{}, fates: map[outbox.Fate]int{},
 	}
 }
 
@@ -101,6 +103,12 @@ func (s *tally) count(c law.Command, out law.Outcome) {
 	if out.Access != nil {
 		s.reasons[out.Access.Reason]++
 	}
+}
+
+func (s *tally) countLimit(do law.Do, limit law.Limit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits[limited(do, limit)]++
 }
 
 // commandsOfLaw are those that must have succeeded.
@@ -136,6 +144,7 @@ func (s *tally) report(t *testing.T, withMails bool) {
 	prove.Figure(t, "refused %s", list(s.refused))
 	prove.Figure(t, "events %s", list(s.events))
 	prove.Figure(t, "access %s", list(s.reasons))
+	prove.Figure(t, "refused by one limit alone %s", list(s.limits))
 	if withMails {
 		prove.Figure(t, "%d emails of %d kinds: %s", sum(s.fates), len(s.kinds), list(s.fates))
 		if missing := s.missingKinds(); len(missing) > 0 {
@@ -151,6 +160,7 @@ func (s *tally) report(t *testing.T, withMails bool) {
 	}
 	never(t, "command was done", commandsOfLaw, s.done)
 	never(t, "refusal had the code", codesOfLaw, s.refused)
+	never(t, "command was refused by the limit alone", limitsOfLaw, s.limits)
 	never(t, "access check had the reason", reasonsOfLaw, s.reasons)
 	// An acceptance stands for the move of its request (infra/events/README.md).
 	types := slices.DeleteFunc(slices.Clone(agency.EventTypes), func(as agency.EventType) bool { return as == agency.ConnectionMoved })

@@ -22,7 +22,7 @@ type world struct {
 	people   []agency.Actor
 	accounts []agency.AccountID
 	keys     int
-	commands int
+	steps    int
 	// unsent are events whose emails have not been sent yet, as the law and as the product
 	// have them.
 	unsent []unsent
@@ -80,11 +80,15 @@ func (w *world) setting(rt *rapid.T) {
 	switch n := between(rt, 0, 79, "more"); {
 	case n == 0:
 		w.crowd(rt, client)
-	case n < 10 && w.mailer != nil:
+	case n < 10 && w.mailer == nil:
+		w.limits(rt, client, of)
+	case n < 10:
 		w.burst(rt, client, of)
-	case n < 20 && w.mailer != nil:
+	case n < 17:
+		w.rare(rt, client, of)
+	case n < 27 && w.mailer != nil:
 		w.blocked(rt, of)
-	case n < 40:
+	case n < 47:
 		w.must(rt, law.Command{Do: law.RequestConnection, By: gil, Agency: of, Account: client, Areas: everything})
 		w.must(rt, law.Command{Do: law.AcceptRequest, By: ann, Account: client, Agency: of, Number: 1})
 	default:
@@ -176,7 +180,7 @@ func (w *world) step(rt *rapid.T) {
 	if between(rt, 0, 2, "send") < 2 {
 		w.sendMails(rt)
 	}
-	if w.commands%wholeEvery == 0 {
+	if w.steps++; w.steps%wholeEvery == 0 {
 		w.compareAll(rt)
 	}
 }
@@ -198,6 +202,11 @@ func (w *world) compareAll(rt *rapid.T) {
 	}
 }
 
+// isClient matches an agency's profile in an account.
+func isClient(k agency.ProfileKey, _ law.Member) bool {
+	return k.Member.Account() != "" && k.Addressee.Account() != ""
+}
+
 // check compares the access of a random person.
 func (w *world) check(rt *rapid.T) {
 	c := law.Command{Do: law.CheckAccess, By: w.person(rt), Account: w.account(rt)}
@@ -205,16 +214,18 @@ func (w *world) check(rt *rapid.T) {
 	case 0:
 		c.As = w.agency(rt)
 	case 1:
-		key, found := w.profileThat(rt, func(k agency.ProfileKey, m law.Member) bool {
-			return k.Member.Account() != "" && k.Addressee.Account() != ""
-		})
-		if found {
+		if key, found := w.profileThat(rt, isClient); found {
 			c.Account, c.As = key.Addressee.Account(), key.Member.Account()
 			c.By = w.among(rt, c.As, isThere)
 		}
 	case 2:
-		c.Do, c.Email = law.CheckAccessOf, c.By.Email
-		c.By = agency.Actor{}
+		if coin(rt, "for an agency") {
+			if key, found := w.profileThat(rt, isClient); found {
+				c.Account, c.As = key.Addressee.Account(), key.Member.Account()
+				c.By = w.among(rt, c.As, isThere)
+			}
+		}
+		c.Do, c.Email, c.By = law.CheckAccessOf, c.By.Email, agency.Actor{}
 	default:
 	}
 	w.perform(rt, c)

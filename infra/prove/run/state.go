@@ -66,9 +66,15 @@ func Person(p agency.Person) law.Person {
 func Event(e agency.Event) law.Event {
 	out := law.Event{
 		Type: e.Type, At: e.At, Addressee: e.Addressee, Agency: e.Agency, Member: e.Member, Actor: e.Actor, As: e.As, Ownership: e.Ownership,
-		Request: e.Request, Kind: e.Kind, Muted: e.Muted, Client: e.Client,
-		Status: e.Now.Status, Role: e.Now.Role, Areas: levels(e.Now.Areas), Until: e.Now.Until, Expires: e.Now.Expires,
-		Plan: e.Now.Plan, Clients: e.Now.Clients, Limited: e.Now.Clients != nil,
+		Request: e.Request, Kind: e.Kind, Muted: e.Muted, Client: e.Client, Reported: reported(e.Now), Was: reported(e.Was),
+	}
+	return out
+}
+
+func reported(s agency.State) law.Reported {
+	out := law.Reported{
+		Name: s.Name, Status: s.Status, Role: s.Role, Areas: levels(s.Areas), Until: s.Until, Expires: s.Expires, Message: s.Message,
+		Clients: s.Clients, Limited: s.Clients != nil, Plan: s.Plan, Subscription: s.Subscription,
 	}
 	if len(out.Clients) == 0 {
 		out.Clients = nil
