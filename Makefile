@@ -84,19 +84,21 @@ browser:
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-liberation >/dev/null; }; } || \
 		echo 'Chromium is not installed and could not be: the tests by browser are skipped.'
 
+# The race detector is left out where it sees nothing: the stories test other processes, and the
+# other packages know no goroutines.
+WITHOUT_RACE := ./infra/e2e ./infra/openapi ./infra/words ./shared/agency ./shared/rest
+
 test: setup browser
 	$(if $(RACE),,@echo "No C compiler: the tests run without the race detector.")
-	@# Side by side, so the others take half of the processors. The stories test other processes,
-	@# in which the race detector sees nothing.
-	@go test -timeout 15m ./infra/e2e & stories=$$!; \
-		processors=$$(getconf _NPROCESSORS_ONLN) || processors=1; \
-		go test $(RACE) -p $$(((processors + 1) / 2)) -timeout 15m $$(go list ./... | grep -v '/infra/e2e$$'); others=$$?; \
+	@# Side by side: the stories wait more than they compute.
+	@go test -timeout 15m $(WITHOUT_RACE) & stories=$$!; \
+		go test $(RACE) -timeout 15m $$(go list ./... | grep -vE '/(infra/(e2e|openapi|words)|shared/(agency|rest))$$'); others=$$?; \
 		wait $$stories && exit $$others
 
 # What the table, the use cases and the functions do may not depend on one engine, nor on batch
 # reads that are snapshots: here the other engine has torn reads too. TestOneKeyTwiceAtOnce has them
 # in `make test` as well.
-STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/connections ./functions/accounts ./functions/team ./functions/approvals ./functions/platform ./functions/console
+STORE_TESTS := ./shared/table ./shared/service ./shared/stream ./functions/publish ./functions/notify ./functions/delivery ./functions/cleanup ./functions/approvals
 STORIES := TestBus|TestByEmail|TestConnect|TestCreate|TestEndDates|TestEndings|TestExpiry|TestFate|TestInvitations|TestLimits|TestOneKeyTwiceAtOnce|TestOwnership|TestPersons|TestPlatform|TestRaces|TestRestart|TestStaff|TestUnsolicited
 PACE_TESTS := ./shared/service ./functions/publish ./functions/notify ./functions/cleanup
 PACE := TestManyCommandsOfOneAgencyAtOnce|TestOneRefusedEntryDelaysNobody|TestOneRecipientWithoutAnswerDelaysNobody|TestAFaultOfOneSecondIsSoonOver|TestEventsASecondOnOneShard|TestARateLimitedSESIsNotOverrun|TestRedriveOfManyEvents

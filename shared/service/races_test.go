@@ -31,7 +31,8 @@ func barrier(n int) func() {
 	}
 }
 
-const raceRounds, shortRaceRounds = 16, 6
+// raceRounds is how often each race is run, since either side may be first.
+const raceRounds = 6
 
 // race runs contenders in one world, again and again: in half of the rounds after all have read the
 // same, in the others freely. check gets the code of each, and the events of the client's account
@@ -40,11 +41,7 @@ func race(t *testing.T, stage func(*world) *world, contenders []func(*world) err
 	t.Helper()
 	f := newFixture(t)
 	outcomes := map[string]int{}
-	rounds := raceRounds
-	if testing.Short() {
-		rounds = shortRaceRounds
-	}
-	for round := range rounds {
+	for round := range raceRounds {
 		w := stage(f.world(fmt.Sprintf("-%d", round)))
 		before := len(w.events(w.client))
 		f.AfterBatch = nil
