@@ -191,6 +191,7 @@ type status struct {
 }
 
 type sweep struct {
+	_                struct{}        `nullable:"true"` // before the first run
 	At               rest.Timestamp  `json:"at" doc:"When the run ended, and its figures were counted."`
 	Version          string          `json:"version" doc:"The build of cleanup that ran. Another than the hub's is of a deployment that is not complete."`
 	Finished         bool            `json:"finished" doc:"False if its time was over before all was done. The next run goes on."`
