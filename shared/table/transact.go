@@ -41,6 +41,8 @@ const (
 // transaction must not be refused for what it has itself written.
 func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event, giveUpAt time.Time) error {
 	input := &dynamodb.TransactWriteItemsInput{TransactItems: w.items, ClientRequestToken: aws.String(rand.Text())}
+	while, cancel := context.WithDeadline(ctx, giveUpAt)
+	defer cancel()
 	ceiling := transactionPause
 	for unclear := 0; ; {
 		// The client's own retries would not report that an attempt had no answer.
@@ -58,9 +60,8 @@ func (t *Table) transact(ctx context.Context, w *writer, events []agency.Event, 
 		pause, again := mathrand.N(ceiling), false //nolint:gosec // a pause, not a secret
 		switch {
 		case definite:
-		case unclear > 0 && w.mayPass(err) && time.Now().Add(pause).Before(giveUpAt): //nolint:forbidigo // the caller waits by the machine's clock
-			ceiling = min(2*ceiling, longestTransactionPause)
-			again = sleep(ctx, pause)
+		case unclear > 0 && w.mayPass(err) && sleep(while, pause):
+			ceiling, again = min(2*ceiling, longestTransactionPause), true
 		default:
 			unclear++
 			again = unclear < transactionAttempts && sleep(ctx, min(pause, transactionPause))
