@@ -25,6 +25,7 @@ import (
 	"agencyhub/infra/e2e/client"
 	"agencyhub/infra/local/localtest"
 	"agencyhub/infra/local/process"
+	"agencyhub/shared/testbed"
 )
 
 // folder holds the runner and the functions' binaries, for all tests.
@@ -65,31 +66,13 @@ var build = sync.OnceValue(func() error {
 
 const root = "../.."
 
-// output collects what a process prints.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // startStack starts a stack without schedules on a template.
 func startStack(t *testing.T, template string) *client.Stack {
 	t.Helper()
 	localtest.Check(t, build())
 	// The go command caches a result until a file changes that the test has looked at.
 	_ = localtest.Must[[]byte](t)(os.ReadFile(template))
-	data, out := t.TempDir(), &output{}
+	data, out := t.TempDir(), &testbed.Lines{}
 	sp := localtest.Must[*process.Spawner](t)(process.NewSpawner(process.NewTerminal(out), t.TempDir()))
 	p := localtest.Must[*process.Process](t)(sp.Spawn("runner", os.Environ(), nil, filepath.Join(folder, "local"),
 		"run", "-data", data, "-template", template, "-bin", filepath.Join(folder, "bin"),
