@@ -120,7 +120,7 @@ ifdef PYTHON
 	@on="$(ENGINE)/bin/python infra/engine/run.py go test -timeout 10m"; \
 		$$on -short $(STORE_TESTS) & store=$$!; \
 		HUB_TEST_TORN_READS=1 go test -short -timeout 10m ./shared/table ./shared/service & torn=$$!; \
-		HUB_TEST_TORN_READS=1 $$on -run '^($(STORIES))$$' ./infra/e2e; failed=$$?; \
+		HUB_TEST_TORN_READS=1 $$on -short -run '^($(STORIES))$$' ./infra/e2e; failed=$$?; \
 		wait $$store || failed=1; wait $$torn || failed=1; exit $$failed
 else
 	@echo 'The tests on the second DynamoDB engine need Python 3.10 or newer with venv: they are skipped, but fail under CI=true.'

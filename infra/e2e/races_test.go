@@ -8,8 +8,13 @@ import (
 	"testing"
 )
 
-// rounds is how often each race is run, since either side may be first.
-const rounds = 6
+// rounds returns how often each race is run, since either side may be first.
+func rounds() int {
+	if testing.Short() {
+		return 2
+	}
+	return 6
+}
 
 // A raceCall is one call of a race.
 type raceCall struct {
@@ -201,7 +206,7 @@ func (s *raceStory) twoRequests(t *testing.T) {
 }
 
 func (s *raceStory) twoAccepts(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		before := s.leavePending(t)
 		replies := race(t,
 			raceCall{s.olga, "POST", s.memberPath + "/accept", s.acceptance(s.areas), nil},
@@ -221,7 +226,7 @@ func (s *raceStory) twoAccepts(t *testing.T) {
 }
 
 func (s *raceStory) acceptOrWithdraw(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		before := s.leavePending(t)
 		replies := race(t,
 			raceCall{s.olga, "POST", s.memberPath + "/accept", s.acceptance(s.areas), nil},
@@ -243,7 +248,7 @@ func (s *raceStory) acceptOrWithdraw(t *testing.T) {
 }
 
 func (s *raceStory) acceptOrDecline(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		before := s.leavePending(t)
 		replies := race(t,
 			raceCall{s.olga, "POST", s.memberPath + "/accept", s.acceptance(s.areas), nil},
@@ -270,7 +275,7 @@ func (s *raceStory) acceptOrDecline(t *testing.T) {
 }
 
 func (s *raceStory) acceptOrRemoved(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		s.olga.invites(t, s.luna, s.alf, "admin", nil)
 		s.expectEmails(t, joined(s.alf, s.olga, s.accountName, "an admin")...)
 		before := s.leavePending(t)
@@ -316,7 +321,7 @@ func (s *raceStory) expectAlf(t *testing.T, want string) {
 }
 
 func (s *raceStory) twoAcceptInvitation(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		before, path, body := s.leaveInvited(t)
 		for _, r := range race(t, raceCall{s.alf, "POST", path + "/accept", body, nil}, raceCall{s.alf, "POST", path + "/accept", body, nil}) {
 			expectEqual(t, "the role that is answered", "admin", value(read[account](t, r.is(t, http.StatusOK)).Role))
@@ -329,7 +334,7 @@ func (s *raceStory) twoAcceptInvitation(t *testing.T) {
 }
 
 func (s *raceStory) acceptOrWithdrawInvitation(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		before, path, body := s.leaveInvited(t)
 		withdraw := raceCall{s.oscar, "POST", s.team + "/" + s.alf.id() + "/withdraw", nil, nil}
 		s.acceptOr(t, before, raceCall{s.alf, "POST", path + "/accept", body, nil}, withdraw, "withdrawn", invitationWithdrawn(s.alf, s.accountName))
@@ -337,7 +342,7 @@ func (s *raceStory) acceptOrWithdrawInvitation(t *testing.T) {
 }
 
 func (s *raceStory) acceptOrDeclineInvitation(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		before, path, body := s.leaveInvited(t)
 		decline := raceCall{s.alf, "POST", path + "/decline", body, nil}
 		if !s.acceptOr(t, before, raceCall{s.alf, "POST", path + "/accept", body, nil}, decline, "declined", invitationDeclined(s.olga, s.alf, s.accountName)) {
@@ -369,7 +374,7 @@ func (s *raceStory) acceptOr(t *testing.T, before []line, accept, other raceCall
 
 func (s *raceStory) acceptOrMakerRemoved(t *testing.T) {
 	eva := s.person(t, "eva@luna.races.test")
-	for range rounds {
+	for range rounds() {
 		s.olga.invites(t, s.luna, s.alf, "admin", nil)
 		m := s.alf.sendsInvitation(t, s.luna, eva, "admin", nil)
 		s.expectEmails(t, append(joined(s.alf, s.olga, s.accountName, "an admin"), invited(eva, s.alf, s.accountName, "an admin"))...)
@@ -426,7 +431,7 @@ func (p *person) owners(t *testing.T, account string) []string {
 }
 
 func (s *raceStory) acceptOwnershipOrLeave(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		account, accept, body := s.offersOwnership(t)
 		replies := race(t,
 			raceCall{s.alf, "POST", accept, body, nil},
@@ -444,7 +449,7 @@ func (s *raceStory) acceptOwnershipOrLeave(t *testing.T) {
 }
 
 func (s *raceStory) acceptOwnershipOrPlan(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		account, accept, body := s.offersOwnership(t)
 		replies := race(t,
 			raceCall{s.alf, "POST", accept, body, nil},
@@ -465,7 +470,7 @@ func (s *raceStory) acceptOwnershipOrPlan(t *testing.T) {
 }
 
 func (s *raceStory) twoDemotions(t *testing.T) {
-	for range rounds {
+	for range rounds() {
 		before := s.olga.activity(t, s.luna, "")
 		admin := map[string]any{"role": "admin"}
 		replies := race(t,
