@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	keyPairs = 300 // pairs of calls with one Idempotency-Key; a fifth of them in the short form
+	keyPairs = 100 // pairs of calls with one Idempotency-Key; a fifth of them in the short form
 	keyTime  = 2 * time.Minute
 	lag      = 20 * time.Millisecond // about as long as a call takes
 )
