@@ -13,7 +13,7 @@ func rounds() int {
 	if testing.Short() {
 		return 2
 	}
-	return 4
+	return 3
 }
 
 // A raceCall is one call of a race.
