@@ -206,13 +206,13 @@ func TestARedriveEnds(t *testing.T) {
 	}
 }
 
-// 20,000 unfinished events in their backoff are made due in calls with a short
+// Thousands of unfinished events in their backoff are made due in calls with a short
 // deadline, and runs wake each once, within their bound and the oldest first. A request
 // that is due does not wait behind them.
 func TestRedriveOfManyEvents(t *testing.T) {
 	// The deadline is an invocation's, scaled down. A second engine writes a hundred times
 	// slower: what is on its way at the deadline would not be done in what is left of it.
-	events, deadline := 20_000, 2*time.Second
+	events, deadline := 8_000, 2*time.Second
 	switch {
 	case testing.Short():
 		events, deadline = 600, 10*time.Second
