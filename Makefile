@@ -90,7 +90,7 @@ WITHOUT_RACE := ./infra/e2e ./infra/openapi ./infra/words ./shared/agency ./shar
 
 test: setup browser
 	$(if $(RACE),,@echo "No C compiler: the tests run without the race detector.")
-	@# Side by side: the stories wait more than they compute.
+	@# Side by side, since the one waits for its engines while the other computes.
 	@go test -timeout 15m $(WITHOUT_RACE) & stories=$$!; \
 		go test $(RACE) -timeout 15m $$(go list ./... | grep -vE '/(infra/(e2e|openapi|words)|shared/(agency|rest))$$'); others=$$?; \
 		wait $$stories && exit $$others
@@ -115,7 +115,7 @@ $(ENGINE)/.installed: infra/engine/requirements.txt
 
 second-engine: setup $(if $(PYTHON),$(ENGINE)/.installed)
 ifdef PYTHON
-	@# Side by side: all wait more than they compute. Torn reads pause, so the use cases have them on
+	@# Side by side, since each waits for its engine at times. Torn reads pause, so the use cases have them on
 	@# the fast engine.
 	@on="$(ENGINE)/bin/python infra/engine/run.py go test -timeout 10m"; \
 		$$on -short $(STORE_TESTS) & store=$$!; \

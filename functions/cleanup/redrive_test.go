@@ -210,7 +210,7 @@ func TestARedriveEnds(t *testing.T) {
 // deadline, and runs wake each once, within their bound and the oldest first. A request
 // that is due does not wait behind them.
 func TestRedriveOfManyEvents(t *testing.T) {
-	// The deadline is an invocation's, scaled down. A second engine writes a hundred times
+	// The deadline is an invocation's, scaled down. The second engine writes some ten times
 	// slower: what is on its way at the deadline would not be done in what is left of it.
 	events, deadline := 8_000, 2*time.Second
 	switch {
